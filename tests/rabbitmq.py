@@ -181,7 +181,7 @@ class RabbitMQNode:
             raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: {run.stdout}{run.stderr}")
         return run.stdout
 
-    def log_tail(self, lines: int = 40) -> str:
+    def log_tail(self, lines: int = 100) -> str:
         """The last lines that the latest run of the node wrote, for error messages."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
