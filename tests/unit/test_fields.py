@@ -187,7 +187,7 @@ class TableTests(SynchronousTestCase):
         loop["again"] = loop
         circle: list[Any] = []
         circle.append(circle)
-        refused = [
+        refused: list[Any] = [
             *(object(), {1}, 3 + 4j, 2**63, -(2**63) - 1, 10**5000, "\ud800", {7: "x"}, {"é" * 128: 1}, loop, circle),
             *(datetime(2024, 1, 1), datetime(1969, 1, 1, tzinfo=timezone.utc), [object()], {"a": {"b": object()}}),
             *map(decimal.Decimal, ("NaN", "sNaN", "Infinity", "1E+999999", "1E-256", "2147483648", "0.12345678901")),
@@ -199,7 +199,8 @@ class TableTests(SynchronousTestCase):
 
     def test_what_is_no_table(self) -> None:
         """Something that is no mapping, or has a key that is no text, is refused."""
-        for value in (None, [], "text", 7, {b"a": 1}, {None: 1}):
+        no_tables: list[Any] = [None, [], "text", 7, {b"a": 1}, {None: 1}]
+        for value in no_tables:
             self.assertRaises(CodecError, encode_table, value)
 
     def test_surrogates_in_text(self) -> None:

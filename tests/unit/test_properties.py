@@ -139,7 +139,7 @@ class PropertyTemplateTests(SynchronousTestCase):
         """Whatever is fixed and whatever varies, the bytes are those of encode_properties."""
         variable = tuple(name for name in NAMES if name in chosen)
         fixed = attrs.evolve(properties, **dict.fromkeys(variable))
-        strings = {name: getattr(properties, name) or "" for name in variable}
+        strings: dict[str, Any] = {name: getattr(properties, name) or "" for name in variable}
         template = PropertyTemplate(fixed, variable)
         expected = encode_properties(attrs.evolve(fixed, **strings))
         for _ in range(2):
