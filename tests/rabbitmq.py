@@ -175,7 +175,13 @@ class RabbitMQNode:
             raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: the node {self.name} does not run")
         command = [str(self.programs.ctl), "--quiet", "--node", self.name, *arguments]
         run = subprocess.run(
-            command, env=self._environment(), cwd=self.folder, capture_output=True, text=True, timeout=timeout
+            command,
+            env=self._environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         if run.returncode:
             raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: {run.stdout}{run.stderr}")
