@@ -1,0 +1,234 @@
+"""A broker's URI, read strictly: what is wrong in it is said at once, and its password is never shown.
+
+The form is RabbitMQ's URI specification and query parameters, with several hosts allowed::
+
+    amqp://user:password@host1,host2:5673,[::1]:5674/vhost?heartbeat=10
+
+Names and values may be percent-encoded, and must be where they hold one of ``:/?#[]@,`` or a blank.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, unquote
+
+import attrs
+
+from rpc.errors import InvalidURI
+
+PORTS = {"amqp": 5672, "amqps": 5671}
+DEFAULT_HEARTBEAT = 20
+DEFAULT_CONNECTION_TIMEOUT = 10.0
+DEFAULT_CHANNEL_MAX = 2047
+DEFAULT_FRAME_MAX = 131072
+SMALLEST_FRAME_MAX = 4096
+
+_FORM = "amqp://user:password@host:5672/vhost"
+
+
+@attrs.frozen
+class BrokerURI:
+    """Where the broker is, and how to enter. ``str()`` gives the URI and ``repr()`` the values without the password.
+
+    :ivar tls: the scheme was ``amqps``.
+    :ivar hosts: names or addresses (IPv6 without brackets) and ports, in the order to try them.
+    :ivar vhost: the virtual host; ``"/"`` when the URI has none. RabbitMQ's specification reads ``amqp://h/`` as the
+        virtual host with the empty name; as most clients do, we take it for none, since no broker has an empty name.
+    :ivar heartbeat: seconds to propose; 0 asks for none.
+    :ivar connection_timeout: seconds (milliseconds in the URI, as RabbitMQ has it) from connecting to an open
+        virtual host.
+    :ivar channel_max: highest channel number to propose; 0 is no limit.
+    :ivar frame_max: largest frame in bytes to propose; 0 is no limit. Ours, not RabbitMQ's.
+    :ivar auth_mechanism: ``"PLAIN"`` or ``"EXTERNAL"``.
+    :ivar cacertfile: PEM file of the authorities to trust instead of the system's.
+    :ivar certfile: PEM file of the client's certificate.
+    :ivar keyfile: PEM file of its key; the key is in ``certfile`` when absent.
+    :ivar verify: check the server's certificate and name (``verify_peer``).
+    :ivar server_name_indication: the name to ask for and to check instead of the host's.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    tls: bool = False
+    username: str = "guest"
+    password: str = attrs.field(default="guest", repr=lambda _: "'***'")
+    vhost: str = "/"
+    heartbeat: int = DEFAULT_HEARTBEAT
+    connection_timeout: float = DEFAULT_CONNECTION_TIMEOUT
+    channel_max: int = DEFAULT_CHANNEL_MAX
+    frame_max: int = DEFAULT_FRAME_MAX
+    auth_mechanism: str = "PLAIN"
+    cacertfile: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+    verify: bool = True
+    server_name_indication: str | None = None
+
+    def __str__(self) -> str:
+        scheme = "amqps" if self.tls else "amqp"
+        named = ((f"[{quote(host, safe=':')}]" if ":" in host else host, port) for host, port in self.hosts)
+        hosts = ",".join(f"{host}:{port}" for host, port in named)
+        return f"{scheme}://{quote(self.username, safe='')}:***@{hosts}/{quote(self.vhost, safe='')}"
+
+
+def parse(uri: str) -> BrokerURI:
+    """What a URI says. Without user and password it is guest and guest; with a user alone the password is empty.
+
+    :raises InvalidURI: wrong scheme, no host, a bad port or number, an unknown, repeated or unfitting parameter, a
+        character that must be percent-encoded. The message says what to write, and nothing of the password.
+    """
+    scheme, separator, rest = uri.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in PORTS:
+        raise InvalidURI(f"a broker's URI begins with amqp:// or amqps://, as in {_FORM}")
+    if re.search(r"[\s\x00-\x1f\x7f]", rest):
+        raise InvalidURI("the URI holds a blank or a control character: write a blank as %20")
+    if re.search(r"[\ud800-\udfff]", rest):
+        raise InvalidURI("the URI is not UTF-8")
+    authority, path, query = _split(rest)
+    login, _, hosts = authority.rpartition("@")
+    values: dict[str, Any] = {"tls": scheme == "amqps", "hosts": _hosts(hosts, PORTS[scheme])}
+    if login:
+        username, _, password = login.partition(":")
+        values["username"] = _decoded(username, "user")
+        values["password"] = _decoded(password, "password")
+    if path:
+        values["vhost"] = _virtual_host(path)
+    values.update(_parameters(query, values["tls"]))
+    return BrokerURI(**values)
+
+
+def _split(rest: str) -> tuple[str, str, str]:
+    """Authority, path without its first slash, query.
+
+    An ``@`` where none belongs means that the password holds a separator, and that parts of it stand where a message
+    would quote them; so this is looked for first, and nothing is quoted.
+    """
+    before_query, _, query = rest.partition("?")
+    authority, _, path = before_query.partition("/")
+    if "#" in rest or "@" in path or "@" in query or authority.count("@") > 1:
+        raise InvalidURI(
+            "a '#', or an '@' that does not stand before the host: in user, password, virtual host and parameters "
+            "write @ as %40, / as %2F, ? as %3F and # as %23"
+        )
+    return authority, path, query
+
+
+def _decoded(text: str, what: str) -> str:
+    """Percent-decoded text; the error does not quote it, because it may be the password."""
+    try:
+        if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+            raise ValueError
+        return unquote(text, errors="strict")
+    except ValueError:
+        raise InvalidURI(f"the {what} is not percent-encoded UTF-8: write a % itself as %25") from None
+
+
+def _hosts(text: str, default_port: int) -> tuple[tuple[str, int], ...]:
+    return tuple(_host(part, default_port) for part in text.split(","))
+
+
+def _host(text: str, default_port: int) -> tuple[str, int]:
+    # Neither host nor port is quoted: in guest:secret, which lacks its @host, the port is the password.
+    if text.startswith("["):
+        address, closed, after = text[1:].partition("]")
+        host = _decoded(address, "IPv6 address")
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            closed = ""
+        if not closed or (after and not after.startswith(":")):
+            raise InvalidURI(
+                "what stands in brackets is no IPv6 address, or is not followed by a port: write [::1]:5672"
+            )
+        port = after[1:] if after else None
+    else:
+        name, colon, number = text.partition(":")
+        if ":" in number:
+            raise InvalidURI("a host has more than one ':': write an IPv6 address in brackets, as in [::1]:5672")
+        host = _decoded(name, "host")
+        port = number if colon else None
+    if not host:
+        raise InvalidURI(f"a host is missing: write {_FORM}, and commas only between hosts")
+    if re.search(r"[\s\x00-\x1f\[\]/?#@,]", host):
+        raise InvalidURI("a host holds a character that no host name has")
+    if port is None:
+        return host, default_port
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise InvalidURI("the port behind a host is no number from 1 to 65535: write host:5672")
+    return host, int(port)
+
+
+def _virtual_host(path: str) -> str:
+    if "/" in path:
+        raise InvalidURI("the virtual host holds a '/': write it as %2F")
+    vhost = _decoded(path, "virtual host")
+    if len(vhost.encode()) > 255:
+        raise InvalidURI("the virtual host is longer than the 255 bytes AMQP has for it")
+    return vhost
+
+
+def _parameters(query: str, tls: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for part in query.split("&") if query else ():
+        name, _, text = part.partition("=")
+        read = _READERS.get(name)
+        if read is None:
+            raise InvalidURI(f"unknown parameter {name[:40]!r}: write one of {', '.join(_READERS)}")
+        if name in values:
+            raise InvalidURI(f"parameter {name} stands there twice")
+        if name in _TLS_ONLY and not tls:
+            raise InvalidURI(f"parameter {name} is for TLS: write amqps:// with it")
+        values[name] = read(name, _decoded(text, f"parameter {name}"))
+    if "keyfile" in values and "certfile" not in values:
+        raise InvalidURI("parameter keyfile needs certfile, the certificate of the key")
+    return values
+
+
+def _number(smallest: int, largest: int, zero: bool = True) -> Callable[[str, str], int]:
+    def read(name: str, text: str) -> int:
+        if re.fullmatch(r"[0-9]{1,10}", text):
+            number = int(text)
+            if smallest <= number <= largest or (zero and number == 0):
+                return number
+        either = "0 or " if zero and smallest > 0 else ""
+        raise InvalidURI(f"{name}={text[:40]} is not {either}a number from {smallest} to {largest}")
+
+    return read
+
+
+def _milliseconds(name: str, text: str) -> float:
+    return _number(1, 2**31 - 1, zero=False)(name, text) / 1000
+
+
+def _choice(choices: dict[str, Any]) -> Callable[[str, str], Any]:
+    def read(name: str, text: str) -> Any:
+        try:
+            return choices[text.lower()]
+        except KeyError:
+            raise InvalidURI(f"{name}={text[:40]} is not one of {', '.join(choices)}") from None
+
+    return read
+
+
+def _text(name: str, text: str) -> str:
+    if not text or "\0" in text:
+        raise InvalidURI(f"parameter {name} has no value")
+    return text
+
+
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    "heartbeat": _number(0, 65535),
+    "connection_timeout": _milliseconds,
+    "channel_max": _number(0, 65535),
+    "frame_max": _number(SMALLEST_FRAME_MAX, 2**32 - 1),
+    "auth_mechanism": _choice({"plain": "PLAIN", "external": "EXTERNAL"}),
+    "cacertfile": _text,
+    "certfile": _text,
+    "keyfile": _text,
+    "verify": _choice({"verify_peer": True, "verify_none": False}),
+    "server_name_indication": _text,
+}
+_TLS_ONLY = ("cacertfile", "certfile", "keyfile", "verify", "server_name_indication")

@@ -1,0 +1,215 @@
+"""Broker URIs: what they say, what is refused, and that no password is ever shown."""
+
+from __future__ import annotations
+
+import string
+from urllib.parse import quote
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.errors import ConfigurationError, InvalidURI
+from rpc.uri import BrokerURI, parse
+
+any_characters = st.characters(codec=None, exclude_categories=())  # lone surrogates too
+
+
+class ParseTests(SynchronousTestCase):
+    """What a URI says."""
+
+    def test_defaults(self) -> None:
+        """A host alone gives guest, the virtual host / and the defaults."""
+        uri = parse("amqp://localhost")
+        self.assertEqual(uri, BrokerURI(hosts=(("localhost", 5672),)))
+        self.assertEqual((uri.username, uri.password, uri.vhost, uri.tls), ("guest", "guest", "/", False))
+        self.assertEqual((uri.heartbeat, uri.connection_timeout, uri.auth_mechanism), (20, 10.0, "PLAIN"))
+        self.assertEqual((uri.channel_max, uri.frame_max, uri.verify), (2047, 131072, True))
+
+    def test_tls(self) -> None:
+        """amqps, in any case, means TLS and port 5671."""
+        uri = parse("AMQPS://broker.example.org")
+        self.assertTrue(uri.tls)
+        self.assertEqual(uri.hosts, (("broker.example.org", 5671),))
+
+    def test_percent_decoding(self) -> None:
+        """User, password, virtual host and parameters are decoded; a plus sign is a plus sign."""
+        uri = parse("amqps://us%2Fer:p%40ss%3Aw%C3%B6rd+%25@h/v%2Fh?cacertfile=/a%20b%26c+d.pem")
+        self.assertEqual((uri.username, uri.password, uri.vhost), ("us/er", "p@ss:wörd+%", "v/h"))
+        self.assertEqual(uri.cacertfile, "/a b&c+d.pem")
+
+    def test_user_without_password(self) -> None:
+        """A user alone has an empty password, not guest's; a colon in a password needs no encoding."""
+        self.assertEqual(parse("amqp://anna@h").password, "")
+        self.assertEqual(parse("amqp://anna:@h").password, "")
+        self.assertEqual(parse("amqp://anna:a:b@h").password, "a:b")
+
+    def test_virtual_host(self) -> None:
+        """No path and an empty path are /, as most clients have it; else it is the decoded path."""
+        for text, vhost in (
+            ("", "/"),
+            ("/", "/"),
+            ("/%2F", "/"),
+            ("/%2f", "/"),
+            ("/rpc", "rpc"),
+            ("?heartbeat=1", "/"),
+        ):
+            self.assertEqual(parse("amqp://h" + text).vhost, vhost, text)
+
+    def test_several_hosts(self) -> None:
+        """Hosts are kept in order, each with its own port or the scheme's; IPv6 stands in brackets."""
+        uri = parse("amqp://u:p@h1,h2:5673,[::1]:5674,[2001:db8::2],192.0.2.1/vhost")
+        self.assertEqual(
+            uri.hosts,
+            (("h1", 5672), ("h2", 5673), ("::1", 5674), ("2001:db8::2", 5672), ("192.0.2.1", 5672)),
+        )
+        self.assertEqual(parse("amqp://[fe80::1%25eth0]").hosts, (("fe80::1%eth0", 5672),))
+
+    def test_parameters(self) -> None:
+        """Every parameter is read in RabbitMQ's units; timeouts become seconds."""
+        uri = parse(
+            "amqps://h?heartbeat=0&connection_timeout=1500&channel_max=0&frame_max=4096&auth_mechanism=EXTERNAL"
+            "&cacertfile=/ca&certfile=/cert&keyfile=/key&verify=verify_none&server_name_indication=name"
+        )
+        self.assertEqual(
+            uri,
+            BrokerURI(
+                hosts=(("h", 5671),),
+                tls=True,
+                heartbeat=0,
+                connection_timeout=1.5,
+                channel_max=0,
+                frame_max=4096,
+                auth_mechanism="EXTERNAL",
+                cacertfile="/ca",
+                certfile="/cert",
+                keyfile="/key",
+                verify=False,
+                server_name_indication="name",
+            ),
+        )
+
+    def test_frozen(self) -> None:
+        """A parsed URI does not change."""
+        self.assertRaises(attrs.exceptions.FrozenInstanceError, setattr, parse("amqp://h"), "heartbeat", 1)
+
+    @given(st.text(min_size=1), st.text(), st.text(max_size=60).filter(bool))
+    def test_quoted_text_comes_back(self, username: str, password: str, vhost: str) -> None:
+        """Any user, password and virtual host can be written, percent-encoded."""
+        parts = [quote(part, safe="") for part in (username, password, vhost)]
+        uri = parse("amqp://{}:{}@h/{}".format(*parts))
+        self.assertEqual((uri.username, uri.password, uri.vhost), (username, password, vhost))
+
+
+class RefusalTests(SynchronousTestCase):
+    """What is refused, and how the message reads."""
+
+    def test_messages(self) -> None:
+        """Each mistake has a message that says what is wrong or what to write."""
+        for text, told in (
+            ("", "amqp://"),
+            ("localhost", "amqp://"),
+            ("localhost:5672", "amqp://"),
+            ("http://localhost", "amqp://"),
+            ("amqp:localhost", "amqp://"),
+            ("amqp://", "host is missing"),
+            ("amqp:///vhost", "host is missing"),
+            ("amqp://u:p@", "host is missing"),
+            ("amqp://u:p@:5672", "host is missing"),
+            ("amqp://h1,,h2", "host is missing"),
+            ("amqp://h1,", "host is missing"),
+            ("amqp://h:", "65535"),
+            ("amqp://h:0", "65535"),
+            ("amqp://h:65536", "65535"),
+            ("amqp://h:port", "65535"),
+            ("amqp://h:+1", "65535"),
+            ("amqp://h:٥٦٧٢", "65535"),
+            ("amqp://::1", "brackets"),
+            ("amqp://[::1", "brackets"),
+            ("amqp://[::1]5672", "brackets"),
+            ("amqp://[localhost]", "brackets"),
+            ("amqp://a%2Fb", "no host name"),
+            ("amqp://h/a/b", "%2F"),
+            ("amqp://h//", "%2F"),
+            ("amqp://h/%zz", "%25"),
+            ("amqp://h/%ff", "UTF-8"),
+            ("amqp://h/" + "x" * 256, "255"),
+            ("amqp://h/a b", "%20"),
+            ("amqp://h\n", "control"),
+            ("amqp://h/\udcff", "UTF-8"),
+            ("amqp://h#x", "%23"),
+            ("amqp://h?hearbeat=5", "unknown parameter 'hearbeat'"),
+            ("amqp://h?", None),
+            ("amqp://h?&", "unknown parameter ''"),
+            ("amqp://h?heartbeat", "heartbeat="),
+            ("amqp://h?heartbeat=", "0 to 65535"),
+            ("amqp://h?heartbeat=-1", "0 to 65535"),
+            ("amqp://h?heartbeat=65536", "0 to 65535"),
+            ("amqp://h?heartbeat=1.5", "0 to 65535"),
+            ("amqp://h?heartbeat=5&heartbeat=6", "twice"),
+            ("amqp://h?connection_timeout=0", "from 1"),
+            ("amqp://h?channel_max=65536", "0 to 65535"),
+            ("amqp://h?frame_max=4095", "0 or a number from 4096"),
+            ("amqp://h?frame_max=0", None),
+            ("amqp://h?auth_mechanism=amqplain", "plain, external"),
+            ("amqps://h?verify=yes", "verify_peer, verify_none"),
+            ("amqps://h?cacertfile=", "no value"),
+            ("amqps://h?keyfile=/k", "certfile"),
+            ("amqp://h?verify=verify_peer", "amqps://"),
+        ):
+            if told is None:
+                parse(text)
+                continue
+            error = self.assertRaises(InvalidURI, parse, text)
+            self.assertIn(told, str(error), text)
+            self.assertIsInstance(error, ConfigurationError)
+
+    @given(
+        st.text(any_characters)
+        | st.text(any_characters).map("amqp://".__add__)
+        | st.text("ah:/@?#[],%=&1é").map("amqp://".__add__)
+    )
+    def test_any_text(self, text: str) -> None:
+        """Any text gives a BrokerURI or InvalidURI."""
+        try:
+            uri = parse(text)
+        except InvalidURI:
+            return
+        self.assertTrue(uri.hosts)
+
+
+class PasswordTests(SynchronousTestCase):
+    """The password is shown nowhere."""
+
+    def test_str_and_repr(self) -> None:
+        """Printing leaves the password out, and shows what else there is; str() gives a URI that can be read."""
+        uri = parse("amqps://us%40er:secret@h1,[::1]:7/v%2Fh")
+        self.assertEqual(str(uri), "amqps://us%40er:***@h1:5671,[::1]:7/v%2Fh")
+        self.assertNotIn("secret", repr(uri))
+        self.assertIn("***", repr(uri))
+        self.assertEqual(attrs.evolve(uri, password="***"), parse(str(uri)))
+
+    def test_password_that_is_not_encoded(self) -> None:
+        """Whatever character a raw password holds, neither the error nor the parsed value's text shows any of it."""
+        for character in string.printable:
+            for form in (
+                "amqp://user:{}@host/vhost",
+                "amqp://user:{}@h1,h2:5673/vhost?heartbeat=5",
+                "amqp://user:7{}@host",
+                "amqp://user:{}",
+                "amqp:/user:{}@host",
+                "{}@host",
+            ):
+                secret = f"Sesame{character}Sesame"
+                try:
+                    uri = parse(form.format(secret))
+                except InvalidURI as error:
+                    shown = str(error)
+                    self.assertTrue(error.__suppress_context__ or error.__context__ is None)
+                else:
+                    if (form, character) == ("amqp://user:{}", "@"):
+                        continue  # a URI in good order: what follows the @ is the host
+                    shown = f"{uri} {uri!r}"
+                    self.assertEqual(uri.password.replace("7", "", 1).count("Sesame"), 2, secret)
+                self.assertNotIn("Sesame", shown, (form, character))
