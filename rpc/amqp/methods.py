@@ -44,7 +44,7 @@ def encode_arguments(method: txamqp.spec.Method, args: Sequence[Any]) -> bytes:
         raise CodecError(f"{name} takes {len(fields)} arguments, not {len(args)}")
     parts = [_ids.pack(method.klass.id, method.id)]
     bits = place = 0
-    for field, value in zip(fields, args):
+    for field, value in zip(fields, args, strict=True):
         if field.type == "bit":
             # Bits that stand together share octets, the first in the lowest place.
             if place == 8:

@@ -45,7 +45,7 @@ def encode_properties(properties: Properties) -> bytes:
     """
     flags = 0
     parts = [b""]
-    for name, kind, flag in zip(_NAMES, _KINDS, _FLAGS):
+    for name, kind, flag in zip(_NAMES, _KINDS, _FLAGS, strict=True):
         value = getattr(properties, name)
         if value is not None:
             flags |= flag
@@ -106,7 +106,7 @@ class PropertyTemplate:
         flags = 0
         # Constant bytes at the even places, the variable strings at the odd ones.
         parts = [b""]
-        for name, kind, flag in zip(_NAMES, _KINDS, _FLAGS):
+        for name, kind, flag in zip(_NAMES, _KINDS, _FLAGS, strict=True):
             value = getattr(fixed, name)
             if name in variable:
                 if kind != _SHORT_STRING or value is not None:

@@ -51,6 +51,7 @@ def invocations(draw: st.DrawFn) -> tuple[txamqp.spec.Method, tuple[Any, ...]]:
 
 
 def method_of(name: str) -> txamqp.spec.Method:
+    """The method called ``class.method``."""
     return load_spec().parse_method(name)
 
 
@@ -81,7 +82,7 @@ class EncodeTests(SynchronousTestCase):
             theirs = their_class(*(None for parameter in parameters if parameter.default is parameter.empty))
             names = [field.name.replace("-", "_") for field in method.fields]
             args = []
-            for name, field in zip(names, method.fields):
+            for name, field in zip(names, method.fields, strict=True):
                 reserved = name.startswith("reserved")
                 args.append(txamqp.spec.Method.DEFAULTS[field.type] if reserved else SAMPLES[field.type])
                 if not reserved:

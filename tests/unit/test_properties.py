@@ -48,8 +48,8 @@ EVERY_PROPERTY = Properties(
 )
 EVERY_PROPERTY_BYTES = (
     b"\xff\xfc\x01a\x01b"
-    + b"\x00\x00\x00\x04\x01ht\x01"
-    + b"\x02\x09\x01c\x01d\x015\x01e\x00\x00\x00\x00\x00\x00\x01\x02\x01f\x01g\x01h\x01i"
+    b"\x00\x00\x00\x04\x01ht\x01"
+    b"\x02\x09\x01c\x01d\x015\x01e\x00\x00\x00\x00\x00\x00\x01\x02\x01f\x01g\x01h\x01i"
 )
 
 
@@ -95,11 +95,12 @@ class PropertiesTests(SynchronousTestCase):
 
     def test_values_that_do_not_fit(self) -> None:
         """A value its property cannot hold is refused before anything is sent, and the property is named."""
+        no_tables: list[Any] = [[], "x", {"a": object()}, {1: 2}]
         refused: list[tuple[str, Any]] = [
             *[(name, value) for name in SHORT_STRINGS for value in ("x" * 256, 7, "\ud800")],
             *[(name, value) for name in ("delivery_mode", "priority") for value in (-1, 256, "1", 1.5)],
             *[("timestamp", value) for value in (-1, 2**64, "now", 1.5)],
-            *[("headers", value) for value in ([], "x", {"a": object()}, {1: 2})],
+            *[("headers", value) for value in no_tables],
         ]
         for name, value in refused:
             error = self.assertRaises(CodecError, encode_properties, Properties(**{name: value}))
