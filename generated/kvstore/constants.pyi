@@ -1,0 +1,6 @@
+# Made by `thrift-rpc compile`; it writes over what is changed here.
+from typing import Final as _Final
+from .ttypes import *
+
+MAX_SCAN: _Final[int]
+"""The most entries that one `scan` gives."""

@@ -1,0 +1,255 @@
+"""The ``.pyi`` file beside each generated module: typed structs, interfaces and clients, with their doc comments.
+
+A handler's method may return a value, a Deferred or a coroutine, so that is what ``Iface`` says (mypy-zope compares a
+handler with it); ``Client`` narrows it to a Deferred. A field that need not be there is ``T | None``, unless the IDL
+gives it a default. Enums are ``int``, as in the stubs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from rpc import idl
+from rpc.compiler.references import alias, import_line
+
+_PYTHON_TYPES: Final = {
+    "bool": "bool",
+    "i8": "int",
+    "i16": "int",
+    "i32": "int",
+    "i64": "int",
+    "double": "float",
+    "string": "str",
+    "binary": "bytes",
+    "uuid": "_UUID",
+}
+_BUILTINS: Final = frozenset({"bool", "int", "float", "str", "bytes", "list", "set", "dict", "object", "Exception"})
+
+
+def write(interface: idl.Interface, packages: Iterable[str]) -> dict[str, str]:
+    """Give the text of every ``.pyi`` file, by path (with ``/``) below the output's root.
+
+    :param packages: the Python packages of the output, below its root; each has ``ttypes`` and ``constants``.
+    """
+    files: dict[str, str] = {}
+    for package in sorted(set(packages)):
+        folder = package.replace(".", "/")
+        files[f"{folder}/ttypes.pyi"] = _TypesModule(interface, package).text()
+        files[f"{folder}/constants.pyi"] = _ConstantsModule(interface, package).text()
+    for service in interface.services.values():
+        files[f"{service.module.replace('.', '/')}.pyi"] = _ServiceModule(interface, service).text()
+    return files
+
+
+class _Module:
+    """One ``.pyi``: its lines are written first, so that it is known what they import."""
+
+    header: tuple[str, ...] = ()
+
+    def __init__(self, interface: idl.Interface, package: str) -> None:
+        self.interface = interface
+        self.package = package
+        self.imports: set[str] = set()
+        self.shadowed = self.names() & _BUILTINS
+
+    def names(self) -> set[str]:
+        """Give the names that the file defines at any level."""
+        raise NotImplementedError
+
+    def body(self) -> Iterator[str]:
+        """Give the lines after the imports."""
+        raise NotImplementedError
+
+    def text(self) -> str:
+        body = list(self.body())
+        lines = ["# Made by `thrift-rpc compile`; it writes over what is changed here.", *self.header]
+        if any("_builtins." in line for line in body):
+            lines.append("import builtins as _builtins")
+        if any("_UUID" in line for line in body):
+            lines.append("from uuid import UUID as _UUID")
+        lines += [import_line(module, self.package) for module in sorted(self.imports)]
+        return "\n".join([*lines, *body]) + "\n"
+
+    def builtin(self, name: str) -> str:
+        """Name one of Python's types, by a way that a field called ``bytes`` does not hide."""
+        return f"_builtins.{name}" if name in self.shadowed else name
+
+    def type(self, type: idl.Type) -> str:
+        if isinstance(type, idl.BaseType):
+            name = _PYTHON_TYPES[type.name]
+            return name if name not in _BUILTINS else self.builtin(name)
+        if isinstance(type, idl.ListType):
+            return f"{self.builtin('list')}[{self.type(type.element)}]"
+        if isinstance(type, idl.SetType):
+            return f"{self.builtin('set')}[{self.type(type.element)}]"
+        if isinstance(type, idl.MapType):
+            return f"{self.builtin('dict')}[{self.type(type.key)}, {self.type(type.value)}]"
+        if isinstance(type, idl.EnumType):
+            return self.builtin("int")
+        struct = self.interface.structs[type.name]
+        self.imports.add(struct.module)
+        return f"{alias(struct.module)}.{struct.name}"
+
+
+class _TypesModule(_Module):
+    header = ("from typing import Any as _Any, ClassVar as _ClassVar, Final as _Final",)
+
+    def names(self) -> set[str]:
+        structs, enums = self._structs(), self._enums()
+        fields = {field.name for struct in structs for field in struct.fields}
+        members = {name for enum in enums for name in enum.members}
+        return fields | members | {item.name for item in structs} | {item.name for item in enums}
+
+    def _structs(self) -> list[idl.StructDescription]:
+        return [item for item in self.interface.structs.values() if item.module == f"{self.package}.ttypes"]
+
+    def _enums(self) -> list[idl.EnumDescription]:
+        return [item for item in self.interface.enums.values() if item.module == f"{self.package}.ttypes"]
+
+    def body(self) -> Iterator[str]:
+        for enum in self._enums():
+            yield from ("", f"class {enum.name}:", *_docstring(enum.doc, 4))
+            for name in enum.members:
+                yield f"    {name}: _Final = {enum.members[name]}"
+                yield from _docstring(enum.docs.get(name, ""), 4)
+            number, text, mapping = self.builtin("int"), self.builtin("str"), self.builtin("dict")
+            yield f"    _VALUES_TO_NAMES: _ClassVar[{mapping}[{number}, {text}]]"
+            yield f"    _NAMES_TO_VALUES: _ClassVar[{mapping}[{text}, {number}]]"
+        for struct in self._structs():
+            yield from self._struct(struct)
+
+    def _struct(self, struct: idl.StructDescription) -> Iterator[str]:
+        is_exception = struct.kind == "exception"
+        base = f"({self.builtin('Exception')})" if is_exception else ""
+        yield from ("", f"class {struct.name}{base}:")
+        yield from _docstring(struct.doc, 4)
+        for field in struct.fields:
+            if is_exception:
+                yield from ("    @property", f"    def {field.name}(self) -> {self._field_type(field)}:")
+                yield from (*_docstring(field.doc, 8), "        ...")
+            else:
+                yield f"    {field.name}: {self._field_type(field)}"
+                yield from _docstring(field.doc, 4)
+        yield "    thrift_spec: _ClassVar[_Any]"
+        yield f"    def __init__({', '.join(self._parameters(struct))}) -> None: ..."
+        if is_exception:
+            yield from ("    @classmethod", f"    def read(cls, iprot: _Any) -> {struct.name}: ...")
+        else:
+            yield "    def read(self, iprot: _Any) -> None: ..."
+        yield "    def write(self, oprot: _Any) -> None: ..."
+        yield "    def validate(self) -> None: ..."
+
+    def _field_type(self, field: idl.Field) -> str:
+        always_there = field.requiredness == "required" or field.has_default
+        return self.type(field.type) if always_there else f"{self.type(field.type)} | None"
+
+    def _parameters(self, struct: idl.StructDescription) -> Iterator[str]:
+        """A required field after one that may be left out can only be given by its name."""
+        yield "self"
+        any_left_out = keywords_only = False
+        for field in struct.fields:
+            needed = field.requiredness == "required" and not field.has_default
+            if needed and any_left_out and not keywords_only:
+                keywords_only = True
+                yield "*"
+            any_left_out = any_left_out or not needed
+            yield f"{field.name}: {self._field_type(field)}{'' if needed else ' = ...'}"
+
+
+class _ConstantsModule(_Module):
+    header = ("from typing import Final as _Final", "from .ttypes import *")
+
+    def _constants(self) -> list[idl.ConstantDescription]:
+        return [item for item in self.interface.constants.values() if item.module == f"{self.package}.constants"]
+
+    def names(self) -> set[str]:
+        return {constant.name for constant in self._constants()}
+
+    def body(self) -> Iterator[str]:
+        for constant in self._constants():
+            yield from ("", f"{constant.name}: _Final[{self.type(constant.type)}]", *_docstring(constant.doc, 0))
+
+
+class _ServiceModule(_Module):
+    header = (
+        "from collections.abc import Callable as _Callable, Coroutine as _Coroutine",
+        "from typing import Any as _Any",
+        "from twisted.internet.defer import Deferred as _Deferred",
+        "from zope.interface import Interface as _Interface, implementer as _implementer",
+        "from .ttypes import *",
+    )
+
+    def __init__(self, interface: idl.Interface, service: idl.ServiceDescription) -> None:
+        self.service = service
+        inherited = interface.services[service.extends].methods if service.extends else {}
+        self.methods = [method for name, method in service.methods.items() if inherited.get(name) is not method]
+        super().__init__(interface, service.module.rpartition(".")[0])
+
+    def names(self) -> set[str]:
+        """Names that ``ttypes`` lends the module hide Python's too."""
+        return {method.name for method in self.methods} | _TypesModule(self.interface, self.package).names()
+
+    def body(self) -> Iterator[str]:
+        service = self.service
+        parent = ""
+        if service.extends is not None:
+            self.imports.add(service.extends)
+            parent = alias(service.extends)
+        yield from ("", f"class Iface({parent}.Iface):" if parent else "class Iface(_Interface):")
+        yield from _docstring(service.doc, 4)
+        if not service.doc and not self.methods:
+            yield "    ..."
+        for method in self.methods:
+            result = self._result(method)
+            returns = f"{result} | _Deferred[{result}] | _Coroutine[_Any, _Any, {result}]"
+            yield f"    def {method.name}({', '.join(self._arguments(method))}) -> {returns}:"
+            yield from (*_docstring(_method_doc(method, self.interface), 8), "        ...")
+        yield from ("", "@_implementer(Iface)", f"class Client({parent}.Client):" if parent else "class Client:")
+        yield from _docstring(service.doc, 4)
+        yield "    def __init__(self, transport: _Any, oprot_factory: _Any) -> None: ..."
+        for method in self.methods:
+            arguments = ", ".join(["self", *self._arguments(method)])
+            yield f"    def {method.name}({arguments}) -> _Deferred[{self._result(method)}]:"
+            yield from (*_docstring(_method_doc(method, self.interface), 8), "        ...")
+        yield from ("", f"class Processor({parent}.Processor):" if parent else "class Processor:")
+        yield "    def __init__(self, handler: Iface) -> None: ..."
+        yield "    def on_message_begin(self, func: _Callable[..., _Any]) -> None: ..."
+        yield "    def process(self, iprot: _Any, oprot: _Any) -> _Deferred[None]: ..."
+
+    def _result(self, method: idl.MethodDescription) -> str:
+        return "None" if method.returns is None else self.type(method.returns)
+
+    def _arguments(self, method: idl.MethodDescription) -> list[str]:
+        return [f"{argument.name}: {self.type(argument.type)}" for argument in method.arguments]
+
+
+def _method_doc(method: idl.MethodDescription, interface: idl.Interface) -> str:
+    """Add to the method's doc comment what its signature cannot say: what is thrown, and that nobody answers."""
+    lines = [method.doc] if method.doc else []
+    notes = [f":raises {_struct_name(error, interface)}: as ``{error.name}`` of the IDL." for error in method.throws]
+    if method.oneway:
+        notes.append("Oneway: there is no answer.")
+    if lines and notes:
+        lines.append("")
+    return "\n".join([*lines, *notes])
+
+
+def _struct_name(field: idl.Field, interface: idl.Interface) -> str:
+    return interface.structs[field.type.name].name if isinstance(field.type, idl.StructType) else field.name
+
+
+def _docstring(doc: str, indent: int) -> Iterator[str]:
+    if not doc:
+        return
+    blank = " " * indent
+    text = doc.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    if text.endswith('"'):
+        text = f'{text[:-1]}\\"'
+    first, *others = text.splitlines()
+    if not others:
+        yield f'{blank}"""{first}"""'
+        return
+    yield f'{blank}"""{first}'
+    yield from (f"{blank}{line}".rstrip() for line in others)
+    yield f'{blank}"""'
