@@ -1,1 +1,48 @@
-"""Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted."""
+"""Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted: what users import."""
+
+from rpc.client import Connection, connect, with_options
+from rpc.context import CallContext, current_call
+from rpc.errors import (
+    AMQPError,
+    AuthenticationFailed,
+    BrokerBlocked,
+    BrokerUnreachable,
+    CallTimedOut,
+    ConfigurationError,
+    ConnectionLost,
+    InvalidReply,
+    InvalidRequest,
+    MessageTooLarge,
+    Outcome,
+    Overloaded,
+    RPCError,
+    ServiceUnavailable,
+    VirtualHostRefused,
+)
+from rpc.service import ThriftService
+from rpc.worker import Worker
+
+__all__ = [
+    "AMQPError",
+    "AuthenticationFailed",
+    "BrokerBlocked",
+    "BrokerUnreachable",
+    "CallContext",
+    "CallTimedOut",
+    "ConfigurationError",
+    "Connection",
+    "ConnectionLost",
+    "InvalidReply",
+    "InvalidRequest",
+    "MessageTooLarge",
+    "Outcome",
+    "Overloaded",
+    "RPCError",
+    "ServiceUnavailable",
+    "ThriftService",
+    "VirtualHostRefused",
+    "Worker",
+    "connect",
+    "current_call",
+    "with_options",
+]

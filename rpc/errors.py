@@ -164,6 +164,10 @@ class HeartbeatMissed(AMQPError):
     """Nothing came from the broker for two heartbeat intervals; the connection was aborted."""
 
 
+class BrokerUnreachable(AMQPError):
+    """No connection to the broker came about: wrong host or port, nobody listens, TLS refused, or no answer in time."""
+
+
 class ConfigurationError(Exception):
     """What the user wrote cannot be used: a URI, an option, a module. Says what, where, and what to write instead."""
 
@@ -174,3 +178,11 @@ class InvalidURI(ConfigurationError):
 
 class CompileError(ConfigurationError):
     """``thrift-rpc compile`` refused its input or could not run the Thrift compiler. ``str()`` is the whole message."""
+
+
+class MalformedMessage(Exception):
+    """Bytes that are not exactly one Thrift message of the type that was expected; says what was wrong."""
+
+
+class UnknownProtocol(Exception):
+    """A content type that names none of the Thrift protocols spoken here."""

@@ -1,0 +1,324 @@
+"""A channel: control methods as txAMQP has them, and a data plane without queues in between.
+
+The methods of the specification (``channel.queue_declare(...)``) come from txAMQP, which makes them of the XML; they
+end in :meth:`Channel.invoke`. Publishing, delivering, returning and acknowledging do not: their frames are packed and
+unpacked here, and go straight to the transport and to the consumer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+import txamqp.protocol
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python import log
+from txamqp.message import Message
+
+from rpc.amqp.content import Content, Delivery, Returned
+from rpc.amqp.fields import decode_short_string, encode_short_string
+from rpc.amqp.methods import encode_arguments
+from rpc.errors import AMQPError, FrameError
+from rpc.topology import Declaration
+
+if TYPE_CHECKING:
+    from txamqp.content import Content as TxContent
+    from txamqp.spec import Method
+
+    from rpc.amqp.protocol import AMQPConnection
+
+DELIVER = 60 << 16 | 60
+RETURN = 60 << 16 | 50
+ACK = 60 << 16 | 80
+NACK = 60 << 16 | 120
+
+FRAME_END = b"\xce"
+ROUTES_KEPT = 1024
+
+_tag_and_flags = Struct(">QB")
+_short = Struct(">H")
+_content_header = Struct(">HHQ")
+_header_frame = Struct(">BHIHHQ")
+_body_frame = Struct(">BBHI")  # with the end of the frame before it
+_ack_frame = Struct(">BHIHHQBB")
+
+Consumer = Callable[[Delivery], None]
+
+
+class Channel(txamqp.protocol.AMQChannel):
+    """One AMQP channel.
+
+    :ivar on_return: called with each :class:`~rpc.amqp.content.Returned` message.
+    :ivar on_confirm: called as ``on_confirm(delivery_tag, multiple, acknowledged)`` in confirm mode.
+    :ivar on_closed: called once with the reason when the channel ends otherwise than by :meth:`close`.
+    :ivar reason: why the channel is closed.
+    """
+
+    client: AMQPConnection
+
+    def __init__(self, id: int, outgoing: Any, client: AMQPConnection) -> None:
+        # txAMQP's own __init__ makes the queues of a data plane that is not used here
+        self.id = id
+        self.client = client
+        self.closed = False
+        self.reason: Exception | None = None
+        self.on_return: Callable[[Returned], None] | None = None
+        self.on_confirm: Callable[[int, bool, bool], None] | None = None
+        self.on_closed: Callable[[Exception], None] | None = None
+        self._answers: deque[tuple[Method, Deferred[Message]]] = deque()
+        self._consumers: dict[bytes, tuple[Consumer, Callable[[], None]]] = {}
+        self._next_consumer = 1
+        self._routes: dict[tuple[str, str, bool], bytes] = {}
+        self._content: Content | None = None  # the one whose frames are coming in
+        self._content_size = -1  # bytes its body will have; -1 before its header
+        self._chunks: list[bytes] = []
+
+    # -- control methods
+
+    def invoke(self, method: Method, args: tuple[Any, ...], content: TxContent | None = None) -> Deferred[Any]:
+        """Send `method`; what every generated method of the channel ends in.
+
+        :return: fires with the broker's answer, a ``txamqp.message.Message``, or with ``None`` for a method without
+            one. Fails with the reason when the channel is or gets closed, and with
+            :class:`~rpc.errors.CodecError` for an argument that does not fit; then nothing was sent. A cancelled one
+            still takes its own answer, so that the next method does not get it.
+        """
+        if self.closed:
+            return fail(self.reason or AMQPError("the channel is closed"))
+        if method.content:
+            return fail(AMQPError(f"{method.name} carries a content: use publish()"))
+        try:
+            payload = encode_arguments(method, args)
+        except Exception as error:
+            return fail(error)
+        return self._send(method, payload, not method.responses or _is_nowait(method, args))
+
+    def _send(self, method: Method, payload: bytes, unanswered: bool) -> Deferred[Any]:
+        self.client.send_method(self.id, payload)
+        if unanswered:
+            return succeed(None)
+        answer: Deferred[Message] = Deferred()
+        self._answers.append((method, answer))
+        return answer
+
+    def answered(self, message: Message) -> None:
+        """Hand the broker's answer to the method that waits for it.
+
+        :raises FrameError: 503, nobody waits, or for another answer. The specification answers methods in order.
+        """
+        if self.closed and message.method.name != "close-ok":
+            return  # after a close, AMQP has us discard what was under way
+        if not self._answers or message.method not in self._answers[0][0].responses:
+            raise FrameError(503, f"unexpected {message.method.klass.name}.{message.method.name}")
+        self._answers.popleft()[1].callback(message)
+
+    def close(self, reason: object = None) -> Deferred[None]:
+        """Close the channel. Fires when the broker has agreed, or the connection is gone; never fails.
+
+        :param reason: unused; it is in the signature of txAMQP's method.
+        """
+        self.on_closed = None
+        return self.abandon(AMQPError("the channel was closed by this client"))
+
+    def abandon(self, reason: Exception) -> Deferred[None]:
+        """Give the channel up for `reason`, which its owner and all that waits are told at once.
+
+        :return: fires when the broker has agreed, or the connection is gone; never fails.
+        """
+        if self.closed:
+            return succeed(None)
+        self.do_close(reason)
+        method = self.client.spec.classes.byname["channel"].methods.byname["close"]
+        agreed = self._send(method, encode_arguments(method, (200, "closed by the client", 0, 0)), False)
+        return agreed.addBoth(lambda _: self.client.forget_channel(self))
+
+    def do_close(self, reason: Exception) -> None:
+        """Fail what waits for an answer, and tell the owner. The owner is told once."""
+        answers, self._answers = self._answers, deque()
+        if self.closed:
+            for _, answer in answers:  # the close itself
+                answer.errback(reason)
+            return
+        self.closed = True
+        self.reason = reason
+        self._consumers.clear()
+        self._chunks.clear()
+        for _, answer in answers:
+            answer.errback(reason)
+        if self.on_closed is not None:
+            try:
+                self.on_closed(reason)
+            except Exception:
+                log.err(None, "while telling the owner of a channel that it is closed")
+
+    def declare(self, declaration: Declaration) -> Deferred[Any]:
+        """Invoke the method of a topology's declaration. Fires and fails as :meth:`invoke` does."""
+        declared: Deferred[Any] = getattr(self, declaration.method)(**declaration.arguments)
+        return declared
+
+    def consume(
+        self,
+        queue: str,
+        consumer: Consumer,
+        cancelled: Callable[[], None],
+        *,
+        no_ack: bool = False,
+        exclusive: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> Deferred[str]:
+        """Let `consumer` be called with each delivery of `queue`.
+
+        :param cancelled: called when the broker ends the consumer, since the queue was deleted or its node died
+            (RabbitMQ extension: consumer cancel notification).
+        :return: fires with the consumer tag. Deliveries may come before. Fails as :meth:`invoke` does.
+        """
+        tag = f"c{self._next_consumer}"
+        self._next_consumer += 1
+        key = tag.encode()
+        self._consumers[key] = consumer, cancelled
+        sent = self.basic_consume(
+            queue=queue, consumer_tag=tag, no_ack=no_ack, exclusive=exclusive, arguments=dict(arguments or {})
+        )
+
+        def refused(failure: Any) -> Any:
+            self._consumers.pop(key, None)
+            return failure
+
+        return sent.addCallbacks(lambda _: tag, refused)
+
+    def cancel_consumer(self, consumer_tag: str) -> Deferred[None]:
+        """Take no more deliveries for `consumer_tag`. Fires when the broker has stopped sending them."""
+        key = consumer_tag.encode()
+
+        def stopped(_: object) -> None:
+            self._consumers.pop(key, None)
+
+        return self.basic_cancel(consumer_tag=consumer_tag).addCallback(stopped)
+
+    def consumer_cancelled(self, consumer_tag: str) -> None:
+        """The broker has ended a consumer (``basic.cancel``)."""
+        found = self._consumers.pop(consumer_tag.encode(), None)
+        if found is not None:
+            found[1]()
+
+    # -- data plane, outgoing
+
+    def publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes, mandatory: bool = False) -> None:
+        """Send a message (``basic.publish``): its frames in one write.
+
+        :param properties: as :func:`rpc.amqp.properties.encode_properties` or a ``PropertyTemplate`` makes them.
+        :raises CodecError: exchange or routing key is longer than 255 bytes; nothing was sent.
+        """
+        route = self._routes.get((exchange, routing_key, mandatory)) or self._make_route(
+            exchange, routing_key, mandatory
+        )
+        size = len(body)
+        head = _header_frame.pack(2, self.id, 12 + len(properties), 60, 0, size)
+        limit = self.client.max_body_frame
+        if 0 < size <= limit:
+            parts = [route, head, properties, _body_frame.pack(0xCE, 3, self.id, size), body, FRAME_END]
+        else:
+            parts = [route, head, properties]
+            for start in range(0, size, limit):
+                chunk = body[start : start + limit]
+                parts += (_body_frame.pack(0xCE, 3, self.id, len(chunk)), chunk)
+            parts.append(FRAME_END)
+        self.client.write(b"".join(parts))
+
+    def _make_route(self, exchange: str, routing_key: str, mandatory: bool) -> bytes:
+        """The method frame of a publish. Reply queues come and go, so only so many are kept."""
+        names = encode_short_string(exchange) + encode_short_string(routing_key)
+        payload = b"\x00\x3c\x00\x28\x00\x00" + names + (b"\x01" if mandatory else b"\x00")
+        route = b"\x01" + _short.pack(self.id) + len(payload).to_bytes(4, "big") + payload + FRAME_END
+        if len(self._routes) >= ROUTES_KEPT:
+            self._routes.clear()
+        self._routes[exchange, routing_key, mandatory] = route
+        return route
+
+    def ack(self, delivery_tag: int, multiple: bool = False) -> None:
+        """Acknowledge a delivery, or with `multiple` all up to it (``basic.ack``)."""
+        self.client.write(_ack_frame.pack(1, self.id, 13, 60, 80, delivery_tag, multiple, 0xCE))
+
+    def reject(self, delivery_tag: int, requeue: bool) -> None:
+        """Refuse a delivery (``basic.reject``)."""
+        self.client.write(_ack_frame.pack(1, self.id, 13, 60, 90, delivery_tag, requeue, 0xCE))
+
+    # -- data plane, incoming: called by the connection for each frame
+
+    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> bool:
+        """Take a method of the data plane; ``False`` when it is none. Arguments are at `start` to `end`."""
+        if key == DELIVER:
+            self._refuse_open_content()
+            tag_end = start + 1 + buffer[start]
+            delivery_tag, redelivered = _tag_and_flags.unpack_from(buffer, tag_end)
+            self._content = Delivery(
+                self, buffer[start + 1 : tag_end], delivery_tag, redelivered != 0, buffer[tag_end + 9 : end]
+            )
+            return True
+        if key in (ACK, NACK):
+            delivery_tag, flags = _tag_and_flags.unpack_from(buffer, start)
+            if self.on_confirm is not None:
+                self.on_confirm(delivery_tag, flags & 1 == 1, key == ACK)
+            return True
+        if key == RETURN:
+            self._refuse_open_content()
+            text, text_end = decode_short_string(buffer, start + 2)
+            self._content = Returned(_short.unpack_from(buffer, start)[0], text, buffer[text_end:end])
+            return True
+        return False
+
+    def header_arrived(self, buffer: bytes, start: int, end: int) -> None:
+        """Take a content header."""
+        content = self._content
+        if content is None or self._content_size >= 0:
+            raise FrameError(505, "a content header without its method")
+        _, _, size = _content_header.unpack_from(buffer, start)
+        content.encoded_properties = buffer[start + 12 : end]
+        if size == 0:
+            self._complete(content, b"")
+        else:
+            self._content_size = size
+
+    def body_arrived(self, buffer: bytes, start: int, end: int) -> None:
+        """Take a piece of a body; a body that is one frame is taken as it is."""
+        content, left = self._content, self._content_size - (end - start)
+        if content is None or self._content_size < 0:
+            raise FrameError(505, "a content body without its header")
+        if left < 0:
+            raise FrameError(501, "a body longer than its header says")
+        if left == 0 and not self._chunks:
+            self._complete(content, buffer[start:end])
+            return
+        self._chunks.append(buffer[start:end])
+        self._content_size = left
+        if left == 0:
+            body = b"".join(self._chunks)
+            self._chunks.clear()
+            self._complete(content, body)
+
+    def _complete(self, content: Content, body: bytes) -> None:
+        content.body = body
+        self._content = None
+        self._content_size = -1
+        try:
+            if isinstance(content, Delivery):
+                consumer = self._consumers.get(content.consumer_tag)
+                if consumer is not None:
+                    consumer[0](content)
+                # else: cancelled just now; the broker takes it back when the channel closes
+            elif self.on_return is not None:
+                self.on_return(content)  # type: ignore[arg-type]  # a Content is one of the two
+        except Exception:
+            # a consumer is no reason to lose the connection of all others
+            log.err(None, f"while handling a message on channel {self.id}")
+
+    def _refuse_open_content(self) -> None:
+        if self._content is not None:
+            raise FrameError(505, "a method within a content")
+
+
+def _is_nowait(method: Method, args: tuple[Any, ...]) -> bool:
+    field = method.fields.byname.get("nowait")
+    return field is not None and bool(args[method.fields.index(field)])

@@ -1,0 +1,75 @@
+"""What arrives with a body: deliveries and returns. The parts that few readers want are decoded when asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rpc.amqp.fields import decode_short_string
+from rpc.amqp.properties import decode_properties
+from rpc.messages import Properties
+
+if TYPE_CHECKING:
+    from rpc.amqp.channel import Channel
+
+
+class Content:
+    """A message as it came: raw property list and body."""
+
+    __slots__ = ("__dict__", "body", "routing", "encoded_properties")
+
+    body: bytes
+
+    def __init__(self, routing: bytes) -> None:
+        self.routing = routing
+        self.encoded_properties = b""
+
+    @cached_property
+    def properties(self) -> Properties:
+        """The message's properties.
+
+        :raises CodecError: they are malformed, which a broker lets through inside header tables.
+        """
+        return decode_properties(self.encoded_properties)
+
+    @cached_property
+    def _exchange_and_key(self) -> tuple[str, str]:
+        exchange, end = decode_short_string(self.routing, 0)
+        return exchange, decode_short_string(self.routing, end)[0]
+
+    @property
+    def exchange(self) -> str:
+        """The exchange the message was published to."""
+        return self._exchange_and_key[0]
+
+    @property
+    def routing_key(self) -> str:
+        """The routing key the message was published with."""
+        return self._exchange_and_key[1]
+
+
+class Delivery(Content):
+    """A message delivered to a consumer (``basic.deliver``)."""
+
+    __slots__ = ("channel", "consumer_tag", "delivery_tag", "redelivered")
+
+    def __init__(
+        self, channel: Channel, consumer_tag: bytes, delivery_tag: int, redelivered: bool, routing: bytes
+    ) -> None:
+        self.channel = channel
+        self.consumer_tag = consumer_tag
+        self.delivery_tag = delivery_tag
+        self.redelivered = redelivered
+        self.routing = routing
+        self.encoded_properties = b""
+
+
+class Returned(Content):
+    """A mandatory message that no queue took (``basic.return``): code 312 when nothing is bound to its key."""
+
+    __slots__ = ("reply_code", "reply_text")
+
+    def __init__(self, reply_code: int, reply_text: str, routing: bytes) -> None:
+        super().__init__(routing)
+        self.reply_code = reply_code
+        self.reply_text = reply_text

@@ -1,0 +1,154 @@
+"""What the broker asks of a connection: txAMQP's delegate, with the methods it does not know."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import twisted
+from twisted.internet.defer import Deferred
+from twisted.python import log
+from txamqp.client import TwistedDelegate
+from txamqp.message import Message
+
+from rpc.errors import AMQPError, AuthenticationFailed, ChannelClosed, ConnectionClosed, FrameError, VirtualHostRefused
+
+if TYPE_CHECKING:
+    from rpc.amqp.channel import Channel
+    from rpc.amqp.protocol import AMQPConnection
+
+CAPABILITIES = {
+    "publisher_confirms": True,
+    "exchange_exchange_bindings": True,
+    "basic.nack": True,
+    "consumer_cancel_notify": True,
+    "connection.blocked": True,
+    "authentication_failure_close": True,
+}
+
+
+@attrs.frozen
+class Credentials:
+    """How to log in.
+
+    :ivar mechanism: ``"PLAIN"`` (user name and password) or ``"EXTERNAL"`` (the TLS certificate says who it is).
+    """
+
+    username: str = "guest"
+    password: str = attrs.field(default="guest", repr=False)
+    mechanism: str = "PLAIN"
+
+    def response(self) -> bytes:
+        """The SASL response."""
+        if self.mechanism == "EXTERNAL":
+            return b""
+        return f"\0{self.username}\0{self.password}".encode()
+
+
+class ConnectionDelegate(TwistedDelegate):
+    """Answers the broker's methods for one connection. A method it has no handler for ends the connection (540)."""
+
+    client: AMQPConnection
+
+    def connection_start(self, channel: Channel, message: Message) -> None:
+        """Log in (AMQP 0-9-1, connection.start)."""
+        credentials = self.client.credentials
+        offered = bytes(message.mechanisms).decode("ascii", "replace").split()
+        if credentials.mechanism not in offered:
+            raise AuthenticationFailed(
+                403, f"the broker takes logins by {', '.join(offered)}, not by {credentials.mechanism}"
+            )
+        self._reply(
+            channel.connection_start_ok(
+                client_properties=client_properties(self.client.name),
+                mechanism=credentials.mechanism,
+                response=credentials.response(),
+                locale="en_US",
+            )
+        )
+
+    def connection_tune(self, channel: Channel, message: Message) -> None:
+        """Agree on limits and heartbeat, then enter the virtual host (connection.tune, connection.open)."""
+        client = self.client
+        client.tuned(message.channel_max, message.frame_max, message.heartbeat)
+        self._reply(
+            channel.connection_tune_ok(
+                channel_max=client.channel_max, frame_max=client.frame_max, heartbeat=client.heartbeat
+            )
+        )
+        channel.connection_open(virtual_host=client.vhost).addCallbacks(
+            lambda _: client.opened(), lambda failure: client.do_close(failure.value)
+        )
+
+    def connection_close(self, channel: Channel, message: Message) -> None:
+        """The broker ends the connection, and says why."""
+        self._reply(channel.connection_close_ok())
+        self.client.do_close(_why_closed(self.client, message))
+        self.client.transport.loseConnection()
+
+    def connection_blocked(self, channel: Channel, message: Message) -> None:
+        """The broker takes no messages: a memory or disk alarm (RabbitMQ extension)."""
+        log.msg(f"{self.client.name}: the broker is blocked: {message.reason}")
+        self.client.set_blocked(message.reason or "no reason given")
+
+    def connection_unblocked(self, channel: Channel, message: Message) -> None:
+        """The alarm is over (RabbitMQ extension)."""
+        log.msg(f"{self.client.name}: the broker takes messages again")
+        self.client.set_blocked(None)
+
+    def channel_flow(self, channel: Channel, message: Message) -> None:
+        """RabbitMQ never asks for it; agreeing is all that is owed."""
+        self._reply(channel.channel_flow_ok(active=message.active))
+
+    def channel_close(self, channel: Channel, message: Message) -> None:
+        """The broker ends one channel; the others go on."""
+        self._reply(channel.channel_close_ok())
+        self.client.forget_channel(channel)
+        channel.do_close(ChannelClosed(message.reply_code, message.reply_text))
+
+    def basic_cancel(self, channel: Channel, message: Message) -> None:
+        """The broker ends a consumer (RabbitMQ extension: consumer cancel notification)."""
+        if not message.nowait:
+            self._reply(channel.basic_cancel_ok(consumer_tag=message.consumer_tag))
+        channel.consumer_cancelled(message.consumer_tag)
+
+    def dispatch(self, channel: Channel, message: Message) -> Any:
+        """Call the handler of `message`."""
+        try:
+            return super().dispatch(channel, message)
+        except AttributeError as error:
+            if error.obj is not self:
+                raise
+            name = f"{message.method.klass.name}.{message.method.name}"
+            raise FrameError(540, f"{name} is not implemented") from error
+
+    @staticmethod
+    def _reply(sent: Deferred[Any]) -> None:
+        """An answer has no answer itself; that it cannot be sent is told to whoever waits for the channel."""
+        sent.addErrback(lambda failure: failure.trap(AMQPError))
+
+
+def client_properties(name: str) -> dict[str, Any]:
+    """What the broker's operators see of this client."""
+    try:
+        own_version = version("thrift-amqp-rpc")
+    except PackageNotFoundError:  # run from a checkout
+        own_version = "0"
+    return {
+        "product": "thrift-amqp-rpc",
+        "version": own_version,
+        "platform": f"Python {platform.python_version()}, Twisted {twisted.__version__}",
+        "connection_name": name,
+        "capabilities": CAPABILITIES,
+    }
+
+
+def _why_closed(client: AMQPConnection, message: Message) -> ConnectionClosed:
+    code, text = message.reply_code, message.reply_text
+    if code == 403 and not client.is_tuned:
+        return AuthenticationFailed(code, f"{text} (user {client.credentials.username!r})")
+    if not client.is_open and client.is_tuned and code in (403, 530):
+        return VirtualHostRefused(code, f"{text} (virtual host {client.vhost!r})")
+    return ConnectionClosed(code, text)

@@ -1,0 +1,98 @@
+"""From a broker URI to an open connection: the hosts in turn, TLS, the AMQP handshake.
+
+Written as a Twisted endpoint, so that ``ClientService`` can do the reconnecting. What it connects is not a socket but
+an open :class:`~rpc.amqp.protocol.AMQPConnection`: the protocol it makes gets that as its transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import cycle
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rpc.amqp.delegate import Credentials
+from rpc.amqp.protocol import AMQPConnection
+from rpc.amqp.tls import ClientTLS
+from rpc.errors import AMQPError, BrokerUnreachable, ClosedByBroker, FrameError
+from rpc.interfaces import IClock
+from rpc.uri import BrokerURI
+
+
+@implementer(IStreamClientEndpoint)
+class BrokerEndpoint:
+    """Connects to the next host of a URI at each attempt."""
+
+    def __init__(self, reactor: Any, uri: BrokerURI, name: str, on_failure: Callable[[AMQPError], None]) -> None:
+        """
+        :param reactor: provides ``IReactorTime``, ``IReactorPluggableNameResolver`` and ``IReactorTCP``.
+        :param name: what the broker's operators see of the connection.
+        :param on_failure: told why an attempt failed, beside the attempt's own Deferred.
+        :raises ConfigurationError: a certificate file cannot be read.
+        """
+        self._reactor = reactor
+        self._uri = uri
+        self._name = name
+        self._on_failure = on_failure
+        self._hosts = cycle(uri.hosts)
+        self._tls = ClientTLS(uri) if uri.tls else None
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect, log in and open the virtual host; then give the connection to a protocol of `factory`.
+
+        :return: fires with the protocol. Fails with an :class:`~rpc.errors.AMQPError` that names host and cause, and
+            with ``CancelledError`` when cancelled.
+        """
+        host, port = next(self._hosts)
+        where = f"{host}:{port}"
+        endpoint = HostnameEndpoint(self._reactor, host, port)
+        connection = new_connection(self._reactor, self._uri, self._name)
+        connected = connectProtocol(self._tls.wrap(endpoint, host) if self._tls else endpoint, connection)
+        connected.addCallback(lambda _: connection.ready)
+        connected.addTimeout(self._uri.connection_timeout, self._reactor, onTimeoutCancel=_timed_out)
+        connected.addErrback(self._explain, where, connection)
+        return connected.addCallback(_hand_over, factory)
+
+    def _explain(self, failure: Failure, where: str, connection: AMQPConnection) -> Failure:
+        """Say which host it was; an error of the broker keeps its class and code."""
+        if connection.transport is not None:
+            connection.transport.abortConnection()
+        error = failure.value
+        if isinstance(error, CancelledError):
+            return failure
+        explained: AMQPError
+        if isinstance(error, (ClosedByBroker, FrameError)):
+            explained = type(error)(error.code, f"{where}: {error.text}")
+        else:
+            explained = BrokerUnreachable(f"{where}: {failure.getErrorMessage()}")
+        self._on_failure(explained)
+        return Failure(explained)
+
+
+def new_connection(clock: IClock, uri: BrokerURI, name: str) -> AMQPConnection:
+    """Return a connection, not connected yet, with what `uri` says."""
+    return AMQPConnection(
+        clock,
+        Credentials(uri.username, uri.password, uri.auth_mechanism),
+        uri.vhost,
+        name=name,
+        heartbeat=uri.heartbeat,
+        channel_max=uri.channel_max,
+        frame_max=uri.frame_max,
+    )
+
+
+def _timed_out(result: object, seconds: float) -> None:
+    raise BrokerUnreachable(f"no answer within {seconds:g} s")
+
+
+def _hand_over(connection: AMQPConnection, factory: IProtocolFactory) -> IProtocol:
+    protocol: IProtocol = factory.buildProtocol(None)
+    protocol.makeConnection(connection)
+    connection.ended.addCallback(lambda _: protocol.connectionLost(Failure(connection.reason)))
+    return protocol

@@ -1,0 +1,41 @@
+"""Heartbeats both ways: the broker hears from us, and its silence is noticed (AMQP 0-9-1, section 4.2.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.task import LoopingCall
+
+from rpc.interfaces import IClock
+
+FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+TICKS_OF_SILENCE = 4
+"""Half intervals without a byte from the broker: two intervals, found out within two and a half."""
+
+
+class Heartbeat:
+    """One connection's heartbeat. :meth:`heard` is called for each chunk of bytes, and must cost nothing."""
+
+    def __init__(
+        self, clock: IClock, interval: float, send: Callable[[bytes], None], silent: Callable[[], None]
+    ) -> None:
+        """Send a heartbeat every half `interval` seconds; call `silent` after two intervals without a :meth:`heard`."""
+        self._send = send
+        self._silent = silent
+        self.silent_ticks = 0
+        self._loop = LoopingCall(self._tick)
+        self._loop.clock = clock
+        self._loop.start(interval / 2, now=False)
+
+    def stop(self) -> None:
+        """Send and watch no more."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def _tick(self) -> None:
+        self.silent_ticks += 1
+        if self.silent_ticks > TICKS_OF_SILENCE:
+            self.stop()
+            self._silent()
+        else:
+            self._send(FRAME)

@@ -1,0 +1,288 @@
+"""A connection to the broker: txAMQP's client with a data plane of its own.
+
+txAMQP brings the specification, the generated methods and the delegate. Frames are read here, in one pass over what
+the transport delivered, and handed to their channel at once; nothing waits in a queue. txAMQP itself is not touched:
+its other users in the process notice nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from struct import error as struct_error
+
+import txamqp.protocol
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.protocol import connectionDone
+from twisted.python import log
+from twisted.python.failure import Failure
+from txamqp.message import Message
+
+from rpc.amqp.channel import FRAME_END, Channel
+from rpc.amqp.delegate import ConnectionDelegate, Credentials
+from rpc.amqp.heartbeat import Heartbeat
+from rpc.amqp.methods import decode_method
+from rpc.amqp.spec import load_spec
+from rpc.errors import AMQPError, CodecError, ConnectionClosed, FrameError, HeartbeatMissed
+from rpc.interfaces import IClock
+
+METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+CHANNEL_CLOSE_OK = 20 << 16 | 41
+LARGEST_FRAME_BEFORE_TUNE = 8192
+LARGEST_CHANNEL = 65535
+
+_frame_head = Struct(">BHI")
+_method_key = Struct(">I")
+
+
+class AMQPConnection(txamqp.protocol.AMQClient):
+    """One connection, from the protocol header to its end.
+
+    :ivar ready: fires when the virtual host is open; fails with the :class:`~rpc.errors.AMQPError` that says why not.
+    :ivar blocked: the broker's reason while it takes no messages, else ``None``.
+    :ivar on_blocked: called with that reason, or ``None``, when it changes.
+    :ivar channel_max, frame_max, heartbeat: proposals, then what was agreed; 0 is no limit, and no heartbeat.
+    """
+
+    channelClass = Channel
+
+    def __init__(
+        self,
+        clock: IClock,
+        credentials: Credentials,
+        vhost: str = "/",
+        *,
+        name: str = "thrift-amqp-rpc",
+        heartbeat: int = 20,
+        channel_max: int = 2047,
+        frame_max: int = 131072,
+    ) -> None:
+        super().__init__(ConnectionDelegate(), vhost=vhost, spec=load_spec(), heartbeat=0, clock=clock)
+        self.credentials = credentials
+        self.name = name
+        self.heartbeat = heartbeat
+        self.channel_max = channel_max
+        self.frame_max = frame_max
+        self.max_body_frame = LARGEST_FRAME_BEFORE_TUNE - 8
+        self.ready: Deferred[AMQPConnection] = Deferred()
+        self.ended: Deferred[None] = Deferred()
+        self.is_tuned = False
+        self.is_open = False
+        self.reason: Exception | None = None
+        self.blocked: str | None = None
+        self.on_blocked: Callable[[str | None], None] | None = None
+        self._closing = False
+        self._heart: Heartbeat | None = None
+        self._max_payload = LARGEST_FRAME_BEFORE_TUNE
+        self._wanted = 8  # bytes that must be there before a look at the partial frame is worth it
+        self._partial: list[bytes] = []
+        self._partial_size = 0
+        self._channel_zero = self._make_channel(0)
+
+    # -- life
+
+    def connectionMade(self) -> None:
+        """Begin the handshake."""
+        self.write = self.transport.write
+        self.send_init_string()
+
+    def send_init_string(self) -> None:
+        """Send the protocol header (AMQP 0-9-1, section 4.2.2)."""
+        self.transport.write(PROTOCOL_HEADER)
+
+    def tuned(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
+        """Take the smaller of our and the broker's limits; 0 is no limit (connection.tune)."""
+        self.channel_max = _smaller(self.channel_max, channel_max)
+        self.frame_max = _smaller(self.frame_max, frame_max)
+        self.heartbeat = _smaller(self.heartbeat, heartbeat) if self.heartbeat else 0
+        self.max_body_frame = self.frame_max - 8 if self.frame_max else 2**32 - 9
+        self._max_payload = self.max_body_frame
+        self.is_tuned = True
+        if self.heartbeat:
+            self._heart = Heartbeat(self.clock, self.heartbeat, self.transport.write, self._silence)
+
+    def opened(self) -> None:
+        """The virtual host is open: the handshake is over."""
+        self.is_open = True
+        self.ready.callback(self)
+
+    def close(self, reason: object = None, within: float = 5.0) -> Deferred[None]:
+        """Close the connection. Fires when it is gone, `within` seconds at the latest; never fails.
+
+        :param reason: unused; it is in the signature of txAMQP's method.
+        """
+        gone: Deferred[None] = Deferred()
+        self.ended.addCallback(gone.callback)
+        if self._closing:
+            return gone
+        self._closing = True
+        timer = self.clock.callLater(within, self.transport.abortConnection)
+        gone.addCallback(lambda _: timer.cancel() if timer.active() else None)
+        if self.closed or not self.is_open:
+            self._closed_by_us()
+        else:
+            asked = self._channel_zero.connection_close(reply_code=200, reply_text="closed by the client")
+            asked.addBoth(lambda _: self._closed_by_us())
+        return gone
+
+    def loseConnection(self) -> None:
+        """The same, for a protocol that has this connection as its transport (see ``endpoint.py``)."""
+        self.close()
+
+    def _closed_by_us(self) -> None:
+        self.do_close(ConnectionClosed(200, "the connection was closed by this client"))
+        self.transport.loseConnection()
+
+    def do_close(self, reason: Exception) -> None:
+        """Fail all that waits, in every channel, with `reason`. Again does nothing; the socket is not touched."""
+        if self.closed:
+            return
+        self.closed = True
+        self.reason = reason
+        if self._heart is not None:
+            self._heart.stop()
+        if not self.ready.called:
+            self.ready.errback(reason)
+        for channel in list(self.channels.values()):
+            channel.do_close(reason)
+        self.channels.clear()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The socket is gone."""
+        why = "before the handshake was over" if not self.is_open else "without a word of the broker"
+        self.do_close(ConnectionClosed(0, f"the connection ended {why}: {reason.getErrorMessage()}"))
+        self.ended.callback(None)
+
+    def _silence(self) -> None:
+        self.do_close(HeartbeatMissed(f"nothing came from the broker for {2 * self.heartbeat} s"))
+        self.transport.abortConnection()
+
+    def set_blocked(self, reason: str | None) -> None:
+        """The broker takes no messages, for `reason`; or takes them again (``None``)."""
+        self.blocked = reason
+        if self.on_blocked is not None:
+            self.on_blocked(reason)
+
+    # -- channels
+
+    def open_channel(self) -> Deferred[Channel]:
+        """Open a channel on the lowest free number. Fails with ``AMQPError`` when all are taken, or as ``invoke``."""
+        if self.closed:
+            return fail(self.reason or AMQPError("the connection is closed"))
+        limit = self.channel_max or LARGEST_CHANNEL
+        number = next((n for n in range(1, limit + 1) if n not in self.channels), None)
+        if number is None:
+            return fail(AMQPError(f"all {limit} channels of the connection are open: close some, or connect once more"))
+        channel = self._make_channel(number)
+        return channel.channel_open().addCallback(lambda _: channel)
+
+    def _make_channel(self, number: int) -> Channel:
+        channel: Channel = self.channelFactory(number, None, self)
+        self.channels[number] = channel
+        return channel
+
+    def forget_channel(self, channel: Channel) -> None:
+        """Free the number of a channel that both sides have closed."""
+        if self.channels.get(channel.id) is channel:
+            del self.channels[channel.id]
+
+    def channel(self, id: int) -> Deferred[Channel]:
+        """txAMQP's way to a channel: the open one numbered `id`. Use :meth:`open_channel`."""
+        return succeed(self.channels[id])
+
+    # -- frames
+
+    def send_method(self, channel_id: int, payload: bytes) -> None:
+        """Write a method frame."""
+        self.write(_frame_head.pack(METHOD, channel_id, len(payload)) + payload + FRAME_END)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read frames: one pass over the bytes at hand. What is left of a frame is kept until all of it is there."""
+        if self._heart is not None:
+            self._heart.silent_ticks = 0
+        if self._partial:
+            self._partial.append(data)
+            self._partial_size += len(data)
+            if self._partial_size < self._wanted:
+                return
+            data = b"".join(self._partial)
+            self._partial.clear()
+        offset, size = 0, len(data)
+        frame_arrived = self._frame_arrived
+        try:
+            while True:
+                if size - offset < 7:
+                    self._wanted = 8
+                    if offset == 0 and not self.is_tuned:
+                        _refuse_strangers(data)
+                    break
+                kind, channel_id, length = _frame_head.unpack_from(data, offset)
+                if length > self._max_payload or kind not in _KINDS:
+                    _refuse_strangers(data[offset:])
+                    raise FrameError(501, f"a frame of type {kind} and {length} bytes")
+                end = offset + 7 + length
+                if end >= size:
+                    self._wanted = 8 + length
+                    break
+                if data[end] != 0xCE:
+                    raise FrameError(501, "a frame without its end octet")
+                frame_arrived(kind, channel_id, data, offset + 7, end)
+                offset = end + 1
+        except (AMQPError, struct_error, IndexError) as error:
+            self._protocol_error(error)
+            return
+        if offset < size:
+            self._partial.append(data[offset:])
+            self._partial_size = size - offset
+
+    def _frame_arrived(self, kind: int, channel_id: int, data: bytes, start: int, end: int) -> None:
+        if self.closed:
+            return  # after a close, AMQP has us discard what was under way
+        channel = self.channels.get(channel_id)
+        if channel is None:
+            if kind == METHOD and _method_key.unpack_from(data, start)[0] == CHANNEL_CLOSE_OK:
+                return  # both sides closed the channel at the same time
+            raise FrameError(504, f"a frame on channel {channel_id}, which is not open")
+        if kind == METHOD:
+            (key,) = _method_key.unpack_from(data, start)
+            if not channel.method_arrived(key, data, start + 4, end):
+                self._control_arrived(channel, data[start:end])
+        elif kind == HEADER:
+            channel.header_arrived(data, start, end)
+        elif kind == BODY:
+            channel.body_arrived(data, start, end)
+
+    def _control_arrived(self, channel: Channel, payload: bytes) -> None:
+        method, arguments = decode_method(self.spec, payload)
+        message = Message(method, arguments)
+        if method.response:
+            channel.answered(message)
+        else:
+            self.delegate.dispatch(channel, message)
+
+    def _protocol_error(self, error: Exception) -> None:
+        """Tell the broker what was wrong with its bytes, and go."""
+        if not isinstance(error, AMQPError):
+            error = FrameError(502, f"arguments that end too early: {error}")
+        log.msg(f"{self.name}: closing the connection: {error}")
+        code = getattr(error, "code", 502 if isinstance(error, CodecError) else 541)
+        if self.is_tuned and not self.closed:
+            self._channel_zero.connection_close(reply_code=code, reply_text=str(error)[:80]).addErrback(lambda _: None)
+        self.do_close(error)
+        self.transport.loseConnection()
+
+
+_KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
+
+
+def _smaller(ours: int, theirs: int) -> int:
+    return min(ours, theirs) if ours and theirs else ours or theirs
+
+
+def _refuse_strangers(data: bytes) -> None:
+    """Say it plainly when the other end does not speak AMQP 0-9-1."""
+    if data.startswith(b"AMQP"):
+        raise FrameError(501, f"the broker speaks another version of AMQP: it answers {data[:8]!r}, not 0-9-1")
+    if data and data[0] not in _KINDS:
+        raise FrameError(501, f"this is not an AMQP broker, or it wants TLS (amqps://): it answers {data[:16]!r}")

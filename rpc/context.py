@@ -1,0 +1,40 @@
+"""The call that the code at hand serves: what a nested call inherits.
+
+A context variable, so it follows the handler into coroutines and ``inlineCallbacks``; into plain callbacks of other
+Deferreds it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class CallContext:
+    """The call a handler works on.
+
+    :ivar service, method: the names in the IDL.
+    :ivar deadline: seconds of the reactor's clock at which the caller gives up; ``None`` when it did not say.
+    :ivar metadata: the request's headers; a nested call sends them on, unless its client has others.
+    :ivar message_id: the call's identity, the same on every attempt; ``None`` when the caller gave none.
+    :ivar redelivered: whether the request may have been run before, by a worker that did not finish.
+    """
+
+    service: str
+    method: str
+    deadline: float | None
+    metadata: Mapping[str, Any]
+    message_id: str | None
+    redelivered: bool
+
+
+serving: ContextVar[CallContext | None] = ContextVar("rpc_serving", default=None)
+
+
+def current_call() -> CallContext | None:
+    """Return the call that is being served, or ``None`` outside a handler."""
+    return serving.get()

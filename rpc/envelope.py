@@ -1,0 +1,225 @@
+"""Thrift messages as bytes: the three protocols, told apart by AMQP content type.
+
+A body is exactly one Thrift message, not framed. Whatever bytes come, reading gives a value or raises
+:class:`~rpc.errors.MalformedMessage`, in time proportional to their number: Thrift's own decoders raise nearly
+anything, and the JSON one spins on a truncated number. Pure: bytes in, values out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from struct import Struct
+from typing import Any, NamedTuple, Protocol
+
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
+from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
+from thrift.protocol.TJSONProtocol import TJSONProtocol
+from thrift.protocol.TProtocol import TProtocolBase
+from thrift.Thrift import TApplicationException
+from thrift.transport.TTransport import TMemoryBuffer
+
+from rpc.errors import MalformedMessage, UnknownProtocol
+
+try:
+    from thrift.protocol import fastbinary
+except ImportError:  # Thrift was installed without its compiled part
+    fastbinary = None
+
+MAX_MESSAGE_SIZE = 32 * 1024 * 1024
+"""Bytes of a body, unless an option says otherwise."""
+
+CONTAINER_LIMIT = 1_000_000
+"""Elements of one list, set or map: an empty struct costs a byte on the wire and a hundred in memory."""
+
+
+class Header(NamedTuple):
+    """The beginning of a Thrift message.
+
+    :ivar kind: Thrift's ``TMessageType``.
+    :ivar end: where the struct that follows begins.
+    """
+
+    name: str
+    kind: int
+    seqid: int
+    end: int
+
+
+class Codec(Protocol):
+    """One Thrift protocol."""
+
+    content_type: str
+
+    def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
+        """Return the whole message. Raises what Thrift raises for values that do not fit their types."""
+
+    def read_header(self, body: bytes) -> Header:
+        """Read how the message begins. Raises ``MalformedMessage``."""
+
+    def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
+        """Read the struct that ends the message. Raises ``MalformedMessage``, also for bytes behind its end."""
+
+
+class ProtocolCodec:
+    """A codec made of one of Thrift's protocol classes, with an object of it for every message."""
+
+    def __init__(self, content_type: str, new_protocol: Callable[[TMemoryBuffer], TProtocolBase]) -> None:
+        self.content_type = content_type
+        self._new_protocol = new_protocol
+
+    def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
+        transport = TMemoryBuffer()
+        protocol = self._new_protocol(transport)
+        protocol.writeMessageBegin(name, kind, seqid)
+        struct.write(protocol)
+        protocol.writeMessageEnd()
+        return transport.getvalue()
+
+    def read_header(self, body: bytes) -> Header:
+        transport = TMemoryBuffer(body)
+        try:
+            name, kind, seqid = self._new_protocol(transport).readMessageBegin()
+        except Exception as error:
+            raise MalformedMessage(f"not a Thrift message: {error!r}") from error
+        return Header(name, kind, seqid, transport.cstringio_buf.tell())
+
+    def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
+        transport = TMemoryBuffer(body)
+        protocol = self._new_protocol(transport)
+        try:
+            protocol.readMessageBegin()
+            value = read_value(struct_class, protocol)
+            protocol.readMessageEnd()
+        except Exception as error:
+            raise MalformedMessage(f"not a {struct_class.__name__}: {error!r}") from error
+        _refuse_trailing(body, transport)
+        return value
+
+
+class JSONCodec(ProtocolCodec):
+    """Thrift's JSON protocol, for input that is known to be JSON: its own parser spins where a number has no end."""
+
+    def read_header(self, body: bytes) -> Header:
+        try:
+            json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise MalformedMessage(f"not JSON: {error!r}") from error
+        return super().read_header(body)
+
+
+class FastBinaryCodec:
+    """The binary protocol by Thrift's compiled part, with constants for what repeats.
+
+    Same bytes as ``TBinaryProtocolAccelerated``, whose objects cost more to build than a message to encode.
+    """
+
+    content_type = "application/vnd.apache.thrift.binary"
+
+    _VERSION_1 = 0x80010000
+    _begin = Struct("!Ii")
+    _seqid = Struct("!i")
+
+    def __init__(self) -> None:
+        self._prefixes: dict[tuple[str, int], bytes] = {}
+        self._types: dict[type, list[Any]] = {}
+        self._transport = TMemoryBuffer()
+        self._protocol = _binary_protocol(self._transport)
+        self._slow = ProtocolCodec(self.content_type, _binary_protocol)
+
+    def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
+        struct_class = type(struct)
+        try:
+            types = self._types[struct_class]
+            prefix = self._prefixes[name, kind]
+        except KeyError:
+            if getattr(struct_class, "thrift_spec", None) is None:
+                return self._slow.encode(name, kind, seqid, struct)
+            types, prefix = self._remember(name, kind, struct_class)
+        return prefix + self._seqid.pack(seqid) + fastbinary.encode_binary(struct, types)
+
+    def _remember(self, name: str, kind: int, struct_class: type) -> tuple[list[Any], bytes]:
+        types = self._types[struct_class] = [struct_class, struct_class.thrift_spec]  # type: ignore[attr-defined]
+        encoded = name.encode()
+        prefix = self._prefixes[name, kind] = self._begin.pack(self._VERSION_1 | kind, len(encoded)) + encoded
+        return types, prefix
+
+    def read_header(self, body: bytes) -> Header:
+        try:
+            version, length = self._begin.unpack_from(body)
+            if version & 0xFFFFFF00 != self._VERSION_1 or not 0 <= length <= len(body) - 12:
+                return self._slow.read_header(body)  # the old form without a version, or an error to be told
+            end = 12 + length
+            return Header(body[8 : 8 + length].decode(), version & 0xFF, self._seqid.unpack_from(body, end - 4)[0], end)
+        except MalformedMessage:
+            raise
+        except Exception as error:
+            raise MalformedMessage(f"not a Thrift message: {error!r}") from error
+
+    def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
+        transport = self._transport
+        TMemoryBuffer.__init__(transport, body, start)
+        try:
+            value = read_value(struct_class, self._protocol)
+        except Exception as error:
+            raise MalformedMessage(f"not a {struct_class.__name__}: {error!r}") from error
+        _refuse_trailing(body, transport)
+        return value
+
+
+def read_value(struct_class: type, protocol: TProtocolBase) -> Any:
+    """Read a `struct_class`. Generated exceptions are immutable: their ``read`` is a class method that returns one."""
+    read = struct_class.read  # type: ignore[attr-defined]
+    if hasattr(read, "__self__"):
+        return read(protocol)
+    value = struct_class()
+    read(value, protocol)
+    return value
+
+
+def _refuse_trailing(body: bytes, transport: TMemoryBuffer) -> None:
+    left = len(body) - transport.cstringio_buf.tell()
+    if left:
+        raise MalformedMessage(f"{left} bytes behind the end of the message")
+
+
+def _binary_protocol(transport: TMemoryBuffer) -> TBinaryProtocol:
+    return TBinaryProtocolAccelerated(transport, string_length_limit=2**31 - 1, container_length_limit=CONTAINER_LIMIT)
+
+
+def _compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
+    return TCompactProtocolAccelerated(transport, string_length_limit=2**31 - 1, container_length_limit=CONTAINER_LIMIT)
+
+
+def _binary_codec() -> Codec:
+    return FastBinaryCodec() if fastbinary else ProtocolCodec(FastBinaryCodec.content_type, _binary_protocol)
+
+
+CODECS: dict[str, Codec] = {
+    "binary": _binary_codec(),
+    "compact": ProtocolCodec("application/vnd.apache.thrift.compact", _compact_protocol),
+    "json": JSONCodec("application/vnd.apache.thrift.json", TJSONProtocol),
+}
+"""The protocols by the name that options use."""
+
+_BY_CONTENT_TYPE = {codec.content_type: codec for codec in CODECS.values()}
+
+
+def codec_for(content_type: str | None) -> Codec:
+    """Return the codec of a message's content type; no content type means binary.
+
+    :raises UnknownProtocol: it is none of the three.
+    """
+    if content_type is None:
+        return CODECS["binary"]
+    try:
+        return _BY_CONTENT_TYPE[content_type]
+    except KeyError:
+        known = ", ".join(sorted(_BY_CONTENT_TYPE))
+        raise UnknownProtocol(f"content type {content_type!r} is none of {known}") from None
+
+
+def read_application_exception(codec: Codec, body: bytes, header: Header) -> TApplicationException:
+    """Read the ``TApplicationException`` that is the struct of an EXCEPTION message. Raises ``MalformedMessage``."""
+    exception: TApplicationException = codec.read_struct(body, header.end, TApplicationException)
+    return exception

@@ -1,0 +1,177 @@
+"""The reconnecting link to the broker, shared by clients and workers.
+
+Twisted's ``ClientService`` keeps the connection: it tries the hosts of the URI in turn, with exponential backoff and
+jitter. What the link adds is channels: each user gets one for as long as there is a connection, and a new one after a
+loss, and does its declaring and consuming anew each time.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from rpc.amqp.channel import Channel
+from rpc.amqp.endpoint import BrokerEndpoint
+from rpc.amqp.protocol import AMQPConnection
+from rpc.errors import AMQPError
+from rpc.interfaces import IChannelUser
+from rpc.uri import BrokerURI
+
+retry_delay = backoffPolicy(initialDelay=0.2, maxDelay=15.0, factor=1.7)
+"""Seconds before the n-th attempt in a row: 0.3 to 1.3 s before the first, at most 16 s."""
+
+
+class Link(Service):
+    """One connection to the broker, made again whenever it is lost, from ``startService`` to ``stopService``.
+
+    :ivar connection: the open connection, or ``None``.
+    :ivar problem: what stands in the way just now, in words; ``None`` when all is well.
+    """
+
+    def __init__(self, reactor: Any, uri: BrokerURI, name: str) -> None:
+        """
+        :param name: what the broker's operators see of the connection.
+        :raises ConfigurationError: a certificate file of the URI cannot be read.
+        """
+        self._reactor = reactor
+        self._uri = uri
+        self._users: dict[IChannelUser, _Use] = {}
+        self.connection: AMQPConnection | None = None
+        self.problem: str | None = "not connected yet"
+        self._client = ClientService(
+            BrokerEndpoint(reactor, uri, name, self._not_connected),
+            Factory.forProtocol(lambda: _Session(self)),
+            retryPolicy=retry_delay,
+            clock=reactor,
+        )
+
+    def startService(self) -> None:
+        """Begin to connect."""
+        super().startService()
+        self._client.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Close the connection cleanly. Fires when it is gone."""
+        super().stopService()
+        for use in self._users.values():
+            use.cancel_retry()
+        stopped: Deferred[None] = maybeDeferred(self._client.stopService)
+        return stopped
+
+    def when_connected(self) -> Deferred[None]:
+        """Fires with the first connection; fails with the :class:`~rpc.errors.AMQPError` of the last host when all
+        hosts were tried once in vain, and with ``CancelledError`` when the link is stopped.
+        """
+        connected = self._client.whenConnected(failAfterFailures=len(self._uri.hosts))
+        return connected.addCallback(lambda _: None)
+
+    def attach(self, user: IChannelUser) -> None:
+        """Give `user` a channel whenever there is a connection, beginning now."""
+        use = self._users[user] = _Use(self, user)
+        if self.connection is not None:
+            use.open(self.connection)
+
+    def detach(self, user: IChannelUser) -> Deferred[None]:
+        """Close the channel of `user`, without a call of its ``lost``. Fires when it is closed."""
+        return self._users.pop(user).close()
+
+    def _connected(self, connection: AMQPConnection) -> None:
+        self.connection = connection
+        self.problem = None
+        for use in list(self._users.values()):
+            use.open(connection)
+
+    def _disconnected(self, reason: Exception) -> None:
+        self.connection = None
+        self.problem = str(reason)
+        if self.running:
+            log.msg(f"connection to {self._uri} lost: {reason}")
+
+    def _not_connected(self, error: AMQPError) -> None:
+        self.problem = str(error)
+        log.msg(f"no connection to {self._uri}: {error}")
+
+
+class _Use:
+    """One user's channel, and the attempt to open it again."""
+
+    def __init__(self, link: Link, user: IChannelUser) -> None:
+        self._link = link
+        self._user = user
+        self._channel: Channel | None = None
+        self._failures = 0
+        self._retry: IDelayedCall | None = None
+
+    def open(self, connection: AMQPConnection) -> None:
+        self.cancel_retry()
+        opened = maybeDeferred(connection.open_channel)
+        opened.addCallback(self._hand_over)
+        opened.addErrback(self._failed)
+
+    def close(self) -> Deferred[None]:
+        self.cancel_retry()
+        channel, self._channel = self._channel, None
+        return succeed(None) if channel is None else channel.close()
+
+    def cancel_retry(self) -> None:
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
+        self._retry = None
+
+    def _hand_over(self, channel: Channel) -> Deferred[None]:
+        self._channel = channel
+        channel.on_closed = partial(self._lost, channel)
+        return maybeDeferred(self._user.opened, channel).addCallback(self._ready)
+
+    def _ready(self, _: object) -> None:
+        self._failures = 0
+
+    def _failed(self, failure: Failure) -> None:
+        """Opening or setting up went wrong. A channel that is still open is no use; losing it leads to a retry."""
+        if not failure.check(AMQPError):
+            log.err(failure, "while setting up a channel")
+        channel = self._channel
+        if channel is None:
+            self._retry_later(failure.value)
+        else:
+            channel.abandon(failure.value)  # which comes back as _lost, unless the broker closed it before
+
+    def _lost(self, channel: Channel, reason: Exception) -> None:
+        if self._channel is not channel:
+            return
+        self._channel = None
+        self._user.lost(reason)
+        self._retry_later(reason)
+
+    def _retry_later(self, reason: Exception) -> None:
+        """With the connection gone there is nothing to do: a new one opens all channels."""
+        connection = self._link.connection
+        if connection is None or connection.closed or not self._link.running:
+            return
+        self._failures += 1
+        delay = retry_delay(self._failures)
+        self._link.problem = str(reason)
+        log.msg(f"channel lost, again in {delay:.1f} s: {reason}")
+        self._retry = self._link._reactor.callLater(delay, self.open, connection)
+
+
+class _Session(Protocol):
+    """What ``ClientService`` sees of an open AMQP connection."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def connectionMade(self) -> None:
+        connection: Any = self.transport
+        self._link._connected(connection)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._link._disconnected(reason.value)

@@ -1,0 +1,99 @@
+"""A service: a stub, a handler, and how it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from rpc.envelope import MAX_MESSAGE_SIZE
+from rpc.errors import ConfigurationError
+from rpc.stub import Stub, implements_all
+from rpc.topology import REQUESTS, ServiceTopology
+
+ACKNOWLEDGE = ("after", "before")
+QUEUE_TYPES = ("classic", "quorum")
+
+
+def _one_of(*allowed: str) -> Any:
+    def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+        if value not in allowed:
+            raise ConfigurationError(f"{attribute.name}={value!r}: must be {' or '.join(map(repr, allowed))}")
+
+    return check
+
+
+def _at_least_one(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be a whole number above 0")
+
+
+@attrs.frozen(eq=False)
+class ThriftService:
+    """A service as a worker serves it.
+
+    :ivar stub: the stub module, such as ``generated.calculator.Calculator``.
+    :ivar handler: provides the stub's ``Iface``; its methods return a value, a Deferred or a coroutine.
+    :ivar factory: instead of a handler, what makes it: called with the worker's :class:`~rpc.client.Connection`, for
+        handlers that are clients of other services.
+    :ivar name: the service's name on the wire; default: its name in the IDL.
+    :ivar concurrency: prefetch, and the most calls in progress at once. (A oneway method counts until it is done.)
+    :ivar acknowledge: ``"after"`` the reply is written: at least once; ``"before"`` the handler runs: at most once.
+    :ivar queue_type: ``"classic"`` or ``"quorum"``, of the request queue.
+    :ivar backlog: most requests waiting; the broker refuses more, and their callers see ``Overloaded``.
+    :ivar max_message_size: bytes of a request's body; a larger one is refused.
+    :ivar exchange: where requests are published, for peers that have an exchange of their own.
+    :ivar queue: the request queue, likewise; default ``rpc.<name>``.
+    :raises ConfigurationError: an option has a wrong value, the module is no stub, or the handler lacks a method.
+    """
+
+    stub: ModuleType
+    handler: Any = None
+    factory: Callable[[Any], Any] | None = attrs.field(default=None, kw_only=True)
+    name: str = attrs.field(default="", kw_only=True)
+    concurrency: int = attrs.field(default=64, kw_only=True, validator=_at_least_one)
+    acknowledge: str = attrs.field(default="after", kw_only=True, validator=_one_of(*ACKNOWLEDGE))
+    queue_type: str = attrs.field(default="classic", kw_only=True, validator=_one_of(*QUEUE_TYPES))
+    backlog: int | None = attrs.field(default=None, kw_only=True, validator=_at_least_one)
+    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=_at_least_one)
+    exchange: str = attrs.field(default=REQUESTS, kw_only=True)
+    queue: str = attrs.field(default="", kw_only=True)
+    description: Stub = attrs.field(init=False)
+
+    @description.default
+    def _read_stub(self) -> Stub:
+        return Stub.of(self.stub)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.description.service)
+        if (self.handler is None) == (self.factory is None):
+            raise ConfigurationError(f"service {self.name}: give either a handler or a factory=")
+        if self.handler is not None:
+            self._check(self.handler)
+
+    def make_handler(self, connection: Any) -> Any:
+        """Return the handler, or what the factory makes of `connection`.
+
+        :raises ConfigurationError: it lacks a method of the stub's ``Iface``.
+        """
+        if self.factory is None:
+            return self.handler
+        handler = self.factory(connection)
+        self._check(handler)
+        return handler
+
+    def topology(self) -> ServiceTopology:
+        """What the service needs on the broker."""
+        queue = {"queue": self.queue} if self.queue else {}
+        return ServiceTopology(self.name, self.exchange, queue_type=self.queue_type, backlog=self.backlog, **queue)
+
+    def _check(self, handler: object) -> None:
+        lacking = implements_all(handler, self.description)
+        if lacking:
+            described = [f"{name}({', '.join(self.description.methods[name].argument_names)})" for name in lacking]
+            raise ConfigurationError(
+                f"service {self.name}: the handler {type(handler).__name__} lacks {', '.join(described)} "
+                f"of {self.stub.__name__}.Iface, or takes other arguments"
+            )

@@ -1,0 +1,142 @@
+"""What a stub made by the Thrift compiler offers: its methods with the structs of their arguments and results.
+
+The generated ``Client`` and ``Processor`` lose calls and mix up replies (a reply that does not decode, a seqid past
+2^31, half a reply followed by an exception). The generated structs are sound. So both ends here use the structs, and
+what is on the wire is the same. Pure: reads modules, no I/O.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import attrs
+from zope.interface.interface import InterfaceClass, Method
+
+from rpc import idl
+from rpc.errors import ConfigurationError
+from rpc.generated_exceptions import repair
+from rpc.required_fields import Check, required_fields_check
+
+
+@attrs.frozen(eq=False)
+class StubMethod:
+    """One method of a service.
+
+    :ivar arguments_class: the generated struct of the arguments.
+    :ivar result_class: the generated struct of result and exceptions; ``None`` for a oneway method.
+    :ivar has_result: ``False`` for ``void``.
+    :ivar throws: the IDL's exceptions: attribute of the result struct and class, in the IDL's order.
+    :ivar timeout: seconds, of the IDL's ``timeout_ms`` annotation.
+    :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset; ``None`` when the types
+        have no such field. The accelerated decoders of Thrift do not look.
+    """
+
+    name: str
+    argument_names: tuple[str, ...]
+    arguments_class: type
+    result_class: type | None
+    has_result: bool
+    throws: tuple[tuple[str, type[Exception]], ...]
+    signature: inspect.Signature
+    timeout: float | None
+    check_arguments: Check | None
+    check_result: Check | None
+
+    @property
+    def oneway(self) -> bool:
+        """Whether the method has no reply, not even an empty one."""
+        return self.result_class is None
+
+
+@attrs.frozen(eq=False)
+class Stub:
+    """A service as the compiler left it.
+
+    :ivar service: the service's name in the IDL.
+    :ivar interface: the generated zope interface, ``Iface``.
+    """
+
+    service: str
+    interface: InterfaceClass
+    methods: dict[str, StubMethod]
+
+    @classmethod
+    def of(cls, module: ModuleType) -> Stub:
+        """Read the stub module `module`, such as ``generated.calculator.Calculator``.
+
+        :raises ConfigurationError: the module was not made by ``--gen py:twisted``.
+        """
+        interface = getattr(module, "Iface", None)
+        if not isinstance(interface, InterfaceClass):
+            raise ConfigurationError(
+                f"{getattr(module, '__name__', module)!r} is not a service stub: it has no zope interface Iface. "
+                "Compile the IDL with 'thrift-rpc compile' and pass the module named like the service."
+            )
+        service = module.__name__.rpartition(".")[2]
+        description = idl.load(module)
+        methods = {
+            name: _read_method(name, interface[name], description)
+            for name in sorted(interface.names(all=True))
+            if isinstance(interface[name], Method)
+        }
+        return cls(service, interface, methods)
+
+
+def _read_method(name: str, declared: Method, description: idl.ServiceDescription | None) -> StubMethod:
+    module = sys.modules[declared.interface.__module__]
+    arguments_class = getattr(module, f"{name}_args")
+    result_class = getattr(module, f"{name}_result", None)
+    fields = [field for field in result_class.thrift_spec if field is not None] if result_class else []
+    throws = tuple((field[2], field[3][0]) for field in fields if field[0] != 0)
+    for _, exception in throws:
+        repair(exception)
+    names = tuple(declared.getSignatureInfo()["positional"])
+    return StubMethod(
+        name=name,
+        argument_names=names,
+        arguments_class=arguments_class,
+        result_class=result_class,
+        has_result=any(field[0] == 0 for field in fields),
+        throws=throws,
+        signature=inspect.Signature(
+            [inspect.Parameter(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD) for argument in names]
+        ),
+        timeout=_annotated_timeout(name, description),
+        check_arguments=required_fields_check(arguments_class),
+        check_result=required_fields_check(result_class) if result_class else None,
+    )
+
+
+def _annotated_timeout(name: str, description: idl.ServiceDescription | None) -> float | None:
+    if description is None or name not in description.methods:
+        return None
+    written = description.methods[name].annotations.get("timeout_ms")
+    if written is None:
+        return None
+    if not written.isdecimal() or int(written) == 0:
+        raise ConfigurationError(
+            f"{description.name}.{name}: the annotation timeout_ms = {written!r} is not a whole number of "
+            "milliseconds above 0"
+        )
+    return int(written) / 1000
+
+
+def implements_all(handler: object, stub: Stub) -> list[str]:
+    """Names of the methods that `handler` lacks or cannot be called for, in the order of their names."""
+    return [name for name, method in stub.methods.items() if not _accepts(getattr(handler, name, None), method)]
+
+
+def _accepts(function: Callable[..., Any] | None, method: StubMethod) -> bool:
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(*method.argument_names)
+    except TypeError:
+        return False
+    except ValueError:  # a callable written in C may not tell its signature
+        return True
+    return True

@@ -1,0 +1,156 @@
+"""A call of a client: what it asks, and how it is settled exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.internet.defer import Deferred
+
+from rpc.amqp.content import Delivery
+from rpc.amqp.properties import PropertyTemplate, encode_properties
+from rpc.envelope import Codec, Header, read_application_exception
+from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage, MessageTooLarge
+from rpc.messages import Properties
+from rpc.stub import StubMethod
+
+VARIABLE = ("correlation_id", "expiration", "message_id")
+
+
+@attrs.define(eq=False)
+class Operation:
+    """A method as one client calls it: what all calls of it have in common, made once.
+
+    :ivar timeout: seconds.
+    :ivar headers: metadata of every call.
+    """
+
+    method: StubMethod
+    service: str
+    exchange: str
+    codec: Codec
+    timeout: float
+    headers: Mapping[str, Any] | None
+    priority: int | None
+    max_message_size: int
+    _template: PropertyTemplate | None = None
+    _reply_to: str | None = None
+
+    @property
+    def label(self) -> str:
+        """``<service>.<method>``, as in logs, errors and the message's type."""
+        return f"{self.service}.{self.method.name}"
+
+    def encode(self, seqid: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes:
+        """Return the request's body.
+
+        :raises TypeError: the number or the names of the arguments are not the method's.
+        :raises InvalidRequest: a value does not fit its type in the IDL.
+        :raises MessageTooLarge: the body is over the client's limit.
+        """
+        method = self.method
+        if keywords or len(arguments) != len(method.argument_names):
+            arguments = method.signature.bind(*arguments, **keywords).args
+        try:
+            struct = method.arguments_class(*arguments)
+            if method.check_arguments is not None:
+                method.check_arguments(struct)
+            kind = TMessageType.ONEWAY if method.oneway else TMessageType.CALL
+            body = self.codec.encode(method.name, kind, seqid, struct)
+        except Exception as error:
+            names = ", ".join(method.argument_names)
+            raise InvalidRequest(f"{self.label}({names}): the arguments do not fit the IDL: {error!r}") from error
+        if len(body) > self.max_message_size:
+            raise MessageTooLarge(
+                f"{self.label}: a request of {len(body)} bytes, over the client's max_message_size of "
+                f"{self.max_message_size}"
+            )
+        return body
+
+    def properties(
+        self, reply_to: str, correlation_id: bytes, expiration: bytes, message_id: bytes, inherited: Mapping[str, Any]
+    ) -> bytes:
+        """Return the request's encoded properties; the last three but one are short strings with their length."""
+        if inherited:
+            fixed = self._fixed(reply_to, {**inherited, **(self.headers or {})})
+            variable = (correlation_id, expiration, message_id)
+            words = {name: value[1:].decode() for name, value in zip(VARIABLE, variable, strict=True)}
+            return encode_properties(attrs.evolve(fixed, **words))
+        if self._template is None or self._reply_to != reply_to:
+            self._template = PropertyTemplate(self._fixed(reply_to, self.headers), VARIABLE)
+            self._reply_to = reply_to
+        return self._template.encode(correlation_id, expiration, message_id)
+
+    def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None) -> Properties:
+        oneway = self.method.oneway
+        return Properties(
+            content_type=self.codec.content_type,
+            headers=headers or None,
+            delivery_mode=2 if oneway else 1,
+            priority=self.priority,
+            reply_to=None if oneway else reply_to,
+            type=self.label,
+        )
+
+    def decode(self, seqid: int, reply: Delivery) -> tuple[Any, Exception | None]:
+        """Return what the reply says: a result and no exception, or the IDL's or Thrift's exception.
+
+        :raises InvalidReply: the reply is no answer to this call.
+        """
+        try:
+            header = self.codec.read_header(reply.body)
+            self._compare(header, seqid)
+            if header.kind == TMessageType.EXCEPTION:
+                return None, read_application_exception(self.codec, reply.body, header)
+            return self._read_result(reply.body, header)
+        except MalformedMessage as error:
+            raise InvalidReply(f"{self.label}: the reply is {error}") from error
+
+    def _compare(self, header: Header, seqid: int) -> None:
+        if header.kind not in (TMessageType.REPLY, TMessageType.EXCEPTION):
+            raise MalformedMessage(f"of Thrift's message type {header.kind}, not a REPLY or EXCEPTION")
+        if header.seqid != seqid:
+            raise MalformedMessage(f"the answer to seqid {header.seqid}, not {seqid}")
+        if header.kind == TMessageType.REPLY and header.name != self.method.name:
+            raise MalformedMessage(f"the answer of {header.name[:80]!r}")
+
+    def _read_result(self, body: bytes, header: Header) -> tuple[Any, Exception | None]:
+        method = self.method
+        if method.result_class is None:
+            raise MalformedMessage("the answer to a oneway method")
+        result = self.codec.read_struct(body, header.end, method.result_class)
+        if method.check_result is not None:
+            try:
+                method.check_result(result)
+            except Exception as error:
+                raise MalformedMessage(str(error)) from error
+        if method.has_result and result.success is not None:
+            return result.success, None
+        for name, _ in method.throws:
+            exception = getattr(result, name)
+            if exception is not None:
+                return None, exception
+        if not method.has_result:
+            return None, None
+        unknown = f"{method.name} failed: unknown result"
+        return None, TApplicationException(TApplicationException.MISSING_RESULT, unknown)
+
+
+class Call:
+    """One call on its way. In its transport's table from sending to settling, and only then."""
+
+    __slots__ = ("body", "deadline", "deferred", "inherited", "number", "operation", "sent", "tick")
+
+    def __init__(
+        self, operation: Operation, number: int, body: bytes, deadline: float, inherited: Mapping[str, Any]
+    ) -> None:
+        self.operation = operation
+        self.number = number
+        self.body = body
+        self.deadline = deadline
+        self.inherited = inherited
+        self.deferred: Deferred[Any]
+        self.tick = 0
+        self.sent = False

@@ -1,0 +1,272 @@
+"""The client's end: calls go out as requests, and replies settle them.
+
+Every call is in one table until it is settled, by whichever comes first: its reply, the broker's return or nack, its
+deadline, its cancellation, the loss of the channel. Taking it out of the table is what settles it, so it cannot happen
+twice. A call that finds no channel waits for one, within its deadline.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python import log
+from zope.interface import implementer
+
+from rpc.amqp.channel import Channel
+from rpc.amqp.confirms import ConfirmLedger
+from rpc.amqp.content import Delivery, Returned
+from rpc.context import serving
+from rpc.deadlines import TICK, Deadlines
+from rpc.envelope import codec_for
+from rpc.errors import (
+    BrokerBlocked,
+    CallTimedOut,
+    CodecError,
+    ConnectionLost,
+    InvalidReply,
+    MalformedMessage,
+    MessageTooLarge,
+    Outcome,
+    Overloaded,
+    RPCError,
+    ServiceUnavailable,
+    UnknownProtocol,
+)
+from rpc.interfaces import IChannelUser, IClock
+from rpc.link import Link
+from rpc.policies.deadline import deadline_of
+from rpc.topology import EXCLUSIVE_QUEUE
+from rpc.transport.calls import Call, Operation
+
+LARGEST_SEQID = 2**31 - 1
+"""A Thrift seqid is an i32; after the largest comes 1 again."""
+
+NO_METADATA: dict[str, Any] = {}
+
+
+@implementer(IChannelUser)
+class RequestTransport:
+    """Calls over one channel of a link, with one reply queue.
+
+    :ivar late_replies: replies that nobody waited for any more.
+    """
+
+    def __init__(self, link: Link, clock: IClock) -> None:
+        self._link = link
+        self._clock = clock
+        self._calls: dict[int, Call] = {}
+        self._waiting: dict[int, Call] = {}
+        self._deadlines: Deadlines[Call] = Deadlines()
+        self._timer: IDelayedCall | None = None
+        self._timer_at = 0.0
+        self._identity = secrets.token_hex(8)
+        self._number = 0
+        self._channel: Channel | None = None
+        self._reply_queue = ""
+        self._ledger: ConfirmLedger[Call] = ConfirmLedger()
+        self._closed = False
+        self.late_replies = 0
+
+    # -- calls
+
+    def call(self, operation: Operation, /, *arguments: Any, **keywords: Any) -> Deferred[Any]:
+        """Send a call of `operation`.
+
+        :return: fires with the result, or for a oneway method with ``None`` when the broker has confirmed the request;
+            fails with the IDL's exception, a ``TApplicationException``, an :class:`~rpc.errors.RPCError`, or
+            ``CancelledError`` when it is cancelled. In any case at the call's deadline.
+        :raises TypeError: the number or the names of the arguments are not the method's.
+        """
+        context = serving.get()
+        number = self._next_number()
+        try:
+            body = operation.encode(number, arguments, keywords)
+        except RPCError as error:
+            return fail(error)
+        deadline = deadline_of(operation.timeout, self._clock.seconds(), context)
+        call = Call(operation, number, body, deadline, context.metadata if context else NO_METADATA)
+        if self._closed:
+            return fail(ConnectionLost(f"{operation.label}: the connection was closed", Outcome.NOT_SENT))
+        call.deferred = Deferred(lambda _: self._take(number))
+        self._calls[number] = call
+        call.tick = self._deadlines.add(call, deadline)
+        if self._timer is None or call.tick * TICK < self._timer_at:
+            self._set_timer()
+        if self._channel is None:
+            self._waiting[number] = call
+        else:
+            self._send(call, self._channel)
+        return call.deferred
+
+    def _next_number(self) -> int:
+        number = self._number
+        while True:
+            number = number + 1 if number < LARGEST_SEQID else 1
+            if number not in self._calls:
+                self._number = number
+                return number
+
+    def _send(self, call: Call, channel: Channel) -> None:
+        operation = call.operation
+        blocked = channel.client.blocked
+        if blocked is not None:
+            self._fail(call, BrokerBlocked(f"{operation.label}: the broker takes no messages just now: {blocked}"))
+            return
+        number = b"%d" % call.number
+        milliseconds = b"%d" % max(1, (call.deadline - self._clock.seconds()) * 1000)
+        message_id = f"{self._identity}.{call.number}".encode()
+        try:
+            properties = operation.properties(
+                self._reply_queue, _short(number), _short(milliseconds), _short(message_id), call.inherited
+            )
+            channel.publish(operation.exchange, operation.service, properties, call.body, True)
+        except CodecError as error:
+            self._fail(call, RPCError(f"{operation.label}: {error}", Outcome.NOT_SENT))
+            return
+        call.sent = True
+        self._ledger.published(call)
+
+    def _take(self, number: int) -> Call | None:
+        """Take a call out of all tables: whoever gets it settles it."""
+        call = self._calls.pop(number, None)
+        if call is not None:
+            self._deadlines.discard(call, call.tick)
+            self._waiting.pop(number, None)
+        return call
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        if self._take(call.number) is call:
+            call.deferred.errback(error)
+
+    # -- deadlines
+
+    def _set_timer(self) -> None:
+        expiry = self._deadlines.next_expiry()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if expiry is not None:
+            self._timer_at = expiry
+            self._timer = self._clock.callLater(max(0.0, expiry - self._clock.seconds()), self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        for call in self._deadlines.pop_expired(self._clock.seconds()):
+            self._fail(call, self._timed_out(call))
+        if self._timer is None:
+            self._set_timer()
+
+    def _timed_out(self, call: Call) -> CallTimedOut:
+        label = call.operation.label
+        if call.sent:
+            return CallTimedOut(f"{label}: no reply before the deadline", Outcome.UNKNOWN)
+        problem = self._link.problem or "the channel is not open yet"
+        return CallTimedOut(f"{label}: not sent before the deadline: {problem}", Outcome.NOT_SENT)
+
+    # -- the channel
+
+    def opened(self, channel: Channel) -> Deferred[None]:
+        """Declare and consume the reply queue, then send what waits."""
+        channel.on_return = self._returned
+        channel.on_confirm = self._confirmed
+        self._ledger = ConfirmLedger()
+        prepared: Deferred[Any] = channel.confirm_select()
+        prepared.addCallback(lambda _: channel.declare(EXCLUSIVE_QUEUE))
+        prepared.addCallback(lambda answer: self._consume(channel, answer.queue))
+        return prepared.addCallback(lambda _: self._begin(channel))
+
+    def _consume(self, channel: Channel, queue: str) -> Deferred[str]:
+        self._reply_queue = queue
+        gone = ConnectionLost(f"the reply queue {queue} was deleted")
+        return channel.consume(queue, self._replied, lambda: channel.abandon(gone), no_ack=True, exclusive=True)
+
+    def _begin(self, channel: Channel) -> None:
+        self._channel = channel
+        waiting, self._waiting = self._waiting, {}
+        for call in waiting.values():
+            self._send(call, channel)
+
+    def lost(self, reason: Exception) -> None:
+        """Settle what was sent; what was not waits for the next channel."""
+        self._channel = None
+        self._ledger.abandon()
+        for call in [call for call in self._calls.values() if call.sent]:
+            self._fail(call, ConnectionLost(f"{call.operation.label}: {reason}", Outcome.UNKNOWN))
+
+    def close(self) -> None:
+        """Settle everything, and take no more calls."""
+        self._closed = True
+        for call in list(self._calls.values()):
+            outcome = Outcome.UNKNOWN if call.sent else Outcome.NOT_SENT
+            self._fail(call, ConnectionLost(f"{call.operation.label}: the connection was closed", outcome))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- answers
+
+    def _replied(self, delivery: Delivery) -> None:
+        number = self._answered_number(delivery)
+        call = self._calls.get(number)
+        if call is None or call.operation.method.oneway:
+            self.late_replies += 1
+            return
+        try:
+            result, error = call.operation.decode(number, delivery)
+        except InvalidReply as invalid:
+            result, error = None, invalid
+        headers = delivery.properties.headers
+        if headers and "rpc-outcome" in headers:
+            error = refusal(str(headers["rpc-outcome"]), str(error))
+        self._take(number)
+        if error is None:
+            call.deferred.callback(result)
+        else:
+            call.deferred.errback(error)
+
+    def _answered_number(self, delivery: Delivery) -> int:
+        """Which call a reply answers: by correlation id, or without one by Thrift's seqid; 0 for none."""
+        try:
+            properties = delivery.properties
+            if properties.correlation_id is not None:
+                return int(properties.correlation_id)
+            return codec_for(properties.content_type).read_header(delivery.body).seqid
+        except (CodecError, MalformedMessage, UnknownProtocol, ValueError) as error:
+            log.msg(f"a reply that cannot be read: {error}")
+            return 0
+
+    def _returned(self, returned: Returned) -> None:
+        call = self._calls.get(int(returned.properties.correlation_id or 0))
+        if call is not None:
+            service = call.operation.service
+            self._fail(
+                call,
+                ServiceUnavailable(
+                    f"{call.operation.label}: no worker has ever served {service!r} here "
+                    f"({returned.reply_code} {returned.reply_text}); start one, or correct the name"
+                ),
+            )
+
+    def _confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
+        for call in self._ledger.settle(delivery_tag, multiple):
+            if not acknowledged:
+                self._fail(call, Overloaded(f"{call.operation.label}: the broker refused it: the backlog is full"))
+            elif call.operation.method.oneway and self._take(call.number) is call:
+                call.deferred.callback(None)
+
+
+REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
+"""What the header ``rpc-outcome`` of a reply says: the worker did not run the request."""
+
+
+def refusal(word: str, message: str) -> RPCError:
+    """Return the error of a worker's refusal."""
+    return REFUSALS.get(word, ServiceUnavailable)(message, Outcome.REJECTED)
+
+
+def _short(value: bytes) -> bytes:
+    """An AMQP short string."""
+    return bytes((len(value),)) + value

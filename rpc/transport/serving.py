@@ -1,0 +1,261 @@
+"""The worker's end: requests come in, handlers run, replies go out, and then the request is acked.
+
+A request settles once, at the end of its way: acked when its reply was written or nobody waits for one, refused or
+dead-lettered when no handler is to see it. What a peer sends never ends the consumer: every error becomes a reply.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from typing import Any
+
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.internet.defer import Deferred, succeed
+from twisted.python import log
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rpc.amqp.acks import AckCollector
+from rpc.amqp.channel import Channel
+from rpc.amqp.content import Delivery
+from rpc.amqp.properties import encode_properties
+from rpc.context import serving
+from rpc.errors import AMQPError
+from rpc.interfaces import IChannelUser, IClock
+from rpc.service import ThriftService
+from rpc.stub import StubMethod
+from rpc.topology import DEAD, EXCLUSIVE_QUEUE, Declaration
+from rpc.transport.request import Refused, Request
+
+
+@implementer(IChannelUser)
+class ServingTransport:
+    """One service on one channel of a link.
+
+    :ivar running: calls in progress.
+    :ivar lost_replies: replies whose caller was gone.
+    """
+
+    def __init__(self, service: ThriftService, handler: Any, instance: str, clock: IClock) -> None:
+        self._service = service
+        self._methods = service.description.methods
+        self._handlers = {name: getattr(handler, name) for name in self._methods}
+        self._topology = service.topology()
+        self._instance = instance
+        self._clock = clock
+        self._ack_first = service.acknowledge == "before"
+        self._channel: Channel | None = None
+        self._acks: AckCollector | None = None
+        self._consumer_tags: list[str] = []
+        self._held: deque[Request] = deque()
+        self._starting = False
+        self._stopping = False
+        self._idle: Deferred[None] | None = None
+        self.running = 0
+        self.lost_replies = 0
+
+    # -- the channel
+
+    def opened(self, channel: Channel) -> Deferred[None]:
+        """Declare the service's exchanges and queues, and consume."""
+        channel.on_return = self._returned
+        self._channel = channel
+        self._acks = AckCollector(channel, self._clock)
+        self._consumer_tags = []
+        prepared: Deferred[Any] = channel.basic_qos(prefetch_count=self._service.concurrency)
+        for declaration in self._topology.shared():
+            prepared.addCallback(_then_declare, channel, declaration)
+        prepared.addCallback(_then_declare, channel, EXCLUSIVE_QUEUE)
+        prepared.addCallback(lambda answer: self._consume_own(channel, answer.queue))
+        prepared.addCallback(lambda _: self._consume(channel, self._topology.queue))
+        return prepared.addCallback(lambda _: log.msg(f"serving {self._service.name} from {self._topology.queue}"))
+
+    def _consume_own(self, channel: Channel, queue: str) -> Deferred[Any]:
+        bound: Deferred[Any] = succeed(None)
+        for declaration in self._topology.own(self._instance, queue):
+            bound.addCallback(_then_declare, channel, declaration)
+        return bound.addCallback(lambda _: self._consume(channel, queue))
+
+    def _consume(self, channel: Channel, queue: str) -> Deferred[None]:
+        gone = AMQPError(f"the queue {queue} was deleted, or its node is gone")
+        consuming = channel.consume(queue, self._delivered, lambda: channel.abandon(gone))
+        return consuming.addCallback(self._consumer_tags.append)
+
+    def lost(self, reason: Exception) -> None:
+        """What was not acked is delivered again, to whoever consumes then. Calls in progress run to their end."""
+        self._channel = None
+        self._acks = None
+        self._held.clear()
+
+    # -- a request's way
+
+    def _delivered(self, delivery: Delivery) -> None:
+        request = Request(delivery, self._clock.seconds())
+        if self._stopping:
+            self._reject(delivery)
+        elif self.running < self._service.concurrency:
+            self._start(request)
+        else:
+            self._held.append(request)  # of the second queue, or of a prefetch that early acks have outrun
+
+    def _start_held(self) -> None:
+        """Begin what was held, as far as there is room. A loop: handlers that finish at once must not nest."""
+        if self._starting:
+            return
+        self._starting = True
+        while self._held and self.running < self._service.concurrency:
+            request = self._held.popleft()
+            if request.deadline is not None and request.deadline <= self._clock.seconds():
+                self._ack(request.delivery)  # nobody waits for it any more
+            else:
+                self._start(request)
+        self._starting = False
+
+    def _start(self, request: Request) -> None:
+        if self._ack_first:
+            self._ack(request.delivery)
+        try:
+            method, arguments = request.read(self._service.name, self._methods, self._service.max_message_size)
+        except Refused as refused:
+            self._refuse(request, refused)
+            return
+        self.running += 1
+        token = serving.set(request.context(self._service.name, method))
+        try:
+            handler = self._handlers[method.name]
+            value = handler(*[getattr(arguments, name) for name in method.argument_names])
+            if inspect.iscoroutine(value):
+                value = Deferred.fromCoroutine(value)
+        except Exception:
+            self._failed(Failure(), request, method)
+        else:
+            if isinstance(value, Deferred):
+                value.addCallbacks(
+                    self._succeeded, self._failed, callbackArgs=(request, method), errbackArgs=(request, method)
+                )
+                value.addErrback(log.err, f"{request.label}: while answering")
+            else:
+                self._succeeded(value, request, method)
+        finally:
+            serving.reset(token)
+
+    def _succeeded(self, value: Any, request: Request, method: StubMethod) -> None:
+        if method.result_class is None:
+            self._finish(request, None)
+            return
+        result = method.result_class()
+        if method.has_result:
+            result.success = value
+        self._reply(request, TMessageType.REPLY, result)
+
+    def _failed(self, failure: Failure, request: Request, method: StubMethod) -> None:
+        error = failure.value
+        if method.result_class is not None:
+            for name, exception in method.throws:
+                if isinstance(error, exception):
+                    result = method.result_class()
+                    setattr(result, name, error)
+                    self._reply(request, TMessageType.REPLY, result)
+                    return
+            if isinstance(error, TApplicationException):
+                self._reply(request, TMessageType.EXCEPTION, error)
+                return
+        log.err(failure, f"{request.label} failed")
+        self._reply(request, TMessageType.EXCEPTION, _internal_error())
+
+    def _reply(self, request: Request, kind: int, struct: Any) -> None:
+        """Answer with `struct`; one that does not encode leaves nothing behind of itself (Thrift's stubs do)."""
+        body = None
+        if request.wants_reply:
+            try:
+                body = request.reply(kind, struct)
+            except Exception:
+                log.err(None, f"{request.label} returned what does not fit the IDL")
+                body = request.reply(TMessageType.EXCEPTION, _internal_error())
+        self._finish(request, body)
+
+    def _finish(self, request: Request, body: bytes | None) -> None:
+        self.running -= 1
+        if body is not None:
+            self._send(request, body)
+        if not self._ack_first:
+            self._ack(request.delivery)
+        if self._held:
+            self._start_held()
+        elif self.running == 0 and self._idle is not None:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
+
+    def _send(self, request: Request, body: bytes, outcome: str | None = None) -> None:
+        channel = request.delivery.channel
+        if channel.closed:
+            return  # the request was not acked either, and is delivered again
+        properties = request.reply_properties(self._clock.seconds(), outcome)
+        channel.publish("", request.properties.reply_to or "", properties, body, True)
+
+    def _returned(self, _: object) -> None:
+        self.lost_replies += 1
+
+    # -- settling without a handler
+
+    def _refuse(self, request: Request, refused: Refused) -> None:
+        log.msg(f"{self._service.name}: refused a request: {refused}")
+        if request.wants_reply:
+            self._send(request, request.reply(TMessageType.EXCEPTION, refused.answer), refused.outcome)
+        if refused.poison:
+            self._bury(request, str(refused))
+        if not self._ack_first:
+            self._ack(request.delivery)
+
+    def _bury(self, request: Request, reason: str) -> None:
+        """Publish the request to the dead letters, as it came, with the reason."""
+        channel = request.delivery.channel
+        if not channel.closed:
+            properties = encode_properties(request.dead_letter(reason))
+            channel.publish(DEAD, self._service.name, properties, request.delivery.body)
+
+    def _ack(self, delivery: Delivery) -> None:
+        if self._acks is not None and delivery.channel is self._channel:
+            self._acks.ack(delivery.delivery_tag)
+
+    def _reject(self, delivery: Delivery) -> None:
+        if self._acks is not None and delivery.channel is self._channel:
+            self._acks.reject(delivery.delivery_tag, requeue=True)
+
+    # -- leaving
+
+    def drain(self) -> Deferred[None]:
+        """Take no more work, give back what has not begun, and finish what has.
+
+        :return: fires when nothing is in progress and all is acked. Never fails.
+        """
+        self._stopping = True
+        while self._held:
+            self._reject(self._held.popleft().delivery)
+        drained: Deferred[None] = succeed(None)
+        if self._channel is not None:
+            for tag in self._consumer_tags:
+                drained.addCallback(_then_cancel, self._channel, tag)
+            drained.addErrback(lambda failure: failure.trap(AMQPError))
+        drained.addCallback(lambda _: self._when_idle())
+        return drained.addCallback(lambda _: self._acks.flush() if self._acks is not None else None)
+
+    def _when_idle(self) -> Deferred[None]:
+        if self.running == 0:
+            return succeed(None)
+        self._idle = Deferred()
+        return self._idle
+
+
+def _internal_error() -> TApplicationException:
+    """What a caller is told of an error that is not in the IDL: its message may hold what is none of his business."""
+    return TApplicationException(TApplicationException.INTERNAL_ERROR, "Internal error")
+
+
+def _then_declare(_: object, channel: Channel, declaration: Declaration) -> Deferred[Any]:
+    return channel.declare(declaration)
+
+
+def _then_cancel(_: object, channel: Channel, consumer_tag: str) -> Deferred[None]:
+    return channel.cancel_consumer(consumer_tag)

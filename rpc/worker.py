@@ -1,0 +1,90 @@
+"""A worker: services on one link, as a Twisted ``IService``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.python import log
+
+from rpc import uri
+from rpc.client import Connection
+from rpc.default_reactor import default_reactor
+from rpc.errors import ConfigurationError
+from rpc.instance import instance_name
+from rpc.link import Link
+from rpc.service import ThriftService
+from rpc.transport.serving import ServingTransport
+
+DRAIN_TIMEOUT = 30.0
+
+
+class Worker(Service):
+    """Serves services until it is stopped; then it takes no more work, finishes what it has, acks, and closes.
+
+    :ivar instance: the worker's unique name; ``<service>@<instance>`` as a client's ``name`` reaches this worker.
+    """
+
+    def __init__(
+        self,
+        broker_url: str,
+        services: Iterable[ThriftService],
+        *,
+        drain_timeout: float = DRAIN_TIMEOUT,
+        reactor: Any = None,
+    ) -> None:
+        """
+        :param broker_url: see :class:`rpc.client.Connection`.
+        :param drain_timeout: seconds that calls in progress have to finish when the worker stops.
+        :raises InvalidURI: the URL cannot be understood.
+        :raises ConfigurationError: there are no services, two have one name, or a factory made a handler that lacks a
+            method.
+        """
+        reactor = reactor or default_reactor()
+        services = list(services)
+        _refuse_doubles(services)
+        self.instance = instance_name()
+        self._reactor = reactor
+        self._drain_timeout = drain_timeout
+        self._link = Link(reactor, uri.parse(broker_url), f"worker {self.instance}")
+        self._connection: Connection | None = None
+        self._serving: list[ServingTransport] = []
+        if any(service.factory for service in services):
+            self._connection = Connection(broker_url, reactor=reactor, link=self._link)
+        for service in services:
+            handler = service.make_handler(self._connection)
+            transport = ServingTransport(service, handler, self.instance, reactor)
+            self._serving.append(transport)
+            self._link.attach(transport)
+
+    def startService(self) -> None:
+        """Connect, and serve as soon as there is a connection."""
+        super().startService()
+        self._link.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Drain and close. Fires when the connection is gone; calls still running after the drain timeout are given
+        up, and their requests run by another worker.
+        """
+        super().stopService()
+        drained = DeferredList([transport.drain() for transport in self._serving], consumeErrors=True)
+        drained.addTimeout(self._drain_timeout, self._reactor)
+        drained.addBoth(self._report)
+        drained.addCallback(lambda _: self._connection.close() if self._connection else None)
+        return drained.addCallback(lambda _: self._link.stopService())
+
+    def _report(self, _: object) -> None:
+        running = sum(transport.running for transport in self._serving)
+        if running:
+            log.msg(f"stopping with {running} calls in progress, after {self._drain_timeout:g} s")
+
+
+def _refuse_doubles(services: list[ThriftService]) -> None:
+    names = [service.name for service in services]
+    if not names:
+        raise ConfigurationError("a worker needs at least one service")
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"two services are named {name!r}: give one of them another with name=")
