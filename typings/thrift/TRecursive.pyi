@@ -1,0 +1,3 @@
+from collections.abc import Sequence
+
+def fix_spec(all_structs: Sequence[type]) -> None: ...
