@@ -25,7 +25,7 @@ class Outcome(enum.Enum):
     """The request was sent and no answer came: it may have been executed, once or (after a redelivery) more often."""
 
 
-class RPCError(TTransportException):  # type: ignore[misc]  # Thrift ships no types
+class RPCError(TTransportException):
     """A call failed outside its service: base of all errors that are not the IDL's own.
 
     :ivar outcome: what is known of the call.
@@ -37,7 +37,7 @@ class RPCError(TTransportException):  # type: ignore[misc]  # Thrift ships no ty
         super().__init__(type=self.thrift_type, message=message)
         self.outcome = outcome
 
-    def __reduce__(self) -> tuple[type[RPCError], tuple[str, Outcome]]:
+    def __reduce__(self) -> tuple[type[RPCError], tuple[str | None, Outcome]]:
         return type(self), (self.message, self.outcome)
 
 
@@ -116,7 +116,7 @@ class CodecError(AMQPError, ValueError):
 class FrameError(AMQPError):
     """The broker's bytes are not AMQP frames, or come in an order AMQP forbids; the connection is closed.
 
-    :ivar code: the AMQP reply code that the specification names for it (501, 502, 503, 505, 504).
+    :ivar code: the AMQP reply code that the specification names for it: 501 to 505, or 540 for a method nobody knows.
     """
 
     def __init__(self, code: int, text: str) -> None:

@@ -1,0 +1,97 @@
+"""``twistd rpc-worker``: serve services that are named on the command line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from rpc.errors import ConfigurationError
+from rpc.service import ThriftService
+from rpc.worker import DRAIN_TIMEOUT, Worker
+
+
+class Options(usage.Options):
+    """The command line. What is wrong with it ends the process with one message and status 1."""
+
+    synopsis = "[options] MODULE:SERVICE [MODULE:SERVICE ...]"
+    longdesc = (
+        "Serves each MODULE:SERVICE, a rpc.ThriftService in an importable module; the current directory is searched "
+        "first. Ends on SIGTERM or SIGINT, when the calls in progress are finished."
+    )
+    optParameters = [  # noqa: RUF012  # Twisted reads it from the class
+        [
+            "broker",
+            "b",
+            None,
+            "URL of the broker: amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. "
+            "Default: the environment variable RPC_BROKER (which, unlike a command line, no other user can read), "
+            "or amqp://localhost.",
+        ],
+        [
+            "drain-timeout",
+            None,
+            DRAIN_TIMEOUT,
+            "Seconds that calls in progress have to finish when the worker stops; after that they are given up, and "
+            "run by another worker.",
+            float,
+        ],
+    ]
+
+    def parseArgs(self, *services: str) -> None:
+        """Take the names of the services."""
+        self["services"] = services
+
+    def postOptions(self) -> None:
+        """Build the worker here, where what is wrong can still be told in one line."""
+        broker = self["broker"] or os.environ.get("RPC_BROKER") or "amqp://localhost"
+        if not self["services"]:
+            raise SystemExit(f"rpc-worker: name at least one service\n\n{self}")
+        try:
+            services = list(load_services(self["services"]))
+            self["worker"] = Worker(broker, services, drain_timeout=self["drain-timeout"])
+        except ConfigurationError as error:
+            raise SystemExit(f"rpc-worker: {error}") from error
+
+
+def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
+    """Import each ``module:attribute``, with the current directory searched first.
+
+    :raises ConfigurationError: a module does not import, or the attribute is no service.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for name in names:
+        module_name, colon, attribute = name.partition(":")
+        if not (module_name and colon and attribute):
+            raise ConfigurationError(f"{name}: write it as MODULE:SERVICE, such as services.calculator:service")
+        try:
+            module = importlib.import_module(module_name)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}: {error}") from error
+        except Exception as error:
+            raise ConfigurationError(f"{name}: {module_name} does not import: {_last_line(error)}") from error
+        service = getattr(module, attribute, None)
+        if service is None:
+            raise ConfigurationError(f"{name}: {module_name} has no {attribute!r}")
+        if not isinstance(service, ThriftService):
+            raise ConfigurationError(f"{name}: this is a {type(service).__name__}, not a rpc.ThriftService")
+        yield service
+
+
+def _last_line(error: Exception) -> str:
+    """The error and where it came from: what one needs of the traceback of an import."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename[0] != "<"]
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def makeService(options: Options) -> IService:
+    """Return what twistd runs."""
+    worker: IService = options["worker"]
+    return worker
