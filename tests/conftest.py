@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rabbitmq import RabbitMQNode
 from tests.support import BrokerTestCase
@@ -20,6 +21,18 @@ def _node() -> RabbitMQNode:
             "ssl_cert_login_from": "common_name",
         },
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have trial's ``mktemp()`` use pytest's temporary folder; it would litter the current one."""
+
+    def mktemp(case: SynchronousTestCase) -> str:
+        return str(tmp_path_factory.mktemp(type(case).__name__) / "temp")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SynchronousTestCase, "mktemp", mktemp)
+        yield
 
 
 @pytest.fixture(scope="session")
