@@ -85,7 +85,7 @@ def find(path: str | None = None) -> ThriftCompiler:
         raise CompileError(f"{found} cannot be run: {error.strerror}: {_HOW_TO_INSTALL}") from error
     version = re.search(r"Thrift version (\d+(?:\.\d+)*)", said)
     if version is None:
-        raise CompileError(f"{found} is not a Thrift compiler: --version says {said.strip()!r}; {_HOW_TO_INSTALL}")
+        raise CompileError(f"{found} is not a Thrift compiler: --version says {said[:60].strip()!r}; {_HOW_TO_INSTALL}")
     numbers = tuple(int(number) for number in version[1].split("."))
     if numbers < OLDEST:
         oldest = ".".join(map(str, OLDEST))

@@ -100,8 +100,8 @@ def _refuse_collisions(compiled: Sequence[Stubs]) -> None:
             rival = services.setdefault(f"{stubs.package}.{module}", stubs)
             if rival is not stubs:
                 raise CompileError(
-                    f"{stubs.source.locate('service', module)}: service {module} is in the namespace {stubs.package} "
-                    f"already, from {rival.source.locate('service', module)}; rename one"
+                    f"{stubs.source.locate(f'service {module}')}: service {module} is in the namespace {stubs.package} "
+                    f"already, from {rival.source.locate(f'service {module}')}; rename one"
                 )
     for stubs in compiled:
         for parent in _parents(stubs.package.replace(".", "/")):
@@ -109,6 +109,6 @@ def _refuse_collisions(compiled: Sequence[Stubs]) -> None:
             if rival_service is not None:
                 name = parent.rpartition("/")[2]
                 raise CompileError(
-                    f"{rival_service.source.locate('service', name)}: service {name} has the Python name of the "
+                    f"{rival_service.source.locate(f'service {name}')}: service {name} has the Python name of the "
                     f"namespace of {stubs.source.shown}; rename one"
                 )

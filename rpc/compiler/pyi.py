@@ -75,19 +75,20 @@ class _Module:
         """Name one of Python's types, by a way that a field called ``bytes`` does not hide."""
         return f"_builtins.{name}" if name in self.shadowed else name
 
-    def type(self, type: idl.Type) -> str:
-        if isinstance(type, idl.BaseType):
-            name = _PYTHON_TYPES[type.name]
+    def spell(self, kind: idl.Type) -> str:
+        """Give the annotation for a type, and note what it needs to be imported."""
+        if isinstance(kind, idl.BaseType):
+            name = _PYTHON_TYPES[kind.name]
             return name if name not in _BUILTINS else self.builtin(name)
-        if isinstance(type, idl.ListType):
-            return f"{self.builtin('list')}[{self.type(type.element)}]"
-        if isinstance(type, idl.SetType):
-            return f"{self.builtin('set')}[{self.type(type.element)}]"
-        if isinstance(type, idl.MapType):
-            return f"{self.builtin('dict')}[{self.type(type.key)}, {self.type(type.value)}]"
-        if isinstance(type, idl.EnumType):
+        if isinstance(kind, idl.ListType):
+            return f"{self.builtin('list')}[{self.spell(kind.element)}]"
+        if isinstance(kind, idl.SetType):
+            return f"{self.builtin('set')}[{self.spell(kind.element)}]"
+        if isinstance(kind, idl.MapType):
+            return f"{self.builtin('dict')}[{self.spell(kind.key)}, {self.spell(kind.value)}]"
+        if isinstance(kind, idl.EnumType):
             return self.builtin("int")
-        struct = self.interface.structs[type.name]
+        struct = self.interface.structs[kind.name]
         self.imports.add(struct.module)
         return f"{alias(struct.module)}.{struct.name}"
 
@@ -142,7 +143,7 @@ class _TypesModule(_Module):
 
     def _field_type(self, field: idl.Field) -> str:
         always_there = field.requiredness == "required" or field.has_default
-        return self.type(field.type) if always_there else f"{self.type(field.type)} | None"
+        return self.spell(field.type) if always_there else f"{self.spell(field.type)} | None"
 
     def _parameters(self, struct: idl.StructDescription) -> Iterator[str]:
         """A required field after one that may be left out can only be given by its name."""
@@ -168,7 +169,7 @@ class _ConstantsModule(_Module):
 
     def body(self) -> Iterator[str]:
         for constant in self._constants():
-            yield from ("", f"{constant.name}: _Final[{self.type(constant.type)}]", *_docstring(constant.doc, 0))
+            yield from ("", f"{constant.name}: _Final[{self.spell(constant.type)}]", *_docstring(constant.doc, 0))
 
 
 class _ServiceModule(_Module):
@@ -218,10 +219,10 @@ class _ServiceModule(_Module):
         yield "    def process(self, iprot: _Any, oprot: _Any) -> _Deferred[None]: ..."
 
     def _result(self, method: idl.MethodDescription) -> str:
-        return "None" if method.returns is None else self.type(method.returns)
+        return "None" if method.returns is None else self.spell(method.returns)
 
     def _arguments(self, method: idl.MethodDescription) -> list[str]:
-        return [f"{argument.name}: {self.type(argument.type)}" for argument in method.arguments]
+        return [f"{argument.name}: {self.spell(argument.type)}" for argument in method.arguments]
 
 
 def _method_doc(method: idl.MethodDescription, interface: idl.Interface) -> str:

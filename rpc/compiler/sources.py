@@ -52,14 +52,19 @@ class Source:
                 waiting.extend(source.includes)
         return tuple(found.values())
 
-    def locate(self, *words: str) -> str:
-        """Say where words stand, each searched for after the one before it: ``file:line``, or the file alone."""
+    def locate(self, *phrases: str) -> str:
+        """Say where phrases stand, each searched for after the one before it: ``file:line``, or the file alone.
+
+        :param phrases: words or signs with a blank between them, such as ``struct Work`` or ``add (``.
+        """
         position, line = 0, None
-        for word in words:
-            found = re.compile(rf"(?<![\w.]){re.escape(word)}(?!\w)").search(self.code, position)
+        for phrase in phrases:
+            pattern = r"\s*".join(re.escape(part) for part in phrase.split())
+            end = r"(?!\w)" if phrase[-1:].isalnum() or phrase.endswith("_") else ""
+            found = re.compile(rf"(?<![\w.]){pattern}{end}").search(self.code, position)
             if found is None:
                 break
-            position, line = found.end(), self.code.count("\n", 0, found.start()) + 1
+            position, line = found.end(), self.code.count("\n", 0, found.end()) + 1
         return self.shown if line is None else f"{self.shown}:{line}"
 
 

@@ -1,0 +1,57 @@
+"""IDL written in a test, compiled by the real Thrift compiler, and used by another Python process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.compiler import Compilation, compile_idl, install
+from rpc.errors import CompileError
+
+PROJECT = Path(__file__).parents[3]
+
+
+class IDLTestCase(SynchronousTestCase):
+    """A test with a folder of its own; ``self.idl`` is where its IDL files go."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="idl-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.idl = self.folder / "idl"
+
+    def write(self, **files: str) -> None:
+        """Write IDL files: the text by name, ``__`` for ``/``, without ``.thrift``."""
+        for name, text in files.items():
+            path = self.idl / (name.replace("__", "/") + ".thrift")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+
+    def compiled(self) -> Compilation:
+        return compile_idl([self.idl])
+
+    def refusal(self) -> str:
+        """Give the message that the IDL is refused with, the folder's own path taken out."""
+        error = self.assertRaises(CompileError, self.compiled)
+        return str(error).replace(f"{self.idl}/", "")
+
+    def run_with_stubs(self, program: str, package: str = "stubs") -> str:
+        """Compile into a package and run a program that can import it, from another folder; gives what it prints."""
+        install(self.folder / "lib" / package, self.compiled().files)
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            cwd=elsewhere,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(self.folder / "lib"), str(PROJECT)])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.strip()

@@ -1,0 +1,80 @@
+"""``thrift-rpc compile`` as a user meets it."""
+
+from __future__ import annotations
+
+from click.testing import CliRunner, Result
+
+from rpc.cli.main import VERBS, main
+from tests.unit.compiler.idl_files import IDLTestCase
+
+
+class CompileCommandTests(IDLTestCase):
+    """Exit status, stdout and stderr."""
+
+    def run_command(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["compile", str(self.idl), "--out", str(self.folder / "out"), *arguments])
+
+    def test_compiles(self) -> None:
+        """A run says what it did; a second has nothing to do; the check passes."""
+        self.write(x="service S {}")
+        first = self.run_command()
+        self.assertEqual((first.exit_code, first.stderr), (0, ""))
+        self.assertIn("10 files, 10 written, 0 removed", first.stdout)
+        self.assertIn("10 files, 0 written, 0 removed", self.run_command().stdout)
+        self.assertEqual(self.run_command("--check").exit_code, 0)
+
+    def test_check_of_a_stale_folder(self) -> None:
+        """The check lists the files, exits 1 and writes nothing."""
+        self.write(x="service S {}")
+        self.run_command()
+        self.write(x="service T {}")
+        result = self.run_command("--check")
+        self.assertEqual(result.exit_code, 1)
+        for line in ("missing: x/T.py", "stale: idl.json", "extra: x/S.pyi"):
+            self.assertIn(line, result.stderr.splitlines())
+        self.assertFalse((self.folder / "out" / "x" / "T.py").exists())
+
+    def test_check_without_a_folder(self) -> None:
+        """The check of a folder that is not there lists every file, and does not make it."""
+        self.write(x="service S {}")
+        result = self.run_command("--check")
+        self.assertEqual((result.exit_code, result.stderr.count("missing: ")), (1, 10))
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_failures(self) -> None:
+        """Each failure is a message on stderr and exit status 1, and the folder stays as it was."""
+        self.write(x="service S {}")
+        self.run_command()
+        kept = (self.folder / "out" / "x" / "S.py").read_bytes()
+        for text, arguments, message in (
+            ("service S {", (), "syntax error"),
+            ('include "no.thrift"', (), "no.thrift"),
+            ("service S { void f(1: i32 seqid) }", (), "x.thrift:1: argument seqid"),
+            ("service T {}", ("--thrift", "/nowhere/thrift"), "apt install thrift-compiler"),
+            ("service T {}", (str(self.folder / "missing"),), "no such file or folder"),
+        ):
+            self.write(x=text)
+            result = self.run_command(*arguments)
+            self.assertEqual((result.exit_code, result.stdout), (1, ""))
+            self.assertIn(message, result.stderr)
+            self.assertIsInstance(result.exception, SystemExit)
+            self.assertEqual((self.folder / "out" / "x" / "S.py").read_bytes(), kept)
+            self.assertFalse((self.folder / "out" / "x" / "T.py").exists())
+
+    def test_warnings(self) -> None:
+        """The compiler's warnings are shown, and the run succeeds."""
+        self.write(x="const i64 A = 5000000000")
+        result = self.run_command()
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn("x.thrift:1: 64-bit constant", result.stderr)
+
+    def test_help(self) -> None:
+        """The group's help lists the table's verbs."""
+        result = CliRunner().invoke(main, ["--help"])
+        self.assertEqual(result.exit_code, 0)
+        for verb in VERBS:
+            self.assertIn(f"  {verb} ", result.stdout)
+
+    def test_unknown_verb(self) -> None:
+        """A verb that is not in the table is a usage error."""
+        self.assertEqual(CliRunner().invoke(main, ["nonsense"]).exit_code, 2)

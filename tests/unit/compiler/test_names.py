@@ -1,0 +1,95 @@
+"""Names that make broken stubs are refused by file, line and name."""
+
+from __future__ import annotations
+
+from tests.unit.compiler.idl_files import IDLTestCase
+
+
+class NamesTests(IDLTestCase):
+    """Each test is one way in which the stubs break."""
+
+    def assert_refused(self, text: str, *starts: str) -> None:
+        self.write(x=text)
+        lines = self.refusal().splitlines()
+        self.assertEqual([line[: len(start)] for line, start in zip(lines, starts, strict=True)], list(starts))
+
+    def test_arguments(self) -> None:
+        """Arguments that the client's methods use as variables."""
+        for name in ("seqid", "args", "oprot", "defer", "self", "TMessageType", "f_args", "await", "read"):
+            self.assert_refused(
+                f"// {name}\nservice S {{\n void e(1: i32 a),\n void f(1: i32 a,\n 2: i32 {name}) }}",
+                f"x.thrift:5: argument {name}: ",
+            )
+
+    def test_throws(self) -> None:
+        """Names in ``throws`` that the processor's methods use as variables."""
+        for name in ("seqid", "oprot", "result", "E", "msg_type", "logging", "success"):
+            self.assert_refused(
+                f"exception E {{}}\nservice S {{\n void f(1: i32 a)\n throws (1: E {name}) }}",
+                f"x.thrift:4: exception {name}: ",
+            )
+
+    def test_structs(self) -> None:
+        """Types that a service's module or the types' own would define again."""
+        for name in ("Client", "Iface", "Processor", "TType", "range", "_Hidden", "f_args", "f_result"):
+            self.assert_refused(
+                f"struct A {{}}\nstruct {name} {{}}\nservice S {{ void f() }}", f"x.thrift:2: struct {name}: "
+            )
+        self.assert_refused("exception Client {}", "x.thrift:1: exception Client: ")
+        self.assert_refused("enum defer { A }", "x.thrift:1: enum defer: ")
+        self.assert_refused("\nconst i32 sys = 1", "x.thrift:2: const sys: ")
+
+    def test_fields(self) -> None:
+        """Fields that hide what every struct's class has."""
+        for name in ("self", "read", "write", "validate", "thrift_spec"):
+            self.assert_refused(f"struct A {{\n 1: i32 {name} }}", f"x.thrift:2: field {name}: ")
+        self.assert_refused("exception A {\n 1: i32 args }", "x.thrift:2: field args: ")
+
+    def test_methods(self) -> None:
+        """Methods that hide what the client has."""
+        self.assert_refused("service S {\n void _reqs() }", "x.thrift:2: method _reqs: ")
+        self.assert_refused("service S {\n void __init__() }", "x.thrift:2: method __init__: ")
+        self.assert_refused("service S {\n void f(),\n void send_f() }", "x.thrift:3: method send_f: ")
+
+    def test_services(self) -> None:
+        """A service whose module would replace the types or the constants."""
+        self.assert_refused("\nservice ttypes {}", "x.thrift:2: service ttypes: ")
+        self.assert_refused("\nservice constants {}", "x.thrift:2: service constants: ")
+
+    def test_keywords(self) -> None:
+        """Python's keywords, whether Thrift's compiler refuses them or not."""
+        self.assert_refused("struct A {\n 1: i32 await }", "x.thrift:2: field await: ")
+        self.assert_refused("enum A {\n await }", "x.thrift:2: member await: ")
+        self.assert_refused("service S {\n void await() }", "x.thrift:2: method await: ")
+        self.assert_refused("// class\nstruct A {\n 1: i32 class }", "x.thrift:3: Cannot use reserved language keyword")
+
+    def test_packages(self) -> None:
+        """Namespaces and file names that cannot be packages."""
+        self.assert_refused("\nnamespace py a.class\nstruct A {}", "x.thrift:2: class cannot be the name")
+        self.assert_refused("namespace py a.ttypes\nstruct A {}", "x.thrift:1: ttypes cannot be the name")
+
+    def test_file_names(self) -> None:
+        """A file without a namespace whose name is no package's."""
+        self.write(**{"my-file": "struct A {}"})
+        self.assertTrue(self.refusal().startswith("my-file.thrift: my-file cannot be the name"), self.refusal())
+
+    def test_all_at_once(self) -> None:
+        """Every refused name of a file is told."""
+        self.assert_refused(
+            "struct Client {\n 1: i32 self }\nservice S {\n void f(1: i32 seqid) }",
+            "x.thrift:1: struct Client: ",
+            "x.thrift:2: field self: ",
+            "x.thrift:4: argument seqid: ",
+        )
+
+    def test_names_of_other_languages(self) -> None:
+        """What only other languages reserve is allowed."""
+        self.write(
+            x="struct A { 1: i32 next }\nexception E {}\nservice S { void delete(1: A new) throws (1: E error) }"
+        )
+        self.assertIn("x/S.py", self.compiled().files)
+
+    def test_one_type_twice(self) -> None:
+        """Two types of one name in one namespace are refused."""
+        self.write(a="namespace py x\nstruct A {}", b="namespace py x\n\nenum A { B }")
+        self.assertEqual(self.refusal(), "b.thrift:3: A is in the namespace x already, from a.thrift:2; rename one")

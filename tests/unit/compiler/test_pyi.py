@@ -1,0 +1,163 @@
+"""The types beside the stubs: right use is accepted by mypy, wrong use is not, and they match what runs."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+
+from rpc.compiler import install
+from tests.unit.compiler.idl_files import IDLTestCase
+
+_IDL = r"""
+namespace py acme.shop
+typedef list<Colour> Colours
+/** A "colour" with a \ in it, and a quotation mark at its "end" */
+enum Colour { RED = 1, /** like grass */ GREEN = 2 }
+struct Price { 1: required i32 cents, 2: optional string bytes, 3: binary data, 4: i32 int = 3,
+  5: required double rate }
+union Either { 1: Price price, 2: Colours colours }
+exception TooDear { 1: Price price, 2: map<string, set<i64>> more }
+const map<Colour, list<Price>> PRICES = {}
+service Base { /** Do nothing. */ oneway void nothing() }
+service Shop extends Base {
+  Price cheapest(1: Colours colours, 2: bool int) throws (1: TooDear dear),
+  list<binary> bytes(1: Either either)
+}
+service Empty {}
+"""
+
+_RIGHT = """
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+from stubs.acme.shop import Shop, Empty
+from stubs.acme.shop.constants import PRICES
+from stubs.acme.shop.ttypes import Colour, Either, Price, TooDear
+
+@implementer(Shop.Iface)
+class Values:
+    def nothing(self) -> None:
+        ...
+    def cheapest(self, colours: list[int], int: bool) -> Price:
+        raise TooDear(price=Price(3, rate=1.0), more={"a": {1}})
+    async def bytes(self, either: Either) -> list[bytes]:
+        return [b"x"] if either.colours == [Colour.RED] else []
+
+@implementer(Shop.Iface)
+class Deferreds:
+    def nothing(self) -> Deferred[None]:
+        return succeed(None)
+    def cheapest(self, colours: list[int], int: bool) -> Deferred[Price]:
+        return succeed(Price(cents=1, rate=0.5, data=b""))
+    def bytes(self, either: Either) -> list[bytes]:
+        return []
+
+@implementer(Empty.Iface)
+class Nothing:
+    pass
+
+async def use(client: Shop.Client) -> tuple[int, str | None, float]:
+    price = await client.cheapest([Colour.RED], True)
+    await client.nothing()
+    names: dict[int, str] = Colour._VALUES_TO_NAMES
+    for prices in PRICES.values():
+        price = prices[0]
+    chunks: list[bytes] = await client.bytes(Shop.Either(price=price))
+    return price.cents + price.int, price.bytes, price.rate
+
+Shop.Processor(Values())
+Shop.Processor(Deferreds())
+"""
+
+_WRONG = """
+from zope.interface import implementer
+from stubs.acme.shop import Shop
+from stubs.acme.shop.ttypes import Price, TooDear
+
+@implementer(Shop.Iface)
+class Wrong:
+    def nothing(self) -> None:
+        ...
+    def cheapest(self, colours: list[int], int: bool) -> str:
+        return ""
+
+async def use(client: Shop.Client, dear: TooDear) -> None:
+    await client.cheapest(["red"], True)
+    await client.cheepest([], True)
+    Price(1)
+    Price("1", rate=1.0)
+    text: str = Price(1, rate=1.0).bytes
+    dear.price = None
+"""
+
+
+class TypesTests(IDLTestCase):
+    """One IDL with what is hard: names of Python's types as fields, methods and arguments."""
+
+    def mypy(self, program: str) -> list[str]:
+        """Check a program with the stubs beside it; gives mypy's complaints, stubs' own included."""
+        self.write(x=_IDL)
+        install(self.folder / "stubs", self.compiled().files)
+        (self.folder / "program.py").write_text(program)
+        (self.folder / "mypy.ini").write_text(
+            "[mypy]\nplugins = mypy_zope:plugin\nstrict = True\n[mypy-thrift.*]\nignore_missing_imports = True\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--no-error-summary", "--no-incremental", "program.py", "stubs"],
+            cwd=self.folder,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [line for line in (done.stdout + done.stderr).splitlines() if ": note: " not in line]
+
+    def test_right_and_wrong_use(self) -> None:
+        """Handlers of all three kinds and a client are accepted; each mistake is found, and nothing else."""
+        self.assertEqual(self.mypy(_RIGHT), [])
+        complaints = self.mypy(_WRONG)
+        mistakes = (
+            (7, "missing following 'Iface' interface members: bytes"),
+            (10, 'Return type "str"'),
+            (14, "List item 0"),
+            (15, 'has no attribute "cheepest"'),
+            (16, 'Missing named argument "rate"'),
+            (17, 'Argument 1 to "Price"'),
+            (18, "str | None"),
+            (19, 'Property "price"'),
+        )
+        self.assertEqual(len(complaints), len(mistakes), complaints)
+        for complaint, (line, mistake) in zip(complaints, mistakes, strict=True):
+            self.assertTrue(complaint.startswith(f"program.py:{line}: error: "), complaint)
+            self.assertIn(mistake, complaint)
+
+    def test_doc_comments(self) -> None:
+        """Doc comments come back as they stand in the IDL, of methods with what is thrown."""
+        self.write(x=_IDL)
+        files = self.compiled().files
+        ttypes = ast.parse(files["acme/shop/ttypes.pyi"])
+        colour = next(node for node in ttypes.body if isinstance(node, ast.ClassDef) and node.name == "Colour")
+        self.assertEqual(ast.get_docstring(colour), r'A "colour" with a \ in it, and a quotation mark at its "end"')
+        self.assertIn(b'    GREEN: _Final = 2\n    """like grass"""\n', files["acme/shop/ttypes.pyi"])
+        self.assertIn(b":raises TooDear: as ``dear`` of the IDL.", files["acme/shop/Shop.pyi"])
+        self.assertIn(b"Do nothing.\n\n        Oneway: there is no answer.", files["acme/shop/Base.pyi"])
+
+    def test_names_match_what_runs(self) -> None:
+        """Each class and method of a ``.pyi`` is in the module that runs, with the same arguments."""
+        self.write(x=_IDL)
+        program = """
+import ast, importlib, inspect, pathlib, stubs
+root = pathlib.Path(stubs.__file__).parent
+for path in sorted(root.rglob("*.pyi")):
+    module = importlib.import_module("stubs." + ".".join(path.relative_to(root).with_suffix("").parts))
+    for item in ast.parse(path.read_text()).body:
+        if isinstance(item, ast.ClassDef) and item.name != "Iface":
+            for method in item.body:
+                if isinstance(method, ast.FunctionDef) and not method.decorator_list:
+                    names = [a.arg for a in method.args.args + method.args.kwonlyargs]
+                    there = inspect.signature(getattr(getattr(module, item.name), method.name))
+                    assert list(there.parameters) == names, (path, item.name, method.name, names, there)
+                    print(method.name)
+"""
+        self.assertIn("cheapest", self.run_with_stubs(program).split())

@@ -1,0 +1,110 @@
+"""What the IDL says of a stub is found from the stub's module alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from importlib import import_module
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator
+from generated.report import Report
+from rpc import idl
+from tests.unit.compiler.idl_files import PROJECT
+
+
+class LoadTests(SynchronousTestCase):
+    """The project's own stubs."""
+
+    def describe(self, stub: types.ModuleType) -> idl.ServiceDescription:
+        description = idl.load(stub)
+        assert description is not None
+        return description
+
+    def test_methods(self) -> None:
+        """A method's arguments, result, exceptions, annotations and doc comment."""
+        add = self.describe(Calculator).methods["add"]
+        self.assertEqual([argument.name for argument in add.arguments], ["num1", "num2"])
+        self.assertEqual([argument.type for argument in add.arguments], [idl.BaseType("i32")] * 2)
+        self.assertEqual(add.returns, idl.BaseType("i32"))
+        self.assertEqual(
+            [(error.name, error.type) for error in add.throws],
+            [("ouch", idl.StructType("calculator.InvalidOperation"))],
+        )
+        self.assertEqual(dict(add.annotations), {"idempotent": "true", "timeout_ms": "5000"})
+        self.assertTrue(add.doc.startswith("Add two numbers.\n\nInvalidOperation is thrown"))
+        self.assertFalse(add.oneway)
+
+    def test_oneway(self) -> None:
+        """A oneway method gives nothing and says so."""
+        description = self.describe(Calculator).methods["zip"]
+        self.assertEqual((description.oneway, description.returns), (True, None))
+
+    def test_inherited(self) -> None:
+        """Methods of an extended service of another file come first, with their annotations."""
+        service = self.describe(Calculator)
+        self.assertEqual((service.name, service.extends), ("Calculator", "shared.SharedService"))
+        self.assertEqual(next(iter(service.methods)), "getStruct")
+        self.assertEqual(service.methods["getStruct"].returns, idl.StructType("shared.SharedStruct"))
+        self.assertEqual(service.methods["getStruct"].annotations["idempotent"], "true")
+
+    def test_types(self) -> None:
+        """A struct is told with its fields, typedefs resolved and enums kept, and where its class is."""
+        interface = self.describe(Calculator).interface
+        fields = {field.name: field for field in interface.structs["calculator.Work"].fields}
+        self.assertEqual(fields["num1"].type, idl.BaseType("i32"))
+        self.assertEqual((fields["num1"].has_default, fields["num2"].has_default), (True, False))
+        self.assertEqual(fields["op"].type, idl.EnumType("calculator.Operation"))
+        self.assertEqual(fields["comment"].requiredness, "optional")
+        self.assertEqual(interface.enums["calculator.Operation"].members["DIVIDE"], 4)
+        module, name = interface.struct_path("calculator.Work")
+        self.assertIs(getattr(import_module(module), name), Calculator.Work)
+
+    def test_types_of_other_files(self) -> None:
+        """An exception of an included file is named by its own package."""
+        throws = self.describe(Report).methods["summarize"].throws
+        self.assertEqual(throws[0].type, idl.StructType("kvstore.InvalidArgument"))
+        self.assertIn("kvstore.InvalidArgument", self.describe(Report).interface.structs)
+
+    def test_descriptions_cannot_be_changed(self) -> None:
+        """What is shared between callers is read-only."""
+        service = self.describe(Calculator)
+        with self.assertRaises(TypeError):
+            service.methods["add"] = service.methods["ping"]  # type: ignore[index]
+
+    def test_without_idl_json(self) -> None:
+        """Plain output of the Thrift compiler has no idl.json: there is no description."""
+        for name in ("Calculator", "plain.Calculator", "email.Calculator", "generated.other.Service"):
+            self.assertIsNone(idl.load(types.ModuleType(name)))
+
+
+class ParseTests(SynchronousTestCase):
+    """Content that is not what this version reads."""
+
+    def test_newer_format(self) -> None:
+        """A newer format is told as such."""
+        error = self.assertRaises(ValueError, idl.parse, {"format": 99}, "stubs")
+        self.assertEqual(str(error), "idl.json of stubs has format 99, not 1: compile again")
+
+    def test_unknown_type(self) -> None:
+        """A type that is not known is not passed on."""
+        document = json.loads((PROJECT / "generated" / "idl.json").read_text("utf-8"))
+        for bad in ("quaternion", {"tuple": "i32"}):
+            document["constants"] = {"x.A": {"type": bad, "doc": ""}}
+            self.assertRaises(ValueError, idl.parse, document)
+
+    def test_damage(self) -> None:
+        """A file that lacks something is told as damaged when it is loaded."""
+        folder = self.mktemp()
+        package = f"damaged_{id(self)}"
+        root = PROJECT.__class__(folder) / package
+        root.mkdir(parents=True)
+        (root / "__init__.py").write_text("")
+        sys.path.insert(0, folder)
+        self.addCleanup(sys.path.remove, folder)
+        self.addCleanup(sys.modules.pop, package, None)
+        for text in ('{"format": 1}', '{"format": 1, "structs": []}', "[]", "{"):
+            (root / "idl.json").write_text(text)
+            self.assertRaises(ValueError, idl.load, types.ModuleType(f"{package}.x.S"))
