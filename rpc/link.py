@@ -80,8 +80,9 @@ class Link(Service):
             use.open(self.connection)
 
     def detach(self, user: IChannelUser) -> Deferred[None]:
-        """Close the channel of `user`, without a call of its ``lost``. Fires when it is closed."""
-        return self._users.pop(user).close()
+        """Close the channel of `user`, without a call of its ``lost``. Fires when it is closed; again does nothing."""
+        use = self._users.pop(user, None)
+        return succeed(None) if use is None else use.close()
 
     def _connected(self, connection: AMQPConnection) -> None:
         self.connection = connection

@@ -13,6 +13,7 @@ from struct import error as struct_error
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python import log
 from twisted.python.failure import Failure
@@ -85,6 +86,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     def connectionMade(self) -> None:
         """Begin the handshake."""
         self.write = self.transport.write
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)  # a call is one small write, and its caller waits for it
         self.send_init_string()
 
     def send_init_string(self) -> None:
