@@ -1,0 +1,90 @@
+"""What ``pip install .`` gives someone who is not in this folder."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+from typing import ClassVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+PROJECT = Path(__file__).parents[2]
+
+PACKAGE_FACTS = """
+import rpc, twisted
+from importlib import resources
+from rpc.amqp.spec import load_spec
+print(rpc.__file__)
+print(twisted.__file__)
+print(resources.files("rpc").joinpath("py.typed").is_file())
+print(len(load_spec().classes) > 5)
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """What the command prints; its failure is the test's, with its output."""
+    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    if ended.returncode:
+        raise AssertionError(f"{command} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+    return ended.stdout
+
+
+class InstalledTests(SynchronousTestCase):
+    """A wheel of the project, installed in an environment that has nothing but its dependencies.
+
+    The dependencies are those of the environment that runs the tests, so that nothing is fetched.
+    """
+
+    folder: ClassVar[Path]
+    wheel: ClassVar[Path]
+    environment: ClassVar[Path]
+
+    def setUp(self) -> None:
+        """Build and install once for all tests."""
+        if hasattr(InstalledTests, "folder"):
+            return
+        folder = Path(self.mktemp())
+        source = folder / "source"
+        source.mkdir(parents=True)
+        # A copy, so that the build leaves nothing in the project.
+        for name in ("rpc", "services", "tests", "twisted"):
+            shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
+        for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
+            shutil.copy(PROJECT / name, source)
+        offline = ("--quiet", "--disable-pip-version-check", "--no-deps")
+        pip = (sys.executable, "-m", "pip")
+        run(*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", folder, source, cwd=folder)
+        (wheel,) = folder.glob("*.whl")
+        environment = folder / "environment"
+        run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=folder)
+        (packages,) = environment.glob("lib/python3*/site-packages")
+        (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+        run(*pip, "--python", environment / "bin/python", "install", *offline, "--no-index", wheel, cwd=folder)
+        InstalledTests.wheel, InstalledTests.environment, InstalledTests.folder = wheel, environment, folder
+
+    def test_the_wheel_ships_the_framework_and_the_plugin(self) -> None:
+        """Nothing but rpc, the twistd plugin and the metadata is in the wheel; no package that shadows Twisted."""
+        names = zipfile.ZipFile(self.wheel).namelist()
+        foreign = [name for name in names if not name.startswith(("rpc/", "thrift_amqp_rpc-"))]
+        self.assertEqual(foreign, ["twisted/plugins/rpc_worker_plugin.py"])
+        self.assertIn("rpc/py.typed", names)
+
+    def test_the_package_is_whole(self) -> None:
+        """Types marker and specification are found, and Twisted is still Twisted."""
+        output = run(self.environment / "bin/python", "-W", "ignore", "-c", PACKAGE_FACTS, cwd=self.folder)
+        ours, twisteds, typed, specification = output.splitlines()
+        self.assertTrue(ours.startswith(str(self.environment)), ours)
+        self.assertFalse(twisteds.startswith(str(self.environment)), twisteds)
+        self.assertEqual((typed, specification), ("True", "True"))
+
+    def test_the_commands_are_there(self) -> None:
+        """``thrift-rpc --help`` names its verbs, and ``twistd`` knows ``rpc-worker``."""
+        self.assertIn("compile", run(self.environment / "bin/thrift-rpc", "--help", cwd=self.folder))
+        python = self.environment / "bin/python"
+        twistd = (python, "-c", "from twisted.scripts.twistd import run; run()")
+        self.assertIn("rpc-worker", run(*twistd, "--help", cwd=self.folder))
+        self.assertIn("--broker", run(*twistd, "rpc-worker", "--help", cwd=self.folder))
