@@ -29,6 +29,10 @@ CAPABILITIES = {
 }
 
 
+CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
+"""The payload of channel.close-ok, owed even on a channel that takes no methods any more."""
+
+
 @attrs.frozen
 class Credentials:
     """How to log in.
@@ -103,10 +107,14 @@ class ConnectionDelegate(TwistedDelegate):
         self._reply(channel.channel_flow_ok(active=message.active))
 
     def channel_close(self, channel: Channel, message: Message) -> None:
-        """The broker ends one channel; the others go on."""
-        self._reply(channel.channel_close_ok())
-        self.client.forget_channel(channel)
-        channel.do_close(ChannelClosed(message.reply_code, message.reply_text))
+        """The broker ends one channel; the others go on.
+
+        Where we have closed it as well, both closes are answered, and the number is free with the broker's answer.
+        """
+        self.client.send_method(channel.id, CHANNEL_CLOSE_OK)
+        if not channel.closed:
+            self.client.forget_channel(channel)
+            channel.do_close(ChannelClosed(message.reply_code, message.reply_text))
 
     def basic_cancel(self, channel: Channel, message: Message) -> None:
         """The broker ends a consumer (RabbitMQ extension: consumer cancel notification)."""

@@ -29,7 +29,6 @@ from rpc.interfaces import IClock
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-CHANNEL_CLOSE_OK = 20 << 16 | 41
 LARGEST_FRAME_BEFORE_TUNE = 8192
 LARGEST_CHANNEL = 65535
 
@@ -244,8 +243,6 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             return  # after a close, AMQP has us discard what was under way
         channel = self.channels.get(channel_id)
         if channel is None:
-            if kind == METHOD and _method_key.unpack_from(data, start)[0] == CHANNEL_CLOSE_OK:
-                return  # both sides closed the channel at the same time
             raise FrameError(504, f"a frame on channel {channel_id}, which is not open")
         if kind == METHOD:
             (key,) = _method_key.unpack_from(data, start)
