@@ -248,24 +248,35 @@ class Channel(txamqp.protocol.AMQChannel):
     # -- data plane, incoming: called by the connection for each frame
 
     def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> bool:
-        """Take a method of the data plane; ``False`` when it is none. Arguments are at `start` to `end`."""
+        """Take a method of the data plane; ``False`` when it is none. Arguments are at `start` to `end`.
+
+        :raises FrameError: 505, within a content; 502, the arguments end too early.
+        """
+        if self._content is not None:
+            raise FrameError(505, "a method within a content")
         if key == DELIVER:
-            self._refuse_open_content()
             tag_end = start + 1 + buffer[start]
+            if tag_end + 9 > end:
+                raise FrameError(502, "basic.deliver ends within its arguments")
             delivery_tag, redelivered = _tag_and_flags.unpack_from(buffer, tag_end)
             self._content = Delivery(
                 self, buffer[start + 1 : tag_end], delivery_tag, redelivered != 0, buffer[tag_end + 9 : end]
             )
             return True
         if key in (ACK, NACK):
+            if end - start != 9:
+                raise FrameError(502, "a confirm that is not nine bytes")
             delivery_tag, flags = _tag_and_flags.unpack_from(buffer, start)
             if self.on_confirm is not None:
-                self.on_confirm(delivery_tag, flags & 1 == 1, key == ACK)
+                try:
+                    self.on_confirm(delivery_tag, flags & 1 == 1, key == ACK)
+                except Exception:
+                    log.err(None, f"while handling a confirm on channel {self.id}")
             return True
         if key == RETURN:
-            self._refuse_open_content()
-            text, text_end = decode_short_string(buffer, start + 2)
-            self._content = Returned(_short.unpack_from(buffer, start)[0], text, buffer[text_end:end])
+            arguments = buffer[start:end]
+            text, text_end = decode_short_string(arguments, 2)
+            self._content = Returned(_short.unpack_from(arguments)[0], text, arguments[text_end:])
             return True
         return False
 
@@ -274,6 +285,8 @@ class Channel(txamqp.protocol.AMQChannel):
         content = self._content
         if content is None or self._content_size >= 0:
             raise FrameError(505, "a content header without its method")
+        if end - start < 14:
+            raise FrameError(502, "a content header that ends within its size or flags")
         _, _, size = _content_header.unpack_from(buffer, start)
         content.encoded_properties = buffer[start + 12 : end]
         if size == 0:
@@ -313,10 +326,6 @@ class Channel(txamqp.protocol.AMQChannel):
         except Exception:
             # a consumer is no reason to lose the connection of all others
             log.err(None, f"while handling a message on channel {self.id}")
-
-    def _refuse_open_content(self) -> None:
-        if self._content is not None:
-            raise FrameError(505, "a method within a content")
 
 
 def _is_nowait(method: Method, args: tuple[Any, ...]) -> bool:
