@@ -130,6 +130,8 @@ class Channel(txamqp.protocol.AMQChannel):
         if self.closed:
             return succeed(None)
         self.do_close(reason)
+        if self.client.closed:  # whoever was told just now has closed it
+            return succeed(None)
         method = self.client.spec.classes.byname["channel"].methods.byname["close"]
         agreed = self._send(method, encode_arguments(method, (200, "closed by the client", 0, 0)), False)
         return agreed.addBoth(lambda _: self.client.forget_channel(self))
@@ -143,13 +145,15 @@ class Channel(txamqp.protocol.AMQChannel):
             return
         self.closed = True
         self.reason = reason
+        # What is still under way finds nobody: after a close, AMQP has us discard it.
         self._consumers.clear()
-        self._chunks.clear()
+        self.on_return = self.on_confirm = None
         for _, answer in answers:
             answer.errback(reason)
-        if self.on_closed is not None:
+        on_closed, self.on_closed = self.on_closed, None
+        if on_closed is not None:
             try:
-                self.on_closed(reason)
+                on_closed(reason)
             except Exception:
                 log.err(None, "while telling the owner of a channel that it is closed")
 
@@ -199,9 +203,12 @@ class Channel(txamqp.protocol.AMQChannel):
 
     def consumer_cancelled(self, consumer_tag: str) -> None:
         """The broker has ended a consumer (``basic.cancel``)."""
-        found = self._consumers.pop(consumer_tag.encode(), None)
+        found = self._consumers.pop(consumer_tag.encode("utf-8", "surrogateescape"), None)
         if found is not None:
-            found[1]()
+            try:
+                found[1]()
+            except Exception:
+                log.err(None, f"while telling the owner of consumer {consumer_tag} that it was cancelled")
 
     # -- data plane, outgoing
 
