@@ -29,16 +29,20 @@ class Options(usage.Options):
             "broker",
             "b",
             None,
-            "URL of the broker: amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. "
-            "Default: the environment variable RPC_BROKER (which, unlike a command line, no other user can read), "
-            "or amqp://localhost.",
+            (
+                "URL of the broker: amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. "
+                "Default: the environment variable RPC_BROKER (which, unlike a command line, no other user can read), "
+                "or amqp://localhost."
+            ),
         ],
         [
             "drain-timeout",
             None,
             DRAIN_TIMEOUT,
-            "Seconds that calls in progress have to finish when the worker stops; after that they are given up, and "
-            "run by another worker.",
+            (
+                "Seconds that calls in progress have to finish when the worker stops; after that they are given up, and "
+                "run by another worker."
+            ),
             float,
         ],
     ]

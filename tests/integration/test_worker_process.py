@@ -1,0 +1,216 @@
+"""Workers as people run them: ``twistd rpc-worker`` and ``.tac`` files as processes of their own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
+from twisted.internet.threads import deferToThread
+
+import rpc
+from generated.calculator import Calculator
+from tests.processes import TWISTD, WorkerProcess
+from tests.support import BrokerTestCase
+
+ROOT = Path(__file__).parents[2]
+
+TERMINATED = -signal.SIGTERM
+"""How twistd ends in good order: when all is stopped it raises the signal once more, so that init systems see it."""
+
+SERVICE = """
+from twisted.internet import reactor, task
+from zope.interface import implementer
+import rpc
+from generated.calculator import Calculator
+from services.calculator import CalculatorHandler
+
+class Slow(CalculatorHandler):
+    def add(self, num1, num2):
+        print(f"adding {num1}", flush=True)
+        return task.deferLater(reactor, num2 / 10, lambda: num1 + num2)
+
+service = rpc.ThriftService(Calculator, Slow(), name=NAME, concurrency=4)
+"""
+
+
+def run_twistd(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``twistd -n`` to its end."""
+    return subprocess.run(
+        [str(TWISTD), "--pidfile=", "-n", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": str(Path(sys.executable).parent)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+class WorkerProcessTests(BrokerTestCase):
+    """A worker process serves, leaves in good order, and says plainly what is wrong."""
+
+    timeout = 60.0
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        self.name = self.unique("Slow")
+        (self.folder / "slow.py").write_text(SERVICE.replace("NAME", repr(self.name)))
+
+    def start(self, *arguments: str) -> WorkerProcess:
+        """Start a worker in the test's folder, with the project importable."""
+        worker = WorkerProcess(*arguments, folder=self.folder, environment={"PYTHONPATH": str(ROOT)})
+        self.addCleanup(worker.__exit__, None, None, None)
+        return worker
+
+    def client(self) -> Deferred[Any]:
+        """Connect, and give a client of the slow calculator."""
+
+        def connected(connection: rpc.Connection) -> Any:
+            self.addCleanup(connection.close)
+            return connection.client(Calculator, name=self.name)
+
+        return rpc.connect(self.url).addCallback(connected)
+
+    @inlineCallbacks
+    def test_sigterm_finishes_the_calls_in_progress(self) -> Any:
+        """A worker that is told to stop answers what it has begun, and ends."""
+        worker = self.start("rpc-worker", "--broker", self.url, "slow:service")
+        worker.wait_until_serving(self.name)
+        client = yield self.client()
+        call = client.add(7, 5)
+        yield deferToThread(worker.wait_for, "adding 7")
+        worker.send(signal.SIGTERM)
+        self.assertEqual((yield call), 12)
+        self.assertEqual((yield deferToThread(worker.wait)), TERMINATED, "".join(worker.output))
+
+    @inlineCallbacks
+    def test_what_a_stopping_worker_has_not_begun_goes_to_another(self) -> Any:
+        """Twenty calls, four at once: those that wait when the worker stops are answered by the next one."""
+        first = self.start("rpc-worker", "--broker", self.url, "slow:service")
+        first.wait_until_serving(self.name)
+        client = yield self.client()
+        calls = [client.add(number, 3) for number in range(20)]
+        yield deferToThread(first.wait_for, "adding 3")
+        first.send(signal.SIGTERM)
+        second = self.start("rpc-worker", "--broker", self.url, "slow:service")
+        self.assertEqual((yield gatherResults(calls)), [number + 3 for number in range(20)])
+        yield deferToThread(first.wait)
+        self.assertNotIn("adding 19", "".join(first.output))
+        second.send(signal.SIGTERM)
+        yield deferToThread(second.wait)
+
+    @inlineCallbacks
+    def test_killed_midway(self) -> Any:
+        """A worker that is killed has its requests run by another: acks come after replies."""
+        first = self.start("rpc-worker", "--broker", self.url, "slow:service")
+        first.wait_until_serving(self.name)
+        client = yield self.client()
+        calls = [client.add(number, 5) for number in range(8)]
+        yield deferToThread(first.wait_for, "adding 3")
+        first.send(signal.SIGKILL)
+        self.start("rpc-worker", "--broker", self.url, "slow:service")
+        self.assertEqual((yield gatherResults(calls)), [number + 5 for number in range(8)])
+
+    @inlineCallbacks
+    def test_tac_file(self) -> Any:
+        """A .tac file serves with the same Worker."""
+        (self.folder / "slow.tac").write_text(
+            dedent(f"""
+            from twisted.application.service import Application
+            import rpc, slow
+            application = Application("slow")
+            rpc.Worker({self.url!r}, [slow.service]).setServiceParent(application)
+            """)
+        )
+        worker = WorkerProcess(
+            "-y", "slow.tac", folder=self.folder, environment={"PYTHONPATH": f"{ROOT}:{self.folder}"}
+        )
+        self.addCleanup(worker.__exit__, None, None, None)
+        worker.wait_until_serving(self.name)
+        client = yield self.client()
+        self.assertEqual((yield client.add(1, 1)), 2)
+        worker.send(signal.SIGTERM)
+        self.assertEqual((yield deferToThread(worker.wait)), TERMINATED)
+
+    def test_the_password_is_not_logged(self) -> None:
+        """A refused login is told, with the user's name and without the password, and tried again."""
+        url = self.url.replace("guest:guest", "guest:wrong-secret")
+        worker = self.start("rpc-worker", "--broker", url, "slow:service")
+        self.assertIn("403", worker.wait_for("no connection to"))
+        worker.wait_for("no connection to")
+        worker.send(signal.SIGTERM)
+        self.assertEqual(worker.wait(), TERMINATED)
+        self.assertNotIn("wrong-secret", "".join(worker.output))
+
+
+class MistakeTests(BrokerTestCase):
+    """What is wrong with a command line is one message on standard error, and status 1."""
+
+    def refused(self, *arguments: str, files: dict[str, str] | None = None) -> str:
+        """Run a worker that must not start; return what it says."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
+        for name, text in (files or {}).items():
+            (folder / name).write_text(dedent(text))
+        ended = run_twistd("rpc-worker", *arguments, folder=folder)
+        self.assertEqual(ended.returncode, 1, ended.stdout)
+        self.assertNotIn("Traceback", ended.stderr)
+        return ended.stderr
+
+    def test_no_service(self) -> None:
+        """Without a service, the usage is shown."""
+        self.assertIn("name at least one service", self.refused())
+
+    def test_form(self) -> None:
+        """A name without a colon."""
+        self.assertIn("write it as MODULE:SERVICE", self.refused("services.calculator"))
+
+    def test_no_module(self) -> None:
+        """A module that does not exist."""
+        self.assertIn("No module named 'nowhere'", self.refused("nowhere:service"))
+
+    def test_broken_module(self) -> None:
+        """A module that raises says what and where."""
+        said = self.refused("broken:service", files={"broken.py": "import os\n1 / 0\n"})
+        self.assertIn("ZeroDivisionError: division by zero", said)
+        self.assertIn("broken.py, line 2", said)
+
+    def test_no_attribute(self) -> None:
+        """A module without the service."""
+        self.assertIn("has no 'service'", self.refused("empty:service", files={"empty.py": ""}))
+
+    def test_no_service_object(self) -> None:
+        """An attribute that is something else."""
+        self.assertIn("is a int, not a rpc.ThriftService", self.refused("m:service", files={"m.py": "service = 1"}))
+
+    def test_a_handler_that_lacks_a_method(self) -> None:
+        """The missing methods are named, with their arguments."""
+        source = """
+            import rpc
+            from generated.calculator import Calculator
+            class Handler:
+                def add(self, num1, num2): return num1 + num2
+            service = rpc.ThriftService(Calculator, Handler())
+        """
+        said = self.refused("lacking:service", files={"lacking.py": source})
+        self.assertIn("the handler Handler lacks", said)
+        self.assertIn("calculate(logid, w)", said)
+        self.assertNotIn("add(", said)
+
+    def test_broker_url(self) -> None:
+        """A URL that cannot be understood."""
+        self.assertIn("amqp", self.refused("--broker", "http://localhost", "services.calculator:service"))
+
+    def test_help(self) -> None:
+        """--help says what each option does."""
+        ended = run_twistd("rpc-worker", "--help", folder=Path.cwd())
+        self.assertEqual(ended.returncode, 0)
+        for option in ("--broker", "--drain-timeout", "MODULE:SERVICE"):
+            self.assertIn(option, ended.stdout)
