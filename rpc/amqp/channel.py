@@ -20,7 +20,7 @@ from txamqp.message import Message
 from rpc.amqp.content import Content, Delivery, Returned
 from rpc.amqp.fields import decode_short_string, encode_short_string
 from rpc.amqp.methods import encode_arguments
-from rpc.errors import AMQPError, FrameError
+from rpc.errors import AMQPError, CodecError, FrameError
 from rpc.topology import Declaration
 
 if TYPE_CHECKING:
@@ -87,12 +87,14 @@ class Channel(txamqp.protocol.AMQChannel):
         """
         if self.closed:
             return fail(self.reason or AMQPError("the channel is closed"))
-        if method.content:
-            return fail(AMQPError(f"{method.name} carries a content: use publish()"))
+        if method.content or any(answer.content for answer in method.responses):
+            return fail(AMQPError(f"{method.klass.name}.{method.name} is not for here: use publish() and consume()"))
         try:
             payload = encode_arguments(method, args)
         except Exception as error:
             return fail(error)
+        if len(payload) > self.client.max_body_frame:
+            return fail(CodecError(f"{method.klass.name}.{method.name}: {self._too_large(len(payload))}"))
         return self._send(method, payload, not method.responses or _is_nowait(method, args))
 
     def _send(self, method: Method, payload: bytes, unanswered: bool) -> Deferred[Any]:
@@ -216,14 +218,21 @@ class Channel(txamqp.protocol.AMQChannel):
         """Send a message (``basic.publish``): its frames in one write.
 
         :param properties: as :func:`rpc.amqp.properties.encode_properties` or a ``PropertyTemplate`` makes them.
-        :raises CodecError: exchange or routing key is longer than 255 bytes; nothing was sent.
+        :raises CodecError: exchange or routing key is longer than 255 bytes, or the properties are larger than a
+            frame; nothing was sent.
+        :raises AMQPError: the channel is closed. (RabbitMQ would end the connection, and with it all other channels.)
         """
+        if self.closed:
+            raise self.reason or AMQPError("the channel is closed")
         route = self._routes.get((exchange, routing_key, mandatory)) or self._make_route(
             exchange, routing_key, mandatory
         )
         size = len(body)
-        head = _header_frame.pack(2, self.id, 12 + len(properties), 60, 0, size)
         limit = self.client.max_body_frame
+        header_size = 12 + len(properties)
+        if header_size > limit:
+            raise CodecError(f"the properties: {self._too_large(header_size)}")
+        head = _header_frame.pack(2, self.id, header_size, 60, 0, size)
         if 0 < size <= limit:
             parts = [route, head, properties, _body_frame.pack(0xCE, 3, self.id, size), body, FRAME_END]
         else:
@@ -233,6 +242,9 @@ class Channel(txamqp.protocol.AMQChannel):
                 parts += (_body_frame.pack(0xCE, 3, self.id, len(chunk)), chunk)
             parts.append(FRAME_END)
         self.client.write(b"".join(parts))
+
+    def _too_large(self, size: int) -> str:
+        return f"a frame of {size} bytes, over the {self.client.max_body_frame} that the broker takes (frame_max)"
 
     def _make_route(self, exchange: str, routing_key: str, mandatory: bool) -> bytes:
         """The method frame of a publish. Reply queues come and go, so only so many are kept."""
@@ -245,12 +257,16 @@ class Channel(txamqp.protocol.AMQChannel):
         return route
 
     def ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        """Acknowledge a delivery, or with `multiple` all up to it (``basic.ack``)."""
-        self.client.write(_ack_frame.pack(1, self.id, 13, 60, 80, delivery_tag, multiple, 0xCE))
+        """Acknowledge a delivery, or with `multiple` all up to it (``basic.ack``). Nothing, on a closed channel: there
+        the broker delivers it again.
+        """
+        if not self.closed:
+            self.client.write(_ack_frame.pack(1, self.id, 13, 60, 80, delivery_tag, multiple, 0xCE))
 
     def reject(self, delivery_tag: int, requeue: bool) -> None:
-        """Refuse a delivery (``basic.reject``)."""
-        self.client.write(_ack_frame.pack(1, self.id, 13, 60, 90, delivery_tag, requeue, 0xCE))
+        """Refuse a delivery (``basic.reject``). Nothing, on a closed channel."""
+        if not self.closed:
+            self.client.write(_ack_frame.pack(1, self.id, 13, 60, 90, delivery_tag, requeue, 0xCE))
 
     # -- data plane, incoming: called by the connection for each frame
 
