@@ -13,7 +13,7 @@ from twisted.python import log
 from txamqp.client import TwistedDelegate
 from txamqp.message import Message
 
-from rpc.errors import AMQPError, AuthenticationFailed, ChannelClosed, ConnectionClosed, FrameError, VirtualHostRefused
+from rpc.errors import AuthenticationFailed, ChannelClosed, ConnectionClosed, FrameError, VirtualHostRefused
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
@@ -58,6 +58,8 @@ class ConnectionDelegate(TwistedDelegate):
 
     def connection_start(self, channel: Channel, message: Message) -> None:
         """Log in (AMQP 0-9-1, connection.start)."""
+        if self.client.is_tuned:
+            raise FrameError(503, "unexpected connection.start")
         credentials = self.client.credentials
         offered = bytes(message.mechanisms).decode("ascii", "replace").split()
         if credentials.mechanism not in offered:
@@ -83,14 +85,13 @@ class ConnectionDelegate(TwistedDelegate):
             )
         )
         channel.connection_open(virtual_host=client.vhost).addCallbacks(
-            lambda _: client.opened(), lambda failure: client.do_close(failure.value)
+            lambda _: client.opened(), lambda failure: client.hang_up(failure.value)
         )
 
     def connection_close(self, channel: Channel, message: Message) -> None:
         """The broker ends the connection, and says why."""
         self._reply(channel.connection_close_ok())
-        self.client.do_close(_why_closed(self.client, message))
-        self.client.transport.loseConnection()
+        self.client.hang_up(_why_closed(self.client, message))
 
     def connection_blocked(self, channel: Channel, message: Message) -> None:
         """The broker takes no messages: a memory or disk alarm (RabbitMQ extension)."""
@@ -132,10 +133,13 @@ class ConnectionDelegate(TwistedDelegate):
             name = f"{message.method.klass.name}.{message.method.name}"
             raise FrameError(540, f"{name} is not implemented") from error
 
-    @staticmethod
-    def _reply(sent: Deferred[Any]) -> None:
-        """An answer has no answer itself; that it cannot be sent is told to whoever waits for the channel."""
-        sent.addErrback(lambda failure: failure.trap(AMQPError))
+    def _reply(self, sent: Deferred[Any]) -> None:
+        """An answer that cannot be sent leaves the broker waiting for ever: the connection ends, with the reason."""
+
+        def give_up(failure: Any) -> None:
+            self.client.hang_up(failure.value)
+
+        sent.addErrback(give_up)
 
 
 def client_properties(name: str) -> dict[str, Any]:

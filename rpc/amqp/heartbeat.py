@@ -14,12 +14,15 @@ TICKS_OF_SILENCE = 4
 
 
 class Heartbeat:
-    """One connection's heartbeat. :meth:`heard` is called for each chunk of bytes, and must cost nothing."""
+    """One connection's heartbeat.
+
+    :ivar silent_ticks: half intervals since bytes came; whoever receives some sets it to 0, which must cost nothing.
+    """
 
     def __init__(
         self, clock: IClock, interval: float, send: Callable[[bytes], None], silent: Callable[[], None]
     ) -> None:
-        """Send a heartbeat every half `interval` seconds; call `silent` after two intervals without a :meth:`heard`."""
+        """Send a heartbeat every half `interval` seconds; call `silent` after two intervals without bytes."""
         self._send = send
         self._silent = silent
         self.silent_ticks = 0

@@ -13,7 +13,7 @@ from struct import error as struct_error
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python import log
 from twisted.python.failure import Failure
@@ -24,12 +24,14 @@ from rpc.amqp.delegate import ConnectionDelegate, Credentials
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.methods import decode_method
 from rpc.amqp.spec import load_spec
-from rpc.errors import AMQPError, CodecError, ConnectionClosed, FrameError, HeartbeatMissed
+from rpc.errors import AMQPError, BrokerUnreachable, CodecError, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 LARGEST_FRAME_BEFORE_TUNE = 8192
+SMALLEST_FRAME_MAX = 4096
+SECONDS_TO_PART = 5.0
 LARGEST_CHANNEL = 65535
 
 _frame_head = Struct(">BHI")
@@ -74,6 +76,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.on_blocked: Callable[[str | None], None] | None = None
         self._closing = False
         self._heart: Heartbeat | None = None
+        self._abort: IDelayedCall | None = None
         self._max_payload = LARGEST_FRAME_BEFORE_TUNE
         self._wanted = 8  # bytes that must be there before a look at the partial frame is worth it
         self._partial: list[bytes] = []
@@ -84,6 +87,9 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def connectionMade(self) -> None:
         """Begin the handshake."""
+        if self.closed:  # before it was connected
+            self.transport.abortConnection()
+            return
         self.write = self.transport.write
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)  # a call is one small write, and its caller waits for it
@@ -94,7 +100,14 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.transport.write(PROTOCOL_HEADER)
 
     def tuned(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
-        """Take the smaller of our and the broker's limits; 0 is no limit (connection.tune)."""
+        """Take the smaller of our and the broker's limits; 0 is no limit (connection.tune).
+
+        :raises FrameError: 503, it was agreed before; 501, the broker's frames are smaller than AMQP allows.
+        """
+        if self.is_tuned:
+            raise FrameError(503, "unexpected connection.tune")
+        if 0 < frame_max < SMALLEST_FRAME_MAX:
+            raise FrameError(501, f"a frame_max of {frame_max}, below the {SMALLEST_FRAME_MAX} that all must take")
         self.channel_max = _smaller(self.channel_max, channel_max)
         self.frame_max = _smaller(self.frame_max, frame_max)
         self.heartbeat = _smaller(self.heartbeat, heartbeat) if self.heartbeat else 0
@@ -109,32 +122,41 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.is_open = True
         self.ready.callback(self)
 
-    def close(self, reason: object = None, within: float = 5.0) -> Deferred[None]:
+    def close(self, reason: object = None, within: float = SECONDS_TO_PART) -> Deferred[None]:
         """Close the connection. Fires when it is gone, `within` seconds at the latest; never fails.
 
         :param reason: unused; it is in the signature of txAMQP's method.
         """
+        by_us = ConnectionClosed(200, "the connection was closed by this client")
+        if not self.connected:
+            self.do_close(by_us)
+            return succeed(None)
         gone: Deferred[None] = Deferred()
         self.ended.addCallback(gone.callback)
-        if self._closing:
-            return gone
-        self._closing = True
-        timer = self.clock.callLater(within, self.transport.abortConnection)
-        gone.addCallback(lambda _: timer.cancel() if timer.active() else None)
-        if self.closed or not self.is_open:
-            self._closed_by_us()
-        else:
-            asked = self._channel_zero.connection_close(reply_code=200, reply_text="closed by the client")
-            asked.addBoth(lambda _: self._closed_by_us())
+        if not self._closing:
+            self._closing = True
+            self._abort_in(within)
+            if self.is_open and not self.closed:
+                asked = self._channel_zero.connection_close(reply_code=200, reply_text="closed by the client")
+                asked.addBoth(lambda _: self.hang_up(by_us))
+            else:
+                self.hang_up(by_us)
         return gone
 
     def loseConnection(self) -> None:
         """The same, for a protocol that has this connection as its transport (see ``endpoint.py``)."""
         self.close()
 
-    def _closed_by_us(self) -> None:
-        self.do_close(ConnectionClosed(200, "the connection was closed by this client"))
+    def hang_up(self, reason: Exception) -> None:
+        """End the connection for `reason`, when what was written has gone out, or by force after some seconds."""
+        self.do_close(reason)
+        self._abort_in(SECONDS_TO_PART)
         self.transport.loseConnection()
+
+    def _abort_in(self, seconds: float) -> None:
+        """A peer that takes no bytes, or does not end TLS, must not keep the connection from ending."""
+        if self._abort is None and not self.ended.called:
+            self._abort = self.clock.callLater(seconds, self.transport.abortConnection)
 
     def do_close(self, reason: Exception) -> None:
         """Fail all that waits, in every channel, with `reason`. Again does nothing; the socket is not touched."""
@@ -152,8 +174,14 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The socket is gone."""
-        why = "before the handshake was over" if not self.is_open else "without a word of the broker"
-        self.do_close(ConnectionClosed(0, f"the connection ended {why}: {reason.getErrorMessage()}"))
+        what = reason.getErrorMessage()
+        if self.is_open:
+            self.do_close(ConnectionClosed(0, f"the connection ended without a word of the broker: {what}"))
+        else:
+            self.do_close(BrokerUnreachable(f"the connection ended before the handshake was over: {what}"))
+        self._partial.clear()
+        if self._abort is not None and self._abort.active():
+            self._abort.cancel()
         self.ended.callback(None)
 
     def _silence(self) -> None:
@@ -164,7 +192,10 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         """The broker takes no messages, for `reason`; or takes them again (``None``)."""
         self.blocked = reason
         if self.on_blocked is not None:
-            self.on_blocked(reason)
+            try:
+                self.on_blocked(reason)
+            except Exception:
+                log.err(None, "while telling that the broker is blocked or not")
 
     # -- channels
 
@@ -177,7 +208,12 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         if number is None:
             return fail(AMQPError(f"all {limit} channels of the connection are open: close some, or connect once more"))
         channel = self._make_channel(number)
-        return channel.channel_open().addCallback(lambda _: channel)
+        return channel.channel_open().addCallbacks(lambda _: channel, self._not_opened, errbackArgs=(channel,))
+
+    def _not_opened(self, failure: Failure, channel: Channel) -> Failure:
+        """When the caller has cancelled it, the broker opens it all the same."""
+        channel.close()
+        return failure
 
     def _make_channel(self, number: int) -> Channel:
         channel: Channel = self.channelFactory(number, None, self)
@@ -201,6 +237,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames: one pass over the bytes at hand. What is left of a frame is kept until all of it is there."""
+        if self.closed:
+            return  # what comes after a close is discarded, and after an error it makes no sense
         if self._heart is not None:
             self._heart.silent_ticks = 0
         if self._partial:
@@ -216,8 +254,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             while True:
                 if size - offset < 7:
                     self._wanted = 8
-                    if offset == 0 and not self.is_tuned:
-                        _refuse_strangers(data)
+                    if not self.is_tuned and not b"AMQP".startswith(data[offset : offset + 4]):
+                        _refuse_strangers(data[offset:])
                     break
                 kind, channel_id, length = _frame_head.unpack_from(data, offset)
                 if length > self._max_payload or kind not in _KINDS:
@@ -240,7 +278,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def _frame_arrived(self, kind: int, channel_id: int, data: bytes, start: int, end: int) -> None:
         if self.closed:
-            return  # after a close, AMQP has us discard what was under way
+            return  # by what came before, in the same chunk
         channel = self.channels.get(channel_id)
         if channel is None:
             raise FrameError(504, f"a frame on channel {channel_id}, which is not open")
@@ -255,6 +293,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def _control_arrived(self, channel: Channel, payload: bytes) -> None:
         method, arguments = decode_method(self.spec, payload)
+        if (method.klass.name == "connection") != (channel.id == 0):
+            raise FrameError(503, f"{method.klass.name}.{method.name} on channel {channel.id}")
         message = Message(method, arguments)
         if method.response:
             channel.answered(message)
@@ -268,9 +308,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         log.msg(f"{self.name}: closing the connection: {error}")
         code = getattr(error, "code", 502 if isinstance(error, CodecError) else 541)
         if self.is_tuned and not self.closed:
-            self._channel_zero.connection_close(reply_code=code, reply_text=str(error)[:80]).addErrback(lambda _: None)
-        self.do_close(error)
-        self.transport.loseConnection()
+            self._channel_zero.connection_close(reply_code=code, reply_text=str(error)[:60]).addErrback(lambda _: None)
+        self.hang_up(error)
 
 
 _KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
