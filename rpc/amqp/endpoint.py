@@ -10,9 +10,10 @@ from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -50,17 +51,24 @@ class BrokerEndpoint:
         """
         host, port = next(self._hosts)
         where = f"{host}:{port}"
-        endpoint = HostnameEndpoint(self._reactor, host, port)
         connection = new_connection(self._reactor, self._uri, self._name)
-        connected = connectProtocol(self._tls.wrap(endpoint, host) if self._tls else endpoint, connection)
+        connected: Deferred[Any] = maybeDeferred(self._connect, host, port, connection)
         connected.addCallback(lambda _: connection.ready)
         connected.addTimeout(self._uri.connection_timeout, self._reactor, onTimeoutCancel=_timed_out)
         connected.addErrback(self._explain, where, connection)
-        return connected.addCallback(_hand_over, factory)
+        handed_over: Deferred[IProtocol] = connected.addCallback(_hand_over, factory)
+        return handed_over
+
+    def _connect(self, host: str, port: int, connection: AMQPConnection) -> Deferred[AMQPConnection]:
+        endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
+        if self._tls:
+            endpoint = self._tls.wrap(endpoint, host)
+        connected: Deferred[AMQPConnection] = connectProtocol(endpoint, connection)
+        return connected
 
     def _explain(self, failure: Failure, where: str, connection: AMQPConnection) -> Failure:
         """Say which host it was; an error of the broker keeps its class and code."""
-        if connection.transport is not None:
+        if connection.connected:
             connection.transport.abortConnection()
         error = failure.value
         if isinstance(error, CancelledError):
@@ -91,8 +99,15 @@ def _timed_out(result: object, seconds: float) -> None:
     raise BrokerUnreachable(f"no answer within {seconds:g} s")
 
 
-def _hand_over(connection: AMQPConnection, factory: IProtocolFactory) -> IProtocol:
-    protocol: IProtocol = factory.buildProtocol(None)
+def _hand_over(connection: AMQPConnection, factory: Any) -> Any:
+    protocol = factory.buildProtocol(None)
+
+    def ended(_: object) -> None:
+        try:
+            protocol.connectionLost(Failure(connection.reason))
+        except Exception:  # whoever closed the connection waits behind us
+            log.err(None, "while telling a protocol that its connection has ended")
+
     protocol.makeConnection(connection)
-    connection.ended.addCallback(lambda _: protocol.connectionLost(Failure(connection.reason)))
+    connection.ended.addCallback(ended)
     return protocol
