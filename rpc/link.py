@@ -33,7 +33,6 @@ class Link(Service):
     """One connection to the broker, made again whenever it is lost, from ``startService`` to ``stopService``.
 
     :ivar connection: the open connection, or ``None``.
-    :ivar problem: what stands in the way just now, in words; ``None`` when all is well.
     """
 
     def __init__(self, reactor: Any, uri: BrokerURI, name: str) -> None:
@@ -45,13 +44,18 @@ class Link(Service):
         self._uri = uri
         self._users: dict[IChannelUser, _Use] = {}
         self.connection: AMQPConnection | None = None
-        self.problem: str | None = "not connected yet"
+        self._problem: str | None = "not connected yet"
         self._client = ClientService(
             BrokerEndpoint(reactor, uri, name, self._not_connected),
             Factory.forProtocol(lambda: _Session(self)),
             retryPolicy=retry_delay,
             clock=reactor,
         )
+
+    @property
+    def problem(self) -> str | None:
+        """What stands in the way just now, in words: of the connection, or of a user's channel; or ``None``."""
+        return self._problem or next((use.problem for use in self._users.values() if use.problem), None)
 
     def startService(self) -> None:
         """Begin to connect."""
@@ -86,23 +90,26 @@ class Link(Service):
 
     def _connected(self, connection: AMQPConnection) -> None:
         self.connection = connection
-        self.problem = None
+        self._problem = None
         for use in list(self._users.values()):
             use.open(connection)
 
-    def _disconnected(self, reason: Exception) -> None:
+    def _disconnected(self, reason: Any) -> None:
         self.connection = None
-        self.problem = str(reason)
+        self._problem = str(reason)
         if self.running:
             log.msg(f"connection to {self._uri} lost: {reason}")
 
     def _not_connected(self, error: AMQPError) -> None:
-        self.problem = str(error)
+        self._problem = str(error)
         log.msg(f"no connection to {self._uri}: {error}")
 
 
 class _Use:
-    """One user's channel, and the attempt to open it again."""
+    """One user's channel, and the attempt to open it again.
+
+    :ivar problem: why the user has no channel, while there is a connection.
+    """
 
     def __init__(self, link: Link, user: IChannelUser) -> None:
         self._link = link
@@ -110,14 +117,15 @@ class _Use:
         self._channel: Channel | None = None
         self._failures = 0
         self._retry: IDelayedCall | None = None
+        self._detached = False
+        self.problem: str | None = None
 
     def open(self, connection: AMQPConnection) -> None:
         self.cancel_retry()
-        opened = maybeDeferred(connection.open_channel)
-        opened.addCallback(self._hand_over)
-        opened.addErrback(self._failed)
+        connection.open_channel().addCallbacks(self._hand_over, self._not_opened)
 
     def close(self) -> Deferred[None]:
+        self._detached = True
         self.cancel_retry()
         channel, self._channel = self._channel, None
         return succeed(None) if channel is None else channel.close()
@@ -127,39 +135,45 @@ class _Use:
             self._retry.cancel()
         self._retry = None
 
-    def _hand_over(self, channel: Channel) -> Deferred[None]:
+    def _not_opened(self, failure: Failure) -> None:
+        self._retry_later(failure.value)
+
+    def _hand_over(self, channel: Channel) -> None:
+        if self._detached:
+            channel.close()
+            return
         self._channel = channel
         channel.on_closed = partial(self._lost, channel)
-        return maybeDeferred(self._user.opened, channel).addCallback(self._ready)
+        opened = maybeDeferred(self._user.opened, channel)
+        opened.addCallbacks(self._ready, self._not_ready, callbackArgs=(channel,), errbackArgs=(channel,))
 
-    def _ready(self, _: object) -> None:
-        self._failures = 0
+    def _ready(self, _: object, channel: Channel) -> None:
+        if self._channel is channel:
+            self._failures = 0
+            self.problem = None
 
-    def _failed(self, failure: Failure) -> None:
-        """Opening or setting up went wrong. A channel that is still open is no use; losing it leads to a retry."""
+    def _not_ready(self, failure: Failure, channel: Channel) -> None:
+        """Setting up went wrong. A channel that is still open is no use; losing it leads to a retry."""
         if not failure.check(AMQPError):
             log.err(failure, "while setting up a channel")
-        channel = self._channel
-        if channel is None:
-            self._retry_later(failure.value)
-        else:
-            channel.abandon(failure.value)  # which comes back as _lost, unless the broker closed it before
+        reason: Any = failure.value
+        channel.abandon(reason)  # which comes back as _lost, unless the broker closed it before
 
-    def _lost(self, channel: Channel, reason: Exception) -> None:
+    def _lost(self, channel: Channel, reason: Any) -> None:
         if self._channel is not channel:
             return
         self._channel = None
-        self._user.lost(reason)
         self._retry_later(reason)
+        self._user.lost(reason)
 
-    def _retry_later(self, reason: Exception) -> None:
+    def _retry_later(self, reason: Any) -> None:
         """With the connection gone there is nothing to do: a new one opens all channels."""
         connection = self._link.connection
-        if connection is None or connection.closed or not self._link.running:
+        if connection is None or connection.closed or self._detached or not self._link.running:
             return
         self._failures += 1
         delay = retry_delay(self._failures)
-        self._link.problem = str(reason)
+        self.problem = str(reason)
         log.msg(f"channel lost, again in {delay:.1f} s: {reason}")
         self._retry = self._link._reactor.callLater(delay, self.open, connection)
 
