@@ -1,0 +1,204 @@
+"""The report: its figures, and what its nested calls inherit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+from thrift.Thrift import TApplicationException
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+import rpc
+from generated.calculator import Calculator
+from generated.calculator.ttypes import InvalidOperation
+from generated.kvstore import KeyValueStore
+from generated.kvstore.ttypes import Entry, InvalidArgument, Page
+from generated.report import Report
+from generated.report.ttypes import Summary
+from services import calculator, report
+from services.calculator import CalculatorHandler
+from services.kvstore import KeyValueStoreHandler
+from services.report import ReportHandler
+from tests.services.support import ServiceTestCase
+
+reactor: Any = global_reactor
+
+
+@attrs.define
+class Documents:
+    """A store in memory, as a client sees it: methods that return Deferreds, pages of any size up to the limit."""
+
+    documents: dict[str, bytes]
+    page: int = 2
+    limits: list[int] = attrs.Factory(list)
+
+    def scan(self, prefix: str, start: str, limit: int) -> Deferred[Page]:
+        """A page of at most `page` entries."""
+        self.limits.append(limit)
+        keys = sorted(key for key in self.documents if key.startswith(prefix) and key >= start)
+        size = min(self.page, limit)
+        entries = [Entry(key, self.documents[key]) for key in keys[:size]]
+        answer: Deferred[Page] = Deferred()
+        answer.callback(Page(entries, keys[size] if len(keys) > size else None))
+        return answer
+
+
+class Sums:
+    """The calculator as a client sees it."""
+
+    def sum(self, numbers: Any) -> Deferred[int]:
+        """Answer, or fail, at once."""
+        answer: Deferred[int] = Deferred()
+        try:
+            answer.callback(CalculatorHandler().sum(numbers))
+        except InvalidOperation as error:
+            answer.errback(error)
+        return answer
+
+
+class ReportHandlerTests(SynchronousTestCase):
+    """The handler with clients that answer at once."""
+
+    def summarize(self, documents: dict[str, bytes], prefix: str = "", limit: int = 1000) -> Summary:
+        """The summary of some documents."""
+        handler: Any = ReportHandler(Documents(documents), Sums())  # type: ignore[arg-type]
+        summary: Summary = self.successResultOf(Deferred.fromCoroutine(handler.summarize(prefix, limit)))
+        return summary
+
+    def test_no_documents(self) -> None:
+        """With nothing to count, all is 0 and there is no longest document."""
+        self.assertEqual(self.summarize({}), Summary(0, 0, 0, 0.0, None))
+
+    def test_figures(self) -> None:
+        """Documents, bytes and words are counted over all pages; of equally long ones the first is named."""
+        documents = {"a": b"one two", "b": b" \t\nthree\x0bfour\x0cfive\r", "c": b"", "d": b"\xa0\xff", "e": b"x" * 19}
+        self.assertEqual(self.summarize(documents), Summary(5, 47, 7, 9.4, "b"))
+
+    def test_empty_documents_count(self) -> None:
+        """A store of empty documents has a longest one."""
+        self.assertEqual(self.summarize({"a": b"", "b": b""}), Summary(2, 0, 0, 0.0, "a"))
+
+    def test_prefix_and_limit(self) -> None:
+        """Only documents under the prefix are counted, and no more than the limit."""
+        documents = {"a1": b"1", "a2": b"22", "a3": b"333", "b1": b"4444"}
+        self.assertEqual(self.summarize(documents, "a", 2), Summary(2, 3, 2, 1.5, "a2"))
+        self.assertEqual(self.summarize(documents, "b", 2), Summary(1, 4, 1, 4.0, "b1"))
+
+    def test_asks_for_no_more_than_the_limit(self) -> None:
+        """Each page asks for what is left of the limit."""
+        documents = Documents({str(number): b"" for number in range(5)})
+        handler: Any = ReportHandler(documents, Sums())  # type: ignore[arg-type]
+        self.successResultOf(Deferred.fromCoroutine(handler.summarize("", 3)))
+        self.assertEqual(documents.limits, [3, 1])
+
+    def test_limit_below_one(self) -> None:
+        """A limit that leaves nothing to count is refused by name."""
+        for limit in (0, -1):
+            handler: Any = ReportHandler(Documents({}), Sums())  # type: ignore[arg-type]
+            failure = self.failureResultOf(Deferred.fromCoroutine(handler.summarize("", limit)), InvalidArgument)
+            self.assertEqual(failure.value.argument, "limit")
+
+
+@implementer(KeyValueStore.Iface)
+class SlowStore:
+    """A store that answers its first scan after `delay` seconds and no further one, and notes what each had left."""
+
+    def __init__(self, delay: float) -> None:
+        self.left: list[float | None] = []
+        self._delay = delay
+        self.second: Deferred[Page] = Deferred()
+
+    def scan(self, prefix: str, start: str, limit: int) -> Deferred[Page]:
+        call = rpc.current_call()
+        assert call is not None
+        self.left.append(None if call.deadline is None else call.deadline - reactor.seconds())
+        if start == "":
+            return deferLater(reactor, self._delay, lambda: Page([Entry("a", b"one")], "b"))
+        return self.second
+
+    def put(self, key: str, value: bytes) -> None:
+        raise AssertionError("a report stores nothing")
+
+    def get(self, key: str) -> bytes:
+        raise AssertionError("a report scans")
+
+    def delete(self, key: str) -> bool:
+        raise AssertionError("a report deletes nothing")
+
+    def compareAndSwap(self, key: str, swap: Any) -> bool:
+        raise AssertionError("a report stores nothing")
+
+
+class ReportServiceTests(ServiceTestCase):
+    """The service through a broker, calling others through it."""
+
+    timeout = 60.0
+
+    def named(self, store: str, calculator: str) -> rpc.ThriftService:
+        """The service with other names for all three."""
+
+        def build(connection: rpc.Connection) -> ReportHandler:
+            return ReportHandler(
+                connection.client(KeyValueStore, name=store), connection.client(Calculator, name=calculator)
+            )
+
+        return rpc.ThriftService(Report, factory=build, name=self.unique("Report"))
+
+    async def test_as_the_modules_offer_it(self) -> None:
+        """The three services, served by one worker under their own names, give the figures of what was stored."""
+        self.address = self.virtual_host()
+        path = Path(self.mktemp())
+        handler = KeyValueStoreHandler(str(path))
+        self.addCleanup(handler.close)
+        self.serve(rpc.ThriftService(KeyValueStore, handler), calculator.service, report.service)
+        store = await self.client(KeyValueStore, "scan", "", "", 1)
+        await self.client(Calculator, "ping")
+        client = await self.client(Report, "summarize", "", 1)
+        for number in range(250):
+            await store.put(f"doc/{number:03}", b"word " * number)
+        figures = await client.summarize("doc/", 2**31 - 1)
+        words = sum(range(250))
+        self.assertEqual(figures, Summary(250, 5 * words, words, 5 * words / 250, "doc/249"))
+        with self.assertRaises(InvalidArgument):
+            await client.summarize("doc/", 0)
+
+    async def test_nested_calls_share_the_deadline(self) -> None:
+        """What a nested call has left is what its caller has left at that moment, not a time of its own."""
+        store = SlowStore(delay=0.05)
+        served = rpc.ThriftService(KeyValueStore, store, name=self.unique("KeyValueStore"))
+        sums = attrs.evolve(calculator.service, name=self.unique("Calculator"))
+        reports = self.named(served.name, sums.name)
+        worker = self.serve(served, sums, reports)
+        await self.client(Calculator, "ping", name=sums.name)
+        patient = await self.client(Report, "summarize", "", 1, name=reports.name)
+        store.left.clear()
+        with self.assertRaises(rpc.CallTimedOut):
+            await rpc.with_options(patient, timeout=0.4).summarize("", 10)
+        first, second = store.left
+        assert first is not None and second is not None
+        self.assertLessEqual(first, 0.4)
+        self.assertLessEqual(second, first - 0.05 + 0.01)  # on its way for no time, as the worker takes it
+        self.assertGreater(second, 0)
+        store.second.callback(Page([]))
+        await worker.stopService()  # by then the report has given up, too
+        self.flushLoggedErrors(rpc.CallTimedOut)
+
+    async def test_a_missing_service(self) -> None:
+        """A report whose store nobody serves fails at once, and tells its caller no more than that it failed."""
+        reports = self.named(self.unique("Nowhere"), self.unique("Nowhere"))
+        self.serve(reports)
+        client = (await self.connect()).client(Report, name=reports.name)
+        while True:
+            try:
+                await client.summarize("", 1)
+            except rpc.ServiceUnavailable:
+                continue  # the report's own worker is still declaring its queue
+            except TApplicationException as error:
+                self.assertEqual(error.type, TApplicationException.INTERNAL_ERROR)
+                break
+        self.assertEqual(len(self.flushLoggedErrors(rpc.ServiceUnavailable)), 1)
