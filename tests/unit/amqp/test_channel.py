@@ -1,0 +1,368 @@
+"""Channels: control methods and their answers, consumers, publishing, confirms, returns, and every way to the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.amqp.content import Delivery, Returned
+from rpc.errors import AMQPError, ChannelClosed, CodecError
+from rpc.topology import EXCLUSIVE_QUEUE
+from tests.unit.amqp.peer import Peer, content, delivery, method, outcome_of, raises, returned
+
+NO_PROPERTIES = b"\x00\x00"
+
+
+class ChannelTestCase(SynchronousTestCase):
+    """An open connection with channel 1."""
+
+    def setUp(self) -> None:
+        self.peer = Peer(frame_max=4096).open()
+        self.channel = self.peer.channel()
+
+    def close_by_broker(self, code: int = 404, text: str = "NOT_FOUND") -> None:
+        """The broker closes channel 1."""
+        self.peer.feed(method(1, "channel.close", code, text, 50, 10))
+
+
+class InvokeTests(ChannelTestCase):
+    """Control methods."""
+
+    def test_answers_in_order(self) -> None:
+        """Methods are written at once and answered in order."""
+        first = outcome_of(self.channel.queue_declare(queue="a"))
+        second = outcome_of(self.channel.queue_delete(queue="b"))
+        self.assertEqual(self.peer.names(), ["queue.declare", "queue.delete"])
+        self.peer.feed(method(1, "queue.declare-ok", "a", 1, 2))
+        self.assertEqual((first[0].queue, first[0].message_count, second), ("a", 1, []))
+        self.peer.feed(method(1, "queue.delete-ok", 7))
+        self.assertEqual(second[0].message_count, 7)
+
+    def test_cancelled_method_takes_its_own_answer(self) -> None:
+        """A cancelled method does not shift the answers of those behind it (txAMQP gives its answer to the next)."""
+        cancelled = self.channel.queue_declare(queue="a")
+        behind = outcome_of(self.channel.queue_declare(queue="b"))
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        self.peer.feed(method(1, "queue.declare-ok", "a", 0, 0))
+        self.assertEqual(behind, [])
+        self.peer.feed(method(1, "queue.declare-ok", "b", 0, 0))
+        self.assertEqual(behind[0].queue, "b")
+
+    def test_methods_without_an_answer(self) -> None:
+        """nowait, and methods that have no answer, fire at once (txAMQP hangs on an XML that says no-wait)."""
+        self.assertIsNone(self.successResultOf(self.channel.queue_declare(queue="a", nowait=True)))
+        self.assertIsNone(self.successResultOf(self.channel.basic_ack(delivery_tag=1)))
+        self.assertEqual(self.peer.names(), ["queue.declare", "basic.ack"])
+
+    def test_argument_that_cannot_be_encoded(self) -> None:
+        """The caller is told, nothing is written, and the connection works on (txAMQP's writer dies of it)."""
+        wrong: list[Any] = [{"a": object()}, {"a": 2**70}, {"k" * 256: 1}, 7]
+        for arguments in wrong:
+            self.failureResultOf(self.channel.queue_declare(queue="q", arguments=arguments), CodecError)
+        self.failureResultOf(self.channel.queue_declare(queue="q" * 256), CodecError)
+        self.assertEqual(self.peer.transport.value(), b"")
+        works = outcome_of(self.channel.queue_declare(queue="q"))
+        self.peer.feed(method(1, "queue.declare-ok", "q", 0, 0))
+        self.assertEqual(works[0].queue, "q")
+
+    def test_method_larger_than_a_frame(self) -> None:
+        """RabbitMQ would end the connection, so the caller is told instead."""
+        self.failureResultOf(self.channel.queue_declare(queue="q", arguments={"a": "x" * 4096}), CodecError)
+        self.assertEqual(self.peer.written(), [])
+
+    def test_methods_with_content(self) -> None:
+        """Publishing and getting are not for the control plane: nobody would write or read the body."""
+        asked: Any = self.channel
+        for sent in (asked.basic_publish(exchange="", routing_key="q"), asked.basic_get(queue="q")):
+            self.failureResultOf(sent, AMQPError)
+        self.assertEqual(self.peer.written(), [])
+
+    def test_declare(self) -> None:
+        """A declaration of a topology is invoked by its name."""
+        declared = outcome_of(self.channel.declare(EXCLUSIVE_QUEUE))
+        self.assertEqual(self.peer.names(), ["queue.declare"])
+        self.peer.feed(method(1, "queue.declare-ok", "amq.gen-x", 0, 0))
+        self.assertEqual(declared[0].queue, "amq.gen-x")
+
+    def test_flow(self) -> None:
+        """channel.flow is agreed to."""
+        self.peer.feed(method(1, "channel.flow", True))
+        self.assertEqual(self.peer.names(), ["channel.flow-ok"])
+
+
+class CloseTests(ChannelTestCase):
+    """How channels end."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.told: list[Exception] = []
+        self.channel.on_closed = self.told.append
+
+    def test_by_the_broker(self) -> None:
+        """It is answered; the owner is told once, all that waits fails with code and text, other channels go on."""
+        other = self.peer.channel()
+        waiting = outcome_of(self.channel.queue_declare(queue="q"))
+        self.peer.transport.clear()
+        self.close_by_broker(406, "PRECONDITION_FAILED - é")
+        self.assertEqual(self.peer.names(), ["channel.close-ok"])
+        (error,) = self.told
+        self.assertIsInstance(error, ChannelClosed)
+        self.assertEqual(str(error), "406 PRECONDITION_FAILED - é")
+        self.assertEqual(waiting, self.told)
+        self.failureResultOf(self.channel.queue_declare(queue="q"), ChannelClosed)
+        outcome = outcome_of(other.queue_delete(queue="q"))
+        self.peer.feed(method(2, "queue.delete-ok", 0))
+        self.assertEqual(outcome[0].message_count, 0)
+        self.peer.lose()
+        self.assertEqual(len(self.told), 1)
+
+    def test_by_us(self) -> None:
+        """The owner who closes is not told; answers under way are discarded; it fires with the broker's agreement."""
+        waiting = outcome_of(self.channel.queue_declare(queue="q"))
+        self.peer.transport.clear()
+        closed = outcome_of(self.channel.close())
+        self.assertEqual(self.peer.names(), ["channel.close"])
+        self.assertIsInstance(waiting[0], AMQPError)
+        self.peer.feed(method(1, "queue.declare-ok", "q", 0, 0), delivery(1, "c1", 1, b"x"))
+        self.assertEqual(closed, [])
+        self.peer.feed(method(1, "channel.close-ok"))
+        self.assertEqual((closed, self.told, self.peer.leaving), ([None], [], False))
+        self.assertIsNone(self.successResultOf(self.channel.close()))
+        self.assertEqual(self.peer.written(), [])
+
+    def test_by_both_at_once(self) -> None:
+        """Each close is answered, and the number is free with the broker's answer, not before."""
+        closed = outcome_of(self.channel.close())
+        self.peer.transport.clear()
+        self.close_by_broker()
+        self.assertEqual(self.peer.names(), ["channel.close-ok"])
+        self.assertEqual(closed, [])
+        self.assertEqual(self.peer.channel().id, 2)
+        self.peer.feed(method(1, "channel.close-ok"))
+        self.assertEqual(closed, [None])
+        self.assertEqual(self.peer.channel().id, 1)
+        self.assertFalse(self.peer.leaving)
+
+    def test_given_up(self) -> None:
+        """abandon() tells the owner its reason, and closes."""
+        reason = AMQPError("no use")
+        given_up = outcome_of(self.channel.abandon(reason))
+        self.assertEqual((self.told, self.peer.names()), ([reason], ["channel.close"]))
+        self.peer.feed(method(1, "channel.close-ok"))
+        self.assertEqual(given_up, [None])
+
+    def test_lost_while_closing(self) -> None:
+        """close() fires when the connection goes instead of the broker's answer."""
+        closed = outcome_of(self.channel.close())
+        self.peer.lose()
+        self.assertEqual(closed, [None])
+
+    def test_connection_that_ends_as_the_owner_is_told(self) -> None:
+        """abandon() fires even when the owner ends the connection on hearing of it."""
+        self.channel.on_closed = lambda reason: self.peer.lose()
+        self.assertIsNone(self.successResultOf(self.channel.abandon(AMQPError("no use"))))
+
+    def test_owner_that_raises(self) -> None:
+        """It is logged; the number is free, and the connection goes on."""
+        self.channel.on_closed = raises
+        self.close_by_broker()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.peer.transport.clear()
+        self.assertEqual(self.peer.channel().id, 1)
+
+    def test_nothing_reaches_the_owner_afterwards(self) -> None:
+        """Confirms, returns and deliveries under way are dropped, one cut by the close among them."""
+        seen: list[object] = []
+        self.channel.on_return = seen.append
+        self.channel.on_confirm = lambda *confirm: seen.append(confirm)
+        self.channel.consume("q", seen.append, lambda: seen.append("cancelled"))
+        self.peer.feed(method(1, "basic.consume-ok", "c1"))
+        frames = content(1, b"abcdef", largest=3)
+        self.peer.feed(method(1, "basic.return", 312, "NO_ROUTE", "", ""), *frames[:2])
+        self.channel.abandon(AMQPError("no use"))
+        self.peer.feed(frames[2], method(1, "basic.ack", 1, False), returned(1, b"x"), delivery(1, "c1", 1, b"x"))
+        self.peer.feed(method(1, "basic.cancel", "c1", True), method(1, "channel.close-ok"))
+        self.assertEqual((seen, self.peer.leaving), ([], False))
+
+    def test_sending_afterwards(self) -> None:
+        """RabbitMQ ends the connection over a frame on a closed channel, so none is sent: publish() raises."""
+        self.close_by_broker()
+        self.peer.transport.clear()
+        self.assertRaises(ChannelClosed, self.channel.publish, "", "q", NO_PROPERTIES, b"x")
+        self.channel.ack(1)
+        self.channel.reject(1, requeue=True)
+        self.assertEqual(self.peer.transport.value(), b"")
+
+
+class ConsumeTests(ChannelTestCase):
+    """Consumers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.deliveries: list[Delivery] = []
+        self.cancelled: list[str] = []
+
+    def consume(self, queue: str) -> str:
+        """Consume, and have the broker agree."""
+        asked = self.channel.consume(queue, self.deliveries.append, lambda: self.cancelled.append(queue), no_ack=True)
+        (consume,) = self.peer.written()
+        self.assertEqual((consume.name, consume.args[1], consume.args[4]), ("basic.consume", queue, True))
+        tag: str = consume.args[2]
+        self.peer.feed(method(1, "basic.consume-ok", tag))
+        self.assertEqual(self.successResultOf(asked), tag)
+        return tag
+
+    def test_each_consumer_gets_its_own(self) -> None:
+        """Deliveries are told apart by consumer tag; one before consume-ok arrives too, an unknown one nowhere."""
+        first, second = self.consume("a"), self.consume("b")
+        self.assertNotEqual(first, second)
+        self.channel.consume("c", self.deliveries.append, lambda: None)
+        self.peer.feed(*(delivery(1, tag, 1, b"x") for tag in (second, first, "c3", "c4", "é")))
+        self.assertEqual([delivery.consumer_tag for delivery in self.deliveries], [b"c2", b"c1", b"c3"])
+
+    def test_refused(self) -> None:
+        """A queue that is not there fails it, and the consumer is forgotten."""
+        asked = self.channel.consume("gone", self.deliveries.append, lambda: None)
+        self.close_by_broker()
+        self.assertEqual(self.failureResultOf(asked, ChannelClosed).value.code, 404)
+        self.assertEqual(self.channel._consumers, {})
+
+    def test_cancelled_by_us(self) -> None:
+        """Deliveries under way still come until the broker agrees; then the consumer is gone."""
+        tag = self.consume("a")
+        stopped = outcome_of(self.channel.cancel_consumer(tag))
+        self.assertEqual(self.peer.names(), ["basic.cancel"])
+        self.peer.feed(delivery(1, tag, 1, b"x"), method(1, "basic.cancel-ok", tag), delivery(1, tag, 2, b"x"))
+        self.assertEqual((stopped, len(self.deliveries), self.cancelled), ([None], 1, []))
+
+    def test_cancelled_by_the_broker(self) -> None:
+        """The owner of that consumer is told, once; it is answered unless nowait (txAMQP closes the connection)."""
+        first, _ = self.consume("a"), self.consume("b")
+        self.peer.feed(method(1, "basic.cancel", first, True), method(1, "basic.cancel", first, True))
+        self.assertEqual((self.cancelled, self.peer.written()), (["a"], []))
+        self.peer.feed(method(1, "basic.cancel", "c2", False), method(1, "basic.cancel", "ünknown", False))
+        self.assertEqual(self.cancelled, ["a", "b"])
+        self.assertEqual([written.args for written in self.peer.written()], [("c2",), ("ünknown",)])
+
+    def test_consumers_that_raise(self) -> None:
+        """What a consumer or its owner raises is logged; deliveries and connection go on."""
+        self.channel.consume("a", raises, raises)
+        self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x"), delivery(1, "c1", 2, b"x"))
+        self.peer.feed(method(1, "basic.cancel", "c1", True))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
+        self.assertFalse(self.peer.leaving)
+
+    def test_consumer_that_closes_its_channel(self) -> None:
+        """The rest of the chunk is dropped."""
+
+        def consumer(delivery: Delivery) -> None:
+            self.deliveries.append(delivery)
+            self.channel.close()
+
+        self.channel.consume("a", consumer, lambda: None)
+        self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x") * 2 + b"\x01")
+        self.assertEqual((len(self.deliveries), self.peer.leaving), (1, False))
+
+    def test_consumer_that_loses_the_connection(self) -> None:
+        """A connection that ends within a chunk hands on no more of it."""
+
+        def consumer(delivery: Delivery) -> None:
+            self.deliveries.append(delivery)
+            self.peer.lose()
+
+        self.channel.consume("a", consumer, lambda: None)
+        self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x") * 2 + b"\x01")
+        self.assertEqual(len(self.deliveries), 1)
+
+
+class PublishTests(ChannelTestCase):
+    """Publishing, acknowledging, confirms and returns."""
+
+    def test_golden_bytes(self) -> None:
+        """A publish is the specification's frames; a name that is not ASCII is counted in bytes."""
+        self.channel.publish("ex", "é", b"\x80\x00\x02ab", b"body", mandatory=True)
+        self.assertEqual(
+            self.peer.transport.value(),
+            b"\x01\x00\x01\x00\x00\x00\x0d\x00\x3c\x00\x28\x00\x00\x02ex\x02\xc3\xa9\x01\xce"
+            b"\x02\x00\x01\x00\x00\x00\x11\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04\x80\x00\x02ab\xce"
+            b"\x03\x00\x01\x00\x00\x00\x04body\xce",
+        )
+
+    def test_one_write(self) -> None:
+        """A message is one write of the transport, whatever its size."""
+        writes: list[bytes] = []
+        connection: Any = self.peer.connection
+        connection.write = writes.append
+        for size in (0, 1, 4088, 4089, 20_000):
+            self.channel.publish("", "q", NO_PROPERTIES, b"x" * size)
+        self.assertEqual(len(writes), 5)
+
+    def test_bodies_are_cut_to_frames(self) -> None:
+        """No frame is larger than frame_max, none is empty, and together they are the body."""
+        for size in (0, 1, 4087, 4088, 4089, 8176, 8177, 100_000):
+            body = bytes(index % 251 for index in range(size))
+            self.channel.publish("", "q", NO_PROPERTIES, body)
+            publish, header, *pieces = self.peer.written()
+            self.assertEqual((publish.name, publish.args), ("basic.publish", (0, "", "q", False, False)))
+            self.assertEqual(header.payload, b"\x00\x3c\x00\x00" + size.to_bytes(8, "big") + NO_PROPERTIES)
+            self.assertEqual(b"".join(piece.payload for piece in pieces), body)
+            self.assertTrue(all(0 < len(piece.payload) <= 4088 for piece in pieces))
+
+    def test_what_cannot_be_sent(self) -> None:
+        """A name over 255 bytes, or properties over a frame, raise; nothing is written and the next is sent."""
+        self.assertRaises(CodecError, self.channel.publish, "x" * 256, "q", NO_PROPERTIES, b"")
+        self.assertRaises(CodecError, self.channel.publish, "", "é" * 128, NO_PROPERTIES, b"")
+        self.assertRaises(CodecError, self.channel.publish, "", "q", b"x" * 4077, b"")
+        self.assertRaises(TypeError, self.channel.publish, "", "q", NO_PROPERTIES, "text")
+        self.assertEqual(self.peer.transport.value(), b"")
+        self.channel.publish("", "q", b"\x00\x00" + b"x" * 4074, b"")
+        self.assertEqual(len(self.peer.written()), 2)
+
+    def test_many_routes(self) -> None:
+        """Routes are told apart by exchange, key and mandatory, and no number of keys fills the memory."""
+        for number in range(5000):
+            self.channel.publish("", f"reply-{number}", NO_PROPERTIES, b"")
+        self.assertLess(len(self.channel._routes), 2000)
+        self.peer.transport.clear()
+        for exchange, key, mandatory in (("a", "b", False), ("a", "b", True), ("b", "a", False), ("a", "b", False)):
+            self.channel.publish(exchange, key, NO_PROPERTIES, b"", mandatory)
+            self.assertEqual(self.peer.written()[0].args, (0, exchange, key, mandatory, False))
+
+    def test_acks(self) -> None:
+        """Ack and reject are the specification's frames."""
+        self.channel.ack(2**40)
+        self.channel.ack(7, multiple=True)
+        self.channel.reject(8, requeue=True)
+        self.channel.reject(9, requeue=False)
+        said = [(written.name, written.args) for written in self.peer.written()]
+        self.assertEqual(said[:2], [("basic.ack", (2**40, False)), ("basic.ack", (7, True))])
+        self.assertEqual(said[2:], [("basic.reject", (8, True)), ("basic.reject", (9, False))])
+
+    def test_confirms(self) -> None:
+        """The broker's acks and nacks reach the owner (txAMQP closes the connection)."""
+        self.peer.feed(method(1, "basic.ack", 1, False))  # with nobody to tell
+        seen: list[tuple[int, bool, bool]] = []
+        self.channel.on_confirm = lambda *confirm: seen.append(confirm)
+        self.peer.feed(method(1, "basic.ack", 2, True), method(1, "basic.nack", 3, False, True))
+        self.assertEqual(seen, [(2, True, True), (3, False, False)])
+
+    def test_confirm_handler_that_raises(self) -> None:
+        """It is logged, and the connection goes on."""
+        self.channel.on_confirm = lambda tag, multiple, acknowledged: [][tag]
+        self.peer.feed(method(1, "basic.ack", 1, False))
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+        self.assertFalse(self.peer.leaving)
+
+    def test_returns(self) -> None:
+        """A returned message comes with code, text, route and its whole body; with nobody to tell it is dropped."""
+        self.peer.feed(returned(1, b"nobody"))
+        seen: list[Returned] = []
+        self.channel.on_return = seen.append
+        self.peer.feed(returned(1, b"", properties=b"\x80\x00\x02ab"), returned(1, b"\xff" * 9000))
+        self.assertEqual([(each.reply_code, each.reply_text) for each in seen], [(312, "NO_ROUTE")] * 2)
+        self.assertEqual((seen[0].exchange, seen[0].routing_key), ("exchange", "key"))
+        self.assertEqual(seen[0].properties.content_type, "ab")
+        self.assertEqual([each.body for each in seen], [b"", b"\xff" * 9000])

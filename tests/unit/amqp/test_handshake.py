@@ -1,0 +1,197 @@
+"""From the protocol header to the open virtual host: golden bytes, limits, and everything that is no broker."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.amqp.delegate import Credentials
+from rpc.amqp.protocol import AMQPConnection
+from rpc.errors import (
+    AuthenticationFailed,
+    BrokerUnreachable,
+    CodecError,
+    FrameError,
+)
+from tests.unit.amqp.peer import (
+    HEARTBEAT,
+    START,
+    Peer,
+    method,
+    read_frames,
+    tune,
+)
+
+GOLDEN_START = (
+    b"\x01\x00\x00\x00\x00\x00\x34"  # a method on channel 0, 52 bytes
+    b"\x00\x0a\x00\x0a\x00\x09"  # connection.start, 0-9
+    b"\x00\x00\x00\x15\x07productS\x00\x00\x00\x08RabbitMQ"
+    b"\x00\x00\x00\x08PLAIN XY\x00\x00\x00\x05en_US"
+    b"\xce"
+)
+GOLDEN_TUNE = b"\x01\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x1e\x07\xff\x00\x02\x00\x00\x00\x3c\xce"
+GOLDEN_OPEN_OK = b"\x01\x00\x00\x00\x00\x00\x05\x00\x0a\x00\x29\x00\xce"
+
+
+class HandshakeTests(SynchronousTestCase):
+    """From the protocol header to the open virtual host (AMQP 0-9-1, sections 2.2.4 and 4.2.2)."""
+
+    def test_golden_bytes(self) -> None:
+        """The handshake is the specification's, byte by byte: header 0-9-1, start-ok, tune-ok, open.
+
+        txAMQP sends ``AMQP 1 1 0 9``, no capabilities, and the broker's own limits.
+        """
+        peer = Peer(Credentials("user", "päss"), vhost="v/é", channel_max=100, frame_max=4096, heartbeat=10).connect()
+        self.assertEqual(peer.transport.value(), b"AMQP\x00\x00\x09\x01")
+        peer.transport.clear()
+        peer.feed(GOLDEN_START)
+        (start_ok,) = peer.written()
+        self.assertEqual((start_ok.channel, start_ok.name), (0, "connection.start-ok"))
+        properties, mechanism, response, locale = start_ok.args
+        self.assertEqual((mechanism, response, locale), ("PLAIN", b"\x00user\x00p\xc3\xa4ss", "en_US"))
+        self.assertEqual((properties["product"], properties["connection_name"]), ("thrift-amqp-rpc",) * 2)
+        self.assertTrue(properties["version"])
+        self.assertEqual(
+            properties["capabilities"],
+            {
+                "publisher_confirms": True,
+                "exchange_exchange_bindings": True,
+                "basic.nack": True,
+                "consumer_cancel_notify": True,
+                "connection.blocked": True,
+                "authentication_failure_close": True,
+            },
+        )
+        peer.feed(GOLDEN_TUNE)
+        self.assertEqual(
+            peer.transport.value(),
+            b"\x01\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x1f\x00\x64\x00\x00\x10\x00\x00\x0a\xce"
+            b"\x01\x00\x00\x00\x00\x00\x0b\x00\x0a\x00\x28\x04v/\xc3\xa9\x00\x00\xce",
+        )
+        self.assertIsNone(peer.outcome)
+        peer.feed(GOLDEN_OPEN_OK)
+        self.assertIs(peer.outcome, peer.connection)
+
+    def test_in_any_pieces(self) -> None:
+        """Whole, byte by byte, split anywhere, or all in one chunk with what follows: the handshake is the same."""
+        stream = GOLDEN_START + GOLDEN_TUNE + GOLDEN_OPEN_OK
+        ways = [[stream], [stream[at : at + 1] for at in range(len(stream))], [stream + HEARTBEAT]]
+        ways += [[stream[:at], stream[at:]] for at in range(1, len(stream))]
+        for chunks in ways:
+            peer = Peer().connect()
+            peer.feed(*chunks)
+            self.assertIs(peer.outcome, peer.connection)
+
+    def test_external(self) -> None:
+        """EXTERNAL sends an empty response: the certificate says who it is."""
+        peer = Peer(Credentials(mechanism="EXTERNAL")).connect()
+        peer.transport.clear()
+        peer.feed(START)
+        self.assertEqual(peer.written()[0].args[1:3], ("EXTERNAL", b""))
+
+    def test_mechanism_that_is_not_offered(self) -> None:
+        """When the broker does not take the mechanism, the error names those it takes."""
+        peer = Peer(Credentials(mechanism="EXTERNAL")).connect()
+        peer.feed(GOLDEN_START)
+        error = peer.outcome.trap(AuthenticationFailed) and peer.outcome.value
+        self.assertIn("PLAIN, XY, not by EXTERNAL", str(error))
+        self.assertTrue(peer.leaving)
+
+    def test_tune_takes_the_smaller_and_zero_is_no_limit(self) -> None:
+        """Of each limit the smaller counts, on either side; 0 is no limit, and a heartbeat of 0 is ours to ask for."""
+        cases = [
+            ((2047, 131072, 20), (100, 8192, 10), (100, 8192, 10)),
+            ((100, 8192, 10), (2047, 131072, 20), (100, 8192, 10)),
+            ((0, 0, 20), (2047, 131072, 60), (2047, 131072, 20)),
+            ((2047, 131072, 20), (0, 0, 0), (2047, 131072, 20)),
+            ((0, 0, 0), (0, 0, 60), (0, 0, 0)),
+        ]
+        for ours, theirs, agreed in cases:
+            peer = Peer(channel_max=ours[0], frame_max=ours[1], heartbeat=ours[2]).connect()
+            peer.transport.clear()
+            peer.feed(START, tune(*theirs))
+            self.assertEqual(peer.written()[1].args, agreed)
+            connection = peer.connection
+            self.assertEqual((connection.channel_max, connection.frame_max, connection.heartbeat), agreed)
+
+    def test_no_frame_limit(self) -> None:
+        """With a frame_max of 0 on both sides a large body goes out in one frame (txAMQP breaks on it)."""
+        peer = Peer(frame_max=0).open(frame_max=0)
+        channel = peer.channel()
+        channel.publish("", "q", b"\x00\x00", b"x" * 300_000)
+        self.assertEqual([len(written.payload) for written in peer.written()], [10, 14, 300_000])
+
+    def test_frames_smaller_than_amqp_allows(self) -> None:
+        """A broker whose frame_max is below 4,096 is refused: no body could be cut to fit."""
+        for frame_max in (1, 8, 4095):
+            peer = Peer().connect()
+            peer.feed(START, tune(frame_max=frame_max))
+            self.assertEqual(peer.outcome.value.code, 501)
+
+    def test_a_second_start_or_tune(self) -> None:
+        """What was agreed is not agreed again: 503, and no heartbeat is left running."""
+        for again in (START, tune()):
+            peer = Peer(heartbeat=10).open()
+            peer.feed(again)
+            self.assertEqual(peer.reason.code, 503)
+            peer.lose()
+            self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_what_is_no_broker(self) -> None:
+        """A peer that speaks HTTP, TLS or another AMQP is told apart, at once and in any pieces."""
+        strangers = [
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not an AMQP broker"),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "amqps://"),
+            (b"AMQP\x03\x01\x00\x00", "another version"),
+            (b"AMQP\x00\x00\x09\x01", "another version"),
+            (b"AMQP\x00\x00\x09\x01" + START, "another version"),
+        ]
+        for answer, told in strangers:
+            for chunks in ([answer], [answer[at : at + 1] for at in range(len(answer))]):
+                peer = Peer().connect()
+                peer.feed(*chunks)
+                self.assertIn(told, str(peer.outcome.trap(FrameError) and peer.outcome.value))
+                self.assertTrue(peer.leaving)
+
+    def test_refused_login_is_not_a_lost_connection(self) -> None:
+        """connection.close with 403 before tune is a wrong password, and named so, with the user."""
+        peer = Peer(Credentials("me")).connect()
+        peer.feed(START)
+        peer.transport.clear()
+        peer.feed(method(0, "connection.close", 403, "ACCESS_REFUSED", 0, 0))
+        error = peer.outcome.value
+        self.assertIsInstance(error, AuthenticationFailed)
+        self.assertIn("'me'", str(error))
+        self.assertEqual(peer.names(), ["connection.close-ok"])
+        self.assertTrue(peer.leaving)
+
+    def test_socket_that_goes_away(self) -> None:
+        """A connection that ends within the handshake says so, and is no broker's word."""
+        for fed in ([], [START], [START, tune()]):
+            peer = Peer(heartbeat=10).connect()
+            peer.feed(*fed)
+            peer.lose()
+            self.assertIsInstance(peer.outcome.value, BrokerUnreachable)
+            self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_virtual_host_that_cannot_be_encoded(self) -> None:
+        """An answer that cannot be sent ends the connection with its reason, instead of waiting for ever."""
+        peer = Peer(vhost="v" * 256).connect()
+        peer.feed(START, tune())
+        self.assertIsInstance(peer.outcome.value, CodecError)
+        self.assertTrue(peer.leaving)
+        peer = Peer(name="\ud800").connect()
+        peer.feed(START)
+        self.assertIsInstance(peer.outcome.value, CodecError)
+        self.assertTrue(peer.leaving)
+
+    def test_name(self) -> None:
+        """The connection's name is in the client properties."""
+        connection = AMQPConnection(Clock(), Credentials(), name="worker 7")
+        connection.makeConnection(StringTransport())
+        transport = connection.transport
+        assert isinstance(transport, StringTransport)
+        transport.clear()
+        connection.dataReceived(START)
+        self.assertEqual(read_frames(transport.value())[0].args[0]["connection_name"], "worker 7")

@@ -1,0 +1,303 @@
+"""A connection over its life: heartbeats, alarms, channel numbers, and every way to the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.errors import (
+    AMQPError,
+    ChannelClosed,
+    ConnectionClosed,
+    HeartbeatMissed,
+)
+from tests.unit.amqp.peer import (
+    HEARTBEAT,
+    OPEN_OK,
+    START,
+    Peer,
+    delivery,
+    method,
+    outcome_of,
+    raises,
+    tune,
+)
+
+
+def closing(closable: Any) -> Any:
+    """An errback that closes a channel or a connection, and passes the failure on."""
+
+    def close(failure: Any) -> Any:
+        closable.close()
+        return failure
+
+    return close
+
+
+class ConnectionLifeTests(SynchronousTestCase):
+    """Heartbeats, alarms, and every way to the end."""
+
+    def test_heartbeats_are_sent(self) -> None:
+        """One every half interval from tune on; none before it, none after the end (txAMQP ignores the proposal)."""
+        peer = Peer(heartbeat=10).connect()
+        peer.clock.advance(60)
+        peer.feed(START)
+        peer.transport.clear()
+        peer.feed(tune(heartbeat=4), OPEN_OK)
+        peer.transport.clear()
+        for _ in range(4):
+            peer.clock.advance(2)
+            self.assertEqual(peer.transport.value(), HEARTBEAT)
+            peer.transport.clear()
+            peer.feed(HEARTBEAT)
+        peer.lose()
+        self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_silence_is_noticed(self) -> None:
+        """Without a byte for two intervals the connection is cut, within two and a half."""
+        peer = Peer(heartbeat=10).open()
+        peer.clock.pump([1.0] * 20)
+        self.assertFalse(peer.leaving)
+        peer.clock.pump([1.0] * 5)
+        self.assertTrue(peer.aborted)
+        self.assertIsInstance(peer.connection.reason, HeartbeatMissed)
+        peer.lose()
+        self.assertIsInstance(peer.connection.reason, HeartbeatMissed)
+        self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_any_byte_counts_as_a_heartbeat(self) -> None:
+        """Part of a frame is a sign of life too: a large body may take long."""
+        peer = Peer(heartbeat=10).open()
+        channel = peer.channel()
+        for byte in delivery(channel.id, "c1", 1, b"slow")[:40]:
+            peer.clock.pump([5.0] * 3)
+            peer.feed(bytes((byte,)))
+        self.assertFalse(peer.leaving)
+
+    def test_no_heartbeat(self) -> None:
+        """With a heartbeat of 0 no timer runs at all."""
+        self.assertEqual(Peer(heartbeat=0).open(heartbeat=60).clock.getDelayedCalls(), [])
+
+    def test_blocked(self) -> None:
+        """An alarm of the broker is told with its reason, and its end (txAMQP closes the connection)."""
+        peer = Peer().open()
+        told: list[str | None] = []
+        peer.connection.on_blocked = told.append
+        peer.feed(method(0, "connection.blocked", "low on memory"))
+        self.assertEqual(peer.connection.blocked, "low on memory")
+        peer.feed(method(0, "connection.unblocked"))
+        self.assertIsNone(peer.connection.blocked)
+        peer.feed(method(0, "connection.blocked", ""))
+        self.assertEqual(told, ["low on memory", None, "no reason given"])
+
+    def test_error_of_who_is_told(self) -> None:
+        """What a callback raises is logged; the connection goes on."""
+        peer = Peer().open()
+        peer.connection.on_blocked = raises
+        peer.feed(method(0, "connection.blocked", "memory"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertFalse(peer.leaving)
+
+    def test_update_secret(self) -> None:
+        """RabbitMQ's connection.update-secret is asked and answered."""
+        peer = Peer().open()
+        updated = outcome_of(peer.connection._channel_zero.connection_update_secret(new_secret="new", reason="old"))
+        self.assertEqual(peer.names(), ["connection.update-secret"])
+        peer.feed(method(0, "connection.update-secret-ok"))
+        self.assertEqual(updated[0].method.name, "update-secret-ok")
+
+    def test_close(self) -> None:
+        """The broker is asked, and when it agrees the socket goes; then close() fires."""
+        peer = Peer(heartbeat=10).open()
+        waiting = outcome_of(peer.channel().queue_declare(queue="q"))
+        peer.transport.clear()
+        closed = outcome_of(peer.connection.close())
+        (close,) = peer.written()
+        self.assertEqual((close.name, close.args), ("connection.close", (200, "closed by the client", 0, 0)))
+        self.assertFalse(peer.leaving)
+        peer.feed(method(0, "connection.close-ok"))
+        self.assertTrue(peer.leaving)
+        self.assertIsInstance(waiting[0], ConnectionClosed)
+        self.assertEqual(closed, [])
+        peer.lose()
+        self.assertEqual(closed, [None])
+        self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_close_before_connecting(self) -> None:
+        """It fires at once; should a socket come all the same, it is cut without a word."""
+        peer = Peer(heartbeat=10)
+        self.assertIsNone(self.successResultOf(peer.connection.close()))
+        self.assertIsInstance(peer.outcome.value, ConnectionClosed)
+        peer.connect()
+        self.assertTrue(peer.aborted)
+        self.assertEqual(peer.transport.value(), b"")
+        peer.lose()
+
+    def test_close_in_the_handshake(self) -> None:
+        """At each of its steps the socket is closed, ``ready`` fails, and close() fires with the socket's end."""
+        for fed in ([], [START], [START, tune()]):
+            peer = Peer(heartbeat=10).connect()
+            peer.feed(*fed)
+            closed = outcome_of(peer.connection.close())
+            self.assertTrue(peer.leaving)
+            self.assertIsInstance(peer.outcome.value, ConnectionClosed)
+            peer.feed(OPEN_OK)
+            peer.lose()
+            self.assertEqual(closed, [None])
+            self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_close_twice_and_when_dead(self) -> None:
+        """Every close() fires; only one asks the broker, and a dead connection asks nobody."""
+        peer = Peer().open()
+        first, second = (outcome_of(peer.connection.close()) for _ in range(2))
+        self.assertEqual(peer.names(), ["connection.close"])
+        peer.feed(method(0, "connection.close-ok"))
+        third = outcome_of(peer.connection.close())
+        peer.lose()
+        fourth = outcome_of(peer.connection.close())
+        self.assertEqual([first, second, third, fourth], [[None]] * 4)
+        self.assertEqual((peer.written(), peer.clock.getDelayedCalls()), ([], []))
+
+    def test_close_that_is_not_answered(self) -> None:
+        """A broker that does not agree, or a socket that does not end, is cut after five seconds."""
+        for answers in ([], [method(0, "connection.close-ok")]):
+            peer = Peer().open()
+            closed = outcome_of(peer.connection.close())
+            peer.feed(*answers)
+            peer.clock.advance(4.9)
+            self.assertFalse(peer.aborted)
+            peer.clock.advance(0.2)
+            self.assertTrue(peer.aborted)
+            peer.lose()
+            self.assertEqual(closed, [None])
+
+    def test_close_that_is_cancelled(self) -> None:
+        """Who gives up waiting for close() leaves no timer behind."""
+        peer = Peer().open()
+        closed = peer.connection.close()
+        closed.cancel()
+        self.failureResultOf(closed, CancelledError)
+        peer.lose()
+        self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_close_from_within_the_end(self) -> None:
+        """An owner that closes the connection as it hears of its end waits for nothing and leaves nothing."""
+        peer = Peer().open()
+        channel = peer.channel()
+        fired: list[Any] = []
+        channel.on_closed = lambda reason: fired.append(outcome_of(peer.connection.close()))
+        peer.lose()
+        self.assertEqual(fired, [[None]])
+        self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_closed_by_the_broker(self) -> None:
+        """connection.close is answered, and its code and text reach all who wait; a socket that stays is cut."""
+        peer = Peer().open()
+        waiting = outcome_of(peer.channel().queue_declare(queue="q"))
+        peer.transport.clear()
+        peer.feed(method(0, "connection.close", 320, "CONNECTION_FORCED - bye", 0, 0))
+        self.assertEqual(peer.names(), ["connection.close-ok"])
+        self.assertTrue(peer.leaving)
+        self.assertEqual((waiting[0].code, waiting[0].text), (320, "CONNECTION_FORCED - bye"))
+        self.assertFalse(peer.aborted)
+        peer.clock.advance(5)
+        self.assertTrue(peer.aborted)
+        peer.lose()
+        self.assertEqual(peer.reason.code, 320)
+
+    def test_both_close_at_once(self) -> None:
+        """Our close and the broker's cross: its close is answered, and close() fires."""
+        peer = Peer().open()
+        closed = outcome_of(peer.connection.close())
+        peer.feed(method(0, "connection.close", 320, "bye", 0, 0), method(0, "connection.close-ok"))
+        self.assertEqual(peer.names(), ["connection.close", "connection.close-ok"])
+        peer.lose()
+        self.assertEqual(closed, [None])
+
+    def test_everything_that_waits_fires_on_loss(self) -> None:
+        """All pending methods of all channels fail once, whatever they do on the way (txAMQP's errbacks re-enter)."""
+        peer = Peer(heartbeat=10).open()
+        channels = [peer.channel() for _ in range(20)]
+        outcomes = []
+        for channel in channels:
+            asked = channel.queue_declare(queue="q")
+            asked.addErrback(closing(peer.connection))
+            asked.addErrback(closing(channel))
+            outcomes += [outcome_of(asked), outcome_of(channel.queue_delete(queue="q"))]
+        outcomes.append(outcome_of(peer.connection.open_channel()))
+        peer.lose()
+        self.assertEqual([type(fired[0]) for fired in outcomes], [ConnectionClosed] * 41)
+        self.assertEqual([len(fired) for fired in outcomes], [1] * 41)
+        self.failureResultOf(peer.connection.open_channel(), ConnectionClosed)
+        self.failureResultOf(channels[0].queue_declare(queue="q"), ConnectionClosed)
+
+    def test_nothing_is_left_in_tables(self) -> None:
+        """After the end no channel, answer, consumer, partial frame or timer is kept."""
+        peer = Peer(heartbeat=10).open()
+        channel = peer.channel()
+        channel.consume("q", lambda delivery: None, lambda: None).addErrback(lambda failure: None)
+        peer.feed(delivery(1, "c1", 1, b"abc")[:-2])
+        peer.lose()
+        self.assertEqual((peer.connection.channels, peer.connection._partial), ({}, []))
+        self.assertEqual((len(channel._answers), channel._consumers), (0, {}))
+        self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+
+class ChannelNumberTests(SynchronousTestCase):
+    """The allocator of channel numbers (txAMQP has none, and hands out closed channels for ever)."""
+
+    def test_lowest_free_number(self) -> None:
+        """Numbers are given from 1 up, and given again when both sides have closed the channel."""
+        peer = Peer().open()
+        first, second, third = (peer.channel() for _ in range(3))
+        self.assertEqual([first.id, second.id, third.id], [1, 2, 3])
+        peer.feed(method(2, "channel.close", 404, "NOT_FOUND - no queue", 50, 10))
+        self.assertEqual(peer.names(), ["channel.close-ok"])
+        self.assertEqual(peer.channel().id, 2)
+        closed = outcome_of(first.close())
+        peer.transport.clear()
+        self.assertEqual(peer.channel().id, 4)
+        peer.feed(method(1, "channel.close-ok"))
+        self.assertEqual(closed, [None])
+        again = peer.channel()
+        self.assertEqual(again.id, 1)
+        self.assertIsNot(again, first)
+
+    def test_all_numbers_taken(self) -> None:
+        """One more than channel_max allows fails, says so, and sends nothing; a freed number helps."""
+        peer = Peer().open(channel_max=2)
+        first, _ = peer.channel(), peer.channel()
+        failure = self.failureResultOf(peer.connection.open_channel(), AMQPError)
+        self.assertIn("all 2 channels", str(failure.value))
+        self.assertEqual(peer.written(), [])
+        first.close()
+        peer.feed(method(1, "channel.close-ok"))
+        peer.transport.clear()
+        self.assertEqual(peer.channel().id, 1)
+
+    def test_opening_that_is_cancelled(self) -> None:
+        """The broker opens the channel all the same, so it is closed, and its number is free after that."""
+        peer = Peer().open()
+        opening = peer.connection.open_channel()
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+        self.assertEqual(peer.names(), ["channel.open", "channel.close"])
+        peer.feed(method(1, "channel.open-ok", b""), method(1, "channel.close-ok"))
+        self.assertEqual(peer.channel().id, 1)
+
+    def test_opening_that_the_broker_refuses(self) -> None:
+        """The reason reaches the caller, and the number is free."""
+        peer = Peer().open()
+        opening = peer.connection.open_channel()
+        peer.feed(method(1, "channel.close", 506, "RESOURCE_ERROR", 20, 10))
+        self.assertEqual(self.failureResultOf(opening, ChannelClosed).value.code, 506)
+        peer.transport.clear()
+        self.assertEqual(peer.channel().id, 1)
+
+    def test_txamqps_way_to_a_channel(self) -> None:
+        """txAMQP's ``channel(id)`` gives the open one."""
+        peer = Peer().open()
+        channel = peer.channel()
+        self.assertIs(self.successResultOf(peer.connection.channel(1)), channel)
