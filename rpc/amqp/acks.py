@@ -27,15 +27,19 @@ class AckCollector:
     def ack(self, delivery_tag: int) -> None:
         """Ack `delivery_tag` at the end of this reactor turn, or in :meth:`flush`, whichever is first."""
         self._settled.add(delivery_tag)
-        if not self._scheduled:
-            self._scheduled = True
-            self._clock.callLater(0, self.flush)
+        self._schedule()
 
     def reject(self, delivery_tag: int, requeue: bool) -> None:
         """Refuse `delivery_tag` now."""
         if not self._channel.closed:
             self._channel.reject(delivery_tag, requeue)
             self._acked.add(delivery_tag)
+            self._schedule()  # where nothing is ever acked, the tags would be kept for ever
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._clock.callLater(0, self.flush)
 
     def flush(self) -> None:
         """Send the acks gathered. On a closed channel they are dropped: the broker delivers those requests again."""

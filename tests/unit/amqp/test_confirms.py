@@ -1,0 +1,62 @@
+"""The ledger of confirms: every entry is settled once, whatever the broker's order."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.amqp.confirms import ConfirmLedger
+
+
+def ledger_of(count: int) -> ConfirmLedger[str]:
+    """A ledger in which m1, m2, ... were published."""
+    ledger: ConfirmLedger[str] = ConfirmLedger()
+    for number in range(1, count + 1):
+        ledger.published(f"m{number}")
+    return ledger
+
+
+class ConfirmLedgerTests(SynchronousTestCase):
+    """ConfirmLedger."""
+
+    def test_one_at_a_time_in_any_order(self) -> None:
+        """A single confirm settles its own message, once."""
+        ledger = ledger_of(3)
+        self.assertEqual([ledger.settle(tag, False) for tag in (2, 1, 3, 2)], [["m2"], ["m1"], ["m3"], []])
+        self.assertEqual(len(ledger), 0)
+
+    def test_up_to_a_number(self) -> None:
+        """Multiple settles all up to it that were not settled before, in the order of publishing."""
+        ledger = ledger_of(5)
+        ledger.settle(2, False)
+        self.assertEqual(ledger.settle(4, True), ["m1", "m3", "m4"])
+        self.assertEqual(ledger.settle(4, True), [])
+        ledger.published("m6")
+        self.assertEqual(ledger.settle(0, True), ["m5", "m6"])
+
+    def test_numbers_never_given(self) -> None:
+        """A number that was never published settles nothing, and later messages keep their numbers."""
+        ledger = ledger_of(1)
+        self.assertEqual((ledger.settle(7, False), ledger.settle(0, False)), ([], []))
+        self.assertEqual(ledger.settle(2**63, True), ["m1"])
+        ledger.published("m2")
+        self.assertEqual(ledger.settle(2, False), ["m2"])
+
+    def test_abandon(self) -> None:
+        """All that is left comes out, once."""
+        ledger = ledger_of(3)
+        ledger.settle(2, False)
+        self.assertEqual((ledger.abandon(), ledger.abandon()), (["m1", "m3"], []))
+        self.assertEqual(ledger.settle(3, True), [])
+
+    @given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=30), st.integers(0, 20))
+    def test_every_entry_once(self, confirms: list[tuple[int, bool]], count: int) -> None:
+        """Whatever is confirmed, in between publishing, no entry is settled twice or lost."""
+        ledger = ledger_of(count)
+        out = []
+        for number, (tag, multiple) in enumerate(confirms, count + 1):
+            out += ledger.settle(tag, multiple)
+            ledger.published(f"m{number}")
+        out += ledger.abandon()
+        self.assertEqual(sorted(out), sorted(f"m{number}" for number in range(1, count + len(confirms) + 1)))

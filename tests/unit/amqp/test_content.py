@@ -1,0 +1,51 @@
+"""Deliveries and returns as values: decoded when asked, and refused by CodecError alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.amqp.content import Delivery, Returned
+from rpc.amqp.properties import encode_properties
+from rpc.errors import CodecError
+from rpc.messages import Properties
+
+
+def delivery(routing: bytes, properties: bytes = b"\x00\x00") -> Delivery:
+    """A delivery on no channel."""
+    channel: Any = None
+    made = Delivery(channel, b"c1", 7, True, routing)
+    made.encoded_properties = properties
+    return made
+
+
+class ContentTests(SynchronousTestCase):
+    """Delivery and Returned."""
+
+    def test_what_it_says(self) -> None:
+        """Exchange, routing key and properties are decoded, bytes that are not UTF-8 among them."""
+        made = delivery(b"\x02\xc3\xa9\x02\xffk", encode_properties(Properties(reply_to="r", headers={"a": None})))
+        self.assertEqual((made.exchange, made.routing_key), ("é", "\udcffk"))
+        self.assertEqual(made.properties, Properties(reply_to="r", headers={"a": None}))
+        self.assertIs(made.properties, made.properties)
+        self.assertEqual((made.consumer_tag, made.delivery_tag, made.redelivered), (b"c1", 7, True))
+
+    def test_return(self) -> None:
+        """A return has code and text beside."""
+        made = Returned(312, "NO_ROUTE", b"\x00\x01q")
+        self.assertEqual(
+            (made.reply_code, made.reply_text, made.exchange, made.routing_key), (312, "NO_ROUTE", "", "q")
+        )
+
+    @given(st.binary(max_size=40), st.binary(max_size=40))
+    def test_any_bytes(self, routing: bytes, properties: bytes) -> None:
+        """What is malformed is refused when asked for, by CodecError."""
+        made = delivery(routing, properties)
+        for part in ("exchange", "routing_key", "properties"):
+            try:
+                getattr(made, part)
+            except CodecError:
+                continue
