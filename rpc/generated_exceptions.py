@@ -31,12 +31,15 @@ def repair(exception: type[Exception]) -> None:
         object.__delattr__(self, name)
 
     def __reduce__(self: Exception) -> tuple[Any, ...]:
-        return _rebuild, (exception, {name: getattr(self, name) for name in fields})
+        return _rebuild, (type(self), self.args, vars(self))
 
     for method in (__setattr__, __delattr__, __reduce__):
         setattr(exception, method.__name__, method)
     setattr(exception, _REPAIRED, True)
 
 
-def _rebuild(exception: type[Exception], fields: dict[str, Any]) -> Exception:
-    return exception(**fields)
+def _rebuild(exception: type[Exception], args: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
+    """Make an equal exception, of a subclass too: whose ``__init__`` may take something else."""
+    rebuilt = exception.__new__(exception, *args)
+    vars(rebuilt).update(attributes)
+    return rebuilt

@@ -16,6 +16,9 @@ from rpc.topology import REQUESTS, ServiceTopology
 ACKNOWLEDGE = ("after", "before")
 QUEUE_TYPES = ("classic", "quorum")
 
+MOST_PREFETCHED = 65535
+"""AMQP's prefetch count is a short."""
+
 
 def _one_of(*allowed: str) -> Any:
     def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -25,9 +28,24 @@ def _one_of(*allowed: str) -> Any:
     return check
 
 
-def _at_least_one(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
-    if value is not None and (not isinstance(value, int) or value < 1):
-        raise ConfigurationError(f"{attribute.name}={value!r}: must be a whole number above 0")
+def _number(most: int = 2**63 - 1) -> Any:
+    def check(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
+        if value is not None and (not isinstance(value, int) or not 1 <= value <= most):
+            raise ConfigurationError(f"{attribute.name}={value!r}: must be a whole number from 1 to {most}")
+
+    return check
+
+
+def _text(longest: int, *, but_not: str = "\0") -> Any:
+    """AMQP's names take 255 bytes; some here get a suffix."""
+
+    def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+        if not isinstance(value, str) or len(value.encode(errors="replace")) > longest or but_not in value:
+            raise ConfigurationError(
+                f"{attribute.name}={value!r}: must be text of at most {longest} bytes, no {but_not!r}"
+            )
+
+    return check
 
 
 @attrs.frozen(eq=False)
@@ -52,14 +70,14 @@ class ThriftService:
     stub: ModuleType
     handler: Any = None
     factory: Callable[[Any], Any] | None = attrs.field(default=None, kw_only=True)
-    name: str = attrs.field(default="", kw_only=True)
-    concurrency: int = attrs.field(default=64, kw_only=True, validator=_at_least_one)
+    name: str = attrs.field(default="", kw_only=True, validator=_text(120, but_not="@"))
+    concurrency: int = attrs.field(default=64, kw_only=True, validator=_number(MOST_PREFETCHED))
     acknowledge: str = attrs.field(default="after", kw_only=True, validator=_one_of(*ACKNOWLEDGE))
     queue_type: str = attrs.field(default="classic", kw_only=True, validator=_one_of(*QUEUE_TYPES))
-    backlog: int | None = attrs.field(default=None, kw_only=True, validator=_at_least_one)
-    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=_at_least_one)
-    exchange: str = attrs.field(default=REQUESTS, kw_only=True)
-    queue: str = attrs.field(default="", kw_only=True)
+    backlog: int | None = attrs.field(default=None, kw_only=True, validator=_number())
+    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=_number())
+    exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=_text(255))
+    queue: str = attrs.field(default="", kw_only=True, validator=_text(250))
     description: Stub = attrs.field(init=False)
 
     @description.default

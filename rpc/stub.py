@@ -68,7 +68,8 @@ class Stub:
     def of(cls, module: ModuleType) -> Stub:
         """Read the stub module `module`, such as ``generated.calculator.Calculator``.
 
-        :raises ConfigurationError: the module was not made by ``--gen py:twisted``.
+        :raises ConfigurationError: the module was not made by ``--gen py:twisted``, or its ``idl.json`` is damaged or
+            has a ``timeout_ms`` that is none.
         """
         interface = getattr(module, "Iface", None)
         if not isinstance(interface, InterfaceClass):
@@ -77,12 +78,15 @@ class Stub:
                 "Compile the IDL with 'thrift-rpc compile' and pass the module named like the service."
             )
         service = module.__name__.rpartition(".")[2]
-        description = idl.load(module)
-        methods = {
-            name: _read_method(name, interface[name], description)
-            for name in sorted(interface.names(all=True))
-            if isinstance(interface[name], Method)
-        }
+        try:
+            description = idl.load(module)
+            methods = {
+                name: _read_method(name, interface[name], description)
+                for name in sorted(interface.names(all=True))
+                if isinstance(interface[name], Method)
+            }
+        except (AttributeError, ValueError) as error:
+            raise ConfigurationError(f"{module.__name__!r} is not a sound service stub: {error}") from error
         return cls(service, interface, methods)
 
 

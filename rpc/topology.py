@@ -23,6 +23,9 @@ DEAD = "rpc.dead"
 DEAD_LETTERS_KEPT = 10_000
 """The oldest dead letters make way for new ones beyond this number: a queue nobody reads must not fill the broker."""
 
+DEAD_LETTER_BYTES = 256 * 1024 * 1024
+"""The same for the bytes of their bodies."""
+
 
 @attrs.frozen
 class Declaration:
@@ -64,7 +67,7 @@ class ServiceTopology:
         arguments: dict[str, Any] = {"x-queue-type": self.queue_type}
         if self.backlog is not None:
             arguments |= {"x-max-length": self.backlog, "x-overflow": "reject-publish"}
-        kept = {"x-queue-type": "classic", "x-max-length": DEAD_LETTERS_KEPT}
+        kept = {"x-queue-type": "classic", "x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
         return [
             *(_exchange(name) for name in (self.exchange, BROADCAST, DEAD)),
             _durable_queue(self.queue, arguments),

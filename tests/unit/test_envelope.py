@@ -15,14 +15,14 @@ from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 from twisted.trial.unittest import SynchronousTestCase
 
-from generated.calculator import Calculator as calculator_stub
+from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work
 from generated.kvstore.ttypes import Page
 from rpc.envelope import CODECS, CONTAINER_LIMIT, Codec, codec_for, read_application_exception, read_value
 from rpc.errors import MalformedMessage, UnknownProtocol
 from tests.values import generated_structs, structs
 
-Calculator: Any = calculator_stub  # its .pyi leaves out the structs of a message, which users do not see
+Calculator: Any = CalculatorStub  # its .pyi leaves out the structs of a message, which users do not see
 
 PLAIN = {"binary": TBinaryProtocol, "compact": TCompactProtocol, "json": TJSONProtocol}
 

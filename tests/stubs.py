@@ -1,0 +1,30 @@
+"""Stubs of IDL that is written in a test: for what the project's own IDL has no example of."""
+
+from __future__ import annotations
+
+import importlib
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rpc.compiler import compile_idl, install
+
+_folder = tempfile.TemporaryDirectory(prefix="stubs-")  # until the process ends: stubs are imported from it
+sys.path.append(_folder.name)
+
+
+def compile_stub(text: str, service: str) -> Any:
+    """Compile `text`, an IDL without namespace, and import the stub of its `service`.
+
+    :return: the stub module; the IDL's structs are in its ``ttypes``.
+    """
+    package = f"stubs_{secrets.token_hex(4)}"
+    source = Path(_folder.name, f"{package}.thrift")
+    source.write_text(f"namespace py example\n{text}", "utf-8")
+    install(Path(_folder.name, package), compile_idl([source]).files)
+    importlib.invalidate_caches()
+    stub: Any = importlib.import_module(f"{package}.example.{service}")
+    stub.ttypes = importlib.import_module(f"{package}.example.ttypes")
+    return stub
