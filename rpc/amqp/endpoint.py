@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.python import log
 from twisted.python.failure import Failure
@@ -71,8 +72,8 @@ class BrokerEndpoint:
         if connection.connected:
             connection.transport.abortConnection()
         error = failure.value
-        if isinstance(error, CancelledError):
-            return failure
+        if isinstance(error, (CancelledError, ConnectingCancelledError)):  # Twisted's word while there is no socket
+            return Failure(CancelledError())
         explained: AMQPError
         if isinstance(error, (ClosedByBroker, FrameError)):
             explained = type(error)(error.code, f"{where}: {error.text}")
