@@ -1,0 +1,391 @@
+"""The link: channels for its users, again after every loss, and nothing left when it stops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from rpc.amqp.channel import Channel
+from rpc.errors import AMQPError, BrokerUnreachable, ChannelClosed, ConnectionClosed
+from rpc.interfaces import IChannelUser
+from rpc.link import Link
+from rpc.uri import parse
+from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
+from tests.unit.amqp.peer import method, outcome_of
+
+LONGEST_DELAY = 20.0
+
+
+@implementer(IChannelUser)
+class User:
+    """Declares a queue on each channel it gets, and remembers what happened."""
+
+    def __init__(self) -> None:
+        self.channels: list[Channel] = []
+        self.ready = 0
+        self.losses: list[Exception] = []
+
+    def opened(self, channel: Channel) -> Deferred[None]:
+        self.channels.append(channel)
+        return channel.queue_declare(queue="q").addCallback(self._ready)
+
+    def _ready(self, _: object) -> None:
+        self.ready += 1
+
+    def lost(self, reason: Exception) -> None:
+        self.losses.append(reason)
+
+
+@implementer(IChannelUser)
+class Waiting(User):
+    """Is ready, or not, when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcomes: list[Deferred[None]] = []
+
+    def opened(self, channel: Channel) -> Deferred[None]:
+        self.channels.append(channel)
+        self.outcomes.append(Deferred())
+        return self.outcomes[-1]
+
+
+class LinkTestCase(SynchronousTestCase):
+    """A link to two hosts in memory."""
+
+    def setUp(self) -> None:
+        self.reactor = BrokerReactor()
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2/?heartbeat=0"), "tests")
+
+    def connect(self) -> Socket:
+        """Start, log in and serve what the users ask."""
+        self.link.startService()
+        socket = self.reactor.socket().log_in()
+        socket.serve()
+        return socket
+
+    def reconnect(self) -> Socket:
+        """Wait for the next attempt, and serve it."""
+        self.reactor.advance(LONGEST_DELAY)
+        socket = self.reactor.socket().log_in()
+        socket.serve()
+        return socket
+
+
+class ConnectionTests(LinkTestCase):
+    """The connection, made again and again."""
+
+    def test_users_get_channels(self) -> None:
+        """Who was attached before or after connecting gets a channel of its own."""
+        before, after = User(), User()
+        self.link.attach(before)
+        self.assertEqual(self.link.problem, "not connected yet")
+        socket = self.connect()
+        self.link.attach(after)
+        socket.serve()
+        self.assertEqual((before.ready, after.ready, self.link.problem), (1, 1, None))
+        self.assertIsNot(before.channels[0], after.channels[0])
+
+    def test_loss(self) -> None:
+        """All users are told, and get new channels on the next connection, to the next host."""
+        users = User(), User()
+        for user in users:
+            self.link.attach(user)
+        first = self.connect()
+        first.feed(method(0, "connection.close", 320, "CONNECTION_FORCED", 0, 0))
+        first.lose()
+        self.assertIn("320 CONNECTION_FORCED", self.link.problem or "")
+        self.assertIsNone(self.link.connection)
+        second = self.reconnect()
+        self.assertEqual((first.where[0], second.where[0]), ("192.0.2.1", "192.0.2.2"))
+        for user in users:
+            self.assertEqual((user.ready, len(user.losses)), (2, 1))
+            self.assertIsInstance(user.losses[0], ConnectionClosed)
+        self.assertIsNone(self.link.problem)
+
+    def test_when_connected(self) -> None:
+        """It fails with the last host's error when each was tried once, and the link goes on trying."""
+        connected = outcome_of(self.link.when_connected())
+        self.link.startService()
+        self.reactor.socket().refuse()
+        self.assertEqual(connected, [])
+        self.reactor.advance(LONGEST_DELAY)
+        self.reactor.socket().refuse()
+        self.assertIsInstance(connected[0], BrokerUnreachable)
+        self.assertIn("192.0.2.2:5672", str(connected[0]))
+        self.assertIn("192.0.2.2:5672", self.link.problem or "")
+        again = outcome_of(self.link.when_connected())
+        self.reconnect()
+        self.assertEqual((again, self.link.problem), ([None], None))
+
+    def test_backoff(self) -> None:
+        """Attempts come at least 0.2 s and at most 20 s apart, however many fail."""
+        self.link.startService()
+        for _ in range(60):
+            self.reactor.socket().refuse()
+            (retry,) = self.reactor.timers()
+            wait = retry.getTime() - self.reactor.seconds()
+            self.assertGreater(wait, 0.2)
+            self.assertLess(wait, LONGEST_DELAY)
+            self.reactor.advance(wait)
+
+    def test_error_of_a_user(self) -> None:
+        """A user whose lost() raises is logged, gets its next channel, and disturbs no other."""
+
+        class Broken(User):
+            def lost(self, reason: Exception) -> None:
+                super().lost(reason)
+                raise ZeroDivisionError
+
+        broken, good = Broken(), User()
+        self.link.attach(broken)
+        self.link.attach(good)
+        socket = self.connect()
+        socket.feed(method(broken.channels[0].id, "channel.close", 404, "NOT_FOUND", 0, 0))
+        self.reactor.advance(LONGEST_DELAY)
+        socket.serve()
+        self.assertEqual((broken.ready, good.ready), (2, 1))
+        socket.lose()
+        self.reconnect()
+        self.assertEqual((broken.ready, good.ready, len(good.losses)), (3, 2, 1))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+
+class ChannelTests(LinkTestCase):
+    """A user's channel, while the connection stays."""
+
+    def test_channel_that_is_lost(self) -> None:
+        """The user is told the reason and gets another after a while; the others keep theirs."""
+        user, other = User(), User()
+        self.link.attach(user)
+        self.link.attach(other)
+        socket = self.connect()
+        socket.feed(method(user.channels[0].id, "channel.close", 404, "NOT_FOUND", 0, 0))
+        self.assertIsInstance(user.losses[0], ChannelClosed)
+        self.assertEqual(self.link.problem, "404 NOT_FOUND")
+        self.reactor.advance(LONGEST_DELAY)
+        socket.serve()
+        self.assertEqual((user.ready, len(user.losses), other.ready, other.losses), (2, 1, 1, []))
+        self.assertIsNone(self.link.problem)
+
+    def test_setting_up_that_the_broker_refuses(self) -> None:
+        """opened() fails with the broker's 406: it is called again with a new channel; the others are not."""
+        user, other = User(), User()
+        self.link.attach(other)
+        socket = self.connect()
+        self.link.attach(user)
+        for attempt in range(3):
+            socket.serve(refused=method(2, "channel.close", 406, "PRECONDITION_FAILED", 50, 10))
+            self.assertEqual((len(user.channels), len(user.losses), user.ready), (attempt + 1, attempt + 1, 0))
+            self.assertIn("406", self.link.problem or "")
+            self.reactor.advance(LONGEST_DELAY)
+        socket.serve()
+        self.assertEqual((user.ready, len(user.losses), self.link.problem), (1, 3, None))
+        self.assertEqual((other.ready, other.losses), (1, []))
+        self.assertEqual(self.reactor.timers(), [])
+
+    def test_setting_up_that_raises(self) -> None:
+        """An exception of opened() is logged, the channel closed, and the user tried again."""
+
+        class Broken(User):
+            def opened(self, channel: Channel) -> Deferred[None]:
+                if not self.losses:
+                    raise ZeroDivisionError
+                return super().opened(channel)
+
+        user = Broken()
+        self.link.attach(user)
+        self.link.startService()
+        socket = self.reactor.socket().log_in()
+        self.assertIn("channel.close", socket.serve())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.reactor.advance(LONGEST_DELAY)
+        socket.serve()
+        self.assertEqual((user.ready, len(user.losses)), (1, 1))
+
+    def test_failure_that_comes_late(self) -> None:
+        """An opened() that fails after its channel was lost takes neither the next channel nor a second one."""
+        user = Waiting()
+        self.link.attach(user)
+        socket = self.connect()
+        socket.feed(method(1, "channel.close", 404, "NOT_FOUND", 0, 0))
+        user.outcomes[0].errback(AMQPError("late"))
+        self.reactor.advance(LONGEST_DELAY)
+        socket.serve()
+        self.assertEqual(len(user.channels), 2)
+        socket.feed(method(1, "channel.close", 404, "NOT_FOUND", 0, 0))
+        self.reactor.advance(LONGEST_DELAY)
+        socket.serve()
+        user.outcomes[1].errback(AMQPError("later still"))
+        self.assertEqual(socket.serve(), [])
+        self.assertFalse(user.channels[2].closed)
+        self.assertEqual((len(user.losses), self.reactor.timers()), (2, []))
+
+    def test_channels_that_are_exhausted(self) -> None:
+        """A user for whom there is no channel is tried again later."""
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1/?heartbeat=0&channel_max=1"), "tests")
+        first, second = User(), User()
+        self.link.attach(first)
+        socket = self.connect()
+        self.link.attach(second)
+        self.assertIn("all 1 channels", self.link.problem or "")
+        self.link.detach(first)
+        socket.serve()
+        self.reactor.advance(LONGEST_DELAY)
+        socket.serve()
+        self.assertEqual((second.ready, second.losses, self.link.problem), (1, [], None))
+
+
+class DetachTests(LinkTestCase):
+    """Users that leave."""
+
+    def test_open_channel(self) -> None:
+        """It is closed without a call of lost(), and not opened again; a second time nothing happens."""
+        user = User()
+        self.link.attach(user)
+        socket = self.connect()
+        detached = outcome_of(self.link.detach(user))
+        self.assertEqual(socket.serve(), ["channel.close"])
+        self.assertEqual((detached, user.losses), ([None], []))
+        self.assertIsNone(self.successResultOf(self.link.detach(user)))
+        socket.lose()
+        self.reconnect()
+        self.assertEqual(len(user.channels), 1)
+
+    def test_channel_that_is_being_opened(self) -> None:
+        """A user that leaves meanwhile gets no channel; the one that comes is closed."""
+        socket = self.connect()
+        user = User()
+        self.link.attach(user)
+        self.link.detach(user)
+        self.assertEqual(socket.serve(), ["channel.open", "channel.close"])
+        self.assertEqual(user.channels, [])
+
+    def test_channel_that_is_being_set_up(self) -> None:
+        """A user that leaves within its opened() is not opened again."""
+        socket = self.connect()
+        user = Waiting()
+        self.link.attach(user)
+        socket.serve()
+        self.link.detach(user)
+        user.outcomes[0].errback(AMQPError("the channel was closed"))
+        socket.serve()
+        self.reactor.advance(LONGEST_DELAY)
+        self.assertEqual((len(user.channels), socket.serve(), self.reactor.timers()), (1, [], []))
+
+    def test_user_that_waits_for_a_retry(self) -> None:
+        """Its retry is cancelled."""
+        user = User()
+        self.link.attach(user)
+        socket = self.connect()
+        socket.feed(method(1, "channel.close", 404, "NOT_FOUND", 0, 0))
+        self.assertIsNone(self.successResultOf(self.link.detach(user)))
+        self.assertEqual((self.reactor.timers(), self.link.problem), ([], None))
+
+
+class StopTests(LinkTestCase):
+    """stopService in every state leaves no timer and no socket."""
+
+    def check_stopped(self, stopped: list[Any], *sockets: Socket) -> None:
+        """It has fired, and nothing is left."""
+        self.assertEqual((stopped, self.reactor.timers(), self.reactor.tcpClients), ([None], [], []))
+        for socket in sockets:
+            self.assertTrue(socket.leaving)
+
+    def test_never_started(self) -> None:
+        """It fires at once."""
+        self.check_stopped(outcome_of(self.link.stopService()))
+
+    def test_connecting(self) -> None:
+        """The attempt is cancelled, and who waits for a connection is told; it is no problem of the broker's."""
+        self.link.startService()
+        connected = outcome_of(self.link.when_connected())
+        self.reactor.socket()
+        self.check_stopped(outcome_of(self.link.stopService()))
+        self.assertIsInstance(connected[0], CancelledError)
+        self.assertEqual(self.link.problem, "not connected yet")
+
+    def test_in_the_handshake(self) -> None:
+        """The socket is cut."""
+        self.link.startService()
+        socket = self.reactor.socket().accept()
+        stopped = outcome_of(self.link.stopService())
+        socket.lose()
+        self.check_stopped(stopped, socket)
+
+    def test_between_attempts(self) -> None:
+        """The next attempt is cancelled."""
+        self.link.startService()
+        self.reactor.socket().refuse()
+        self.check_stopped(outcome_of(self.link.stopService()))
+
+    def test_connected(self) -> None:
+        """The broker is asked to close; users are told; it fires with the socket's end."""
+        user = User()
+        self.link.attach(user)
+        socket = self.connect()
+        stopped = outcome_of(self.link.stopService())
+        self.assertEqual(socket.serve(), ["connection.close"])
+        self.assertEqual(stopped, [])
+        socket.lose()
+        self.check_stopped(stopped, socket)
+        self.assertEqual(len(user.losses), 1)
+        self.assertIsNone(self.link.connection)
+
+    def test_broker_that_does_not_answer(self) -> None:
+        """The socket is cut after five seconds."""
+        socket = self.connect()
+        stopped = outcome_of(self.link.stopService())
+        self.reactor.advance(5.1)
+        self.assertTrue(socket.transport.disconnected)
+        socket.lose()
+        self.check_stopped(stopped, socket)
+
+    def test_user_that_waits_for_a_retry(self) -> None:
+        """Its retry is cancelled, and a channel that is lost while stopping is not opened again."""
+        waiting, other = User(), User()
+        self.link.attach(waiting)
+        self.link.attach(other)
+        socket = self.connect()
+        socket.feed(method(1, "channel.close", 404, "NOT_FOUND", 0, 0))
+        stopped = outcome_of(self.link.stopService())
+        socket.feed(method(2, "channel.close", 404, "NOT_FOUND", 0, 0))
+        socket.serve()
+        socket.lose()
+        self.check_stopped(stopped, socket)
+
+    def test_channel_that_is_being_opened(self) -> None:
+        """A stop in between leaves it alone, and nothing behind."""
+        socket = self.connect()
+        self.link.attach(User())
+        stopped = outcome_of(self.link.stopService())
+        socket.serve()
+        socket.lose()
+        self.check_stopped(stopped, socket)
+
+    def test_started_again(self) -> None:
+        """A link that was stopped can be started; its users get channels again."""
+        user = User()
+        self.link.attach(user)
+        socket = self.connect()
+        self.link.stopService()
+        socket.serve()
+        socket.lose()
+        self.connect()
+        self.assertEqual(user.ready, 2)
+
+    def test_user_that_needs_nothing(self) -> None:
+        """A user whose opened() is done at once is ready at once."""
+
+        class Ready(User):
+            def opened(self, channel: Channel) -> Deferred[None]:
+                self.channels.append(channel)
+                return succeed(None)
+
+        user = Ready()
+        self.link.attach(user)
+        self.connect()
+        self.assertEqual((len(user.channels), self.link.problem), (1, None))
