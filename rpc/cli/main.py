@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 VERBS: Final = {
+    "call": "rpc.cli.call:call_command",
     "compile": "rpc.cli.compile:compile_command",
 }
 """Where each verb's click command is. Only the verb that is used is imported."""

@@ -1,0 +1,100 @@
+"""What a command line asks to be called: stub, method and arguments, checked by the IDL before anything is sent."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from rpc import idl
+from rpc.cli.values import Values, describe
+from rpc.errors import ConfigurationError, InvalidRequest
+from rpc.stub import Stub
+
+
+@attrs.frozen
+class Invocation:
+    """A call to be made, and the words for what comes of it.
+
+    :ivar stub: the stub's module.
+    :ivar arguments: as the stub takes them.
+    """
+
+    stub: ModuleType
+    method: idl.MethodDescription
+    arguments: list[Any]
+    _values: Values
+
+    @classmethod
+    def read(cls, stub: str, method: str, arguments: Sequence[str]) -> Invocation:
+        """Understand the words of a command line.
+
+        :raises ConfigurationError: the stub does not import, is none, or lacks the method.
+        :raises InvalidRequest: there are too many arguments or too few, or one is not of its type.
+        """
+        module = _import(stub)
+        service = _describe(module)
+        description = service.methods.get(method)
+        if description is None:
+            known = "".join(f"\n  {_signature(known)}" for known in service.methods.values())
+            raise ConfigurationError(f"{service.name} has no method {method!r}; its methods:{known}")
+        if len(arguments) != len(description.arguments):
+            raise InvalidRequest(
+                f"{_signature(description)} takes {len(description.arguments)} arguments, not {len(arguments)}"
+            )
+        values = Values(service.interface)
+        given = [
+            values.argument(field.type, text, field.name)
+            for field, text in zip(description.arguments, arguments, strict=True)
+        ]
+        return cls(module, description, given, values)
+
+    def show(self, result: Any) -> str | None:
+        """Return the result as JSON; ``None`` when the method has none."""
+        return None if self.method.returns is None else self._show(self.method.returns, result)
+
+    def show_thrown(self, error: Exception) -> str | None:
+        """Return the name and fields of an exception of the IDL; ``None`` when the method throws no such thing."""
+        for thrown in self.method.throws:
+            assert isinstance(thrown.type, idl.StructType)
+            if isinstance(error, self._values.struct_class(thrown.type)):
+                return f"{type(error).__name__} {self._show(thrown.type, error)}"
+        return None
+
+    def _show(self, kind: idl.Type, value: Any) -> str:
+        return json.dumps(self._values.to_json(kind, value), ensure_ascii=False)
+
+
+def _import(name: str) -> ModuleType:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever the code of the module raises
+        raise ConfigurationError(f"{name} does not import: {type(error).__name__}: {error}") from error
+
+
+def _describe(module: ModuleType) -> idl.ServiceDescription:
+    try:
+        Stub.of(module)  # refuses other modules, and says what a stub is
+        service = idl.load(module)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    if service is None:
+        raise ConfigurationError(
+            f"no {idl.FILE_NAME} around {module.__name__} says what its types are: compile the IDL with "
+            "'thrift-rpc compile'"
+        )
+    return service
+
+
+def _signature(method: idl.MethodDescription) -> str:
+    takes = ", ".join(f"{describe(field.type)} {field.name}" for field in method.arguments)
+    gives = "oneway" if method.oneway else "void" if method.returns is None else describe(method.returns)
+    return f"{gives} {method.name}({takes})"

@@ -1,0 +1,294 @@
+"""Thrift values as JSON and back: what is shown can be given, and what does not fit is named."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import types
+import uuid
+from typing import Any
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator
+from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Work
+from rpc import idl
+from rpc.cli.values import Values, describe
+from rpc.errors import InvalidRequest
+from rpc.idl import BaseType, EnumType, ListType, MapType, SetType, StructType, Type
+
+OPERATION = EnumType("calculator.Operation")
+WORK = StructType("calculator.Work")
+NUMBERS = StructType("calculator.Numbers")
+STRING, BINARY, BOOL, DOUBLE, I32, I64 = map(BaseType, ("string", "binary", "bool", "double", "i32", "i64"))
+
+service = idl.load(Calculator)
+assert service is not None
+values = Values(service.interface)
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def whole(bits: int) -> st.SearchStrategy[int]:
+    """Every value of an integer type."""
+    return st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+operations = st.sampled_from(list(Operation._VALUES_TO_NAMES))
+works = st.builds(Work, whole(32), st.none() | whole(32), operations, st.none() | text)
+
+Typed = tuple[Type, st.SearchStrategy[Any]]
+
+scalars: list[Typed] = [
+    (BOOL, st.booleans()),
+    *((BaseType(f"i{bits}"), whole(bits)) for bits in (8, 16, 32, 64)),
+    (DOUBLE, st.floats(allow_nan=False)),
+    (STRING, text),
+    (BINARY, st.binary()),
+    (BaseType("uuid"), st.uuids()),
+    (OPERATION, operations),
+]
+structs: list[Typed] = [(WORK, works), (NUMBERS, st.builds(Numbers, st.lists(whole(64)), st.none() | text))]
+
+
+def containers(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
+    """Containers of types, with strategies for their values."""
+    hashable = st.sampled_from(scalars)
+    return (
+        inner.map(lambda typed: (ListType(typed[0]), st.lists(typed[1], max_size=3)))
+        | hashable.map(lambda typed: (SetType(typed[0]), st.sets(typed[1], max_size=3)))
+        | st.tuples(hashable, inner).map(
+            lambda pair: (
+                MapType(pair[0][0], pair[1][0]),
+                st.dictionaries(pair[0][1], pair[1][1], max_size=3),
+            )
+        )
+    )
+
+
+typed_values = st.recursive(st.sampled_from(scalars + structs), containers, max_leaves=4).flatmap(
+    lambda typed: st.tuples(st.just(typed[0]), typed[1])
+)
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+any_type = st.recursive(st.sampled_from(scalars + structs), containers, max_leaves=4).map(lambda typed: typed[0])
+
+
+class RoundTripTests(SynchronousTestCase):
+    """What the command shows of a value is what it takes for it."""
+
+    @given(typed_values)
+    def test_every_type(self, typed: tuple[Type, Any]) -> None:
+        """Values of any type, however nested, come back equal from the JSON they are shown as."""
+        kind, value = typed
+        shown = json.dumps(values.to_json(kind, value), allow_nan=False)
+        self.assertEqual(values.from_json(kind, json.loads(shown), "it"), value)
+
+    @given(typed_values)
+    def test_as_an_argument(self, typed: tuple[Type, Any]) -> None:
+        """The same JSON is taken on the command line, for texts with their quotation marks."""
+        kind, value = typed
+        shown = json.dumps(values.to_json(kind, value))
+        self.assertEqual(values.argument(kind, shown, "it"), value)
+
+    @given(any_type, any_json)
+    def test_nothing_but_invalid_requests(self, kind: Type, value: Any) -> None:
+        """Any JSON for any type gives a value, or an error that begins with its place."""
+        try:
+            values.from_json(kind, value, "here")
+        except InvalidRequest as error:
+            self.assertTrue(str(error).startswith("here"))
+
+    @given(any_type, st.text())
+    def test_any_argument(self, kind: Type, word: str) -> None:
+        """Any word for any type gives a value, or an error that begins with its place."""
+        try:
+            values.argument(kind, word, "here")
+        except InvalidRequest as error:
+            self.assertTrue(str(error).startswith("here"))
+
+    def test_not_a_number(self) -> None:
+        """A double that JSON has no number for is shown as text."""
+        shown = [values.to_json(DOUBLE, value) for value in (math.nan, math.inf, -math.inf)]
+        self.assertEqual(shown, ["NaN", "Infinity", "-Infinity"])
+        self.assertTrue(math.isnan(values.from_json(DOUBLE, "NaN", "it")))
+        self.assertEqual(values.argument(DOUBLE, "-Infinity", "it"), -math.inf)
+
+
+class ShownTests(SynchronousTestCase):
+    """How values look."""
+
+    def shown(self, kind: Type, value: Any, json_value: object) -> None:
+        """Check what is shown of a value."""
+        self.assertEqual(values.to_json(kind, value), json_value)
+
+    def test_struct(self) -> None:
+        """Fields that are set, in the IDL's order, enums by name."""
+        self.shown(WORK, Work(1, None, Operation.DIVIDE), {"num1": 1, "op": "DIVIDE"})
+
+    def test_exception(self) -> None:
+        """An exception looks like a struct."""
+        kind = StructType("calculator.InvalidOperation")
+        self.shown(kind, InvalidOperation(4, "division by 0"), {"whatOp": 4, "why": "division by 0"})
+
+    def test_unknown_enum_member(self) -> None:
+        """A number that a newer IDL has a name for is shown as it is."""
+        self.shown(OPERATION, 9, 9)
+        self.shown(MapType(OPERATION, I32), {9: 1, 1: 2}, {"9": 1, "ADD": 2})
+
+    def test_map_keys(self) -> None:
+        """Keys that are text stand as they are, others as their JSON."""
+        self.shown(MapType(STRING, I32), {"1": 1}, {"1": 1})
+        self.shown(MapType(BINARY, I32), {b"\xff": 1}, {"/w==": 1})
+        self.shown(MapType(I32, BOOL), {-1: True}, {"-1": True})
+        self.shown(MapType(BOOL, STRING), {True: ""}, {"true": ""})
+
+    def test_set(self) -> None:
+        """A set is an array in an order that does not change."""
+        self.shown(SetType(STRING), {"b", "a", "c"}, ["a", "b", "c"])
+
+    def test_type_names(self) -> None:
+        """Types are named as the IDL writes them."""
+        kind = MapType(STRING, ListType(SetType(OPERATION)))
+        self.assertEqual(describe(kind), "map<string, list<set<calculator.Operation>>>")
+
+
+class ArgumentTests(SynchronousTestCase):
+    """What the words of a command line mean."""
+
+    def taken(self, kind: Type, word: str, value: object) -> None:
+        """Check what a word is taken for."""
+        self.assertEqual(values.argument(kind, word, "it"), value)
+
+    def test_bare_words(self) -> None:
+        """Text stands as it is, also when it would be JSON of another type."""
+        for word in ("word", "two words", "5", "true", "null", "", "{}", "'"):
+            self.taken(STRING, word, word)
+        self.taken(BINARY, "/w==", b"\xff")
+        self.taken(
+            BaseType("uuid"), "12345678123456781234567812345678", uuid.UUID(int=0x12345678123456781234567812345678)
+        )
+
+    def test_quoted_words(self) -> None:
+        """What begins with a quotation mark is JSON, so any text can be given."""
+        self.taken(STRING, '"a\\n\\u00e9"', "a\né")
+        self.taken(STRING, '"\\"quoted\\""', '"quoted"')
+        self.taken(OPERATION, '"ADD"', Operation.ADD)
+
+    def test_enum(self) -> None:
+        """An enum is given by name or by number."""
+        self.taken(OPERATION, "DIVIDE", Operation.DIVIDE)
+        self.taken(OPERATION, "4", Operation.DIVIDE)
+        self.taken(ListType(OPERATION), '["ADD", 2, "3"]', [1, 2, 3])
+
+    def test_struct(self) -> None:
+        """Fields left out, or null, have the IDL's defaults."""
+        self.taken(WORK, '{"num2": 3, "op": "SUBTRACT", "comment": null}', Work(0, 3, Operation.SUBTRACT))
+        self.taken(WORK, "{}", Work())
+
+    def test_map_keys(self) -> None:
+        """Keys are read by their type."""
+        self.taken(MapType(I64, STRING), '{"-1": "x"}', {-1: "x"})
+        self.taken(MapType(BOOL, I32), '{"true": 1}', {True: 1})
+        self.taken(MapType(STRING, I32), '{"true": 1}', {"true": 1})
+        self.taken(MapType(OPERATION, I32), '{"ADD": 1, "2": 2}', {1: 1, 2: 2})
+
+
+class RefusalTests(SynchronousTestCase):
+    """Errors name the place, the type, what it takes, and what came."""
+
+    def refused(self, kind: Type, word: str, *parts: str) -> None:
+        """Check that a word is refused, and what the error says."""
+        error = self.assertRaises(InvalidRequest, values.argument, kind, word, "it")
+        for part in parts:
+            self.assertIn(part, str(error))
+
+    def test_numbers(self) -> None:
+        """Whole numbers keep to the range of their type, and nothing else is taken for one."""
+        for word in ("128", "-129", "1.0", "true", "null", "x", '"1"', "[]", ""):
+            self.refused(BaseType("i8"), word, "it: i8 takes a whole number from -128 to 127, not ")
+        self.refused(DOUBLE, "1" + "0" * 400, "it: double takes a number", "...")
+        self.refused(DOUBLE, "nan", "not 'nan'")
+        self.refused(BOOL, "1", "it: bool takes true or false, not 1")
+
+    def test_text(self) -> None:
+        """Half a surrogate pair is no text; base64 is checked to the letter."""
+        self.refused(STRING, '"\\ud800"', "it: string takes text")
+        self.refused(STRING, '"open', "it: string is written as JSON")
+        self.refused(BINARY, "a%", "it: binary takes base64 text, not 'a%'")
+        self.refused(BINARY, "é", "it: binary takes base64 text, not 'é'")
+        self.refused(BaseType("uuid"), "1234", "it: uuid takes text such as ")
+
+    def test_enum(self) -> None:
+        """The members of the enum are listed."""
+        for word in ("POWER", "9", "add", '"9"'):
+            self.refused(OPERATION, word, "it: calculator.Operation takes one of ADD (1), SUBTRACT (2)")
+        self.refused(ListType(OPERATION), "[true]", "it[0]: ")
+
+    def test_nested(self) -> None:
+        """The place is told down to the element."""
+        self.refused(ListType(NUMBERS), '[{"values": [1]}, {"values": [1, "2"]}]', "it[1].values[1]: i64 takes")
+        self.refused(MapType(STRING, WORK), '{"a": {"num1": []}}', "it['a'].num1: i32 takes")
+        self.refused(MapType(I32, I32), '{"x": 1}', "it, key 'x': i32 takes")
+
+    def test_containers(self) -> None:
+        """Containers are not mixed up with each other, nor with JSON that does not parse."""
+        self.refused(ListType(I32), "{}", "it: list<i32> takes an array, not {}")
+        self.refused(SetType(I32), "1", "it: set<i32> takes an array, not 1")
+        self.refused(MapType(I32, I32), "[]", "it: map<i32, i32> takes an object, not []")
+        self.refused(WORK, '{"num1":', "it: calculator.Work is written as JSON")
+
+    def test_struct(self) -> None:
+        """Unknown and missing fields are named."""
+        self.refused(WORK, '{"num3": 1}', "it: calculator.Work has no field 'num3'", "num2 (i32)")
+        self.refused(NUMBERS, "{}", "it: calculator.Numbers needs the field values (list<i64>)")
+        self.refused(NUMBERS, '{"values": null}', "it: calculator.Numbers needs the field values")
+
+    def test_what_python_cannot_hold(self) -> None:
+        """A set of structs is in the IDL's power, not in that of the stubs."""
+        self.refused(SetType(WORK), "[{}]", "it[0]: ", "cannot hold a calculator.Work")
+        self.refused(MapType(ListType(I32), I32), '{"[1]": 1}', "cannot hold a list<i32>")
+
+    def test_too_deep(self) -> None:
+        """Nesting without end is refused, too."""
+        self.refused(ListType(I32), "[" * 100_000, "it: nested too deeply")
+
+
+class UnionTests(SynchronousTestCase):
+    """A union has exactly one field set."""
+
+    def setUp(self) -> None:
+        fields = [
+            {"id": number, "name": name, "type": "i32", "requiredness": "optional", "has_default": False, "doc": ""}
+            for number, name in enumerate(("a", "b"), 1)
+        ]
+        union = {"kind": "union", "doc": "", "fields": fields, "annotations": {}}
+        document = {"format": 1, "structs": {"shapes.Either": union}, "enums": {}, "constants": {}, "services": {}}
+        self.values = Values(idl.parse(document))
+        self.either = attrs.make_class("Either", {"a": attrs.field(default=None), "b": attrs.field(default=None)})
+        module: Any = types.ModuleType("shapes.ttypes")
+        module.Either = self.either
+        sys.modules[module.__name__] = module
+        self.addCleanup(sys.modules.pop, module.__name__)
+
+    def test_one_field(self) -> None:
+        """The one that is set is taken and shown."""
+        kind = StructType("shapes.Either")
+        value = self.values.from_json(kind, {"b": 1, "a": None}, "it")
+        self.assertEqual(value, self.either(b=1))
+        self.assertEqual(self.values.to_json(kind, value), {"b": 1})
+
+    def test_none_or_two(self) -> None:
+        """Anything else is refused with the choice there is."""
+        for given_fields in ({}, {"a": 1, "b": 2}):
+            error = self.assertRaises(
+                InvalidRequest, self.values.from_json, StructType("shapes.Either"), given_fields, "it"
+            )
+            self.assertIn("set one of a, b", str(error))
