@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import twisted
 from twisted.internet.defer import Deferred
 from twisted.python import log
 from txamqp.client import TwistedDelegate
@@ -151,7 +150,7 @@ def client_properties(name: str) -> dict[str, Any]:
     return {
         "product": "thrift-amqp-rpc",
         "version": own_version,
-        "platform": f"Python {platform.python_version()}, Twisted {twisted.__version__}",
+        "platform": f"Python {platform.python_version()}, Twisted {version('twisted')}",
         "connection_name": name,
         "capabilities": CAPABILITIES,
     }

@@ -51,7 +51,7 @@ class BrokerEndpoint:
             with ``CancelledError`` when cancelled.
         """
         host, port = next(self._hosts)
-        where = f"{host}:{port}"
+        where = f"{host}:{port} (TLS)" if self._tls else f"{host}:{port}"
         connection = new_connection(self._reactor, self._uri, self._name)
         connected: Deferred[Any] = maybeDeferred(self._connect, host, port, connection)
         connected.addCallback(lambda _: connection.ready)
