@@ -1,0 +1,257 @@
+"""Ways into a real RabbitMQ, and the names of what stands in the way: logins, virtual hosts, hosts, TLS, alarms."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any
+from urllib.parse import quote
+
+import trustme
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.threads import deferToThread
+from twisted.protocols.portforward import ProxyFactory
+
+from rpc.amqp.endpoint import BrokerEndpoint
+from rpc.errors import (
+    AMQPError,
+    AuthenticationFailed,
+    BrokerUnreachable,
+    ConnectionClosed,
+    FrameError,
+    HeartbeatMissed,
+    VirtualHostRefused,
+)
+from rpc.uri import parse
+from tests.integration.amqp_case import AMQPTestCase, later
+from tests.rabbitmq import free_ports
+
+
+class Web(Protocol):
+    """Answers anything as a web server answers nonsense."""
+
+    def dataReceived(self, data: bytes) -> None:
+        transport: Any = self.transport
+        transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        transport.loseConnection()
+
+
+class ConnectingTestCase(AMQPTestCase):
+    """Attempts that fail, with their errors."""
+
+    async def refused(self, uri: str, kind: type[AMQPError], *told: str) -> AMQPError:
+        """Connecting to the URI fails so, names what it should, and shows no password."""
+        connecting: Deferred[Any] = ensureDeferred(self.connect(uri))
+        error: AMQPError = await self.assertFailure(connecting, AMQPError)
+        self.assertIs(type(error), kind, error)
+        for words in told:
+            self.assertIn(words, str(error))
+        self.assertNotIn("secret", str(error))
+        return error
+
+    async def listen(self, factory: Any, ipv6: bool = False) -> int:
+        """The port on which `factory` serves the loopback interface until the test ends."""
+        endpoint: Any = TCP6ServerEndpoint(reactor, 0, interface="::1") if ipv6 else TCP4ServerEndpoint(reactor, 0)
+        port = await endpoint.listen(factory)
+        self.addCleanup(port.stopListening)
+        number: int = port.getHost().port
+        return number
+
+
+class LoginTests(ConnectingTestCase):
+    """Users and virtual hosts."""
+
+    async def test_wrong_password(self) -> None:
+        """AuthenticationFailed, with host and user (txAMQP: connection lost)."""
+        uri = f"amqp://guest:secret@127.0.0.1:{self.broker.port}"
+        await self.refused(uri, AuthenticationFailed, "403", f"127.0.0.1:{self.broker.port}", "'guest'")
+
+    async def test_unknown_virtual_host(self) -> None:
+        """VirtualHostRefused, with its name."""
+        await self.refused(f"{self.url}/no%2Fsuch", VirtualHostRefused, "530", "'no/such'")
+
+    async def test_virtual_host_that_is_not_for_this_user(self) -> None:
+        """VirtualHostRefused as well."""
+        await deferToThread(self.broker.ctl, "add_vhost", "closed")
+        await self.refused(f"{self.url}/closed", VirtualHostRefused, "530", "'closed'")
+
+    async def test_any_letters(self) -> None:
+        """User, password and virtual host may hold any letters, percent-encoded (txAMQP does not decode)."""
+        user, password, vhost = self.unique("é/@:%"), "pä:ss/@#?%&", self.unique("v/é%")
+        for command in (
+            ("add_vhost", vhost),
+            ("add_user", user, password),
+            ("set_permissions", "--vhost", vhost, user, ".*", ".*", ".*"),
+        ):
+            await deferToThread(self.broker.ctl, *command)
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        uri = f"amqp://{login}@127.0.0.1:{self.broker.port}/{quote(vhost, safe='')}"
+        self.assertTrue(await (await self.connect(uri)).open_channel())
+
+    async def test_mechanism_that_does_not_fit(self) -> None:
+        """EXTERNAL without a certificate is a refused login."""
+        uri = f"{self.url}?auth_mechanism=external"
+        await self.refused(uri, AuthenticationFailed)
+
+
+class HostTests(ConnectingTestCase):
+    """Hosts and ports."""
+
+    async def test_nobody_listens(self) -> None:
+        """BrokerUnreachable, with host and port."""
+        (port,) = free_ports(1)
+        await self.refused(f"amqp://me:secret@127.0.0.1:{port}", BrokerUnreachable, f"127.0.0.1:{port}", "refused")
+
+    async def test_name_that_does_not_resolve(self) -> None:
+        """BrokerUnreachable, with the name."""
+        await self.refused("amqp://no-such-host.invalid", BrokerUnreachable, "no-such-host.invalid:5672")
+
+    async def test_port_of_something_else(self) -> None:
+        """A web server is named as what it is not, with its answer."""
+        port = await self.listen(Factory.forProtocol(Web))
+        await self.refused(f"amqp://127.0.0.1:{port}", FrameError, f"127.0.0.1:{port}", "not an AMQP broker", "HTTP")
+        await self.refused(f"amqps://127.0.0.1:{port}", BrokerUnreachable, f"127.0.0.1:{port}")
+
+    async def test_port_that_says_nothing(self) -> None:
+        """The connection timeout ends the attempt."""
+        port = await self.listen(Factory.forProtocol(Protocol))
+        for scheme in ("amqp", "amqps"):
+            uri = f"{scheme}://127.0.0.1:{port}?connection_timeout=200"
+            await self.refused(uri, BrokerUnreachable, "no answer within 0.2 s")
+
+    async def test_first_host_is_dead(self) -> None:
+        """The next attempt goes to the next host."""
+        (dead,) = free_ports(1)
+        uri = parse(f"amqp://127.0.0.1:{dead},127.0.0.1:{self.broker.port}")
+        endpoint = BrokerEndpoint(reactor, uri, self.id(), lambda error: None)
+        await self.assertFailure(endpoint.connect(Factory.forProtocol(Protocol)), BrokerUnreachable)
+        protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
+        await protocol.transport.close()
+
+    async def test_ipv6(self) -> None:
+        """An IPv6 address stands in brackets."""
+        with contextlib.closing(socket.socket(socket.AF_INET6)) as probe:
+            try:
+                probe.bind(("::1", 0))
+            except OSError:
+                self.skipTest("this machine has no IPv6 loopback address")
+        port = await self.listen(ProxyFactory("127.0.0.1", self.broker.port), ipv6=True)
+        self.assertTrue(await self.connect(f"amqp://[::1]:{port}"))
+
+    async def test_broker_that_falls_silent(self) -> None:
+        """Missing heartbeats end the connection (a proxy that stops forwarding; heartbeat 1 s)."""
+        proxies: list[Any] = []
+
+        class Recorded(ProxyFactory):
+            def buildProtocol(self, addr: Any) -> Any:
+                proxies.append(super().buildProtocol(addr))
+                return proxies[-1]
+
+        port = await self.listen(Recorded("127.0.0.1", self.broker.port))
+        connection = await self.connect(f"amqp://127.0.0.1:{port}?heartbeat=1")
+        await later(2.2)
+        self.assertFalse(connection.closed)  # heartbeats came both ways meanwhile
+        proxies[0].peer.transport.pauseProducing()
+        ended: Deferred[None] = Deferred()
+        connection.ended.addCallback(ended.callback)
+        await ended
+        self.assertIsInstance(connection.reason, HeartbeatMissed)
+
+
+class TLSTests(ConnectingTestCase):
+    """amqps://: certificate and host name are checked by default."""
+
+    def url_of(self, *parameters: str, host: str = "localhost", scheme: str = "amqps") -> str:
+        """The URI of the broker's TLS listener."""
+        return f"{scheme}://guest:guest@{host}:{self.broker.tls_port}?{'&'.join(parameters)}"
+
+    def trusted(self) -> str:
+        """The parameter that trusts the broker's authority."""
+        return f"cacertfile={self.broker.ca_file}"
+
+    async def test_right_authority(self) -> None:
+        """By name and by address, with bodies of many frames."""
+        for host in ("localhost", "127.0.0.1"):
+            channel = await self.channel(self.url_of(self.trusted(), host=host))
+            queue = await self.queue(channel)
+            arrived = await self.consume(channel, queue)
+            channel.publish("", queue, b"\x00\x00", b"\xff" * 1_000_000)
+            self.assertEqual(len((await arrived.get()).body), 1_000_000)
+
+    async def test_wrong_authority(self) -> None:
+        """The system's authorities, or another one, do not vouch for the broker: refused."""
+        other = self.mktemp()
+        trustme.CA().cert_pem.write_to_path(other)
+        for parameters in ((), (f"cacertfile={other}",)):
+            uri = self.url_of(*parameters)
+            await self.refused(uri, BrokerUnreachable, "localhost", "certificate verify failed")
+
+    async def test_wrong_name(self) -> None:
+        """A certificate for another name is refused."""
+        uri = self.url_of(self.trusted(), "server_name_indication=other.invalid")
+        await self.refused(uri, BrokerUnreachable, "other.invalid")
+
+    async def test_unverified(self) -> None:
+        """verify_none takes any certificate, when one asks for it."""
+        self.assertTrue(await self.connect(self.url_of("verify=verify_none")))
+
+    async def test_external(self) -> None:
+        """With EXTERNAL the client's certificate says who it is."""
+        certificate = f"certfile={self.broker.client_certificate}"
+        for verify in (self.trusted(), "verify=verify_none"):
+            self.assertTrue(await self.connect(self.url_of(verify, certificate, "auth_mechanism=external")))
+        self.flushWarnings()  # Twisted hands a client's certificate to pyOpenSSL in a form that is going away
+
+    async def test_plain_to_the_tls_port(self) -> None:
+        """It fails at once, and the message names the remedy."""
+        await self.refused(self.url_of(scheme="amqp"), FrameError, "amqps://")
+
+    async def test_tls_to_the_plain_port(self) -> None:
+        """It fails at once, and says that it is TLS that failed."""
+        uri = f"amqps://guest:guest@127.0.0.1:{self.broker.port}?{self.trusted()}"
+        await self.refused(uri, BrokerUnreachable, f"127.0.0.1:{self.broker.port}", "TLS")
+
+
+class AlarmTests(ConnectingTestCase):
+    """A broker under alarm, and one that closes connections."""
+
+    own_broker = True
+
+    async def test_memory_alarm(self) -> None:
+        """Who publishes during the alarm is told that the broker is blocked, and when it is not any more."""
+        connection = await self.connect()
+        told: list[str | None] = []
+        changed: list[Deferred[None]] = [Deferred(), Deferred()]
+
+        def note(reason: str | None) -> None:
+            told.append(reason)
+            changed[len(told) - 1].callback(None)
+
+        connection.on_blocked = note
+        channel = await connection.open_channel()
+        await deferToThread(self.broker.ctl, "set_vm_memory_high_watermark", "0.0001")
+        try:
+            channel.publish("", "nowhere", b"\x00\x00", b"x")
+            await changed[0]
+            self.assertEqual(connection.blocked, told[0])
+            self.assertIn("memory", told[0] or "")
+        finally:
+            await deferToThread(self.broker.ctl, "set_vm_memory_high_watermark", "0.8")
+        await changed[1]
+        self.assertIsNone(connection.blocked)
+        self.assertTrue(await self.queue(channel))
+
+    async def test_operator_closes_the_connection(self) -> None:
+        """The operator's words reach all who wait."""
+        connection = await self.connect()
+        channel = await connection.open_channel()
+        told: Deferred[Exception] = Deferred()
+        channel.on_closed = told.callback
+        await deferToThread(self.broker.ctl, "close_all_connections", "maintenance")
+        error = await told
+        assert isinstance(error, ConnectionClosed)
+        self.assertEqual(error.code, 320)
+        self.assertIn("maintenance", error.text)
