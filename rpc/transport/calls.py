@@ -61,7 +61,8 @@ class Operation:
             body = self.codec.encode(method.name, kind, seqid, struct)
         except Exception as error:
             names = ", ".join(method.argument_names)
-            raise InvalidRequest(f"{self.label}({names}): the arguments do not fit the IDL: {error!r}") from error
+            why = f"{type(error).__name__}: {str(error)[:200]}"
+            raise InvalidRequest(f"{self.label}({names}): the arguments do not fit the IDL: {why}") from error
         if len(body) > self.max_message_size:
             raise MessageTooLarge(
                 f"{self.label}: a request of {len(body)} bytes, over the client's max_message_size of "
@@ -76,7 +77,7 @@ class Operation:
         if inherited:
             fixed = self._fixed(reply_to, {**inherited, **(self.headers or {})})
             variable = (correlation_id, expiration, message_id)
-            words = {name: value[1:].decode() for name, value in zip(VARIABLE, variable, strict=True)}
+            words: Any = {name: value[1:].decode() for name, value in zip(VARIABLE, variable, strict=True)}
             return encode_properties(attrs.evolve(fixed, **words))
         if self._template is None or self._reply_to != reply_to:
             self._template = PropertyTemplate(self._fixed(reply_to, self.headers), VARIABLE)

@@ -15,10 +15,16 @@ from rpc.context import CallContext
 from rpc.envelope import CODECS, Codec, Header, codec_for
 from rpc.errors import CodecError, MalformedMessage, UnknownProtocol
 from rpc.messages import Properties
+from rpc.policies.metadata import ROUTING, metadata_of
 from rpc.stub import StubMethod
 
-ROUTING_HEADERS = ("CC", "BCC")
-"""RabbitMQ's sender-selected distribution: a dead letter is to go to the dead letters alone."""
+DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+"""RabbitMQ's direct reply-to: a client's replies without a queue, by a name with an Erlang process in it. Any client
+can make one up, and RabbitMQ closes the connection of whoever publishes to one it cannot use (541). So there is no
+safe way to answer, and one request would end worker after worker.
+"""
+
+NO_METADATA: dict[str, Any] = {}
 
 
 class Refused(Exception):
@@ -39,7 +45,7 @@ class Refused(Exception):
 class Request:
     """One request. What could be read is there even when the rest is malformed, so that it can be answered."""
 
-    __slots__ = ("codec", "deadline", "delivery", "label", "name", "oneway", "properties", "seqid")
+    __slots__ = ("codec", "deadline", "delivery", "label", "name", "oneway", "problem", "properties", "seqid")
 
     def __init__(self, delivery: Delivery, now: float) -> None:
         """:param now: the time of its arrival, from which its deadline counts."""
@@ -49,10 +55,12 @@ class Request:
         self.seqid = 0
         self.oneway = False
         self.codec: Codec = CODECS["binary"]
+        self.problem: str | None = None
         try:
             self.properties = delivery.properties
-        except CodecError:
+        except CodecError as error:
             self.properties = Properties()
+            self.problem = f"malformed properties: {error}"
         self.deadline = _deadline(self.properties.expiration, now)
 
     def read(self, service: str, methods: dict[str, StubMethod], max_message_size: int) -> tuple[StubMethod, Any]:
@@ -61,21 +69,26 @@ class Request:
         :raises Refused: it asks for nothing that can be run.
         """
         body = self.delivery.body
-        if len(body) > max_message_size:
-            raise Refused(
-                TApplicationException.PROTOCOL_ERROR,
-                f"a request of {len(body)} bytes, over {service}'s max_message_size of {max_message_size}",
-                outcome="too-large",
-            )
+        small = len(body) <= max_message_size
+        if self.problem is not None:  # nobody knows where to answer, nor in which protocol it is
+            raise Refused(TApplicationException.PROTOCOL_ERROR, self.problem, poison=small)
         try:
             self.codec = codec_for(self.properties.content_type)
             header = self.codec.read_header(body)
+            self.name, self.seqid = header.name, header.seqid
+            self.oneway = header.kind == TMessageType.ONEWAY
+            if not small:
+                raise Refused(
+                    TApplicationException.PROTOCOL_ERROR,
+                    f"a request of {len(body)} bytes, over {service}'s max_message_size of {max_message_size}",
+                    outcome="too-large",
+                )
             method = self._find(service, header, methods)
             arguments = self.codec.read_struct(body, header.end, method.arguments_class)
         except UnknownProtocol as error:
-            raise Refused(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
+            raise Refused(TApplicationException.INVALID_PROTOCOL, str(error), poison=small) from error
         except MalformedMessage as error:
-            raise Refused(TApplicationException.PROTOCOL_ERROR, str(error), poison=True) from error
+            raise Refused(TApplicationException.PROTOCOL_ERROR, str(error), poison=small) from error
         if method.check_arguments is not None:
             try:
                 method.check_arguments(arguments)
@@ -84,11 +97,15 @@ class Request:
         return method, arguments
 
     def _find(self, service: str, header: Header, methods: dict[str, StubMethod]) -> StubMethod:
-        self.name, self.seqid = header.name, header.seqid
-        self.oneway = header.kind == TMessageType.ONEWAY
         if header.kind not in (TMessageType.CALL, TMessageType.ONEWAY):
             raise Refused(
                 TApplicationException.INVALID_MESSAGE_TYPE, f"message type {header.kind} is no request", poison=True
+            )
+        if not self.oneway and self._wants_direct_reply:
+            raise Refused(
+                TApplicationException.PROTOCOL_ERROR,
+                "direct reply-to cannot be answered safely: declare a queue for the replies",
+                poison=True,
             )
         method = methods.get(header.name)
         if method is None:
@@ -99,7 +116,12 @@ class Request:
     @property
     def wants_reply(self) -> bool:
         """Whether somebody waits, and said where."""
-        return not self.oneway and self.properties.reply_to is not None
+        return not self.oneway and self.properties.reply_to is not None and not self._wants_direct_reply
+
+    @property
+    def _wants_direct_reply(self) -> bool:
+        reply_to = self.properties.reply_to
+        return reply_to is not None and reply_to.startswith(DIRECT_REPLY_TO)
 
     def context(self, service: str, method: StubMethod) -> CallContext:
         """What the handler may know of the call."""
@@ -108,7 +130,7 @@ class Request:
             service,
             method.name,
             self.deadline,
-            properties.headers or {},
+            metadata_of(properties.headers) if properties.headers else NO_METADATA,
             properties.message_id,
             self.delivery.redelivered,
         )
@@ -132,12 +154,15 @@ class Request:
             values.append(_short(properties.message_id))
         return _reply_template(self.codec.content_type, self.label, outcome, *names)(*values)
 
-    def dead_letter(self, reason: str) -> Properties:
-        """Return the properties of the request as a dead letter, with the reason."""
-        came_with = self.properties.headers or {}
-        headers = {name: value for name, value in came_with.items() if name not in ROUTING_HEADERS}
+    def dead_letter(self, reason: str, with_headers: bool = True) -> Properties:
+        """Return the properties of the request as a dead letter, with the reason; it must not be routed elsewhere."""
+        came_with = (self.properties.headers if with_headers else None) or {}
+        headers = {name: value for name, value in came_with.items() if name not in ROUTING}
         headers["rpc-dead-reason"] = reason[:1000]
-        return attrs.evolve(self.properties, headers=headers, expiration=None, delivery_mode=2, user_id=None)
+        reply_to = None if self._wants_direct_reply else self.properties.reply_to
+        return attrs.evolve(
+            self.properties, headers=headers, expiration=None, delivery_mode=2, user_id=None, reply_to=reply_to
+        )
 
 
 @lru_cache(1024)

@@ -22,6 +22,7 @@ from rpc.context import serving
 from rpc.deadlines import TICK, Deadlines
 from rpc.envelope import codec_for
 from rpc.errors import (
+    AMQPError,
     BrokerBlocked,
     CallTimedOut,
     CodecError,
@@ -44,7 +45,12 @@ from rpc.transport.calls import Call, Operation
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
 
+LONGEST_EXPIRATION = 2**32 - 1
+"""Milliseconds: RabbitMQ closes the channel of who asks for more. The call's own deadline holds all the same."""
+
 NO_METADATA: dict[str, Any] = {}
+
+NOT_SENT = Outcome.NOT_SENT
 
 
 @implementer(IChannelUser)
@@ -77,7 +83,7 @@ class RequestTransport:
 
         :return: fires with the result, or for a oneway method with ``None`` when the broker has confirmed the request;
             fails with the IDL's exception, a ``TApplicationException``, an :class:`~rpc.errors.RPCError`, or
-            ``CancelledError`` when it is cancelled. In any case at the call's deadline.
+            ``CancelledError`` when it is cancelled. In any case at the call's deadline, to a hundredth of a second.
         :raises TypeError: the number or the names of the arguments are not the method's.
         """
         context = serving.get()
@@ -86,11 +92,14 @@ class RequestTransport:
             body = operation.encode(number, arguments, keywords)
         except RPCError as error:
             return fail(error)
-        deadline = deadline_of(operation.timeout, self._clock.seconds(), context)
+        now = self._clock.seconds()
+        deadline = deadline_of(operation.timeout, now, context)
+        if deadline <= now:
+            return fail(CallTimedOut(f"{operation.label}: not sent: the call being served is out of time", NOT_SENT))
         call = Call(operation, number, body, deadline, context.metadata if context else NO_METADATA)
         if self._closed:
-            return fail(ConnectionLost(f"{operation.label}: the connection was closed", Outcome.NOT_SENT))
-        call.deferred = Deferred(lambda _: self._take(number))
+            return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
+        call.deferred = Deferred(lambda _: self._cancelled(call))
         self._calls[number] = call
         call.tick = self._deadlines.add(call, deadline)
         if self._timer is None or call.tick * TICK < self._timer_at:
@@ -116,7 +125,8 @@ class RequestTransport:
             self._fail(call, BrokerBlocked(f"{operation.label}: the broker takes no messages just now: {blocked}"))
             return
         number = b"%d" % call.number
-        milliseconds = b"%d" % max(1, (call.deadline - self._clock.seconds()) * 1000)
+        left = (call.deadline - self._clock.seconds()) * 1000
+        milliseconds = b"%d" % min(max(1, left), LONGEST_EXPIRATION)
         message_id = f"{self._identity}.{call.number}".encode()
         try:
             properties = operation.properties(
@@ -124,21 +134,30 @@ class RequestTransport:
             )
             channel.publish(operation.exchange, operation.service, properties, call.body, True)
         except CodecError as error:
-            self._fail(call, RPCError(f"{operation.label}: {error}", Outcome.NOT_SENT))
+            self._fail(call, RPCError(f"{operation.label}: {error}", NOT_SENT))
+            return
+        except AMQPError:  # the channel has just ended, and there will be another
+            self._waiting[call.number] = call
             return
         call.sent = True
         self._ledger.published(call)
 
-    def _take(self, number: int) -> Call | None:
-        """Take a call out of all tables: whoever gets it settles it."""
-        call = self._calls.pop(number, None)
-        if call is not None:
-            self._deadlines.discard(call, call.tick)
-            self._waiting.pop(number, None)
-        return call
+    def _take(self, call: Call) -> bool:
+        """Take a call out of all tables: whoever gets ``True`` settles it."""
+        number = call.number
+        if self._calls.get(number) is not call:
+            return False
+        del self._calls[number]
+        self._deadlines.discard(call, call.tick)
+        self._waiting.pop(number, None)
+        return True
+
+    def _cancelled(self, call: Call) -> None:
+        """Forget a call; Twisted settles its Deferred."""
+        self._take(call)
 
     def _fail(self, call: Call, error: Exception) -> None:
-        if self._take(call.number) is call:
+        if self._take(call):
             call.deferred.errback(error)
 
     # -- deadlines
@@ -164,7 +183,7 @@ class RequestTransport:
         if call.sent:
             return CallTimedOut(f"{label}: no reply before the deadline", Outcome.UNKNOWN)
         problem = self._link.problem or "the channel is not open yet"
-        return CallTimedOut(f"{label}: not sent before the deadline: {problem}", Outcome.NOT_SENT)
+        return CallTimedOut(f"{label}: not sent before the deadline: {problem}", NOT_SENT)
 
     # -- the channel
 
@@ -181,13 +200,18 @@ class RequestTransport:
     def _consume(self, channel: Channel, queue: str) -> Deferred[str]:
         self._reply_queue = queue
         gone = ConnectionLost(f"the reply queue {queue} was deleted")
-        return channel.consume(queue, self._replied, lambda: channel.abandon(gone), no_ack=True, exclusive=True)
+
+        def cancelled() -> None:
+            channel.abandon(gone)
+
+        return channel.consume(queue, self._replied, cancelled, no_ack=True, exclusive=True)
 
     def _begin(self, channel: Channel) -> None:
         self._channel = channel
         waiting, self._waiting = self._waiting, {}
         for call in waiting.values():
-            self._send(call, channel)
+            if self._calls.get(call.number) is call:  # what the failure of one does may have cancelled the next
+                self._send(call, channel)
 
     def lost(self, reason: Exception) -> None:
         """Settle what was sent; what was not waits for the next channel."""
@@ -200,7 +224,7 @@ class RequestTransport:
         """Settle everything, and take no more calls."""
         self._closed = True
         for call in list(self._calls.values()):
-            outcome = Outcome.UNKNOWN if call.sent else Outcome.NOT_SENT
+            outcome = Outcome.UNKNOWN if call.sent else NOT_SENT
             self._fail(call, ConnectionLost(f"{call.operation.label}: the connection was closed", outcome))
         if self._timer is not None:
             self._timer.cancel()
@@ -221,7 +245,7 @@ class RequestTransport:
         headers = delivery.properties.headers
         if headers and "rpc-outcome" in headers:
             error = refusal(str(headers["rpc-outcome"]), str(error))
-        self._take(number)
+        self._take(call)
         if error is None:
             call.deferred.callback(result)
         else:
@@ -254,7 +278,7 @@ class RequestTransport:
         for call in self._ledger.settle(delivery_tag, multiple):
             if not acknowledged:
                 self._fail(call, Overloaded(f"{call.operation.label}: the broker refused it: the backlog is full"))
-            elif call.operation.method.oneway and self._take(call.number) is call:
+            elif call.operation.method.oneway and self._take(call):
                 call.deferred.callback(None)
 
 

@@ -21,7 +21,7 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
 from rpc.amqp.properties import encode_properties
 from rpc.context import serving
-from rpc.errors import AMQPError
+from rpc.errors import AMQPError, CodecError
 from rpc.interfaces import IChannelUser, IClock
 from rpc.service import ThriftService
 from rpc.stub import StubMethod
@@ -78,9 +78,20 @@ class ServingTransport:
         return bound.addCallback(lambda _: self._consume(channel, queue))
 
     def _consume(self, channel: Channel, queue: str) -> Deferred[None]:
+        if self._stopping:
+            return succeed(None)  # what is delivered now would be given back, to be delivered again, without end
         gone = AMQPError(f"the queue {queue} was deleted, or its node is gone")
-        consuming = channel.consume(queue, self._delivered, lambda: channel.abandon(gone))
-        return consuming.addCallback(self._consumer_tags.append)
+
+        def cancelled() -> None:
+            channel.abandon(gone)
+
+        return channel.consume(queue, self._delivered, cancelled).addCallback(self._consuming, channel)
+
+    def _consuming(self, consumer_tag: str, channel: Channel) -> Deferred[None] | None:
+        if self._stopping:
+            return channel.cancel_consumer(consumer_tag)
+        self._consumer_tags.append(consumer_tag)
+        return None
 
     def lost(self, reason: Exception) -> None:
         """What was not acked is delivered again, to whoever consumes then. Calls in progress run to their end."""
@@ -104,13 +115,15 @@ class ServingTransport:
         if self._starting:
             return
         self._starting = True
-        while self._held and self.running < self._service.concurrency:
-            request = self._held.popleft()
-            if request.deadline is not None and request.deadline <= self._clock.seconds():
-                self._ack(request.delivery)  # nobody waits for it any more
-            else:
-                self._start(request)
-        self._starting = False
+        try:
+            while self._held and self.running < self._service.concurrency:
+                request = self._held.popleft()
+                if request.deadline is not None and request.deadline <= self._clock.seconds():
+                    self._ack(request.delivery)  # nobody waits for it any more
+                else:
+                    self._start(request)
+        finally:
+            self._starting = False
 
     def _start(self, request: Request) -> None:
         if self._ack_first:
@@ -127,14 +140,14 @@ class ServingTransport:
             value = handler(*[getattr(arguments, name) for name in method.argument_names])
             if inspect.iscoroutine(value):
                 value = Deferred.fromCoroutine(value)
-        except Exception:
+        except BaseException:  # as a Deferred would: a handler that exits must not take the connection with it
             self._failed(Failure(), request, method)
         else:
             if isinstance(value, Deferred):
                 value.addCallbacks(
                     self._succeeded, self._failed, callbackArgs=(request, method), errbackArgs=(request, method)
                 )
-                value.addErrback(log.err, f"{request.label}: while answering")
+                value.addErrback(self._unanswered, request)
             else:
                 self._succeeded(value, request, method)
         finally:
@@ -147,7 +160,7 @@ class ServingTransport:
         result = method.result_class()
         if method.has_result:
             result.success = value
-        self._reply(request, TMessageType.REPLY, result)
+        self._reply(request, method, TMessageType.REPLY, result)
 
     def _failed(self, failure: Failure, request: Request, method: StubMethod) -> None:
         error = failure.value
@@ -156,23 +169,28 @@ class ServingTransport:
                 if isinstance(error, exception):
                     result = method.result_class()
                     setattr(result, name, error)
-                    self._reply(request, TMessageType.REPLY, result)
+                    self._reply(request, method, TMessageType.REPLY, result)
                     return
             if isinstance(error, TApplicationException):
-                self._reply(request, TMessageType.EXCEPTION, error)
+                self._reply(request, method, TMessageType.EXCEPTION, error)
                 return
         log.err(failure, f"{request.label} failed")
-        self._reply(request, TMessageType.EXCEPTION, _internal_error())
+        self._reply(request, method, TMessageType.EXCEPTION, _internal_error())
 
-    def _reply(self, request: Request, kind: int, struct: Any) -> None:
+    def _reply(self, request: Request, method: StubMethod, kind: int, struct: Any) -> None:
         """Answer with `struct`; one that does not encode leaves nothing behind of itself (Thrift's stubs do)."""
         body = None
         if request.wants_reply:
             try:
+                if kind == TMessageType.REPLY and method.check_result is not None:
+                    method.check_result(struct)
                 body = request.reply(kind, struct)
             except Exception:
                 log.err(None, f"{request.label} returned what does not fit the IDL")
                 body = request.reply(TMessageType.EXCEPTION, _internal_error())
+            if len(body) > self._service.max_message_size:
+                log.msg(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
+                body = request.reply(TMessageType.EXCEPTION, _internal_error("the reply is too large"))
         self._finish(request, body)
 
     def _finish(self, request: Request, body: bytes | None) -> None:
@@ -197,6 +215,9 @@ class ServingTransport:
     def _returned(self, _: object) -> None:
         self.lost_replies += 1
 
+    def _unanswered(self, failure: Failure, request: Request) -> None:
+        log.err(failure, f"{request.label}: while answering")
+
     # -- settling without a handler
 
     def _refuse(self, request: Request, refused: Refused) -> None:
@@ -211,9 +232,14 @@ class ServingTransport:
     def _bury(self, request: Request, reason: str) -> None:
         """Publish the request to the dead letters, as it came, with the reason."""
         channel = request.delivery.channel
-        if not channel.closed:
-            properties = encode_properties(request.dead_letter(reason))
-            channel.publish(DEAD, self._service.name, properties, request.delivery.body)
+        if channel.closed:
+            return
+        body = request.delivery.body
+        try:
+            channel.publish(DEAD, self._service.name, encode_properties(request.dead_letter(reason)), body)
+        except CodecError:  # with the reason, headers that filled a frame fill more than one
+            bare = encode_properties(request.dead_letter(reason, with_headers=False))
+            channel.publish(DEAD, self._service.name, bare, body)
 
     def _ack(self, delivery: Delivery) -> None:
         if self._acks is not None and delivery.channel is self._channel:
@@ -248,9 +274,9 @@ class ServingTransport:
         return self._idle
 
 
-def _internal_error() -> TApplicationException:
+def _internal_error(message: str = "Internal error") -> TApplicationException:
     """What a caller is told of an error that is not in the IDL: its message may hold what is none of his business."""
-    return TApplicationException(TApplicationException.INTERNAL_ERROR, "Internal error")
+    return TApplicationException(TApplicationException.INTERNAL_ERROR, message)
 
 
 def _then_declare(_: object, channel: Channel, declaration: Declaration) -> Deferred[Any]:
