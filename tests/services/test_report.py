@@ -28,6 +28,9 @@ from tests.services.support import ServiceTestCase
 
 reactor: Any = global_reactor
 
+DELAY = 0.05
+"""Seconds that the slow store takes for a page."""
+
 
 @attrs.define
 class Documents:
@@ -106,20 +109,29 @@ class ReportHandlerTests(SynchronousTestCase):
 
 @implementer(KeyValueStore.Iface)
 class SlowStore:
-    """A store that answers its first scan after `delay` seconds and no further one, and notes what each had left."""
+    """A store of two documents, a page each, that takes its time for the first; it notes what each scan has left.
 
-    def __init__(self, delay: float) -> None:
-        self.left: list[float | None] = []
-        self._delay = delay
-        self.second: Deferred[Page] = Deferred()
+    :ivar answers: whether it answers at all; what it does not answer, it holds until :meth:`release`.
+    """
 
-    def scan(self, prefix: str, start: str, limit: int) -> Deferred[Page]:
+    def __init__(self) -> None:
+        self.left: list[float] = []
+        self.answers = True
+        self._held: Deferred[Page] = Deferred()
+
+    def scan(self, prefix: str, start: str, limit: int) -> Page | Deferred[Page]:
         call = rpc.current_call()
-        assert call is not None
-        self.left.append(None if call.deadline is None else call.deadline - reactor.seconds())
+        assert call is not None and call.deadline is not None
+        self.left.append(call.deadline - reactor.seconds())
+        if not self.answers:
+            return self._held
         if start == "":
-            return deferLater(reactor, self._delay, lambda: Page([Entry("a", b"one")], "b"))
-        return self.second
+            return deferLater(reactor, DELAY, lambda: Page([Entry("a", b"one")], "b"))
+        return Page([Entry("b", b"two")])
+
+    def release(self) -> None:
+        """Answer the scan that is held."""
+        self._held.callback(Page([]))
 
     def put(self, key: str, value: bytes) -> None:
         raise AssertionError("a report stores nothing")
@@ -167,26 +179,40 @@ class ReportServiceTests(ServiceTestCase):
         with self.assertRaises(InvalidArgument):
             await client.summarize("doc/", 0)
 
-    async def test_nested_calls_share_the_deadline(self) -> None:
-        """What a nested call has left is what its caller has left at that moment, not a time of its own."""
-        store = SlowStore(delay=0.05)
+    async def serve_slow(self, store: SlowStore) -> Any:
+        """Start a worker whose report reads `store`; give a client of the report."""
         served = rpc.ThriftService(KeyValueStore, store, name=self.unique("KeyValueStore"))
         sums = attrs.evolve(calculator.service, name=self.unique("Calculator"))
         reports = self.named(served.name, sums.name)
-        worker = self.serve(served, sums, reports)
+        self.serve(served, sums, reports)
+        await self.client(KeyValueStore, "scan", "", "b", 1, name=served.name)
         await self.client(Calculator, "ping", name=sums.name)
-        patient = await self.client(Report, "summarize", "", 1, name=reports.name)
+        client = await self.client(Report, "summarize", "", 1, name=reports.name)
         store.left.clear()
-        with self.assertRaises(rpc.CallTimedOut):
-            await rpc.with_options(patient, timeout=0.4).summarize("", 10)
+        return client
+
+    async def test_nested_calls_share_the_deadline(self) -> None:
+        """What a nested call has left is what its caller has left at that moment, not a time of its own."""
+        store = SlowStore()
+        client = rpc.with_options(await self.serve_slow(store), timeout=5.0)
+        self.assertEqual((await client.summarize("", 2)).documents, 2)
         first, second = store.left
-        assert first is not None and second is not None
-        self.assertLessEqual(first, 0.4)
-        self.assertLessEqual(second, first - 0.05 + 0.01)  # on its way for no time, as the worker takes it
-        self.assertGreater(second, 0)
-        store.second.callback(Page([]))
-        await worker.stopService()  # by then the report has given up, too
-        self.flushLoggedErrors(rpc.CallTimedOut)
+        self.assertLessEqual(first, 5.0)
+        self.assertLessEqual(second, first - DELAY + 0.001)  # a deadline travels in whole milliseconds
+
+    async def test_nested_call_ends_with_its_caller(self) -> None:
+        """When the caller's time is up, the report gives up its own call too, and is free for the next one."""
+        store = SlowStore()
+        patient = await self.serve_slow(store)
+        store.answers = False
+        self.addCleanup(store.release)
+        with self.assertRaises(rpc.CallTimedOut):
+            await rpc.with_options(patient, timeout=1.0).summarize("", 2)
+        (left,) = store.left
+        self.assertLessEqual(left, 1.0)
+        while not (failed := self.flushLoggedErrors(rpc.CallTimedOut)):  # in the report's own call
+            await deferLater(reactor, 0.001)
+        self.assertEqual(len(failed), 1)
 
     async def test_a_missing_service(self) -> None:
         """A report whose store nobody serves fails at once, and tells its caller no more than that it failed."""
