@@ -68,14 +68,22 @@ class Link(Service):
         for use in self._users.values():
             use.cancel_retry()
         stopped: Deferred[None] = maybeDeferred(self._client.stopService)
-        return stopped
+        return stopped.addBoth(self._next_turn)
 
     def when_connected(self) -> Deferred[None]:
         """Fires with the first connection; fails with the :class:`~rpc.errors.AMQPError` of the last host when all
         hosts were tried once in vain, and with ``CancelledError`` when the link is stopped.
         """
         connected = self._client.whenConnected(failAfterFailures=len(self._uri.hosts))
-        return connected.addCallback(lambda _: None)
+        return connected.addCallback(lambda _: None).addBoth(self._next_turn)
+
+    def _next_turn(self, result: Any) -> Deferred[Any]:
+        """ClientService's changes of state do not nest, so who waits for one must not be told within it: to stop the
+        link is what one may do next.
+        """
+        turn: Deferred[Any] = Deferred()
+        self._reactor.callLater(0, turn.callback, result)
+        return turn
 
     def attach(self, user: IChannelUser) -> None:
         """Give `user` a channel whenever there is a connection, beginning now."""

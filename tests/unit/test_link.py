@@ -114,11 +114,13 @@ class ConnectionTests(LinkTestCase):
         self.assertEqual(connected, [])
         self.reactor.advance(LONGEST_DELAY)
         self.reactor.socket().refuse()
+        self.reactor.advance(0)
         self.assertIsInstance(connected[0], BrokerUnreachable)
         self.assertIn("192.0.2.2:5672", str(connected[0]))
         self.assertIn("192.0.2.2:5672", self.link.problem or "")
         again = outcome_of(self.link.when_connected())
         self.reconnect()
+        self.reactor.advance(0)
         self.assertEqual((again, self.link.problem), ([None], None))
 
     def test_backoff(self) -> None:
@@ -291,6 +293,7 @@ class StopTests(LinkTestCase):
 
     def check_stopped(self, stopped: list[Any], *sockets: Socket) -> None:
         """It has fired, and nothing is left."""
+        self.reactor.advance(0)
         self.assertEqual((stopped, self.reactor.timers(), self.reactor.tcpClients), ([None], [], []))
         for socket in sockets:
             self.assertTrue(socket.leaving)
@@ -376,6 +379,27 @@ class StopTests(LinkTestCase):
         socket.lose()
         self.connect()
         self.assertEqual(user.ready, 2)
+
+    def test_by_who_waits_for_the_link(self) -> None:
+        """Who waits for the connection, its failure or the stop may stop the link at once (ClientService raises)."""
+
+        def stop(_: object) -> Deferred[None]:
+            return self.link.stopService()
+
+        stopped = outcome_of(self.link.when_connected().addCallback(stop).addCallback(stop))
+        socket = self.connect()
+        self.reactor.advance(0)
+        socket.serve()
+        socket.lose()
+        self.reactor.advance(0)
+        self.check_stopped(stopped, socket)
+        self.setUp()
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1"), "tests")
+        stopped = outcome_of(self.link.when_connected().addErrback(stop))
+        self.link.startService()
+        self.reactor.socket().refuse()
+        self.reactor.advance(0)
+        self.check_stopped(stopped)
 
     def test_user_that_needs_nothing(self) -> None:
         """A user whose opened() is done at once is ready at once."""
