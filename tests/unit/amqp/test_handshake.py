@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -82,6 +84,17 @@ class HandshakeTests(SynchronousTestCase):
             peer = Peer().connect()
             peer.feed(*chunks)
             self.assertIs(peer.outcome, peer.connection)
+
+    def test_nothing_deprecated(self) -> None:
+        """A whole connection's life passes where warnings are errors (txAMQP's defer.returnValue fails there)."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            peer = Peer(heartbeat=10).open()
+            peer.channel()
+            peer.feed(method(1, "channel.close", 404, "NOT_FOUND", 0, 0))
+            peer.connection.close()
+            peer.feed(method(0, "connection.close-ok"))
+            peer.lose()
 
     def test_external(self) -> None:
         """EXTERNAL sends an empty response: the certificate says who it is."""
