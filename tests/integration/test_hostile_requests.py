@@ -1,0 +1,285 @@
+"""Nothing a peer sends, of any size or shape, ends a connection, a consumer or the process (DESIGN, promise 7)."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from typing import Any
+
+import attrs
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol
+
+import rpc
+from generated.calculator import Calculator as CalculatorStub
+from generated.calculator.ttypes import Work
+from rpc import uri
+from rpc.amqp.channel import Channel
+from rpc.amqp.content import Delivery
+from rpc.amqp.endpoint import BrokerEndpoint
+from rpc.amqp.properties import encode_properties
+from rpc.amqp.protocol import AMQPConnection
+from rpc.envelope import CODECS
+from rpc.messages import Properties
+from rpc.topology import DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT, EXCLUSIVE_QUEUE
+from tests.services.support import ServiceTestCase
+
+Calculator: Any = CalculatorStub
+
+JSON = "application/vnd.apache.thrift.json"
+FRAME = 131072
+
+
+class Handler:
+    """A calculator that minds nothing: what the test looks for are the framework's errors, not its own."""
+
+    def __init__(self, nested: Any = None) -> None:
+        self.nested = nested
+
+    def add(self, num1: int | None, num2: int | None) -> int:
+        return ((num1 or 0) + (num2 or 0)) % 2**31
+
+    def calculate(self, logid: int, w: object) -> Any:
+        return self.nested.add(1, 1).addErrback(lambda _: 0) if self.nested else 0
+
+    def echo(self, work: Work | None) -> Work:
+        return work or Work()
+
+    def getStruct(self, key: int) -> None: ...
+    def ping(self) -> None: ...
+    def sum(self, numbers: object) -> int:
+        return 0
+
+    def blob(self, data: bytes | None) -> bytes:
+        return data or b""
+
+    def zip(self) -> None: ...
+
+
+def nested_table(depth: int) -> dict[str, Any]:
+    """A table in a table, and so on."""
+    table: dict[str, Any] = {}
+    for _ in range(depth):
+        table = {"t": table}
+    return table
+
+
+class Hostile:
+    """A peer on a connection of its own that publishes whatever it likes."""
+
+    def __init__(self, connection: AMQPConnection, channel: Channel, reply_queue: str) -> None:
+        self.connection = connection
+        self.channel = channel
+        self.reply_queue = reply_queue
+        self.replies: list[Delivery] = []
+
+    @classmethod
+    async def connect(cls, url: str) -> Hostile:
+        """Connect, with a queue for replies."""
+        endpoint = BrokerEndpoint(reactor, uri.parse(url), lambda: "hostile", lambda _: None)
+        protocol = await endpoint.connect(Factory.forProtocol(Protocol))
+        connection: Any = protocol.transport  # type: ignore[attr-defined]
+        channel = await connection.open_channel()
+        answer = await channel.declare(EXCLUSIVE_QUEUE)
+        hostile = cls(connection, channel, answer.queue)
+        await channel.consume(answer.queue, hostile.replies.append, lambda: None, no_ack=True)
+        return hostile
+
+    def publish(self, key: str, body: bytes, properties: Properties | bytes) -> None:
+        """Publish to the exchange of requests."""
+        encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
+        self.channel.publish("rpc", key, encoded, body)
+
+
+class HostileRequestTests(ServiceTestCase):
+    """A worker, a good client, and a hostile peer."""
+
+    timeout = 120.0
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        self.name = self.unique("hostile")
+        other = self.unique("other")
+        self.worker = self.serve(
+            rpc.ThriftService(
+                CalculatorStub,
+                factory=lambda connection: Handler(connection.client(CalculatorStub, name=other)),
+                name=self.name,
+                concurrency=8,
+                max_message_size=1_000_000,
+            ),
+            rpc.ThriftService(CalculatorStub, Handler(), name=other),
+        )
+        self.good = await self.client(CalculatorStub, "ping", name=self.name)
+        self.hostile = await Hostile.connect(self.url)
+        self.addCleanup(self.hostile.connection.close)
+        self.connection = self.worker._link.connection
+        self.channels = [serving._channel for serving in self.worker._serving]
+
+    async def assert_unharmed(self, number: int = 1) -> None:
+        """A good call is answered, on the worker's first connection and channels, and the log holds no error."""
+        self.assertEqual(await self.good.add(number, 1), number + 1)
+        self.assertIs(self.worker._link.connection, self.connection)
+        self.assertEqual([serving._channel for serving in self.worker._serving], self.channels)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def dead_letters(self) -> int:
+        """How many requests are in the queue of dead letters."""
+        answer = await self.hostile.channel.queue_declare(queue=f"rpc.{self.name}.dead", passive=True)
+        count: int = answer.message_count
+        return count
+
+    async def test_bodies(self) -> None:
+        """10,000 random, changed and truncated bodies: a good call is answered after every 100; poison is kept."""
+        chance = random.Random(20)
+        arguments = [
+            ("add", Calculator.add_args(1, 2)),
+            ("echo", Calculator.echo_args(Work(1, 2, 3, "comment"))),
+            ("blob", Calculator.blob_args(b"bytes" * 20)),
+        ]
+        good = [codec.encode(name, 1, 1, struct) for codec in CODECS.values() for name, struct in arguments]
+        content_types = [codec.content_type for codec in CODECS.values()]
+        for number in range(10_000):
+            body = bytearray(chance.choice(good))
+            kind = number % 4
+            if kind == 0:
+                body = bytearray(chance.randbytes(chance.randrange(200)))
+            elif kind == 1:
+                del body[chance.randrange(len(body)) :]
+            elif kind == 2:
+                for _ in range(chance.randrange(1, 4)):
+                    body[chance.randrange(len(body))] = chance.randrange(256)
+            else:
+                place = chance.randrange(len(body))
+                body[place:place] = chance.randbytes(chance.randrange(1, 9))
+            properties = Properties(
+                content_type=chance.choice(content_types),
+                reply_to=chance.choice([None, self.hostile.reply_queue, "nobody"]),
+                correlation_id=chance.choice([None, "\udcff\x00"]),
+            )
+            self.hostile.publish(self.name, bytes(body), properties)
+            if number % 100 == 99:
+                await self.assert_unharmed(number)
+        self.assertGreater(await self.dead_letters(), 5_000)
+        self.assertGreater(len(self.hostile.replies), 1_000)
+
+    def odd_properties(self) -> list[Properties | bytes]:
+        """Everything odd that RabbitMQ lets through."""
+        reply_to = self.hostile.reply_queue
+        answered = Properties(reply_to=reply_to)
+        direct = "amq.rabbitmq.reply-to"
+        odd: list[Properties | bytes] = [
+            *(
+                attrs.evolve(answered, content_type=odd)
+                for odd in ("", "text/plain", "\udcff", JSON.upper(), "é" * 127)
+            ),
+            *(attrs.evolve(answered, correlation_id=text) for text in ("", "\0", "\udcff" * 255)),
+            *(attrs.evolve(answered, message_id=text) for text in ("", "\udc80" * 255)),
+            *(attrs.evolve(answered, expiration=text) for text in ("1", "0", "4294967295", "+5", "0" * 250 + "9")),
+            *(attrs.evolve(answered, priority=octet, delivery_mode=2) for octet in (0, 9, 255)),
+            attrs.evolve(answered, timestamp=2**64 - 1, type="t" * 255, app_id="\udcff", cluster_id="c" * 255),
+            attrs.evolve(answered, content_encoding="gzip", user_id="guest"),
+            *(
+                Properties(reply_to=queue)
+                for queue in (
+                    "",
+                    "nobody",
+                    "x" * 255,
+                    "\udcff",
+                    f"rpc.{self.name}",
+                    f"rpc.{self.name}.dead",
+                    f"{direct}.",
+                    f"{direct}.abc",
+                    f"{direct}.abc.def",
+                    f"{direct}.g1h2AA9yZXBseUAxMjYxNDA3NzIAAAKwAAAAAGsEqrc=.EefU8xg089hOXOqT",
+                    f"{direct}.\udcff.\udcff",
+                )
+            ),
+            *(attrs.evolve(answered, headers=headers) for headers in self.odd_headers()),
+        ]
+        # deeper than our own codec goes, which therefore cannot write it
+        deep = b""
+        for _ in range(200):
+            deep = b"\x01tF" + len(deep).to_bytes(4, "big") + deep
+        odd.append(b"\x20\x00" + len(deep).to_bytes(4, "big") + deep)
+        odd.append(b"\x20\x00\x00\x00\x00\x03\x01aV")
+        odd.append(b"\x00\x00")
+        return odd
+
+    def odd_headers(self) -> list[dict[str, Any]]:
+        """Headers that RabbitMQ itself reads, that fill a frame, or that few codecs know."""
+        return [
+            {},
+            {"": ""},
+            {"CC": [f"{self.name}"], "BCC": ["nobody"]},
+            {"CC": [f"{self.name}"] * 3},
+            {"x-death": "none", "x-delivery-count": -1, "x-max-length": 1},
+            {"rpc-outcome": "too-large", "rpc-attempt": [], "traceparent": b"\xff"},
+            {"n": None, "t": True, "f": 1.5, "l": [[], [[]]], "b": b"\0", "i": 2**63 - 1},
+            {f"header {number}": number for number in range(3000)},
+            {"x": "x" * (FRAME - 200)},
+            {"k" * 128: "\udcff" * 100},
+            nested_table(60),
+        ]
+
+    async def test_properties(self) -> None:
+        """Every odd property with a good body, a malformed one and one that has the worker call another service."""
+        bodies = [
+            CODECS["binary"].encode("calculate", 1, 1, Calculator.calculate_args(1, Work())),
+            CODECS["binary"].encode("zip", 4, 1, Calculator.zip_args()),
+            CODECS["binary"].encode("unknown", 1, 1, Calculator.zip_args()),
+            b"malformed",
+        ]
+        for properties in self.odd_properties():
+            for body in bodies:
+                self.hostile.publish(self.name, body, properties)
+                await self.assert_unharmed()
+                self.assertFalse(self.hostile.channel.closed, (properties, self.hostile.channel.reason))
+
+    async def test_sizes(self) -> None:
+        """Bodies over the service's limit are refused and not kept, whatever is in them; the caller is told."""
+        for protocol, codec in CODECS.items():
+            big = codec.encode("blob", 1, 7, Calculator.blob_args(b"\xff" * 1_000_000))
+            for body in (big, b"\xff" * 1_000_001):
+                properties = Properties(content_type=codec.content_type, reply_to=self.hostile.reply_queue)
+                self.hostile.publish(self.name, body, properties)
+            await self.assert_unharmed()
+            while len(self.hostile.replies) < 2:
+                await self.assert_unharmed()
+            reply, _ = self.hostile.replies
+            self.assertEqual(codec.read_header(reply.body)[:3], ("blob", 3, 7), protocol)
+            self.assertEqual(reply.properties.headers, {"rpc-outcome": "too-large"})
+            self.hostile.replies.clear()
+        self.assertEqual(await self.dead_letters(), 0)
+
+    async def test_dead_letters(self) -> None:
+        """Poison is kept as it came, with the reason, in a queue that is bounded; its headers do not route it."""
+        headers = {"CC": [f"nobody.{secrets.token_hex(4)}"], "mine": 1}
+        properties = Properties(
+            reply_to=self.hostile.reply_queue, correlation_id="c", headers=headers, expiration="60000", app_id="a"
+        )
+        self.hostile.publish(self.name, b"not Thrift", properties)
+        full = Properties(headers={"x": "x" * (FRAME - 200)}, app_id="b")
+        self.hostile.publish(self.name, b"not Thrift either", full)
+        letters: list[Delivery] = []
+        both: Deferred[None] = Deferred()
+
+        def arrived(letter: Delivery) -> None:
+            letters.append(letter)
+            if len(letters) == 2:
+                both.callback(None)
+
+        await self.assert_unharmed()
+        await self.hostile.channel.consume(f"rpc.{self.name}.dead", arrived, lambda: None, no_ack=True)
+        await both
+        kept = letters[0].properties
+        self.assertEqual((letters[0].body, kept.correlation_id, kept.app_id), (b"not Thrift", "c", "a"))
+        self.assertEqual((kept.expiration, kept.delivery_mode), (None, 2))
+        assert kept.headers is not None
+        self.assertIn("not a Thrift message", kept.headers["rpc-dead-reason"])
+        self.assertEqual((kept.headers["mine"], "CC" in kept.headers), (1, False))
+        self.assertEqual((letters[1].body, letters[1].properties.app_id), (b"not Thrift either", "b"))
+        arguments = self.broker.ctl("-q", "list_queues", "name", "arguments")
+        (line,) = (line for line in arguments.splitlines() if line.startswith(f"rpc.{self.name}.dead"))
+        self.assertIn(f'"x-max-length",{DEAD_LETTERS_KEPT}', line)
+        self.assertIn(f'"x-max-length-bytes",{DEAD_LETTER_BYTES}', line)
