@@ -63,7 +63,7 @@ class LinkTestCase(BrokerTestCase):
 
     def link(self, uri: str | None = None) -> Link:
         """A link that is started."""
-        link = Link(reactor, parse(uri or self.url), self.id())
+        link = Link(reactor, parse(uri or self.url), "client")
         self.addCleanup(link.stopService)
         link.startService()
         return link
@@ -149,7 +149,7 @@ class LinkTests(LinkTestCase):
 
     async def test_stop_in_every_state(self) -> None:
         """Never started, connecting, connected, with users being opened, between attempts: it fires; nothing stays."""
-        never = Link(reactor, parse(self.url), self.id())
+        never = Link(reactor, parse(self.url), "client")
         await never.stopService()
         await self.link().stopService()
         connected = self.link()

@@ -58,7 +58,7 @@ class LinkTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = BrokerReactor()
-        self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2/?heartbeat=0"), "tests")
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2/?heartbeat=0"), "client")
 
     def connect(self) -> Socket:
         """Start, log in and serve what the users ask."""
@@ -124,7 +124,8 @@ class ConnectionTests(LinkTestCase):
         self.assertEqual((again, self.link.problem), ([None], None))
 
     def test_backoff(self) -> None:
-        """Attempts come at least 0.2 s and at most 20 s apart, however many fail."""
+        """Attempts at one host come at least 0.2 s and at most 20 s apart, however many fail."""
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1"), "client")
         self.link.startService()
         for _ in range(60):
             self.reactor.socket().refuse()
@@ -228,7 +229,7 @@ class ChannelTests(LinkTestCase):
 
     def test_channels_that_are_exhausted(self) -> None:
         """A user for whom there is no channel is tried again later."""
-        self.link = Link(self.reactor, parse("amqp://192.0.2.1/?heartbeat=0&channel_max=1"), "tests")
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1/?heartbeat=0&channel_max=1"), "client")
         first, second = User(), User()
         self.link.attach(first)
         socket = self.connect()
@@ -394,7 +395,7 @@ class StopTests(LinkTestCase):
         self.reactor.advance(0)
         self.check_stopped(stopped, socket)
         self.setUp()
-        self.link = Link(self.reactor, parse("amqp://192.0.2.1"), "tests")
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1"), "client")
         stopped = outcome_of(self.link.when_connected().addErrback(stop))
         self.link.startService()
         self.reactor.socket().refuse()
