@@ -15,7 +15,6 @@ from rpc import uri
 from rpc.default_reactor import default_reactor
 from rpc.envelope import CODECS, MAX_MESSAGE_SIZE
 from rpc.errors import ConfigurationError
-from rpc.instance import instance_name
 from rpc.link import Link
 from rpc.stub import Stub, StubMethod
 from rpc.topology import REQUESTS
@@ -112,7 +111,7 @@ class Connection(Service):
         reactor = reactor or default_reactor()
         self._reactor = reactor
         self._own_link = link is None
-        self._link = link or Link(reactor, uri.parse(broker_url), f"client {instance_name()}")
+        self._link = link or Link(reactor, uri.parse(broker_url), "client")
         self._transport = RequestTransport(self._link, reactor)
         self._link.attach(self._transport)
 

@@ -7,7 +7,9 @@ loss, and does its declaring and consuming anew each time.
 
 from __future__ import annotations
 
-from functools import partial
+import random
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 from twisted.application.internet import ClientService, backoffPolicy
@@ -22,11 +24,24 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.endpoint import BrokerEndpoint
 from rpc.amqp.protocol import AMQPConnection
 from rpc.errors import AMQPError
+from rpc.instance import instance_name
 from rpc.interfaces import IChannelUser
 from rpc.uri import BrokerURI
 
 retry_delay = backoffPolicy(initialDelay=0.2, maxDelay=15.0, factor=1.7)
 """Seconds before the n-th attempt in a row: 0.3 to 1.3 s before the first, at most 16 s."""
+
+
+def retry_policy(hosts: int) -> Callable[[int], float]:
+    """Return the delays for a broker of so many hosts: each is tried in turn at once, or nearly, lest all clients of a
+    node that died come in the same instant; the backoff is between the rounds.
+    """
+
+    def delay(attempt: int) -> float:
+        whole_rounds, begun = divmod(attempt, hosts)
+        return random.uniform(0, 0.2) if begun else retry_delay(whole_rounds)
+
+    return delay
 
 
 class Link(Service):
@@ -35,9 +50,9 @@ class Link(Service):
     :ivar connection: the open connection, or ``None``.
     """
 
-    def __init__(self, reactor: Any, uri: BrokerURI, name: str) -> None:
+    def __init__(self, reactor: Any, uri: BrokerURI, role: str) -> None:
         """
-        :param name: what the broker's operators see of the connection.
+        :param role: ``"client"`` or ``"worker"``; with the instance it is what the broker's operators see.
         :raises ConfigurationError: a certificate file of the URI cannot be read.
         """
         self._reactor = reactor
@@ -46,11 +61,16 @@ class Link(Service):
         self.connection: AMQPConnection | None = None
         self._problem: str | None = "not connected yet"
         self._client = ClientService(
-            BrokerEndpoint(reactor, uri, name, self._not_connected),
+            BrokerEndpoint(reactor, uri, lambda: f"{role} {self.instance}", self._not_connected),
             Factory.forProtocol(lambda: _Session(self)),
-            retryPolicy=retry_delay,
+            retryPolicy=retry_policy(len(uri.hosts)),
             clock=reactor,
         )
+
+    @cached_property
+    def instance(self) -> str:
+        """The unique name of this end of the link. Not made before it is used: twistd may fork until then."""
+        return instance_name()
 
     @property
     def problem(self) -> str | None:

@@ -84,12 +84,15 @@ class ServiceTopology:
         ]
 
 
-EXCLUSIVE_QUEUE = Declaration("queue_declare", {"queue": "", "exclusive": True, "auto_delete": True})
-"""A queue that the broker names and that goes with its connection: replies, and requests to one worker."""
-
-
 def _exchange(name: str) -> Declaration:
     return Declaration("exchange_declare", {"exchange": name, "type": "direct", "durable": True})
+
+
+EXCHANGES = (_exchange(REQUESTS), _exchange(BROADCAST))
+"""Where every client publishes."""
+
+EXCLUSIVE_QUEUE = Declaration("queue_declare", {"queue": "", "exclusive": True, "auto_delete": True})
+"""A queue that the broker names and that goes with its connection: replies, and requests to one worker."""
 
 
 def _durable_queue(name: str, arguments: Mapping[str, Any]) -> Declaration:

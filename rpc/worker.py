@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.python import log
 
 from rpc import uri
 from rpc.client import Connection
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
-from rpc.instance import instance_name
 from rpc.link import Link
 from rpc.service import ThriftService
 from rpc.transport.serving import ServingTransport
@@ -24,7 +23,7 @@ DRAIN_TIMEOUT = 30.0
 class Worker(Service):
     """Serves services until it is stopped; then it takes no more work, finishes what it has, acks, and closes.
 
-    :ivar instance: the worker's unique name; ``<service>@<instance>`` as a client's ``name`` reaches this worker.
+    ``<service>@<instance>`` as a client's ``name`` reaches one worker, by its :attr:`instance`.
     """
 
     def __init__(
@@ -45,24 +44,35 @@ class Worker(Service):
         reactor = reactor or default_reactor()
         services = list(services)
         _refuse_doubles(services)
-        self.instance = instance_name()
         self._reactor = reactor
         self._drain_timeout = drain_timeout
-        self._link = Link(reactor, uri.parse(broker_url), f"worker {self.instance}")
+        self._link = Link(reactor, uri.parse(broker_url), "worker")
         self._connection: Connection | None = None
         self._serving: list[ServingTransport] = []
         if any(service.factory for service in services):
             self._connection = Connection(broker_url, reactor=reactor, link=self._link)
         for service in services:
             handler = service.make_handler(self._connection)
-            transport = ServingTransport(service, handler, self.instance, reactor)
+            transport = ServingTransport(service, handler, self._link, reactor)
             self._serving.append(transport)
             self._link.attach(transport)
+
+    @property
+    def instance(self) -> str:
+        """The worker's unique name. To be asked for in the process that serves, which twistd may fork."""
+        return self._link.instance
 
     def startService(self) -> None:
         """Connect, and serve as soon as there is a connection."""
         super().startService()
         self._link.startService()
+
+    def when_serving(self) -> Deferred[None]:
+        """Fires when every service has been consumed once: from then on no caller is told that it is unavailable.
+
+        To be asked for once. It waits as long as there is no broker.
+        """
+        return gatherResults([transport.serving for transport in self._serving]).addCallback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
         """Drain and close. Fires when the connection is gone; calls still running after the drain timeout are given

@@ -351,6 +351,11 @@ class Channel(txamqp.protocol.AMQChannel):
             log.err(None, f"while handling a message on channel {self.id}")
 
 
+def then_declare(_: object, channel: Channel, declaration: Declaration) -> Deferred[Any]:
+    """Declare, as the next callback of a chain. Fires and fails as :meth:`Channel.invoke` does."""
+    return channel.declare(declaration)
+
+
 def _is_nowait(method: Method, args: tuple[Any, ...]) -> bool:
     field = method.fields.byname.get("nowait")
     return field is not None and bool(args[method.fields.index(field)])

@@ -30,10 +30,12 @@ from rpc.uri import BrokerURI
 class BrokerEndpoint:
     """Connects to the next host of a URI at each attempt."""
 
-    def __init__(self, reactor: Any, uri: BrokerURI, name: str, on_failure: Callable[[AMQPError], None]) -> None:
+    def __init__(
+        self, reactor: Any, uri: BrokerURI, name: Callable[[], str], on_failure: Callable[[AMQPError], None]
+    ) -> None:
         """
         :param reactor: provides ``IReactorTime``, ``IReactorPluggableNameResolver`` and ``IReactorTCP``.
-        :param name: what the broker's operators see of the connection.
+        :param name: gives what the broker's operators see of the connection.
         :param on_failure: told why an attempt failed, beside the attempt's own Deferred.
         :raises ConfigurationError: a certificate file cannot be read.
         """
@@ -52,7 +54,7 @@ class BrokerEndpoint:
         """
         host, port = next(self._hosts)
         where = f"{host}:{port} (TLS)" if self._tls else f"{host}:{port}"
-        connection = new_connection(self._reactor, self._uri, self._name)
+        connection = new_connection(self._reactor, self._uri, self._name())
         connected: Deferred[Any] = maybeDeferred(self._connect, host, port, connection)
         connected.addCallback(lambda _: connection.ready)
         connected.addTimeout(self._uri.connection_timeout, self._reactor, onTimeoutCancel=_timed_out)

@@ -40,8 +40,8 @@ class Options(usage.Options):
             None,
             DRAIN_TIMEOUT,
             (
-                "Seconds that calls in progress have to finish when the worker stops; after that they are given up, and "
-                "run by another worker."
+                "Seconds that calls in progress have to finish when the worker stops; after that they are given up, "
+                "and run by another worker."
             ),
             float,
         ],

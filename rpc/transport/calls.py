@@ -17,6 +17,10 @@ from rpc.messages import Properties
 from rpc.stub import StubMethod
 
 VARIABLE = ("correlation_id", "expiration", "message_id")
+"""Properties that differ from call to call, in the wire's order."""
+
+VARIABLE_ONEWAY = ("correlation_id", "message_id")
+"""A oneway request does not expire: nobody waits for it, and its caller was told that the broker has it."""
 
 
 @attrs.define(eq=False)
@@ -73,16 +77,19 @@ class Operation:
     def properties(
         self, reply_to: str, correlation_id: bytes, expiration: bytes, message_id: bytes, inherited: Mapping[str, Any]
     ) -> bytes:
-        """Return the request's encoded properties; the last three but one are short strings with their length."""
+        """Return the request's encoded properties. The ids and the expiration are digits and dots."""
+        oneway = self.method.oneway
+        values = (correlation_id, message_id) if oneway else (correlation_id, expiration, message_id)
         if inherited:
             fixed = self._fixed(reply_to, {**inherited, **(self.headers or {})})
-            variable = (correlation_id, expiration, message_id)
-            words: Any = {name: value[1:].decode() for name, value in zip(VARIABLE, variable, strict=True)}
+            names = VARIABLE_ONEWAY if oneway else VARIABLE
+            words: Any = {name: value.decode() for name, value in zip(names, values, strict=True)}
             return encode_properties(attrs.evolve(fixed, **words))
         if self._template is None or self._reply_to != reply_to:
-            self._template = PropertyTemplate(self._fixed(reply_to, self.headers), VARIABLE)
+            fixed = self._fixed(reply_to, self.headers)
+            self._template = PropertyTemplate(fixed, VARIABLE_ONEWAY if oneway else VARIABLE)
             self._reply_to = reply_to
-        return self._template.encode(correlation_id, expiration, message_id)
+        return self._template.encode(*[bytes((len(value),)) + value for value in values])
 
     def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None) -> Properties:
         oneway = self.method.oneway

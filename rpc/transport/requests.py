@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
 from zope.interface import implementer
 
-from rpc.amqp.channel import Channel
+from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.amqp.content import Delivery, Returned
 from rpc.context import serving
@@ -39,7 +39,7 @@ from rpc.errors import (
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
 from rpc.policies.deadline import deadline_of
-from rpc.topology import EXCLUSIVE_QUEUE
+from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE
 from rpc.transport.calls import Call, Operation
 
 LARGEST_SEQID = 2**31 - 1
@@ -129,9 +129,7 @@ class RequestTransport:
         milliseconds = b"%d" % min(max(1, left), LONGEST_EXPIRATION)
         message_id = f"{self._identity}.{call.number}".encode()
         try:
-            properties = operation.properties(
-                self._reply_queue, _short(number), _short(milliseconds), _short(message_id), call.inherited
-            )
+            properties = operation.properties(self._reply_queue, number, milliseconds, message_id, call.inherited)
             channel.publish(operation.exchange, operation.service, properties, call.body, True)
         except CodecError as error:
             self._fail(call, RPCError(f"{operation.label}: {error}", NOT_SENT))
@@ -188,12 +186,17 @@ class RequestTransport:
     # -- the channel
 
     def opened(self, channel: Channel) -> Deferred[None]:
-        """Declare and consume the reply queue, then send what waits."""
+        """Declare and consume the reply queue, then send what waits.
+
+        The exchanges are declared as well: on a broker that no worker has seen, a call is to be unroutable, and not
+        an error of the channel.
+        """
         channel.on_return = self._returned
         channel.on_confirm = self._confirmed
         self._ledger = ConfirmLedger()
         prepared: Deferred[Any] = channel.confirm_select()
-        prepared.addCallback(lambda _: channel.declare(EXCLUSIVE_QUEUE))
+        for declaration in (*EXCHANGES, EXCLUSIVE_QUEUE):
+            prepared.addCallback(then_declare, channel, declaration)
         prepared.addCallback(lambda answer: self._consume(channel, answer.queue))
         return prepared.addCallback(lambda _: self._begin(channel))
 
@@ -289,8 +292,3 @@ REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
 def refusal(word: str, message: str) -> RPCError:
     """Return the error of a worker's refusal."""
     return REFUSALS.get(word, ServiceUnavailable)(message, Outcome.REJECTED)
-
-
-def _short(value: bytes) -> bytes:
-    """An AMQP short string."""
-    return bytes((len(value),)) + value

@@ -16,33 +16,37 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rpc import context
 from rpc.amqp.acks import AckCollector
-from rpc.amqp.channel import Channel
+from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.content import Delivery
 from rpc.amqp.properties import encode_properties
-from rpc.context import serving
-from rpc.errors import AMQPError, CodecError
+from rpc.errors import AMQPError, ChannelClosed, CodecError
 from rpc.interfaces import IChannelUser, IClock
+from rpc.link import Link
 from rpc.service import ThriftService
 from rpc.stub import StubMethod
-from rpc.topology import DEAD, EXCLUSIVE_QUEUE, Declaration
+from rpc.topology import DEAD, EXCLUSIVE_QUEUE
 from rpc.transport.request import Refused, Request
+
+PRECONDITION_FAILED = 406
 
 
 @implementer(IChannelUser)
 class ServingTransport:
     """One service on one channel of a link.
 
+    :ivar serving: fires when the service is consumed for the first time.
     :ivar running: calls in progress.
     :ivar lost_replies: replies whose caller was gone.
     """
 
-    def __init__(self, service: ThriftService, handler: Any, instance: str, clock: IClock) -> None:
+    def __init__(self, service: ThriftService, handler: Any, link: Link, clock: IClock) -> None:
         self._service = service
         self._methods = service.description.methods
         self._handlers = {name: getattr(handler, name) for name in self._methods}
         self._topology = service.topology()
-        self._instance = instance
+        self._link = link
         self._clock = clock
         self._ack_first = service.acknowledge == "before"
         self._channel: Channel | None = None
@@ -52,6 +56,7 @@ class ServingTransport:
         self._starting = False
         self._stopping = False
         self._idle: Deferred[None] | None = None
+        self.serving: Deferred[None] = Deferred()
         self.running = 0
         self.lost_replies = 0
 
@@ -65,16 +70,29 @@ class ServingTransport:
         self._consumer_tags = []
         prepared: Deferred[Any] = channel.basic_qos(prefetch_count=self._service.concurrency)
         for declaration in self._topology.shared():
-            prepared.addCallback(_then_declare, channel, declaration)
-        prepared.addCallback(_then_declare, channel, EXCLUSIVE_QUEUE)
+            prepared.addCallback(then_declare, channel, declaration)
+        prepared.addCallback(then_declare, channel, EXCLUSIVE_QUEUE)
         prepared.addCallback(lambda answer: self._consume_own(channel, answer.queue))
         prepared.addCallback(lambda _: self._consume(channel, self._topology.queue))
-        return prepared.addCallback(lambda _: log.msg(f"serving {self._service.name} from {self._topology.queue}"))
+        return prepared.addCallbacks(self._begun, self._explain)
+
+    def _begun(self, _: object) -> None:
+        log.msg(f"serving {self._service.name} from {self._topology.queue}")
+        if not self.serving.called:
+            self.serving.callback(None)
+
+    def _explain(self, failure: Failure) -> Failure:
+        if isinstance(failure.value, ChannelClosed) and failure.value.code == PRECONDITION_FAILED:
+            log.msg(
+                f"{self._service.name}: a queue or exchange exists with other options (queue_type, backlog, exchange, "
+                "or those of an older version): delete it, or serve with the same options"
+            )
+        return failure
 
     def _consume_own(self, channel: Channel, queue: str) -> Deferred[Any]:
         bound: Deferred[Any] = succeed(None)
-        for declaration in self._topology.own(self._instance, queue):
-            bound.addCallback(_then_declare, channel, declaration)
+        for declaration in self._topology.own(self._link.instance, queue):
+            bound.addCallback(then_declare, channel, declaration)
         return bound.addCallback(lambda _: self._consume(channel, queue))
 
     def _consume(self, channel: Channel, queue: str) -> Deferred[None]:
@@ -134,7 +152,7 @@ class ServingTransport:
             self._refuse(request, refused)
             return
         self.running += 1
-        token = serving.set(request.context(self._service.name, method))
+        token = context.serving.set(request.context(self._service.name, method))
         try:
             handler = self._handlers[method.name]
             value = handler(*[getattr(arguments, name) for name in method.argument_names])
@@ -151,7 +169,7 @@ class ServingTransport:
             else:
                 self._succeeded(value, request, method)
         finally:
-            serving.reset(token)
+            context.serving.reset(token)
 
     def _succeeded(self, value: Any, request: Request, method: StubMethod) -> None:
         if method.result_class is None:
@@ -277,10 +295,6 @@ class ServingTransport:
 def _internal_error(message: str = "Internal error") -> TApplicationException:
     """What a caller is told of an error that is not in the IDL: its message may hold what is none of his business."""
     return TApplicationException(TApplicationException.INTERNAL_ERROR, message)
-
-
-def _then_declare(_: object, channel: Channel, declaration: Declaration) -> Deferred[Any]:
-    return channel.declare(declaration)
 
 
 def _then_cancel(_: object, channel: Channel, consumer_tag: str) -> Deferred[None]:

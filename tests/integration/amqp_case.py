@@ -21,7 +21,7 @@ class AMQPTestCase(BrokerTestCase):
 
     async def connect(self, uri: str | None = None) -> AMQPConnection:
         """An open connection to the URI, or to the broker's plain listener."""
-        endpoint = BrokerEndpoint(reactor, parse(uri or self.url), self.id(), lambda error: None)
+        endpoint = BrokerEndpoint(reactor, parse(uri or self.url), self.id, lambda error: None)
         protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
         connection = protocol.transport
         assert isinstance(connection, AMQPConnection)

@@ -126,7 +126,7 @@ class HostTests(ConnectingTestCase):
         """The next attempt goes to the next host."""
         (dead,) = free_ports(1)
         uri = parse(f"amqp://127.0.0.1:{dead},127.0.0.1:{self.broker.port}")
-        endpoint = BrokerEndpoint(reactor, uri, self.id(), lambda error: None)
+        endpoint = BrokerEndpoint(reactor, uri, self.id, lambda error: None)
         await self.assertFailure(endpoint.connect(Factory.forProtocol(Protocol)), BrokerUnreachable)
         protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
         await protocol.transport.close()

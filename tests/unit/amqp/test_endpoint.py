@@ -43,7 +43,7 @@ class BrokerEndpointTests(SynchronousTestCase):
 
     def endpoint(self, uri: str) -> BrokerEndpoint:
         """An endpoint for the URI."""
-        return BrokerEndpoint(self.reactor, parse(uri), "tests", self.failures.append)
+        return BrokerEndpoint(self.reactor, parse(uri), lambda: "tests", self.failures.append)
 
     def connect(self, uri: str = "amqp://me:secret@192.0.2.1/mine") -> list[Any]:
         """Begin to connect; the list gets the outcome."""
@@ -195,7 +195,7 @@ class HandOverTests(SynchronousTestCase):
                 raise ZeroDivisionError
 
         reactor = BrokerReactor()
-        endpoint = BrokerEndpoint(reactor, parse("amqp://192.0.2.1"), "tests", lambda error: None)
+        endpoint = BrokerEndpoint(reactor, parse("amqp://192.0.2.1"), lambda: "tests", lambda error: None)
         outcome = outcome_of(endpoint.connect(Factory.forProtocol(Broken)))
         socket = reactor.socket().log_in()
         closed = outcome_of(outcome[0].transport.close())

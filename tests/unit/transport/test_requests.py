@@ -122,9 +122,11 @@ class RequestTests(RequestTestCase):
     """What a request looks like (DESIGN, the wire)."""
 
     def test_setting_up(self) -> None:
-        """The channel is in confirm mode, and consumes an exclusive queue that the broker names, without acks."""
+        """The channel is in confirm mode, and consumes an exclusive queue that the broker names, without acks. The
+        exchanges are there, so that a call no worker has ever served is unroutable and not an error of the channel.
+        """
         names = [name for name, _ in self.wire.methods]
-        self.assertEqual(names, ["confirm.select", "queue.declare", "basic.consume"])
+        self.assertEqual(names, ["confirm.select", *["exchange.declare"] * 2, "queue.declare", "basic.consume"])
         (declare,) = self.wire.taken("queue.declare")
         self.assertEqual(declare[:7], (0, "", False, False, True, True, False))
         (consume,) = self.wire.taken("basic.consume")
@@ -146,11 +148,11 @@ class RequestTests(RequestTestCase):
         self.assertEqual(published.body, BINARY.encode("add", TMessageType.CALL, 1, Calculator.add_args(2, 3)))
 
     def test_oneway_request(self) -> None:
-        """A oneway request has no reply_to, and survives a restart of the broker."""
+        """A oneway request has no reply_to, and survives a restart of the broker; nor does it expire: nobody waits."""
         self.client.zip()
         published = self.request()
         self.assertIsNone(published.properties.reply_to)
-        self.assertEqual(published.properties.delivery_mode, 2)
+        self.assertEqual((published.properties.delivery_mode, published.properties.expiration), (2, None))
         self.assertEqual(BINARY.read_header(published.body).kind, TMessageType.ONEWAY)
 
     def test_options(self) -> None:
