@@ -18,8 +18,8 @@ class IChannelUser(Interface):
     def opened(channel: Any) -> Deferred[None]:
         """Declare, consume and whatever else is needed to work on `channel`, a fresh :class:`rpc.amqp.Channel`.
 
-        :return: fires when the user is ready. A failure closes the channel; the link tries again later, or, for a
-            user that was attached just now, hands the failure to who attached it.
+        :return: fires when the user is ready. A failure closes the channel, and the link tries again later, with
+            growing delays.
         """
 
     def lost(reason: Exception) -> None:
