@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rabbitmq import RabbitMQNode
 from tests.support import BrokerTestCase
+
+settings.register_profile("project", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("project")
 
 
 def _node() -> RabbitMQNode:

@@ -79,7 +79,7 @@ class BytesTests(SynchronousTestCase):
             self.assertEqual(codec.read_header(golden)[:3], ("add", TMessageType.CALL, 7))
             self.assertEqual(read(codec, golden, Calculator.add_args), ADD)
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(messages)
     def test_equal_to_plain_thrift(self, message: tuple[str, int, int, Any]) -> None:
         """For every struct of the project's IDLs, both ways: our bytes are plain Thrift's, and read to equal values."""

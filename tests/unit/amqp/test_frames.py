@@ -72,7 +72,7 @@ class FrameTests(SynchronousTestCase):
             self.peer.feed(delivery(1, "c1", 1, body, largest=4089))
             self.assertEqual([type(body), body], [type(self.deliveries[0].body), self.deliveries[0].body])
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.binary(max_size=3000), st.integers(1, 400), st.lists(st.integers(0, 4000), max_size=6))
     def test_any_body_in_any_frames_and_chunks(self, body: bytes, largest: int, cuts: list[int]) -> None:
         """However a body is framed and however the stream is cut, it arrives as it was sent."""
@@ -206,14 +206,14 @@ class FrameTests(SynchronousTestCase):
         self.refused(503, method(1, "queue.bind-ok"))
         self.assertIsInstance(waiting[0], FrameError)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.lists(st.binary(max_size=60), max_size=4))
     def test_arbitrary_bytes(self, chunks: list[bytes]) -> None:
         """Any bytes after the handshake are taken or close the connection; nothing is raised, nobody left waiting."""
         self.setUp()
         self._survives(chunks)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(
         st.lists(
             st.tuples(

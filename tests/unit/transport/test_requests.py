@@ -658,4 +658,4 @@ class RequestMachine(RuleBasedStateMachine):
 class OrderTests(RequestMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
     """No call settles twice or never, in any order of what may happen."""
 
-    settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=80, stateful_step_count=40)
