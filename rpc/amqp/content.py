@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rpc.amqp.fields import decode_short_string
@@ -16,36 +15,37 @@ if TYPE_CHECKING:
 class Content:
     """A message as it came: raw property list and body."""
 
-    __slots__ = ("__dict__", "body", "routing", "encoded_properties")
+    # no cached_property: it takes a lock, on the path of every call
+    __slots__ = ("_properties", "body", "encoded_properties", "routing")
 
     body: bytes
 
     def __init__(self, routing: bytes) -> None:
         self.routing = routing
         self.encoded_properties = b""
+        self._properties: Properties | None = None
 
-    @cached_property
+    @property
     def properties(self) -> Properties:
         """The message's properties.
 
         :raises CodecError: they are malformed, which a broker lets through inside header tables.
         """
-        return decode_properties(self.encoded_properties)
-
-    @cached_property
-    def _exchange_and_key(self) -> tuple[str, str]:
-        exchange, end = decode_short_string(self.routing, 0)
-        return exchange, decode_short_string(self.routing, end)[0]
+        decoded = self._properties
+        if decoded is None:
+            decoded = self._properties = decode_properties(self.encoded_properties)
+        return decoded
 
     @property
     def exchange(self) -> str:
         """The exchange the message was published to."""
-        return self._exchange_and_key[0]
+        return decode_short_string(self.routing, 0)[0]
 
     @property
     def routing_key(self) -> str:
         """The routing key the message was published with."""
-        return self._exchange_and_key[1]
+        _, end = decode_short_string(self.routing, 0)
+        return decode_short_string(self.routing, end)[0]
 
 
 class Delivery(Content):
@@ -62,6 +62,7 @@ class Delivery(Content):
         self.redelivered = redelivered
         self.routing = routing
         self.encoded_properties = b""
+        self._properties = None
 
 
 class Returned(Content):
