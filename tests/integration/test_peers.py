@@ -1,0 +1,63 @@
+"""Peers that know only the wire (DESIGN, section 3) are answered: txAMQP's own Thrift client, and pika by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.internet.utils import getProcessOutputAndValue
+
+import rpc
+from generated.calculator import Calculator
+from services.calculator import CalculatorHandler
+from tests.services.support import ServiceTestCase
+
+PROJECT = Path(__file__).parents[2]
+
+
+class PeerTests(ServiceTestCase):
+    """A worker in this process, and a peer in another."""
+
+    timeout = 60.0
+
+    async def run_peer(self, *arguments: str) -> list[Any]:
+        """What a program of ``tests/peers.py`` prints; its last word must be a good one."""
+        output, errors, status = await getProcessOutputAndValue(
+            sys.executable, ["-m", "tests.peers", *arguments], {**os.environ, "PYTHONPATH": str(PROJECT)}, str(PROJECT)
+        )
+        self.assertEqual((status, errors.decode()), (0, ""), output)
+        return [json.loads(line) for line in output.splitlines()]
+
+    async def test_txamqp(self) -> None:
+        """txamqp.contrib.thrift's own client, unchanged, is answered 100 of 100 times.
+
+        It sets only ``reply_to``, and has an exchange and a routing key of its own.
+        """
+        exchange, key = self.unique("services"), self.unique("calc")
+        service = rpc.ThriftService(
+            Calculator, CalculatorHandler(), name=key, exchange=exchange, queue=self.unique("calc_pool")
+        )
+        self.serve(service)
+        await self.client(Calculator, "ping", name=key, exchange=exchange)
+        with resources.as_file(resources.files("rpc.amqp.spec").joinpath("amqp0-9-1.xml")) as spec:
+            answers = await self.run_peer("txamqp", str(self.broker.port), str(spec), exchange, key, "100")
+        self.assertEqual(answers, [100])
+
+    async def test_pika(self) -> None:
+        """A program of pika and Thrift's plain protocols is answered in its own protocol.
+
+        With and without a correlation id, which comes back as it went; without content type in binary; an unknown
+        method is a TApplicationException.
+        """
+        name = self.unique("Calculator")
+        self.serve(rpc.ThriftService(Calculator, CalculatorHandler(), name=name))
+        await self.client(Calculator, "ping", name=name)
+        answers = await self.run_peer("pika", self.url, name)
+        answered = [[], ["add", TMessageType.REPLY, 77], 42]
+        unknown = [[], ["subtract", TMessageType.EXCEPTION, 78], TApplicationException.UNKNOWN_METHOD]
+        self.assertEqual(answers, [answered, unknown] * 8)
