@@ -1,0 +1,93 @@
+"""A call's request as bytes, and what a reply says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from thrift.Thrift import TMessageType
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator as CalculatorStub
+from rpc.amqp.content import Delivery
+from rpc.amqp.properties import decode_properties
+from rpc.envelope import CODECS
+from rpc.errors import CodecError, InvalidReply
+from rpc.stub import Stub
+from rpc.transport.calls import Operation
+
+Calculator: Any = CalculatorStub
+
+
+def operation(name: str = "add", **changes: Any) -> Operation:
+    """An operation of Calculator."""
+    fields: dict[str, Any] = {
+        "service": "Calculator",
+        "exchange": "rpc",
+        "codec": CODECS["binary"],
+        "timeout": 30.0,
+        "headers": None,
+        "priority": None,
+        "max_message_size": 1000,
+    }
+    return Operation(method=Stub.of(Calculator).methods[name], **(fields | changes))
+
+
+def reply(body: bytes) -> Delivery:
+    """A delivery with this body."""
+    channel: Any = None
+    delivery = Delivery(channel, b"c1", 1, False, b"")
+    delivery.body = body
+    return delivery
+
+
+class OperationTests(SynchronousTestCase):
+    """Operation."""
+
+    def test_arguments_by_position_and_name(self) -> None:
+        """Arguments are the IDL's, by position or name; the bytes are the same."""
+        expected = CODECS["binary"].encode("add", TMessageType.CALL, 5, Calculator.add_args(1, 2))
+        for arguments, keywords in (((1, 2), {}), ((1,), {"num2": 2}), ((), {"num2": 2, "num1": 1})):
+            self.assertEqual(operation().encode(5, arguments, keywords), expected)
+
+    def test_properties_are_the_same_inherited_or_not(self) -> None:
+        """The template for most calls and the slow path for inherited metadata write the same properties."""
+        asked = operation(headers={"a": 1}, priority=3)
+        variable = (b"5", b"1000", b"a.5")
+        plain = decode_properties(asked.properties("replies", *variable, {}))
+        inherited = decode_properties(asked.properties("replies", *variable, {"a": 1}))
+        self.assertEqual(plain, inherited)
+        self.assertEqual((plain.correlation_id, plain.expiration, plain.message_id), ("5", "1000", "a.5"))
+
+    def test_new_reply_queue(self) -> None:
+        """After a reconnection requests name the new reply queue."""
+        asked = operation()
+        for queue in ("first", "second"):
+            encoded = asked.properties(queue, b"5", b"1", b"a", {})
+            self.assertEqual(decode_properties(encoded).reply_to, queue)
+
+    def test_oneway_has_no_reply_queue(self) -> None:
+        """A oneway request does not say where to reply."""
+        encoded = operation("zip").properties("replies", b"5", b"1", b"a", {"inherited": True})
+        self.assertIsNone(decode_properties(encoded).reply_to)
+
+    def test_unencodable_options(self) -> None:
+        """Options that AMQP cannot express raise CodecError, every time."""
+        for options in ({"headers": {"a": object()}}, {"priority": 256}, {"service": "s" * 255}):
+            asked = operation(**options)
+            for _ in range(2):
+                self.assertRaises(CodecError, asked.properties, "replies", b"5", b"1", b"a", {})
+
+    @given(st.binary(max_size=100), st.integers(0, 40))
+    def test_any_reply(self, data: bytes, keep: int) -> None:
+        """Whatever bytes come as a reply: a result, an exception, or InvalidReply with the method's name."""
+        for codec in CODECS.values():
+            good = codec.encode("add", TMessageType.REPLY, 5, Calculator.add_result(3))
+            asked = operation(codec=codec)
+            self.assertEqual(asked.decode(5, reply(good)), (3, None))
+            for body in (data, good[:keep] + data):
+                try:
+                    asked.decode(5, reply(body))
+                except InvalidReply as error:
+                    self.assertIn("Calculator.add", str(error))
