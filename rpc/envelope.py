@@ -37,7 +37,8 @@ STRING_LIMIT = 2**31 - 1
 """Bytes of one string: what bounds it is the message's size. Thrift's own limit is below 16 MiB."""
 
 NUMBER_LIMIT = 1000
-"""Digits of a number in JSON: Thrift reads any, and Python takes quadratic time for them."""
+"""Digits of a number in JSON: without a limit Thrift reads one for ever where its input ends, and Python takes
+quadratic time for a long one."""
 
 
 class Header(NamedTuple):
@@ -102,15 +103,6 @@ class ProtocolCodec:
             raise _malformed(struct_class.__name__, error) from error
         _refuse_trailing(body, transport)
         return value
-
-
-class JSONCodec(ProtocolCodec):
-    """Thrift's JSON protocol, which spins when its input ends in a number: a message ends in a bracket."""
-
-    def read_header(self, body: bytes) -> Header:
-        if not body.endswith(b"]"):
-            raise MalformedMessage("not a Thrift message: JSON that does not end in ]")
-        return super().read_header(body)
 
 
 class JSONProtocol(TJSONProtocol):
@@ -244,7 +236,7 @@ def _binary_codec() -> Codec:
 CODECS: dict[str, Codec] = {
     "binary": _binary_codec(),
     "compact": ProtocolCodec("application/vnd.apache.thrift.compact", _compact_protocol),
-    "json": JSONCodec("application/vnd.apache.thrift.json", _json_protocol),
+    "json": ProtocolCodec("application/vnd.apache.thrift.json", _json_protocol),
 }
 """The protocols by the name that options use."""
 
