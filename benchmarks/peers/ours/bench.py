@@ -1,0 +1,103 @@
+"""This project, as its users have it: the worker is ``twistd -n rpc-worker``, the client comes of ``rpc.connect``.
+
+`generated` is compiled of `../common/work.thrift` by ``thrift-rpc compile`` at installation.
+"""
+
+import json
+import os
+import sys
+from itertools import cycle
+from pathlib import Path
+
+from load import parser
+from load_twisted import measure, run
+
+BROADCAST = "rpc.broadcast"
+POLL = 0.02
+
+
+def names(services):
+    """Attributes of `bench_service`, and the names of their services."""
+    return [("service", "Bench"), *((f"service_{number}", f"Bench{number}") for number in range(1, services))]
+
+
+def serve(options):
+    """Become ``twistd -n rpc-worker``."""
+    os.chdir(Path(__file__).parent)
+    twistd = Path(sys.executable).with_name("twistd")
+    services = [f"bench_service:{attribute}" for attribute, _ in names(options.services)]
+    os.execv(twistd, ["twistd", "-n", "--pidfile=", "rpc-worker", "--broker", options.broker, *services])
+
+
+async def client(options):
+    """Call, publish (oneway calls, which the broker confirms) or watch a worker drain its queue."""
+    from generated.work import Bench
+
+    import rpc
+
+    connections = [await rpc.connect(options.broker) for _ in range(options.connections)]
+    further = {"timeout": options.timeout} if options.timeout else {}
+    if options.verb == "drain":
+        await drain(connections[0].client(Bench, exchange=BROADCAST, **further), options.calls)
+    else:
+        benches = [
+            connection.client(Bench, name=name, **further)
+            for _, name in names(options.services)
+            for connection in connections
+        ]
+        await measure(options, in_turn([make_call(bench, options) for bench in benches]))
+    for connection in connections:
+        await connection.close()
+
+
+def in_turn(calls):
+    """One of `calls` after the other."""
+    if len(calls) == 1:
+        return calls[0]
+    turns = cycle(calls)
+
+    def call(a, b):
+        return next(turns)(a, b)
+
+    return call
+
+
+def make_call(bench, options):
+    """What is called with two numbers and fires with their sum."""
+    size = options.size
+    if options.verb == "publish":
+        return lambda a, b: bench.zip().addCallback(lambda _: a + b)
+    if size:
+        return lambda a, b: bench.produce(size).addCallback(lambda answer: a + b if len(answer) == size else answer[:9])
+    return bench.add
+
+
+async def drain(worker, calls):
+    """Wait for a worker, and ask it, past its queue, how many oneway calls it has run by when."""
+    from twisted.internet import reactor
+    from twisted.internet.task import deferLater
+
+    import rpc
+
+    print("ready", flush=True)
+    first = last = None
+    while last is None or last.zipped < calls:
+        await deferLater(reactor, POLL)
+        try:
+            last = await worker.progress()
+        except rpc.ServiceUnavailable:
+            continue
+        first = first or last
+    result = {"calls": last.zipped - first.zipped, "errors": 0, "problem": "", "seconds": last.seconds - first.seconds}
+    print(json.dumps({**result, "cpu_seconds": 0.0}), flush=True)
+
+
+options = parser("publish", "drain")
+options.add_argument("--connections", type=int, default=1)
+options.add_argument("--services", type=int, default=1)
+options.add_argument("--size", type=int, default=0, help="bytes of a reply; 0: the calls are add()")
+options.add_argument("--timeout", type=float, default=0, help="seconds; 0: what users get")
+arguments = options.parse_args()
+if arguments.verb == "server":
+    serve(arguments)
+run(None, client, arguments)
