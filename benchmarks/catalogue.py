@@ -1,0 +1,80 @@
+"""The peers: who is measured beside us, what each needs, and how much can be asked of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+PEERS_FOLDER = Path(__file__).parent / "peers"
+READY = "ready\n"
+RABBITMQ, NATS, TCP = "RabbitMQ", "NATS", "TCP, no broker"
+
+
+@attrs.frozen
+class Peer:
+    """One library.
+
+    :ivar name: its folder in ``peers/``.
+    :ivar carrier: what is between client and server.
+    :ivar in_flight: how many calls it is asked to have in flight. Those that spend a thread a call, or answer a few
+        hundred a second, are spared the thousand.
+    :ivar open_loop: whether its client can begin calls at a rate.
+    :ivar packages: Debian packages it needs besides what ``scripts/setup`` installs.
+    :ivar shown: distributions whose versions are told.
+    :ivar build: what is made for it of an interface definition: ``"thrift"``, ``"proto"``; ``"c"`` for a C program;
+        ``"project"`` for ours, which is installed from this checkout.
+    :ivar ready: what its server says, once for each service, when it serves.
+    """
+
+    name: str
+    title: str
+    carrier: str = RABBITMQ
+    in_flight: tuple[int, ...] = (1, 10, 100, 1000)
+    open_loop: bool = True
+    packages: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    build: str | None = None
+    ready: str = READY
+
+    @property
+    def folder(self) -> Path:
+        """Where its program is."""
+        return PEERS_FOLDER / self.name
+
+
+FEW = (1, 10, 100)
+
+OURS = Peer(
+    "ours",
+    "this project",
+    shown=("thrift-amqp-rpc", "Twisted", "thrift", "txAMQP"),
+    build="project",
+    ready="serving Bench",
+)
+LIBRABBITMQ = Peer(
+    "librabbitmq",
+    "librabbitmq (C)",
+    packages=("gcc", "libc6-dev", "librabbitmq-dev"),
+    build="c",
+    shown=("librabbitmq-dev",),
+)
+PY_AMQP = Peer("py_amqp", "py-amqp, one at a time", in_flight=(1,), open_loop=False, shown=("amqp",))
+
+PEERS = (
+    OURS,
+    LIBRABBITMQ,
+    Peer("thrift_ttwisted", "Thrift TTwisted", TCP, shown=("thrift", "Twisted"), build="thrift"),
+    Peer("pika_twisted", "pika on Twisted", shown=("pika", "Twisted")),
+    Peer("txamqp_thrift", "txamqp.contrib.thrift", shown=("txAMQP", "thrift", "Twisted"), build="thrift"),
+    Peer("aio_pika", "aio-pika RPC", shown=("aio-pika", "uvloop")),
+    Peer("oslo_messaging", "oslo.messaging", in_flight=FEW, open_loop=False, shown=("oslo.messaging", "kombu", "amqp")),
+    Peer("nameko", "nameko", in_flight=FEW, open_loop=False, shown=("nameko", "kombu", "amqp", "eventlet")),
+    Peer("faststream", "FastStream", shown=("faststream", "aio-pika", "uvloop")),
+    Peer("kombu", "kombu on py-amqp", open_loop=False, shown=("kombu", "amqp")),
+    PY_AMQP,
+    Peer("grpc_aio", "grpc.aio", TCP, shown=("grpcio", "protobuf"), build="proto"),
+    Peer("nats_py", "nats-py", NATS, packages=("nats-server",), shown=("nats-py", "uvloop")),
+)
+
+BY_NAME = {peer.name: peer for peer in PEERS}

@@ -1,0 +1,64 @@
+"""How much is measured: everything that bounds a run."""
+
+from __future__ import annotations
+
+import attrs
+
+PARTS = ("throughput", "latency", "growth", "jam")
+
+
+@attrs.frozen
+class Effort:
+    """Counts and times.
+
+    :ivar calls: calls of one measurement; 0: as many as take about `seconds`, which a first round finds out.
+    :ivar rates: calls begun a second, for latencies; each for `rate_seconds`.
+    :ivar slow_rounds: rounds of what takes long.
+    :ivar crowd: calls in flight where that is not what is varied.
+    :ivar reply_bytes: bytes that are fetched in replies of each of the sizes.
+    :ivar day: calls after which memory is looked at for the last time; the first is after `day_step`.
+    """
+
+    rounds: int = 5
+    calls: int = 0
+    seconds: float = 3.0
+    slow_rounds: int = 3
+    rates: tuple[int, ...] = (250, 500, 1000, 2000, 4000, 8000)
+    rate_seconds: float = 2.0
+    crowd: int = 1000
+    growth_calls: int = 20_000
+    connections: tuple[int, ...] = (1, 4, 16, 64)
+    services: tuple[int, ...] = (1, 10, 50, 200)
+    workers: tuple[int, ...] = (1, 2)
+    in_flight: tuple[int, ...] = (1_000, 10_000, 100_000)
+    depths: tuple[int, ...] = (30_000, 1_000_000)
+    drained: int = 30_000
+    reply_sizes: tuple[int, ...] = (32, 1 << 10, 32 << 10, 1 << 20, 16 << 20)
+    reply_bytes: int = 256 << 20
+    reply_calls: int = 5_000
+    day: int = 2_000_000
+    day_step: int = 100_000
+    jam: int = 10_000
+
+
+QUICK = Effort(
+    rounds=1,
+    calls=200,
+    slow_rounds=1,
+    rates=(100, 200),
+    rate_seconds=0.5,
+    crowd=100,
+    growth_calls=200,
+    connections=(1, 4),
+    services=(1, 10),
+    in_flight=(100, 1_000),
+    depths=(4_000, 8_000),
+    drained=4_000,
+    reply_sizes=(32, 1 << 20, 16 << 20),
+    reply_bytes=32 << 20,
+    reply_calls=50,
+    day=2_000,
+    day_step=500,
+    jam=200,
+)
+"""Enough to see that everything runs. The figures mean nothing."""
