@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class CallContext:
     """The call a handler works on.
 
@@ -21,6 +21,7 @@ class CallContext:
     :ivar deadline: seconds of the reactor's clock at which the caller gives up; ``None`` when it did not say.
     :ivar metadata: the request's headers; a nested call sends them on, unless its client has others.
     :ivar message_id: the call's identity, the same on every attempt; ``None`` when the caller gave none.
+    :ivar answered: the call is settled: what its handler has left running is on its own, and inherits nothing.
     :ivar redelivered: whether the request may have been run before, by a worker that did not finish.
     """
 
@@ -30,6 +31,7 @@ class CallContext:
     metadata: Mapping[str, Any]
     message_id: str | None
     redelivered: bool
+    answered: bool = False
 
 
 serving: ContextVar[CallContext | None] = ContextVar("rpc_serving", default=None)

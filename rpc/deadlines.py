@@ -16,6 +16,9 @@ Item = TypeVar("Item")
 TICK = 0.01
 """Seconds a tick lasts: no item expires before its deadline, nor later than a tick after it."""
 
+FORGOTTEN_TICKS = 64
+"""Ticks whose items have all left stay in the heap, where they cannot be found, until there are so many."""
+
 
 class Deadlines(Generic[Item]):
     """Items by the tick in which they expire."""
@@ -44,18 +47,22 @@ class Deadlines(Generic[Item]):
         bucket = self._buckets.get(tick)
         if bucket is not None:
             bucket.pop(item, None)
+            if not bucket:
+                del self._buckets[tick]
+                if len(self._ticks) > 2 * len(self._buckets) + FORGOTTEN_TICKS:
+                    self._ticks = sorted(self._buckets)  # a sorted list is a heap
 
     def next_expiry(self) -> float | None:
         """When the next item expires, or ``None`` when there is none."""
-        while self._ticks and not self._buckets[self._ticks[0]]:
-            del self._buckets[heapq.heappop(self._ticks)]
+        while self._ticks and self._ticks[0] not in self._buckets:
+            heapq.heappop(self._ticks)
         return self._ticks[0] * TICK if self._ticks else None
 
     def pop_expired(self, now: float) -> list[Item]:
         """Take out the items whose deadline is `now` or earlier, in the order of their deadlines."""
         expired: list[Item] = []
         while self._ticks and self._ticks[0] * TICK <= now:
-            expired.extend(self._buckets.pop(heapq.heappop(self._ticks)))
+            expired.extend(self._buckets.pop(heapq.heappop(self._ticks), ()))
         return expired
 
     def __len__(self) -> int:

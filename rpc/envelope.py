@@ -27,8 +27,10 @@ try:
 except ImportError:  # Thrift was installed without its compiled part
     fastbinary = None  # type: ignore[assignment]
 
-MAX_MESSAGE_SIZE = 32 * 1024 * 1024
-"""Bytes of a body, unless an option says otherwise."""
+MAX_MESSAGE_SIZE = 16 * 1024 * 1024
+"""Bytes of a body, unless an option says otherwise: RabbitMQ 4 takes no larger message by default, and closes the
+channel of who sends one.
+"""
 
 CONTAINER_LIMIT = 1_000_000
 """Elements of one list, set or map: an empty struct costs a byte on the wire and a hundred in memory."""

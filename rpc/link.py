@@ -31,6 +31,9 @@ from rpc.uri import BrokerURI
 retry_delay = backoffPolicy(initialDelay=0.2, maxDelay=15.0, factor=1.7)
 """Seconds before the n-th attempt in a row: 0.3 to 1.3 s before the first, at most 16 s."""
 
+STEADY = 10.0
+"""Seconds that a channel must have lasted for the next one to be opened without the delays of the failures before."""
+
 
 def retry_policy(hosts: int) -> Callable[[int], float]:
     """Return the delays for a broker of so many hosts: each is tried in turn at once, or nearly, lest all clients of a
@@ -145,6 +148,7 @@ class _Use:
         self._channel: Channel | None = None
         self._failures = 0
         self._retry: IDelayedCall | None = None
+        self._ready_at: float | None = None
         self._detached = False
         self.problem: str | None = None
 
@@ -177,7 +181,7 @@ class _Use:
 
     def _ready(self, _: object, channel: Channel) -> None:
         if self._channel is channel:
-            self._failures = 0
+            self._ready_at = self._link._reactor.seconds()
             self.problem = None
 
     def _not_ready(self, failure: Failure, channel: Channel) -> None:
@@ -199,6 +203,9 @@ class _Use:
         connection = self._link.connection
         if connection is None or connection.closed or self._detached or not self._link.running:
             return
+        if self._ready_at is not None and self._link._reactor.seconds() - self._ready_at > STEADY:
+            self._failures = 0
+        self._ready_at = None
         self._failures += 1
         delay = retry_delay(self._failures)
         self.problem = str(reason)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.python import log
 
 from rpc import uri
@@ -41,6 +41,8 @@ class Worker(Service):
         :raises ConfigurationError: there are no services, two have one name, or a factory made a handler that lacks a
             method.
         """
+        if isinstance(drain_timeout, bool) or not 0 <= drain_timeout < float("inf"):
+            raise ConfigurationError(f"drain_timeout={drain_timeout!r}: must be a number of seconds, 0 or more")
         reactor = reactor or default_reactor()
         services = list(services)
         _refuse_doubles(services)
@@ -49,11 +51,13 @@ class Worker(Service):
         self._link = Link(reactor, uri.parse(broker_url), "worker")
         self._connection: Connection | None = None
         self._serving: list[ServingTransport] = []
+        self._waiting: list[Deferred[None]] = []
         if any(service.factory for service in services):
-            self._connection = Connection(broker_url, reactor=reactor, link=self._link)
+            self._connection = Connection._sharing(self._link, reactor)
         for service in services:
             handler = service.make_handler(self._connection)
             transport = ServingTransport(service, handler, self._link, reactor)
+            transport.on_consuming = self._tell_waiting
             self._serving.append(transport)
             self._link.attach(transport)
 
@@ -65,24 +69,41 @@ class Worker(Service):
     def startService(self) -> None:
         """Connect, and serve as soon as there is a connection."""
         super().startService()
+        for transport in self._serving:
+            transport.resume()
+        if self._connection is not None:
+            self._connection.startService()
         self._link.startService()
 
     def when_serving(self) -> Deferred[None]:
-        """Fires when every service has been consumed once: from then on no caller is told that it is unavailable.
+        """Fires when all services are consumed: from then on no caller is told that one is unavailable.
 
-        To be asked for once. It waits as long as there is no broker.
+        It waits as long as there is no broker; fails with ``CancelledError`` when the worker is stopped.
         """
-        return gatherResults([transport.serving for transport in self._serving]).addCallback(lambda _: None)
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        self._tell_waiting()
+        return waiting
+
+    def _tell_waiting(self) -> None:
+        if all(transport.consuming for transport in self._serving):
+            waiting, self._waiting = self._waiting, []
+            for deferred in waiting:
+                deferred.callback(None)
 
     def stopService(self) -> Deferred[None]:
         """Drain and close. Fires when the connection is gone; calls still running after the drain timeout are given
         up, and their requests run by another worker.
         """
         super().stopService()
-        drained = DeferredList([transport.drain() for transport in self._serving], consumeErrors=True)
-        drained.addTimeout(self._drain_timeout, self._reactor)
-        drained.addBoth(self._report)
-        drained.addCallback(lambda _: self._connection.close() if self._connection else None)
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.cancel()
+        drained: Deferred[Any] = DeferredList(
+            [transport.drain(self._drain_timeout) for transport in self._serving], consumeErrors=True
+        )
+        drained.addCallback(self._report)
+        drained.addCallback(lambda _: self._connection.stopService() if self._connection else None)
         return drained.addCallback(lambda _: self._link.stopService())
 
     def _report(self, _: object) -> None:

@@ -10,6 +10,7 @@ kept. Buffers may be ``bytes``, ``bytearray`` or ``memoryview``; what is decoded
 from __future__ import annotations
 
 import decimal
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from struct import Struct
@@ -143,6 +144,8 @@ def _encode_value(value: Any, depth: int) -> bytes:
     if isinstance(value, int):
         return _encode_integer(value)
     if isinstance(value, float):
+        if math.isnan(value):  # RabbitMQ closes the connection of who sends one (541)
+            raise CodecError("a header cannot be NaN: RabbitMQ does not take it")
         return b"d" + _double.pack(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return b"x" + _with_length(bytes(value))

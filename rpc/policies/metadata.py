@@ -8,8 +8,16 @@ from typing import Any
 ROUTING = frozenset(("CC", "BCC"))
 """RabbitMQ's sender-selected distribution: whoever calls a worker must not choose where its own requests go."""
 
-RESERVED = ("rpc-", "x-")
-"""Beginnings of headers that this framework and the broker write about one message, such as ``x-death``."""
+RESERVED = (
+    "rpc-",
+    "x-death",
+    "x-first-death-",
+    "x-last-death-",
+    "x-delivery-count",
+    "x-acquired-count",
+    "x-stream-",
+)
+"""Beginnings of headers that this framework and RabbitMQ write about one message. (``x-request-id`` is a user's.)"""
 
 
 def metadata_of(headers: Mapping[str, Any]) -> dict[str, Any]:

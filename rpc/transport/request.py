@@ -45,7 +45,18 @@ class Refused(Exception):
 class Request:
     """One request. What could be read is there even when the rest is malformed, so that it can be answered."""
 
-    __slots__ = ("codec", "deadline", "delivery", "label", "name", "oneway", "problem", "properties", "seqid")
+    __slots__ = (
+        "codec",
+        "context",
+        "deadline",
+        "delivery",
+        "label",
+        "name",
+        "oneway",
+        "problem",
+        "properties",
+        "seqid",
+    )
 
     def __init__(self, delivery: Delivery, now: float) -> None:
         """:param now: the time of its arrival, from which its deadline counts."""
@@ -56,6 +67,7 @@ class Request:
         self.oneway = False
         self.codec: Codec = CODECS["binary"]
         self.problem: str | None = None
+        self.context: CallContext
         try:
             self.properties = delivery.properties
         except CodecError as error:
@@ -123,10 +135,10 @@ class Request:
         reply_to = self.properties.reply_to
         return reply_to is not None and reply_to.startswith(DIRECT_REPLY_TO)
 
-    def context(self, service: str, method: StubMethod) -> CallContext:
-        """What the handler may know of the call."""
+    def serve(self, service: str, method: StubMethod) -> None:
+        """Note what the handler may know of the call."""
         properties = self.properties
-        return CallContext(
+        self.context = CallContext(
             service,
             method.name,
             self.deadline,

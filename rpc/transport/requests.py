@@ -87,6 +87,8 @@ class RequestTransport:
         :raises TypeError: the number or the names of the arguments are not the method's.
         """
         context = serving.get()
+        if context is not None and context.answered:
+            context = None
         number = self._next_number()
         try:
             body = operation.encode(number, arguments, keywords)
@@ -222,6 +224,10 @@ class RequestTransport:
         self._ledger.abandon()
         for call in [call for call in self._calls.values() if call.sent]:
             self._fail(call, ConnectionLost(f"{call.operation.label}: {reason}", Outcome.UNKNOWN))
+
+    def open(self) -> None:
+        """Take calls; also after :meth:`close`."""
+        self._closed = False
 
     def close(self) -> None:
         """Settle everything, and take no more calls."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import TimeoutError as DrainTimeout
 from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -36,7 +38,8 @@ PRECONDITION_FAILED = 406
 class ServingTransport:
     """One service on one channel of a link.
 
-    :ivar serving: fires when the service is consumed for the first time.
+    :ivar consuming: whether the service's queue is consumed just now.
+    :ivar on_consuming: called when it is.
     :ivar running: calls in progress.
     :ivar lost_replies: replies whose caller was gone.
     """
@@ -55,8 +58,11 @@ class ServingTransport:
         self._held: deque[Request] = deque()
         self._starting = False
         self._stopping = False
-        self._idle: Deferred[None] | None = None
-        self.serving: Deferred[None] = Deferred()
+        self._idle: list[Deferred[None]] = []
+        self._refused = 0  # since the log was last told
+        self._refused_told = float("-inf")
+        self.consuming = False
+        self.on_consuming: Callable[[], None] = _nobody_asked
         self.running = 0
         self.lost_replies = 0
 
@@ -78,8 +84,8 @@ class ServingTransport:
 
     def _begun(self, _: object) -> None:
         log.msg(f"serving {self._service.name} from {self._topology.queue}")
-        if not self.serving.called:
-            self.serving.callback(None)
+        self.consuming = True
+        self.on_consuming()
 
     def _explain(self, failure: Failure) -> Failure:
         if isinstance(failure.value, ChannelClosed) and failure.value.code == PRECONDITION_FAILED:
@@ -116,6 +122,7 @@ class ServingTransport:
         self._channel = None
         self._acks = None
         self._held.clear()
+        self.consuming = False
 
     # -- a request's way
 
@@ -123,25 +130,30 @@ class ServingTransport:
         request = Request(delivery, self._clock.seconds())
         if self._stopping:
             self._reject(delivery)
-        elif self.running < self._service.concurrency:
+        elif self.running < self._service.concurrency or len(delivery.body) > self._service.max_message_size:
             self._start(request)
         else:
             self._held.append(request)  # of the second queue, or of a prefetch that early acks have outrun
 
+    def _start_held_later(self) -> None:
+        """Begin one request that was held in the next reactor turn.
+
+        One in a turn: decoding a large one takes seconds, and between two of them heartbeats must go out.
+        """
+        if self._held and not self._starting:
+            self._starting = True
+            self._clock.callLater(0, self._start_held)
+
     def _start_held(self) -> None:
-        """Begin what was held, as far as there is room. A loop: handlers that finish at once must not nest."""
-        if self._starting:
+        self._starting = False
+        if not self._held or self.running >= self._service.concurrency:
             return
-        self._starting = True
-        try:
-            while self._held and self.running < self._service.concurrency:
-                request = self._held.popleft()
-                if request.deadline is not None and request.deadline <= self._clock.seconds():
-                    self._ack(request.delivery)  # nobody waits for it any more
-                else:
-                    self._start(request)
-        finally:
-            self._starting = False
+        request = self._held.popleft()
+        if request.deadline is not None and request.deadline <= self._clock.seconds():
+            self._ack(request.delivery)  # nobody waits for it any more
+        else:
+            self._start(request)
+        self._start_held_later()
 
     def _start(self, request: Request) -> None:
         if self._ack_first:
@@ -152,7 +164,8 @@ class ServingTransport:
             self._refuse(request, refused)
             return
         self.running += 1
-        token = context.serving.set(request.context(self._service.name, method))
+        request.serve(self._service.name, method)
+        token = context.serving.set(request.context)
         try:
             handler = self._handlers[method.name]
             value = handler(*[getattr(arguments, name) for name in method.argument_names])
@@ -178,6 +191,8 @@ class ServingTransport:
         result = method.result_class()
         if method.has_result:
             result.success = value
+            if value is None:
+                log.msg(f"{request.label} returned None, which the IDL has no room for: is a return missing?")
         self._reply(request, method, TMessageType.REPLY, result)
 
     def _failed(self, failure: Failure, request: Request, method: StubMethod) -> None:
@@ -193,7 +208,10 @@ class ServingTransport:
                 self._reply(request, method, TMessageType.EXCEPTION, error)
                 return
         log.err(failure, f"{request.label} failed")
-        self._reply(request, method, TMessageType.EXCEPTION, _internal_error())
+        if method.result_class is None:
+            self._finish(request, None)  # also when it came as a CALL: a oneway method has no answer
+        else:
+            self._reply(request, method, TMessageType.EXCEPTION, _internal_error())
 
     def _reply(self, request: Request, method: StubMethod, kind: int, struct: Any) -> None:
         """Answer with `struct`; one that does not encode leaves nothing behind of itself (Thrift's stubs do)."""
@@ -217,16 +235,21 @@ class ServingTransport:
             self._send(request, body)
         if not self._ack_first:
             self._ack(request.delivery)
+        request.context.answered = True
         if self._held:
-            self._start_held()
-        elif self.running == 0 and self._idle is not None:
-            idle, self._idle = self._idle, None
-            idle.callback(None)
+            self._start_held_later()
+        elif self.running == 0 and self._idle:
+            idle, self._idle = self._idle, []
+            for waiting in idle:
+                waiting.callback(None)
 
     def _send(self, request: Request, body: bytes, outcome: str | None = None) -> None:
         channel = request.delivery.channel
         if channel.closed:
-            return  # the request was not acked either, and is delivered again
+            # The request may be delivered again, or may not: its queue may be gone, or it was acked before.
+            if self._channel is None:
+                return
+            channel = self._channel
         properties = request.reply_properties(self._clock.seconds(), outcome)
         channel.publish("", request.properties.reply_to or "", properties, body, True)
 
@@ -239,13 +262,21 @@ class ServingTransport:
     # -- settling without a handler
 
     def _refuse(self, request: Request, refused: Refused) -> None:
-        log.msg(f"{self._service.name}: refused a request: {refused}")
+        self._tell_refused(refused)
         if request.wants_reply:
             self._send(request, request.reply(TMessageType.EXCEPTION, refused.answer), refused.outcome)
         if refused.poison:
             self._bury(request, str(refused))
         if not self._ack_first:
             self._ack(request.delivery)
+
+    def _tell_refused(self, refused: Refused) -> None:
+        """Log a refusal; a peer that is refused a thousand times a second gets one line a second."""
+        self._refused += 1
+        now = self._clock.seconds()
+        if now - self._refused_told >= 1:
+            log.msg(f"{self._service.name}: refused {self._refused} requests; the last one: {refused}")
+            self._refused, self._refused_told = 0, now
 
     def _bury(self, request: Request, reason: str) -> None:
         """Publish the request to the dead letters, as it came, with the reason."""
@@ -269,27 +300,40 @@ class ServingTransport:
 
     # -- leaving
 
-    def drain(self) -> Deferred[None]:
+    def drain(self, within: float) -> Deferred[None]:
         """Take no more work, give back what has not begun, and finish what has.
 
-        :return: fires when nothing is in progress and all is acked. Never fails.
+        :param within: seconds; what is in progress then is given up.
+        :return: fires when nothing is in progress, or at the bound, with all acked that was settled. Never fails.
         """
         self._stopping = True
         while self._held:
             self._reject(self._held.popleft().delivery)
-        drained: Deferred[None] = succeed(None)
+        drained: Deferred[Any] = succeed(None)
         if self._channel is not None:
             for tag in self._consumer_tags:
                 drained.addCallback(_then_cancel, self._channel, tag)
             drained.addErrback(lambda failure: failure.trap(AMQPError))
         drained.addCallback(lambda _: self._when_idle())
+        drained.addTimeout(within, self._clock)
+        drained.addErrback(lambda failure: failure.trap(DrainTimeout))
         return drained.addCallback(lambda _: self._acks.flush() if self._acks is not None else None)
 
+    def resume(self) -> None:
+        """Take work again after :meth:`drain`, from the next channel on."""
+        self._stopping = False
+
     def _when_idle(self) -> Deferred[None]:
+        waiting: Deferred[None] = Deferred()
         if self.running == 0:
-            return succeed(None)
-        self._idle = Deferred()
-        return self._idle
+            waiting.callback(None)
+        else:
+            self._idle.append(waiting)
+        return waiting
+
+
+def _nobody_asked() -> None:
+    """What is called when a service is consumed, unless somebody wants to know."""
 
 
 def _internal_error(message: str = "Internal error") -> TApplicationException:

@@ -81,6 +81,14 @@ class DeadlinesTests(DeadlinesMachine.TestCase, SynchronousTestCase):  # type: i
         deadlines.discard("a", tick)
         self.assertEqual(deadlines.pop_expired(1.0), ["b"])
 
+    def test_long_timeouts(self) -> None:
+        """Also with deadlines far away, what is settled costs nothing."""
+        deadlines: Deadlines[int] = Deadlines()
+        for item in range(10_000):
+            deadlines.discard(item, deadlines.add(item, 3600 + item * 0.1))
+        self.assertEqual(len(deadlines._buckets), 0)
+        self.assertLess(len(deadlines._ticks), 100)
+
     def test_few_ticks(self) -> None:
         """What has been settled costs nothing: the ticks kept depend on time, not on the number of items."""
         deadlines: Deadlines[int] = Deadlines()

@@ -172,10 +172,11 @@ class TableTests(SynchronousTestCase):
             self.assertEqual(decode_table(buffer, 0), (table, len(data)))
 
     def test_special_floats(self) -> None:
-        """Infinities and NaN travel."""
-        table, _ = decode_table(encode_table({"a": math.inf, "b": math.nan}), 0)
+        """Infinities travel; NaN is refused: RabbitMQ closes the connection of who sends one."""
+        table, _ = decode_table(encode_table({"a": math.inf}), 0)
         self.assertEqual(table["a"], math.inf)
-        self.assertTrue(math.isnan(table["b"]))
+        with self.assertRaises(CodecError):
+            encode_table({"b": math.nan})
 
     def test_equal_keys(self) -> None:
         """Of two fields with one name the last counts."""

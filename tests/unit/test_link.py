@@ -11,7 +11,7 @@ from zope.interface import implementer
 from rpc.amqp.channel import Channel
 from rpc.errors import AMQPError, BrokerUnreachable, ChannelClosed, ConnectionClosed
 from rpc.interfaces import IChannelUser
-from rpc.link import Link
+from rpc.link import STEADY, Link
 from rpc.uri import parse
 from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
 from tests.unit.amqp.peer import method, outcome_of
@@ -173,6 +173,24 @@ class ChannelTests(LinkTestCase):
         socket.serve()
         self.assertEqual((user.ready, len(user.losses), other.ready, other.losses), (2, 1, 1, []))
         self.assertIsNone(self.link.problem)
+
+    def test_channel_that_is_lost_again_and_again(self) -> None:
+        """A channel that is lost as soon as it is ready is opened with growing delays, until one has lasted."""
+        user = User()
+        self.link.attach(user)
+        socket = self.connect()
+        waits = []
+        for _ in range(6):
+            socket.feed(method(user.channels[-1].id, "channel.close", 406, "PRECONDITION_FAILED", 60, 40))
+            (retry,) = self.reactor.timers()
+            waits.append(retry.getTime() - self.reactor.seconds())
+            self.reactor.advance(waits[-1])
+            socket.serve()
+        self.assertGreater(waits[-1], 0.2 * 1.7**6)
+        self.reactor.advance(STEADY + 1)
+        socket.feed(method(user.channels[-1].id, "channel.close", 406, "PRECONDITION_FAILED", 60, 40))
+        (retry,) = self.reactor.timers()
+        self.assertLess(retry.getTime() - self.reactor.seconds(), 1.5)
 
     def test_setting_up_that_the_broker_refuses(self) -> None:
         """opened() fails with the broker's 406: it is called again with a new channel; the others are not."""

@@ -12,7 +12,7 @@ class MetadataTests(SynchronousTestCase):
 
     def test_users_headers(self) -> None:
         """What users and their tracing write travels on, with its value."""
-        headers = {"tenant": "a", "traceparent": "00-ab-cd-01", "cc": 1, "X-Request": None, "": [1]}
+        headers = {"tenant": "a", "traceparent": "00-ab-cd-01", "cc": 1, "x-request-id": None, "": [1]}
         self.assertEqual(metadata_of(headers), headers)
 
     def test_routing(self) -> None:
@@ -21,4 +21,5 @@ class MetadataTests(SynchronousTestCase):
 
     def test_written_about_one_message(self) -> None:
         """What the broker or this framework wrote about one message is not true of another."""
-        self.assertEqual(metadata_of({"x-death": [{}], "x-delivery-count": 3, "rpc-attempt": 2}), {})
+        written = {"x-death": [{}], "x-first-death-queue": "q", "x-delivery-count": 3, "rpc-attempt": 2}
+        self.assertEqual(metadata_of(written), {})

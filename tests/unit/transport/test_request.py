@@ -146,7 +146,8 @@ class PropertiesTests(SynchronousTestCase):
         """The handler may know names, deadline, metadata, identity, and whether it was delivered before."""
         headers = {"tenant": "a", "CC": ["x"], "x-death": [], "rpc-attempt": 2}
         asked = request(properties=Properties(headers=headers, message_id="m", expiration="1000"))
-        context = asked.context("Calculator", asked.read("Calculator", METHODS, 1000)[0])
+        asked.serve("Calculator", asked.read("Calculator", METHODS, 1000)[0])
+        context = asked.context
         self.assertEqual((context.service, context.method), ("Calculator", "add"))
         self.assertEqual((context.deadline, context.message_id, context.redelivered), (101.0, "m", True))
         self.assertEqual(dict(context.metadata), {"tenant": "a"})

@@ -8,12 +8,13 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TMemoryBuffer, TTransportException
 from twisted.internet.defer import Deferred, succeed
+from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import InvalidOperation, Work
 from rpc.amqp.properties import encode_properties
-from rpc.context import current_call
+from rpc.context import CallContext, current_call
 from rpc.envelope import CODECS, read_application_exception
 from rpc.messages import Properties
 from rpc.service import ThriftService
@@ -266,23 +267,32 @@ class SettlingTests(ServingTestCase):
             self.wire.clock.advance(2)
             self.handler.held[0].callback(1)
             self.handler.held[1].callback(1)
+            self.wire.clock.pump([0] * 5)
             self.assertEqual(self.handler.ran, ["calculate 0", "calculate 1", "calculate 2", "calculate 4"])
             for held in self.handler.held[2:]:
                 held.callback(1)
             self.assertEqual((self.settled()[-1], self.transport.running), (("ack", 5, True), 0))
 
     def test_many_held(self) -> None:
-        """Handlers that finish at once do not nest, however many requests are held."""
+        """Of many requests held, one begins in a reactor turn: large ones must leave time for heartbeats."""
         self.serve(concurrency=1)
         self.ask("calculate", 1, Work())
         for _ in range(3000):
             self.ask()
         self.handler.held[0].callback(1)
-        self.assertEqual(len(self.wire.take()), 3001)
+        for _ in range(3000):
+            self.assertEqual(len(self.wire.take()), 1)
+            (turn,) = [call for call in self.wire.clock.calls if call.func == self.transport._start_held]
+            self.wire.clock.calls.remove(turn)
+            turn.func()
+        self.assertEqual(len(self.wire.take()), 1)
+        self.wire.clock.advance(0)
         self.assertEqual(self.settled(), [("ack", 3001, True)])
 
     def test_channel_lost(self) -> None:
-        """What runs when the channel is lost runs to its end, unanswered and unacked; what was held is forgotten."""
+        """What runs when the channel is lost runs to its end, and is answered over the next one: its request may be
+        gone with its queue. It is not acked; what was held is forgotten.
+        """
         self.serve(concurrency=1)
         self.ask("calculate", 1, Work())
         self.ask()
@@ -290,19 +300,85 @@ class SettlingTests(ServingTestCase):
         self.wire.open(self.transport)
         self.wire.taken("basic.qos")
         self.handler.held[0].callback(1)
-        self.assertEqual((self.wire.take(), self.settled()), ([], []))
+        self.assertEqual((len(self.wire.take()), self.settled()), (1, []))
         self.assertEqual((self.handler.ran, self.transport.running), (["calculate 1"], 0))
+
+    def test_failing_oneway(self) -> None:
+        """A oneway method that fails is logged and gives no answer, also when it was sent as a CALL."""
+        self.handler.answer = lambda: 1 / 0
+        tag = self.ask("zip")
+        self.assertEqual((self.wire.take(), self.settled()), ([], [("ack", tag, True)]))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_forgotten_return(self) -> None:
+        """A method that returned None where the IDL has a result is told in the worker's log, too."""
+        said: list[str] = []
+        log.addObserver(observer := lambda event: said.append(log.textFromEventDict(event) or ""))
+        self.addCleanup(log.removeObserver, observer)
+        self.handler.answer = lambda: None
+        self.ask()
+        self.assertIn("Calculator.add returned None", "".join(said))
+
+    def test_refusals_do_not_flood_the_log(self) -> None:
+        """A thousand refusals a second are a line a second, with their number."""
+        said: list[str] = []
+        log.addObserver(observer := lambda event: said.append(log.textFromEventDict(event) or ""))
+        self.addCleanup(log.removeObserver, observer)
+        for _ in range(1000):
+            self.wire.deliver(b"junk", Properties(), "c2")
+        self.wire.clock.advance(1)
+        self.wire.deliver(b"junk", Properties(), "c2")
+        refusals = [line for line in said if "refused" in line]
+        self.assertEqual(len(refusals), 2)
+        self.assertIn("refused 1000 requests", refusals[1])
+
+    def test_context_of_an_answered_call(self) -> None:
+        """What a handler leaves running is told that its call is answered."""
+        seen: list[CallContext] = []
+
+        def look() -> int:
+            context = current_call()
+            assert context is not None
+            self.assertFalse(context.answered)
+            seen.append(context)
+            return 3
+
+        self.handler.answer = look
+        self.ask()
+        self.assertTrue(seen[0].answered)
 
 
 class DrainTests(ServingTestCase):
     """Stopping."""
+
+    def test_bound(self) -> None:
+        """What does not finish in time is given up; two who wait are both told, and what settled is acked."""
+        self.ask("calculate", 1, Work())
+        first, second = self.transport.drain(5.0), self.transport.drain(5.0)
+        self.wire.answer()
+        self.wire.clock.advance(4.9)
+        self.assertNoResult(first)
+        self.wire.clock.advance(0.1)
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertEqual(self.transport.running, 1)
+        self.handler.held[0].callback(1)
+
+    def test_resume(self) -> None:
+        """After a stop and a new start, requests are run again."""
+        self.transport.drain(5.0)
+        self.transport.resume()
+        self.wire.close_channel()
+        self.wire.open(self.transport)
+        self.ask()
+        self.assertEqual(self.handler.ran, ["add"])
 
     def test_drain(self) -> None:
         """Held requests are given back, no more are taken, and it fires when what runs is done and acked."""
         self.serve(concurrency=1)
         first = self.ask("calculate", 1, Work())
         held = self.ask()
-        drained = self.transport.drain()
+        drained = self.transport.drain(30.0)
         late = self.ask()
         self.assertEqual([args[0] for args in self.wire.taken("basic.cancel")], ["c1", "c2"])
         self.assertEqual(self.settled(), [("reject", held, True), ("reject", late, True)])
@@ -313,16 +389,16 @@ class DrainTests(ServingTestCase):
 
     def test_idle(self) -> None:
         """With nothing to do it fires when the broker has stopped delivering; without a channel at once."""
-        drained = self.transport.drain()
+        drained = self.transport.drain(30.0)
         self.wire.answer()
         self.successResultOf(drained)
         never = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, self.wire.clock)
-        self.successResultOf(never.drain())
+        self.successResultOf(never.drain(30.0))
 
     def test_channel_lost_while_draining(self) -> None:
         """A channel that is lost meanwhile does not keep it from firing, and is not consumed from again."""
         self.ask("calculate", 1, Work())
-        drained = self.transport.drain()
+        drained = self.transport.drain(30.0)
         self.wire.close_channel()
         self.wire.open(self.transport)
         self.assertEqual(len(self.wire.taken("basic.consume")), 2)  # of the first channel
@@ -337,7 +413,7 @@ class DrainTests(ServingTestCase):
         channel = wire.peer.channel()
         channel.on_closed = transport.lost
         opened = transport.opened(channel)
-        drained = transport.drain()
+        drained = transport.drain(30.0)
         wire.answer()
         self.successResultOf(opened)
         self.successResultOf(drained)
