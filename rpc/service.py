@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import attrs
+from attrs.validators import optional
 
 from rpc.envelope import MAX_MESSAGE_SIZE
 from rpc.errors import ConfigurationError
@@ -20,7 +21,9 @@ MOST_PREFETCHED = 65535
 """AMQP's prefetch count is a short."""
 
 
-def _one_of(*allowed: str) -> Any:
+def one_of(*allowed: str) -> Any:
+    """Return a validator: one of these texts."""
+
     def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
         if value not in allowed:
             raise ConfigurationError(f"{attribute.name}={value!r}: must be {' or '.join(map(repr, allowed))}")
@@ -28,19 +31,25 @@ def _one_of(*allowed: str) -> Any:
     return check
 
 
-def _number(most: int = 2**63 - 1) -> Any:
-    def check(_: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
-        if value is not None and (not isinstance(value, int) or not 1 <= value <= most):
-            raise ConfigurationError(f"{attribute.name}={value!r}: must be a whole number from 1 to {most}")
+def whole_number(least: int, most: int = 2**63 - 1) -> Any:
+    """Return a validator: a whole number, and no bool, which Python takes for one."""
+
+    def check(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ConfigurationError(f"{attribute.name}={value!r}: must be a whole number from {least} to {most}")
 
     return check
 
 
-def _text(longest: int, *, but_not: str = "\0") -> Any:
-    """AMQP's names take 255 bytes; some here get a suffix."""
+def text(longest: int, *, but_not: str = "\0") -> Any:
+    """Return a validator: AMQP's names take 255 bytes of UTF-8; some here get a suffix."""
 
     def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
-        if not isinstance(value, str) or len(value.encode(errors="replace")) > longest or but_not in value:
+        try:
+            fits = isinstance(value, str) and len(value.encode()) <= longest and but_not not in value
+        except UnicodeEncodeError:
+            fits = False
+        if not fits:
             raise ConfigurationError(
                 f"{attribute.name}={value!r}: must be text of at most {longest} bytes, no {but_not!r}"
             )
@@ -64,20 +73,21 @@ class ThriftService:
     :ivar max_message_size: bytes of a request's body; a larger one is refused.
     :ivar exchange: where requests are published, for peers that have an exchange of their own.
     :ivar queue: the request queue, likewise; default ``rpc.<name>``.
-    :raises ConfigurationError: an option has a wrong value, the module is no stub, or the handler lacks a method.
+    :raises ConfigurationError: an option has a wrong value, the module is no stub, the handler is a class or lacks
+        a method.
     """
 
     stub: ModuleType
     handler: Any = None
     factory: Callable[[Any], Any] | None = attrs.field(default=None, kw_only=True)
-    name: str = attrs.field(default="", kw_only=True, validator=_text(120, but_not="@"))
-    concurrency: int = attrs.field(default=64, kw_only=True, validator=_number(MOST_PREFETCHED))
-    acknowledge: str = attrs.field(default="after", kw_only=True, validator=_one_of(*ACKNOWLEDGE))
-    queue_type: str = attrs.field(default="classic", kw_only=True, validator=_one_of(*QUEUE_TYPES))
-    backlog: int | None = attrs.field(default=None, kw_only=True, validator=_number())
-    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=_number())
-    exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=_text(255))
-    queue: str = attrs.field(default="", kw_only=True, validator=_text(250))
+    name: str = attrs.field(default="", kw_only=True, validator=text(120, but_not="@"))
+    concurrency: int = attrs.field(default=64, kw_only=True, validator=whole_number(1, MOST_PREFETCHED))
+    acknowledge: str = attrs.field(default="after", kw_only=True, validator=one_of(*ACKNOWLEDGE))
+    queue_type: str = attrs.field(default="classic", kw_only=True, validator=one_of(*QUEUE_TYPES))
+    backlog: int | None = attrs.field(default=None, kw_only=True, validator=optional(whole_number(1)))
+    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=whole_number(1))
+    exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
+    queue: str = attrs.field(default="", kw_only=True, validator=text(250))
     description: Stub = attrs.field(init=False)
 
     @description.default
@@ -94,11 +104,15 @@ class ThriftService:
     def make_handler(self, connection: Any) -> Any:
         """Return the handler, or what the factory makes of `connection`.
 
-        :raises ConfigurationError: it lacks a method of the stub's ``Iface``.
+        :raises ConfigurationError: the factory failed, or its handler lacks a method of the stub's ``Iface``.
         """
         if self.factory is None:
             return self.handler
-        handler = self.factory(connection)
+        try:
+            handler = self.factory(connection)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ConfigurationError(f"service {self.name}: its factory failed: {why}") from error
         self._check(handler)
         return handler
 
@@ -108,6 +122,9 @@ class ThriftService:
         return ServiceTopology(self.name, self.exchange, queue_type=self.queue_type, backlog=self.backlog, **queue)
 
     def _check(self, handler: object) -> None:
+        if isinstance(handler, type):
+            name = handler.__name__
+            raise ConfigurationError(f"service {self.name}: the handler {name} is a class; pass an instance: {name}()")
         lacking = implements_all(handler, self.description)
         if lacking:
             described = [f"{name}({', '.join(self.description.methods[name].argument_names)})" for name in lacking]

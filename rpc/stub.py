@@ -30,6 +30,7 @@ class StubMethod:
     :ivar result_class: the generated struct of result and exceptions; ``None`` for a oneway method.
     :ivar has_result: ``False`` for ``void``.
     :ivar throws: the IDL's exceptions: attribute of the result struct and class, in the IDL's order.
+    :ivar doc: the IDL's doc comment; ``""`` when there is none.
     :ivar timeout: seconds, of the IDL's ``timeout_ms`` annotation.
     :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset; ``None`` when the types
         have no such field. The accelerated decoders of Thrift do not look.
@@ -42,6 +43,7 @@ class StubMethod:
     has_result: bool
     throws: tuple[tuple[str, type[Exception]], ...]
     signature: inspect.Signature
+    doc: str
     timeout: float | None
     check_arguments: Check | None
     check_result: Check | None
@@ -109,6 +111,7 @@ def _read_method(name: str, declared: Method, description: idl.ServiceDescriptio
         signature=inspect.Signature(
             [inspect.Parameter(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD) for argument in names]
         ),
+        doc=description.methods[name].doc if description and name in description.methods else "",
         timeout=_annotated_timeout(name, description),
         check_arguments=required_fields_check(arguments_class),
         check_result=required_fields_check(result_class) if result_class else None,

@@ -79,6 +79,8 @@ def parse(uri: str) -> BrokerURI:
     :raises InvalidURI: wrong scheme, no host, a bad port or number, an unknown, repeated or unfitting parameter, a
         character that must be percent-encoded. The message says what to write, and nothing of the password.
     """
+    if not isinstance(uri, str):  # not quoted: bytes may hold the password
+        raise InvalidURI(f"a broker's URI is text such as {_FORM}, not {type(uri).__name__}")
     scheme, separator, rest = uri.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in PORTS:

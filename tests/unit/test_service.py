@@ -48,10 +48,10 @@ class ServiceTests(SynchronousTestCase):
         wrong: dict[str, list[Any]] = {
             "acknowledge": ["never", "", None, "AFTER"],
             "queue_type": ["stream", None],
-            "concurrency": [0, -1, 1.5, "64", 65536],
-            "backlog": [0, -1, "many", 2**63],
-            "max_message_size": [0, -5, 1e6],
-            "name": ["x" * 121, "é" * 61, "service@instance", 5],
+            "concurrency": [0, -1, 1.5, "64", 65536, None, True],
+            "backlog": [0, -1, "many", 2**63, True],
+            "max_message_size": [0, -5, 1e6, None, True],
+            "name": ["x" * 121, "é" * 61, "service@instance", 5, "\ud800"],
             "queue": ["x" * 251, 5],
             "exchange": ["x" * 256, None],
         }
@@ -81,6 +81,19 @@ class ServiceTests(SynchronousTestCase):
             self.assertIn("getStruct(key)", message)
             self.assertIn(type(handler).__name__, message)
         self.assertIn("summarize(prefix, limit)", self.refusal(Report, Handler()))
+
+    def test_handler_that_is_a_class(self) -> None:
+        """A class has all methods and is no handler; so it is with a factory that makes one."""
+        self.assertIn("Handler is a class; pass an instance: Handler()", self.refusal(SharedService, Handler))
+        service = ThriftService(SharedService, factory=lambda _: Handler)
+        self.assertIn("is a class", str(self.assertRaises(ConfigurationError, service.make_handler, None)))
+
+    def test_factory_that_fails(self) -> None:
+        """The error says whose factory it was and what it raised, and keeps that."""
+        service = ThriftService(SharedService, factory=lambda _: 1 / 0, name="Shared")
+        error = self.assertRaises(ConfigurationError, service.make_handler, None)
+        self.assertEqual(str(error), "service Shared: its factory failed: ZeroDivisionError: division by zero")
+        self.assertIsInstance(error.__cause__, ZeroDivisionError)
 
     def test_factory(self) -> None:
         """A factory is called with the worker's connection; what it makes is checked then."""

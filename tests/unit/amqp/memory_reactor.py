@@ -68,6 +68,10 @@ class Socket:
                     self.feed(method(frame.channel, "channel.close-ok"))
                 elif frame.name == "connection.close":
                     self.feed(method(0, "connection.close-ok"))
+                elif frame.name in ("confirm.select", "exchange.declare"):
+                    self.feed(method(frame.channel, f"{frame.name}-ok"))
+                elif frame.name == "basic.consume":
+                    self.feed(method(frame.channel, "basic.consume-ok", frame.args[2]))
                 elif frame.name == "queue.declare":
                     self.feed(refused or method(frame.channel, "queue.declare-ok", "q", 0, 0))
                     refused = b""
