@@ -11,9 +11,10 @@ from itertools import cycle
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -24,6 +25,18 @@ from rpc.amqp.tls import ClientTLS
 from rpc.errors import AMQPError, BrokerUnreachable, ClosedByBroker, FrameError
 from rpc.interfaces import IClock
 from rpc.uri import BrokerURI
+
+
+class _Quiet(Factory):
+    """Gives one protocol, and does not write to the log that it starts and stops."""
+
+    noisy = False
+
+    def __init__(self, connection: AMQPConnection) -> None:
+        self._connection = connection
+
+    def buildProtocol(self, addr: IAddress | None) -> AMQPConnection:
+        return self._connection
 
 
 @implementer(IStreamClientEndpoint)
@@ -66,7 +79,7 @@ class BrokerEndpoint:
         endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
         if self._tls:
             endpoint = self._tls.wrap(endpoint, host)
-        connected: Deferred[AMQPConnection] = connectProtocol(endpoint, connection)
+        connected: Deferred[AMQPConnection] = endpoint.connect(_Quiet(connection))
         return connected
 
     def _explain(self, failure: Failure, where: str, connection: AMQPConnection) -> Failure:

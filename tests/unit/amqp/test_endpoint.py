@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -71,6 +72,19 @@ class BrokerEndpointTests(SynchronousTestCase):
         self.assertEqual(socket.serve()[-1], "connection.close")
         socket.lose()
         self.assertEqual((session.reason.code, self.reactor.timers()), (200, []))
+
+    def test_silence(self) -> None:
+        """Connecting and leaving write nothing to the log: the link says what is worth saying."""
+        events: list[Any] = []
+        observer: Any = events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        outcome = self.connect("amqp://192.0.2.1?heartbeat=0")
+        socket = self.reactor.socket().log_in()
+        outcome[0].transport.loseConnection()
+        socket.serve()
+        socket.lose()
+        self.assertEqual(events, [])
 
     def test_hosts_in_turn(self) -> None:
         """Each attempt goes to the next host, and after the last to the first."""
