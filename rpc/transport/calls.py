@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from thrift.Thrift import TApplicationException, TMessageType
+from thrift.Thrift import TApplicationException, TMessageType, TType
 from twisted.internet.defer import Deferred
 
 from rpc.amqp.content import Delivery
@@ -56,7 +56,7 @@ class Operation:
         """
         method = self.method
         if keywords or len(arguments) != len(method.argument_names):
-            arguments = method.signature.bind(*arguments, **keywords).args
+            arguments = self._bind(arguments, keywords)
         try:
             struct = method.arguments_class(*arguments)
             if method.check_arguments is not None:
@@ -64,15 +64,38 @@ class Operation:
             kind = TMessageType.ONEWAY if method.oneway else TMessageType.CALL
             body = self.codec.encode(method.name, kind, seqid, struct)
         except Exception as error:
-            names = ", ".join(method.argument_names)
-            why = f"{type(error).__name__}: {str(error)[:200]}"
-            raise InvalidRequest(f"{self.label}({names}): the arguments do not fit the IDL: {why}") from error
+            why = self._misfit(arguments) or f"the arguments do not fit the IDL: {type(error).__name__}: {error}"
+            raise InvalidRequest(f"{self._shown}: {why[:300]}") from error
         if len(body) > self.max_message_size:
             raise MessageTooLarge(
                 f"{self.label}: a request of {len(body)} bytes, over the client's max_message_size of "
                 f"{self.max_message_size}"
             )
         return body
+
+    @property
+    def _shown(self) -> str:
+        return f"{self.label}({', '.join(self.method.argument_names)})"
+
+    def _bind(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+        try:
+            return self.method.signature.bind(*arguments, **keywords).args
+        except TypeError as error:
+            raise TypeError(f"{self._shown}: {error}") from None
+
+    def _misfit(self, arguments: tuple[Any, ...]) -> str | None:
+        """Say which argument does not fit, by encoding each alone: only done when all together have failed."""
+        arguments_class: Any = self.method.arguments_class
+        fields = {field[2]: field for field in arguments_class.thrift_spec if field is not None}
+        for name, value in zip(self.method.argument_names, arguments, strict=True):
+            try:
+                struct = arguments_class(**{name: value})
+                self.codec.encode(self.method.name, TMessageType.CALL, 1, struct)
+            except Exception as error:
+                kind, got = _kind(fields[name]), type(value).__name__
+                expected = f"this {kind} does not fit" if kind == got else f"{kind} expected, got {got}"
+                return f"argument {name!r}: {expected} ({type(error).__name__}: {error})"
+        return None
 
     def properties(
         self, reply_to: str, correlation_id: bytes, expiration: bytes, message_id: bytes, inherited: Mapping[str, Any]
@@ -144,6 +167,14 @@ class Operation:
             return None, None
         unknown = f"{method.name} failed: unknown result"
         return None, TApplicationException(TApplicationException.MISSING_RESULT, unknown)
+
+
+def _kind(field: tuple[Any, ...]) -> str:
+    """Return the type of a field of a ``thrift_spec``, as the IDL writes it."""
+    _, ttype, _, details, _ = field
+    if ttype == TType.STRUCT:
+        return str(details[0].__name__)
+    return "binary" if details == "BINARY" else TType._VALUES_TO_NAMES[ttype].lower()
 
 
 class Call:

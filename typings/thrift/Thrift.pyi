@@ -19,6 +19,7 @@ class TType:
     SET: int
     LIST: int
     UUID: int
+    _VALUES_TO_NAMES: tuple[str, ...]
 
 class TMessageType:
     CALL: int

@@ -10,14 +10,16 @@ from thrift.Thrift import TMessageType
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
+from generated.calculator.ttypes import Work as GeneratedWork
 from rpc.amqp.content import Delivery
 from rpc.amqp.properties import decode_properties
 from rpc.envelope import CODECS
-from rpc.errors import CodecError, InvalidReply
+from rpc.errors import CodecError, InvalidReply, InvalidRequest
 from rpc.stub import Stub
 from rpc.transport.calls import Operation
 
 Calculator: Any = CalculatorStub
+Work: Any = GeneratedWork
 
 
 def operation(name: str = "add", **changes: Any) -> Operation:
@@ -50,6 +52,30 @@ class OperationTests(SynchronousTestCase):
         expected = CODECS["binary"].encode("add", TMessageType.CALL, 5, Calculator.add_args(1, 2))
         for arguments, keywords in (((1, 2), {}), ((1,), {"num2": 2}), ((), {"num2": 2, "num1": 1})):
             self.assertEqual(operation().encode(5, arguments, keywords), expected)
+
+    def test_wrong_arguments(self) -> None:
+        """Too few, too many and unknown ones are told with the method's signature, and nothing of how it was found."""
+        for arguments, keywords, told in (
+            ((1,), {}, "missing a required argument: 'num2'"),
+            ((1, 2, 3), {}, "too many positional arguments"),
+            ((1, 2), {"num3": 3}, "got an unexpected keyword argument 'num3'"),
+        ):
+            error = self.assertRaises(TypeError, operation().encode, 1, arguments, keywords)
+            self.assertEqual(str(error), f"Calculator.add(num1, num2): {told}")
+            self.assertTrue(error.__suppress_context__)
+
+    def test_argument_of_another_type(self) -> None:
+        """The argument that does not fit is named, with its type and what came."""
+        for codec in CODECS.values():
+            for name, arguments, told in (
+                ("add", (1, "2"), "add(num1, num2): argument 'num2': i32 expected, got str ("),
+                ("add", (2**40, 2), "add(num1, num2): argument 'num1': i32 expected, got int ("),
+                ("calculate", (1, {"num1": 1}), "calculate(logid, w): argument 'w': Work expected, got dict ("),
+                ("calculate", (1, Work(num1="x")), "calculate(logid, w): argument 'w': this Work does not fit ("),
+                ("blob", (1,), "blob(data): argument 'data': binary expected, got int ("),
+            ):
+                error = self.assertRaises(InvalidRequest, operation(name, codec=codec).encode, 1, arguments, {})
+                self.assertIn(f"Calculator.{told}", str(error))
 
     def test_properties_are_the_same_inherited_or_not(self) -> None:
         """The template for most calls and the slow path for inherited metadata write the same properties."""
