@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python import log
@@ -75,12 +75,11 @@ class BrokerEndpoint:
         handed_over: Deferred[IProtocol] = connected.addCallback(_hand_over, factory)
         return handed_over
 
-    def _connect(self, host: str, port: int, connection: AMQPConnection) -> Deferred[AMQPConnection]:
+    def _connect(self, host: str, port: int, connection: AMQPConnection) -> Deferred[IProtocol]:
         endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
         if self._tls:
             endpoint = self._tls.wrap(endpoint, host)
-        connected: Deferred[AMQPConnection] = endpoint.connect(_Quiet(connection))
-        return connected
+        return endpoint.connect(_Quiet(connection))
 
     def _explain(self, failure: Failure, where: str, connection: AMQPConnection) -> Failure:
         """Say which host it was; an error of the broker keeps its class and code."""
@@ -93,7 +92,7 @@ class BrokerEndpoint:
         if isinstance(error, (ClosedByBroker, FrameError)):
             explained = type(error)(error.code, f"{where}: {error.text}")
         else:
-            explained = BrokerUnreachable(f"{where}: {failure.getErrorMessage()}")
+            explained = BrokerUnreachable(f"{where}: {_words(failure)}")
         self._on_failure(explained)
         return Failure(explained)
 
@@ -109,6 +108,13 @@ def new_connection(clock: IClock, uri: BrokerURI, name: str) -> AMQPConnection:
         channel_max=uri.channel_max,
         frame_max=uri.frame_max,
     )
+
+
+def _words(failure: Failure) -> str:
+    """Return the system's word for what went wrong, which Twisted says once more in its own."""
+    error = failure.value
+    own = str(error.args[0]) if isinstance(error, ConnectError) and error.args else ""
+    return own or failure.getErrorMessage()
 
 
 def _timed_out(result: object, seconds: float) -> None:

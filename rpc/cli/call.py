@@ -17,7 +17,7 @@ from twisted.logger import globalLogBeginner
 from twisted.python.failure import Failure
 
 from rpc import errors, uri
-from rpc.cli.invocation import Invocation
+from rpc.cli.invocation import Invocation, methods
 from rpc.client import DEFAULT_TIMEOUT, ClientOptions, connect
 from rpc.envelope import CODECS
 
@@ -33,7 +33,6 @@ MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.InvalidRequest, "wrong argument"),
     (errors.InvalidReply, "invalid reply"),
     (errors.RPCError, "call failed"),
-    (TApplicationException, "service failed"),
     (errors.AuthenticationFailed, "login refused"),
     (errors.VirtualHostRefused, "virtual host refused"),
     (errors.BrokerUnreachable, "broker unreachable"),
@@ -74,7 +73,7 @@ def _checked_broker(_: click.Context, __: click.Parameter, value: str) -> str:
 
 @click.command(name="call", cls=CallCommand, context_settings={"ignore_unknown_options": True})
 @click.argument("stub")
-@click.argument("method")
+@click.argument("method", required=False)
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
 @click.option(
     "--broker",
@@ -97,14 +96,14 @@ def _checked_broker(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.option("--name", help="The service's name on the broker, when it is not the one in the IDL.")
 def call_command(
     stub: str,
-    method: str,
+    method: str | None,
     arguments: tuple[str, ...],
     broker: str,
     timeout: float | None,
     protocol: str,
     name: str | None,
 ) -> None:
-    """Call METHOD of the service of STUB, and print its result as JSON.
+    """Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the methods there are.
 
     STUB is a module made by "thrift-rpc compile", such as generated.calculator.Calculator; the current directory is
     searched first.
@@ -125,9 +124,15 @@ def call_command(
     on standard error; 2 when the command line is wrong.
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
     try:
+        if method is None:
+            click.echo("\n".join(methods(stub)))
+            return
         invocation = Invocation.read(stub, method, arguments)
         options = ClientOptions(timeout=timeout, protocol=protocol, name=name)
         result = _run(lambda reactor: _perform(reactor, broker, invocation, options))
+    except TApplicationException as error:
+        log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
+        raise click.ClickException(f"service failed: {invocation.label(name)}: {error}{log}") from error
     except KNOWN as error:
         raise click.ClickException(_meaning(error)) from error
     except ThriftException as error:

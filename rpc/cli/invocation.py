@@ -42,7 +42,7 @@ class Invocation:
         service = _describe(module)
         description = service.methods.get(method)
         if description is None:
-            known = "".join(f"\n  {_signature(known)}" for known in service.methods.values())
+            known = "".join(f"\n  {line}" for line in _signatures(service))
             raise ConfigurationError(f"{service.name} has no method {method!r}; its methods:{known}")
         if len(arguments) != len(description.arguments):
             raise InvalidRequest(
@@ -54,6 +54,13 @@ class Invocation:
             for field, text in zip(description.arguments, arguments, strict=True)
         ]
         return cls(module, description, given, values)
+
+    def label(self, name: str | None) -> str:
+        """Return ``<service>.<method>``.
+
+        :param name: the service's name on the broker, when it is not the IDL's.
+        """
+        return f"{name or self.stub.__name__.rpartition('.')[2]}.{self.method.name}"
 
     def show(self, result: Any) -> str | None:
         """Return the result as JSON; ``None`` when the method has none."""
@@ -69,6 +76,18 @@ class Invocation:
 
     def _show(self, kind: idl.Type, value: Any) -> str:
         return json.dumps(self._values.to_json(kind, value), ensure_ascii=False)
+
+
+def methods(stub: str) -> list[str]:
+    """Return the methods of a stub's service, as the IDL writes them.
+
+    :raises ConfigurationError: the stub does not import, or is none.
+    """
+    return _signatures(_describe(_import(stub)))
+
+
+def _signatures(service: idl.ServiceDescription) -> list[str]:
+    return [_signature(method) for method in service.methods.values()]
 
 
 def _import(name: str) -> ModuleType:

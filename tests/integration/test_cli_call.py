@@ -143,7 +143,7 @@ class CallTests(ServiceTestCase):
         self.assertTrue(error.startswith("timed out: "), error)
         self.assertIn("(may have been executed)", error)
         error = await self.failure(1, *options, "sum", '{"values": []}')
-        self.assertEqual(error, "service failed: Internal error")
+        self.assertEqual(error, f"service failed: {self.name}.sum: Internal error; see the worker's log")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     async def test_interrupt(self) -> None:

@@ -101,9 +101,10 @@ class BrokerEndpointTests(SynchronousTestCase):
         self.assertEqual(len(self.failures), 4)
 
     def test_refused(self) -> None:
-        """Nobody listens: BrokerUnreachable with host and port."""
+        """Nobody listens: BrokerUnreachable with host and port, and the reason once."""
         outcome = self.connect()
         self.reactor.socket().refuse()
+        self.assertEqual(str(outcome[0]), "192.0.2.1:5672: Connection refused")
         self.check_failed(outcome, BrokerUnreachable, "192.0.2.1:5672", "refused")
         self.assertEqual(self.reactor.timers(), [])
 

@@ -52,9 +52,13 @@ class CommandLineTests(SynchronousTestCase):
         self.assertIn("'--broker'", result.stderr)
 
     def test_missing_words(self) -> None:
-        """Stub and method must be there."""
+        """The stub must be there; without a method, those there are are listed."""
         self.refused(2, "Missing argument 'STUB'")
-        self.refused(2, "Missing argument 'METHOD'", STUB)
+        listed = call(STUB)
+        self.assertEqual((listed.exit_code, listed.stderr), (0, ""))
+        self.assertIn("i32 add(i32 num1, i32 num2)\n", listed.stdout)
+        self.assertIn("oneway zip()\n", listed.stdout)
+        self.refused(1, "cannot call: no.such does not import", "no.such")
 
     def test_what_cannot_be_called(self) -> None:
         """Mistakes in what is asked are told by their meaning."""

@@ -1,0 +1,64 @@
+"""``twistd rpc-worker``'s command line: which services, and in one line why not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.cli.worker import load_services
+from rpc.errors import ConfigurationError
+from services import calculator
+
+
+class LoadServicesTests(SynchronousTestCase):
+    """load_services."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.patch(sys, "path", [str(self.folder), *sys.path])
+        self.patch(sys, "modules", dict(sys.modules))
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a module, and return its path."""
+        path = self.folder / f"{name}.py"
+        path.write_text(text)
+        return path
+
+    def refusal(self, name: str) -> str:
+        """The message with which a service is refused."""
+        return str(self.assertRaises(ConfigurationError, list, load_services((name,))))
+
+    def test_service(self) -> None:
+        """The module's service, as it is."""
+        self.assertEqual(list(load_services(("services.calculator:service",))), [calculator.service])
+
+    def test_not_written_as_a_service(self) -> None:
+        """A colon stands between module and service, which must be there and be one."""
+        self.assertIn("MODULE:SERVICE", self.refusal("services.calculator"))
+        self.assertIn("has no 'nothing'", self.refusal("services.calculator:nothing"))
+        self.assertIn("this is a module, not a rpc.ThriftService", self.refusal("services.calculator:rpc"))
+
+    def test_no_such_module(self) -> None:
+        """A module that does not exist is told without the code that looked for it."""
+        self.assertEqual(
+            self.refusal("worker_no_such:service"),
+            "worker_no_such:service: worker_no_such does not import: "
+            "ModuleNotFoundError: No module named 'worker_no_such'",
+        )
+
+    def test_module_that_raises(self) -> None:
+        """The place is that of the error in the user's code."""
+        path = self.write("worker_raises", "\nimport worker_missing\n")
+        message = self.refusal("worker_raises:service")
+        self.assertTrue(message.endswith(f"No module named 'worker_missing' ({path}, line 2)"), message)
+
+    def test_syntax_error(self) -> None:
+        """A syntax error is where the text is, whoever imported it."""
+        path = self.write("worker_syntax", "\n\ndef f(:\n")
+        self.write("worker_imports_it", "import worker_syntax\n")
+        for module in ("worker_syntax", "worker_imports_it"):
+            message = self.refusal(f"{module}:service")
+            self.assertTrue(message.endswith(f"SyntaxError: invalid syntax ({path}, line 3)"), message)
