@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from rpc import idl
-from rpc.compiler import driver, layout, names, pyi, sources
+from rpc.compiler import driver, layout, method_annotations, names, pyi, sources
 from rpc.compiler.idl_xml import Programs
 from rpc.errors import CompileError
 
@@ -21,7 +21,7 @@ class Compilation:
     """What the IDL compiles to.
 
     :ivar files: content by path (with ``/``) below the output's root.
-    :ivar warnings: what the Thrift compiler warned of, a line each.
+    :ivar warnings: what the Thrift compiler warned of, and annotations that nobody reads, a line each.
     """
 
     files: dict[str, bytes] = attrs.field(repr=False)
@@ -55,6 +55,7 @@ def compile_idl(paths: Iterable[Path], include_dirs: Sequence[Path] = (), thrift
         packages = {other.program: compiled[other.path].package for other in source.closure()}
         definitions = Programs(xml, packages).definitions(source.program)
         names.check(source, stubs.package, definitions)
+        warnings.update(dict.fromkeys(method_annotations.check(source, definitions)))
         for section, items in definitions.items():
             for key in items:
                 _claim(defined, key, source)

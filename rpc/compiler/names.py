@@ -28,8 +28,8 @@ _FIELDS: Final = frozenset({"self", "read", "write", "validate", "thrift_spec"})
 _EXCEPTION_FIELDS: Final = frozenset({"args", "with_traceback", "add_note"})
 """What Python's exceptions have besides."""
 
-_METHODS: Final = frozenset({"_transport", "_oprot_factory", "_seqid", "_reqs"})
-"""What the generated client has."""
+_METHODS: Final = frozenset({"_transport", "_oprot_factory", "_seqid", "_reqs", "_stub", "_options"})
+"""What the generated client has, or the framework's."""
 
 _MODULES: Final = frozenset({"ttypes", "constants"})
 """The modules beside a service's."""

@@ -67,6 +67,10 @@ class CompileCommandTests(IDLTestCase):
         result = self.run_command()
         self.assertEqual(result.exit_code, 0)
         self.assertIn("x.thrift:1: 64-bit constant", result.stderr)
+        self.write(x='service S { void f() (idempotnt = "true") }')
+        result = self.run_command()
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn("x.thrift:1: method f: nothing reads the annotation idempotnt", result.stderr)
 
     def test_help(self) -> None:
         """The group's help lists the table's verbs."""

@@ -48,6 +48,7 @@ class NamesTests(IDLTestCase):
     def test_methods(self) -> None:
         """Methods that hide what the client has."""
         self.assert_refused("service S {\n void _reqs() }", "x.thrift:2: method _reqs: ")
+        self.assert_refused("service S {\n void _options() }", "x.thrift:2: method _options: ")
         self.assert_refused("service S {\n void __init__() }", "x.thrift:2: method __init__: ")
         self.assert_refused("service S {\n void f(),\n void send_f() }", "x.thrift:3: method send_f: ")
 
