@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -133,7 +132,7 @@ def _growth(results: Results) -> Any:
             if what not in DAY and points:
                 axes.set_xticks(list(points))
         axes.set(**({"yscale": "log"} if what == "replies" else {"ylim": (0, 1.15 * highest or 1)}))
-        _plain_numbers(axes, 1024 if what == "replies" else 1000)
+        _plain_numbers(axes)
     handles, labels = panels.flat[list(GROWTHS).index("replies")].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
@@ -176,16 +175,15 @@ def _seconds(sample: Any) -> float:
     return float(sample.seconds)
 
 
-def _plain_numbers(axes: Any, kilo: int = 1000) -> None:
+def _plain_numbers(axes: Any) -> None:
     """Numbers as people write them, not powers of ten."""
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(partial(_written, kilo=kilo)))
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(_written))
     for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(matplotlib.ticker.FuncFormatter(_written))
         axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
-def _written(value: float, _: object, kilo: int = 1000) -> str:
-    for size, letter in ((kilo**2, " M"), (kilo, " k")):
+def _written(value: float, _: object) -> str:
+    for size, letter in ((1e6, " M"), (1e3, " k")):
         if abs(value) >= size:
             return f"{value / size:g}{letter}"
     return f"{value:g}"

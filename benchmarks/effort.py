@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import attrs
 
+MEGABYTE = 1_000_000
+"""Not 2^20: 16 MiB is what brokers, and our own limit, let a message have in all."""
+
 PARTS = ("throughput", "latency", "growth", "jam")
 
 
@@ -33,8 +36,8 @@ class Effort:
     in_flight: tuple[int, ...] = (1_000, 10_000, 100_000)
     depths: tuple[int, ...] = (30_000, 1_000_000)
     drained: int = 30_000
-    reply_sizes: tuple[int, ...] = (32, 1 << 10, 32 << 10, 1 << 20, 16 << 20)
-    reply_bytes: int = 256 << 20
+    reply_sizes: tuple[int, ...] = (32, 1_000, 32_000, MEGABYTE, 16 * MEGABYTE)
+    reply_bytes: int = 256 * MEGABYTE
     reply_calls: int = 5_000
     day: int = 2_000_000
     day_step: int = 100_000
@@ -54,8 +57,8 @@ QUICK = Effort(
     in_flight=(100, 1_000),
     depths=(4_000, 8_000),
     drained=4_000,
-    reply_sizes=(32, 1 << 20, 16 << 20),
-    reply_bytes=32 << 20,
+    reply_sizes=(32, MEGABYTE, 16 * MEGABYTE),
+    reply_bytes=32 * MEGABYTE,
     reply_calls=50,
     day=2_000,
     day_step=500,

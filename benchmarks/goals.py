@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from benchmarks.catalogue import BY_NAME, LIBRABBITMQ, OURS
+from benchmarks.effort import MEGABYTE
 from benchmarks.figures import Spread, best, ratios
 from benchmarks.growth import GROWTHS
 from benchmarks.results import GrowthSample, Results, Sample
@@ -110,7 +111,7 @@ def judge_growth(results: Results) -> list[Verdict]:
         _flat(samples, "in_flight", "calls in flight, time a call"),
         _memory_a_call(samples),
         _flat(samples, "depth", "requests waiting in the queue"),
-        _flat(samples, "replies", "bytes of a reply, time a byte", since=1 << 20),
+        _flat(samples, "replies", "bytes of a reply, time a byte", since=MEGABYTE),
         _bytes_beside_c(samples),
         _flat(samples, "workers", "workers on the same cores"),
         _steady(samples, "day_client", "calls made, the client's memory"),
@@ -162,9 +163,9 @@ def _memory_a_call(samples: list[GrowthSample]) -> Verdict:
 
 
 def _bytes_beside_c(samples: list[GrowthSample]) -> Verdict:
-    size = 1 << 20
+    size = MEGABYTE
     ours = _points(samples, "replies").get(size, {})
     theirs = _points(samples, "replies", LIBRABBITMQ.name).get(size, {})
     seen = Spread.of(ratios(ours, theirs))
     met = None if seen is None else seen.median >= 0.5
-    return Verdict("bytes a second in replies of 1 MiB, beside librabbitmq's", f"{size:,}", "≥ 0.5 ×", seen, met)
+    return Verdict("bytes a second in replies of 1 MB, beside librabbitmq's", f"{size:,}", "≥ 0.5 ×", seen, met)

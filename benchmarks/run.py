@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import signal
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -129,6 +130,7 @@ def main(
     cache: Path,
 ) -> None:
     """Measure this project beside others, and write docs/performance.md with its charts."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way all that was started is ended
     folder = (out or (SCRAP if quick or only else DOCS)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     if report_only:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 from load import Meter, finish, parser, wait, warm_up
@@ -92,7 +93,7 @@ def run(server, client, options=None):
 
     def failed(failure):
         problems.append(failure)
-        failure.printTraceback()
+        failure.printTraceback(sys.stderr)
 
     async def main():
         if options.verb == "server":

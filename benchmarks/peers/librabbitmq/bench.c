@@ -18,6 +18,7 @@
 #define PREFETCH 1000
 #define REQUEST_SIZE 32
 #define LARGEST_REPLY (64 << 20)
+#define TICK 1e-3 /* what the others' event loops sleep at least; librabbitmq would spin */
 
 static struct {
   const char *verb;
@@ -140,8 +141,9 @@ static void call_all(amqp_bytes_t reply_to, int tell) {
       }
       if (sent < options.calls) {
         double left = began + sent / options.rate - clock_of(CLOCK_MONOTONIC);
-        patience.tv_sec = left > 0 ? (long)left : 0;
-        patience.tv_usec = left > 0 ? (long)((left - patience.tv_sec) * 1e6) : 0;
+        if (left < TICK) left = TICK;
+        patience.tv_sec = (long)left;
+        patience.tv_usec = (long)((left - patience.tv_sec) * 1e6);
         until = &patience;
       }
     } else {

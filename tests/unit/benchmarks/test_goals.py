@@ -69,7 +69,7 @@ class GrowthTests(SynchronousTestCase):
         """A byte of a small reply bears the whole call."""
         samples = [
             GrowthSample("replies", "ours", size, 1, rate)
-            for size, rate in ((32, 1.0), (1 << 20, 1000.0), (16 << 20, 800.0))
+            for size, rate in ((32, 1.0), (1_000_000, 1000.0), (16_000_000, 800.0))
         ]
         verdict = self.judged(*samples)["bytes of a reply, time a byte"]
         self.assertEqual((verdict.seen, verdict.met), (Spread(1.25, 1.25, 1.25, 1), True))
