@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,6 +13,7 @@ from zope.interface import Interface
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import InvalidOperation
 from generated.kvstore import KeyValueStore
+from rpc import idl
 from rpc.errors import ConfigurationError
 from rpc.stub import Stub, implements_all
 from tests.stubs import compile_stub
@@ -84,9 +86,12 @@ class StubTests(SynchronousTestCase):
         self.assertEqual(Stub.of(compile_stub(ODD, "Empty")).methods, {})
 
     def test_bad_timeout(self) -> None:
-        """A timeout_ms that is no number of milliseconds above 0 is named with its method."""
+        """A timeout_ms that is no number of milliseconds above 0 is named, though no compiler of ours writes one."""
+        stub = compile_stub('service Bad { void wait() (timeout_ms = "7531") }', "Bad")
+        description = Path(stub.__file__).parents[1] / idl.FILE_NAME
+        right = description.read_text("utf-8")
         for written in ("0", "-1", "1.5", "soon", ""):
-            stub = compile_stub(f'service Bad {{ void wait() (timeout_ms = "{written}") }}', "Bad")
+            description.write_text(right.replace("7531", written), "utf-8")
             error = self.assertRaises(ConfigurationError, Stub.of, stub)
             self.assertIn("Bad.wait", str(error))
             self.assertIn(repr(written), str(error))
