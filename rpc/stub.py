@@ -28,6 +28,7 @@ class StubMethod:
 
     :ivar arguments_class: the generated struct of the arguments.
     :ivar result_class: the generated struct of result and exceptions; ``None`` for a oneway method.
+    :ivar oneway: the method has no reply, not even an empty one.
     :ivar has_result: ``False`` for ``void``.
     :ivar throws: the IDL's exceptions: attribute of the result struct and class, in the IDL's order.
     :ivar doc: the IDL's doc comment; ``""`` when there is none.
@@ -47,10 +48,10 @@ class StubMethod:
     timeout: float | None
     check_arguments: Check | None
     check_result: Check | None
+    oneway: bool = attrs.field(init=False)
 
-    @property
-    def oneway(self) -> bool:
-        """Whether the method has no reply, not even an empty one."""
+    @oneway.default
+    def _has_no_result(self) -> bool:
         return self.result_class is None
 
 

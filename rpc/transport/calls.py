@@ -102,8 +102,8 @@ class Operation:
     ) -> bytes:
         """Return the request's encoded properties. The ids and the expiration are digits and dots."""
         oneway = self.method.oneway
-        values = (correlation_id, message_id) if oneway else (correlation_id, expiration, message_id)
         if inherited:
+            values = (correlation_id, message_id) if oneway else (correlation_id, expiration, message_id)
             fixed = self._fixed(reply_to, {**inherited, **(self.headers or {})})
             names = VARIABLE_ONEWAY if oneway else VARIABLE
             words: Any = {name: value.decode() for name, value in zip(names, values, strict=True)}
@@ -112,7 +112,10 @@ class Operation:
             fixed = self._fixed(reply_to, self.headers)
             self._template = PropertyTemplate(fixed, VARIABLE_ONEWAY if oneway else VARIABLE)
             self._reply_to = reply_to
-        return self._template.encode(*[bytes((len(value),)) + value for value in values])
+        number, identity = b"%c%b" % (len(correlation_id), correlation_id), b"%c%b" % (len(message_id), message_id)
+        if oneway:
+            return self._template.encode(number, identity)
+        return self._template.encode(number, b"%c%b" % (len(expiration), expiration), identity)
 
     def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None) -> Properties:
         oneway = self.method.oneway

@@ -109,7 +109,7 @@ class RequestTransport:
         if self._channel is None:
             self._waiting[number] = call
         else:
-            self._send(call, self._channel)
+            self._send(call, self._channel, now)
         return call.deferred
 
     def _next_number(self) -> int:
@@ -120,14 +120,14 @@ class RequestTransport:
                 self._number = number
                 return number
 
-    def _send(self, call: Call, channel: Channel) -> None:
+    def _send(self, call: Call, channel: Channel, now: float) -> None:
         operation = call.operation
         blocked = channel.client.blocked
         if blocked is not None:
             self._fail(call, BrokerBlocked(f"{operation.label}: the broker takes no messages just now: {blocked}"))
             return
         number = b"%d" % call.number
-        left = (call.deadline - self._clock.seconds()) * 1000
+        left = (call.deadline - now) * 1000
         milliseconds = b"%d" % min(max(1, left), LONGEST_EXPIRATION)
         message_id = f"{self._identity}.{call.number}".encode()
         try:
@@ -216,7 +216,7 @@ class RequestTransport:
         waiting, self._waiting = self._waiting, {}
         for call in waiting.values():
             if self._calls.get(call.number) is call:  # what the failure of one does may have cancelled the next
-                self._send(call, channel)
+                self._send(call, channel, self._clock.seconds())
 
     def lost(self, reason: Exception) -> None:
         """Settle what was sent; what was not waits for the next channel."""
