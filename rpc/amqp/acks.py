@@ -1,6 +1,6 @@
-"""Acknowledgements gathered over a reactor turn.
+"""Acknowledgements gathered over a pass of reading, or a reactor turn.
 
-A request is acked when its reply was written. Requests settle in any order, so the tags of one turn are sent as one
+A request is acked when its reply was written. Requests settle in any order, so the tags of one pass are sent as one
 ack up to the highest tag below which all are settled, and one each for those above it: a call that takes long holds
 up nobody's ack. Nothing unsettled is ever covered by an ack.
 """
@@ -8,24 +8,22 @@ up nobody's ack. Nothing unsettled is ever covered by an ack.
 from __future__ import annotations
 
 from rpc.amqp.channel import Channel
-from rpc.interfaces import IClock
 
 
 class AckCollector:
     """Acks of the deliveries of one channel."""
 
-    __slots__ = ("_acked", "_channel", "_clock", "_lowest", "_scheduled", "_settled")
+    __slots__ = ("_acked", "_channel", "_lowest", "_scheduled", "_settled")
 
-    def __init__(self, channel: Channel, clock: IClock) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._clock = clock
         self._lowest = 1  # the lowest tag not acked
-        self._settled: set[int] = set()  # to be acked in this turn
+        self._settled: set[int] = set()  # to be acked in this pass
         self._acked: set[int] = set()  # acked one by one, above the lowest
         self._scheduled = False
 
     def ack(self, delivery_tag: int) -> None:
-        """Ack `delivery_tag` at the end of this reactor turn, or in :meth:`flush`, whichever is first."""
+        """Ack `delivery_tag` when the bytes at hand are read, in the next reactor turn, or in :meth:`flush`."""
         self._settled.add(delivery_tag)
         self._schedule()
 
@@ -39,7 +37,7 @@ class AckCollector:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._clock.callLater(0, self.flush)
+            self._channel.client.at_end_of_pass(self.flush)
 
     def flush(self) -> None:
         """Send the acks gathered. On a closed channel they are dropped: the broker delivers those requests again."""

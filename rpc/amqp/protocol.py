@@ -81,6 +81,9 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._wanted = 8  # bytes that must be there before a look at the partial frame is worth it
         self._partial: list[bytes] = []
         self._partial_size = 0
+        self._reading = False
+        self._outgoing: list[bytes] = []  # written while reading
+        self._at_end: list[Callable[[], None]] = []
         self._channel_zero = self._make_channel(0)
 
     # -- life
@@ -90,7 +93,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         if self.closed:  # before it was connected
             self.transport.abortConnection()
             return
-        self.write = self.transport.write
+        self.write: Callable[[bytes], None] = self.transport.write
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)  # a call is one small write, and its caller waits for it
         self.send_init_string()
@@ -151,6 +154,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         """End the connection for `reason`, when what was written has gone out, or by force after some seconds."""
         self.do_close(reason)
         self._abort_in(SECONDS_TO_PART)
+        self._flush()
         self.transport.loseConnection()
 
     def _abort_in(self, seconds: float) -> None:
@@ -248,33 +252,62 @@ class AMQPConnection(txamqp.protocol.AMQClient):
                 return
             data = b"".join(self._partial)
             self._partial.clear()
-        offset, size = 0, len(data)
-        frame_arrived = self._frame_arrived
+        self._reading = True
+        self.write = self._outgoing.append
         try:
-            while True:
-                if size - offset < 7:
-                    self._wanted = 8
-                    if not self.is_tuned and not b"AMQP".startswith(data[offset : offset + 4]):
-                        _refuse_strangers(data[offset:])
-                    break
-                kind, channel_id, length = _frame_head.unpack_from(data, offset)
-                if length > self._max_payload or kind not in _KINDS:
-                    _refuse_strangers(data[offset:])
-                    raise FrameError(501, f"a frame of type {kind} and {length} bytes")
-                end = offset + 7 + length
-                if end >= size:
-                    self._wanted = 8 + length
-                    break
-                if data[end] != 0xCE:
-                    raise FrameError(501, "a frame without its end octet")
-                frame_arrived(kind, channel_id, data, offset + 7, end)
-                offset = end + 1
+            read = self._read_frames(data)
         except (AMQPError, struct_error, IndexError) as error:
             self._protocol_error(error)
             return
-        if offset < size:
-            self._partial.append(data[offset:])
-            self._partial_size = size - offset
+        finally:
+            self._end_pass()
+        if read < len(data):
+            self._partial.append(data[read:])
+            self._partial_size = len(data) - read
+
+    def _read_frames(self, data: bytes) -> int:
+        """Hand every whole frame to its channel; return where the rest begins."""
+        offset, size = 0, len(data)
+        frame_arrived = self._frame_arrived
+        while True:
+            if size - offset < 7:
+                self._wanted = 8
+                if not self.is_tuned and not b"AMQP".startswith(data[offset : offset + 4]):
+                    _refuse_strangers(data[offset:])
+                return offset
+            kind, channel_id, length = _frame_head.unpack_from(data, offset)
+            if length > self._max_payload or kind not in _KINDS:
+                _refuse_strangers(data[offset:])
+                raise FrameError(501, f"a frame of type {kind} and {length} bytes")
+            end = offset + 7 + length
+            if end >= size:
+                self._wanted = 8 + length
+                return offset
+            if data[end] != 0xCE:
+                raise FrameError(501, "a frame without its end octet")
+            frame_arrived(kind, channel_id, data, offset + 7, end)
+            offset = end + 1
+
+    def at_end_of_pass(self, function: Callable[[], None]) -> None:
+        """Call `function` when the bytes at hand are read, or in the next reactor turn when none are being read."""
+        if self._reading:
+            self._at_end.append(function)
+        else:
+            self.clock.callLater(0, function)
+
+    def _end_pass(self) -> None:
+        """Let those who wait for the end of the pass finish, then send all that it led to in one write."""
+        at_end, self._at_end = self._at_end, []
+        for function in at_end:
+            function()
+        self._reading = False
+        self.write = self.transport.write
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._outgoing:
+            self.transport.write(b"".join(self._outgoing))
+            self._outgoing.clear()
 
     def _frame_arrived(self, kind: int, channel_id: int, data: bytes, start: int, end: int) -> None:
         if self.closed:

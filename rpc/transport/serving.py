@@ -72,7 +72,7 @@ class ServingTransport:
         """Declare the service's exchanges and queues, and consume."""
         channel.on_return = self._returned
         self._channel = channel
-        self._acks = AckCollector(channel, self._clock)
+        self._acks = AckCollector(channel)
         self._consumer_tags = []
         prepared: Deferred[Any] = channel.basic_qos(prefetch_count=self._service.concurrency)
         for declaration in self._topology.shared():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.acks import AckCollector
 from rpc.errors import AMQPError
-from tests.unit.amqp.peer import Peer
+from tests.unit.amqp.peer import Peer, content, method, read_frames
 
 
 class AckCollectorTests(SynchronousTestCase):
@@ -18,8 +19,8 @@ class AckCollectorTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.peer = Peer().open()
         self.channel = self.peer.channel()
-        self.clock = Clock()
-        self.acks = AckCollector(self.channel, self.clock)
+        self.clock = self.peer.clock
+        self.acks = AckCollector(self.channel)
 
     def turn(self) -> list[tuple[str, int, bool]]:
         """What one turn of the reactor writes: name, tag, multiple or requeue."""
@@ -34,6 +35,25 @@ class AckCollectorTests(SynchronousTestCase):
         self.assertEqual(self.turn(), [("ack", 3, True)])
         self.assertEqual(self.turn(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_one_ack_for_a_pass(self) -> None:
+        """What settles while bytes are read is acked when they are read, in the same write as what it led to."""
+        self.peer.connection.at_end_of_pass(lambda: None)  # outside of reading: the next turn
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        consumed = self.channel.consume("q", lambda delivery: self.acks.ack(delivery.delivery_tag), lambda: None)
+        self.assertNoResult(consumed)
+        self.peer.written()
+        deliveries = [
+            method(self.channel.id, "basic.deliver", "c1", tag, False, "", "q")
+            + b"".join(content(self.channel.id, b""))
+            for tag in (1, 2, 3)
+        ]
+        writes: list[bytes] = []
+        transport: Any = self.peer.transport
+        transport.write = writes.append
+        self.peer.feed(b"".join(deliveries))
+        self.assertEqual(len(writes), 1)
+        self.assertEqual([frame.args for frame in read_frames(writes[0])], [(3, True)])
 
     def test_a_long_call_holds_up_nobody(self) -> None:
         """Above an unsettled tag each is acked alone; when it settles, all is covered."""

@@ -32,7 +32,7 @@ from tests.unit.transport.wire import Wire
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
 
-CLIENT_FUNCTIONS = 55
+CLIENT_FUNCTIONS = 58
 """Calling and being answered, the confirm included; generated code and Twisted's Deferred as well."""
 
 WORKER_FUNCTIONS = 66
@@ -134,7 +134,7 @@ class ClientPathTests(SynchronousTestCase):
     def test_writes(self) -> None:
         """A request is one write, whatever its frames."""
         connection = self.caller.wire.peer.connection
-        connection.write = counter = WriteCounter(connection.write)
+        connection.write = counter = WriteCounter(connection.transport.write)
         self.assertEqual(self.call(), [3])
         self.assertEqual(counter.writes, 1)
 
@@ -199,13 +199,14 @@ class WorkerPathTests(SynchronousTestCase):
         self.assertEqual(counted[Deferred.__init__.__code__], 0)
 
     def test_writes(self) -> None:
-        """A reply is one write; the acks of a turn are one write in all when nothing is left running between."""
-        connection = self.wire.peer.connection
-        connection.write = counter = WriteCounter(connection.write)
+        """What the bytes at hand lead to is one write: the replies of ten requests, and the ack of all of them."""
+        transport: Any = self.wire.peer.transport
+        transport.write = counter = WriteCounter(transport.write)
         self.feed(b"".join(self.incoming() for _ in range(10)))
-        self.assertEqual(counter.writes, 10)
+        self.assertEqual(counter.writes, 1)
+        self.assertEqual((len(self.wire.take()), self.wire.taken("basic.ack")), (10, [(BEFORE + 10, True)]))
         self.wire.clock.advance(0)
-        self.assertEqual(counter.writes, 11)
+        self.assertEqual(counter.writes, 1)
 
     def test_nothing_stays(self) -> None:
         """An answered request leaves no object behind."""

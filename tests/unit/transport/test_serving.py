@@ -189,8 +189,8 @@ class ReplyTests(ServingTestCase):
         self.handler.answer = lambda: 1 / 0
         second = self.ask("zip", oneway=True)
         third = self.wire.deliver(BINARY.encode("none", TMessageType.ONEWAY, 1, Calculator.zip_args()), b"\0\0", "c2")
-        self.assertEqual(self.settled(), [("ack", third, True)])
-        self.assertEqual((tag, second, self.wire.take()), (1, 2, []))
+        self.assertEqual(self.settled(), [("ack", 1, True), ("ack", 2, True), ("ack", 3, True)])
+        self.assertEqual((tag, second, third, self.wire.take()), (1, 2, 3, []))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_nobody_waits(self) -> None:
