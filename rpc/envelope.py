@@ -130,7 +130,8 @@ class JSONProtocol(TJSONProtocol):
             literal = bytes(body[start : found.end()])
             del found  # it holds the buffer
         buffer.seek(len(literal), 1)
-        text: str = json.loads(b'"' + literal, strict=False) if b"\\" in literal else literal[:-1].decode()
+        decoded = literal.decode()  # not left to json.loads, which takes bytes with a NUL for UTF-16
+        text: str = json.loads('"' + decoded, strict=False) if "\\" in decoded else decoded[:-1]
         text.encode()  # escapes may leave half of a surrogate pair
         return text
 

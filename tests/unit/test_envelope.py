@@ -109,6 +109,11 @@ class BytesTests(SynchronousTestCase):
         body = plain_bytes("json", "echo", 1, 1, struct)
         self.assertEqual(read(CODECS["json"], body, Calculator.echo_args), struct)
 
+    def test_json_text_with_nul(self) -> None:
+        """A NUL beside an escape does not make the text UTF-16, for which Python's json takes such bytes."""
+        for text in ("\x00\\", "\x000\r", "\x00\r", "\\\x00\x00\x00"):
+            self.test_json_text.hypothesis.inner_test(self, text)  # type: ignore[attr-defined]
+
     def test_json_escapes(self) -> None:
         """Escapes of every kind are read, surrogate pairs among them; half a pair is malformed."""
         begin, end = b'[1,"echo",1,1,{"1":{"rec":{"4":{"str":"', b'"}}}}]'
