@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from io import BytesIO
 from struct import Struct
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
 from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
@@ -43,17 +44,8 @@ NUMBER_LIMIT = 1000
 quadratic time for a long one."""
 
 
-class Header(NamedTuple):
-    """The beginning of a Thrift message.
-
-    :ivar kind: Thrift's ``TMessageType``.
-    :ivar end: where the struct that follows begins.
-    """
-
-    name: str
-    kind: int
-    seqid: int
-    end: int
+Header = tuple[str, int, int, int]
+"""How a Thrift message begins: name, Thrift's ``TMessageType``, seqid, and where the struct that follows begins."""
 
 
 class Codec(Protocol):
@@ -92,7 +84,7 @@ class ProtocolCodec:
             name, kind, seqid = self._new_protocol(transport).readMessageBegin()
         except Exception as error:
             raise _malformed("Thrift message", error) from error
-        return Header(name, kind, seqid, transport.cstringio_buf.tell())
+        return name, kind, seqid, transport.cstringio_buf.tell()
 
     def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
         transport = TMemoryBuffer(body)
@@ -139,20 +131,21 @@ class JSONProtocol(TJSONProtocol):
 class FastBinaryCodec:
     """The binary protocol by Thrift's compiled part, with constants for what repeats.
 
-    Same bytes as ``TBinaryProtocolAccelerated``, whose objects cost more to build than a message to encode.
+    Same bytes as ``TBinaryProtocolAccelerated``, whose objects cost more to build than a message to encode. What the
+    compiled part cannot do goes the long way.
     """
 
     content_type = "application/vnd.apache.thrift.binary"
 
-    _VERSION_1 = 0x80010000
-    _begin = Struct("!Ii")
-    _seqid = Struct("!i")
+    _VERSION_1: ClassVar[int] = 0x80010000
+    _begin: ClassVar[Struct] = Struct("!Ii")
+    _seqid: ClassVar[Struct] = Struct("!i")
 
     def __init__(self) -> None:
         self._prefixes: dict[tuple[str, int], bytes] = {}
-        self._types: dict[type, list[Any]] = {}
-        self._transport = TMemoryBuffer()
-        self._protocol = _binary_protocol(self._transport)
+        self._types: dict[type, list[Any] | None] = {}
+        self._readable: dict[type, list[Any] | None] = {}
+        self._source: Any = _Source()
         self._slow = ProtocolCodec(self.content_type, _binary_protocol)
 
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
@@ -161,16 +154,22 @@ class FastBinaryCodec:
             types = self._types[struct_class]
             prefix = self._prefixes[name, kind]
         except KeyError:
-            if getattr(struct_class, "thrift_spec", None) is None:
-                return self._slow.encode(name, kind, seqid, struct)
-            types, prefix = self._remember(name, kind, struct_class)
+            types, prefix = self._types_of(struct_class), self._prefix(name, kind)
+        if types is None:
+            return self._slow.encode(name, kind, seqid, struct)
         return prefix + self._seqid.pack(seqid) + fastbinary.encode_binary(struct, types)
 
-    def _remember(self, name: str, kind: int, struct_class: type) -> tuple[list[Any], bytes]:
-        types = self._types[struct_class] = [struct_class, struct_class.thrift_spec]  # type: ignore[attr-defined]
+    def _types_of(self, struct_class: type) -> list[Any] | None:
+        """What the compiled part wants to know of a struct; ``None`` when it cannot be left to it."""
+        specification = getattr(struct_class, "thrift_spec", None)
+        types = None if specification is None else [struct_class, specification]
+        self._types[struct_class] = types
+        return types
+
+    def _prefix(self, name: str, kind: int) -> bytes:
         encoded = name.encode()
         prefix = self._prefixes[name, kind] = self._begin.pack(self._VERSION_1 | kind, len(encoded)) + encoded
-        return types, prefix
+        return prefix
 
     def read_header(self, body: bytes) -> Header:
         try:
@@ -178,27 +177,58 @@ class FastBinaryCodec:
             if version & 0xFFFFFF00 != self._VERSION_1 or not 0 <= length <= len(body) - 12:
                 return self._slow.read_header(body)  # the old form without a version, or an error to be told
             end = 12 + length
-            return Header(body[8 : 8 + length].decode(), version & 0xFF, self._seqid.unpack_from(body, end - 4)[0], end)
+            return body[8 : 8 + length].decode(), version & 0xFF, self._seqid.unpack_from(body, end - 4)[0], end
         except MalformedMessage:
             raise
         except Exception as error:
             raise _malformed("Thrift message", error) from error
 
     def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
-        transport = self._transport
-        TMemoryBuffer.__init__(transport, body, start)
         try:
-            value = read_value(struct_class, self._protocol)
+            types = self._readable[struct_class]
+        except KeyError:
+            types = None if is_immutable(struct_class) else self._types_of(struct_class)
+            self._readable[struct_class] = types
+        if types is None:
+            return self._slow.read_struct(body, start, struct_class)
+        source = self._source
+        source.cstringio_buf = buffer = BytesIO(body)
+        buffer.seek(start)
+        value = struct_class()
+        try:
+            fastbinary.decode_binary(value, source, types)
         except Exception as error:
             raise _malformed(struct_class.__name__, error) from error
-        _refuse_trailing(body, transport)
+        if buffer.tell() != len(body):
+            raise _trailing(len(body) - buffer.tell())
         return value
 
 
+class _Source:
+    """What Thrift's compiled part reads from: protocol and transport in one."""
+
+    __slots__ = ("container_length_limit", "cstringio_buf", "string_length_limit", "trans")
+
+    def __init__(self) -> None:
+        self.trans = self
+        self.string_length_limit = STRING_LIMIT
+        self.container_length_limit = CONTAINER_LIMIT
+        self.cstringio_buf = BytesIO()
+
+    def cstringio_refill(self, partial: bytes, wanted: int) -> BytesIO:
+        """A message is all there is."""
+        raise EOFError("the message ends too early")
+
+
+def is_immutable(struct_class: type) -> bool:
+    """Whether it is a generated exception: their ``read`` is a class method that returns one."""
+    return hasattr(struct_class.read, "__self__")  # type: ignore[attr-defined]
+
+
 def read_value(struct_class: type, protocol: TProtocolBase) -> Any:
-    """Read a `struct_class`. Generated exceptions are immutable: their ``read`` is a class method that returns one."""
+    """Read a `struct_class` by its generated ``read``."""
     read = struct_class.read  # type: ignore[attr-defined]
-    if hasattr(read, "__self__"):
+    if is_immutable(struct_class):
         return read(protocol)
     value = struct_class()
     read(value, protocol)
@@ -213,7 +243,11 @@ def _malformed(expected: str, error: Exception) -> MalformedMessage:
 def _refuse_trailing(body: bytes, transport: TMemoryBuffer) -> None:
     left = len(body) - transport.cstringio_buf.tell()
     if left:
-        raise MalformedMessage(f"{left} bytes behind the end of the message")
+        raise _trailing(left)
+
+
+def _trailing(left: int) -> MalformedMessage:
+    return MalformedMessage(f"{left} bytes behind the end of the message")
 
 
 def _binary_protocol(transport: TMemoryBuffer) -> TBinaryProtocol:
@@ -260,7 +294,7 @@ def codec_for(content_type: str | None) -> Codec:
         raise UnknownProtocol(f"content type {content_type!r} is none of {known}") from None
 
 
-def read_application_exception(codec: Codec, body: bytes, header: Header) -> TApplicationException:
+def read_application_exception(codec: Codec, body: bytes, start: int) -> TApplicationException:
     """Read the ``TApplicationException`` that is the struct of an EXCEPTION message. Raises ``MalformedMessage``."""
-    exception: TApplicationException = codec.read_struct(body, header.end, TApplicationException)
+    exception: TApplicationException = codec.read_struct(body, start, TApplicationException)
     return exception

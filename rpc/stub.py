@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +34,7 @@ class StubMethod:
     :ivar throws: the IDL's exceptions: attribute of the result struct and class, in the IDL's order.
     :ivar doc: the IDL's doc comment; ``""`` when there is none.
     :ivar timeout: seconds, of the IDL's ``timeout_ms`` annotation.
+    :ivar arguments_of: returns the values of an arguments struct, in the handler's order.
     :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset; ``None`` when the types
         have no such field. The accelerated decoders of Thrift do not look.
     """
@@ -49,10 +51,20 @@ class StubMethod:
     check_arguments: Check | None
     check_result: Check | None
     oneway: bool = attrs.field(init=False)
+    arguments_of: Callable[[Any], Sequence[Any]] = attrs.field(init=False)
 
     @oneway.default
     def _has_no_result(self) -> bool:
         return self.result_class is None
+
+    @arguments_of.default
+    def _get_arguments(self) -> Callable[[Any], Sequence[Any]]:
+        names = self.argument_names
+        if len(names) > 1:
+            return attrgetter(*names)
+        if names:
+            return lambda struct: (getattr(struct, names[0]),)
+        return lambda struct: ()
 
 
 @attrs.frozen(eq=False)

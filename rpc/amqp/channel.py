@@ -17,8 +17,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python import log
 from txamqp.message import Message
 
-from rpc.amqp.content import Content, Delivery, Returned
+from rpc.amqp.content import Delivery, Returned
 from rpc.amqp.fields import decode_short_string, encode_short_string
+from rpc.amqp.frames import DELIVER, FRAME_END, RETURN
 from rpc.amqp.methods import encode_arguments
 from rpc.errors import AMQPError, CodecError, FrameError
 from rpc.topology import Declaration
@@ -29,17 +30,13 @@ if TYPE_CHECKING:
 
     from rpc.amqp.protocol import AMQPConnection
 
-DELIVER = 60 << 16 | 60
-RETURN = 60 << 16 | 50
 ACK = 60 << 16 | 80
 NACK = 60 << 16 | 120
 
-FRAME_END = b"\xce"
 ROUTES_KEPT = 1024
 
 _tag_and_flags = Struct(">QB")
 _short = Struct(">H")
-_content_header = Struct(">HHQ")
 _header_frame = Struct(">BHIHHQ")
 _body_frame = Struct(">BBHI")  # with the end of the frame before it
 _ack_frame = Struct(">BHIHHQBB")
@@ -71,9 +68,6 @@ class Channel(txamqp.protocol.AMQChannel):
         self._consumers: dict[bytes, tuple[Consumer, Callable[[], None]]] = {}
         self._next_consumer = 1
         self._routes: dict[tuple[str, str, bool], bytes] = {}
-        self._content: Content | None = None  # the one whose frames are coming in
-        self._content_size = -1  # bytes its body will have; -1 before its header
-        self._chunks: list[bytes] = []
 
     # -- control methods
 
@@ -268,87 +262,59 @@ class Channel(txamqp.protocol.AMQChannel):
         if not self.closed:
             self.client.write(_ack_frame.pack(1, self.id, 13, 60, 90, delivery_tag, requeue, 0xCE))
 
-    # -- data plane, incoming: called by the connection for each frame
+    # -- data plane, incoming: called by the connection's reader
 
-    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> bool:
-        """Take a method of the data plane; ``False`` when it is none. Arguments are at `start` to `end`.
+    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
+        """Take a method without content: a confirm, or one of the control plane.
 
-        :raises FrameError: 505, within a content; 502, the arguments end too early.
+        :raises FrameError: it is malformed, unknown or unexpected.
         """
-        if self._content is not None:
-            raise FrameError(505, "a method within a content")
+        if key not in (ACK, NACK):
+            self.client.control_arrived(self, buffer[start - 4 : end])
+            return
+        if end - start != 9:
+            raise FrameError(502, "a confirm that is not nine bytes")
+        delivery_tag, flags = _tag_and_flags.unpack_from(buffer, start)
+        if self.on_confirm is not None:
+            try:
+                self.on_confirm(delivery_tag, flags & 1 == 1, key == ACK)
+            except Exception:
+                log.err(None, f"while handling a confirm on channel {self.id}")
+
+    def content_arrived(
+        self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
+    ) -> None:
+        """Take a delivery or a return, and hand it to its consumer.
+
+        :raises FrameError: the method's arguments end too early, or it is not for a client.
+        """
+        content: Any
         if key == DELIVER:
             tag_end = start + 1 + buffer[start]
             if tag_end + 9 > end:
                 raise FrameError(502, "basic.deliver ends within its arguments")
+            found = self._consumers.get(buffer[start + 1 : tag_end])
+            if found is None:
+                return  # cancelled just now; the broker takes it back when the channel closes
             delivery_tag, redelivered = _tag_and_flags.unpack_from(buffer, tag_end)
-            self._content = Delivery(
-                self, buffer[start + 1 : tag_end], delivery_tag, redelivered != 0, buffer[tag_end + 9 : end]
+            content = Delivery(
+                self, delivery_tag, redelivered != 0, buffer[tag_end + 9 : end], encoded_properties, body
             )
-            return True
-        if key in (ACK, NACK):
-            if end - start != 9:
-                raise FrameError(502, "a confirm that is not nine bytes")
-            delivery_tag, flags = _tag_and_flags.unpack_from(buffer, start)
-            if self.on_confirm is not None:
-                try:
-                    self.on_confirm(delivery_tag, flags & 1 == 1, key == ACK)
-                except Exception:
-                    log.err(None, f"while handling a confirm on channel {self.id}")
-            return True
-        if key == RETURN:
+            take: Callable[[Any], None] | None = found[0]
+        elif key == RETURN:
             arguments = buffer[start:end]
             text, text_end = decode_short_string(arguments, 2)
-            self._content = Returned(_short.unpack_from(arguments)[0], text, arguments[text_end:])
-            return True
-        return False
-
-    def header_arrived(self, buffer: bytes, start: int, end: int) -> None:
-        """Take a content header."""
-        content = self._content
-        if content is None or self._content_size >= 0:
-            raise FrameError(505, "a content header without its method")
-        if end - start < 14:
-            raise FrameError(502, "a content header that ends within its size or flags")
-        _, _, size = _content_header.unpack_from(buffer, start)
-        content.encoded_properties = buffer[start + 12 : end]
-        if size == 0:
-            self._complete(content, b"")
+            code = _short.unpack_from(arguments)[0]
+            content = Returned(code, text, arguments[text_end:], encoded_properties, body)
+            take = self.on_return
         else:
-            self._content_size = size
-
-    def body_arrived(self, buffer: bytes, start: int, end: int) -> None:
-        """Take a piece of a body; a body that is one frame is taken as it is."""
-        content, left = self._content, self._content_size - (end - start)
-        if content is None or self._content_size < 0:
-            raise FrameError(505, "a content body without its header")
-        if left < 0:
-            raise FrameError(501, "a body longer than its header says")
-        if left == 0 and not self._chunks:
-            self._complete(content, buffer[start:end])
-            return
-        self._chunks.append(buffer[start:end])
-        self._content_size = left
-        if left == 0:
-            body = b"".join(self._chunks)
-            self._chunks.clear()
-            self._complete(content, body)
-
-    def _complete(self, content: Content, body: bytes) -> None:
-        content.body = body
-        self._content = None
-        self._content_size = -1
-        try:
-            if isinstance(content, Delivery):
-                consumer = self._consumers.get(content.consumer_tag)
-                if consumer is not None:
-                    consumer[0](content)
-                # else: cancelled just now; the broker takes it back when the channel closes
-            elif self.on_return is not None:
-                self.on_return(content)  # type: ignore[arg-type]  # a Content is one of the two
-        except Exception:
-            # a consumer is no reason to lose the connection of all others
-            log.err(None, f"while handling a message on channel {self.id}")
+            raise FrameError(540, f"a content of method {key >> 16}.{key & 0xFFFF}, which nobody asked for")
+        if take is not None:
+            try:
+                take(content)
+            except Exception:
+                # a consumer is no reason to lose the connection of all others
+                log.err(None, f"while handling a message on channel {self.id}")
 
 
 def then_declare(_: object, channel: Channel, declaration: Declaration) -> Deferred[Any]:

@@ -18,11 +18,10 @@ class Content:
     # no cached_property: it takes a lock, on the path of every call
     __slots__ = ("_properties", "body", "encoded_properties", "routing")
 
-    body: bytes
-
-    def __init__(self, routing: bytes) -> None:
+    def __init__(self, routing: bytes, encoded_properties: bytes, body: bytes) -> None:
         self.routing = routing
-        self.encoded_properties = b""
+        self.encoded_properties = encoded_properties
+        self.body = body
         self._properties: Properties | None = None
 
     @property
@@ -51,17 +50,24 @@ class Content:
 class Delivery(Content):
     """A message delivered to a consumer (``basic.deliver``)."""
 
-    __slots__ = ("channel", "consumer_tag", "delivery_tag", "redelivered")
+    __slots__ = ("channel", "delivery_tag", "redelivered")
 
     def __init__(
-        self, channel: Channel, consumer_tag: bytes, delivery_tag: int, redelivered: bool, routing: bytes
+        self,
+        channel: Channel,
+        delivery_tag: int,
+        redelivered: bool,
+        routing: bytes,
+        encoded_properties: bytes,
+        body: bytes,
     ) -> None:
         self.channel = channel
-        self.consumer_tag = consumer_tag
         self.delivery_tag = delivery_tag
         self.redelivered = redelivered
+        # what super().__init__ does, without its call
         self.routing = routing
-        self.encoded_properties = b""
+        self.encoded_properties = encoded_properties
+        self.body = body
         self._properties = None
 
 
@@ -70,7 +76,9 @@ class Returned(Content):
 
     __slots__ = ("reply_code", "reply_text")
 
-    def __init__(self, reply_code: int, reply_text: str, routing: bytes) -> None:
-        super().__init__(routing)
+    def __init__(
+        self, reply_code: int, reply_text: str, routing: bytes, encoded_properties: bytes, body: bytes
+    ) -> None:
+        super().__init__(routing, encoded_properties, body)
         self.reply_code = reply_code
         self.reply_text = reply_text

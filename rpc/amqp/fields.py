@@ -40,6 +40,10 @@ _pack_long = _long.pack
 _unpack_long = _long.unpack_from
 
 
+SHORT_LENGTHS = tuple(bytes((length,)) for length in range(256))
+"""The octet that a short string of so many bytes begins with."""
+
+
 def encode_short_string(value: str | bytes) -> bytes:
     """A short string: one octet of length, then UTF-8 (section 4.2.5.3).
 

@@ -14,19 +14,18 @@ from typing import Any
 
 import attrs
 
-from rpc.amqp.fields import Buffer, decode_table, encode_short_string, encode_table
+from rpc.amqp.fields import decode_table, encode_short_string, encode_table
 from rpc.errors import CodecError
 from rpc.messages import Properties
 
 _word = Struct("!H")
-_long_long = Struct("!Q")
+_pack_long_long = Struct("!Q").pack
 _pack_octet = Struct("!B").pack
 _pack_word = _word.pack
 _unpack_word = _word.unpack_from
-_pack_long_long = _long_long.pack
-_unpack_long_long = _long_long.unpack_from
 
-_SHORT_STRING, _TABLE, _OCTET, _TIMESTAMP = range(4)
+# Kinds of properties; where all values are of one size, that.
+_SHORT_STRING, _OCTET, _TIMESTAMP, _TABLE = 0, 1, 8, -1
 _OTHERS = {"headers": _TABLE, "delivery_mode": _OCTET, "priority": _OCTET, "timestamp": _TIMESTAMP}
 
 # The attributes of Properties stand in the wire's order; the first has the highest bit.
@@ -35,7 +34,14 @@ _KINDS = tuple(_OTHERS.get(name, _SHORT_STRING) for name in _NAMES)
 _FLAGS = tuple(0x8000 >> place for place in range(len(_NAMES)))
 _KNOWN = sum(_FLAGS)
 _CONTINUED = 0x0001
-_ABSENT: list[Any] = [None] * len(_NAMES)
+NO_PROPERTIES: list[bytes | None] = [None] * len(_NAMES)
+
+CONTENT_TYPE = _NAMES.index("content_type")
+HEADERS = _NAMES.index("headers")
+CORRELATION_ID = _NAMES.index("correlation_id")
+REPLY_TO = _NAMES.index("reply_to")
+EXPIRATION = _NAMES.index("expiration")
+MESSAGE_ID = _NAMES.index("message_id")
 
 
 def encode_properties(properties: Properties) -> bytes:
@@ -54,37 +60,68 @@ def encode_properties(properties: Properties) -> bytes:
     return b"".join(parts)
 
 
-def decode_properties(buffer: Buffer, offset: int = 0) -> Properties:
-    """The properties in the bytes from ``offset`` to the buffer's end, which are flags and property list exactly.
+def split_properties(buffer: bytes) -> list[bytes | None]:
+    """The encoded value of each property by its place (:data:`CONTENT_TYPE` and the like), ``None`` where absent.
 
-    :raises CodecError: the list ends past the buffer's end or before it, a flag stands for no property of class
-        basic, or a header cannot be decoded.
+    What most readers want of a message are two or three of its properties, and some only to send them on as they are.
+
+    :param buffer: flags and property list exactly.
+    :raises CodecError: the list ends past the buffer's end or before it, or a flag stands for no property of class
+        basic.
     """
     try:
-        (flags,) = _unpack_word(buffer, offset)
-        offset += 2
+        (flags,) = _unpack_word(buffer, 0)
+        offset = 2
         if flags & ~_KNOWN:
             offset = _skip_flags(flags, buffer, offset)
-        values = _ABSENT.copy()
+        parts = NO_PROPERTIES.copy()
         for place, kind in _plan(flags):
             if kind == _SHORT_STRING:
-                start = offset + 1
-                offset = start + buffer[offset]
-                values[place] = str(buffer[start:offset], "utf-8", "surrogateescape")
-            elif kind == _OCTET:
-                values[place] = buffer[offset]
-                offset += 1
+                end = offset + 1 + buffer[offset]
             elif kind == _TABLE:
-                values[place], offset = decode_table(buffer, offset)
+                end = offset + 4 + int.from_bytes(buffer[offset : offset + 4], "big")
             else:
-                (values[place],) = _unpack_long_long(buffer, offset)
-                offset += 8
+                end = offset + kind
+            parts[place] = buffer[offset:end]
+            offset = end
     except (IndexError, StructError):
         raise CodecError("the properties end past the buffer's end") from None
-    # A string that was cut short by the slice is found here too: its end was counted in full.
+    # A value that was cut short by the slice is found here too: its end was counted in full.
     if offset != len(buffer):
         raise CodecError(f"the properties end at byte {offset}, their buffer at {len(buffer)}")
-    return Properties(*values)
+    return parts
+
+
+def decode_properties(buffer: bytes) -> Properties:
+    """The properties in `buffer`, which are flags and property list exactly.
+
+    :raises CodecError: as :func:`split_properties`, and when a header cannot be decoded.
+    """
+    parts = split_properties(buffer)
+    return Properties(
+        *[None if part is None else _decode_property(kind, part) for kind, part in zip(_KINDS, parts, strict=True)]
+    )
+
+
+def _decode_property(kind: int, part: bytes) -> Any:
+    if kind == _SHORT_STRING:
+        return decode_text(part)
+    if kind == _TABLE:
+        return decode_headers(part)
+    return int.from_bytes(part, "big")
+
+
+def decode_text(part: bytes) -> str:
+    """The text of an encoded short string."""
+    return str(part[1:], "utf-8", "surrogateescape")
+
+
+def decode_headers(part: bytes) -> dict[str, Any]:
+    """The headers of an encoded table.
+
+    :raises CodecError: it cannot be decoded.
+    """
+    return decode_table(part, 0)[0]
 
 
 class PropertyTemplate:
@@ -154,7 +191,7 @@ def _plan(flags: int) -> tuple[tuple[int, int], ...]:
     return tuple((place, _KINDS[place]) for place, flag in enumerate(_FLAGS) if flags & flag)
 
 
-def _skip_flags(flags: int, buffer: Buffer, offset: int) -> int:
+def _skip_flags(flags: int, buffer: bytes, offset: int) -> int:
     """The offset behind the last word of flags; further words may be there, but no property stands for their bits."""
     unknown = flags & ~_KNOWN & ~_CONTINUED
     while flags & _CONTINUED:

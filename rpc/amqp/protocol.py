@@ -19,23 +19,21 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from txamqp.message import Message
 
-from rpc.amqp.channel import FRAME_END, Channel
+from rpc.amqp.channel import Channel
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
+from rpc.amqp.frames import FRAME_END, LARGEST_FRAME_BEFORE_TUNE, METHOD, FrameReader
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.methods import decode_method
 from rpc.amqp.spec import load_spec
 from rpc.errors import AMQPError, BrokerUnreachable, CodecError, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
 
-METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-LARGEST_FRAME_BEFORE_TUNE = 8192
 SMALLEST_FRAME_MAX = 4096
 SECONDS_TO_PART = 5.0
 LARGEST_CHANNEL = 65535
 
 _frame_head = Struct(">BHI")
-_method_key = Struct(">I")
 
 
 class AMQPConnection(txamqp.protocol.AMQClient):
@@ -77,10 +75,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._closing = False
         self._heart: Heartbeat | None = None
         self._abort: IDelayedCall | None = None
-        self._max_payload = LARGEST_FRAME_BEFORE_TUNE
-        self._wanted = 8  # bytes that must be there before a look at the partial frame is worth it
-        self._partial: list[bytes] = []
-        self._partial_size = 0
+        self._reader = FrameReader(self.channels)
         self._reading = False
         self._outgoing: list[bytes] = []  # written while reading
         self._at_end: list[Callable[[], None]] = []
@@ -115,7 +110,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.frame_max = _smaller(self.frame_max, frame_max)
         self.heartbeat = _smaller(self.heartbeat, heartbeat) if self.heartbeat else 0
         self.max_body_frame = self.frame_max - 8 if self.frame_max else 2**32 - 9
-        self._max_payload = self.max_body_frame
+        self._reader.max_payload = self.max_body_frame
         self.is_tuned = True
         if self.heartbeat:
             self._heart = Heartbeat(self.clock, self.heartbeat, self.transport.write, self._silence)
@@ -168,6 +163,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             return
         self.closed = True
         self.reason = reason
+        self._reader.stopped = True
         if self._heart is not None:
             self._heart.stop()
         if not self.ready.called:
@@ -183,7 +179,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             self.do_close(ConnectionClosed(0, f"the connection ended without a word of the broker: {what}"))
         else:
             self.do_close(BrokerUnreachable(f"the connection ended before the handshake was over: {what}"))
-        self._partial.clear()
+        self._reader.clear()
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
         self.ended.callback(None)
@@ -228,6 +224,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         """Free the number of a channel that both sides have closed."""
         if self.channels.get(channel.id) is channel:
             del self.channels[channel.id]
+            self._reader.forget(channel.id)
 
     def channel(self, id: int) -> Deferred[Channel]:
         """txAMQP's way to a channel: the open one numbered `id`. Use :meth:`open_channel`."""
@@ -240,53 +237,19 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.write(_frame_head.pack(METHOD, channel_id, len(payload)) + payload + FRAME_END)
 
     def dataReceived(self, data: bytes) -> None:
-        """Read frames: one pass over the bytes at hand. What is left of a frame is kept until all of it is there."""
+        """Read frames: one pass over the bytes at hand, and one write for all that it leads to."""
         if self.closed:
             return  # what comes after a close is discarded, and after an error it makes no sense
         if self._heart is not None:
             self._heart.silent_ticks = 0
-        if self._partial:
-            self._partial.append(data)
-            self._partial_size += len(data)
-            if self._partial_size < self._wanted:
-                return
-            data = b"".join(self._partial)
-            self._partial.clear()
         self._reading = True
         self.write = self._outgoing.append
         try:
-            read = self._read_frames(data)
+            self._reader.feed(data)
         except (AMQPError, struct_error, IndexError) as error:
             self._protocol_error(error)
-            return
         finally:
             self._end_pass()
-        if read < len(data):
-            self._partial.append(data[read:])
-            self._partial_size = len(data) - read
-
-    def _read_frames(self, data: bytes) -> int:
-        """Hand every whole frame to its channel; return where the rest begins."""
-        offset, size = 0, len(data)
-        frame_arrived = self._frame_arrived
-        while True:
-            if size - offset < 7:
-                self._wanted = 8
-                if not self.is_tuned and not b"AMQP".startswith(data[offset : offset + 4]):
-                    _refuse_strangers(data[offset:])
-                return offset
-            kind, channel_id, length = _frame_head.unpack_from(data, offset)
-            if length > self._max_payload or kind not in _KINDS:
-                _refuse_strangers(data[offset:])
-                raise FrameError(501, f"a frame of type {kind} and {length} bytes")
-            end = offset + 7 + length
-            if end >= size:
-                self._wanted = 8 + length
-                return offset
-            if data[end] != 0xCE:
-                raise FrameError(501, "a frame without its end octet")
-            frame_arrived(kind, channel_id, data, offset + 7, end)
-            offset = end + 1
 
     def at_end_of_pass(self, function: Callable[[], None]) -> None:
         """Call `function` when the bytes at hand are read, or in the next reactor turn when none are being read."""
@@ -309,22 +272,11 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             self.transport.write(b"".join(self._outgoing))
             self._outgoing.clear()
 
-    def _frame_arrived(self, kind: int, channel_id: int, data: bytes, start: int, end: int) -> None:
-        if self.closed:
-            return  # by what came before, in the same chunk
-        channel = self.channels.get(channel_id)
-        if channel is None:
-            raise FrameError(504, f"a frame on channel {channel_id}, which is not open")
-        if kind == METHOD:
-            (key,) = _method_key.unpack_from(data, start)
-            if not channel.method_arrived(key, data, start + 4, end):
-                self._control_arrived(channel, data[start:end])
-        elif kind == HEADER:
-            channel.header_arrived(data, start, end)
-        elif kind == BODY:
-            channel.body_arrived(data, start, end)
+    def control_arrived(self, channel: Channel, payload: bytes) -> None:
+        """Take a method that is not of the data plane: hand it to who waits for it, or to the delegate.
 
-    def _control_arrived(self, channel: Channel, payload: bytes) -> None:
+        :raises FrameError: it is malformed, unknown, unexpected, or on the wrong channel.
+        """
         method, arguments = decode_method(self.spec, payload)
         if (method.klass.name == "connection") != (channel.id == 0):
             raise FrameError(503, f"{method.klass.name}.{method.name} on channel {channel.id}")
@@ -345,16 +297,5 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.hang_up(error)
 
 
-_KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
-
-
 def _smaller(ours: int, theirs: int) -> int:
     return min(ours, theirs) if ours and theirs else ours or theirs
-
-
-def _refuse_strangers(data: bytes) -> None:
-    """Say it plainly when the other end does not speak AMQP 0-9-1."""
-    if data.startswith(b"AMQP"):
-        raise FrameError(501, f"the broker speaks another version of AMQP: it answers {data[:8]!r}, not 0-9-1")
-    if data and data[0] not in _KINDS:
-        raise FrameError(501, f"this is not an AMQP broker, or it wants TLS (amqps://): it answers {data[:16]!r}")

@@ -9,11 +9,12 @@ import attrs
 from thrift.Thrift import TApplicationException, TMessageType, TType
 from twisted.internet.defer import Deferred
 
-from rpc.amqp.content import Delivery
+from rpc.amqp.fields import SHORT_LENGTHS
 from rpc.amqp.properties import PropertyTemplate, encode_properties
-from rpc.envelope import Codec, Header, read_application_exception
+from rpc.envelope import Codec, read_application_exception
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage, MessageTooLarge
 from rpc.messages import Properties
+from rpc.required_fields import Check
 from rpc.stub import StubMethod
 
 VARIABLE = ("correlation_id", "expiration", "message_id")
@@ -101,21 +102,29 @@ class Operation:
         self, reply_to: str, correlation_id: bytes, expiration: bytes, message_id: bytes, inherited: Mapping[str, Any]
     ) -> bytes:
         """Return the request's encoded properties. The ids and the expiration are digits and dots."""
-        oneway = self.method.oneway
         if inherited:
-            values = (correlation_id, message_id) if oneway else (correlation_id, expiration, message_id)
-            fixed = self._fixed(reply_to, {**inherited, **(self.headers or {})})
-            names = VARIABLE_ONEWAY if oneway else VARIABLE
-            words: Any = {name: value.decode() for name, value in zip(names, values, strict=True)}
-            return encode_properties(attrs.evolve(fixed, **words))
-        if self._template is None or self._reply_to != reply_to:
-            fixed = self._fixed(reply_to, self.headers)
-            self._template = PropertyTemplate(fixed, VARIABLE_ONEWAY if oneway else VARIABLE)
+            return self._with_metadata(reply_to, correlation_id, expiration, message_id, inherited)
+        template = self._template
+        if template is None or self._reply_to != reply_to:
+            template = self._template = PropertyTemplate(self._fixed(reply_to, self.headers), self._variable)
             self._reply_to = reply_to
-        number, identity = b"%c%b" % (len(correlation_id), correlation_id), b"%c%b" % (len(message_id), message_id)
-        if oneway:
-            return self._template.encode(number, identity)
-        return self._template.encode(number, b"%c%b" % (len(expiration), expiration), identity)
+        correlation_id = SHORT_LENGTHS[len(correlation_id)] + correlation_id
+        message_id = SHORT_LENGTHS[len(message_id)] + message_id
+        if self.method.oneway:
+            return template.encode(correlation_id, message_id)
+        return template.encode(correlation_id, SHORT_LENGTHS[len(expiration)] + expiration, message_id)
+
+    def _with_metadata(
+        self, reply_to: str, correlation_id: bytes, expiration: bytes, message_id: bytes, inherited: Mapping[str, Any]
+    ) -> bytes:
+        values = (correlation_id, message_id) if self.method.oneway else (correlation_id, expiration, message_id)
+        words: Any = {name: value.decode() for name, value in zip(self._variable, values, strict=True)}
+        fixed = self._fixed(reply_to, {**inherited, **(self.headers or {})})
+        return encode_properties(attrs.evolve(fixed, **words))
+
+    @property
+    def _variable(self) -> tuple[str, ...]:
+        return VARIABLE_ONEWAY if self.method.oneway else VARIABLE
 
     def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None) -> Properties:
         oneway = self.method.oneway
@@ -128,38 +137,21 @@ class Operation:
             type=self.label,
         )
 
-    def decode(self, seqid: int, reply: Delivery) -> tuple[Any, Exception | None]:
-        """Return what the reply says: a result and no exception, or the IDL's or Thrift's exception.
+    def decode(self, seqid: int, body: bytes) -> tuple[Any, Exception | None]:
+        """Return what a reply's body says: a result and no exception, or the IDL's or Thrift's exception.
 
         :raises InvalidReply: the reply is no answer to this call.
         """
+        method = self.method
         try:
-            header = self.codec.read_header(reply.body)
-            self._compare(header, seqid)
-            if header.kind == TMessageType.EXCEPTION:
-                return None, read_application_exception(self.codec, reply.body, header)
-            return self._read_result(reply.body, header)
+            name, kind, answered, start = self.codec.read_header(body)
+            if answered != seqid or kind != TMessageType.REPLY or name != method.name or method.result_class is None:
+                return None, self._read_exception(seqid, body)
+            result = self.codec.read_struct(body, start, method.result_class)
+            if method.check_result is not None:
+                _check(method.check_result, result)
         except MalformedMessage as error:
             raise InvalidReply(f"{self.label}: the reply is {error}") from error
-
-    def _compare(self, header: Header, seqid: int) -> None:
-        if header.kind not in (TMessageType.REPLY, TMessageType.EXCEPTION):
-            raise MalformedMessage(f"of Thrift's message type {header.kind}, not a REPLY or EXCEPTION")
-        if header.seqid != seqid:
-            raise MalformedMessage(f"the answer to seqid {header.seqid}, not {seqid}")
-        if header.kind == TMessageType.REPLY and header.name != self.method.name:
-            raise MalformedMessage(f"the answer of {header.name[:80]!r}")
-
-    def _read_result(self, body: bytes, header: Header) -> tuple[Any, Exception | None]:
-        method = self.method
-        if method.result_class is None:
-            raise MalformedMessage("the answer to a oneway method")
-        result = self.codec.read_struct(body, header.end, method.result_class)
-        if method.check_result is not None:
-            try:
-                method.check_result(result)
-            except Exception as error:
-                raise MalformedMessage(str(error)) from error
         if method.has_result and result.success is not None:
             return result.success, None
         for name, _ in method.throws:
@@ -170,6 +162,26 @@ class Operation:
             return None, None
         unknown = f"{method.name} failed: unknown result"
         return None, TApplicationException(TApplicationException.MISSING_RESULT, unknown)
+
+    def _read_exception(self, seqid: int, body: bytes) -> Exception:
+        """Read a reply that is no result: Thrift's exception, or something that says nothing of this call."""
+        name, kind, answered, start = self.codec.read_header(body)
+        if kind not in (TMessageType.REPLY, TMessageType.EXCEPTION):
+            raise MalformedMessage(f"of Thrift's message type {kind}, not a REPLY or EXCEPTION")
+        if answered != seqid:
+            raise MalformedMessage(f"the answer to seqid {answered}, not {seqid}")
+        if kind == TMessageType.EXCEPTION:
+            return read_application_exception(self.codec, body, start)
+        if name != self.method.name:
+            raise MalformedMessage(f"the answer of {name[:80]!r}")
+        raise MalformedMessage("the answer to a oneway method")
+
+
+def _check(check: Check, result: object) -> None:
+    try:
+        check(result)
+    except Exception as error:
+        raise MalformedMessage(str(error)) from error
 
 
 def _kind(field: tuple[Any, ...]) -> str:

@@ -8,6 +8,7 @@ twice. A call that finds no channel waits for one, within its deadline.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -18,6 +19,7 @@ from zope.interface import implementer
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.amqp.content import Delivery, Returned
+from rpc.amqp.properties import CONTENT_TYPE, CORRELATION_ID, HEADERS, decode_headers, decode_text, split_properties
 from rpc.context import serving
 from rpc.deadlines import TICK, Deadlines
 from rpc.envelope import codec_for
@@ -68,7 +70,7 @@ class RequestTransport:
         self._deadlines: Deadlines[Call] = Deadlines()
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
-        self._identity = secrets.token_hex(8)
+        self._identity = f"{secrets.token_hex(8)}.".encode()
         self._number = 0
         self._channel: Channel | None = None
         self._reply_queue = ""
@@ -127,9 +129,9 @@ class RequestTransport:
             self._fail(call, BrokerBlocked(f"{operation.label}: the broker takes no messages just now: {blocked}"))
             return
         number = b"%d" % call.number
-        left = (call.deadline - now) * 1000
-        milliseconds = b"%d" % min(max(1, left), LONGEST_EXPIRATION)
-        message_id = f"{self._identity}.{call.number}".encode()
+        left = int((call.deadline - now) * 1000)
+        milliseconds = b"%d" % (left if 0 < left <= LONGEST_EXPIRATION else 1 if left < 1 else LONGEST_EXPIRATION)
+        message_id = self._identity + number
         try:
             properties = operation.properties(self._reply_queue, number, milliseconds, message_id, call.inherited)
             channel.publish(operation.exchange, operation.service, properties, call.body, True)
@@ -242,17 +244,16 @@ class RequestTransport:
     # -- answers
 
     def _replied(self, delivery: Delivery) -> None:
-        number = self._answered_number(delivery)
+        number, headers = self._read_reply(delivery)
         call = self._calls.get(number)
         if call is None or call.operation.method.oneway:
             self.late_replies += 1
             return
         try:
-            result, error = call.operation.decode(number, delivery)
+            result, error = call.operation.decode(number, delivery.body)
         except InvalidReply as invalid:
             result, error = None, invalid
-        headers = delivery.properties.headers
-        if headers and "rpc-outcome" in headers:
+        if headers is not None and "rpc-outcome" in headers:
             error = refusal(str(headers["rpc-outcome"]), str(error))
         self._take(call)
         if error is None:
@@ -260,16 +261,23 @@ class RequestTransport:
         else:
             call.deferred.errback(error)
 
-    def _answered_number(self, delivery: Delivery) -> int:
-        """Which call a reply answers: by correlation id, or without one by Thrift's seqid; 0 for none."""
+    def _read_reply(self, delivery: Delivery) -> tuple[int, Mapping[str, Any] | None]:
+        """Which call a reply answers, 0 for none, and its headers.
+
+        The call is told by correlation id, or without one by Thrift's seqid.
+        """
         try:
-            properties = delivery.properties
-            if properties.correlation_id is not None:
-                return int(properties.correlation_id)
-            return codec_for(properties.content_type).read_header(delivery.body).seqid
+            parts = split_properties(delivery.encoded_properties)
+            headers, correlation_id, content_type = parts[HEADERS], parts[CORRELATION_ID], parts[CONTENT_TYPE]
+            if correlation_id is not None:
+                number = int(correlation_id[1:])
+            else:
+                codec = codec_for(None if content_type is None else decode_text(content_type))
+                _, _, number, _ = codec.read_header(delivery.body)
+            return number, None if headers is None else decode_headers(headers)
         except (CodecError, MalformedMessage, UnknownProtocol, ValueError) as error:
             log.msg(f"a reply that cannot be read: {error}")
-            return 0
+            return 0, None
 
     def _returned(self, returned: Returned) -> None:
         call = self._calls.get(int(returned.properties.correlation_id or 0))

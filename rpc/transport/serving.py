@@ -6,9 +6,9 @@ dead-lettered when no handler is to see it. What a peer sends never ends the con
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType
@@ -168,8 +168,8 @@ class ServingTransport:
         token = context.serving.set(request.context)
         try:
             handler = self._handlers[method.name]
-            value = handler(*[getattr(arguments, name) for name in method.argument_names])
-            if inspect.iscoroutine(value):
+            value = handler(*method.arguments_of(arguments))
+            if isinstance(value, CoroutineType):
                 value = Deferred.fromCoroutine(value)
         except BaseException:  # as a Deferred would: a handler that exits must not take the connection with it
             self._failed(Failure(), request, method)
@@ -251,7 +251,7 @@ class ServingTransport:
                 return
             channel = self._channel
         properties = request.reply_properties(self._clock.seconds(), outcome)
-        channel.publish("", request.properties.reply_to or "", properties, body, True)
+        channel.publish("", request.reply_to or "", properties, body, True)
 
     def _returned(self, _: object) -> None:
         self.lost_replies += 1

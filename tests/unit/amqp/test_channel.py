@@ -219,9 +219,12 @@ class ConsumeTests(ChannelTestCase):
         """Deliveries are told apart by consumer tag; one before consume-ok arrives too, an unknown one nowhere."""
         first, second = self.consume("a"), self.consume("b")
         self.assertNotEqual(first, second)
-        self.channel.consume("c", self.deliveries.append, lambda: None)
-        self.peer.feed(*(delivery(1, tag, 1, b"x") for tag in (second, first, "c3", "c4", "é")))
-        self.assertEqual([delivery.consumer_tag for delivery in self.deliveries], [b"c2", b"c1", b"c3"])
+        others: list[Delivery] = []
+        self.channel.consume("c", others.append, lambda: None)
+        tags = (second, first, "c3", "c4", "é")
+        self.peer.feed(*(delivery(1, tag, number, b"x") for number, tag in enumerate(tags, 1)))
+        self.assertEqual([delivery.delivery_tag for delivery in self.deliveries], [1, 2])
+        self.assertEqual([delivery.delivery_tag for delivery in others], [3])
 
     def test_refused(self) -> None:
         """A queue that is not there fails it, and the consumer is forgotten."""

@@ -17,9 +17,7 @@ from rpc.messages import Properties
 def delivery(routing: bytes, properties: bytes = b"\x00\x00") -> Delivery:
     """A delivery on no channel."""
     channel: Any = None
-    made = Delivery(channel, b"c1", 7, True, routing)
-    made.encoded_properties = properties
-    return made
+    return Delivery(channel, 7, True, routing, properties, b"body")
 
 
 class ContentTests(SynchronousTestCase):
@@ -31,11 +29,11 @@ class ContentTests(SynchronousTestCase):
         self.assertEqual((made.exchange, made.routing_key), ("é", "\udcffk"))
         self.assertEqual(made.properties, Properties(reply_to="r", headers={"a": None}))
         self.assertIs(made.properties, made.properties)
-        self.assertEqual((made.consumer_tag, made.delivery_tag, made.redelivered), (b"c1", 7, True))
+        self.assertEqual((made.delivery_tag, made.redelivered, made.body), (7, True, b"body"))
 
     def test_return(self) -> None:
         """A return has code and text beside."""
-        made = Returned(312, "NO_ROUTE", b"\x00\x01q")
+        made = Returned(312, "NO_ROUTE", b"\x00\x01q", b"\x00\x00", b"")
         self.assertEqual(
             (made.reply_code, made.reply_text, made.exchange, made.routing_key), (312, "NO_ROUTE", "", "q")
         )

@@ -240,7 +240,7 @@ class ConnectionLifeTests(SynchronousTestCase):
         channel.consume("q", lambda delivery: None, lambda: None).addErrback(lambda failure: None)
         peer.feed(delivery(1, "c1", 1, b"abc")[:-2])
         peer.lose()
-        self.assertEqual((peer.connection.channels, peer.connection._partial), ({}, []))
+        self.assertEqual((peer.connection.channels, peer.connection._reader.waiting()), ({}, b""))
         self.assertEqual((len(channel._answers), channel._consumers), (0, {}))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 

@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work as GeneratedWork
-from rpc.amqp.content import Delivery
 from rpc.amqp.properties import decode_properties
 from rpc.envelope import CODECS
 from rpc.errors import CodecError, InvalidReply, InvalidRequest
@@ -34,14 +33,6 @@ def operation(name: str = "add", **changes: Any) -> Operation:
         "max_message_size": 1000,
     }
     return Operation(method=Stub.of(Calculator).methods[name], **(fields | changes))
-
-
-def reply(body: bytes) -> Delivery:
-    """A delivery with this body."""
-    channel: Any = None
-    delivery = Delivery(channel, b"c1", 1, False, b"")
-    delivery.body = body
-    return delivery
 
 
 class OperationTests(SynchronousTestCase):
@@ -111,9 +102,9 @@ class OperationTests(SynchronousTestCase):
         for codec in CODECS.values():
             good = codec.encode("add", TMessageType.REPLY, 5, Calculator.add_result(3))
             asked = operation(codec=codec)
-            self.assertEqual(asked.decode(5, reply(good)), (3, None))
+            self.assertEqual(asked.decode(5, good), (3, None))
             for body in (data, good[:keep] + data):
                 try:
-                    asked.decode(5, reply(body))
+                    asked.decode(5, body)
                 except InvalidReply as error:
                     self.assertIn("Calculator.add", str(error))

@@ -29,10 +29,8 @@ texts = st.none() | st.binary(max_size=255).map(lambda data: data.decode("utf-8"
 def request(body: bytes = ADD, properties: Properties | bytes = b"\x00\x00", now: float = 100.0) -> Request:
     """A request as it was delivered."""
     channel: Any = None
-    delivery = Delivery(channel, b"c1", 1, True, b"")
-    delivery.body = body
-    delivery.encoded_properties = properties if isinstance(properties, bytes) else encode_properties(properties)
-    return Request(delivery, now)
+    encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
+    return Request(Delivery(channel, 1, True, b"", encoded, body), now)
 
 
 class ReadTests(SynchronousTestCase):

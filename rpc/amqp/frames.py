@@ -1,0 +1,211 @@
+"""Frames read out of bytes, and contents put together from them (AMQP 0-9-1, sections 4.2.3 and 4.2.6).
+
+Client and broker read alike. Mostly all three frames of a content are there at once, and are taken in one look; a
+content that comes in pieces is put together here. Nothing is queued: a method or a content goes to its channel as soon
+as its last byte is here. Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from struct import Struct
+from typing import Protocol
+
+from rpc.errors import FrameError
+
+METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+FRAME_END = b"\xce"
+
+PUBLISH = 60 << 16 | 40
+RETURN = 60 << 16 | 50
+DELIVER = 60 << 16 | 60
+GET_OK = 60 << 16 | 71
+WITH_CONTENT = frozenset((PUBLISH, RETURN, DELIVER, GET_OK))
+"""The methods that a content follows, by class id and method id."""
+
+SMALLEST_FRAME = 8
+LARGEST_FRAME_BEFORE_TUNE = 8192
+
+_KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
+_END = 0xCE
+
+_frame_head = Struct(">BHI")
+_method_key = Struct(">I")
+_content_header = Struct(">BHIHHQ")  # the frame's head, class, weight, size of the body
+_next_head = Struct(">BBHI")  # the end of a frame, and the head of the next
+
+
+class Receiver(Protocol):
+    """A channel, as the reader sees it. What it raises ends the reading."""
+
+    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
+        """Take a method: class id and method id in `key`, its arguments from `start` to `end`."""
+
+    def content_arrived(
+        self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
+    ) -> None:
+        """Take a method with its content, of which all has come."""
+
+
+class _Assembly:
+    """A content whose frames are coming in.
+
+    :ivar left: bytes of the body that have not come; -1 before the header.
+    """
+
+    __slots__ = ("arguments", "chunks", "encoded_properties", "key", "left")
+
+    def __init__(self, key: int, arguments: bytes) -> None:
+        self.key = key
+        self.arguments = arguments
+        self.encoded_properties = b""
+        self.left = -1
+        self.chunks: list[bytes] = []
+
+
+class FrameReader:
+    """One direction of one connection.
+
+    :ivar max_payload: bytes of a frame's payload, at most.
+    :ivar stopped: set by whoever wants no more of the bytes at hand.
+    """
+
+    __slots__ = ("_assemblies", "_channels", "_partial", "_partial_size", "_wanted", "max_payload", "stopped")
+
+    def __init__(self, channels: Mapping[int, Receiver]) -> None:
+        """:param channels: the open ones, by number; looked up for every frame."""
+        self.max_payload = LARGEST_FRAME_BEFORE_TUNE
+        self.stopped = False
+        self._channels = channels
+        self._assemblies: dict[int, _Assembly] = {}
+        self._partial: list[bytes] = []
+        self._partial_size = 0
+        self._wanted = SMALLEST_FRAME  # bytes that must be there before a look at the partial frame is worth it
+
+    def forget(self, channel_id: int) -> None:
+        """Drop what has come of a content on a channel that is no more."""
+        self._assemblies.pop(channel_id, None)
+
+    def clear(self) -> None:
+        """Drop all that has come in part."""
+        self._partial.clear()
+        self._partial_size = 0
+        self._assemblies.clear()
+
+    def feed(self, data: bytes) -> None:
+        """Read every whole frame; what is left of one is kept until all of it is there.
+
+        :raises FrameError: the bytes are no frames, or frames that must not come now.
+        """
+        if self._partial:
+            self._partial.append(data)
+            self._partial_size += len(data)
+            if self._partial_size < self._wanted:
+                return
+            data = b"".join(self._partial)
+            self._partial.clear()
+        read = self._read(data)
+        if read < len(data):
+            self._partial.append(data[read:])
+            self._partial_size = len(data) - read
+
+    def waiting(self) -> bytes:
+        """Return what has come of a frame that is not whole yet."""
+        return b"".join(self._partial)
+
+    def _read(self, data: bytes) -> int:
+        """Hand on every whole frame in `data`; return where the rest begins."""
+        offset, size = 0, len(data)
+        channels, assemblies = self._channels, self._assemblies
+        while not self.stopped:
+            if size - offset < _frame_head.size:
+                self._wanted = SMALLEST_FRAME
+                if not b"AMQP".startswith(data[offset : offset + 4]):
+                    refuse_strangers(data[offset:])
+                return offset
+            kind, channel_id, length = _frame_head.unpack_from(data, offset)
+            if length > self.max_payload or kind not in _KINDS:
+                refuse_strangers(data[offset : offset + 16])
+                raise FrameError(501, f"a frame of type {kind} and {length} bytes")
+            start = offset + 7
+            end = start + length
+            if end >= size:
+                self._wanted = SMALLEST_FRAME + length
+                return offset
+            if data[end] != _END:
+                raise FrameError(501, "a frame without its end octet")
+            offset = end + 1
+            channel = channels.get(channel_id)
+            if channel is None:
+                raise FrameError(504, f"a frame on channel {channel_id}, which is not open")
+            if kind == METHOD:
+                if length < 4:
+                    raise FrameError(502, "a method that ends within its number")
+                if channel_id in assemblies:
+                    raise FrameError(505, "a method within a content")
+                (key,) = _method_key.unpack_from(data, start)
+                start += 4
+                if key not in WITH_CONTENT:
+                    channel.method_arrived(key, data, start, end)
+                    continue
+                header = _content_header.unpack_from(data, offset) if size - offset >= _content_header.size else None
+                if header is not None:
+                    kind, header_channel, length, _, _, body_size = header
+                    body = offset + 15 + length  # behind the header, its end octet, and the head of the next frame
+                    if (
+                        kind == HEADER
+                        and header_channel == channel_id
+                        and 14 <= length <= self.max_payload
+                        and 0 < body_size <= self.max_payload
+                        and body + body_size < size
+                        and data[body + body_size] == _END
+                        and _next_head.unpack_from(data, body - 8) == (_END, BODY, channel_id, body_size)
+                    ):
+                        properties = data[offset + 19 : body - 8]
+                        offset = body + body_size + 1
+                        channel.content_arrived(key, data, start, end, properties, data[body : offset - 1])
+                        continue
+                assemblies[channel_id] = _Assembly(key, data[start:end])
+            elif kind == HEADER:
+                self._header(channel, channel_id, data, start, end)
+            elif kind == BODY:
+                self._body(channel, channel_id, data[start:end])
+        return size
+
+    def _header(self, channel: Receiver, channel_id: int, data: bytes, start: int, end: int) -> None:
+        content = self._assemblies.get(channel_id)
+        if content is None or content.left >= 0:
+            raise FrameError(505, "a content header without its method")
+        if end - start < 14:
+            raise FrameError(502, "a content header that ends within its size or flags")
+        content.left = int.from_bytes(data[start + 4 : start + 12], "big")
+        content.encoded_properties = data[start + 12 : end]
+        if content.left == 0:
+            self._complete(channel, channel_id, content)
+
+    def _body(self, channel: Receiver, channel_id: int, chunk: bytes) -> None:
+        content = self._assemblies.get(channel_id)
+        if content is None or content.left < 0:
+            raise FrameError(505, "a content body without its header")
+        content.left -= len(chunk)
+        if content.left < 0:
+            raise FrameError(501, "a body longer than its header says")
+        content.chunks.append(chunk)
+        if content.left == 0:
+            self._complete(channel, channel_id, content)
+
+    def _complete(self, channel: Receiver, channel_id: int, content: _Assembly) -> None:
+        del self._assemblies[channel_id]
+        arguments, body = content.arguments, b"".join(content.chunks)
+        channel.content_arrived(content.key, arguments, 0, len(arguments), content.encoded_properties, body)
+
+
+def refuse_strangers(data: bytes) -> None:
+    """Say it plainly when the other end does not speak AMQP 0-9-1.
+
+    :raises FrameError: `data`, the first bytes of what should be a frame, say so.
+    """
+    if data.startswith(b"AMQP"):
+        raise FrameError(501, f"the broker speaks another version of AMQP: it answers {data[:8]!r}, not 0-9-1")
+    if data and data[0] not in _KINDS:
+        raise FrameError(501, f"this is not an AMQP broker, or it wants TLS (amqps://): it answers {data[:16]!r}")
