@@ -1,0 +1,239 @@
+"""What goes over the wire is what the generated ``Client`` and ``Processor`` would have written, byte for byte.
+
+Our ends go round the generated code, to be faster and to lose no calls. Every method of every service is called here
+both ways, in every protocol: the same request, the same reply, and each end understands the other's.
+
+Not compared, for there the generated code is wrong and ours is meant to differ (PITFALLS, stubs): what happens after a
+value that does not encode, a required field unset, an unknown oneway method, a handler's TTransportException, the seqid
+after 2^31 - 1.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator
+from rpc.envelope import CODECS
+from rpc.errors import InvalidRequest
+from rpc.stub import Stub, StubMethod
+from tests.stubs import compile_stub
+from tests.unit.compiler.idl_files import PROJECT
+from tests.unit.generated_ends import FACTORIES, OurEnds, ThriftEnds, answers, exactly, outcome_expected
+from tests.unit.test_required_fields import NESTED
+from tests.unit.test_stub import ODD
+from tests.unit.transport.test_calls import operation
+from tests.values import generated_modules, structs
+
+WORK = PROJECT / "benchmarks" / "peers" / "common" / "work.thrift"
+
+EVERYTHING = Path(__file__).with_name("everything.thrift").read_text("utf-8")
+
+
+SKIPPING = ("flag", "small", "number", "real", "nothing")
+"""Methods of it whose fields are of no other method's type, or of just the same."""
+
+EXAMPLES = 12
+"""Of each method: few, for hypothesis puts most of them at the edges, and each run has others."""
+
+
+class Colour(enum.IntEnum):
+    """An enum of Python's own, where the IDL's are plain numbers."""
+
+    RED = 1
+
+
+class Text(str):
+    """A text of another type than str."""
+
+    __slots__ = ()
+
+
+ODD_VALUES: dict[str, tuple[Any, ...]] = {
+    "flag": (1, 0, 2, "", "x", []),
+    "small": (True, 127, 128, -129, 200),
+    "number": (True, Colour.RED, 1.0, "1", 2**31, -(2**31) - 1, 2**70),
+    "long_": (True, 2**63, 1.5),
+    "real": (1, True, 2**60 + 1, 2**2000, "1.5"),
+    "text": (Text("x"), b"bytes", b"\xff", bytearray(b"x"), "\ud800", 1),
+    "data": ("text", "é", Text("x"), bytearray(b"x"), 1),
+    "colour": (Colour.RED, "RED", 77),
+    "strings": (("a", "b"), {"a": 1}, "abc", [None], [1], [b"x"], 1),
+    "numbers": ([2, 1, 1], frozenset([1]), (True, 2), range(3), {1: 2}, {None}),
+    "blobs": ({"a": "text"}, {b"a": b"b"}, {"a": None}, [("a", b"b")], MappingProxyType({"a": b"b"})),
+}
+"""By method of one argument: values of other types than the IDL's. Thrift takes some of them."""
+
+
+class EqualityTests(SynchronousTestCase):
+    """Each method called both ways, each end's bytes read by the other."""
+
+    def setUp(self) -> None:
+        logging.disable()  # the generated code logs what handlers raise, at the cost of all the rest together
+        self.addCleanup(logging.disable, logging.NOTSET)
+
+    def tearDown(self) -> None:
+        self.flushLoggedErrors(ZeroDivisionError, TApplicationException)  # our worker logs it too
+
+    def pairs(self, stub: ModuleType, *, plain: bool = True) -> list[tuple[OurEnds, ThriftEnds]]:
+        """Ends of `stub` in all protocols: ours, and beside them each kind of Thrift's.
+
+        :param plain: those without Thrift's compiled part, too.
+        """
+        return [
+            (OurEnds(stub, protocol), ThriftEnds(stub, factory))
+            for protocol, factories in FACTORIES.items()
+            for factory in (factories if plain else factories[-1:])
+        ]
+
+    def assert_equal_ways(
+        self, ours: OurEnds, theirs: ThriftEnds, name: str, arguments: tuple[Any, ...], answer: tuple[str, Any]
+    ) -> tuple[tuple[Any, ...], tuple[str, Any]]:
+        """Call both ways, crossed over; return the arguments a handler got, and what the client's Deferred gave."""
+        ours.notes.answer = theirs.notes.answer = answer
+        ours.notes.taken, theirs.notes.taken = [], []
+        our_request = ours.call(name, arguments)
+        their_request = theirs.call(name, arguments, ours.seqid)
+        self.assertEqual(our_request, their_request, "the request: ours, Thrift's")
+        our_reply, their_reply = ours.serve(their_request), theirs.serve(our_request)
+        self.assertEqual(our_reply, their_reply, "the reply: ours, Thrift's")
+        (our_taken,), (their_taken,) = ours.notes.taken, theirs.notes.taken
+        self.assertEqual(exactly(our_taken), exactly(their_taken), "what the handler got: ours, Thrift's")
+        our_outcome, their_outcome = ours.settle(their_reply), theirs.settle(our_reply)
+        self.assertEqual(exactly(our_outcome), exactly(their_outcome), "what the caller got: ours, Thrift's")
+        return our_taken, our_outcome
+
+    def assert_equal_method(self, pairs: list[tuple[OurEnds, ThriftEnds]], method: StubMethod) -> None:
+        """A method in all protocols, whatever it is called with and does."""
+
+        @settings(max_examples=EXAMPLES)
+        @given(structs(method.arguments_class, sound=True), answers(method))
+        def check(sent: Any, answer: tuple[str, Any]) -> None:
+            arguments = tuple(getattr(sent, name) for name in method.argument_names)
+            for ours, theirs in pairs:
+                taken, outcome = self.assert_equal_ways(ours, theirs, method.name, arguments, answer)
+                read = method.arguments_class(**dict(zip(method.argument_names, taken, strict=True)))
+                self.assertEqual(exactly(read), exactly(sent, defaults=True))
+                self.assertEqual(exactly(outcome), exactly(outcome_expected(method, answer), defaults=True))
+
+        check()
+
+    def assert_equal_service(self, stub: ModuleType) -> None:
+        """Every method of a service, and one that it has not."""
+        pairs = self.pairs(stub)
+        for method in Stub.of(stub).methods.values():
+            self.assert_equal_method(pairs, method)
+        for ours, theirs in pairs:
+            request = ours.codec.encode("unheard_of", TMessageType.CALL, 5, TApplicationException(1, "as a struct"))
+            self.assertEqual(ours.serve(request), theirs.serve(request))
+
+    def test_own_services(self) -> None:
+        """The services in ``generated/``."""
+        services = [module for module in generated_modules() if hasattr(module, "Iface")]
+        self.assertIn(Calculator, services)
+        for stub in services:
+            self.assert_equal_service(stub)
+
+    def test_services_of_tests(self) -> None:
+        """The services of the IDLs of other tests, and of the benchmarks."""
+        work = WORK.read_text("utf-8").replace("namespace py work", "")
+        for idl, service in ((ODD, "Odd"), (ODD, "Empty"), (NESTED, "Trees"), (work, "Bench")):
+            self.assert_equal_service(compile_stub(idl, service))
+
+    def test_everything(self) -> None:
+        """A service with all that an IDL can say."""
+        self.assert_equal_service(compile_stub(EVERYTHING, "Everything"))
+
+    def test_sizes(self) -> None:
+        """Lengths at which an encoding changes: of strings, and of containers."""
+        for ours, theirs in self.pairs(compile_stub(EVERYTHING, "Everything")):
+            for size in (0, 1, 14, 15, 16, 127, 128, 255, 256, 16383, 16384):
+                self.assert_echoed(ours, theirs, "text", "x" * size)
+                self.assert_echoed(ours, theirs, "data", b"\xff" * size)
+            for size in (0, 14, 15, 16, 127, 128, 256, 1000):
+                self.assert_echoed(ours, theirs, "strings", [*map(str, range(size))])
+                self.assert_echoed(ours, theirs, "numbers", {*range(size)})
+                self.assert_echoed(ours, theirs, "blobs", {str(number): b"" for number in range(size)})
+
+    def assert_echoed(self, ours: OurEnds, theirs: ThriftEnds, name: str, value: Any) -> None:
+        """A method of one argument, whose handler answers with it."""
+        answer = "returns", value
+        self.assertEqual(self.assert_equal_ways(ours, theirs, name, (value,), answer), ((value,), answer))
+
+    def test_not_finite(self) -> None:
+        """Doubles that are no numbers; in JSON only as written: Thrift's Python cannot read there what it writes."""
+        for ours, theirs in self.pairs(compile_stub(EVERYTHING, "Everything")):
+            for value in (float("inf"), float("-inf"), float("nan"), -float("nan")):
+                if ours.codec is CODECS["json"]:
+                    self.assertEqual(ours.call("real", (value,)), theirs.call("real", (value,), ours.seqid))
+                else:
+                    taken, outcome = self.assert_equal_ways(ours, theirs, "real", (value,), ("returns", value))
+                    self.assertEqual(exactly((taken, outcome)), exactly(((value,), ("returns", value))))
+
+    def test_odd_values(self) -> None:
+        """Values of other types give the same bytes where Thrift takes them, and fail where it does not.
+
+        As its compiled part has it, which is ours: its Python takes others.
+        """
+        stub = compile_stub(EVERYTHING, "Everything")
+        for protocol, factories in FACTORIES.items():
+            ours = OurEnds(stub, protocol)
+            for name, value in ((name, value) for name, values in ODD_VALUES.items() for value in values):
+                theirs = ThriftEnds(stub, factories[-1])  # the last one may be spoilt
+                request = ours.call(name, (value,))
+                self.assertEqual(request, theirs.call(name, (value,), ours.seqid), (name, value))
+                if request:
+                    ours.notes.answer = theirs.notes.answer = "returns", value
+                    request = theirs.message(name, TMessageType.CALL, 5, getattr(stub, f"{name}_args")())
+                    self.assertEqual(ours.serve(request), theirs.serve(request), (name, value))
+                else:
+                    self.assertIsInstance(ours.settle(b"")[1], InvalidRequest)
+
+    def test_other_versions(self) -> None:
+        """Fields that a peer's IDL has and ours has not, or has of another type, are skipped alike.
+
+        Thrift's Python alone does not skip binary fields: it takes them for text.
+        """
+        stub = compile_stub(EVERYTHING, "Everything")
+        pairs, methods = self.pairs(stub, plain=False), Stub.of(stub).methods
+        sent = [structs(method.arguments_class, sound=True) for method in methods.values()]
+        answered = [structs(method.result_class, sound=True) for method in methods.values() if method.result_class]
+
+        @settings(max_examples=60)
+        @given(st.sampled_from(SKIPPING), st.one_of(sent), st.one_of(answered))
+        def check(name: str, arguments: Any, result: Any) -> None:
+            for ours, theirs in pairs:
+                ours.notes.taken, theirs.notes.taken = [], []
+                request = theirs.message(name, TMessageType.CALL, 5, arguments)
+                self.assertEqual(ours.serve(request), theirs.serve(request))
+                self.assertEqual(exactly(ours.notes.taken), exactly(theirs.notes.taken))
+                unset = (None,) * len(methods[name].argument_names)
+                ours.call(name, unset)
+                theirs.call(name, unset, ours.seqid)
+                reply = theirs.message(name, TMessageType.REPLY, ours.seqid, result)
+                self.assertEqual(exactly(ours.settle(reply)), exactly(theirs.settle(reply)))
+
+        check()
+
+    def test_seqids(self) -> None:
+        """Any seqid that our client comes to, and any that a peer may have chosen."""
+        pairs = self.pairs(Calculator)
+
+        @settings(max_examples=30)
+        @given(st.integers(1, 2**31 - 1), st.integers(-(2**31), 2**31 - 1))
+        def check(seqid: int, of_peer: int) -> None:
+            for ours, theirs in pairs:
+                request = operation(codec=ours.codec).encode(seqid, (1, 2), {})
+                self.assertEqual(request, theirs.call("add", (1, 2), seqid))
+                request = theirs.call("ping", (), of_peer)
+                self.assertEqual(ours.serve(request), theirs.serve(request))
+
+        check()
