@@ -15,6 +15,7 @@ import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, ITCPTransport
 from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Connection as Socket
 from twisted.python import log
 from twisted.python.failure import Failure
 from txamqp.message import Message
@@ -32,6 +33,8 @@ PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 SMALLEST_FRAME_MAX = 4096
 SECONDS_TO_PART = 5.0
 LARGEST_CHANNEL = 65535
+LITTLE = 2
+"""Messages: a request; a reply and its ack."""
 
 _frame_head = Struct(">BHI")
 
@@ -76,6 +79,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._heart: Heartbeat | None = None
         self._abort: IDelayedCall | None = None
         self._reader = FrameReader(self.channels)
+        self._socket: Socket | None = None  # without TLS in between
         self._reading = False
         self._outgoing: list[bytes] = []  # written while reading
         self._at_end: list[Callable[[], None]] = []
@@ -89,6 +93,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             self.transport.abortConnection()
             return
         self.write: Callable[[bytes], None] = self.transport.write
+        if isinstance(self.transport, Socket):
+            self._socket = self.transport
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)  # a call is one small write, and its caller waits for it
         self.send_init_string()
@@ -268,9 +274,18 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._flush()
 
     def _flush(self) -> None:
-        if self._outgoing:
-            self.transport.write(b"".join(self._outgoing))
-            self._outgoing.clear()
+        """Send what is gathered: a little at once, for somebody waits for it; much when the reactor comes to it, which
+        gathers more: at once, with both ends doing so, a hundred calls would go to and fro in step.
+        """
+        outgoing = self._outgoing
+        if not outgoing:
+            return
+        little = len(outgoing) <= LITTLE
+        self.transport.write(b"".join(outgoing))
+        outgoing.clear()
+        socket = self._socket
+        if little and socket is not None and socket.connected and not socket.disconnecting:
+            socket.doWrite()  # what it could not send, and any error, the reactor finds in its next turn
 
     def control_arrived(self, channel: Channel, payload: bytes) -> None:
         """Take a method that is not of the data plane: hand it to who waits for it, or to the delegate.

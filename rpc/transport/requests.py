@@ -97,7 +97,7 @@ class RequestTransport:
         except RPCError as error:
             return fail(error)
         now = self._clock.seconds()
-        deadline = deadline_of(operation.timeout, now, context)
+        deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:
             return fail(CallTimedOut(f"{operation.label}: not sent: the call being served is out of time", NOT_SENT))
         call = Call(operation, number, body, deadline, context.metadata if context else NO_METADATA)

@@ -16,10 +16,6 @@ def serving(deadline: float | None) -> CallContext:
 class DeadlineTests(SynchronousTestCase):
     """deadline_of."""
 
-    def test_outside_a_handler(self) -> None:
-        """A call's deadline is its timeout from now."""
-        self.assertEqual(deadline_of(30.0, 100.0, None), 130.0)
-
     def test_inherited(self) -> None:
         """A nested call has at most what is left to the call that is served, even when nothing is left."""
         self.assertEqual(deadline_of(30.0, 100.0, serving(105.0)), 105.0)

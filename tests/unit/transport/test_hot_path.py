@@ -32,10 +32,10 @@ from tests.unit.transport.wire import Wire
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
 
-CLIENT_FUNCTIONS = 58
+CLIENT_FUNCTIONS = 39
 """Calling and being answered, the confirm included; generated code and Twisted's Deferred as well."""
 
-WORKER_FUNCTIONS = 66
+WORKER_FUNCTIONS = 44
 """From the delivery to reply and ack, the handler included."""
 
 BEFORE = 100
