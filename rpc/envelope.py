@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from struct import Struct
 from typing import Any, ClassVar, Protocol
@@ -18,7 +18,7 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAcce
 from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
 from thrift.protocol.TJSONProtocol import TJSONProtocol
 from thrift.protocol.TProtocol import TProtocolBase
-from thrift.Thrift import TApplicationException
+from thrift.Thrift import TApplicationException, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
 from rpc.errors import MalformedMessage, UnknownProtocol
@@ -38,6 +38,9 @@ CONTAINER_LIMIT = 1_000_000
 
 STRING_LIMIT = 2**31 - 1
 """Bytes of one string: what bounds it is the message's size. Thrift's own limit is below 16 MiB."""
+
+LONG_STRING = 16384
+"""Bytes or characters from which on a string is worth a way of its own."""
 
 NUMBER_LIMIT = 1000
 """Digits of a number in JSON: without a limit Thrift reads one for ever where its input ends, and Python takes
@@ -140,10 +143,12 @@ class FastBinaryCodec:
     _VERSION_1: ClassVar[int] = 0x80010000
     _begin: ClassVar[Struct] = Struct("!Ii")
     _seqid: ClassVar[Struct] = Struct("!i")
+    _string_field: ClassVar[Struct] = Struct("!bhi")
 
     def __init__(self) -> None:
         self._prefixes: dict[tuple[str, int], bytes] = {}
         self._types: dict[type, list[Any] | None] = {}
+        self._strings: dict[type, list[str]] = {}
         self._readable: dict[type, list[Any] | None] = {}
         self._source: Any = _Source()
         self._slow = ProtocolCodec(self.content_type, _binary_protocol)
@@ -157,13 +162,34 @@ class FastBinaryCodec:
             types, prefix = self._types_of(struct_class), self._prefix(name, kind)
         if types is None:
             return self._slow.encode(name, kind, seqid, struct)
+        for field_name in self._strings[struct_class]:
+            value = getattr(struct, field_name)
+            if type(value) in (bytes, str) and len(value) >= LONG_STRING:
+                return b"".join((prefix, self._seqid.pack(seqid), *self._field_by_field(struct, types)))
         return prefix + self._seqid.pack(seqid) + fastbinary.encode_binary(struct, types)
+
+    def _field_by_field(self, struct: Any, types: list[Any]) -> Iterator[bytes]:
+        """The parts of a struct with long strings, which the compiled part copies byte by byte."""
+        struct_class, specification = types
+        for field in specification:
+            value = None if field is None else getattr(struct, field[2])
+            if field is None or value is None:
+                continue
+            if field[1] == TType.STRING and type(value) in (bytes, str):
+                data = value if type(value) is bytes else value.encode()
+                yield self._string_field.pack(TType.STRING, field[0], len(data))
+                yield data
+            else:
+                yield fastbinary.encode_binary(struct, [struct_class, (field,)])[:-1]  # without the struct's end
+        yield b"\0"
 
     def _types_of(self, struct_class: type) -> list[Any] | None:
         """What the compiled part wants to know of a struct; ``None`` when it cannot be left to it."""
         specification = getattr(struct_class, "thrift_spec", None)
         types = None if specification is None else [struct_class, specification]
         self._types[struct_class] = types
+        fields = specification or ()
+        self._strings[struct_class] = [field[2] for field in fields if field is not None and field[1] == TType.STRING]
         return types
 
     def _prefix(self, name: str, kind: int) -> bytes:

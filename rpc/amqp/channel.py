@@ -209,7 +209,7 @@ class Channel(txamqp.protocol.AMQChannel):
     # -- data plane, outgoing
 
     def publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes, mandatory: bool = False) -> None:
-        """Send a message (``basic.publish``): its frames in one write.
+        """Send a message (``basic.publish``): its frames without others between.
 
         :param properties: as :func:`rpc.amqp.properties.encode_properties` or a ``PropertyTemplate`` makes them.
         :raises CodecError: exchange or routing key is longer than 255 bytes, or the properties are larger than a
@@ -227,15 +227,16 @@ class Channel(txamqp.protocol.AMQChannel):
         if header_size > limit:
             raise CodecError(f"the properties: {self._too_large(header_size)}")
         head = _header_frame.pack(2, self.id, header_size, 60, 0, size)
-        if 0 < size <= limit:
-            parts = [route, head, properties, _body_frame.pack(0xCE, 3, self.id, size), body, FRAME_END]
-        else:
-            parts = [route, head, properties]
-            for start in range(0, size, limit):
-                chunk = body[start : start + limit]
-                parts += (_body_frame.pack(0xCE, 3, self.id, len(chunk)), chunk)
-            parts.append(FRAME_END)
-        self.client.write(b"".join(parts))
+        if size <= limit:
+            start = b"" if size == 0 else _body_frame.pack(0xCE, 3, self.id, size)
+            self.client.write(b"".join((route, head, properties, start, body, FRAME_END)))
+            return
+        parts = [route, head, properties]
+        for begin in range(0, size, limit):
+            chunk = body[begin : begin + limit]
+            parts += (_body_frame.pack(0xCE, 3, self.id, len(chunk)), chunk)
+        parts.append(FRAME_END)
+        self.client.write_large(parts)
 
     def _too_large(self, size: int) -> str:
         return f"a frame of {size} bytes, over the {self.client.max_body_frame} that the broker takes (frame_max)"

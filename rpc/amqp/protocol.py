@@ -242,6 +242,12 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         """Write a method frame."""
         self.write(_frame_head.pack(METHOD, channel_id, len(payload)) + payload + FRAME_END)
 
+    def write_large(self, parts: list[bytes]) -> None:
+        """Write a message that is not worth joining once more before the transport does."""
+        gathered = b"".join(self._outgoing)
+        self._outgoing.clear()
+        self.transport.writeSequence([gathered, *parts])
+
     def dataReceived(self, data: bytes) -> None:
         """Read frames: one pass over the bytes at hand, and one write for all that it leads to."""
         if self.closed:

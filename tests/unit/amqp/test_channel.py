@@ -295,13 +295,29 @@ class PublishTests(ChannelTestCase):
         )
 
     def test_one_write(self) -> None:
-        """A message is one write of the transport, whatever its size."""
-        writes: list[bytes] = []
+        """A message is one write of the transport, whatever its size; a large one is left to the transport to join."""
+        writes: list[Any] = []
         connection: Any = self.peer.connection
         connection.write = writes.append
+        connection.transport.writeSequence = writes.append
         for size in (0, 1, 4088, 4089, 20_000):
             self.channel.publish("", "q", NO_PROPERTIES, b"x" * size)
-        self.assertEqual(len(writes), 5)
+        self.assertEqual([type(written) for written in writes], [bytes, bytes, bytes, list, list])
+
+    def test_order(self) -> None:
+        """A large message comes behind what the same pass has written before, and before what it writes after."""
+        bodies = [b"a", b"b" * 20_000, b"c"]
+
+        def answer(delivery: Delivery) -> None:
+            for body in bodies:
+                self.channel.publish("", "q", NO_PROPERTIES, body)
+
+        self.channel.consume("q", answer, lambda: None)
+        self.peer.feed(method(1, "basic.consume-ok", "c1"))
+        self.peer.transport.clear()
+        self.peer.feed(delivery(1, "c1", 1, b"x"))
+        sizes = [int.from_bytes(frame.payload[4:12], "big") for frame in self.peer.written() if frame.kind == 2]
+        self.assertEqual(sizes, [1, 20_000, 1])
 
     def test_bodies_are_cut_to_frames(self) -> None:
         """No frame is larger than frame_max, none is empty, and together they are the body."""
