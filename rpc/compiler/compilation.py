@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from rpc import idl
-from rpc.compiler import driver, layout, method_annotations, names, pyi, sources
+from rpc.compiler import driver, field_numbers, layout, method_annotations, names, pyi, sources
 from rpc.compiler.idl_xml import Programs
 from rpc.errors import CompileError
 
@@ -55,6 +55,7 @@ def compile_idl(paths: Iterable[Path], include_dirs: Sequence[Path] = (), thrift
         packages = {other.program: compiled[other.path].package for other in source.closure()}
         definitions = Programs(xml, packages).definitions(source.program)
         names.check(source, stubs.package, definitions)
+        field_numbers.check(source, definitions)
         warnings.update(dict.fromkeys(method_annotations.check(source, definitions)))
         for section, items in definitions.items():
             for key in items:

@@ -1,0 +1,45 @@
+"""Refuses fields and arguments without a number, which the Thrift compiler only warns of.
+
+It numbers them from -1 downwards, and leaves them out of the Python stubs' ``thrift_spec``: Thrift's accelerated
+protocols then send nothing of them, and every handler is called with ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rpc.compiler.sources import Source
+from rpc.errors import CompileError
+
+
+def check(source: Source, definitions: dict[str, dict[str, Any]]) -> None:
+    """Check the fields of all structs and methods of one file.
+
+    :param definitions: as :meth:`rpc.compiler.idl_xml.Programs.definitions` gives them.
+    :raises CompileError: says every one without a number, a line each.
+    """
+    refusals = [
+        f"{source.locate(*scope, name)}: {what} {name}: has no number, and would never be sent; write <number>: before "
+        "its type"
+        for what, name, scope in _unnumbered(definitions)
+    ]
+    if refusals:
+        raise CompileError("\n".join(refusals))
+
+
+def _unnumbered(definitions: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield what it is, its name and where it stands."""
+    for key, struct in definitions["structs"].items():
+        for field in struct["fields"]:
+            if field["id"] <= 0:
+                yield "field", field["name"], (f"{struct['kind']} {key.rpartition('.')[2]}",)
+    for key, service in definitions["services"].items():
+        for method in service["methods"]:
+            scope = f"service {key.rpartition('.')[2]}", f"{method['name']} ("
+            for argument in method["arguments"]:
+                if argument["id"] <= 0:
+                    yield "argument", argument["name"], scope
+            for error in method["throws"]:
+                if error["id"] <= 0:
+                    yield "exception", error["name"], (*scope, "throws")
