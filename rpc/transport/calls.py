@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 from thrift.Thrift import TApplicationException, TMessageType, TType
@@ -192,19 +192,37 @@ def _kind(field: tuple[Any, ...]) -> str:
     return "binary" if details == "BINARY" else TType._VALUES_TO_NAMES[ttype].lower()
 
 
+class CallTable(Protocol):
+    """Where calls are until they are settled."""
+
+    def forget(self, call: Call) -> None:
+        """Take `call` out: somebody else settles it."""
+
+
 class Call:
     """One call on its way. In its transport's table from sending to settling, and only then."""
 
-    __slots__ = ("body", "deadline", "deferred", "inherited", "number", "operation", "sent", "tick")
+    __slots__ = ("body", "deadline", "deferred", "inherited", "number", "operation", "sent", "table", "tick")
 
     def __init__(
-        self, operation: Operation, number: int, body: bytes, deadline: float, inherited: Mapping[str, Any]
+        self,
+        table: CallTable,
+        operation: Operation,
+        number: int,
+        body: bytes,
+        deadline: float,
+        inherited: Mapping[str, Any],
     ) -> None:
+        self.table = table
         self.operation = operation
         self.number = number
         self.body = body
         self.deadline = deadline
         self.inherited = inherited
-        self.deferred: Deferred[Any]
+        self.deferred: Deferred[Any] = Deferred(self.cancelled)
         self.tick = 0
         self.sent = False
+
+    def cancelled(self, _: object) -> None:
+        """Forget the call; Twisted settles its Deferred."""
+        self.table.forget(self)

@@ -100,10 +100,9 @@ class RequestTransport:
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:
             return fail(CallTimedOut(f"{operation.label}: not sent: the call being served is out of time", NOT_SENT))
-        call = Call(operation, number, body, deadline, context.metadata if context else NO_METADATA)
+        call = Call(self, operation, number, body, deadline, context.metadata if context else NO_METADATA)
         if self._closed:
             return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
-        call.deferred = Deferred(lambda _: self._cancelled(call))
         self._calls[number] = call
         call.tick = self._deadlines.add(call, deadline)
         if self._timer is None or call.tick * TICK < self._timer_at:
@@ -154,8 +153,8 @@ class RequestTransport:
         self._waiting.pop(number, None)
         return True
 
-    def _cancelled(self, call: Call) -> None:
-        """Forget a call; Twisted settles its Deferred."""
+    def forget(self, call: Call) -> None:
+        """Take a call out that has been cancelled."""
         self._take(call)
 
     def _fail(self, call: Call, error: Exception) -> None:

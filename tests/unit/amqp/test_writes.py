@@ -1,4 +1,4 @@
-"""When what a pass of reading leads to goes out: on real sockets, with a reactor that does nothing by itself."""
+"""Reading and writing by the right measure: on real sockets, with a reactor that does nothing by itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.content import Delivery
-from tests.unit.amqp.peer import Peer, delivery, method
+from tests.unit.amqp.peer import HEARTBEAT, Peer, delivery, method
 
 
 class WriteTests(SynchronousTestCase):
@@ -85,6 +85,14 @@ class WriteTests(SynchronousTestCase):
         self.peer.feed(delivery(1, "c1", 1, b"x"))
         self.assertEqual(self.reactor.getWriters(), [self.socket])
         self.assertIsNotNone(self.socket.doWrite())
+
+    def test_reads_adapt(self) -> None:
+        """Reads that come full are made larger, to a bound, and smaller again when there is little to read."""
+        sizes = []
+        for read in (65536, 131072, 262144, 524288, 1048576, 8, 8, 8, 8, 8, 65536, 65528, 8):
+            self.peer.feed(HEARTBEAT * (read // len(HEARTBEAT)))
+            sizes.append(self.socket.bufferSize // 1024)
+        self.assertEqual(sizes, [128, 256, 512, 1024, 1024, 512, 256, 128, 64, 64, 128, 128, 64])
 
     def test_leaving(self) -> None:
         """What is written while the connection is being closed is left to the reactor, which closes it afterwards."""
