@@ -7,7 +7,7 @@ import attrs
 MEGABYTE = 1_000_000
 """Not 2^20: 16 MiB is what brokers, and our own limit, let a message have in all."""
 
-PARTS = ("throughput", "latency", "growth", "jam")
+PARTS = ("throughput", "latency", "growth", "jam", "profile")
 
 
 @attrs.frozen
@@ -19,6 +19,7 @@ class Effort:
     :ivar slow_rounds: rounds of what takes long.
     :ivar crowd: calls in flight where that is not what is varied.
     :ivar reply_bytes: bytes that are fetched in replies of each of the sizes.
+    :ivar profile: calls in flight, and calls, of each profile.
     :ivar day: calls after which memory is looked at for the last time; the first is after `day_step`.
     """
 
@@ -42,6 +43,7 @@ class Effort:
     day: int = 2_000_000
     day_step: int = 100_000
     jam: int = 10_000
+    profile: tuple[tuple[int, int], ...] = ((1, 5_000), (100, 60_000), (1_000, 60_000))
 
 
 QUICK = Effort(
@@ -63,5 +65,6 @@ QUICK = Effort(
     day=2_000,
     day_step=500,
     jam=200,
+    profile=((1, 200), (100, 1_000)),
 )
 """Enough to see that everything runs. The figures mean nothing."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from benchmarks.catalogue import BY_NAME, OURS, PEERS, PY_AMQP
 from benchmarks.figures import Spread, ratios, round_number
 from benchmarks.goals import Verdict, judge, judge_growth
 from benchmarks.growth import DAY, GROWTHS
+from benchmarks.profiles import LAYERS, layer
 from benchmarks.results import GrowthSample, JamSample, LatencySample, Results, Sample
 
 NONE = "–"
 BEHIND = "falls behind"
 CPU_IN_FLIGHT = 100
+MOST_FUNCTIONS = 24
+
+Spent = dict[tuple[str, int], float]
+"""Microseconds by process and calls in flight."""
 
 INTRODUCTION = """\
 # Performance
@@ -50,6 +56,12 @@ GROWTH = """\
 With 1,000 calls in flight, where nothing else is said (8 where replies are large). A ratio is the cost at the last
 point divided by that at the first."""
 
+PROFILE = """\
+## Where the processor time of a call goes
+
+Microseconds in our client and our worker, sampled for every millisecond of processor time that the process takes;
+what a system call takes counts for the function that makes it. Below, the functions that take most."""
+
 JAM = """\
 ## The traffic jam
 
@@ -64,9 +76,10 @@ def write(results: Results, notes: str = "") -> str:
     :param notes: what people have to say about it, put before the facts about the machine.
     """
     sections = [INTRODUCTION, *_goals(results), *_throughput(results), *_cpu(results), *_latency(results)]
-    sections += [*_growth(results), *_jam(results), *_failures(results)]
+    sections += [*_growth(results), *_jam(results), *_profile(results)]
     if notes.strip():
         sections.append(notes.strip())
+    sections += _failures(results)
     return "\n\n".join([*sections, *_where(results)]) + "\n"
 
 
@@ -207,6 +220,25 @@ def _jam(results: Results) -> list[str]:
 
 def _jam_times(samples: Iterable[JamSample], peer: str, what: str) -> dict[int, float]:
     return {sample.round: sample.seconds for sample in samples if (sample.peer, sample.what) == (peer, what)}
+
+
+def _profile(results: Results) -> list[str]:
+    if not results.profile:
+        return []
+    columns = sorted({(sample.process, sample.in_flight) for sample in results.profile})
+    layers: dict[str, Spent] = {name: defaultdict(float) for name in LAYERS}
+    functions: dict[str, Spent] = {}
+    for sample in results.profile:
+        column, function = (sample.process, sample.in_flight), f"`{sample.function}` of `{sample.where}`"
+        layers.setdefault(layer(sample.where), defaultdict(float))[column] += sample.microseconds
+        functions.setdefault(function, defaultdict(float))[column] += sample.microseconds
+    head = ("in flight", *(f"{process}, {in_flight:,}" for process, in_flight in columns))
+
+    def rows(counted: Iterable[tuple[str, Spent]]) -> list[tuple[str, ...]]:
+        return [(name, *(f"{spent[column]:.1f}" for column in columns)) for name, spent in counted]
+
+    most = sorted(functions.items(), key=lambda item: -sum(item[1].values()))[:MOST_FUNCTIONS]
+    return [PROFILE, table(head, rows(layers.items())), table(head, rows(most))]
 
 
 def _failures(results: Results) -> list[str]:

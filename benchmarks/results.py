@@ -92,6 +92,22 @@ class JamSample:
 
 
 @attrs.frozen
+class ProfileSample:
+    """Processor time that a process of ours spent in one function.
+
+    :ivar process: ``"client"`` or ``"worker"``.
+    :ivar where: the function's file, from its distribution's folder on.
+    :ivar microseconds: of a call.
+    """
+
+    process: str
+    in_flight: int
+    where: str
+    function: str
+    microseconds: float
+
+
+@attrs.frozen
 class Failure:
     """A peer that could not be measured, in which part of the run, what it was doing then, and its last words."""
 
@@ -117,6 +133,7 @@ class Results:
     latencies: list[LatencySample] = attrs.field(factory=list)
     growth: list[GrowthSample] = attrs.field(factory=list)
     jam: list[JamSample] = attrs.field(factory=list)
+    profile: list[ProfileSample] = attrs.field(factory=list)
     failures: list[Failure] = attrs.field(factory=list)
 
     def write(self, file: Path) -> None:
@@ -143,6 +160,7 @@ def read(file: Path) -> Results:
         latencies=_records(LatencySample, found["latencies"]),
         growth=_records(GrowthSample, found["growth"]),
         jam=_records(JamSample, found["jam"]),
+        profile=_records(ProfileSample, found.get("profile", ())),
         failures=_records(Failure, found["failures"]),
     )
 

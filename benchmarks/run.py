@@ -19,6 +19,7 @@ from benchmarks.effort import PARTS, QUICK, Effort
 from benchmarks.growth import growth
 from benchmarks.jam import jam
 from benchmarks.machine import PROJECT, project_state, this_machine
+from benchmarks.profiles import profile
 from benchmarks.results import Results
 from benchmarks.rounds import latencies, throughput
 from benchmarks.stage import INSTALLATION, PEER_TROUBLE, Stage
@@ -40,7 +41,7 @@ def say(text: str) -> None:
         click.echo(f"{minutes:3}:{seconds:02}  {line}")
 
 
-RECORDS = {"throughput": "samples", "latency": "latencies", "growth": "growth", "jam": "jam"}
+RECORDS = {"throughput": "samples", "latency": "latencies", "growth": "growth", "jam": "jam", "profile": "profile"}
 """Where the records of each part are kept."""
 
 
@@ -58,6 +59,7 @@ def measure(peers: list[Peer], parts: tuple[str, ...], effort: Effort, cache: Pa
             "latency": lambda: latencies(stage, peers, effort, say),
             "growth": lambda: growth(stage, peers, effort, say),
             "jam": lambda: jam(stage, peers, effort, say),
+            "profile": lambda: profile(stage, peers, effort, say),
         }
         for part in parts:
             taken = datetime.now(timezone.utc)

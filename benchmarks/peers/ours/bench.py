@@ -9,6 +9,7 @@ import sys
 from itertools import cycle
 from pathlib import Path
 
+import sampler
 from load import parser
 from load_twisted import measure, run
 
@@ -24,6 +25,8 @@ def names(services):
 def serve(options):
     """Become ``twistd -n rpc-worker``."""
     os.chdir(Path(__file__).parent)
+    if options.samples:
+        os.environ["BENCH_SAMPLES"] = options.samples
     twistd = Path(sys.executable).with_name("twistd")
     services = [f"bench_service:{attribute}" for attribute, _ in names(options.services)]
     os.execv(twistd, ["twistd", "-n", "--pidfile=", "rpc-worker", "--broker", options.broker, *services])
@@ -40,6 +43,8 @@ async def client(options):
     if options.verb == "drain":
         await drain(connections[0].client(Bench, exchange=BROADCAST, **further), options.calls)
     else:
+        if options.samples:
+            sampler.begin(options.samples)
         benches = [
             connection.client(Bench, name=name, **further)
             for _, name in names(options.services)
@@ -96,6 +101,7 @@ options = parser("publish", "drain")
 options.add_argument("--connections", type=int, default=1)
 options.add_argument("--services", type=int, default=1)
 options.add_argument("--size", type=int, default=0, help="bytes of a reply; 0: the calls are add()")
+options.add_argument("--samples", help="file for what the processor time was spent on")
 options.add_argument("--timeout", type=float, default=0, help="seconds; 0: what users get")
 arguments = options.parse_args()
 if arguments.verb == "server":

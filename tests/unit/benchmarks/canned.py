@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.machine import Machine
-from benchmarks.results import Failure, GrowthSample, JamSample, LatencySample, Results, Sample
+from benchmarks.results import Failure, GrowthSample, JamSample, LatencySample, ProfileSample, Results, Sample
 
 MACHINE = Machine(2, "Some Processor", 4.0, "Linux 6")
 
@@ -30,6 +30,12 @@ def canned() -> Results:
     results.latencies = [
         LatencySample("ours", 1000, 1, 999.0, {"50": 0.001, "99": 0.0025}),
         LatencySample("aio_pika", 1000, 1, 500.0, {"50": 1.0, "99": 2.0}),
+    ]
+    results.profile = [
+        ProfileSample("client", 100, "rpc/amqp/frames.py", "_read", 2.5),
+        ProfileSample("client", 100, "twisted/internet/defer.py", "_runCallbacks", 1.5),
+        ProfileSample("worker", 100, "rpc/amqp/frames.py", "_read", 3.25),
+        ProfileSample("worker", 100, "rpc/transport/serving.py", "_start", 0.75),
     ]
     results.growth = [
         GrowthSample("connections", "ours", 1, 1, 1000.0),

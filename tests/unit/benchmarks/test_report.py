@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.figures import Spread
+from benchmarks.profiles import layer, shortened
 from benchmarks.report import table, told, write
 from benchmarks.results import Results
 from tests.unit.benchmarks.canned import MACHINE, canned
@@ -52,6 +53,15 @@ class ReportTests(SynchronousTestCase):
     def test_the_traffic_jam_is_a_race(self) -> None:
         """Seconds of both, and how many times as fast."""
         self.assert_line("| 10,000 calls | 8 s | 0.5 s | 16 × |")
+
+    def test_a_profile_is_told_by_layer_and_by_function(self) -> None:
+        """What was not seen in a process took none of its time; unknown files are Python's."""
+        self.assertIn("| in flight | client, 100 | worker, 100 |", self.page)
+        self.assertIn("| AMQP: frames, properties, publishing | 2.5 | 3.2 |", self.page)
+        self.assertIn("| calls: correlation, deadlines, serving | 0.0 | 0.8 |", self.page)
+        self.assertIn("| `_runCallbacks` of `twisted/internet/defer.py` | 1.5 | 0.0 |", self.page)
+        self.assertEqual(layer("selectors.py"), "Python's own")
+        self.assertEqual(shortened("/a/rpc/b/site-packages/twisted/internet/tcp.py"), "twisted/internet/tcp.py")
 
     def test_a_peer_that_failed_is_told_with_its_last_words(self) -> None:
         """Nobody is left out in silence; the words cannot be taken for Markdown."""
