@@ -3,16 +3,17 @@
 Unlike a tracer it makes no function dearer than another.
 """
 
-import atexit
 import json
 import signal
 from collections import Counter
+
+from twisted.internet import reactor
 
 INTERVAL = 0.001
 
 
 def begin(file):
-    """Sample from now to the end of the process, and write ``[[path, function, samples], ...]`` to `file` then.
+    """Sample from now to the end of the reactor, and write ``[[path, function, samples], ...]`` to `file` then.
 
     To be called in the main thread when the reactor runs.
     """
@@ -30,4 +31,4 @@ def begin(file):
     signal.set_wakeup_fd(-1)  # Twisted's, which would begin a turn of the reactor at every sample
     signal.signal(signal.SIGPROF, sample)
     signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
-    atexit.register(write)
+    reactor.addSystemEventTrigger("after", "shutdown", write)  # twistd ends by a signal: nothing comes after
