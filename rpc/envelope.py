@@ -157,11 +157,14 @@ class FastBinaryCodec:
         struct_class = type(struct)
         try:
             types = self._types[struct_class]
-            prefix = self._prefixes[name, kind]
         except KeyError:
-            types, prefix = self._types_of(struct_class), self._prefix(name, kind)
+            types = self._types_of(struct_class)
         if types is None:
             return self._slow.encode(name, kind, seqid, struct)
+        try:
+            prefix = self._prefixes[name, kind]
+        except KeyError:  # of a method, by now: names that a peer made up have no struct of their own
+            prefix = self._prefix(name, kind)
         for field_name in self._strings[struct_class]:
             value = getattr(struct, field_name)
             if type(value) in (bytes, str) and len(value) >= LONG_STRING:

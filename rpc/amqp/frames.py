@@ -109,6 +109,11 @@ class FrameReader:
             self._partial.append(data[read:])
             self._partial_size = len(data) - read
 
+    @property
+    def expected(self) -> int:
+        """Bytes that are still to come of the bodies that have begun."""
+        return sum(content.left for content in self._assemblies.values())
+
     def waiting(self) -> bytes:
         """Return what has come of a frame that is not whole yet."""
         return b"".join(self._partial)

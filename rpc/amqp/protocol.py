@@ -272,12 +272,14 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             self._end_pass()
 
     def _adapt_reads(self, size: int) -> None:
-        """Read more at once while a read fills what was asked for, and less when it is far from that.
+        """Read more at once within a message larger than that, and less when there is little to read.
 
-        Large messages need fewer turns of the reactor then; for small ones large buffers cost a tenth of the rate.
+        Large messages need fewer turns of the reactor then. For small ones large buffers cost a tenth of the rate, and
+        many in one pass would keep timers from running.
         """
         if self._socket is not None:
-            full = min(2 * self._full, MOST_AT_ONCE) if size >= self._full else self._full // 2
+            grows = size >= self._full and self._reader.expected > self._full
+            full = min(2 * self._full, MOST_AT_ONCE) if grows else self._full // 2 if size < self._full else self._full
             self._socket.bufferSize = self._full = max(full, LEAST_AT_ONCE)
             self._sparse = full // 4 if full > LEAST_AT_ONCE else 0
 
@@ -304,11 +306,12 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         outgoing = self._outgoing
         if not outgoing:
             return
-        little = len(outgoing) <= LITTLE
-        self.transport.write(b"".join(outgoing))
+        little, data = len(outgoing) <= LITTLE, b"".join(outgoing)
         outgoing.clear()
+        self.transport.write(data)
         socket = self._socket
-        if little and socket is not None and socket.connected and not socket.disconnecting:
+        # In its dataBuffer is what the socket did not take last time.
+        if little and socket is not None and socket.connected and not (socket.disconnecting or socket.dataBuffer):
             socket.doWrite()  # what it could not send, and any error, the reactor finds in its next turn
 
     def control_arrived(self, channel: Channel, payload: bytes) -> None:

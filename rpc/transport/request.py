@@ -38,6 +38,12 @@ safe way to answer, and one request would end worker after worker.
 
 NO_METADATA: dict[str, Any] = {}
 
+LONGEST_EXPIRATION = 2**32 - 1
+"""Milliseconds: what RabbitMQ's own timers take. A peer that sends more gets a reply that expires then."""
+
+LONGEST_UNKNOWN_NAME = 200
+"""Characters of a name that is no method's: a refusal repeats it, and must not be larger than the broker takes."""
+
 BINARY = CODECS["binary"]
 BINARY_CONTENT_TYPE = encode_short_string(BINARY.content_type)
 
@@ -109,7 +115,7 @@ class Request:
         self.deadline: float | None = None
         expiration = parts[EXPIRATION]
         if expiration is not None and expiration[1:].isdigit():  # taking it that it was on its way for no time
-            self.deadline = now + int(expiration[1:]) / 1000
+            self.deadline = now + min(int(expiration[1:]), LONGEST_EXPIRATION) / 1000
 
     def read(self, service: str, methods: dict[str, StubMethod], max_message_size: int) -> tuple[StubMethod, Any]:
         """Return the method that is asked for, and the struct of its arguments.
@@ -126,13 +132,15 @@ class Request:
                 self.codec = codec_for(None if content_type is None else decode_text(content_type))
             self.name, kind, self.seqid, end = self.codec.read_header(body)
             self.oneway = kind == TMessageType.ONEWAY
+            method = methods.get(self.name)
+            if method is None:
+                self.name = self.name[:LONGEST_UNKNOWN_NAME]
             if not small:
                 raise Refused(
                     TApplicationException.PROTOCOL_ERROR,
                     f"a request of {len(body)} bytes, over {service}'s max_message_size of {max_message_size}",
                     outcome="too-large",
                 )
-            method = methods.get(self.name)
             if method is None or kind != TMessageType.CALL or self._asks_direct_reply:
                 method = self._check(method, kind)
             self.label = f"{service}.{method.name}"
@@ -158,7 +166,7 @@ class Request:
                 poison=True,
             )
         if method is None:
-            raise Refused(TApplicationException.UNKNOWN_METHOD, f"Unknown function {self.name[:200]}")
+            raise Refused(TApplicationException.UNKNOWN_METHOD, f"Unknown function {self.name}")
         return method
 
     @property

@@ -250,8 +250,11 @@ class ServingTransport:
             if self._channel is None:
                 return
             channel = self._channel
-        properties = request.reply_properties(self._clock.seconds(), outcome)
-        channel.publish("", request.reply_to or "", properties, body, True)
+        try:
+            properties = request.reply_properties(self._clock.seconds(), outcome)
+            channel.publish("", request.reply_to or "", properties, body, True)
+        except Exception:  # whatever a peer has done to make it so, the request is to be acked
+            log.err(None, f"{request.label}: the reply cannot be sent")
 
     def _returned(self, _: object) -> None:
         self.lost_replies += 1

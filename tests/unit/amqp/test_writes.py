@@ -67,6 +67,16 @@ class WriteTests(SynchronousTestCase):
         self.assertTrue(arrived.endswith(b"z\xce"))
         self.assertEqual(self.reactor.getWriters(), [])
 
+    def test_full_socket_is_left_alone(self) -> None:
+        """What the socket would not take is not offered again before it has room."""
+        self.peer.feed(delivery(1, "c1", 1, bytes(4_000_000), largest=4088))
+        self.turn()
+        waiting = len(self.socket.dataBuffer) - self.socket.offset
+        self.assertGreater(waiting, 0)
+        self.peer.feed(delivery(1, "c1", 2, b"x"))
+        self.assertEqual(len(self.socket.dataBuffer) - self.socket.offset, waiting)
+        self.assertEqual(self.reactor.getWriters(), [self.socket])
+
     def test_what_does_not_fit_follows(self) -> None:
         """A message over what the socket takes goes on when there is room, whole and in order."""
         self.peer.feed(*(delivery(1, "c1", tag, b"%d" % tag * 1_000_000, largest=131064) for tag in (1, 2)))
@@ -87,12 +97,23 @@ class WriteTests(SynchronousTestCase):
         self.assertIsNotNone(self.socket.doWrite())
 
     def test_reads_adapt(self) -> None:
-        """Reads that come full are made larger, to a bound, and smaller again when there is little to read."""
+        """Within a large message reads are made larger, to a bound, and smaller again when there is little to read."""
+        stream = delivery(1, "c1", 1, bytes(4_000_000), largest=4088)
         sizes = []
-        for read in (65536, 131072, 262144, 524288, 1048576, 8, 8, 8, 8, 8, 65536, 65528, 8):
-            self.peer.feed(HEARTBEAT * (read // len(HEARTBEAT)))
+        for read in (65536, 65536, 131072, 262144, 524288, 1048576, len(stream)):
+            chunk, stream = stream[:read], stream[read:]
+            self.peer.feed(chunk)
             sizes.append(self.socket.bufferSize // 1024)
-        self.assertEqual(sizes, [128, 256, 512, 1024, 1024, 512, 256, 128, 64, 64, 128, 128, 64])
+        for _ in range(5):
+            self.peer.feed(HEARTBEAT)
+            sizes.append(self.socket.bufferSize // 1024)
+        self.assertEqual(sizes, [64, 128, 256, 512, 1024, 1024, 1024, 512, 256, 128, 64, 64])
+
+    def test_many_small_messages_are_read_as_before(self) -> None:
+        """Full reads alone are no reason: thousands of messages in one pass would keep timers from running."""
+        for _ in range(3):
+            self.peer.feed(HEARTBEAT * 8192)
+        self.assertEqual(self.socket.bufferSize, 65536)
 
     def test_leaving(self) -> None:
         """What is written while the connection is being closed is left to the reactor, which closes it afterwards."""

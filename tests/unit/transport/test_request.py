@@ -54,6 +54,23 @@ class ReadTests(SynchronousTestCase):
             self.assertTrue(asked.wants_reply)
         self.assertEqual(request().read("Calculator", METHODS, 1000)[0].name, "add")
 
+    def test_endless_expiration(self) -> None:
+        """An expiration of as many digits as fit is answered with one that AMQP's short strings take."""
+        asked = request(ADD, Properties(reply_to="q", expiration="9" * 255))
+        self.assertEqual(decode_properties(asked.reply_properties(100.0)).expiration, str(2**32 - 1))
+
+    def test_unknown_names(self) -> None:
+        """A name that is no method's is neither repeated whole nor kept."""
+        kept = len(BINARY._prefixes)  # type: ignore[attr-defined]
+        for number in range(3):
+            body = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
+            name = f"{number}" * 500
+            asked = request(body[:4] + len(name).to_bytes(4, "big") + name.encode() + body[11:])
+            self.refused(asked, limit=100)
+            self.assertEqual(asked.name, name[:200])
+            self.assertLess(len(asked.reply(TMessageType.EXCEPTION, TApplicationException(1, "x"))), 300)
+        self.assertEqual(len(BINARY._prefixes), kept)  # type: ignore[attr-defined]
+
     def test_who_wants_a_reply(self) -> None:
         """Whoever named a queue and did not send a oneway."""
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
