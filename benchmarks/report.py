@@ -229,7 +229,7 @@ def _profile(results: Results) -> list[str]:
     layers: dict[str, Spent] = {name: defaultdict(float) for name in LAYERS}
     functions: dict[str, Spent] = {}
     for sample in results.profile:
-        column, function = (sample.process, sample.in_flight), f"`{sample.function}` of `{sample.where}`"
+        column, function = (sample.process, sample.in_flight), f"`{sample.function}` ({sample.where})"
         layers.setdefault(layer(sample.where), defaultdict(float))[column] += sample.microseconds
         functions.setdefault(function, defaultdict(float))[column] += sample.microseconds
     head = ("in flight", *(f"{process}, {in_flight:,}" for process, in_flight in columns))

@@ -59,7 +59,7 @@ class ReportTests(SynchronousTestCase):
         self.assertIn("| in flight | client, 100 | worker, 100 |", self.page)
         self.assertIn("| AMQP: frames, properties, publishing | 2.5 | 3.2 |", self.page)
         self.assertIn("| calls: correlation, deadlines, serving | 0.0 | 0.8 |", self.page)
-        self.assertIn("| `_runCallbacks` of `twisted/internet/defer.py` | 1.5 | 0.0 |", self.page)
+        self.assertIn("| `_runCallbacks` (twisted/internet/defer.py) | 1.5 | 0.0 |", self.page)
         self.assertEqual(layer("selectors.py"), "Python's own")
         self.assertEqual(shortened("/a/rpc/b/site-packages/twisted/internet/tcp.py"), "twisted/internet/tcp.py")
 
