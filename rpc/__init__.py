@@ -18,8 +18,9 @@ from rpc.errors import (
     RPCError,
     ServiceUnavailable,
     VirtualHostRefused,
+    WorkerLost,
 )
-from rpc.service import ThriftService
+from rpc.service import Deduplicate, ThriftService
 from rpc.worker import Worker
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigurationError",
     "Connection",
     "ConnectionLost",
+    "Deduplicate",
     "InvalidReply",
     "InvalidRequest",
     "MessageTooLarge",
@@ -42,6 +44,7 @@ __all__ = [
     "ThriftService",
     "VirtualHostRefused",
     "Worker",
+    "WorkerLost",
     "connect",
     "current_call",
     "with_options",

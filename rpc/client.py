@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import Signature
 from types import ModuleType
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 import attrs
 from attrs.validators import optional
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from zope.interface import directlyProvides
 
 from rpc import uri
@@ -22,7 +22,7 @@ from rpc.errors import CodecError, ConfigurationError
 from rpc.link import Link
 from rpc.service import one_of, text, whole_number
 from rpc.stub import Stub, StubMethod
-from rpc.topology import REQUESTS
+from rpc.topology import BROADCAST, REQUESTS
 from rpc.transport.calls import Operation
 from rpc.transport.requests import RequestTransport
 
@@ -37,7 +37,7 @@ LONGEST_TIMEOUT = 1e9
 C = TypeVar("C")
 
 
-def _check_timeout(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is not None and not (number and 0 < value <= LONGEST_TIMEOUT):
         raise ConfigurationError(f"{attribute.name}={value!r}: must be a number of seconds above 0, at most 1e9")
@@ -56,10 +56,26 @@ def _copy_headers(headers: Any) -> dict[str, Any] | None:
     return dict(headers)
 
 
+def _check_truth(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be True or False")
+
+
+def _names(methods: Any) -> frozenset[str] | None:
+    if methods is None:
+        return None
+    if isinstance(methods, str) or not isinstance(methods, Iterable):
+        raise ConfigurationError(f"idempotent={methods!r}: must be the names of methods, such as ['{methods}']")
+    return frozenset(methods)
+
+
 class Options(TypedDict, total=False):
     """What type checkers know of the options; :class:`ClientOptions` says what they mean."""
 
     timeout: float | None
+    retry: bool
+    idempotent: Iterable[str] | None
+    liveness: float | None
     protocol: str
     priority: int | None
     headers: Mapping[str, Any] | None
@@ -73,6 +89,12 @@ class ClientOptions:
     """How a client calls.
 
     :ivar timeout: seconds from the call to its deadline; default: the method's ``timeout_ms`` in the IDL, or 30.
+    :ivar retry: whether a call that was refused (``ServiceUnavailable``, ``Overloaded``, ``BrokerBlocked``) is tried
+        again, within its deadline.
+    :ivar idempotent: names of the methods that may be run twice: their calls are made again when nobody knows whether
+        they were executed. Default: those that the IDL says to be ``idempotent``.
+    :ivar liveness: seconds. A worker that has begun a call and is not heard of for so long is given up
+        (``WorkerLost``); without, only the deadline ends the wait.
     :ivar protocol: ``"binary"``, ``"compact"`` or ``"json"``.
     :ivar priority: 0 to 255, for queues with ``x-max-priority``.
     :ivar headers: metadata of every call, AMQP field-table values by name.
@@ -82,7 +104,10 @@ class ClientOptions:
     :raises ConfigurationError: an option has a wrong value.
     """
 
-    timeout: float | None = attrs.field(default=None, validator=_check_timeout)
+    timeout: float | None = attrs.field(default=None, validator=_check_seconds)
+    retry: bool = attrs.field(default=False, validator=_check_truth)
+    idempotent: frozenset[str] | None = attrs.field(default=None, converter=_names)
+    liveness: float | None = attrs.field(default=None, validator=_check_seconds)
     protocol: str = attrs.field(default="binary", validator=one_of(*CODECS))
     priority: int | None = attrs.field(default=None, validator=optional(whole_number(0, 255)))
     headers: Mapping[str, Any] | None = attrs.field(default=None, converter=_copy_headers)
@@ -122,11 +147,15 @@ class Client:
 
     _stub: Stub
     _transport: RequestTransport
+    _transport_to: Callable[[str], RequestTransport]
     _options: ClientOptions
 
-    def __init__(self, stub: Stub, transport: RequestTransport, options: ClientOptions) -> None:
+    def __init__(self, stub: Stub, transport_to: Callable[[str], RequestTransport], options: ClientOptions) -> None:
+        """:param transport_to: gives what carries requests to an exchange."""
+        transport = transport_to(options.exchange)
+        _refuse_unknown_methods(stub, options)
         methods = {name: _method(stub, method, transport, options) for name, method in stub.methods.items()}
-        self.__dict__.update(methods, _stub=stub, _transport=transport, _options=options)
+        self.__dict__.update(methods, _stub=stub, _transport=transport, _transport_to=transport_to, _options=options)
         directlyProvides(self, stub.interface)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -139,6 +168,13 @@ class Client:
         return f"<client of {self._options.name or self._stub.service}>"
 
 
+def _refuse_unknown_methods(stub: Stub, options: ClientOptions) -> None:
+    unknown = sorted(map(str, (options.idempotent or frozenset()) - stub.methods.keys()))
+    if unknown:
+        known = ", ".join(stub.methods)
+        raise ConfigurationError(f"idempotent: {stub.service} has no method {', '.join(unknown)}; it has {known}")
+
+
 def _method(stub: Stub, method: StubMethod, transport: RequestTransport, options: ClientOptions) -> Method:
     operation = Operation(
         method=method,
@@ -149,6 +185,9 @@ def _method(stub: Stub, method: StubMethod, transport: RequestTransport, options
         headers=options.headers,
         priority=options.priority,
         max_message_size=options.max_message_size,
+        retry=options.retry,
+        idempotent=method.idempotent if options.idempotent is None else method.name in options.idempotent,
+        liveness=options.liveness,
     )
     call = Method(transport.call, operation)
     call.__name__ = method.name
@@ -166,7 +205,7 @@ def with_options(client: C, **options: Unpack[Options]) -> C:
     given: object = client
     if not isinstance(given, Client):
         raise TypeError(f"{given!r} is no client; give one made by connection.client(stub)")
-    return cast(C, Client(given._stub, given._transport, given._options.changed(options)))
+    return cast(C, Client(given._stub, given._transport_to, given._options.changed(options)))
 
 
 class Connection(Service):
@@ -181,19 +220,26 @@ class Connection(Service):
         :raises ConfigurationError: a certificate file of the URL cannot be read.
         """
         reactor = reactor or default_reactor()
-        self._on(Link(reactor, uri.parse(broker_url), "client"), reactor, own_link=True)
+        self._on(Link(reactor, uri.parse(broker_url), "client"), reactor)
 
     @classmethod
-    def _sharing(cls, link: Link, reactor: Any) -> Connection:
-        """Return one on a link that somebody else starts and stops, as a worker does for its handlers' clients."""
+    def _sharing(cls, link: Link, reactor: Any, route: Callable[[Operation], str]) -> Connection:
+        """Return one on a link that somebody else starts and stops, as a worker does for its handlers' clients.
+
+        :param route: see :class:`~rpc.transport.requests.RequestTransport`.
+        """
         connection = cls.__new__(cls)
-        connection._on(link, reactor, own_link=False)
+        connection._on(link, reactor, route)
         return connection
 
-    def _on(self, link: Link, reactor: Any, own_link: bool) -> None:
+    def _on(self, link: Link, reactor: Any, route: Callable[[Operation], str] | None = None) -> None:
         self._link = link
-        self._own_link = own_link
-        self._transport = RequestTransport(link, reactor)
+        self._reactor = reactor
+        self._own_link = route is None
+        self._route = route
+        self._stopped = False
+        self._transports: dict[str, RequestTransport] = {}
+        self._transport_to(REQUESTS)
 
     def __repr__(self) -> str:
         return f"<connection to {self._link._uri}>"
@@ -205,23 +251,51 @@ class Connection(Service):
         :raises ConfigurationError: the module is no stub, or an option has a wrong value.
         :raises TypeError: an option is unknown.
         """
-        return Client(Stub.of(stub), self._transport, ClientOptions().changed(options))
+        chosen = ClientOptions().changed(options)
+        return Client(Stub.of(stub), self._transport_to, chosen)
+
+    def _transport_to(self, exchange: str) -> RequestTransport:
+        """Return what carries requests to `exchange`. To publish to one that is not there ends the channel, so each
+        exchange but our own has a channel for itself.
+        """
+        if exchange == BROADCAST:
+            exchange = REQUESTS
+        transport = self._transports.get(exchange)
+        if transport is None:
+            transport = self._transports[exchange] = RequestTransport(self._link, self._reactor)
+            if self._route is not None:
+                transport.route = self._route
+            if self.running:
+                self._open(transport)
+            elif self._stopped:
+                transport.close()
+        return transport
+
+    def _open(self, transport: RequestTransport) -> None:
+        transport.open()
+        self._link.attach(transport)
 
     def startService(self) -> None:
         """Begin to connect. Nothing when it is running."""
         if self.running:
             return
         super().startService()
-        self._transport.open()
-        self._link.attach(self._transport)
+        self._stopped = False
+        for transport in self._transports.values():
+            self._open(transport)
         if self._own_link:
             self._link.startService()
 
     def stopService(self) -> Deferred[None]:
         """Settle every call (``ConnectionLost``), and close. Fires when the connection is gone."""
         super().stopService()
-        self._transport.close()
-        return self._link.stopService() if self._own_link else self._link.detach(self._transport)
+        self._stopped = True
+        transports = list(self._transports.values())
+        for transport in transports:
+            transport.close()
+        if self._own_link:
+            return self._link.stopService()
+        return gatherResults([self._link.detach(transport) for transport in transports]).addCallback(lambda _: None)
 
     def close(self) -> Deferred[None]:
         """The same as :meth:`stopService`."""

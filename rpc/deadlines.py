@@ -1,15 +1,20 @@
-"""Deadlines of many calls at the cost of one timer.
+"""Deadlines of many items at the cost of one timer.
 
-A heap with an entry a call would hold the answered calls until their deadlines, thirty seconds' worth of them. Here
-calls are grouped by the tick in which they expire: joining and leaving are one dictionary operation each, and the heap
-holds ticks, of which there are few. Pure: whoever owns it brings the clock and the timer.
+A heap with an entry an item would hold the answered calls until their deadlines, thirty seconds' worth of them. Here
+items are grouped by the tick in which they expire: joining and leaving are one dictionary operation each, and the heap
+holds ticks, of which there are few. The clock is the owner's.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from twisted.internet.interfaces import IDelayedCall
+
+from rpc.interfaces import IClock
 
 Item = TypeVar("Item")
 
@@ -19,18 +24,25 @@ TICK = 0.01
 FORGOTTEN_TICKS = 64
 """Ticks whose items have all left stay in the heap, where they cannot be found, until there are so many."""
 
+NO_TIMER = 2**63
+
 
 class Deadlines(Generic[Item]):
     """Items by the tick in which they expire."""
 
-    __slots__ = ("_buckets", "_ticks")
+    __slots__ = ("_buckets", "_clock", "_expired", "_ticks", "_timer", "_timer_tick")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: IClock, expired: Callable[[list[Item]], None]) -> None:
+        """:param expired: called with the items that have expired, in the order of their deadlines."""
+        self._clock = clock
+        self._expired = expired
         self._buckets: dict[int, dict[Item, None]] = {}
         self._ticks: list[int] = []
+        self._timer: IDelayedCall | None = None
+        self._timer_tick = NO_TIMER
 
     def add(self, item: Item, deadline: float) -> int:
-        """Let `item` expire at `deadline` (seconds of the owner's clock).
+        """Let `item` expire at `deadline` (seconds of the clock).
 
         :return: the tick, which :meth:`discard` needs.
         """
@@ -39,6 +51,8 @@ class Deadlines(Generic[Item]):
         if bucket is None:
             bucket = self._buckets[tick] = {}
             heapq.heappush(self._ticks, tick)
+            if tick < self._timer_tick:
+                self._set_timer()
         bucket[item] = None
         return tick
 
@@ -52,18 +66,32 @@ class Deadlines(Generic[Item]):
                 if len(self._ticks) > 2 * len(self._buckets) + FORGOTTEN_TICKS:
                     self._ticks = sorted(self._buckets)  # a sorted list is a heap
 
-    def next_expiry(self) -> float | None:
-        """When the next item expires, or ``None`` when there is none."""
+    def stop(self) -> None:
+        """Forget all items, and the timer."""
+        self._buckets.clear()
+        self._ticks.clear()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         while self._ticks and self._ticks[0] not in self._buckets:
             heapq.heappop(self._ticks)
-        return self._ticks[0] * TICK if self._ticks else None
+        self._timer_tick = self._ticks[0] if self._ticks else NO_TIMER
+        if self._ticks:
+            left = self._ticks[0] * TICK - self._clock.seconds()
+            self._timer = self._clock.callLater(max(0.0, left), self._ring)
 
-    def pop_expired(self, now: float) -> list[Item]:
-        """Take out the items whose deadline is `now` or earlier, in the order of their deadlines."""
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
         expired: list[Item] = []
         while self._ticks and self._ticks[0] * TICK <= now:
             expired.extend(self._buckets.pop(heapq.heappop(self._ticks), ()))
-        return expired
+        self._set_timer()
+        if expired:
+            self._expired(expired)
 
     def __len__(self) -> int:
         return sum(map(len, self._buckets.values()))

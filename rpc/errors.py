@@ -28,17 +28,20 @@ class Outcome(enum.Enum):
 class RPCError(TTransportException):
     """A call failed outside its service: base of all errors that are not the IDL's own.
 
-    :ivar outcome: what is known of the call.
+    :ivar outcome: what is known of the call, of all its attempts together.
+    :ivar attempts: how many times the request was sent: 0 when it never was. An earlier attempt's error is the
+        ``__cause__`` of this one.
     """
 
     thrift_type = TTransportException.UNKNOWN
+    attempts = 0
 
     def __init__(self, message: str, outcome: Outcome) -> None:
         super().__init__(type=self.thrift_type, message=message)
         self.outcome = outcome
 
-    def __reduce__(self) -> tuple[type[RPCError], tuple[str | None, Outcome]]:
-        return type(self), (self.message, self.outcome)
+    def __reduce__(self) -> tuple[type[RPCError], tuple[str | None, Outcome], dict[str, int]]:
+        return type(self), (self.message, self.outcome), {"attempts": self.attempts}
 
 
 class InvalidRequest(RPCError):
@@ -65,7 +68,9 @@ class ServiceUnavailable(RPCError):
 
 
 class Overloaded(RPCError):
-    """The service's backlog is full: the broker refused the request (``basic.nack``)."""
+    """The request was refused: by the broker (``basic.nack``), since the service's backlog is full or its queue out of
+    order, or by a worker that has more to do than it may.
+    """
 
     def __init__(self, message: str, outcome: Outcome = Outcome.REJECTED) -> None:
         super().__init__(message, outcome)
@@ -98,6 +103,15 @@ class CallTimedOut(RPCError):
 
 class ConnectionLost(RPCError):
     """The connection to the broker went away, or was closed, before the call's reply came."""
+
+    thrift_type = TTransportException.END_OF_FILE
+
+    def __init__(self, message: str, outcome: Outcome = Outcome.UNKNOWN) -> None:
+        super().__init__(message, outcome)
+
+
+class WorkerLost(RPCError):
+    """The worker that had begun the call has not been heard of for the client's ``liveness`` seconds."""
 
     thrift_type = TTransportException.END_OF_FILE
 

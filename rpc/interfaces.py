@@ -24,3 +24,6 @@ class IChannelUser(Interface):
 
     def lost(reason: Exception) -> None:
         """The channel is gone, and with it what was outstanding on it. Called once for each call of ``opened``."""
+
+    def blocked(reason: str | None) -> None:
+        """The broker takes no messages, for `reason`; or takes them again (``None``)."""

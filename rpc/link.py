@@ -31,6 +31,9 @@ from rpc.uri import BrokerURI
 retry_delay = backoffPolicy(initialDelay=0.2, maxDelay=15.0, factor=1.7)
 """Seconds before the n-th attempt in a row: 0.3 to 1.3 s before the first, at most 16 s."""
 
+FIRST_RETRY = 0.2
+"""Seconds at most until a channel that was steady is opened again: a queue was deleted, most often."""
+
 STEADY = 10.0
 """Seconds that a channel must have lasted for the next one to be opened without the delays of the failures before."""
 
@@ -122,8 +125,13 @@ class Link(Service):
     def _connected(self, connection: AMQPConnection) -> None:
         self.connection = connection
         self._problem = None
+        connection.on_blocked = self._blocked
         for use in list(self._users.values()):
             use.open(connection)
+
+    def _blocked(self, reason: str | None) -> None:
+        for user in list(self._users):
+            user.blocked(reason)
 
     def _disconnected(self, reason: Any) -> None:
         self.connection = None
@@ -207,7 +215,7 @@ class _Use:
             self._failures = 0
         self._ready_at = None
         self._failures += 1
-        delay = retry_delay(self._failures)
+        delay = random.uniform(0, FIRST_RETRY) if self._failures == 1 else retry_delay(self._failures)
         self.problem = str(reason)
         log.msg(f"channel lost, again in {delay:.1f} s: {reason}")
         self._retry = self._link._reactor.callLater(delay, self.open, connection)

@@ -17,6 +17,8 @@ from rpc.topology import REQUESTS, ServiceTopology
 ACKNOWLEDGE = ("after", "before")
 QUEUE_TYPES = ("classic", "quorum")
 
+REDELIVERY_LIMIT: int | None = 5
+
 MOST_PREFETCHED = 65535
 """AMQP's prefetch count is a short."""
 
@@ -57,6 +59,36 @@ def text(longest: int, *, but_not: str = "\0") -> Any:
     return check
 
 
+def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+        raise ConfigurationError(f"deduplicate: {attribute.name}={value!r}: must be a number above 0")
+
+
+@attrs.frozen
+class Deduplicate:
+    """How much a worker remembers of recent calls. What does not fit makes way, the oldest first.
+
+    :ivar count: replies.
+    :ivar size: bytes of their bodies, and of what is kept with them.
+    :ivar seconds: how long.
+    :raises ConfigurationError: a bound is no number above 0.
+    """
+
+    count: int = attrs.field(default=10_000, validator=_positive)
+    size: int = attrs.field(default=64 * 1024 * 1024, validator=_positive)
+    seconds: float = attrs.field(default=300.0, validator=_positive)
+
+
+def _bounds(value: Any) -> Any:
+    """Let ``True`` stand for the usual bounds, ``False`` for none."""
+    return (Deduplicate() if value else None) if isinstance(value, bool) else value
+
+
+def _check_bounds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, Deduplicate):
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be True, False or a rpc.Deduplicate")
+
+
 @attrs.frozen(eq=False)
 class ThriftService:
     """A service as a worker serves it.
@@ -70,6 +102,10 @@ class ThriftService:
     :ivar acknowledge: ``"after"`` the reply is written: at least once; ``"before"`` the handler runs: at most once.
     :ivar queue_type: ``"classic"`` or ``"quorum"``, of the request queue.
     :ivar backlog: most requests waiting; the broker refuses more, and their callers see ``Overloaded``.
+    :ivar redelivery_limit: how many workers may be given a request without finishing it (since they died, or lost
+        their connection); then it is a dead letter. ``None``: any number.
+    :ivar deduplicate: whether to remember recent calls, so that one that is sent again is answered and not run again;
+        ``True``, or a :class:`Deduplicate` that says how many.
     :ivar max_message_size: bytes of a request's body; a larger one is refused.
     :ivar exchange: where requests are published, for peers that have an exchange of their own.
     :ivar queue: the request queue, likewise; default ``rpc.<name>``.
@@ -85,6 +121,12 @@ class ThriftService:
     acknowledge: str = attrs.field(default="after", kw_only=True, validator=one_of(*ACKNOWLEDGE))
     queue_type: str = attrs.field(default="classic", kw_only=True, validator=one_of(*QUEUE_TYPES))
     backlog: int | None = attrs.field(default=None, kw_only=True, validator=optional(whole_number(1)))
+    redelivery_limit: int | None = attrs.field(
+        default=REDELIVERY_LIMIT, kw_only=True, validator=optional(whole_number(1))
+    )
+    deduplicate: Deduplicate | None = attrs.field(
+        default=None, kw_only=True, converter=_bounds, validator=_check_bounds
+    )
     max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=whole_number(1))
     exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
     queue: str = attrs.field(default="", kw_only=True, validator=text(250))

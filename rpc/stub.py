@@ -34,6 +34,7 @@ class StubMethod:
     :ivar throws: the IDL's exceptions: attribute of the result struct and class, in the IDL's order.
     :ivar doc: the IDL's doc comment; ``""`` when there is none.
     :ivar timeout: seconds, of the IDL's ``timeout_ms`` annotation.
+    :ivar idempotent: whether the IDL says that it may be run twice.
     :ivar arguments_of: returns the values of an arguments struct, in the handler's order.
     :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset; ``None`` when the types
         have no such field. The accelerated decoders of Thrift do not look.
@@ -50,6 +51,7 @@ class StubMethod:
     timeout: float | None
     check_arguments: Check | None
     check_result: Check | None
+    idempotent: bool = False
     oneway: bool = attrs.field(init=False)
     arguments_of: Callable[[Any], Sequence[Any]] = attrs.field(init=False)
 
@@ -128,7 +130,14 @@ def _read_method(name: str, declared: Method, description: idl.ServiceDescriptio
         timeout=_annotated_timeout(name, description),
         check_arguments=required_fields_check(arguments_class),
         check_result=required_fields_check(result_class) if result_class else None,
+        idempotent=_is_idempotent(name, description),
     )
+
+
+def _is_idempotent(name: str, description: idl.ServiceDescription | None) -> bool:
+    if description is None or name not in description.methods:
+        return False
+    return description.methods[name].annotations.get("idempotent") == "true"
 
 
 def _annotated_timeout(name: str, description: idl.ServiceDescription | None) -> float | None:

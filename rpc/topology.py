@@ -20,6 +20,9 @@ BROADCAST = "rpc.broadcast"
 DEAD = "rpc.dead"
 """Direct exchange of requests that no worker can run, routed by the service's name."""
 
+NESTED = "/nested"
+NESTED_KEY_ENDS = NESTED.encode()
+
 DEAD_LETTERS_KEPT = 10_000
 """The oldest dead letters make way for new ones beyond this number: a queue nobody reads must not fill the broker."""
 
@@ -58,9 +61,18 @@ class ServiceTopology:
         """The queue of this service's dead letters."""
         return f"{self.queue}.dead"
 
+    @property
+    def suspects_queue(self) -> str:
+        """The queue of requests that were in the hands of workers that died, again and again."""
+        return f"{self.queue}.suspects"
+
     def instance_key(self, instance: str) -> str:
         """The routing key of one worker."""
         return f"{self.service}@{instance}"
+
+    def nested_key(self, instance: str) -> str:
+        """The routing key by which one worker sends itself what its handlers call."""
+        return f"{self.service}@{instance}{NESTED}"
 
     def shared(self) -> list[Declaration]:
         """Exchanges and durable queues, the same for every worker of the service."""
@@ -72,6 +84,7 @@ class ServiceTopology:
             *(_exchange(name) for name in (self.exchange, BROADCAST, DEAD)),
             _durable_queue(self.queue, arguments),
             _bind(self.queue, self.exchange, self.service),
+            _durable_queue(self.suspects_queue, {"x-queue-type": self.queue_type}),
             _durable_queue(self.dead_queue, kept),
             _bind(self.dead_queue, DEAD, self.service),
         ]
@@ -80,8 +93,15 @@ class ServiceTopology:
         """Bindings of one worker's exclusive queue, which the broker has named."""
         return [
             _bind(queue, self.exchange, self.instance_key(instance)),
+            _bind(queue, self.exchange, self.nested_key(instance)),
+            _bind(queue, self.exchange, everybody_key(self.service)),
             _bind(queue, BROADCAST, self.service),
         ]
+
+
+def everybody_key(service: str) -> str:
+    """The routing key of what concerns every worker of a service."""
+    return f"{service}@*"
 
 
 def _exchange(name: str) -> Declaration:

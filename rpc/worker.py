@@ -15,6 +15,8 @@ from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.link import Link
 from rpc.service import ThriftService
+from rpc.transport.calls import Operation
+from rpc.transport.moving import Mover
 from rpc.transport.serving import ServingTransport
 
 DRAIN_TIMEOUT = 30.0
@@ -51,20 +53,34 @@ class Worker(Service):
         self._link = Link(reactor, uri.parse(broker_url), "worker")
         self._connection: Connection | None = None
         self._serving: list[ServingTransport] = []
+        self._by_name: dict[str, ServingTransport] = {}
         self._waiting: list[Deferred[None]] = []
         if any(service.factory for service in services):
-            self._connection = Connection._sharing(self._link, reactor)
+            self._connection = Connection._sharing(self._link, reactor, self._route)
+        mover = Mover()
+        self._link.attach(mover)
         for service in services:
             handler = service.make_handler(self._connection)
-            transport = ServingTransport(service, handler, self._link, reactor)
+            transport = ServingTransport(service, handler, self._link, reactor, mover)
             transport.on_consuming = self._tell_waiting
             self._serving.append(transport)
+            self._by_name[service.name] = transport
             self._link.attach(transport)
 
     @property
     def instance(self) -> str:
         """The worker's unique name. To be asked for in the process that serves, which twistd may fork."""
         return self._link.instance
+
+    def _route(self, operation: Operation) -> str:
+        """Return the routing key of a call that a handler makes.
+
+        What this worker serves itself, it is sent itself: in the shared queue the call would wait for a place among
+        those that wait for such calls, and if all of them do, no place ever comes free.
+        """
+        transport = self._by_name.get(operation.service)
+        own = None if transport is None else transport.nested_key(operation.exchange)
+        return operation.service if own is None else own
 
     def startService(self) -> None:
         """Connect, and serve as soon as there is a connection."""
@@ -105,6 +121,11 @@ class Worker(Service):
         drained.addCallback(self._report)
         drained.addCallback(lambda _: self._connection.stopService() if self._connection else None)
         return drained.addCallback(lambda _: self._link.stopService())
+
+    def hurry(self) -> None:
+        """End the wait of :meth:`stopService` for calls in progress."""
+        for transport in self._serving:
+            transport.hurry()
 
     def _report(self, _: object) -> None:
         running = sum(transport.running for transport in self._serving)

@@ -21,10 +21,22 @@ class ConfirmLedger(Generic[Entry]):
         self._lowest = 1
         self._next = 1
 
-    def published(self, entry: Entry) -> None:
-        """Note `entry` for the message that is published now. To be called in the order of publishing."""
-        self._entries[self._next] = entry
+    def published(self, entry: Entry) -> int:
+        """Note `entry` for the message that is published now, and return its number. To be called in the order of
+        publishing.
+        """
+        number = self._next
+        self._entries[number] = entry
+        self._next = number + 1
+        return number
+
+    def skip(self) -> None:
+        """Note that a message is published now whose confirm nobody waits for."""
         self._next += 1
+
+    def forget(self, number: int) -> None:
+        """Wait no more for the confirm of the message of this number. One that is not there is no error."""
+        self._entries.pop(number, None)
 
     def settle(self, delivery_tag: int, multiple: bool) -> list[Entry]:
         """Take out what an ack or nack of the broker settles, in the order of publishing.
@@ -40,12 +52,6 @@ class ConfirmLedger(Generic[Entry]):
         settled = [entry for number in range(self._lowest, last + 1) if (entry := pop(number, None)) is not None]
         self._lowest = max(self._lowest, last + 1)
         return settled
-
-    def abandon(self) -> list[Entry]:
-        """Take out everything: the channel is gone, and no confirm will come."""
-        entries = list(self._entries.values())
-        self._entries.clear()
-        return entries
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -42,6 +42,7 @@ CORRELATION_ID = _NAMES.index("correlation_id")
 REPLY_TO = _NAMES.index("reply_to")
 EXPIRATION = _NAMES.index("expiration")
 MESSAGE_ID = _NAMES.index("message_id")
+TYPE = _NAMES.index("type")
 
 
 def encode_properties(properties: Properties) -> bytes:

@@ -8,8 +8,29 @@ from typing import Any
 ROUTING = frozenset(("CC", "BCC"))
 """RabbitMQ's sender-selected distribution: whoever calls a worker must not choose where its own requests go."""
 
+OWN = "rpc-"
+"""Beginning of the headers by which the two ends of a call speak with each other:"""
+
+ATTEMPT = "rpc-attempt"
+"""Of a request: how many times it has been sent with this; absent for the first."""
+
+LIVENESS = "rpc-liveness"
+"""Of a request: milliseconds within which the caller wants to hear of whoever works on it."""
+
+WORKING = "rpc-working"
+"""Of a message on the reply queue that is no reply: the instance that is working on the call."""
+
+OUTCOME = "rpc-outcome"
+"""Of a reply: why the worker did not run the request."""
+
+DELIVERIES = "rpc-deliveries"
+"""Of a request that a worker has put back: how many times it was delivered to workers that did not finish it."""
+
+DEAD_REASON = "rpc-dead-reason"
+"""Of a dead letter: why it is one."""
+
 RESERVED = (
-    "rpc-",
+    OWN,
     "x-death",
     "x-first-death-",
     "x-last-death-",

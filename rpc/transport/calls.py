@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred
 
 from rpc.amqp.fields import SHORT_LENGTHS
 from rpc.amqp.properties import PropertyTemplate, encode_properties
+from rpc.context import CallContext
 from rpc.envelope import Codec, read_application_exception
-from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage, MessageTooLarge
+from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage, MessageTooLarge, Outcome, RPCError
 from rpc.messages import Properties
+from rpc.policies.metadata import ATTEMPT, LIVENESS
 from rpc.required_fields import Check
 from rpc.stub import StubMethod
 
@@ -30,6 +32,9 @@ class Operation:
 
     :ivar timeout: seconds.
     :ivar headers: metadata of every call.
+    :ivar retry: whether a refused call is tried again.
+    :ivar idempotent: whether a call of which nobody knows whether it was executed may be made again.
+    :ivar liveness: seconds within which a worker that has begun a call must be heard of; ``None``: until the deadline.
     """
 
     method: StubMethod
@@ -40,6 +45,9 @@ class Operation:
     headers: Mapping[str, Any] | None
     priority: int | None
     max_message_size: int
+    retry: bool = False
+    idempotent: bool = False
+    liveness: float | None = None
     _template: PropertyTemplate | None = None
     _reply_to: str | None = None
 
@@ -128,6 +136,8 @@ class Operation:
 
     def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None) -> Properties:
         oneway = self.method.oneway
+        if self.liveness is not None and not oneway:
+            headers = {**(headers or {}), LIVENESS: max(1, int(self.liveness * 1000))}
         return Properties(
             content_type=self.codec.content_type,
             headers=headers or None,
@@ -195,14 +205,39 @@ def _kind(field: tuple[Any, ...]) -> str:
 class CallTable(Protocol):
     """Where calls are until they are settled."""
 
-    def forget(self, call: Call) -> None:
-        """Take `call` out: somebody else settles it."""
+    def cancel(self, call: Call) -> None:
+        """Settle `call`: its caller does not want it any more."""
 
 
 class Call:
-    """One call on its way. In its transport's table from sending to settling, and only then."""
+    """One call on its way. In its transport's table from its beginning to its settling, and only then.
 
-    __slots__ = ("body", "deadline", "deferred", "inherited", "number", "operation", "sent", "table", "tick")
+    :ivar context: the call that this one is made for.
+    :ivar tick: of its deadline.
+    :ivar published: the number under which the present attempt was published on the channel; 0 when it was not.
+    :ivar alarm: the tick of the next attempt while there is none, or of the end of patience with a silent worker; or 0.
+    :ivar attempts: how many times it was sent.
+    :ivar repetitions: how many attempts were given up for another one.
+    :ivar uncertain: whether an attempt that was given up may have been executed.
+    :ivar problem: why the last attempt was given up.
+    """
+
+    __slots__ = (
+        "alarm",
+        "attempts",
+        "body",
+        "context",
+        "deadline",
+        "deferred",
+        "number",
+        "operation",
+        "problem",
+        "published",
+        "repetitions",
+        "table",
+        "tick",
+        "uncertain",
+    )
 
     def __init__(
         self,
@@ -211,18 +246,32 @@ class Call:
         number: int,
         body: bytes,
         deadline: float,
-        inherited: Mapping[str, Any],
+        context: CallContext | None,
     ) -> None:
         self.table = table
         self.operation = operation
         self.number = number
         self.body = body
         self.deadline = deadline
-        self.inherited = inherited
+        self.context = context
         self.deferred: Deferred[Any] = Deferred(self.cancelled)
-        self.tick = 0
-        self.sent = False
+        self.tick = self.published = self.alarm = self.attempts = self.repetitions = 0
+        self.uncertain = False
+        self.problem: RPCError | None = None
 
     def cancelled(self, _: object) -> None:
-        """Forget the call; Twisted settles its Deferred."""
-        self.table.forget(self)
+        """Settle the call as cancelled."""
+        self.table.cancel(self)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is known of the call if it ends now, without an answer."""
+        if self.published or self.uncertain:
+            return Outcome.UNKNOWN
+        return Outcome.REJECTED if self.attempts else Outcome.NOT_SENT
+
+    @property
+    def inherited(self) -> Mapping[str, Any]:
+        """The headers of the request beside those that all calls of the operation have."""
+        metadata: Mapping[str, Any] = {} if self.context is None else self.context.metadata
+        return {**metadata, ATTEMPT: self.attempts + 1} if self.attempts else metadata

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 from thrift.Thrift import TApplicationException, TMessageType
+from twisted.internet.defer import Deferred
 
 from rpc.amqp.content import Delivery
 from rpc.amqp.fields import SHORT_LENGTHS, encode_short_string
@@ -18,6 +21,7 @@ from rpc.amqp.properties import (
     MESSAGE_ID,
     NO_PROPERTIES,
     REPLY_TO,
+    TYPE,
     PropertyTemplate,
     decode_headers,
     decode_text,
@@ -27,7 +31,8 @@ from rpc.context import CallContext
 from rpc.envelope import CODECS, Codec, codec_for
 from rpc.errors import CodecError, MalformedMessage, UnknownProtocol
 from rpc.messages import Properties
-from rpc.policies.metadata import ROUTING, metadata_of
+from rpc.policies.metadata import ATTEMPT, DEAD_REASON, LIVENESS, OUTCOME, ROUTING, WORKING, metadata_of
+from rpc.policies.redelivery import unfinished_deliveries
 from rpc.stub import StubMethod
 
 DIRECT_REPLY_TO = b"amq.rabbitmq.reply-to"
@@ -36,13 +41,19 @@ can make one up, and RabbitMQ closes the connection of whoever publishes to one 
 safe way to answer, and one request would end worker after worker.
 """
 
-NO_METADATA: dict[str, Any] = {}
+NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 LONGEST_EXPIRATION = 2**32 - 1
 """Milliseconds: what RabbitMQ's own timers take. A peer that sends more gets a reply that expires then."""
 
+SHORTEST_LIVENESS = 0.1
+"""Seconds: a peer must not have us send it signs of life all the time."""
+
 LONGEST_UNKNOWN_NAME = 200
 """Characters of a name that is no method's: a refusal repeats it, and must not be larger than the broker takes."""
+
+CALL_OFF_TYPE = encode_short_string("rpc.call-off")
+"""The property ``type`` of a message that tells workers which calls nobody waits for any more."""
 
 BINARY = CODECS["binary"]
 BINARY_CONTENT_TYPE = encode_short_string(BINARY.content_type)
@@ -68,22 +79,33 @@ class Request:
 
     :ivar reply_to: the queue for the reply; ``None`` when the caller named none, or one that cannot be answered.
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
+    :ivar headers: all that it has.
+    :ivar direct: whether it was sent to this worker alone, so that no other can have it.
+    :ivar called_off: whether its handler was cancelled, since nobody waits any more.
+    :ivar handling: what the handler has returned, while it works; ``tick`` and ``sign_tick`` belong to that.
+    :ivar key: by what :class:`~rpc.policies.deduplication.RecentReplies` knows it.
     """
 
     __slots__ = (
         "_asks_direct_reply",
         "_parts",
+        "called_off",
         "codec",
         "context",
         "deadline",
         "delivery",
+        "direct",
+        "handling",
+        "headers",
+        "key",
         "label",
-        "metadata",
         "name",
         "oneway",
         "problem",
         "reply_to",
         "seqid",
+        "sign_tick",
+        "tick",
     )
 
     def __init__(self, delivery: Delivery, now: float) -> None:
@@ -96,12 +118,16 @@ class Request:
         self.codec: Codec = BINARY
         self.problem: str | None = None
         self.context: CallContext
-        self.metadata = NO_METADATA
+        self.headers = NO_HEADERS
+        self.direct = self.called_off = False
+        self.handling: Deferred[Any] | None = None
+        self.key: Hashable = None
+        self.tick = self.sign_tick = 0
         try:
             self._parts = parts = split_properties(delivery.encoded_properties)
             headers = parts[HEADERS]
             if headers is not None:
-                self.metadata = metadata_of(decode_headers(headers))
+                self.headers = decode_headers(headers)
         except CodecError as error:
             self._parts = parts = NO_PROPERTIES
             self.problem = f"malformed properties: {error}"
@@ -174,17 +200,65 @@ class Request:
         """Whether somebody waits, and said where."""
         return self.reply_to is not None and not self.oneway
 
-    def serve(self, service: str, method: StubMethod) -> None:
-        """Note what the handler may know of the call."""
+    def serve(self, service: str, method: StubMethod, on_waiting: Callable[[int], None]) -> None:
+        """Note what the handler may know of the call.
+
+        :param on_waiting: told 1 when the call begins to wait for calls of its own, -1 when it does not any more.
+        """
         message_id = self._parts[MESSAGE_ID]
+        redelivered, metadata, attempt = self.delivery.redelivered, NO_HEADERS, 1
+        if self.headers:
+            metadata = metadata_of(self.headers)
+            redelivered = unfinished_deliveries(self.headers, redelivered) > 0
+            attempt = _whole(self.headers.get(ATTEMPT)) or 1
         self.context = CallContext(
             service,
             method.name,
             self.deadline,
-            self.metadata,
+            metadata,
             None if message_id is None else decode_text(message_id),
-            self.delivery.redelivered,
+            redelivered,
+            attempt,
+            False,
+            on_waiting,
         )
+
+    @property
+    def message_id(self) -> bytes | None:
+        """The call's identity, as bytes."""
+        part = self._parts[MESSAGE_ID]
+        return None if part is None else part[1:]
+
+    @property
+    def identity(self) -> Hashable:
+        """What another attempt of the call has in common with this one; ``None`` when one cannot tell."""
+        message_id = self.message_id
+        return None if message_id is None else (message_id, hash(self.delivery.body))
+
+    @property
+    def liveness(self) -> float | None:
+        """Seconds within which the caller wants to hear of whoever works on the call."""
+        milliseconds = _whole(self.headers.get(LIVENESS)) if self.headers else None
+        return None if milliseconds is None else max(SHORTEST_LIVENESS, milliseconds / 1000)
+
+    @property
+    def calls_off(self) -> list[bytes] | None:
+        """The message ids of calls that this is no request of, but calls off."""
+        return self.delivery.body.split(b"\n") if self._parts[TYPE] == CALL_OFF_TYPE else None
+
+    def sign_of_life(self, instance: str) -> bytes | None:
+        """Return the encoded properties of what tells the caller that `instance` works on the call; ``None`` when it
+        could not know which call that is.
+        """
+        correlation_id = self._parts[CORRELATION_ID]
+        return None if correlation_id is None else _sign_template(instance).encode(correlation_id)
+
+    def moved(self, headers: Mapping[str, Any], now: float) -> Properties:
+        """Return the properties of the request put elsewhere, with further `headers`."""
+        properties = self._as_it_came({**self.headers, **headers})
+        if self.deadline is None:
+            return properties
+        return attrs.evolve(properties, expiration=str(max(1, int((self.deadline - now) * 1000))))
 
     def reply(self, kind: int, struct: Any) -> bytes:
         """Return the body of a reply. Raises what Thrift raises for values that do not fit the IDL."""
@@ -206,13 +280,24 @@ class Request:
 
     def dead_letter(self, reason: str, with_headers: bool = True) -> Properties:
         """Return the properties of the request as a dead letter, with the reason; it must not be routed elsewhere."""
+        headers = {**(self.headers if with_headers else NO_HEADERS), DEAD_REASON: reason[:1000]}
+        return attrs.evolve(self._as_it_came(headers), expiration=None, delivery_mode=2, reply_to=self.reply_to)
+
+    def _as_it_came(self, headers: Mapping[str, Any]) -> Properties:
+        """Return the request's properties with these headers: none that route it elsewhere, and no user but ours."""
         properties = Properties() if self.problem is not None else self.delivery.properties
-        came_with = (properties.headers if with_headers else None) or {}
-        headers = {name: value for name, value in came_with.items() if name not in ROUTING}
-        headers["rpc-dead-reason"] = reason[:1000]
-        return attrs.evolve(
-            properties, headers=headers, expiration=None, delivery_mode=2, user_id=None, reply_to=self.reply_to
-        )
+        kept = {name: value for name, value in headers.items() if name not in ROUTING}
+        return attrs.evolve(properties, headers=kept, user_id=None)
+
+
+def _whole(value: Any) -> int | None:
+    """A header is what its sender pleases."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+@lru_cache(16)
+def _sign_template(instance: str) -> PropertyTemplate:
+    return PropertyTemplate(Properties(headers={WORKING: instance}, delivery_mode=1), ("correlation_id",))
 
 
 @lru_cache(1024)
@@ -222,6 +307,6 @@ def _reply_template(
     outcome: str | None,
     variable: tuple[str, ...] = ("correlation_id", "expiration", "message_id"),
 ) -> PropertyTemplate:
-    headers = None if outcome is None else {"rpc-outcome": outcome}
+    headers = None if outcome is None else {OUTCOME: outcome}
     fixed = Properties(content_type=content_type, headers=headers, delivery_mode=1, type=label)
     return PropertyTemplate(fixed, variable)

@@ -2,26 +2,35 @@
 
 Every call is in one table until it is settled, by whichever comes first: its reply, the broker's return or nack, its
 deadline, its cancellation, the loss of the channel. Taking it out of the table is what settles it, so it cannot happen
-twice. A call that finds no channel waits for one, within its deadline.
+twice. A call that finds no channel waits for one, within its deadline; one whose attempt has failed may get another
+(``rpc/policies/retry.py``).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python import log
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.amqp.content import Delivery, Returned
-from rpc.amqp.properties import CONTENT_TYPE, CORRELATION_ID, HEADERS, decode_headers, decode_text, split_properties
+from rpc.amqp.properties import (
+    CONTENT_TYPE,
+    CORRELATION_ID,
+    HEADERS,
+    decode_headers,
+    decode_text,
+    encode_properties,
+    split_properties,
+)
 from rpc.context import serving
-from rpc.deadlines import TICK, Deadlines
+from rpc.deadlines import Deadlines
 from rpc.envelope import codec_for
 from rpc.errors import (
     AMQPError,
@@ -37,11 +46,16 @@ from rpc.errors import (
     RPCError,
     ServiceUnavailable,
     UnknownProtocol,
+    WorkerLost,
 )
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
+from rpc.messages import Properties
 from rpc.policies.deadline import deadline_of
-from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE
+from rpc.policies.metadata import OUTCOME, WORKING
+from rpc.policies.retry import RetryBudget, may_repeat, pause_before
+from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE, REQUESTS
+from rpc.transport.calling_off import call_off
 from rpc.transport.calls import Call, Operation
 
 LARGEST_SEQID = 2**31 - 1
@@ -50,7 +64,9 @@ LARGEST_SEQID = 2**31 - 1
 LONGEST_EXPIRATION = 2**32 - 1
 """Milliseconds: RabbitMQ closes the channel of who asks for more. The call's own deadline holds all the same."""
 
-NO_METADATA: dict[str, Any] = {}
+NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+
+NO_PROPERTIES = encode_properties(Properties())
 
 NOT_SENT = Outcome.NOT_SENT
 
@@ -60,6 +76,8 @@ class RequestTransport:
     """Calls over one channel of a link, with one reply queue.
 
     :ivar late_replies: replies that nobody waited for any more.
+    :ivar route: gives the routing key of a call that is made for another one, by its operation; see
+        :class:`rpc.worker.Worker`.
     """
 
     def __init__(self, link: Link, clock: IClock) -> None:
@@ -67,15 +85,16 @@ class RequestTransport:
         self._clock = clock
         self._calls: dict[int, Call] = {}
         self._waiting: dict[int, Call] = {}
-        self._deadlines: Deadlines[Call] = Deadlines()
-        self._timer: IDelayedCall | None = None
-        self._timer_at = 0.0
+        self._deadlines: Deadlines[Call] = Deadlines(clock, self._expired)
+        self._alarms: Deadlines[Call] = Deadlines(clock, self._alarmed)
+        self._budget = RetryBudget()
         self._identity = f"{secrets.token_hex(8)}.".encode()
         self._number = 0
         self._channel: Channel | None = None
         self._reply_queue = ""
         self._ledger: ConfirmLedger[Call] = ConfirmLedger()
         self._closed = False
+        self.route: Callable[[Operation], str] = _by_service
         self.late_replies = 0
 
     # -- calls
@@ -100,17 +119,14 @@ class RequestTransport:
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:
             return fail(CallTimedOut(f"{operation.label}: not sent: the call being served is out of time", NOT_SENT))
-        call = Call(self, operation, number, body, deadline, context.metadata if context else NO_METADATA)
         if self._closed:
             return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
+        call = Call(self, operation, number, body, deadline, context)
         self._calls[number] = call
         call.tick = self._deadlines.add(call, deadline)
-        if self._timer is None or call.tick * TICK < self._timer_at:
-            self._set_timer()
-        if self._channel is None:
-            self._waiting[number] = call
-        else:
-            self._send(call, self._channel, now)
+        if context is not None:
+            context.enter()
+        self._send(call, now)
         return call.deferred
 
     def _next_number(self) -> int:
@@ -121,70 +137,136 @@ class RequestTransport:
                 self._number = number
                 return number
 
-    def _send(self, call: Call, channel: Channel, now: float) -> None:
-        operation = call.operation
-        blocked = channel.client.blocked
-        if blocked is not None:
-            self._fail(call, BrokerBlocked(f"{operation.label}: the broker takes no messages just now: {blocked}"))
+    def _send(self, call: Call, now: float) -> None:
+        """Make an attempt; without a channel, when there is one."""
+        operation, context = call.operation, call.context
+        connection = self._link.connection
+        if connection is not None and connection.blocked is not None:
+            self._fail(call, BrokerBlocked(_blocked(call, connection.blocked)))
+            return
+        channel = self._channel
+        if channel is None:
+            self._waiting[call.number] = call
             return
         number = b"%d" % call.number
         left = int((call.deadline - now) * 1000)
         milliseconds = b"%d" % (left if 0 < left <= LONGEST_EXPIRATION else 1 if left < 1 else LONGEST_EXPIRATION)
-        message_id = self._identity + number
+        inherited = NO_METADATA if context is None and not call.attempts else call.inherited
+        routing_key = operation.service if context is None else self.route(operation)
         try:
-            properties = operation.properties(self._reply_queue, number, milliseconds, message_id, call.inherited)
-            channel.publish(operation.exchange, operation.service, properties, call.body, True)
+            properties = operation.properties(
+                self._reply_queue, number, milliseconds, self._identity + number, inherited
+            )
+            channel.publish(operation.exchange, routing_key, properties, call.body, True)
         except CodecError as error:
             self._fail(call, RPCError(f"{operation.label}: {error}", NOT_SENT))
             return
         except AMQPError:  # the channel has just ended, and there will be another
             self._waiting[call.number] = call
             return
-        call.sent = True
-        self._ledger.published(call)
+        call.attempts += 1
+        call.published = self._ledger.published(call)
 
-    def _take(self, call: Call) -> bool:
-        """Take a call out of all tables: whoever gets ``True`` settles it."""
+    # -- the end of an attempt, and of a call
+
+    def _settle(self, call: Call, result: Any, error: Exception | None = None) -> None:
+        """Take a call out of all tables, and fire its Deferred. One that is not there has been settled before."""
         number = call.number
         if self._calls.get(number) is not call:
-            return False
+            return
         del self._calls[number]
         self._deadlines.discard(call, call.tick)
-        self._waiting.pop(number, None)
-        return True
-
-    def forget(self, call: Call) -> None:
-        """Take a call out that has been cancelled."""
-        self._take(call)
-
-    def _fail(self, call: Call, error: Exception) -> None:
-        if self._take(call):
+        if call.alarm:
+            self._alarms.discard(call, call.alarm)
+        if not call.published:
+            self._waiting.pop(number, None)
+        context = call.context
+        if context is not None:
+            self._settle_within(context, call.deferred, result, error)
+        elif error is None:
+            call.deferred.callback(result)
+        else:
             call.deferred.errback(error)
 
-    # -- deadlines
+    def _settle_within(self, context: Any, deferred: Deferred[Any], result: Any, error: Exception | None) -> None:
+        """Fire the Deferred of a nested call: what its callbacks do, they do for the call being served."""
+        context.leave()
+        token = serving.set(context)
+        try:
+            if error is None:
+                deferred.callback(result)
+            else:
+                deferred.errback(error)
+        finally:
+            serving.reset(token)
 
-    def _set_timer(self) -> None:
-        expiry = self._deadlines.next_expiry()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if expiry is not None:
-            self._timer_at = expiry
-            self._timer = self._clock.callLater(max(0.0, expiry - self._clock.seconds()), self._expire)
+    def _fail(self, call: Call, error: RPCError) -> None:
+        """An attempt has ended with `error`: there is another one, or the call has failed."""
+        if self._calls.get(call.number) is not call:
+            return
+        self._ledger.forget(call.published)
+        call.published = 0
+        if call.alarm:
+            self._alarms.discard(call, call.alarm)
+            call.alarm = 0
+        call.uncertain = call.uncertain or error.outcome is Outcome.UNKNOWN
+        if not self._repeat(call, error):
+            self._give_up(call, error)
 
-    def _expire(self) -> None:
-        self._timer = None
-        for call in self._deadlines.pop_expired(self._clock.seconds()):
-            self._fail(call, self._timed_out(call))
-        if self._timer is None:
-            self._set_timer()
+    def _repeat(self, call: Call, error: RPCError) -> bool:
+        operation = call.operation
+        if self._closed or not may_repeat(error, retry=operation.retry, idempotent=operation.idempotent):
+            return False
+        at = self._clock.seconds() + pause_before(call.repetitions + 1)
+        if at >= call.deadline or not self._budget.take(self._number):
+            return False
+        call.repetitions += 1
+        call.problem = error
+        call.alarm = self._alarms.add(call, at)
+        return True
 
-    def _timed_out(self, call: Call) -> CallTimedOut:
-        label = call.operation.label
-        if call.sent:
-            return CallTimedOut(f"{label}: no reply before the deadline", Outcome.UNKNOWN)
-        problem = self._link.problem or "the channel is not open yet"
-        return CallTimedOut(f"{label}: not sent before the deadline: {problem}", NOT_SENT)
+    def _give_up(self, call: Call, error: RPCError) -> None:
+        """Settle a call as failed, and say what is known of all its attempts."""
+        if error.outcome is not Outcome.UNKNOWN or call.uncertain:
+            error.outcome = Outcome.UNKNOWN if call.uncertain else _refused(error.outcome, call)
+        error.attempts = call.attempts
+        error.__cause__ = call.problem
+        self._settle(call, None, error)
+
+    def _expired(self, calls: list[Call]) -> None:
+        """The deadlines of calls have passed."""
+        self._call_off([call for call in calls if call.published])
+        for call in calls:
+            label = call.operation.label
+            if call.published:
+                text = "no reply before the deadline"
+            else:
+                problem = self._link.problem or "the channel is not open yet"
+                text = f"not sent before the deadline: {call.problem or problem}"
+            self._give_up(call, CallTimedOut(f"{label}: {text}", call.outcome))
+
+    def _alarmed(self, calls: list[Call]) -> None:
+        """The pauses of calls are over, or the patience with those that work on them."""
+        now = self._clock.seconds()
+        for call in calls:
+            call.alarm = 0
+            if call.published:
+                label, patience = call.operation.label, call.operation.liveness
+                self._fail(call, WorkerLost(f"{label}: nothing was heard of its worker for {patience:g} s"))
+            elif self._calls.get(call.number) is call:  # what the failure of one does may have cancelled the next
+                self._send(call, now)
+
+    def cancel(self, call: Call) -> None:
+        """Settle a call whose caller does not want it any more; tell whoever works on it."""
+        if call.published:
+            self._call_off([call])
+        self._settle(call, None, CancelledError())
+
+    def _call_off(self, calls: list[Call]) -> None:
+        channel, connection = self._channel, self._link.connection
+        if channel is not None and calls and not (connection is not None and connection.blocked):
+            for _ in range(call_off(channel, self._identity, calls)):
+                self._ledger.skip()
 
     # -- the channel
 
@@ -198,10 +280,19 @@ class RequestTransport:
         channel.on_confirm = self._confirmed
         self._ledger = ConfirmLedger()
         prepared: Deferred[Any] = channel.confirm_select()
-        for declaration in (*EXCHANGES, EXCLUSIVE_QUEUE):
+        for declaration in EXCHANGES:
             prepared.addCallback(then_declare, channel, declaration)
+        prepared.addCallback(lambda _: self._introduce(channel))
+        prepared.addCallback(then_declare, channel, EXCLUSIVE_QUEUE)
         prepared.addCallback(lambda answer: self._consume(channel, answer.queue))
         return prepared.addCallback(lambda _: self._begin(channel))
+
+    def _introduce(self, channel: Channel) -> None:
+        """Publish a message that no queue takes. RabbitMQ tells only those that have published something when it
+        takes no messages; the first call would be stuck, with nobody to say why.
+        """
+        channel.publish(REQUESTS, "", NO_PROPERTIES, b"")
+        self._ledger.skip()
 
     def _consume(self, channel: Channel, queue: str) -> Deferred[str]:
         self._reply_queue = queue
@@ -217,14 +308,21 @@ class RequestTransport:
         waiting, self._waiting = self._waiting, {}
         for call in waiting.values():
             if self._calls.get(call.number) is call:  # what the failure of one does may have cancelled the next
-                self._send(call, channel, self._clock.seconds())
+                self._send(call, self._clock.seconds())
 
     def lost(self, reason: Exception) -> None:
-        """Settle what was sent; what was not waits for the next channel."""
+        """Fail what was sent; what was not waits for the next channel."""
         self._channel = None
-        self._ledger.abandon()
-        for call in [call for call in self._calls.values() if call.sent]:
-            self._fail(call, ConnectionLost(f"{call.operation.label}: {reason}", Outcome.UNKNOWN))
+        self._ledger = ConfirmLedger()
+        for call in [call for call in self._calls.values() if call.published]:
+            self._fail(call, ConnectionLost(f"{call.operation.label}: {reason}"))
+
+    def blocked(self, reason: str | None) -> None:
+        """The broker takes no messages: what waits to be sent is not kept waiting."""
+        if reason is not None:
+            waiting, self._waiting = self._waiting, {}
+            for call in waiting.values():
+                self._fail(call, BrokerBlocked(_blocked(call, reason)))
 
     def open(self) -> None:
         """Take calls; also after :meth:`close`."""
@@ -234,11 +332,9 @@ class RequestTransport:
         """Settle everything, and take no more calls."""
         self._closed = True
         for call in list(self._calls.values()):
-            outcome = Outcome.UNKNOWN if call.sent else NOT_SENT
-            self._fail(call, ConnectionLost(f"{call.operation.label}: the connection was closed", outcome))
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            self._give_up(call, ConnectionLost(f"{call.operation.label}: the connection was closed", call.outcome))
+        self._deadlines.stop()
+        self._alarms.stop()
 
     # -- answers
 
@@ -248,20 +344,48 @@ class RequestTransport:
         if call is None or call.operation.method.oneway:
             self.late_replies += 1
             return
+        if headers is not None and not self._is_answer(call, headers, delivery):
+            return
         try:
             result, error = call.operation.decode(number, delivery.body)
         except InvalidReply as invalid:
-            result, error = None, invalid
-        if headers is not None and "rpc-outcome" in headers:
-            error = refusal(str(headers["rpc-outcome"]), str(error))
-        self._take(call)
-        if error is None:
-            call.deferred.callback(result)
+            self._fail(call, invalid)
         else:
-            call.deferred.errback(error)
+            self._settle(call, result, error)
 
-    def _read_reply(self, delivery: Delivery) -> tuple[int, Mapping[str, Any] | None]:
-        """Which call a reply answers, 0 for none, and its headers.
+    def _is_answer(self, call: Call, encoded: bytes, delivery: Delivery) -> bool:
+        """Whether a message with headers is a reply like others. A refusal and a sign of life are taken here."""
+        try:
+            headers = decode_headers(encoded)
+        except CodecError as error:
+            self._fail(call, InvalidReply(f"{call.operation.label}: the headers of the reply: {error}"))
+            return False
+        if WORKING in headers:
+            self._watch(call)
+        elif OUTCOME not in headers:
+            return True
+        elif call.published:  # else it is that of an attempt given up before
+            self._fail(call, self._refusal(call, str(headers[OUTCOME]), delivery))
+        return False
+
+    def _refusal(self, call: Call, word: str, delivery: Delivery) -> RPCError:
+        """Return the error of a worker's refusal."""
+        try:
+            _, message = call.operation.decode(call.number, delivery.body)
+        except InvalidReply as invalid:
+            message = invalid
+        return REFUSALS.get(word, ServiceUnavailable)(str(message), Outcome.REJECTED)
+
+    def _watch(self, call: Call) -> None:
+        """Whoever works on a call is alive: from now on silence means that it is not."""
+        liveness = call.operation.liveness
+        if liveness is not None and call.published:
+            if call.alarm:
+                self._alarms.discard(call, call.alarm)
+            call.alarm = self._alarms.add(call, self._clock.seconds() + liveness)
+
+    def _read_reply(self, delivery: Delivery) -> tuple[int, bytes | None]:
+        """Which call a reply answers, 0 for none, and its encoded headers.
 
         The call is told by correlation id, or without one by Thrift's seqid.
         """
@@ -269,11 +393,9 @@ class RequestTransport:
             parts = split_properties(delivery.encoded_properties)
             headers, correlation_id, content_type = parts[HEADERS], parts[CORRELATION_ID], parts[CONTENT_TYPE]
             if correlation_id is not None:
-                number = int(correlation_id[1:])
-            else:
-                codec = codec_for(None if content_type is None else decode_text(content_type))
-                _, _, number, _ = codec.read_header(delivery.body)
-            return number, None if headers is None else decode_headers(headers)
+                return int(correlation_id[1:]), headers
+            codec = codec_for(None if content_type is None else decode_text(content_type))
+            return codec.read_header(delivery.body)[2], headers
         except (CodecError, MalformedMessage, UnknownProtocol, ValueError) as error:
             log.msg(f"a reply that cannot be read: {error}")
             return 0, None
@@ -294,14 +416,22 @@ class RequestTransport:
         for call in self._ledger.settle(delivery_tag, multiple):
             if not acknowledged:
                 self._fail(call, Overloaded(f"{call.operation.label}: the broker refused it: the backlog is full"))
-            elif call.operation.method.oneway and self._take(call):
-                call.deferred.callback(None)
+            elif call.operation.method.oneway:
+                self._settle(call, None)
 
 
 REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
 """What the header ``rpc-outcome`` of a reply says: the worker did not run the request."""
 
 
-def refusal(word: str, message: str) -> RPCError:
-    """Return the error of a worker's refusal."""
-    return REFUSALS.get(word, ServiceUnavailable)(message, Outcome.REJECTED)
+def _refused(outcome: Outcome, call: Call) -> Outcome:
+    """An attempt was not even sent; but one before it was, and was refused."""
+    return Outcome.REJECTED if call.attempts else outcome
+
+
+def _blocked(call: Call, reason: str) -> str:
+    return f"{call.operation.label}: the broker takes no messages just now: {reason}"
+
+
+def _by_service(operation: Operation) -> str:
+    return operation.service

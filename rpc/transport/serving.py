@@ -22,16 +22,32 @@ from rpc import context
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.content import Delivery
-from rpc.amqp.properties import encode_properties
 from rpc.errors import AMQPError, ChannelClosed, CodecError
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
+from rpc.messages import Properties
+from rpc.policies.deduplication import Answered, RecentReplies
+from rpc.policies.metadata import DELIVERIES
+from rpc.policies.redelivery import Next, destination, unfinished_deliveries
 from rpc.service import ThriftService
 from rpc.stub import StubMethod
-from rpc.topology import DEAD, EXCLUSIVE_QUEUE
+from rpc.topology import DEAD, EXCLUSIVE_QUEUE, NESTED_KEY_ENDS
+from rpc.transport.moving import Mover
+from rpc.transport.progress import Progress
 from rpc.transport.request import Refused, Request
 
 PRECONDITION_FAILED = 406
+
+SUSPECTS_AT_ONCE = 1
+"""Of those requests that may end a worker: what else is with them would be taken for the culprit as well."""
+
+MOST_HELD = 10_000
+"""Requests to this worker alone that wait here for a place, when the service has no backlog."""
+
+STOPPING = Refused(TApplicationException.INTERNAL_ERROR, "this worker is stopping", outcome="stopping")
+OVERLOADED = Refused(
+    TApplicationException.INTERNAL_ERROR, "too many requests wait for this worker", outcome="overloaded"
+)
 
 
 @implementer(IChannelUser)
@@ -44,21 +60,28 @@ class ServingTransport:
     :ivar lost_replies: replies whose caller was gone.
     """
 
-    def __init__(self, service: ThriftService, handler: Any, link: Link, clock: IClock) -> None:
+    def __init__(self, service: ThriftService, handler: Any, link: Link, clock: IClock, mover: Mover) -> None:
         self._service = service
         self._methods = service.description.methods
         self._handlers = {name: getattr(handler, name) for name in self._methods}
         self._topology = service.topology()
         self._link = link
         self._clock = clock
+        self._mover = mover
         self._ack_first = service.acknowledge == "before"
+        self._limit = service.redelivery_limit
+        self._recent = None if service.deduplicate is None else RecentReplies[Request](service.deduplicate)
+        self._progress = Progress(clock, self._give_sign)
         self._channel: Channel | None = None
         self._acks: AckCollector | None = None
-        self._consumer_tags: list[str] = []
+        self._shared_consumers: list[str] = []
+        self._own_consumer: str | None = None
         self._held: deque[Request] = deque()
+        self._held_nested: deque[Request] = deque()
         self._starting = False
         self._stopping = False
         self._idle: list[Deferred[None]] = []
+        self._waiting = 0  # of the calls in progress, those that wait for calls of their own
         self._refused = 0  # since the log was last told
         self._refused_told = float("-inf")
         self.consuming = False
@@ -73,13 +96,15 @@ class ServingTransport:
         channel.on_return = self._returned
         self._channel = channel
         self._acks = AckCollector(channel)
-        self._consumer_tags = []
-        prepared: Deferred[Any] = channel.basic_qos(prefetch_count=self._service.concurrency)
+        self._shared_consumers = []
+        self._own_consumer = None
+        prepared: Deferred[Any] = succeed(None)
         for declaration in self._topology.shared():
             prepared.addCallback(then_declare, channel, declaration)
         prepared.addCallback(then_declare, channel, EXCLUSIVE_QUEUE)
         prepared.addCallback(lambda answer: self._consume_own(channel, answer.queue))
-        prepared.addCallback(lambda _: self._consume(channel, self._topology.queue))
+        prepared.addCallback(lambda _: self._consume_shared(channel, self._topology.queue, self._service.concurrency))
+        prepared.addCallback(lambda _: self._consume_shared(channel, self._topology.suspects_queue, SUSPECTS_AT_ONCE))
         return prepared.addCallbacks(self._begun, self._explain)
 
     def _begun(self, _: object) -> None:
@@ -96,59 +121,124 @@ class ServingTransport:
         return failure
 
     def _consume_own(self, channel: Channel, queue: str) -> Deferred[Any]:
-        bound: Deferred[Any] = succeed(None)
+        """Consume the worker's own queue, with no bound on what is under way: what handlers call must come through
+        when all places are taken, and what calls them off as well.
+        """
+        bound: Deferred[Any] = channel.basic_qos(prefetch_count=0)
         for declaration in self._topology.own(self._link.instance, queue):
             bound.addCallback(then_declare, channel, declaration)
-        return bound.addCallback(lambda _: self._consume(channel, queue))
+        bound.addCallback(lambda _: self._consume(channel, queue, self._delivered_own))
 
-    def _consume(self, channel: Channel, queue: str) -> Deferred[None]:
+        def consuming(consumer_tag: str) -> None:
+            self._own_consumer = consumer_tag
+
+        return bound.addCallback(consuming)
+
+    def _consume_shared(self, channel: Channel, queue: str, prefetch: int) -> Deferred[Any]:
         if self._stopping:
             return succeed(None)  # what is delivered now would be given back, to be delivered again, without end
+        ready: Deferred[Any] = channel.basic_qos(prefetch_count=prefetch)
+        ready.addCallback(lambda _: self._consume(channel, queue, self._delivered))
+
+        def consuming(consumer_tag: str) -> Deferred[None] | None:
+            if self._stopping:
+                return channel.cancel_consumer(consumer_tag)
+            self._shared_consumers.append(consumer_tag)
+            return None
+
+        return ready.addCallback(consuming)
+
+    def _consume(self, channel: Channel, queue: str, consumer: Callable[[Delivery], None]) -> Deferred[str]:
         gone = AMQPError(f"the queue {queue} was deleted, or its node is gone")
 
         def cancelled() -> None:
             channel.abandon(gone)
 
-        return channel.consume(queue, self._delivered, cancelled).addCallback(self._consuming, channel)
-
-    def _consuming(self, consumer_tag: str, channel: Channel) -> Deferred[None] | None:
-        if self._stopping:
-            return channel.cancel_consumer(consumer_tag)
-        self._consumer_tags.append(consumer_tag)
-        return None
+        return channel.consume(queue, consumer, cancelled)
 
     def lost(self, reason: Exception) -> None:
         """What was not acked is delivered again, to whoever consumes then. Calls in progress run to their end."""
         self._channel = None
         self._acks = None
         self._held.clear()
+        self._held_nested.clear()
         self.consuming = False
+
+    def blocked(self, reason: str | None) -> None:
+        """Replies wait in the connection until the broker reads again."""
+
+    def nested_key(self, exchange: str) -> str | None:
+        """The routing key of `exchange` by which this worker reaches itself just now, for what its handlers call."""
+        reached = self._own_consumer is not None and self.consuming and exchange == self._service.exchange
+        return self._topology.nested_key(self._link.instance) if reached else None
 
     # -- a request's way
 
     def _delivered(self, delivery: Delivery) -> None:
+        """Take a request that any worker could have."""
         request = Request(delivery, self._clock.seconds())
         if self._stopping:
             self._reject(delivery)
+        elif delivery.redelivered and self._limit is not None and request.problem is None:
+            self._put_elsewhere(request, self._limit)
         elif self.running < self._service.concurrency or len(delivery.body) > self._service.max_message_size:
             self._start(request)
         else:
-            self._held.append(request)  # of the second queue, or of a prefetch that early acks have outrun
+            self._held.append(request)  # another queue's have taken the places, or early acks have outrun the prefetch
+
+    def _delivered_own(self, delivery: Delivery) -> None:
+        """Take a request to this worker alone, or what calls others off.
+
+        Those that a handler of ours has made wait for places only while these are taken by calls that do not
+        themselves wait for such: else all could wait for each other, for ever.
+        """
+        request = Request(delivery, self._clock.seconds())
+        request.direct = True
+        called_off = request.calls_off
+        if called_off is not None:
+            self._progress.call_off(called_off)
+            self._ack(delivery)
+        elif delivery.routing.endswith(NESTED_KEY_ENDS):
+            if self._has_place_for_nested():
+                self._start(request)
+            else:
+                self._held_nested.append(request)
+        elif self._stopping:
+            self._refuse_unread(request, STOPPING)
+        elif self.running < self._service.concurrency or len(delivery.body) > self._service.max_message_size:
+            self._start(request)
+        elif len(self._held) < (self._service.backlog or MOST_HELD):
+            self._held.append(request)
+        else:
+            self._refuse_unread(request, OVERLOADED)
+
+    def _has_place_for_nested(self) -> bool:
+        return self.running - self._waiting < self._service.concurrency
+
+    def _waits(self, change: int) -> None:
+        """A call in progress begins to wait for a call of its own, or ends to."""
+        self._waiting += change
+        if self._held_nested:
+            self._start_held_later()
 
     def _start_held_later(self) -> None:
         """Begin one request that was held in the next reactor turn.
 
         One in a turn: decoding a large one takes seconds, and between two of them heartbeats must go out.
         """
-        if self._held and not self._starting:
+        if not self._starting:
             self._starting = True
             self._clock.callLater(0, self._start_held)
 
     def _start_held(self) -> None:
         self._starting = False
-        if not self._held or self.running >= self._service.concurrency:
+        if self._held_nested and self._has_place_for_nested():
+            request = self._held_nested.popleft()
+        elif self._held and self.running < self._service.concurrency:
+            request = self._held.popleft()
+        else:
+            self._tell_idle()
             return
-        request = self._held.popleft()
         if request.deadline is not None and request.deadline <= self._clock.seconds():
             self._ack(request.delivery)  # nobody waits for it any more
         else:
@@ -158,13 +248,18 @@ class ServingTransport:
     def _start(self, request: Request) -> None:
         if self._ack_first:
             self._ack(request.delivery)
+        if self._progress.called_off and self._progress.is_called_off(request):
+            self._drop(request)
+            return
         try:
             method, arguments = request.read(self._service.name, self._methods, self._service.max_message_size)
         except Refused as refused:
             self._refuse(request, refused)
             return
+        if self._recent is not None and not self._is_first(request, self._recent):
+            return
         self.running += 1
-        request.serve(self._service.name, method)
+        request.serve(self._service.name, method, self._waits)
         token = context.serving.set(request.context)
         try:
             handler = self._handlers[method.name]
@@ -175,6 +270,7 @@ class ServingTransport:
             self._failed(Failure(), request, method)
         else:
             if isinstance(value, Deferred):
+                self._progress.begin(request, value)
                 value.addCallbacks(
                     self._succeeded, self._failed, callbackArgs=(request, method), errbackArgs=(request, method)
                 )
@@ -183,6 +279,23 @@ class ServingTransport:
                 self._succeeded(value, request, method)
         finally:
             context.serving.reset(token)
+
+    def _is_first(self, request: Request, recent: RecentReplies[Request]) -> bool:
+        """Whether a request is to be run. One that was run before is answered as it was then; one that is being run
+        will be answered with that one.
+        """
+        request.key = request.identity
+        if request.key is None:
+            return True
+        known = recent.begin(request.key, request, self._clock.seconds())
+        if isinstance(known, Answered):
+            self._answer_again(request, known.body)
+        return known is True
+
+    def _answer_again(self, request: Request, body: bytes | None) -> None:
+        if body is not None and request.wants_reply:
+            self._send(request, body)
+        self._drop(request)
 
     def _succeeded(self, value: Any, request: Request, method: StubMethod) -> None:
         if method.result_class is None:
@@ -197,6 +310,9 @@ class ServingTransport:
 
     def _failed(self, failure: Failure, request: Request, method: StubMethod) -> None:
         error = failure.value
+        if request.called_off:
+            self._finish(request, None)
+            return
         if method.result_class is not None:
             for name, exception in method.throws:
                 if isinstance(error, exception):
@@ -230,18 +346,34 @@ class ServingTransport:
         self._finish(request, body)
 
     def _finish(self, request: Request, body: bytes | None) -> None:
-        self.running -= 1
-        if body is not None:
+        if request.handling is not None:
+            self._progress.end(request)
+        if body is not None and not request.called_off:
             self._send(request, body)
         if not self._ack_first:
             self._ack(request.delivery)
+        if request.key is not None and self._recent is not None:
+            ran = body is not None or not request.called_off
+            for joined in self._recent.end(request.key, body, self._clock.seconds(), keep=ran):
+                self._answer_again(joined, body)
+        if self._waiting and request.context.waits:
+            self._waiting -= 1
         request.context.answered = True
-        if self._held:
+        self.running -= 1
+        if self._held or self._held_nested or self._idle:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """There is a place, or nothing in progress any more."""
+        if self._held or self._held_nested:
             self._start_held_later()
-        elif self.running == 0 and self._idle:
-            idle, self._idle = self._idle, []
-            for waiting in idle:
-                waiting.callback(None)
+        else:
+            self._tell_idle()
+
+    def _drop(self, request: Request) -> None:
+        """Settle a request that needs no more."""
+        if not self._ack_first:
+            self._ack(request.delivery)
 
     def _send(self, request: Request, body: bytes, outcome: str | None = None) -> None:
         channel = request.delivery.channel
@@ -259,6 +391,15 @@ class ServingTransport:
     def _returned(self, _: object) -> None:
         self.lost_replies += 1
 
+    def _give_sign(self, request: Request) -> None:
+        """Tell a caller that its call is being worked on."""
+        properties = request.sign_of_life(self._link.instance)
+        if self._channel is not None and properties is not None and request.reply_to is not None:
+            try:
+                self._channel.publish("", request.reply_to, properties, b"")
+            except AMQPError:  # the name is too long, or the channel has just ended
+                return
+
     def _unanswered(self, failure: Failure, request: Request) -> None:
         log.err(failure, f"{request.label}: while answering")
 
@@ -270,8 +411,16 @@ class ServingTransport:
             self._send(request, request.reply(TMessageType.EXCEPTION, refused.answer), refused.outcome)
         if refused.poison:
             self._bury(request, str(refused))
-        if not self._ack_first:
-            self._ack(request.delivery)
+        else:
+            self._drop(request)
+
+    def _refuse_unread(self, request: Request, refused: Refused) -> None:
+        """Refuse a request for a reason that is not in it; only when it is read one knows how to answer."""
+        try:
+            request.read(self._service.name, self._methods, self._service.max_message_size)
+        except Refused as unreadable:
+            refused = unreadable
+        self._refuse(request, refused)
 
     def _tell_refused(self, refused: Refused) -> None:
         """Log a refusal; a peer that is refused a thousand times a second gets one line a second."""
@@ -281,17 +430,60 @@ class ServingTransport:
             log.msg(f"{self._service.name}: refused {self._refused} requests; the last one: {refused}")
             self._refused, self._refused_told = 0, now
 
+    def _put_elsewhere(self, request: Request, limit: int) -> None:
+        """A worker had this request, and did not finish it."""
+        deliveries = unfinished_deliveries(request.headers, redelivered=True)
+        where = destination(deliveries, limit)
+        now = self._clock.seconds()
+        if self._recent is not None and self._recent.knows(request.identity, now):
+            self._start(request)  # it was this worker, and it knows how far it got
+            return
+        if where is not Next.DEAD:
+            queue = self._topology.queue if where is Next.QUEUE else self._topology.suspects_queue
+            try:
+                moved = self._move(request, "", queue, request.moved({DELIVERIES: deliveries}, now))
+            except CodecError:  # with one more, headers that filled a frame fill more than one
+                where = Next.DEAD
+            else:
+                moved.addErrback(self._not_moved, request)
+        if where is Next.DEAD:
+            self._give_up(request, deliveries)
+
+    def _give_up(self, request: Request, deliveries: int) -> None:
+        """A request has outlived too many workers. Its caller is told, as far as the request can be read."""
+        reason = f"delivered {deliveries} times to workers that did not finish it"
+        self._refuse_unread(request, Refused(TApplicationException.INTERNAL_ERROR, reason, poison=True))
+
     def _bury(self, request: Request, reason: str) -> None:
         """Publish the request to the dead letters, as it came, with the reason."""
-        channel = request.delivery.channel
-        if channel.closed:
-            return
-        body = request.delivery.body
         try:
-            channel.publish(DEAD, self._service.name, encode_properties(request.dead_letter(reason)), body)
+            moved = self._move(request, DEAD, self._service.name, request.dead_letter(reason))
         except CodecError:  # with the reason, headers that filled a frame fill more than one
-            bare = encode_properties(request.dead_letter(reason, with_headers=False))
-            channel.publish(DEAD, self._service.name, bare, body)
+            bare = request.dead_letter(reason, with_headers=False)
+            moved = self._move(request, DEAD, self._service.name, bare)
+        moved.addErrback(self._not_buried)
+
+    def _not_buried(self, failure: Failure) -> None:
+        """It stays unacked: when the channel ends it comes again."""
+        log.err(failure, f"{self._service.name}: a request that cannot be run could not be put to the dead letters")
+
+    def _move(self, request: Request, exchange: str, routing_key: str, properties: Properties) -> Deferred[None]:
+        """Publish a request elsewhere, and settle it when the broker has it there."""
+        moving = self._mover.move(exchange, routing_key, properties, request.delivery.body)
+        self.running += 1
+
+        def settle(result: Any) -> Any:
+            self.running -= 1
+            self._go_on()
+            return result
+
+        return moving.addCallback(lambda _: self._drop(request)).addBoth(settle)
+
+    def _not_moved(self, failure: Failure, request: Request) -> None:
+        """Where there is no room for a request, it is run after all. On a lost channel it will come again."""
+        failure.trap(AMQPError)
+        if request.delivery.channel is self._channel:
+            self._start(request)
 
     def _ack(self, delivery: Delivery) -> None:
         if self._acks is not None and delivery.channel is self._channel:
@@ -304,23 +496,38 @@ class ServingTransport:
     # -- leaving
 
     def drain(self, within: float) -> Deferred[None]:
-        """Take no more work, give back what has not begun, and finish what has.
+        """Take no more work, give back what has not begun, and finish what has, with all that it calls here.
 
-        :param within: seconds; what is in progress then is given up.
+        :param within: seconds; what is in progress then is given up, and at once after :meth:`hurry`.
         :return: fires when nothing is in progress, or at the bound, with all acked that was settled. Never fails.
         """
         self._stopping = True
         while self._held:
-            self._reject(self._held.popleft().delivery)
+            request = self._held.popleft()
+            if request.direct:
+                self._refuse_unread(request, STOPPING)
+            else:
+                self._reject(request.delivery)
         drained: Deferred[Any] = succeed(None)
         if self._channel is not None:
-            for tag in self._consumer_tags:
+            for tag in self._shared_consumers:
                 drained.addCallback(_then_cancel, self._channel, tag)
             drained.addErrback(lambda failure: failure.trap(AMQPError))
         drained.addCallback(lambda _: self._when_idle())
         drained.addTimeout(within, self._clock)
         drained.addErrback(lambda failure: failure.trap(DrainTimeout))
-        return drained.addCallback(lambda _: self._acks.flush() if self._acks is not None else None)
+        return drained.addCallback(lambda _: self._end_drain())
+
+    def _end_drain(self) -> None:
+        self._progress.stop()
+        if self._acks is not None:
+            self._acks.flush()
+
+    def hurry(self) -> None:
+        """End :meth:`drain` now."""
+        idle, self._idle = self._idle, []
+        for waiting in idle:
+            waiting.callback(None)
 
     def resume(self) -> None:
         """Take work again after :meth:`drain`, from the next channel on."""
@@ -328,11 +535,13 @@ class ServingTransport:
 
     def _when_idle(self) -> Deferred[None]:
         waiting: Deferred[None] = Deferred()
-        if self.running == 0:
-            waiting.callback(None)
-        else:
-            self._idle.append(waiting)
+        self._idle.append(waiting)
+        self._tell_idle()
         return waiting
+
+    def _tell_idle(self) -> None:
+        if self.running == 0 and not self._held_nested:
+            self.hurry()
 
 
 def _nobody_asked() -> None:

@@ -55,6 +55,9 @@ class Consumer:
     def lost(self, reason: Exception) -> None:
         self.losses.put(reason)
 
+    def blocked(self, reason: str | None) -> None:
+        """Nothing waits here."""
+
 
 class LinkTestCase(BrokerTestCase):
     """Links that are stopped when the test ends; trial fails a test that leaves a timer or a socket."""

@@ -24,6 +24,7 @@ from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.service import ThriftService
 from rpc.stub import Stub, StubMethod
+from rpc.transport.moving import Mover
 from rpc.transport.serving import ServingTransport
 from tests.unit.transport.test_requests import Caller
 from tests.unit.transport.test_serving import LINK
@@ -134,12 +135,12 @@ class OurEnds:
         self.codec = CODECS[protocol]
         self._caller = Caller()
         self._caller.open()
-        self._client = Client(Stub.of(stub), self._caller.transport, ClientOptions(protocol=protocol))
+        self._client = Client(Stub.of(stub), lambda _: self._caller.transport, ClientOptions(protocol=protocol))
         self._published = 0
         self._request: Published
         self._worker = Wire()
         service = ThriftService(stub, self.notes.handler)
-        self._worker.open(ServingTransport(service, self.notes.handler, LINK, self._worker.clock))
+        self._worker.open(ServingTransport(service, self.notes.handler, LINK, self._worker.clock, Mover()))
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> bytes:
         """Call, and return the request, which the broker confirms; nothing when it does not encode."""

@@ -191,7 +191,7 @@ class ConnectionTests(SynchronousTestCase):
         link = Link(self.reactor, parse(URL), "worker")
         link.startService()
         socket = self.reactor.socket().log_in()
-        self.connection = rpc.Connection._sharing(link, self.reactor)
+        self.connection = rpc.Connection._sharing(link, self.reactor, lambda operation: operation.service)
         self.assertNotIn("channel.open", socket.serve())
         client = self.connection.client(Calculator)
         for _ in range(2):

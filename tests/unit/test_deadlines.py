@@ -7,6 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.deadlines import TICK, Deadlines
@@ -19,15 +20,25 @@ class DeadlinesMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.deadlines: Deadlines[int] = Deadlines()
+        self.clock = Clock()
+        self.deadlines: Deadlines[int] = Deadlines(self.clock, self.expire)
         self.model: dict[int, tuple[int, float]] = {}
-        self.now = 0.0
+        self.last = -1
         self.next = 0
+
+    def expire(self, items: list[int]) -> None:
+        """Each item expires once, after its deadline, in the order of the deadlines."""
+        assert len(set(items)) == len(items)
+        for item in items:
+            tick, deadline = self.model.pop(item)
+            assert tick >= self.last
+            assert deadline <= self.clock.seconds() + 1e-9, "expired before its deadline"
+            self.last = tick
 
     @rule(timeout=seconds)
     def add(self, timeout: float) -> None:
         self.next += 1
-        deadline = self.now + timeout
+        deadline = self.clock.seconds() + timeout
         self.model[self.next] = self.deadlines.add(self.next, deadline), deadline
 
     @rule(data=st.data())
@@ -38,60 +49,79 @@ class DeadlinesMachine(RuleBasedStateMachine):
 
     @rule(step=seconds)
     def advance(self, step: float) -> None:
-        self.now += step
-        expired = self.deadlines.pop_expired(self.now)
-        assert len(set(expired)) == len(expired)
-        ticks = [self.model[item][0] for item in expired]
-        assert ticks == sorted(ticks)
-        for item in expired:
-            assert self.model.pop(item)[1] <= self.now, "expired before its deadline"
+        self.last = -1
+        self.clock.advance(step)
         for _, deadline in self.model.values():
-            assert deadline > self.now - TICK, "more than a tick late"
+            assert deadline > self.clock.seconds() - TICK - 1e-9, "more than a tick late"
+
+    @rule()
+    def stop(self) -> None:
+        self.deadlines.stop()
+        self.model.clear()
+        assert not self.clock.getDelayedCalls()
 
     @invariant()
-    def next_is_the_first(self) -> None:
-        expiry = self.deadlines.next_expiry()
-        if not self.model:
-            assert expiry is None
-        else:
-            assert expiry is not None
+    def one_timer(self) -> None:
+        timers = self.clock.getDelayedCalls()
+        assert len(timers) == 1 or (not timers and not self.model)
+        if self.model:
             first = min(deadline for _, deadline in self.model.values())
-            assert first <= expiry + 1e-9 and expiry < first + TICK + 1e-9
+            assert timers[0].getTime() < first + TICK + 1e-9
 
 
 class DeadlinesTests(DeadlinesMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
     """Deadlines."""
 
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.expired: list[str] = []
+        self.deadlines: Deadlines[str] = Deadlines(self.clock, self.expired.extend)
+
     @given(st.floats(0, 1e12))
     def test_expires_when_it_says(self, deadline: float) -> None:
-        """At next_expiry everything of that tick expires, so that a timer set for it does not run in vain."""
-        deadlines: Deadlines[str] = Deadlines()
+        """When the timer rings there is something to expire, so that it does not ring in vain."""
+        clock, expired = Clock(), list[str]()
+        deadlines: Deadlines[str] = Deadlines(clock, expired.extend)
         deadlines.add("item", deadline)
-        expiry = deadlines.next_expiry()
-        assert expiry is not None
-        self.assertEqual(deadlines.pop_expired(expiry), ["item"])
-        self.assertIsNone(deadlines.next_expiry())
+        (timer,) = clock.getDelayedCalls()
+        clock.rightNow = timer.getTime()
+        clock.advance(0)
+        self.assertEqual(expired, ["item"])
+        self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_discarded_after_expiry(self) -> None:
         """Discarding what has expired is no error, and spares what came into the same tick since."""
-        deadlines: Deadlines[str] = Deadlines()
-        tick = deadlines.add("a", 1.0)
-        self.assertEqual(deadlines.pop_expired(1.0), ["a"])
-        self.assertEqual(deadlines.add("b", 1.0), tick)
-        deadlines.discard("a", tick)
-        self.assertEqual(deadlines.pop_expired(1.0), ["b"])
+        tick = self.deadlines.add("a", 1.0)
+        self.clock.advance(1.0)
+        self.assertEqual(self.deadlines.add("b", 1.0), tick)
+        self.deadlines.discard("a", tick)
+        self.clock.advance(0)
+        self.assertEqual(self.expired, ["a", "b"])
 
     def test_long_timeouts(self) -> None:
         """Also with deadlines far away, what is settled costs nothing."""
-        deadlines: Deadlines[int] = Deadlines()
-        for item in range(10_000):
-            deadlines.discard(item, deadlines.add(item, 3600 + item * 0.1))
-        self.assertEqual(len(deadlines._buckets), 0)
-        self.assertLess(len(deadlines._ticks), 100)
+        for number in range(10_000):
+            self.deadlines.discard("item", self.deadlines.add("item", 3600 + number * 0.1))
+        self.assertEqual(len(self.deadlines._buckets), 0)
+        self.assertLess(len(self.deadlines._ticks), 100)
 
     def test_few_ticks(self) -> None:
         """What has been settled costs nothing: the ticks kept depend on time, not on the number of items."""
-        deadlines: Deadlines[int] = Deadlines()
-        for item in range(10_000):
-            deadlines.discard(item, deadlines.add(item, 30 + item * 1e-4))
-        self.assertLessEqual(len(deadlines._ticks), math.ceil(1 / TICK) + 1)
+        for number in range(10_000):
+            self.deadlines.discard("item", self.deadlines.add("item", 30 + number * 1e-4))
+        self.assertLessEqual(len(self.deadlines._ticks), math.ceil(1 / TICK) + 1)
+
+    def test_adding_while_expiring(self) -> None:
+        """Whoever is told of expired items may add others, due at once."""
+        again: list[int] = []
+
+        def expired(items: list[int]) -> None:
+            again.extend(items)
+            if len(again) < 3:
+                deadlines.add(len(again), self.clock.seconds())
+
+        deadlines: Deadlines[int] = Deadlines(self.clock, expired)
+        deadlines.add(0, 1.0)
+        for _ in range(3):
+            self.clock.advance(1.0)
+        self.assertEqual(again, [0, 1, 2])

@@ -27,6 +27,7 @@ class User:
         self.channels: list[Channel] = []
         self.ready = 0
         self.losses: list[Exception] = []
+        self.blocks: list[str | None] = []
 
     def opened(self, channel: Channel) -> Deferred[None]:
         self.channels.append(channel)
@@ -37,6 +38,9 @@ class User:
 
     def lost(self, reason: Exception) -> None:
         self.losses.append(reason)
+
+    def blocked(self, reason: str | None) -> None:
+        self.blocks.append(reason)
 
 
 @implementer(IChannelUser)

@@ -42,16 +42,17 @@ class TopologyTests(SynchronousTestCase):
 
     def test_options(self) -> None:
         """Queue type and backlog are arguments of the request queue; a full one refuses."""
-        request, _ = named(ServiceTopology("S", queue_type="quorum", backlog=5).shared(), "queue_declare")
+        request, suspects, _ = named(ServiceTopology("S", queue_type="quorum", backlog=5).shared(), "queue_declare")
         self.assertEqual(
             request["arguments"], {"x-queue-type": "quorum", "x-max-length": 5, "x-overflow": "reject-publish"}
         )
-        request, _ = named(ServiceTopology("S").shared(), "queue_declare")
+        self.assertEqual(suspects["arguments"], {"x-queue-type": "quorum"})
+        request, *_ = named(ServiceTopology("S").shared(), "queue_declare")
         self.assertEqual(request["arguments"], {"x-queue-type": "classic"})
 
     def test_dead_letters_are_bounded(self) -> None:
         """The queue of dead letters is bounded in number and bytes, and drops the oldest."""
-        _, dead = named(ServiceTopology("S", backlog=5).shared(), "queue_declare")
+        *_, dead = named(ServiceTopology("S", backlog=5).shared(), "queue_declare")
         self.assertEqual(dead["arguments"]["x-max-length"], DEAD_LETTERS_KEPT)
         self.assertEqual(dead["arguments"]["x-max-length-bytes"], DEAD_LETTER_BYTES)
         self.assertNotIn("x-overflow", dead["arguments"])
@@ -63,7 +64,8 @@ class TopologyTests(SynchronousTestCase):
         self.assertEqual(bindings, [("calc_pool", "services", "calc"), ("calc_pool.dead", DEAD, "calc")])
 
     def test_own_queue(self) -> None:
-        """A worker's own queue is exclusive, and hears the instance's key and every broadcast."""
+        """A worker's own queue is exclusive, and hears the instance's keys and what concerns every worker."""
         self.assertEqual(EXCLUSIVE_QUEUE.arguments, {"queue": "", "exclusive": True, "auto_delete": True})
         own = [tuple(binding.values()) for binding in named(ServiceTopology("S").own("i", "q"), "queue_bind")]
-        self.assertEqual(own, [("q", "rpc", "S@i"), ("q", "rpc.broadcast", "S")])
+        keys = [("rpc", "S@i"), ("rpc", "S@i/nested"), ("rpc", "S@*"), ("rpc.broadcast", "S")]
+        self.assertEqual(own, [("q", *key) for key in keys])

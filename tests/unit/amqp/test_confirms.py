@@ -43,12 +43,15 @@ class ConfirmLedgerTests(SynchronousTestCase):
         ledger.published("m2")
         self.assertEqual(ledger.settle(2, False), ["m2"])
 
-    def test_abandon(self) -> None:
-        """All that is left comes out, once."""
-        ledger = ledger_of(3)
-        ledger.settle(2, False)
-        self.assertEqual((ledger.abandon(), ledger.abandon()), (["m1", "m3"], []))
-        self.assertEqual(ledger.settle(3, True), [])
+    def test_forgotten_and_skipped(self) -> None:
+        """What is forgotten is not settled, and what is skipped has a number all the same."""
+        ledger = ledger_of(2)
+        ledger.skip()
+        self.assertEqual(ledger.published("m4"), 4)
+        ledger.forget(1)
+        ledger.forget(1)
+        self.assertEqual(ledger.settle(3, True), ["m2"])
+        self.assertEqual(ledger.settle(4, False), ["m4"])
 
     @given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=30), st.integers(0, 20))
     def test_every_entry_once(self, confirms: list[tuple[int, bool]], count: int) -> None:
@@ -58,5 +61,5 @@ class ConfirmLedgerTests(SynchronousTestCase):
         for number, (tag, multiple) in enumerate(confirms, count + 1):
             out += ledger.settle(tag, multiple)
             ledger.published(f"m{number}")
-        out += ledger.abandon()
+        out += ledger.settle(0, True)
         self.assertEqual(sorted(out), sorted(f"m{number}" for number in range(1, count + len(confirms) + 1)))

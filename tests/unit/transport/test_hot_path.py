@@ -22,6 +22,7 @@ from rpc.amqp.properties import encode_properties
 from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.service import ThriftService
+from rpc.transport.moving import Mover
 from rpc.transport.serving import ServingTransport
 from services.calculator import CalculatorHandler
 from tests.unit.amqp.peer import content, method
@@ -155,7 +156,7 @@ class WorkerPathTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.wire = Wire()
         handler = CalculatorHandler()
-        transport = ServingTransport(ThriftService(CalculatorStub, handler), handler, LINK, self.wire.clock)
+        transport = ServingTransport(ThriftService(CalculatorStub, handler), handler, LINK, self.wire.clock, Mover())
         self.wire.open(transport)
         self.number = 0
         self.feed = self.wire.peer.connection.dataReceived

@@ -161,8 +161,9 @@ class PropertiesTests(SynchronousTestCase):
         """The handler may know names, deadline, metadata, identity, and whether it was delivered before."""
         headers = {"tenant": "a", "CC": ["x"], "x-death": [], "rpc-attempt": 2}
         asked = request(properties=Properties(headers=headers, message_id="m", expiration="1000"))
-        asked.serve("Calculator", asked.read("Calculator", METHODS, 1000)[0])
+        asked.serve("Calculator", asked.read("Calculator", METHODS, 1000)[0], lambda _: None)
         context = asked.context
+        self.assertEqual(context.attempt, 2)
         self.assertEqual((context.service, context.method), ("Calculator", "add"))
         self.assertEqual((context.deadline, context.message_id, context.redelivered), (101.0, "m", True))
         self.assertEqual(dict(context.metadata), {"tenant": "a"})

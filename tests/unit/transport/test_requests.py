@@ -47,6 +47,7 @@ class LinkInMemory:
     """What a RequestTransport asks of its link."""
 
     problem: str | None = None
+    connection: Any = None
 
 
 class Caller:
@@ -59,11 +60,15 @@ class Caller:
 
     def client(self, **options: Any) -> Any:
         """A client of Calculator."""
-        return Client(Stub.of(Calculator), self.transport, ClientOptions(**options))
+        return Client(Stub.of(Calculator), lambda _: self.transport, ClientOptions(**options))
 
     def open(self) -> None:
         """Give the transport a channel."""
+        self.link.connection = self.wire.peer.connection
         self.wire.open(self.transport)
+        (introduction,) = (message for message in self.wire.published if not message.routing_key)
+        self.wire.published.remove(introduction)
+        self.wire.uncounted = 1
 
     def reply(self, request: Published, result: Any, **changes: Any) -> None:
         """Answer `request` with the struct `result`.
@@ -91,7 +96,8 @@ class Caller:
         """What is still in a table, or due: nothing, when all calls have settled."""
         transport = self.transport
         found: list[Any] = [*transport._calls, *transport._waiting]
-        return found + [bucket for bucket in transport._deadlines._buckets.values() if bucket]
+        buckets = [*transport._deadlines._buckets.values(), *transport._alarms._buckets.values()]
+        return found + [bucket for bucket in buckets if bucket]
 
 
 class RequestTestCase(SynchronousTestCase):
@@ -357,7 +363,7 @@ class ReplyTests(RequestTestCase):
     def test_required_field_unset(self) -> None:
         """PITFALLS, stubs 7: a result that lacks a required field is no result."""
         stub: Any = Report
-        client = Client(Stub.of(stub), self.caller.transport, ClientOptions())
+        client = Client(Stub.of(stub), lambda _: self.caller.transport, ClientOptions())
         fired = outcome_of(client.summarize("", 1))  # type: ignore[attr-defined]
         summary: Any = Summary
         self.caller.reply(self.request(), stub.summarize_result(summary(documents=1)))
@@ -420,6 +426,7 @@ class SettlingTests(RequestTestCase):
             request = self.request()
             call.cancel()
             self.assert_fails(fired, CancelledError)
+            self.wire.take()
             self.caller.reply(request, Calculator.ping_result())
             self.wire.give_back(request)
             call.cancel()
@@ -429,7 +436,7 @@ class SettlingTests(RequestTestCase):
 
     def test_channel_lost(self) -> None:
         """PITFALLS, stubs 4: what was sent fails when the channel is lost; what comes after waits for the next one."""
-        fired = outcome_of(self.client.ping())
+        fired = outcome_of(self.caller.client(idempotent=[]).ping())
         self.wire.close_channel()
         self.assert_fails(fired, ConnectionLost, Outcome.UNKNOWN)
         later = outcome_of(self.client.ping())
@@ -451,7 +458,7 @@ class SettlingTests(RequestTestCase):
 
     def test_reply_queue_deleted(self) -> None:
         """When the broker ends the consumer of replies, calls fail at once and the channel is given up."""
-        fired = outcome_of(self.client.ping())
+        fired = outcome_of(self.caller.client(idempotent=[]).ping())
         self.wire.peer.feed(method(self.wire.channel.id, "basic.cancel", "c1", True))
         self.assertIn("reply queue", self.assert_fails(fired, ConnectionLost, Outcome.UNKNOWN))
         self.assertTrue(self.wire.channel.closed)
@@ -558,7 +565,9 @@ class NestedTests(RequestTestCase):
 
 
 class RequestMachine(RuleBasedStateMachine):
-    """Calls, replies, returns, confirms, refusals, time, cancels, lost channels and closing, in any order."""
+    """Calls, replies, returns, confirms, refusals, signs of life, time, cancels, lost channels, a blocked broker and
+    closing, in any order; calls with and without further attempts.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -575,16 +584,27 @@ class RequestMachine(RuleBasedStateMachine):
         if event["isError"]:
             self.errors.append(event)
 
-    @rule(oneway=st.booleans(), timeout=st.sampled_from([0.5, 1.0, 5.0]), again=st.booleans())
-    def call(self, oneway: bool, timeout: float, again: bool) -> None:
-        client = self.caller.client(timeout=timeout)
+    @rule(
+        oneway=st.booleans(),
+        timeout=st.sampled_from([0.5, 1.0, 5.0]),
+        again=st.booleans(),
+        retry=st.booleans(),
+        idempotent=st.sampled_from([[], ["add", "zip"]]),
+        liveness=st.sampled_from([None, 0.3]),
+    )
+    def call(self, oneway: bool, timeout: float, again: bool, **options: Any) -> None:
+        client = self.caller.client(timeout=timeout, **options)
         call = client.zip() if oneway else client.add(1, 2)
         fired = outcome_of(call)
         if again:
-            call.addCallback(lambda _: self.call(oneway, timeout, False))
+            call.addCallback(lambda _: self.call(oneway, timeout, False, **options))
         self.calls.append((call, fired, self.wire.clock.seconds() + timeout))
+        self.note_requests()
+
+    def note_requests(self) -> None:
+        """Take what was published; what calls others off is no request."""
         if self.has_channel:
-            self.requests += self.wire.take()
+            self.requests += [message for message in self.wire.take() if message.properties.type != "rpc.call-off"]
 
     @precondition(lambda self: self.has_channel and self.requests)
     @rule(data=st.data(), good=st.booleans(), correlated=st.booleans())
@@ -592,6 +612,19 @@ class RequestMachine(RuleBasedStateMachine):
         request = data.draw(st.sampled_from(self.requests))
         changes: dict[str, Any] = {} if correlated else {"correlation_id": None}
         self.caller.reply(request, Calculator.add_result(3) if good else TApplicationException(), **changes)
+
+    @precondition(lambda self: self.has_channel and self.requests)
+    @rule(data=st.data(), headers=st.sampled_from([{"rpc-working": "w"}, {"rpc-outcome": "overloaded"}, {"a": 1}]))
+    def tell(self, data: st.DataObject, headers: dict[str, Any]) -> None:
+        request = data.draw(st.sampled_from(self.requests))
+        self.caller.reply(request, TApplicationException(), headers=headers)
+
+    @precondition(lambda self: self.has_channel)
+    @rule(reason=st.sampled_from(["low on memory", None]))
+    def block(self, reason: str | None) -> None:
+        said = method(0, "connection.unblocked") if reason is None else method(0, "connection.blocked", reason)
+        self.wire.peer.feed(said)
+        self.caller.transport.blocked(reason)
 
     @precondition(lambda self: self.has_channel and self.requests)
     @rule(data=st.data())
@@ -612,6 +645,7 @@ class RequestMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 0.25, 0.6, 2.0]))
     def advance(self, seconds: float) -> None:
         self.wire.clock.advance(seconds)
+        self.note_requests()
 
     @precondition(lambda self: self.has_channel)
     @rule()
@@ -625,7 +659,7 @@ class RequestMachine(RuleBasedStateMachine):
     def open_channel(self) -> None:
         self.has_channel = True
         self.caller.open()
-        self.requests += self.wire.take()
+        self.note_requests()
 
     @rule()
     @precondition(lambda self: len(self.calls) > 3)

@@ -18,6 +18,7 @@ from rpc.context import CallContext, current_call
 from rpc.envelope import CODECS, read_application_exception
 from rpc.messages import Properties
 from rpc.service import ThriftService
+from rpc.transport.moving import Mover
 from rpc.transport.serving import ServingTransport
 from tests.unit.transport.wire import Published, Wire
 
@@ -75,7 +76,9 @@ class ServingTestCase(SynchronousTestCase):
         self.wire = Wire()
         self.handler = Handler()
         service = ThriftService(CalculatorStub, self.handler, **options)
-        self.transport = ServingTransport(service, self.handler, LINK, self.wire.clock)
+        mover = Mover()
+        self.wire.open_beside(mover)
+        self.transport = ServingTransport(service, self.handler, LINK, self.wire.clock, mover)
         self.wire.open(self.transport)
 
     def setUp(self) -> None:
@@ -115,10 +118,12 @@ class ReplyTests(ServingTestCase):
     """What a request is answered with."""
 
     def test_setting_up(self) -> None:
-        """Prefetch is the concurrency; both queues are consumed with acks."""
-        self.assertEqual(self.wire.taken("basic.qos"), [(0, 64, False)])
+        """All queues are consumed with acks. Prefetch is the concurrency for the shared queue; there is none for the
+        worker's own, and suspects come one at a time.
+        """
+        self.assertEqual([args[1] for args in self.wire.taken("basic.qos")], [0, 64, 1])
         queues = [(args[1], args[4]) for args in self.wire.taken("basic.consume")]
-        self.assertEqual(queues, [("replies", False), ("rpc.Calculator", False)])
+        self.assertEqual(queues, [("replies", False), ("rpc.Calculator", False), ("rpc.Calculator.suspects", False)])
 
     def test_result(self) -> None:
         """A value, a Deferred and a coroutine are written, then acked."""
@@ -326,6 +331,7 @@ class SettlingTests(ServingTestCase):
         self.addCleanup(log.removeObserver, observer)
         for _ in range(1000):
             self.wire.deliver(b"junk", Properties(), "c2")
+            self.wire.answer()
         self.wire.clock.advance(1)
         self.wire.deliver(b"junk", Properties(), "c2")
         refusals = [line for line in said if "refused" in line]
@@ -380,7 +386,7 @@ class DrainTests(ServingTestCase):
         held = self.ask()
         drained = self.transport.drain(30.0)
         late = self.ask()
-        self.assertEqual([args[0] for args in self.wire.taken("basic.cancel")], ["c1", "c2"])
+        self.assertEqual([args[0] for args in self.wire.taken("basic.cancel")], ["c2", "c3"])
         self.assertEqual(self.settled(), [("reject", held, True), ("reject", late, True)])
         self.assertNoResult(drained)
         self.handler.held[0].callback(1)
@@ -392,7 +398,7 @@ class DrainTests(ServingTestCase):
         drained = self.transport.drain(30.0)
         self.wire.answer()
         self.successResultOf(drained)
-        never = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, self.wire.clock)
+        never = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, self.wire.clock, Mover())
         self.successResultOf(never.drain(30.0))
 
     def test_channel_lost_while_draining(self) -> None:
@@ -401,15 +407,17 @@ class DrainTests(ServingTestCase):
         drained = self.transport.drain(30.0)
         self.wire.close_channel()
         self.wire.open(self.transport)
-        self.assertEqual(len(self.wire.taken("basic.consume")), 2)  # of the first channel
+        self.assertEqual(len(self.wire.taken("basic.consume")), 3 + 1)  # of the second channel its own queue alone
         self.assertNoResult(drained)
         self.handler.held[0].callback(1)
         self.successResultOf(drained)
 
     def test_stopped_while_setting_up(self) -> None:
-        """A worker that stops before it consumes never does: it would give back what it gets, again and again."""
+        """A worker that stops before it consumes the shared queues never does: it would give back what it gets, again
+        and again.
+        """
         wire = Wire()
-        transport = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, wire.clock)
+        transport = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, wire.clock, Mover())
         channel = wire.peer.channel()
         channel.on_closed = transport.lost
         opened = transport.opened(channel)
@@ -417,4 +425,4 @@ class DrainTests(ServingTestCase):
         wire.answer()
         self.successResultOf(opened)
         self.successResultOf(drained)
-        self.assertEqual(wire.taken("basic.consume"), [])
+        self.assertEqual([args[1] for args in wire.taken("basic.consume")], ["replies"])

@@ -39,6 +39,7 @@ class Wire:
 
     :ivar methods: what was invoked, by name with arguments; publishing is not among it.
     :ivar published: what was published.
+    :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,8 @@ class Wire:
         self.published: list[Published] = []
         self.channel: Channel
         self._tag = 0
+        self._confirming: dict[int, int] = {}
+        self.uncounted = 0
 
     def open(self, user: Any) -> Channel:
         """Open a channel for `user`, as a link does, and let the broker agree to what it asks."""
@@ -59,6 +62,15 @@ class Wire:
         self.answer()
         return self.channel
 
+    def open_beside(self, user: Any) -> Channel:
+        """Open a further channel, on which the broker confirms what is published."""
+        kept = getattr(self, "channel", None)
+        channel = self.open(user)
+        self._confirming[channel.id] = 0
+        if kept is not None:
+            self.channel = kept
+        return channel
+
     def answer(self) -> None:
         """Agree to what was asked, and note what was published."""
         while frames := self.peer.written():
@@ -67,6 +79,9 @@ class Wire:
                 assert frame.kind == METHOD, frame
                 if frame.name == "basic.publish":
                     self._note_published(frame.args, frames)
+                    if frame.channel in self._confirming:
+                        self._confirming[frame.channel] += 1
+                        self.peer.feed(method(frame.channel, "basic.ack", self._confirming[frame.channel], False))
                     continue
                 self.methods.append((frame.name, frame.args))
                 self._agree(frame.channel, frame.name, frame.args)
@@ -126,6 +141,7 @@ class Wire:
 
     def confirm(self, tag: int, multiple: bool = False, refuse: bool = False) -> None:
         """Confirm, or refuse, what was published."""
+        tag += self.uncounted if tag else 0
         if refuse:
             self.peer.feed(method(self.channel.id, "basic.nack", tag, multiple, False))
         else:

@@ -1,0 +1,66 @@
+"""Which failures of an attempt are followed by another attempt, after how long, and how many there may be."""
+
+from __future__ import annotations
+
+import random
+
+from rpc.errors import BrokerBlocked, ConnectionLost, Overloaded, RPCError, ServiceUnavailable, WorkerLost
+
+REFUSALS = (ServiceUnavailable, Overloaded, BrokerBlocked)
+"""Answers: the call was surely not executed. Its caller may want another try, and says so by ``retry``."""
+
+LOSSES = (ConnectionLost, WorkerLost)
+"""Nobody knows whether the call was executed. A method that may be run twice is called again."""
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+"""Seconds between attempts: doubled each time, of which half is left to chance."""
+
+SHARE = 0.18
+"""Repetitions that each call adds to the budget."""
+
+RESERVE = 10.0
+"""Repetitions that are there at the beginning, so that the first calls may fail as well."""
+
+MOST_SAVED = 1000.0
+"""Repetitions that good days can save for a bad one: as many as calls are likely to be on their way at once."""
+
+
+def may_repeat(error: RPCError, *, retry: bool, idempotent: bool) -> bool:
+    """Whether another attempt may follow one that ended with `error`."""
+    if isinstance(error, REFUSALS):
+        return retry
+    return idempotent and isinstance(error, LOSSES)
+
+
+def pause_before(repetition: int) -> float:
+    """Seconds to wait before the n-th repetition of a call, from 1."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(repetition - 1, 10))
+    return longest * random.uniform(0.5, 1.0)
+
+
+class RetryBudget:
+    """How many repetitions are left, when each call allows for a fraction of one.
+
+    When everything fails, clients that repeat keep a service down. With this they add less than a fifth to the load
+    (beyond the first few hundred calls, of which the reserve is a larger part).
+    """
+
+    __slots__ = ("_counted", "_left")
+
+    def __init__(self) -> None:
+        self._left = RESERVE
+        self._counted = 0
+
+    def take(self, calls: int) -> bool:
+        """Take a repetition out. ``False`` when there is none.
+
+        :param calls: how many were made so far. It may begin again from 0.
+        """
+        made = calls - self._counted if calls >= self._counted else calls
+        self._counted = calls
+        self._left = min(MOST_SAVED, self._left + SHARE * made)
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
