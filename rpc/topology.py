@@ -111,6 +111,8 @@ def _exchange(name: str) -> Declaration:
 EXCHANGES = (_exchange(REQUESTS), _exchange(BROADCAST))
 """Where every client publishes."""
 
+DEAD_EXCHANGE = _exchange(DEAD)
+
 EXCLUSIVE_QUEUE = Declaration("queue_declare", {"queue": "", "exclusive": True, "auto_delete": True})
 """A queue that the broker names and that goes with its connection: replies, and requests to one worker."""
 

@@ -11,12 +11,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from rpc.amqp.channel import Channel
+from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.amqp.properties import encode_properties
 from rpc.errors import AMQPError, CodecError
 from rpc.interfaces import IChannelUser
 from rpc.messages import Properties
+from rpc.topology import DEAD_EXCHANGE
 
 
 class NotMoved(AMQPError):
@@ -60,10 +61,11 @@ class Mover:
             self._ledger.published(moved)
 
     def opened(self, channel: Channel) -> Deferred[None]:
-        """Take what waits."""
+        """Take what waits. The dead letters' exchange is declared: to publish to none ends the channel."""
         channel.on_confirm = self._confirmed
         self._ledger = ConfirmLedger()
         prepared: Deferred[Any] = channel.confirm_select()
+        prepared.addCallback(then_declare, channel, DEAD_EXCHANGE)
         return prepared.addCallback(lambda _: self._begin(channel))
 
     def _begin(self, channel: Channel) -> None:

@@ -41,6 +41,9 @@ PRECONDITION_FAILED = 406
 SUSPECTS_AT_ONCE = 1
 """Of those requests that may end a worker: what else is with them would be taken for the culprit as well."""
 
+BURY_AGAIN = 1.0
+"""Seconds."""
+
 MOST_HELD = 10_000
 """Requests to this worker alone that wait here for a place, when the service has no backlog."""
 
@@ -461,11 +464,17 @@ class ServingTransport:
         except CodecError:  # with the reason, headers that filled a frame fill more than one
             bare = request.dead_letter(reason, with_headers=False)
             moved = self._move(request, DEAD, self._service.name, bare)
-        moved.addErrback(self._not_buried)
+        moved.addErrback(self._not_buried, request, reason)
 
-    def _not_buried(self, failure: Failure) -> None:
-        """It stays unacked: when the channel ends it comes again."""
-        log.err(failure, f"{self._service.name}: a request that cannot be run could not be put to the dead letters")
+    def _not_buried(self, failure: Failure, request: Request, reason: str) -> None:
+        """Try again after a while. On a lost channel it will come again."""
+        if request.delivery.channel is self._channel:
+            log.msg(f"{self._service.name}: a request did not get to the dead letters: {failure.getErrorMessage()}")
+            self._clock.callLater(BURY_AGAIN, self._bury_again, request, reason)
+
+    def _bury_again(self, request: Request, reason: str) -> None:
+        if request.delivery.channel is self._channel:
+            self._bury(request, reason)
 
     def _move(self, request: Request, exchange: str, routing_key: str, properties: Properties) -> Deferred[None]:
         """Publish a request elsewhere, and settle it when the broker has it there."""

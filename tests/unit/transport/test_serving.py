@@ -53,6 +53,10 @@ class Handler:
 
     def calculate(self, logid: int, w: Work) -> Deferred[int]:
         self.ran.append(f"calculate {logid}")
+        return self.hold()
+
+    def hold(self) -> Deferred[Any]:
+        """Wait for the test."""
         self.held.append(Deferred())
         return self.held[-1]
 
@@ -71,13 +75,17 @@ class Handler:
 class ServingTestCase(SynchronousTestCase):
     """A service on a channel in memory. Consumer ``c1`` is of the worker's own queue, ``c2`` of the shared one."""
 
-    def serve(self, **options: Any) -> None:
-        """Begin to serve."""
+    def serve(self, with_mover: Mover | None = None, **options: Any) -> None:
+        """Begin to serve.
+
+        :param with_mover: instead of one on a channel of its own.
+        """
         self.wire = Wire()
         self.handler = Handler()
         service = ThriftService(CalculatorStub, self.handler, **options)
-        mover = Mover()
-        self.wire.open_beside(mover)
+        mover = with_mover or Mover()
+        if with_mover is None:
+            self.wire.open_beside(mover)
         self.transport = ServingTransport(service, self.handler, LINK, self.wire.clock, mover)
         self.wire.open(self.transport)
 

@@ -39,6 +39,7 @@ class Wire:
 
     :ivar methods: what was invoked, by name with arguments; publishing is not among it.
     :ivar published: what was published.
+    :ivar refuses_beside: whether what is published on channels of :meth:`open_beside` is refused.
     :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed.
     """
 
@@ -51,6 +52,7 @@ class Wire:
         self._tag = 0
         self._confirming: dict[int, int] = {}
         self.uncounted = 0
+        self.refuses_beside = False
 
     def open(self, user: Any) -> Channel:
         """Open a channel for `user`, as a link does, and let the broker agree to what it asks."""
@@ -80,11 +82,17 @@ class Wire:
                 if frame.name == "basic.publish":
                     self._note_published(frame.args, frames)
                     if frame.channel in self._confirming:
-                        self._confirming[frame.channel] += 1
-                        self.peer.feed(method(frame.channel, "basic.ack", self._confirming[frame.channel], False))
+                        self._confirm_beside(frame.channel)
                     continue
                 self.methods.append((frame.name, frame.args))
                 self._agree(frame.channel, frame.name, frame.args)
+
+    def _confirm_beside(self, channel: int) -> None:
+        self._confirming[channel] += 1
+        if self.refuses_beside:
+            self.peer.feed(method(channel, "basic.nack", self._confirming[channel], False, False))
+        else:
+            self.peer.feed(method(channel, "basic.ack", self._confirming[channel], False))
 
     def _agree(self, channel: int, name: str, args: tuple[Any, ...]) -> None:
         if name in ANSWERS:
@@ -124,12 +132,17 @@ class Wire:
         return found
 
     def deliver(
-        self, body: bytes, properties: Properties | bytes = b"\x00\x00", consumer: str = "c1", redelivered: bool = False
+        self,
+        body: bytes,
+        properties: Properties | bytes = b"\x00\x00",
+        consumer: str = "c1",
+        redelivered: bool = False,
+        routing_key: str = "key",
     ) -> int:
         """Deliver a message, and return its tag."""
         self._tag += 1
         encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
-        begin = method(self.channel.id, "basic.deliver", consumer, self._tag, redelivered, "rpc", "key")
+        begin = method(self.channel.id, "basic.deliver", consumer, self._tag, redelivered, "rpc", routing_key)
         self.peer.feed(begin, *content(self.channel.id, body, properties=encoded))
         return self._tag
 
