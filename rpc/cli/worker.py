@@ -109,15 +109,24 @@ def makeService(options: Options) -> IService:
     """Return what twistd runs."""
     worker: Worker = options["worker"]
     reactor = default_reactor()
-    reactor.addSystemEventTrigger("before", "shutdown", _end_on_next_signal, reactor, worker)
+    reactor.callLater(0, _hurry_on_second_signal, reactor, worker)  # when the reactor has its own handlers in place
     return worker
 
 
-def _end_on_next_signal(reactor: Any, worker: Worker) -> None:
-    """Who sends a second signal does not want to wait for the calls in progress."""
+def _hurry_on_second_signal(reactor: Any, worker: Worker) -> None:
+    """Who sends a second signal does not want to wait for the calls in progress. The first one is the reactor's."""
+    stopping = False
 
-    def hurry(*_: object) -> None:
-        reactor.callFromThread(worker.hurry)
+    def wrap(first: Any) -> Any:
+        def handle(number: int, frame: Any) -> None:
+            nonlocal stopping
+            if stopping:
+                reactor.callFromThread(worker.hurry)
+            elif callable(first):
+                stopping = True
+                first(number, frame)
+
+        return handle
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, hurry)
+        signal.signal(number, wrap(signal.getsignal(number)))

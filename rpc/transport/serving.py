@@ -82,7 +82,7 @@ class ServingTransport:
         self._held: deque[Request] = deque()
         self._held_nested: deque[Request] = deque()
         self._starting = False
-        self._stopping = False
+        self._stopping = self._hurrying = False
         self._idle: list[Deferred[None]] = []
         self._waiting = 0  # of the calls in progress, those that wait for calls of their own
         self._refused = 0  # since the log was last told
@@ -533,24 +533,30 @@ class ServingTransport:
             self._acks.flush()
 
     def hurry(self) -> None:
-        """End :meth:`drain` now."""
+        """End :meth:`drain` now, or as soon as nothing more is delivered."""
+        self._hurrying = True
+        self._end_waiting()
+
+    def _end_waiting(self) -> None:
         idle, self._idle = self._idle, []
         for waiting in idle:
             waiting.callback(None)
 
     def resume(self) -> None:
         """Take work again after :meth:`drain`, from the next channel on."""
-        self._stopping = False
+        self._stopping = self._hurrying = False
 
     def _when_idle(self) -> Deferred[None]:
         waiting: Deferred[None] = Deferred()
         self._idle.append(waiting)
+        if self._hurrying:
+            self._end_waiting()
         self._tell_idle()
         return waiting
 
     def _tell_idle(self) -> None:
         if self.running == 0 and not self._held_nested:
-            self.hurry()
+            self._end_waiting()
 
 
 def _nobody_asked() -> None:

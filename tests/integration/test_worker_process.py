@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, inlineCallbacks
 from twisted.internet.threads import deferToThread
 
 import rpc
@@ -89,6 +89,24 @@ class WorkerProcessTests(BrokerTestCase):
         worker.send(signal.SIGTERM)
         self.assertEqual((yield call), 12)
         self.assertEqual((yield deferToThread(worker.wait)), TERMINATED, "".join(worker.output))
+
+    @inlineCallbacks
+    def test_second_sigterm(self) -> Any:
+        """A second signal ends the wait for calls in progress; another worker runs them."""
+        first = self.start("rpc-worker", "--broker", self.url, "slow:service")
+        first.wait_until_serving(self.name)
+        client = yield self.client()
+        call = rpc.with_options(client, timeout=120.0).add(7, 300)
+        yield deferToThread(first.wait_for, "adding 7")
+        first.send(signal.SIGTERM)
+        yield deferToThread(first.wait_for, "Received SIGTERM")
+        first.send(signal.SIGTERM)
+        self.assertEqual((yield deferToThread(first.wait)), TERMINATED, "".join(first.output))
+        self.assertIn("stopping with 1 calls in progress", "".join(first.output))
+        second = self.start("rpc-worker", "--broker", self.url, "slow:service")
+        yield deferToThread(second.wait_for, "adding 7")
+        call.addErrback(lambda failure: failure.trap(CancelledError))
+        call.cancel()
 
     @inlineCallbacks
     def test_what_a_stopping_worker_has_not_begun_goes_to_another(self) -> Any:

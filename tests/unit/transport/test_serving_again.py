@@ -428,6 +428,9 @@ class NestedTests(AgainTestCase):
         self.assertNoResult(drained)
         self.transport.hurry()
         self.successResultOf(drained)
+        again = self.transport.drain(30.0)
+        self.wire.answer()
+        self.successResultOf(again)
 
     def test_too_many_for_one(self) -> None:
         """Of requests to this worker alone so many wait as its backlog says; the others are refused."""
