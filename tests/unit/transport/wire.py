@@ -40,6 +40,7 @@ class Wire:
     :ivar methods: what was invoked, by name with arguments; publishing is not among it.
     :ivar published: what was published.
     :ivar refuses_beside: whether what is published on channels of :meth:`open_beside` is refused.
+    :ivar last_tag: the last delivery's.
     :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed.
     """
 
@@ -49,7 +50,7 @@ class Wire:
         self.methods: list[tuple[str, tuple[Any, ...]]] = []
         self.published: list[Published] = []
         self.channel: Channel
-        self._tag = 0
+        self.last_tag = 0
         self._confirming: dict[int, int] = {}
         self.uncounted = 0
         self.refuses_beside = False
@@ -140,11 +141,11 @@ class Wire:
         routing_key: str = "key",
     ) -> int:
         """Deliver a message, and return its tag."""
-        self._tag += 1
+        self.last_tag += 1
         encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
-        begin = method(self.channel.id, "basic.deliver", consumer, self._tag, redelivered, "rpc", routing_key)
+        begin = method(self.channel.id, "basic.deliver", consumer, self.last_tag, redelivered, "rpc", routing_key)
         self.peer.feed(begin, *content(self.channel.id, body, properties=encoded))
-        return self._tag
+        return self.last_tag
 
     def give_back(self, published: Published) -> None:
         """Return a message as unroutable."""
