@@ -77,7 +77,7 @@ class Overloaded(RPCError):
 
 
 class MessageTooLarge(RPCError):
-    """The request is larger than the limit of this client; nothing was sent."""
+    """The request is larger than the limit of this client (nothing was sent), of the service or of the broker."""
 
     thrift_type = TTransportException.SIZE_LIMIT
 

@@ -8,6 +8,7 @@ twice. A call that finds no channel waits for one, within its deadline; one whos
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -64,6 +65,11 @@ LARGEST_SEQID = 2**31 - 1
 LONGEST_EXPIRATION = 2**32 - 1
 """Milliseconds: RabbitMQ closes the channel of who asks for more. The call's own deadline holds all the same."""
 
+BROKER_LIMIT = re.compile(r"message size \d+ is larger than configured max size (\d+)")
+"""What RabbitMQ says when it closes the channel of who sends a larger message, with all calls on it. (406)"""
+
+MAX_I64 = 2**63 - 1
+
 NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 NO_PROPERTIES = encode_properties(Properties())
@@ -94,6 +100,7 @@ class RequestTransport:
         self._reply_queue = ""
         self._ledger: ConfirmLedger[Call] = ConfirmLedger()
         self._closed = False
+        self._broker_limit = MAX_I64
         self.route: Callable[[Operation], str] = _by_service
         self.late_replies = 0
 
@@ -147,6 +154,9 @@ class RequestTransport:
         channel = self._channel
         if channel is None:
             self._waiting[call.number] = call
+            return
+        if len(call.body) > self._broker_limit:
+            self._fail(call, self._over_broker_limit(call))
             return
         number = b"%d" % call.number
         left = int((call.deadline - now) * 1000)
@@ -314,8 +324,18 @@ class RequestTransport:
         """Fail what was sent; what was not waits for the next channel."""
         self._channel = None
         self._ledger = ConfirmLedger()
+        found = BROKER_LIMIT.search(str(reason))
+        if found is not None:
+            self._broker_limit = int(found[1])
         for call in [call for call in self._calls.values() if call.published]:
-            self._fail(call, ConnectionLost(f"{call.operation.label}: {reason}"))
+            if len(call.body) > self._broker_limit:
+                self._fail(call, self._over_broker_limit(call))
+            else:
+                self._fail(call, ConnectionLost(f"{call.operation.label}: {reason}"))
+
+    def _over_broker_limit(self, call: Call) -> MessageTooLarge:
+        text = f"a request of {len(call.body)} bytes, over the broker's max_message_size of {self._broker_limit}"
+        return MessageTooLarge(f"{call.operation.label}: {text}", Outcome.REJECTED)
 
     def blocked(self, reason: str | None) -> None:
         """The broker takes no messages: what waits to be sent is not kept waiting."""

@@ -15,6 +15,7 @@ from rpc.errors import (
     CallTimedOut,
     ConnectionLost,
     InvalidReply,
+    MessageTooLarge,
     Outcome,
     Overloaded,
     RPCError,
@@ -326,6 +327,28 @@ class BlockedTests(AttemptTestCase):
         caller.wire.open(caller.transport)
         (introduction,) = caller.wire.take()
         self.assertEqual((introduction.exchange, introduction.routing_key, introduction.mandatory), ("rpc", "", False))
+
+
+class BrokerLimitTests(AttemptTestCase):
+    """A broker that takes no messages as large as ours may be."""
+
+    def test_learned(self) -> None:
+        """Its refusal ends the channel. The call that was too large was not executed, and is not made again; those that
+        follow are refused before they harm others.
+        """
+        large = outcome_of(self.client.blob(b"x" * 5000))
+        small = outcome_of(self.client.ping())
+        said = "PRECONDITION_FAILED - message size 5030 is larger than configured max size 4096"
+        self.wire.peer.feed(method(self.wire.channel.id, "channel.close", 406, said, 60, 40))
+        self.assertIsInstance(large[0], MessageTooLarge)
+        self.assertIs(large[0].outcome, Outcome.REJECTED)
+        self.assertEqual(small, [])
+        self.wire.take()
+        self.caller.open()
+        self.caller.reply(self.again(), Calculator.ping_result())
+        self.assertEqual(small, [None])
+        self.assert_fails(outcome_of(self.client.blob(b"x" * 5000)), MessageTooLarge)
+        self.assertEqual(self.wire.take(), [])
 
 
 class ReplyTests(AttemptTestCase):
