@@ -6,7 +6,6 @@ dead-lettered when no handler is to see it. What a peer sends never ends the con
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
@@ -22,18 +21,18 @@ from rpc import context
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.content import Delivery
-from rpc.errors import AMQPError, ChannelClosed, CodecError
+from rpc.errors import AMQPError, ChannelClosed
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
-from rpc.messages import Properties
 from rpc.policies.deduplication import Answered, RecentReplies
 from rpc.policies.metadata import DELIVERIES
-from rpc.policies.redelivery import Next, destination, unfinished_deliveries
 from rpc.service import ThriftService
 from rpc.stub import StubMethod
-from rpc.topology import DEAD, EXCLUSIVE_QUEUE, NESTED_KEY_ENDS
+from rpc.topology import EXCLUSIVE_QUEUE, NESTED_KEY_ENDS
 from rpc.transport.moving import Mover
+from rpc.transport.places import Places
 from rpc.transport.progress import Progress
+from rpc.transport.refusing import OVERLOADED, STOPPING, Refusing
 from rpc.transport.request import Refused, Request
 
 PRECONDITION_FAILED = 406
@@ -41,16 +40,8 @@ PRECONDITION_FAILED = 406
 SUSPECTS_AT_ONCE = 1
 """Of those requests that may end a worker: what else is with them would be taken for the culprit as well."""
 
-BURY_AGAIN = 1.0
-"""Seconds."""
-
 MOST_HELD = 10_000
 """Requests to this worker alone that wait here for a place, when the service has no backlog."""
-
-STOPPING = Refused(TApplicationException.INTERNAL_ERROR, "this worker is stopping", outcome="stopping")
-OVERLOADED = Refused(
-    TApplicationException.INTERNAL_ERROR, "too many requests wait for this worker", outcome="overloaded"
-)
 
 
 @implementer(IChannelUser)
@@ -59,7 +50,6 @@ class ServingTransport:
 
     :ivar consuming: whether the service's queue is consumed just now.
     :ivar on_consuming: called when it is.
-    :ivar running: calls in progress.
     :ivar lost_replies: replies whose caller was gone.
     """
 
@@ -70,27 +60,25 @@ class ServingTransport:
         self._topology = service.topology()
         self._link = link
         self._clock = clock
-        self._mover = mover
         self._ack_first = service.acknowledge == "before"
         self._limit = service.redelivery_limit
+        self._places = Places(clock, service.concurrency, self._start_held)
+        self._refusing = Refusing(service, self, self._places, mover, clock)
         self._recent = None if service.deduplicate is None else RecentReplies[Request](service.deduplicate)
         self._progress = Progress(clock, self._give_sign)
         self._channel: Channel | None = None
         self._acks: AckCollector | None = None
         self._shared_consumers: list[str] = []
         self._own_consumer: str | None = None
-        self._held: deque[Request] = deque()
-        self._held_nested: deque[Request] = deque()
-        self._starting = False
-        self._stopping = self._hurrying = False
-        self._idle: list[Deferred[None]] = []
-        self._waiting = 0  # of the calls in progress, those that wait for calls of their own
-        self._refused = 0  # since the log was last told
-        self._refused_told = float("-inf")
+        self._stopping = False
         self.consuming = False
         self.on_consuming: Callable[[], None] = _nobody_asked
-        self.running = 0
         self.lost_replies = 0
+
+    @property
+    def running(self) -> int:
+        """Calls in progress."""
+        return self._places.running
 
     # -- the channel
 
@@ -163,8 +151,7 @@ class ServingTransport:
         """What was not acked is delivered again, to whoever consumes then. Calls in progress run to their end."""
         self._channel = None
         self._acks = None
-        self._held.clear()
-        self._held_nested.clear()
+        self._places.forget_held()
         self.consuming = False
 
     def blocked(self, reason: str | None) -> None:
@@ -183,86 +170,66 @@ class ServingTransport:
         if self._stopping:
             self._reject(delivery)
         elif delivery.redelivered and self._limit is not None and request.problem is None:
-            self._put_elsewhere(request, self._limit)
-        elif self.running < self._service.concurrency or len(delivery.body) > self._service.max_message_size:
-            self._start(request)
+            self._delivered_again(request, self._limit)
+        elif request.headers and DELIVERIES in request.headers:
+            self._refusing.start_put_back(request)
+        elif self._places.free or len(delivery.body) > self._service.max_message_size:
+            self.start(request)
         else:
-            self._held.append(request)  # another queue's have taken the places, or early acks have outrun the prefetch
+            self._places.held.append(request)  # another queue's have them, or early acks have outrun the prefetch
+
+    def _delivered_again(self, request: Request, limit: int) -> None:
+        """Take a request that a worker had and did not finish. If it was this one, it knows how far it got."""
+        if self._recent is not None and self._recent.knows(request.identity, self._clock.seconds()):
+            self.start(request)
+        else:
+            self._refusing.put_elsewhere(request, limit)
 
     def _delivered_own(self, delivery: Delivery) -> None:
-        """Take a request to this worker alone, or what calls others off.
-
-        Those that a handler of ours has made wait for places only while these are taken by calls that do not
-        themselves wait for such: else all could wait for each other, for ever.
-        """
+        """Take a request to this worker alone, or what calls others off."""
         request = Request(delivery, self._clock.seconds())
         request.direct = True
+        places = self._places
         called_off = request.calls_off
         if called_off is not None:
             self._progress.call_off(called_off)
             self._ack(delivery)
         elif delivery.routing.endswith(NESTED_KEY_ENDS):
-            if self._has_place_for_nested():
-                self._start(request)
+            if places.free_for_nested:
+                self.start(request)
             else:
-                self._held_nested.append(request)
+                places.held_nested.append(request)
         elif self._stopping:
-            self._refuse_unread(request, STOPPING)
-        elif self.running < self._service.concurrency or len(delivery.body) > self._service.max_message_size:
-            self._start(request)
-        elif len(self._held) < (self._service.backlog or MOST_HELD):
-            self._held.append(request)
+            self._refusing.refuse_unread(request, STOPPING)
+        elif places.free or len(delivery.body) > self._service.max_message_size:
+            self.start(request)
+        elif len(places.held) < (self._service.backlog or MOST_HELD):
+            places.held.append(request)
         else:
-            self._refuse_unread(request, OVERLOADED)
+            self._refusing.refuse_unread(request, OVERLOADED)
 
-    def _has_place_for_nested(self) -> bool:
-        return self.running - self._waiting < self._service.concurrency
-
-    def _waits(self, change: int) -> None:
-        """A call in progress begins to wait for a call of its own, or ends to."""
-        self._waiting += change
-        if self._held_nested:
-            self._start_held_later()
-
-    def _start_held_later(self) -> None:
-        """Begin one request that was held in the next reactor turn.
-
-        One in a turn: decoding a large one takes seconds, and between two of them heartbeats must go out.
-        """
-        if not self._starting:
-            self._starting = True
-            self._clock.callLater(0, self._start_held)
-
-    def _start_held(self) -> None:
-        self._starting = False
-        if self._held_nested and self._has_place_for_nested():
-            request = self._held_nested.popleft()
-        elif self._held and self.running < self._service.concurrency:
-            request = self._held.popleft()
-        else:
-            self._tell_idle()
-            return
+    def _start_held(self, request: Request) -> None:
         if request.deadline is not None and request.deadline <= self._clock.seconds():
             self._ack(request.delivery)  # nobody waits for it any more
         else:
-            self._start(request)
-        self._start_held_later()
+            self.start(request)
 
-    def _start(self, request: Request) -> None:
+    def start(self, request: Request) -> None:
+        """Run a request, unless it cannot be read, or was run before."""
         if self._ack_first:
             self._ack(request.delivery)
         if self._progress.called_off and self._progress.is_called_off(request):
-            self._drop(request)
+            self.settle(request)
             return
         try:
             method, arguments = request.read(self._service.name, self._methods, self._service.max_message_size)
         except Refused as refused:
-            self._refuse(request, refused)
+            self._refusing.refuse(request, refused)
             return
         if self._recent is not None and not self._is_first(request, self._recent):
             return
-        self.running += 1
-        request.serve(self._service.name, method, self._waits)
+        self._places.running += 1
+        request.serve(self._service.name, method, self._places.wait)
         token = context.serving.set(request.context)
         try:
             handler = self._handlers[method.name]
@@ -297,8 +264,8 @@ class ServingTransport:
 
     def _answer_again(self, request: Request, body: bytes | None) -> None:
         if body is not None and request.wants_reply:
-            self._send(request, body)
-        self._drop(request)
+            self.send(request, body)
+        self.settle(request)
 
     def _succeeded(self, value: Any, request: Request, method: StubMethod) -> None:
         if method.result_class is None:
@@ -352,33 +319,26 @@ class ServingTransport:
         if request.handling is not None:
             self._progress.end(request)
         if body is not None and not request.called_off:
-            self._send(request, body)
+            self.send(request, body)
         if not self._ack_first:
             self._ack(request.delivery)
         if request.key is not None and self._recent is not None:
             ran = body is not None or not request.called_off
             for joined in self._recent.end(request.key, body, self._clock.seconds(), keep=ran):
                 self._answer_again(joined, body)
-        if self._waiting and request.context.waits:
-            self._waiting -= 1
+        places = self._places
+        if places.waiting and request.context.waits:
+            places.waiting -= 1
         request.context.answered = True
-        self.running -= 1
-        if self._held or self._held_nested or self._idle:
-            self._go_on()
+        places.leave()
 
-    def _go_on(self) -> None:
-        """There is a place, or nothing in progress any more."""
-        if self._held or self._held_nested:
-            self._start_held_later()
-        else:
-            self._tell_idle()
-
-    def _drop(self, request: Request) -> None:
-        """Settle a request that needs no more."""
+    def settle(self, request: Request) -> None:
+        """Ack a request that needs no more, unless that was done before it was begun."""
         if not self._ack_first:
             self._ack(request.delivery)
 
-    def _send(self, request: Request, body: bytes, outcome: str | None = None) -> None:
+    def send(self, request: Request, body: bytes, outcome: str | None = None) -> None:
+        """Send a reply; what cannot be sent is logged."""
         channel = request.delivery.channel
         if channel.closed:
             # The request may be delivered again, or may not: its queue may be gone, or it was acked before.
@@ -406,93 +366,9 @@ class ServingTransport:
     def _unanswered(self, failure: Failure, request: Request) -> None:
         log.err(failure, f"{request.label}: while answering")
 
-    # -- settling without a handler
-
-    def _refuse(self, request: Request, refused: Refused) -> None:
-        self._tell_refused(refused)
-        if request.wants_reply:
-            self._send(request, request.reply(TMessageType.EXCEPTION, refused.answer), refused.outcome)
-        if refused.poison:
-            self._bury(request, str(refused))
-        else:
-            self._drop(request)
-
-    def _refuse_unread(self, request: Request, refused: Refused) -> None:
-        """Refuse a request for a reason that is not in it; only when it is read one knows how to answer."""
-        try:
-            request.read(self._service.name, self._methods, self._service.max_message_size)
-        except Refused as unreadable:
-            refused = unreadable
-        self._refuse(request, refused)
-
-    def _tell_refused(self, refused: Refused) -> None:
-        """Log a refusal; a peer that is refused a thousand times a second gets one line a second."""
-        self._refused += 1
-        now = self._clock.seconds()
-        if now - self._refused_told >= 1:
-            log.msg(f"{self._service.name}: refused {self._refused} requests; the last one: {refused}")
-            self._refused, self._refused_told = 0, now
-
-    def _put_elsewhere(self, request: Request, limit: int) -> None:
-        """A worker had this request, and did not finish it."""
-        deliveries = unfinished_deliveries(request.headers, redelivered=True)
-        where = destination(deliveries, limit)
-        now = self._clock.seconds()
-        if self._recent is not None and self._recent.knows(request.identity, now):
-            self._start(request)  # it was this worker, and it knows how far it got
-            return
-        if where is not Next.DEAD:
-            queue = self._topology.queue if where is Next.QUEUE else self._topology.suspects_queue
-            try:
-                moved = self._move(request, "", queue, request.moved({DELIVERIES: deliveries}, now))
-            except CodecError:  # with one more, headers that filled a frame fill more than one
-                where = Next.DEAD
-            else:
-                moved.addErrback(self._not_moved, request)
-        if where is Next.DEAD:
-            self._give_up(request, deliveries)
-
-    def _give_up(self, request: Request, deliveries: int) -> None:
-        """A request has outlived too many workers. Its caller is told, as far as the request can be read."""
-        reason = f"delivered {deliveries} times to workers that did not finish it"
-        self._refuse_unread(request, Refused(TApplicationException.INTERNAL_ERROR, reason, poison=True))
-
-    def _bury(self, request: Request, reason: str) -> None:
-        """Publish the request to the dead letters, as it came, with the reason."""
-        try:
-            moved = self._move(request, DEAD, self._service.name, request.dead_letter(reason))
-        except CodecError:  # with the reason, headers that filled a frame fill more than one
-            bare = request.dead_letter(reason, with_headers=False)
-            moved = self._move(request, DEAD, self._service.name, bare)
-        moved.addErrback(self._not_buried, request, reason)
-
-    def _not_buried(self, failure: Failure, request: Request, reason: str) -> None:
-        """Try again after a while. On a lost channel it will come again."""
-        if request.delivery.channel is self._channel:
-            log.msg(f"{self._service.name}: a request did not get to the dead letters: {failure.getErrorMessage()}")
-            self._clock.callLater(BURY_AGAIN, self._bury_again, request, reason)
-
-    def _bury_again(self, request: Request, reason: str) -> None:
-        if request.delivery.channel is self._channel:
-            self._bury(request, reason)
-
-    def _move(self, request: Request, exchange: str, routing_key: str, properties: Properties) -> Deferred[None]:
-        """Publish a request elsewhere, and settle it when the broker has it there."""
-        moving = self._mover.move(exchange, routing_key, properties, request.delivery.body)
-        self.running += 1
-
-        def settle(result: Any) -> Any:
-            self.running -= 1
-            self._go_on()
-            return result
-
-        return moving.addCallback(lambda _: self._drop(request)).addBoth(settle)
-
-    def _not_moved(self, failure: Failure, request: Request) -> None:
-        """Where there is no room for a request, it is run after all. On a lost channel it will come again."""
-        failure.trap(AMQPError)
-        if request.delivery.channel is self._channel:
-            self._start(request)
+    def is_current(self, request: Request) -> bool:
+        """Whether the channel that a request came by is still there."""
+        return request.delivery.channel is self._channel
 
     def _ack(self, delivery: Delivery) -> None:
         if self._acks is not None and delivery.channel is self._channel:
@@ -511,10 +387,10 @@ class ServingTransport:
         :return: fires when nothing is in progress, or at the bound, with all acked that was settled. Never fails.
         """
         self._stopping = True
-        while self._held:
-            request = self._held.popleft()
+        while self._places.held:
+            request = self._places.held.popleft()
             if request.direct:
-                self._refuse_unread(request, STOPPING)
+                self._refusing.refuse_unread(request, STOPPING)
             else:
                 self._reject(request.delivery)
         drained: Deferred[Any] = succeed(None)
@@ -522,7 +398,7 @@ class ServingTransport:
             for tag in self._shared_consumers:
                 drained.addCallback(_then_cancel, self._channel, tag)
             drained.addErrback(lambda failure: failure.trap(AMQPError))
-        drained.addCallback(lambda _: self._when_idle())
+        drained.addCallback(lambda _: self._places.when_idle())
         drained.addTimeout(within, self._clock)
         drained.addErrback(lambda failure: failure.trap(DrainTimeout))
         return drained.addCallback(lambda _: self._end_drain())
@@ -534,29 +410,12 @@ class ServingTransport:
 
     def hurry(self) -> None:
         """End :meth:`drain` now, or as soon as nothing more is delivered."""
-        self._hurrying = True
-        self._end_waiting()
-
-    def _end_waiting(self) -> None:
-        idle, self._idle = self._idle, []
-        for waiting in idle:
-            waiting.callback(None)
+        self._places.hurry()
 
     def resume(self) -> None:
         """Take work again after :meth:`drain`, from the next channel on."""
-        self._stopping = self._hurrying = False
-
-    def _when_idle(self) -> Deferred[None]:
-        waiting: Deferred[None] = Deferred()
-        self._idle.append(waiting)
-        if self._hurrying:
-            self._end_waiting()
-        self._tell_idle()
-        return waiting
-
-    def _tell_idle(self) -> None:
-        if self.running == 0 and not self._held_nested:
-            self._end_waiting()
+        self._stopping = False
+        self._places.resume()
 
 
 def _nobody_asked() -> None:

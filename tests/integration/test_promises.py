@@ -153,7 +153,7 @@ class NestedTests(CallTestCase):
         calls = [clients[number % 2].sum(Numbers([depth])) for number in range(100)]
         self.assertEqual(await gatherResults(calls), [depth] * 100)
         self.assertLessEqual(max(most), limit)
-        self.assertEqual([(each.running, each._waiting) for each in worker._serving], [(0, 0), (0, 0)])
+        self.assertEqual([(each.running, each._places.waiting) for each in worker._serving], [(0, 0), (0, 0)])
 
     async def test_limit_of_two(self) -> None:
         """A→B→A, limit 2, a hundred at once, from either end."""

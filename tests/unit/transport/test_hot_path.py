@@ -36,7 +36,7 @@ BINARY = CODECS["binary"]
 CLIENT_FUNCTIONS = 39
 """Calling and being answered, the confirm included; generated code and Twisted's Deferred as well."""
 
-WORKER_FUNCTIONS = 44
+WORKER_FUNCTIONS = 46
 """From the delivery to reply and ack, the handler included."""
 
 BEFORE = 100

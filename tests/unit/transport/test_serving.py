@@ -295,7 +295,7 @@ class SettlingTests(ServingTestCase):
         self.handler.held[0].callback(1)
         for _ in range(3000):
             self.assertEqual(len(self.wire.take()), 1)
-            (turn,) = [call for call in self.wire.clock.calls if call.func == self.transport._start_held]
+            (turn,) = [call for call in self.wire.clock.calls if call.func == self.transport._places._start_next]
             self.wire.clock.calls.remove(turn)
             turn.func()
         self.assertEqual(len(self.wire.take()), 1)

@@ -175,6 +175,19 @@ class RedeliveryTests(AgainTestCase):
         self.assertTrue(seen[0].redelivered)
         self.assertEqual(dict(seen[0].metadata), {})
 
+    def test_copies_of_its_own(self) -> None:
+        """A request that was put back is not begun before the ack of what it may be a copy of has gone out: else one
+        that ends its worker would be there twice.
+        """
+        original = self.request("add", again=True)
+        copy = self.request("add", headers={"rpc-deliveries": 1})
+        self.wire.clock.pump([0.05] * 3)
+        self.assertEqual((self.handler.ran, self.transport.running), ([], 2))  # the broker has not confirmed it yet
+        self.wire.answer()
+        self.assertEqual((self.acked(), self.handler.ran), ([original], []))
+        self.wire.clock.pump([0.05] * 3)
+        self.assertEqual((self.handler.ran, self.acked(), self.transport.running), (["add"], [copy], 0))
+
     def test_no_room(self) -> None:
         """Where the broker does not take it back, it is run after all."""
         self.serve(concurrency=2)
@@ -386,7 +399,7 @@ class NestedTests(AgainTestCase):
         self.handler.held[0].callback(1)  # answered, with a call of its own still under way
         for _ in range(3):
             self.wire.clock.advance(0)
-        self.assertEqual((len(self.handler.ran), self.transport._waiting), (5, 0))
+        self.assertEqual((len(self.handler.ran), self.transport._places.waiting), (5, 0))
 
     def test_while_stopping(self) -> None:
         """A stopping worker serves what its own calls need, and refuses what others send to it alone."""
