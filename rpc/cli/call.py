@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import attrs
 import click
 from thrift.Thrift import TApplicationException
 from thrift.Thrift import TException as ThriftException
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as ConnectTimedOut
-from twisted.internet.task import react
-from twisted.logger import globalLogBeginner
-from twisted.python.failure import Failure
 
-from rpc import errors, uri
+from rpc import errors
 from rpc.cli.invocation import Invocation, methods
+from rpc.cli.running import KNOWN, broker_option, meaning, run
 from rpc.client import DEFAULT_TIMEOUT, ClientOptions, connect
 from rpc.envelope import CODECS
-
-DEFAULT_BROKER: Final = "amqp://localhost"
-
-MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (errors.ServiceUnavailable, "service unavailable"),
-    (errors.Overloaded, "service overloaded"),
-    (errors.CallTimedOut, "timed out"),
-    (errors.ConnectionLost, "connection lost"),
-    (errors.BrokerBlocked, "broker blocked"),
-    (errors.MessageTooLarge, "message too large"),
-    (errors.InvalidRequest, "wrong argument"),
-    (errors.InvalidReply, "invalid reply"),
-    (errors.RPCError, "call failed"),
-    (errors.AuthenticationFailed, "login refused"),
-    (errors.VirtualHostRefused, "virtual host refused"),
-    (errors.BrokerUnreachable, "broker unreachable"),
-    (errors.AMQPError, "broker"),
-    (errors.ConfigurationError, "cannot call"),
-)
-"""What to call an error, by the first class that it is an instance of."""
-
-KNOWN: Final = tuple(kind for kind, _ in MEANINGS)
-
-OUTCOMES: Final = {
-    errors.Outcome.NOT_SENT: "not executed",
-    errors.Outcome.REJECTED: "not executed",
-    errors.Outcome.UNKNOWN: "may have been executed",
-}
 
 
 class CallCommand(click.Command):
@@ -63,27 +30,11 @@ class CallCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-def _checked_broker(_: click.Context, __: click.Parameter, value: str) -> str:
-    try:
-        uri.parse(value)
-    except errors.InvalidURI as error:
-        raise click.BadParameter(str(error)) from error
-    return value
-
-
 @click.command(name="call", cls=CallCommand, context_settings={"ignore_unknown_options": True})
 @click.argument("stub")
 @click.argument("method", required=False)
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
-@click.option(
-    "--broker",
-    metavar="URL",
-    envvar="RPC_BROKER",
-    default=DEFAULT_BROKER,
-    callback=_checked_broker,
-    help="amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. Default: the environment "
-    f"variable RPC_BROKER, which keeps the password from the list of processes, or {DEFAULT_BROKER}.",
-)
+@broker_option
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -129,12 +80,12 @@ def call_command(
             return
         invocation = Invocation.read(stub, method, arguments)
         options = ClientOptions(timeout=timeout, protocol=protocol, name=name)
-        result = _run(lambda reactor: _perform(reactor, broker, invocation, options))
+        result = run(lambda reactor: _perform(reactor, broker, invocation, options))
     except TApplicationException as error:
         log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
         raise click.ClickException(f"service failed: {invocation.label(name)}: {error}{log}") from error
     except KNOWN as error:
-        raise click.ClickException(_meaning(error)) from error
+        raise click.ClickException(meaning(error)) from error
     except ThriftException as error:
         thrown = invocation.show_thrown(error)
         if thrown is None:
@@ -161,36 +112,3 @@ async def _perform(reactor: Any, broker: str, invocation: Invocation, options: C
         return await getattr(client, invocation.method.name)(*invocation.arguments)
     finally:
         await connection.close()
-
-
-def _run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-    """Run the reactor until `work` is done, and return or raise what it did; a signal cancels it."""
-    outcome: list[Any] = []
-
-    def begin(reactor: Any) -> Deferred[None]:
-        working = Deferred.fromCoroutine(work(reactor))
-        ended = working.addBoth(outcome.append)
-
-        def interrupt() -> Deferred[None]:
-            working.cancel()  # nothing, when it has ended, and is not why the reactor stops
-            return ended
-
-        reactor.addSystemEventTrigger("before", "shutdown", interrupt)
-        return ended
-
-    # What went wrong is told once, in words. Without an observer Twisted would print errors by itself.
-    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
-    with suppress(SystemExit):  # which is how it ends
-        react(begin)
-    (result,) = outcome
-    if not isinstance(result, Failure):
-        return result
-    if result.check(CancelledError):
-        raise click.Abort
-    return result.raiseException()
-
-
-def _meaning(error: Exception) -> str:
-    words = next(words for kind, words in MEANINGS if isinstance(error, kind))
-    outcome = f" ({OUTCOMES[error.outcome]})" if isinstance(error, errors.RPCError) else ""
-    return f"{words}: {error}{outcome}"

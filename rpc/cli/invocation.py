@@ -38,8 +38,8 @@ class Invocation:
         :raises ConfigurationError: the stub does not import, is none, or lacks the method.
         :raises InvalidRequest: there are too many arguments or too few, or one is not of its type.
         """
-        module = _import(stub)
-        service = _describe(module)
+        module = import_stub(stub)
+        service = describe_service(module)
         description = service.methods.get(method)
         if description is None:
             known = "".join(f"\n  {line}" for line in _signatures(service))
@@ -83,14 +83,18 @@ def methods(stub: str) -> list[str]:
 
     :raises ConfigurationError: the stub does not import, or is none.
     """
-    return _signatures(_describe(_import(stub)))
+    return _signatures(describe_service(import_stub(stub)))
 
 
 def _signatures(service: idl.ServiceDescription) -> list[str]:
     return [_signature(method) for method in service.methods.values()]
 
 
-def _import(name: str) -> ModuleType:
+def import_stub(name: str) -> ModuleType:
+    """Return the module; the current directory is searched first.
+
+    :raises ConfigurationError: it does not import.
+    """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -99,7 +103,11 @@ def _import(name: str) -> ModuleType:
         raise ConfigurationError(f"{name} does not import: {type(error).__name__}: {error}") from error
 
 
-def _describe(module: ModuleType) -> idl.ServiceDescription:
+def describe_service(module: ModuleType) -> idl.ServiceDescription:
+    """Return what the IDL says of a stub's service.
+
+    :raises ConfigurationError: the module is no stub, or its types are not known.
+    """
     try:
         Stub.of(module)  # refuses other modules, and says what a stub is
         service = idl.load(module)
