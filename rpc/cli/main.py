@@ -10,6 +10,7 @@ import click
 VERBS: Final = {
     "call": "rpc.cli.call:call_command",
     "compile": "rpc.cli.compile:compile_command",
+    "dead": "rpc.cli.dead:dead_command",
 }
 """Where each verb's click command is. Only the verb that is used is imported."""
 
@@ -31,4 +32,4 @@ class _Verbs(click.Group):
 
 @click.group(cls=_Verbs, name="thrift-rpc", context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Thrift RPC over AMQP: compile IDL into stubs, and call services."""
+    """Thrift RPC over AMQP: compile IDL into stubs, call services, and see to requests that failed."""

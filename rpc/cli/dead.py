@@ -1,0 +1,258 @@
+"""``thrift-rpc dead``: what an operator needs for a service's dead letters: look at them, send them again, delete them.
+
+Each command takes one look at the queue, acts, and lets the rest go back (see ``dead_letters.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
+
+import click
+
+from rpc.amqp.channel import Channel
+from rpc.cli.asking import agreed
+from rpc.cli.dead_body import Arguments, dump
+from rpc.cli.dead_choice import Choice
+from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter
+from rpc.cli.dead_replay import Replay
+from rpc.cli.dead_text import count, heading, json_line, label, lines, some
+from rpc.cli.running import KNOWN, broker_option, meaning, open_connection, run
+from rpc.errors import ChannelClosed, ConfigurationError
+from rpc.topology import ServiceTopology
+
+BYTES_SHOWN: Final = 512
+
+SECONDS_TO_PART: Final = 1.0
+"""For a connection on which all is said: a broker that is short of memory does not read the word of parting."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@click.group(name="dead")
+def dead_command() -> None:
+    """List, show, replay or delete the dead letters of a service: requests that its workers refused for good.
+
+    SERVICE is the service's name, such as Calculator; its dead letters wait in the queue rpc.SERVICE.dead.
+
+    Letters are named by their NUMBER in the list, 1 being the oldest, or by their message id, with "id:" before it when
+    it is all digits. Numbers are positions: they change when letters go, and when the oldest make way for new ones.
+    Message ids stay; a request that died twice is there twice.
+
+    While a command looks, it holds all letters; another one is refused until it has ended. Letters that come meanwhile
+    are left alone. Whatever ends a command, the letters that it has not dealt with are back in their places.
+
+    Exit status: 0 when all was done; 1 when something failed or a letter could not be replayed, with the reason on
+    standard error; 2 when the command line is wrong.
+    """
+
+
+def _of_service(command: Command) -> Command:
+    """Add what all four take."""
+    for option in (
+        click.option(
+            "--queue",
+            metavar="NAME",
+            help="The service's request queue, when it is not rpc.SERVICE; the dead letters are in NAME.dead.",
+        ),
+        broker_option,
+        click.argument("service"),
+    ):
+        command = option(command)
+    return command
+
+
+def _checked_choice(words: tuple[str, ...], all_letters: bool) -> Choice:
+    if bool(words) == all_letters:
+        raise click.UsageError("Name the letters by number or message id, or give --all; not both.")
+    return Choice(frozenset(words))
+
+
+def _topology(service: str, queue: str | None) -> ServiceTopology:
+    return ServiceTopology(service) if queue is None else ServiceTopology(service, queue=queue)
+
+
+@dead_command.command(name="list")
+@_of_service
+@click.option("--json", "as_json", is_flag=True, help="For programs: an object of JSON a line, and nothing else.")
+def list_command(service: str, broker: str, queue: str | None, as_json: bool) -> None:
+    """List dead letters, oldest first: number, method, bytes of the body, message id, reason."""
+    with _told():
+        letters = run(lambda reactor: _listed(reactor, broker, _topology(service, queue)))
+    for line in map(json_line, letters) if as_json else lines(letters):
+        click.echo(line)
+    if not as_json:
+        click.echo(f"{count(letters)} of {service}")
+
+
+async def _listed(reactor: Any, broker: str, topology: ServiceTopology) -> list[Letter]:
+    async with _holding(reactor, broker, topology) as dead:
+        return await dead.read(lambda _: False)
+
+
+@dead_command.command(name="show")
+@_of_service
+@click.argument("letters", nargs=-1, required=True, metavar="NUMBER|ID...")
+@click.option(
+    "--stub",
+    metavar="MODULE",
+    help="The service's stub, such as generated.calculator.Calculator: show the arguments as JSON.",
+)
+@click.option(
+    "--bytes",
+    "most",
+    type=click.IntRange(min=0),
+    default=BYTES_SHOWN,
+    show_default=True,
+    help="How much of a body to show that is not, or cannot be, shown as arguments.",
+)
+def show_command(
+    service: str, broker: str, queue: str | None, letters: tuple[str, ...], stub: str | None, most: int
+) -> None:
+    """Show letters with all they have: reason, properties, headers, body."""
+    with _told():
+        arguments = None if stub is None else Arguments.of(stub)
+        shown = run(lambda reactor: _chosen(reactor, broker, _topology(service, queue), Choice(frozenset(letters))))
+    for letter in shown:
+        for line in heading(letter):
+            click.echo(line)
+        for line in _body(letter, arguments, most):
+            click.echo(f"  {line}")
+
+
+async def _chosen(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice) -> list[Letter]:
+    async with _holding(reactor, broker, topology) as dead:
+        return choice.of(await dead.read(choice.means))
+
+
+def _body(letter: Letter, arguments: Arguments | None, most: int) -> Iterator[str]:
+    assert letter.content is not None
+    if arguments is not None:
+        try:
+            yield f"arguments: {arguments.show(letter.content)}"
+            return
+        except ValueError as error:
+            yield "no arguments, for that reason" if str(error) == letter.reason else f"no arguments: {error}"
+    yield f"body: {letter.size} bytes"
+    yield from dump(letter.content.body, most)
+
+
+@dead_command.command(name="replay")
+@_of_service
+@click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
+@click.option("--all", "all_letters", is_flag=True, help="All that are there now.")
+def replay_command(service: str, broker: str, queue: str | None, letters: tuple[str, ...], all_letters: bool) -> None:
+    """Put letters into the service's queue again, oldest first.
+
+    Each is deleted from the dead letters when the broker has it in the queue; one that it refuses stays. It runs like
+    any request, but nobody gets its reply, and it does not expire. What was wrong with it is wrong still: a letter that
+    a worker refuses again is among the dead letters again.
+    """
+    choice = _checked_choice(letters, all_letters)
+    topology = _topology(service, queue)
+    replay = Replay(topology.queue)
+    try:
+        with _told():
+            run(lambda reactor: _replayed(reactor, broker, topology, choice, replay))
+    except click.ClickException as error:
+        raise click.ClickException(error.message + _how_far(replay)) from error
+    except click.Abort:
+        click.echo(_how_far(replay).removeprefix("\n"), err=True)
+        raise
+    click.echo(f"replayed {count(replay.replayed)} to {topology.queue}")
+    if replay.staying:
+        raise click.ClickException(_stay(replay))
+
+
+async def _replayed(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, replay: Replay) -> None:
+    connection = await open_connection(reactor, broker, "thrift-rpc dead replay")
+    try:
+        channel = await connection.open_channel()
+        await _confirming(channel, topology.queue)
+        async with _holding(reactor, broker, topology) as dead:
+            await replay.run(reactor, dead, channel, choice.of(await dead.read(choice.means)))
+    finally:
+        await connection.close(within=SECONDS_TO_PART)
+
+
+async def _confirming(channel: Channel, queue: str) -> None:
+    try:
+        await channel.queue_declare(queue=queue, passive=True)
+    except ChannelClosed as error:
+        if error.code != NOT_FOUND:
+            raise
+        raise click.ClickException(f"there is no queue {queue} to replay to; see --queue and --broker") from error
+    await channel.confirm_select()
+
+
+def _how_far(replay: Replay) -> str:
+    """Return in lines what became of the letters when a replay did not come to its end."""
+    told = []
+    if replay.replayed:
+        doubt = "" if replay.removed else ", but perhaps not gone from the dead letters"
+        told.append(f"{count(replay.replayed)} replayed{doubt}")
+    if replay.staying:
+        told.append(_stay(replay))
+    if replay.unanswered:
+        named = some([label(letter) for letter in replay.unanswered])
+        told.append(f"{count(replay.unanswered)} sent without an answer: still dead, and perhaps replayed{named}")
+    if replay.unsent:
+        told.append(f"{count(replay.unsent)} not sent: still dead")
+    return "".join(f"\n{line}" for line in told)
+
+
+def _stay(replay: Replay) -> str:
+    return f"{count(replay.staying)} not replayed:" + some([f"{label(it)}: {reason}" for it, reason in replay.staying])
+
+
+@dead_command.command(name="purge")
+@_of_service
+@click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
+@click.option("--all", "all_letters", is_flag=True, help="All that are there now.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge_command(
+    service: str, broker: str, queue: str | None, letters: tuple[str, ...], all_letters: bool, yes: bool
+) -> None:
+    """Delete letters for good. Asks first, with a list of what is to go."""
+    choice = _checked_choice(letters, all_letters)
+    with _told():
+        deleted = run(lambda reactor: _purged(reactor, broker, _topology(service, queue), choice, yes))
+    click.echo(f"deleted {count(deleted)} of {service}")
+
+
+async def _purged(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, yes: bool) -> list[Letter]:
+    async with _holding(reactor, broker, topology) as dead:
+        letters = choice.of(await dead.read(lambda _: False))
+        if letters and not yes:
+            click.echo(some(list(lines(letters))).removeprefix("\n"))
+            if not await agreed(reactor, f"Delete {count(letters)} of {topology.service} for good?"):
+                raise click.Abort
+        for letter in letters:
+            dead.remove(letter)
+        try:
+            await dead.removed()
+        except KNOWN as error:
+            raise click.ClickException(f"{meaning(error)}\nletters may be left: list them again") from error
+        return letters
+
+
+@asynccontextmanager
+async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> AsyncIterator[DeadLetters]:
+    """Hold the dead letters on a connection of their own; at the end those that were not removed go back."""
+    connection = await open_connection(reactor, broker, "thrift-rpc dead")
+    try:
+        yield DeadLetters(reactor, await connection.open_channel(), topology.dead_queue)
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Have what is known to go wrong told in words."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    except KNOWN as error:
+        raise click.ClickException(meaning(error)) from error

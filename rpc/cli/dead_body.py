@@ -1,0 +1,67 @@
+"""The body of a dead letter for people: the arguments of the call when the stub is known, otherwise its bytes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from rpc.amqp.content import Delivery
+from rpc.cli.dead_text import printable
+from rpc.cli.invocation import describe_service, import_stub
+from rpc.cli.values import Values
+from rpc.idl import ServiceDescription
+from rpc.stub import Stub, StubMethod
+from rpc.transport.request import Refused, Request
+
+BYTES_A_LINE: Final = 16
+
+
+@attrs.frozen
+class Arguments:
+    """Decodes the arguments of a service's requests."""
+
+    _service: ServiceDescription
+    _methods: dict[str, StubMethod]
+    _values: Values
+
+    @classmethod
+    def of(cls, stub: str) -> Arguments:
+        """Read the stub module of this name.
+
+        :raises ConfigurationError: it does not import, or is no stub.
+        """
+        module = import_stub(stub)
+        service = describe_service(module)
+        return cls(service, Stub.of(module).methods, Values(service.interface))
+
+    def show(self, delivery: Delivery) -> str:
+        """Return ``method {arguments as JSON}``.
+
+        :raises ValueError: it is not such a request; says what a worker would say of it.
+        """
+        try:
+            method, arguments = Request(delivery, 0.0).read(self._service.name, self._methods, sys.maxsize)
+            fields = self._service.methods[method.name].arguments
+            given = {field.name: (field.type, getattr(arguments, field.name)) for field in fields}
+            shown = {
+                name: self._values.to_json(kind, value) for name, (kind, value) in given.items() if value is not None
+            }
+        except Refused as refused:
+            raise ValueError(str(refused)) from refused
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        return f"{method.name} {printable(json.dumps(shown, ensure_ascii=False))}"
+
+
+def dump(body: bytes, most: int) -> Iterator[str]:
+    """Yield lines of the first `most` bytes: offset, hexadecimal digits, and the characters of ASCII among them."""
+    for offset in range(0, min(len(body), most), BYTES_A_LINE):
+        piece = body[offset : min(offset + BYTES_A_LINE, most)]
+        characters = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in piece)
+        yield f"{offset:08x}  {piece.hex(' '):<{3 * BYTES_A_LINE - 1}}  {characters}"
+    if len(body) > most:
+        yield f"and {len(body) - most} more (see --bytes)"

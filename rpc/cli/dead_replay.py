@@ -1,0 +1,172 @@
+"""Dead letters go back to their service: each is published again, and leaves the dead letters when the broker has it.
+
+Letters are held on one connection and published on another. A broker that is short of memory reads nothing more from a
+connection that publishes, and would not read the acks, either; what was replayed would be replayed once more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import TimeoutError as GivenUp
+
+from rpc.amqp.channel import Channel
+from rpc.amqp.confirms import ConfirmLedger
+from rpc.amqp.properties import encode_properties
+from rpc.cli.dead_letters import DEAD_REASON, DeadLetters, Letter
+from rpc.errors import AMQPError, CodecError
+from rpc.messages import Properties
+from rpc.policies.metadata import ROUTING
+
+IN_FLIGHT: Final = 64
+"""Letters that are published and not yet confirmed. The first goes alone: a broker that takes none says so then."""
+
+BYTES_IN_FLIGHT: Final = 8 * 1024 * 1024
+
+PARTING_SECONDS: Final = 5.0
+"""How long to wait for what is in flight when there is no going on."""
+
+LEFT_OUT: Final = ROUTING | {DEAD_REASON, "rpc-deliveries", "rpc-liveness", "x-delivery-count", "x-acquired-count"}
+"""Headers that told of the letter's first life. Deliveries count anew, and nobody waits for a sign of the worker."""
+
+
+def revived(properties: Properties) -> Properties:
+    """Return the properties with which a letter is published again: nobody waits for a reply any more."""
+    headers = {name: value for name, value in (properties.headers or {}).items() if name not in LEFT_OUT}
+    return attrs.evolve(
+        properties, headers=headers or None, delivery_mode=2, reply_to=None, expiration=None, user_id=None
+    )
+
+
+class Replay:
+    """One replay, and how far it has come.
+
+    :ivar replayed: the letters that the service's queue has.
+    :ivar staying: the letters that stay dead, with the reason.
+    :ivar unsent: the letters that it did not come to.
+    :ivar removed: whether the broker has said that the replayed ones are dead letters no more.
+    """
+
+    def __init__(self, queue: str) -> None:
+        self._queue = queue
+        self._in_flight: ConfirmLedger[Letter] = ConfirmLedger()
+        self._bytes_in_flight = 0
+        self._unanswered: dict[int, Letter] = {}
+        self._returned = False
+        self._ended: Deferred[None] | None = None
+        self._dead: DeadLetters
+        self._channel: Channel
+        self.unsent: deque[Letter] = deque()
+        self.replayed: list[Letter] = []
+        self.staying: list[tuple[Letter, str]] = []
+        self.removed = False
+
+    @property
+    def unanswered(self) -> list[Letter]:
+        """The letters that were sent and not confirmed: they stay dead, and may have been replayed nevertheless."""
+        return list(self._unanswered.values())
+
+    async def run(self, reactor: Any, dead: DeadLetters, channel: Channel, letters: Iterable[Letter]) -> None:
+        """Replay the letters. When it fails or is cancelled, what is in flight gets a few seconds to be confirmed.
+
+        :param channel: to publish on: one in confirm mode, the only one of its connection.
+        :raises AMQPError: a connection is lost, or the broker takes nothing just now.
+        """
+        self._dead, self._channel = dead, channel
+        self.unsent.extend(letters)
+        channel.on_confirm = self._confirmed
+        channel.on_return = self._was_returned
+        channel.on_closed = self._fail
+        channel.client.on_blocked = self._blocked
+        dead.on_lost(self._fail)
+        try:
+            self._publish()
+            await self._all_answered()
+        except (CancelledError, AMQPError):
+            await self._part(reactor)
+            raise
+        await dead.removed()
+        self.removed = True
+
+    def _publish(self) -> None:
+        while self.unsent and self._room():
+            letter = self.unsent.popleft()
+            content = letter.content
+            assert content is not None
+            try:
+                properties = encode_properties(revived(content.properties))
+                self._channel.publish("", self._queue, properties, content.body, mandatory=True)
+            except CodecError as error:
+                self.staying.append((letter, f"it cannot be sent: {error}"))
+                continue
+            self._in_flight.published(letter)
+            self._unanswered[letter.number] = letter
+            self._bytes_in_flight += letter.size
+
+    def _room(self) -> bool:
+        most = IN_FLIGHT if self.replayed or self.staying else 1
+        return len(self._in_flight) < most and self._bytes_in_flight < BYTES_IN_FLIGHT
+
+    def _confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
+        for letter in self._in_flight.settle(delivery_tag, multiple):
+            del self._unanswered[letter.number]
+            self._bytes_in_flight -= letter.size
+            if not acknowledged:
+                self.staying.append((letter, f"the queue {self._queue} refuses it (is it full?)"))
+            elif self._returned:
+                self._stays_without_queue(letter)
+            else:
+                self._dead.remove(letter)
+                self.replayed.append(letter)
+        if self._ended is not None:
+            self._publish()
+            self._end_when_answered()
+
+    def _was_returned(self, _: object) -> None:
+        """A return comes before the confirm of its message, but does not say which that is. None in flight can be taken
+        for replayed: a queue that was deleted a moment ago has none of them.
+        """
+        self._returned = True
+        while self.unsent:
+            self._stays_without_queue(self.unsent.popleft())
+
+    def _stays_without_queue(self, letter: Letter) -> None:
+        self.staying.append((letter, f"the broker returned it: there is no queue {self._queue} any more"))
+
+    def _all_answered(self) -> Deferred[None]:
+        if self._channel.closed:
+            return succeed(None)
+        ended: Deferred[None] = Deferred()
+        self._ended = ended
+        self._end_when_answered()
+        return ended
+
+    def _end_when_answered(self) -> None:
+        if not self._unanswered and not self.unsent and self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended.callback(None)
+
+    def _fail(self, reason: Exception) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended.errback(reason)
+
+    def _blocked(self, reason: str | None) -> None:
+        if reason is not None:
+            self._fail(AMQPError(f"it takes no messages just now: {reason}"))
+
+    async def _part(self, reactor: Any) -> None:
+        not_sent, self.unsent = self.unsent, deque()
+        # Should this fail, too: the caller is told why it ends, and sees how far it came.
+        with suppress(GivenUp, AMQPError):
+            await self._all_answered().addTimeout(PARTING_SECONDS, reactor)
+        self._ended = None
+        self.unsent.extend(not_sent)
+        with suppress(GivenUp, AMQPError):
+            await Deferred.fromCoroutine(self._dead.removed()).addTimeout(PARTING_SECONDS, reactor)
+            self.removed = True

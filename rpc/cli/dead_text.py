@@ -1,0 +1,86 @@
+"""Dead letters in words: a line each for a list, and all of a letter. What strangers wrote does not reach the terminal
+as it is: characters that it would obey are shown as JSON escapes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import attrs
+
+from rpc.cli.dead_letters import DEAD_REASON, Letter
+from rpc.errors import CodecError
+from rpc.messages import Properties
+
+WIDEST: Final = 40
+"""Characters up to which the columns of a list are aligned."""
+
+NAMED: Final = 10
+"""Letters that a message names one by one."""
+
+ALIGNMENTS: Final = (">", "<", ">", "<", "<")
+
+
+def printable(text: str) -> str:
+    """Return the text with everything escaped that is not to be seen on a terminal."""
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
+
+
+def count(letters: Sequence[Any]) -> str:
+    """Return how many letters there are, in words."""
+    return f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}"
+
+
+def label(letter: Letter) -> str:
+    """Return what a letter is known by when its number does not count any more."""
+    return f"{printable(letter.method or '?')}, message id {printable(letter.message_id or '?')}"
+
+
+def some(named: Sequence[str]) -> str:
+    """Return lines, indented, and only the first of many."""
+    more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
+    return "".join(f"\n  {line}" for line in [*named[:NAMED], *more])
+
+
+def lines(letters: Sequence[Letter]) -> Iterator[str]:
+    """Yield a line for each letter: number, method, size, message id, reason."""
+    rows = [_cells(letter) for letter in letters]
+    widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
+    widths[-1:] = [0]  # nothing stands behind the reason
+    for row in rows:
+        yield "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, ALIGNMENTS, widths, strict=True))
+
+
+def _cells(letter: Letter) -> tuple[str, ...]:
+    return (
+        str(letter.number),
+        printable(letter.method or "?"),
+        f"{letter.size} bytes",
+        printable(letter.message_id or "?"),
+        printable(letter.reason or "no reason given"),
+    )
+
+
+def json_line(letter: Letter) -> str:
+    """Return what a line of the list says as an object of JSON; what is not there is null."""
+    shown = ("number", "method", "size", "message_id", "reason")
+    return json.dumps({name: getattr(letter, name) for name in shown})
+
+
+def heading(letter: Letter) -> Iterator[str]:
+    """Yield the lines about a letter that stand before its body."""
+    yield f"letter {letter.number}"
+    yield f"  reason: {printable(letter.reason or 'none given')}"
+    assert letter.content is not None
+    try:
+        properties = letter.content.properties
+    except CodecError:  # which is the reason that stands there
+        properties = Properties()
+    for name, value in attrs.asdict(properties, recurse=False).items():
+        if name == "headers":
+            headers = {key: item for key, item in (value or {}).items() if key != DEAD_REASON}
+            yield from (f"  header {printable(key)}: {printable(repr(item))}" for key, item in headers.items())
+        elif value is not None:
+            yield f"  {name}: {printable(str(value))}"

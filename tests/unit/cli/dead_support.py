@@ -1,0 +1,27 @@
+"""What the tests of dead letters share: letters as a broker would deliver them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rpc.amqp.channel import Channel
+from rpc.amqp.content import Delivery
+from rpc.amqp.fields import encode_short_string
+from rpc.amqp.properties import encode_properties
+from rpc.cli.dead_letters import Letter
+from rpc.messages import Properties
+
+NOWHERE: Any = None
+"""The channel of letters that nothing is done to."""
+
+
+def letter(
+    number: int = 1,
+    properties: Properties | bytes = b"\x00\x00",
+    body: bytes = b"",
+    channel: Channel = NOWHERE,
+) -> Letter:
+    """The letter of this number, which is its delivery tag, too."""
+    encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
+    routing = encode_short_string("rpc.dead") + encode_short_string("Calculator")
+    return Letter.of(number, Delivery(channel, number, False, routing, encoded, body))

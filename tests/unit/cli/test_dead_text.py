@@ -1,0 +1,176 @@
+"""What is shown of dead letters, and which of them words mean."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator as CalculatorStub
+from rpc.cli.dead_body import Arguments, dump
+from rpc.cli.dead_choice import Choice
+from rpc.cli.dead_text import heading, json_line, lines, printable, some
+from rpc.envelope import CODECS
+from rpc.errors import ConfigurationError
+from rpc.messages import Properties
+from tests.unit.cli.dead_support import letter
+
+Calculator: Any = CalculatorStub
+
+CALL = 1
+MALFORMED = b"\x20\x00\x00\x00\x00\x03\x01a?"  # headers whose one field is of no type
+
+DEAD = Properties(
+    type="Calculator.add", message_id="x.1", headers={"rpc-dead-reason": "its body ends early", "user": "Ada"}
+)
+
+
+class TextTests(SynchronousTestCase):
+    """Lines for people and for programs."""
+
+    def test_lines(self) -> None:
+        """Columns are aligned, what is not there is a question mark."""
+        bare = letter(10, Properties(type="Calculator.multiply"), b"abc")
+        self.assertEqual(
+            list(lines([letter(9, DEAD, b"a" * 10), bare])),
+            [
+                " 9  Calculator.add       10 bytes  x.1  its body ends early",
+                "10  Calculator.multiply   3 bytes  ?    no reason given",
+            ],
+        )
+        self.assertEqual(list(lines([])), [])
+
+    def test_long_names(self) -> None:
+        """One long name does not push the columns of all others aside."""
+        _, short = lines([letter(1, Properties(type="x" * 200)), letter(2, DEAD)])
+        self.assertLess(len(short), 100)
+
+    def test_json(self) -> None:
+        """An object a line; null for what is not there, and ASCII whatever the sender wrote."""
+        written = json_line(letter(1, Properties(message_id="\udcff\x1b")))
+        self.assertTrue(written.isascii() and written.isprintable())
+        self.assertEqual(
+            json.loads(written),
+            {"number": 1, "method": None, "size": 0, "message_id": "\udcff\x1b", "reason": None},
+        )
+
+    @given(st.text(st.characters(exclude_categories=())))
+    def test_terminal(self, text: str) -> None:
+        """Nothing that a sender wrote moves the cursor, breaks a line or turns the direction of writing."""
+        self.assertTrue(printable(text).isprintable())
+
+    def test_every_word_of_a_line(self) -> None:
+        """The same holds for all that a line has of them."""
+        nasty = "\x1b[2J\n\u202e"
+        properties = Properties(type=nasty, message_id=nasty, app_id=nasty, headers={"rpc-dead-reason": nasty})
+        for line in (*lines([letter(1, properties)]), *heading(letter(1, properties))):
+            self.assertTrue(line.isprintable(), line)
+
+    def test_heading(self) -> None:
+        """All properties and headers that are there."""
+        self.assertEqual(
+            list(heading(letter(3, DEAD))),
+            [
+                "letter 3",
+                "  reason: its body ends early",
+                "  header user: 'Ada'",
+                "  message_id: x.1",
+                "  type: Calculator.add",
+            ],
+        )
+
+    def test_malformed_properties(self) -> None:
+        """A letter whose properties cannot be read is listed and shown all the same."""
+        (line,) = lines([letter(1, MALFORMED)])
+        self.assertIn("malformed properties: ", line)
+        self.assertIn("malformed properties: ", list(heading(letter(1, MALFORMED)))[1])
+
+    def test_reason_that_is_no_text(self) -> None:
+        """Anybody can publish to the dead letters."""
+        (line,) = lines([letter(1, Properties(headers={"rpc-dead-reason": [1, b"\xff"]}))])
+        self.assertTrue(line.endswith("[1, b'\\xff']"), line)
+
+    def test_some(self) -> None:
+        """Of many only the first are named."""
+        self.assertEqual(some(["a", "b"]), "\n  a\n  b")
+        self.assertEqual(some(["a"] * 12), "\n  a" * 10 + "\n  and 2 more")
+
+
+class BodyTests(SynchronousTestCase):
+    """Arguments and bytes."""
+
+    def setUp(self) -> None:
+        self.arguments = Arguments.of("generated.calculator.Calculator")
+
+    def show(self, body: bytes, content_type: str | None = None) -> str:
+        """The arguments of a request with this body."""
+        content = letter(1, Properties(content_type=content_type), body).content
+        assert content is not None
+        return self.arguments.show(content)
+
+    def test_arguments(self) -> None:
+        """In each protocol; those that are unset are left out."""
+        for codec in CODECS.values():
+            body = codec.encode("add", CALL, 1, Calculator.add_args(num1=1))
+            self.assertEqual(self.show(body, codec.content_type), 'add {"num1": 1}')
+
+    def test_what_is_no_request(self) -> None:
+        """It is said what a worker would say of it."""
+        for body, content_type, reason in (
+            (b"abc", None, "not a Thrift message"),
+            (b"abc", "text/plain", "text/plain"),
+            (CODECS["binary"].encode("nonsense", CALL, 1, Calculator.ping_args()), None, "Unknown function nonsense"),
+        ):
+            error = self.assertRaises(ValueError, self.show, body, content_type)
+            self.assertIn(reason, str(error))
+
+    def test_no_stub(self) -> None:
+        """A module that is no stub is refused before anything is read."""
+        self.assertRaises(ConfigurationError, Arguments.of, "generated.calculator.ttypes")
+
+    def test_dump(self) -> None:
+        """Offset, hexadecimal digits, characters; and how much is not shown."""
+        self.assertEqual(
+            list(dump(b"The quick brown fox\x00\xff", 20)),
+            [
+                "00000000  54 68 65 20 71 75 69 63 6b 20 62 72 6f 77 6e 20  The quick brown ",
+                "00000010  66 6f 78 00                                      fox.",
+                "and 1 more (see --bytes)",
+            ],
+        )
+        self.assertEqual(list(dump(b"", 20)), [])
+
+
+class ChoiceTests(SynchronousTestCase):
+    """Words that mean letters."""
+
+    letters = (
+        letter(1, Properties(message_id="a.1")),
+        letter(2, Properties(message_id="3")),
+        letter(3, Properties(message_id="a.1")),
+        letter(4),
+        letter(5, Properties(message_id="\x1b")),
+    )
+
+    def chosen(self, *words: str) -> list[int]:
+        """The numbers of the letters that are meant."""
+        return [each.number for each in Choice(frozenset(words)).of(self.letters)]
+
+    def test_words(self) -> None:
+        """Numbers and message ids; digits are a number unless it is said that they are none."""
+        self.assertEqual(self.chosen(), [1, 2, 3, 4, 5])
+        self.assertEqual(self.chosen("4", "2", "4"), [2, 4])
+        self.assertEqual(self.chosen("a.1"), [1, 3])
+        self.assertEqual(self.chosen("3"), [3])
+        self.assertEqual(self.chosen("id:3", "4"), [2, 4])
+        self.assertEqual(self.chosen("\\u001b"), [5])
+
+    def test_what_means_none(self) -> None:
+        """A word that means no letter is an error, though others mean one."""
+        for word in ("6", "0", "-1", "b", "id:4", ""):
+            error = self.assertRaises(click.ClickException, self.chosen, "1", word)
+            self.assertIn(f"no such dead letter: {word}; there are 5", error.message)
