@@ -147,7 +147,7 @@ def replay_command(service: str, broker: str, queue: str | None, letters: tuple[
 
     Each is deleted from the dead letters when the broker has it in the queue; one that it refuses stays. It runs like
     any request, but nobody gets its reply, and it does not expire. What was wrong with it is wrong still: a letter that
-    a worker refuses again is among the dead letters again.
+    a worker refuses again, or that ends worker after worker again, is among the dead letters again.
     """
     choice = _checked_choice(letters, all_letters)
     topology = _topology(service, queue)

@@ -19,6 +19,7 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError, ChannelClosed, CodecError
 from rpc.messages import Properties
+from rpc.policies.metadata import DEAD_REASON
 
 QUIET_SECONDS: Final = 0.5
 """Without a letter for so long, the broker is asked whether there are more: some may have gone since it counted."""
@@ -27,8 +28,6 @@ LOOKS: Final = 40
 """So many times in a row; then a broker that says yes and sends none is given up."""
 
 NOT_FOUND: Final = 404
-
-DEAD_REASON: Final = "rpc-dead-reason"
 
 
 @attrs.frozen

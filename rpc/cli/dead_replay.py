@@ -18,10 +18,11 @@ from twisted.internet.defer import TimeoutError as GivenUp
 from rpc.amqp.channel import Channel
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.amqp.properties import encode_properties
-from rpc.cli.dead_letters import DEAD_REASON, DeadLetters, Letter
+from rpc.cli.dead_letters import DeadLetters, Letter
 from rpc.errors import AMQPError, CodecError
 from rpc.messages import Properties
-from rpc.policies.metadata import ROUTING
+from rpc.policies.metadata import DEAD_REASON, DELIVERIES, LIVENESS, ROUTING
+from rpc.policies.redelivery import DELIVERY_COUNT
 
 IN_FLIGHT: Final = 64
 """Letters that are published and not yet confirmed. The first goes alone: a broker that takes none says so then."""
@@ -31,7 +32,7 @@ BYTES_IN_FLIGHT: Final = 8 * 1024 * 1024
 PARTING_SECONDS: Final = 5.0
 """How long to wait for what is in flight when there is no going on."""
 
-LEFT_OUT: Final = ROUTING | {DEAD_REASON, "rpc-deliveries", "rpc-liveness", "x-delivery-count", "x-acquired-count"}
+LEFT_OUT: Final = ROUTING | {DEAD_REASON, DELIVERIES, LIVENESS, DELIVERY_COUNT, "x-acquired-count"}
 """Headers that told of the letter's first life. Deliveries count anew, and nobody waits for a sign of the worker."""
 
 

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import attrs
 
-from rpc.cli.dead_letters import DEAD_REASON, Letter
+from rpc.cli.dead_letters import Letter
 from rpc.errors import CodecError
 from rpc.messages import Properties
+from rpc.policies.metadata import DEAD_REASON
 
 WIDEST: Final = 40
 """Characters up to which the columns of a list are aligned."""

@@ -24,6 +24,7 @@ MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.ServiceUnavailable, "service unavailable"),
     (errors.Overloaded, "service overloaded"),
     (errors.CallTimedOut, "timed out"),
+    (errors.WorkerLost, "worker lost"),
     (errors.ConnectionLost, "connection lost"),
     (errors.BrokerBlocked, "broker blocked"),
     (errors.MessageTooLarge, "message too large"),
