@@ -13,7 +13,7 @@ from rpc.amqp.fields import SHORT_LENGTHS
 from rpc.amqp.properties import PropertyTemplate, encode_properties
 from rpc.context import CallContext
 from rpc.envelope import Codec, read_application_exception
-from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage, MessageTooLarge, Outcome, RPCError
+from rpc.errors import BrokerBlocked, InvalidReply, InvalidRequest, MalformedMessage, MessageTooLarge, Outcome, RPCError
 from rpc.messages import Properties
 from rpc.policies.metadata import ATTEMPT, LIVENESS
 from rpc.required_fields import Check
@@ -269,6 +269,15 @@ class Call:
         if self.published or self.uncertain:
             return Outcome.UNKNOWN
         return Outcome.REJECTED if self.attempts else Outcome.NOT_SENT
+
+    def blocked(self, reason: str) -> BrokerBlocked:
+        """Return the error of an attempt that was not made."""
+        return BrokerBlocked(f"{self.operation.label}: the broker takes no messages just now: {reason}")
+
+    def too_large_for(self, limit: int) -> MessageTooLarge:
+        """Return the error of a request that is over the broker's limit."""
+        text = f"a request of {len(self.body)} bytes, over the broker's max_message_size of {limit}"
+        return MessageTooLarge(f"{self.operation.label}: {text}", Outcome.REJECTED)
 
     @property
     def inherited(self) -> Mapping[str, Any]:

@@ -15,38 +15,24 @@ from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.python import log
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.amqp.content import Delivery, Returned
-from rpc.amqp.properties import (
-    CONTENT_TYPE,
-    CORRELATION_ID,
-    HEADERS,
-    decode_headers,
-    decode_text,
-    encode_properties,
-    split_properties,
-)
+from rpc.amqp.properties import encode_properties
 from rpc.context import serving
 from rpc.deadlines import Deadlines
-from rpc.envelope import codec_for
 from rpc.errors import (
     AMQPError,
-    BrokerBlocked,
     CallTimedOut,
     CodecError,
     ConnectionLost,
     InvalidReply,
-    MalformedMessage,
-    MessageTooLarge,
     Outcome,
     Overloaded,
     RPCError,
     ServiceUnavailable,
-    UnknownProtocol,
     WorkerLost,
 )
 from rpc.interfaces import IChannelUser, IClock
@@ -58,6 +44,7 @@ from rpc.policies.retry import RetryBudget, may_repeat, pause_before
 from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE, REQUESTS
 from rpc.transport.calling_off import call_off
 from rpc.transport.calls import Call, Operation
+from rpc.transport.replies import read_headers, read_reply, refusal
 
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
@@ -149,14 +136,14 @@ class RequestTransport:
         operation, context = call.operation, call.context
         connection = self._link.connection
         if connection is not None and connection.blocked is not None:
-            self._fail(call, BrokerBlocked(_blocked(call, connection.blocked)))
+            self._fail(call, call.blocked(connection.blocked))
             return
         channel = self._channel
         if channel is None:
             self._waiting[call.number] = call
             return
         if len(call.body) > self._broker_limit:
-            self._fail(call, self._over_broker_limit(call))
+            self._fail(call, call.too_large_for(self._broker_limit))
             return
         number = b"%d" % call.number
         left = int((call.deadline - now) * 1000)
@@ -237,8 +224,10 @@ class RequestTransport:
 
     def _give_up(self, call: Call, error: RPCError) -> None:
         """Settle a call as failed, and say what is known of all its attempts."""
-        if error.outcome is not Outcome.UNKNOWN or call.uncertain:
-            error.outcome = Outcome.UNKNOWN if call.uncertain else _refused(error.outcome, call)
+        if call.uncertain:
+            error.outcome = Outcome.UNKNOWN
+        elif error.outcome is NOT_SENT and call.attempts:
+            error.outcome = Outcome.REJECTED  # as the attempts before were
         error.attempts = call.attempts
         error.__cause__ = call.problem
         self._settle(call, None, error)
@@ -329,20 +318,16 @@ class RequestTransport:
             self._broker_limit = int(found[1])
         for call in [call for call in self._calls.values() if call.published]:
             if len(call.body) > self._broker_limit:
-                self._fail(call, self._over_broker_limit(call))
+                self._fail(call, call.too_large_for(self._broker_limit))
             else:
                 self._fail(call, ConnectionLost(f"{call.operation.label}: {reason}"))
-
-    def _over_broker_limit(self, call: Call) -> MessageTooLarge:
-        text = f"a request of {len(call.body)} bytes, over the broker's max_message_size of {self._broker_limit}"
-        return MessageTooLarge(f"{call.operation.label}: {text}", Outcome.REJECTED)
 
     def blocked(self, reason: str | None) -> None:
         """The broker takes no messages: what waits to be sent is not kept waiting."""
         if reason is not None:
             waiting, self._waiting = self._waiting, {}
             for call in waiting.values():
-                self._fail(call, BrokerBlocked(_blocked(call, reason)))
+                self._fail(call, call.blocked(reason))
 
     def open(self) -> None:
         """Take calls; also after :meth:`close`."""
@@ -359,7 +344,7 @@ class RequestTransport:
     # -- answers
 
     def _replied(self, delivery: Delivery) -> None:
-        number, headers = self._read_reply(delivery)
+        number, headers = read_reply(delivery)
         call = self._calls.get(number)
         if call is None or call.operation.method.oneway:
             self.late_replies += 1
@@ -376,25 +361,17 @@ class RequestTransport:
     def _is_answer(self, call: Call, encoded: bytes, delivery: Delivery) -> bool:
         """Whether a message with headers is a reply like others. A refusal and a sign of life are taken here."""
         try:
-            headers = decode_headers(encoded)
-        except CodecError as error:
-            self._fail(call, InvalidReply(f"{call.operation.label}: the headers of the reply: {error}"))
+            headers = read_headers(call, encoded)
+        except InvalidReply as invalid:
+            self._fail(call, invalid)
             return False
         if WORKING in headers:
             self._watch(call)
         elif OUTCOME not in headers:
             return True
         elif call.published:  # else it is that of an attempt given up before
-            self._fail(call, self._refusal(call, str(headers[OUTCOME]), delivery))
+            self._fail(call, refusal(call, headers, delivery))
         return False
-
-    def _refusal(self, call: Call, word: str, delivery: Delivery) -> RPCError:
-        """Return the error of a worker's refusal."""
-        try:
-            _, message = call.operation.decode(call.number, delivery.body)
-        except InvalidReply as invalid:
-            message = invalid
-        return REFUSALS.get(word, ServiceUnavailable)(str(message), Outcome.REJECTED)
 
     def _watch(self, call: Call) -> None:
         """Whoever works on a call is alive: from now on silence means that it is not."""
@@ -403,22 +380,6 @@ class RequestTransport:
             if call.alarm:
                 self._alarms.discard(call, call.alarm)
             call.alarm = self._alarms.add(call, self._clock.seconds() + liveness)
-
-    def _read_reply(self, delivery: Delivery) -> tuple[int, bytes | None]:
-        """Which call a reply answers, 0 for none, and its encoded headers.
-
-        The call is told by correlation id, or without one by Thrift's seqid.
-        """
-        try:
-            parts = split_properties(delivery.encoded_properties)
-            headers, correlation_id, content_type = parts[HEADERS], parts[CORRELATION_ID], parts[CONTENT_TYPE]
-            if correlation_id is not None:
-                return int(correlation_id[1:]), headers
-            codec = codec_for(None if content_type is None else decode_text(content_type))
-            return codec.read_header(delivery.body)[2], headers
-        except (CodecError, MalformedMessage, UnknownProtocol, ValueError) as error:
-            log.msg(f"a reply that cannot be read: {error}")
-            return 0, None
 
     def _returned(self, returned: Returned) -> None:
         call = self._calls.get(int(returned.properties.correlation_id or 0))
@@ -438,19 +399,6 @@ class RequestTransport:
                 self._fail(call, Overloaded(f"{call.operation.label}: the broker refused it: the backlog is full"))
             elif call.operation.method.oneway:
                 self._settle(call, None)
-
-
-REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
-"""What the header ``rpc-outcome`` of a reply says: the worker did not run the request."""
-
-
-def _refused(outcome: Outcome, call: Call) -> Outcome:
-    """An attempt was not even sent; but one before it was, and was refused."""
-    return Outcome.REJECTED if call.attempts else outcome
-
-
-def _blocked(call: Call, reason: str) -> str:
-    return f"{call.operation.label}: the broker takes no messages just now: {reason}"
 
 
 def _by_service(operation: Operation) -> str:

@@ -24,7 +24,7 @@ from rpc.client import ClientOptions
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
 from rpc.service import ThriftService
 from rpc.topology import ServiceTopology
-from rpc.transport.requests import REFUSALS
+from rpc.transport.replies import REFUSALS
 from tests.support import BrokerTestCase
 
 ROOT = Path(__file__).parents[2]
