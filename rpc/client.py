@@ -20,10 +20,11 @@ from rpc.default_reactor import default_reactor
 from rpc.envelope import CODECS, MAX_MESSAGE_SIZE
 from rpc.errors import CodecError, ConfigurationError
 from rpc.link import Link
-from rpc.service import one_of, text, whole_number
+from rpc.service import check_truth, one_of, text, whole_number
 from rpc.stub import Stub, StubMethod
 from rpc.topology import BROADCAST, REQUESTS
 from rpc.transport.calls import Operation
+from rpc.transport.request import SHORTEST_LIVENESS
 from rpc.transport.requests import RequestTransport
 
 if TYPE_CHECKING:  # Python has it from 3.11 on
@@ -43,6 +44,11 @@ def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
         raise ConfigurationError(f"{attribute.name}={value!r}: must be a number of seconds above 0, at most 1e9")
 
 
+def _check_liveness(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and value < SHORTEST_LIVENESS:
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be at least {SHORTEST_LIVENESS}")
+
+
 def _copy_headers(headers: Any) -> dict[str, Any] | None:
     """Return headers that will go onto the wire, whatever happens to the caller's mapping later."""
     if headers is None:
@@ -54,11 +60,6 @@ def _copy_headers(headers: Any) -> dict[str, Any] | None:
             f"headers={headers!r}: must be a mapping of texts to values that AMQP has: {error}"
         ) from error
     return dict(headers)
-
-
-def _check_truth(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{attribute.name}={value!r}: must be True or False")
 
 
 def _names(methods: Any) -> frozenset[str] | None:
@@ -105,9 +106,9 @@ class ClientOptions:
     """
 
     timeout: float | None = attrs.field(default=None, validator=_check_seconds)
-    retry: bool = attrs.field(default=False, validator=_check_truth)
+    retry: bool = attrs.field(default=False, validator=check_truth)
     idempotent: frozenset[str] | None = attrs.field(default=None, converter=_names)
-    liveness: float | None = attrs.field(default=None, validator=_check_seconds)
+    liveness: float | None = attrs.field(default=None, validator=[_check_seconds, _check_liveness])
     protocol: str = attrs.field(default="binary", validator=one_of(*CODECS))
     priority: int | None = attrs.field(default=None, validator=optional(whole_number(0, 255)))
     headers: Mapping[str, Any] | None = attrs.field(default=None, converter=_copy_headers)
@@ -223,7 +224,7 @@ class Connection(Service):
         self._on(Link(reactor, uri.parse(broker_url), "client"), reactor)
 
     @classmethod
-    def _sharing(cls, link: Link, reactor: Any, route: Callable[[Operation], str]) -> Connection:
+    def _sharing(cls, link: Link, reactor: Any, route: Callable[[Operation], str | None]) -> Connection:
         """Return one on a link that somebody else starts and stops, as a worker does for its handlers' clients.
 
         :param route: see :class:`~rpc.transport.requests.RequestTransport`.
@@ -232,7 +233,7 @@ class Connection(Service):
         connection._on(link, reactor, route)
         return connection
 
-    def _on(self, link: Link, reactor: Any, route: Callable[[Operation], str] | None = None) -> None:
+    def _on(self, link: Link, reactor: Any, route: Callable[[Operation], str | None] | None = None) -> None:
         self._link = link
         self._reactor = reactor
         self._own_link = route is None
@@ -274,6 +275,11 @@ class Connection(Service):
     def _open(self, transport: RequestTransport) -> None:
         transport.open()
         self._link.attach(transport)
+
+    def _send_waiting(self) -> None:
+        """Send what has waited for a route."""
+        for transport in self._transports.values():
+            transport.send_waiting()
 
     def startService(self) -> None:
         """Begin to connect. Nothing when it is running."""

@@ -43,6 +43,12 @@ def whole_number(least: int, most: int = 2**63 - 1) -> Any:
     return check
 
 
+def check_truth(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Validate: True or False."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be True or False")
+
+
 def text(longest: int, *, but_not: str = "\0") -> Any:
     """Return a validator: AMQP's names take 255 bytes of UTF-8; some here get a suffix."""
 
@@ -104,6 +110,8 @@ class ThriftService:
     :ivar backlog: most requests waiting; the broker refuses more, and their callers see ``Overloaded``.
     :ivar redelivery_limit: how many workers may be given a request without finishing it (since they died, or lost
         their connection); then it is a dead letter. ``None``: any number.
+    :ivar cancel: whether a handler's Deferred or coroutine is cancelled when nobody waits for it any more. Not for
+        handlers that work in threads: a thread goes on all the same, and its place would be free.
     :ivar deduplicate: whether to remember recent calls, so that one that is sent again is answered and not run again;
         ``True``, or a :class:`Deduplicate` that says how many.
     :ivar max_message_size: bytes of a request's body; a larger one is refused.
@@ -124,6 +132,7 @@ class ThriftService:
     redelivery_limit: int | None = attrs.field(
         default=REDELIVERY_LIMIT, kw_only=True, validator=optional(whole_number(1))
     )
+    cancel: bool = attrs.field(default=True, kw_only=True, validator=check_truth)
     deduplicate: Deduplicate | None = attrs.field(
         default=None, kw_only=True, converter=_bounds, validator=_check_bounds
     )

@@ -55,6 +55,8 @@ class Worker(Service):
         self._serving: list[ServingTransport] = []
         self._by_name: dict[str, ServingTransport] = {}
         self._waiting: list[Deferred[None]] = []
+        self._draining: list[Deferred[None]] = []
+        self._hurrying = False
         if any(service.factory for service in services):
             self._connection = Connection._sharing(self._link, reactor, self._route)
         mover = Mover()
@@ -62,7 +64,7 @@ class Worker(Service):
         for service in services:
             handler = service.make_handler(self._connection)
             transport = ServingTransport(service, handler, self._link, reactor, mover)
-            transport.on_consuming = self._tell_waiting
+            transport.on_consuming = self._consuming
             self._serving.append(transport)
             self._by_name[service.name] = transport
             self._link.attach(transport)
@@ -72,15 +74,19 @@ class Worker(Service):
         """The worker's unique name. To be asked for in the process that serves, which twistd may fork."""
         return self._link.instance
 
-    def _route(self, operation: Operation) -> str:
-        """Return the routing key of a call that a handler makes.
+    def _route(self, operation: Operation) -> str | None:
+        """Return the routing key of a call that a handler makes; ``None``: it has to wait.
 
         What this worker serves itself, it is sent itself: in the shared queue the call would wait for a place among
-        those that wait for such calls, and if all of them do, no place ever comes free.
+        those that wait for such calls, and if all of them do, no place ever comes free. A oneway call waits for
+        nobody, and must not be lost with this worker.
         """
-        transport = self._by_name.get(operation.service)
-        own = None if transport is None else transport.nested_key(operation.exchange)
-        return operation.service if own is None else own
+        service, _, instance = operation.service.partition("@")
+        transport = self._by_name.get(service)
+        elsewhere = transport is None or transport.exchange != operation.exchange or instance not in ("", self.instance)
+        if transport is None or elsewhere or operation.method.oneway:
+            return operation.service
+        return transport.nested_key()
 
     def startService(self) -> None:
         """Connect, and serve as soon as there is a connection."""
@@ -101,6 +107,12 @@ class Worker(Service):
         self._tell_waiting()
         return waiting
 
+    def _consuming(self) -> None:
+        """A service is consumed, and handlers can call it."""
+        if self._connection is not None:
+            self._connection._send_waiting()
+        self._tell_waiting()
+
     def _tell_waiting(self) -> None:
         if all(transport.consuming for transport in self._serving):
             waiting, self._waiting = self._waiting, []
@@ -115,22 +127,25 @@ class Worker(Service):
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.cancel()
-        drained: Deferred[Any] = DeferredList(
-            [transport.drain(self._drain_timeout) for transport in self._serving], consumeErrors=True
-        )
-        drained.addCallback(self._report)
-        drained.addCallback(lambda _: self._connection.stopService() if self._connection else None)
-        return drained.addCallback(lambda _: self._link.stopService())
+        within = 0.0 if self._hurrying else self._drain_timeout
+        self._draining = [transport.drain(within) for transport in self._serving]
+        drained: Deferred[Any] = DeferredList(self._draining)
+        return drained.addCallback(self._leave)
 
-    def hurry(self) -> None:
-        """End the wait of :meth:`stopService` for calls in progress."""
-        for transport in self._serving:
-            transport.hurry()
-
-    def _report(self, _: object) -> None:
+    def _leave(self, _: object) -> Deferred[None]:
         running = sum(transport.running for transport in self._serving)
         if running:
-            log.msg(f"stopping with {running} calls in progress, after {self._drain_timeout:g} s")
+            log.msg(f"stopping with {running} calls in progress")
+        self._hurrying = False
+        if self._connection is not None:
+            self._connection.stopService()  # its channels need not be closed first: a broker in need does not answer
+        return self._link.stopService()
+
+    def hurry(self) -> None:
+        """Do not wait for calls in progress, when :meth:`stopService` was called or will be."""
+        self._hurrying = True
+        for draining in self._draining:
+            draining.cancel()
 
 
 def _refuse_doubles(services: list[ThriftService]) -> None:

@@ -53,5 +53,9 @@ class ConfirmLedger(Generic[Entry]):
         self._lowest = max(self._lowest, last + 1)
         return settled
 
+    def outstanding(self) -> list[tuple[int, Entry]]:
+        """The entries and their numbers, in the order of publishing."""
+        return list(self._entries.items())
+
     def __len__(self) -> int:
         return len(self._entries)

@@ -32,7 +32,7 @@ class RecentReplies(Generic[Item]):
 
     def __init__(self, bounds: Deduplicate) -> None:
         self._bounds = bounds
-        self._running: dict[Hashable, list[Item]] = {}
+        self._running: dict[Hashable, list[Item]] = {}  # the first is the one that is run
         self._answered: OrderedDict[Hashable, Answered] = OrderedDict()
         self._size = 0
 
@@ -48,8 +48,12 @@ class RecentReplies(Generic[Item]):
         if key in self._running:
             self._running[key].append(item)
             return False
-        self._running[key] = []
+        self._running[key] = [item]
         return True
+
+    def in_progress(self, key: Hashable) -> Item:
+        """Return the item for which the call `key` is being run."""
+        return self._running[key][0]
 
     def end(self, key: Hashable, body: bytes | None, now: float, *, keep: bool = True) -> list[Item]:
         """Note the reply of a call that was run.
@@ -57,7 +61,7 @@ class RecentReplies(Generic[Item]):
         :param keep: whether to answer from it later.
         :return: the items of those who asked meanwhile.
         """
-        joined = self._running.pop(key, [])
+        joined = self._running.pop(key)[1:]
         if keep:
             self._forget(key)
             self._answered[key] = Answered(body, now + self._bounds.seconds)

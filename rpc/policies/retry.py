@@ -55,11 +55,10 @@ class RetryBudget:
     def take(self, calls: int) -> bool:
         """Take a repetition out. ``False`` when there is none.
 
-        :param calls: how many were made so far. It may begin again from 0.
+        :param calls: how many were sent so far, repetitions not counted.
         """
-        made = calls - self._counted if calls >= self._counted else calls
+        self._left = min(MOST_SAVED, self._left + SHARE * (calls - self._counted))
         self._counted = calls
-        self._left = min(MOST_SAVED, self._left + SHARE * made)
         if self._left < 1:
             return False
         self._left -= 1

@@ -30,7 +30,6 @@ class Places:
         self._concurrency = concurrency
         self._start = start
         self._starting = False
-        self._hurrying = False
         self._idle: list[Deferred[None]] = []
         self.running = 0
         self.waiting = 0
@@ -81,36 +80,23 @@ class Places:
             return
         self._start_later()
 
-    def forget_held(self) -> None:
-        """Forget those that wait: their channel is gone, and they will come again."""
-        self.held.clear()
-        self.held_nested.clear()
+    def forget_shared(self) -> None:
+        """Forget those that wait and will come again, since their channel is gone. What came by the worker's own queue
+        will not.
+        """
+        self.held = deque(request for request in self.held if request.direct)
 
     # -- leaving
 
     def when_idle(self) -> Deferred[None]:
-        """Fires when nothing is in progress, nor waits that handlers have called; or with :meth:`hurry`."""
+        """Fires when nothing is in progress, nor waits that handlers have called."""
         idle: Deferred[None] = Deferred()
         self._idle.append(idle)
-        if self._hurrying:
-            self._end_waiting()
         self._tell_idle()
         return idle
 
-    def hurry(self) -> None:
-        """Wait for nothing any more, until :meth:`resume`."""
-        self._hurrying = True
-        self._end_waiting()
-
-    def resume(self) -> None:
-        """End what :meth:`hurry` began."""
-        self._hurrying = False
-
     def _tell_idle(self) -> None:
         if self.running == 0 and not self.held_nested:
-            self._end_waiting()
-
-    def _end_waiting(self) -> None:
-        idle, self._idle = self._idle, []
-        for waiting in idle:
-            waiting.callback(None)
+            idle, self._idle = self._idle, []
+            for waiting in idle:
+                waiting.callback(None)

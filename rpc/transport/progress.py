@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
@@ -14,6 +16,9 @@ from rpc.transport.request import Request
 SIGNS = 3
 """Signs of life within the time in which the caller wants to hear of one: two may be late."""
 
+LONGEST_ID = 255
+"""Bytes of a short string."""
+
 MOST_CALLED_OFF = 10_000
 """Message ids kept of calls that were called off before they came; the oldest make way."""
 
@@ -24,14 +29,18 @@ class Progress:
     :ivar called_off: message ids of calls that were called off before they came.
     """
 
-    def __init__(self, clock: IClock, sign_of_life: Callable[[Request], None]) -> None:
-        """:param sign_of_life: tells the caller of a request that it is being worked on."""
+    def __init__(self, clock: IClock, sign_of_life: Callable[[Request], None], cancels: bool = True) -> None:
+        """
+        :param sign_of_life: tells the caller of a request that it is being worked on.
+        :param cancels: whether handlers may be cancelled.
+        """
+        self._cancels = cancels
         self._clock = clock
         self._sign_of_life = sign_of_life
         self._requests: dict[bytes, list[Request]] = {}
         self._deadlines: Deadlines[Request] = Deadlines(clock, self._cancel_all)
         self._signs: Deadlines[Request] = Deadlines(clock, self._give_signs)
-        self.called_off: dict[bytes, None] = {}
+        self.called_off: OrderedDict[bytes, None] = OrderedDict()
 
     def begin(self, request: Request, handling: Deferred[object]) -> None:
         """Note that the handler of `request` has returned the Deferred `handling`."""
@@ -42,6 +51,15 @@ class Progress:
             request.tick = self._deadlines.add(request, request.deadline)
         if request.liveness is not None and request.wants_reply:
             self._give_signs([request])
+
+    def prolong(self, request: Request, deadline: float | None) -> None:
+        """Note that somebody waits for `request` until `deadline`, beside its own caller."""
+        if request.handling is None or request.deadline is None or (deadline or math.inf) <= request.deadline:
+            return
+        self._deadlines.discard(request, request.tick)
+        request.deadline = deadline
+        if deadline is not None:
+            request.tick = self._deadlines.add(request, deadline)
 
     def end(self, request: Request) -> None:
         """Note that the handler of `request` is done."""
@@ -63,10 +81,10 @@ class Progress:
             running = self._requests.get(message_id)
             if running is not None:
                 self._cancel_all(running.copy())
-            else:
+            elif len(message_id) <= LONGEST_ID:
                 self.called_off[message_id] = None
                 if len(self.called_off) > MOST_CALLED_OFF:
-                    del self.called_off[next(iter(self.called_off))]
+                    self.called_off.popitem(last=False)
 
     def is_called_off(self, request: Request) -> bool:
         """Whether `request` was called off before it came."""
@@ -79,7 +97,7 @@ class Progress:
 
     def _cancel_all(self, requests: list[Request]) -> None:
         for request in requests:
-            if request.handling is not None:
+            if request.handling is not None and self._cancels:
                 request.called_off = True
                 try:
                     request.handling.cancel()
@@ -89,7 +107,7 @@ class Progress:
     def _give_signs(self, requests: list[Request]) -> None:
         now = self._clock.seconds()
         for request in requests:
-            if request.handling is not None and request.liveness is not None:
+            if request.handling is not None and request.liveness is not None and not request.called_off:
                 request.sign_tick = self._signs.add(request, now + request.liveness / SIGNS)
                 self._sign_of_life(request)
 

@@ -9,14 +9,14 @@ from twisted.internet.defer import Deferred
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from rpc.errors import AMQPError, CodecError
+from rpc.amqp.properties import encode_properties
+from rpc.errors import CodecError
 from rpc.interfaces import IClock
-from rpc.messages import Properties
 from rpc.policies.metadata import DELIVERIES
 from rpc.policies.redelivery import Next, destination, unfinished_deliveries
 from rpc.service import ThriftService
 from rpc.topology import DEAD
-from rpc.transport.moving import Mover
+from rpc.transport.moving import Mover, NotMoved
 from rpc.transport.places import Places
 from rpc.transport.request import Refused, Request
 
@@ -41,6 +41,9 @@ class RequestSettler(Protocol):
 
     def start(self, request: Request) -> None:
         """Run a request."""
+
+    def reject(self, request: Request) -> None:
+        """Have the broker deliver a request again."""
 
     def is_current(self, request: Request) -> bool:
         """Whether the channel that a request came by is still there."""
@@ -74,11 +77,8 @@ class Refusing:
             self._settler.settle(request)
 
     def refuse_unread(self, request: Request, refused: Refused) -> None:
-        """Refuse a request for a reason that is not in it; only when it is read one knows how to answer."""
-        try:
-            request.read(self._service.name, self._service.description.methods, self._service.max_message_size)
-        except Refused as unreadable:
-            refused = unreadable
+        """Refuse a request for a reason that is not in it."""
+        request.peek()
         self.refuse(request, refused)
 
     def _tell(self, refused: Refused) -> None:
@@ -116,26 +116,51 @@ class Refusing:
         deliveries = unfinished_deliveries(request.headers, redelivered=True)
         where = destination(deliveries, limit)
         if where is not Next.DEAD:
-            queue = self._topology.queue if where is Next.QUEUE else self._topology.suspects_queue
-            properties = request.moved({DELIVERIES: deliveries}, self._clock.seconds())
             try:
-                self._move(request, "", queue, properties).addErrback(self._not_moved, request)
+                self._put(request, where, {DELIVERIES: deliveries})
             except CodecError:  # with one more, headers that filled a frame fill more than one
                 where = Next.DEAD
         if where is Next.DEAD:
             reason = f"delivered {deliveries} times to workers that did not finish it"
             self.refuse_unread(request, Refused(TApplicationException.INTERNAL_ERROR, reason, poison=True))
 
+    def give_back(self, request: Request) -> None:
+        """Put a request back that was not begun, as it came."""
+        try:
+            self._put(request, Next.QUEUE, {})
+        except CodecError:  # its properties fit when it came, but for the time that is left
+            self._settler.reject(request)
+
+    def _put(self, request: Request, where: Next, headers: dict[str, int]) -> None:
+        """Publish a copy of a request to one of the service's queues, and settle it when the broker has that."""
+        queue = self._topology.queue if where is Next.QUEUE else self._topology.suspects_queue
+        moved = self._move(request, "", queue, encode_properties(request.moved(headers, self._clock.seconds())))
+        moved.addErrback(self._not_put, request, where, headers)
+
+    def _not_put(self, failure: Failure, request: Request, where: Next, headers: dict[str, int]) -> None:
+        """Where there is no room in the one queue there may be in the other, and if not, it is run after all."""
+        failure.trap(NotMoved)
+        if not self._settler.is_current(request):
+            return  # it will come again
+        if not _refused(failure):
+            self._put(request, where, headers)
+        elif not headers:
+            self._settler.reject(request)
+        elif where is Next.QUEUE:
+            self._put(request, Next.SUSPECTS, headers)
+        else:
+            self._settler.start(request)
+
     def _bury(self, request: Request, reason: str) -> None:
         """Publish a request to the dead letters, as it came, with the reason."""
         try:
-            moved = self._move(request, DEAD, self._service.name, request.dead_letter(reason))
+            moved = self._move(request, DEAD, self._service.name, encode_properties(request.dead_letter(reason)))
         except CodecError:  # with the reason, headers that filled a frame fill more than one
-            bare = request.dead_letter(reason, with_headers=False)
+            bare = encode_properties(request.dead_letter(reason, with_headers=False))
             moved = self._move(request, DEAD, self._service.name, bare)
         moved.addErrback(self._not_buried, request, reason)
 
-    def _move(self, request: Request, exchange: str, routing_key: str, properties: Properties) -> Deferred[None]:
+    def _move(self, request: Request, exchange: str, routing_key: str, properties: bytes) -> Deferred[None]:
         """Publish a request elsewhere, and settle it when the broker has it there. It takes a place meanwhile."""
         moving = self._mover.move(exchange, routing_key, properties, request.delivery.body)
         self._places.running += 1
@@ -149,12 +174,6 @@ class Refusing:
 
         return moving.addCallback(lambda _: self._settler.settle(request)).addBoth(leave)
 
-    def _not_moved(self, failure: Failure, request: Request) -> None:
-        """Where there is no room for a request, it is run after all. On a lost channel it will come again."""
-        failure.trap(AMQPError)
-        if self._settler.is_current(request):
-            self._settler.start(request)
-
     def _not_buried(self, failure: Failure, request: Request, reason: str) -> None:
         """Try again after a while. On a lost channel it will come again."""
         if self._settler.is_current(request):
@@ -162,5 +181,11 @@ class Refusing:
             self._clock.callLater(BURY_AGAIN, self._bury_again, request, reason)
 
     def _bury_again(self, request: Request, reason: str) -> None:
+        """The queue of dead letters may have been deleted, which nobody is told of: declare it, and bury."""
         if self._settler.is_current(request):
-            self._bury(request, reason)
+            declared = self._mover.declare(self._topology.shared())
+            declared.addBoth(lambda _: self._bury(request, reason))
+
+
+def _refused(failure: Failure) -> bool:
+    return isinstance(failure.value, NotMoved) and failure.value.refused

@@ -46,6 +46,9 @@ NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 LONGEST_EXPIRATION = 2**32 - 1
 """Milliseconds: what RabbitMQ's own timers take. A peer that sends more gets a reply that expires then."""
 
+LONGEST_CALL_OFF = 1024 * 1024
+"""Bytes that are read of a message that calls others off: some 30,000 ids."""
+
 SHORTEST_LIVENESS = 0.1
 """Seconds: a peer must not have us send it signs of life all the time."""
 
@@ -81,6 +84,7 @@ class Request:
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
     :ivar headers: all that it has.
     :ivar direct: whether it was sent to this worker alone, so that no other can have it.
+    :ivar settled: whether it was acked before it was begun, or refused.
     :ivar called_off: whether its handler was cancelled, since nobody waits any more.
     :ivar handling: what the handler has returned, while it works; ``tick`` and ``sign_tick`` belong to that.
     :ivar key: by what :class:`~rpc.policies.deduplication.RecentReplies` knows it.
@@ -104,6 +108,7 @@ class Request:
         "problem",
         "reply_to",
         "seqid",
+        "settled",
         "sign_tick",
         "tick",
     )
@@ -119,7 +124,7 @@ class Request:
         self.problem: str | None = None
         self.context: CallContext
         self.headers = NO_HEADERS
-        self.direct = self.called_off = False
+        self.direct = self.called_off = self.settled = False
         self.handling: Deferred[Any] | None = None
         self.key: Hashable = None
         self.tick = self.sign_tick = 0
@@ -195,6 +200,17 @@ class Request:
             raise Refused(TApplicationException.UNKNOWN_METHOD, f"Unknown function {self.name}")
         return method
 
+    def peek(self) -> None:
+        """Read what is needed to answer, and no more: what follows may be what ends workers."""
+        content_type = self._parts[CONTENT_TYPE]
+        try:
+            self.codec = codec_for(None if content_type is None else decode_text(content_type))
+            name, kind, self.seqid, _ = self.codec.read_header(self.delivery.body)
+        except (UnknownProtocol, MalformedMessage):
+            return
+        self.name = name[:LONGEST_UNKNOWN_NAME]
+        self.oneway = kind == TMessageType.ONEWAY
+
     @property
     def wants_reply(self) -> bool:
         """Whether somebody waits, and said where."""
@@ -244,14 +260,17 @@ class Request:
     @property
     def calls_off(self) -> list[bytes] | None:
         """The message ids of calls that this is no request of, but calls off."""
-        return self.delivery.body.split(b"\n") if self._parts[TYPE] == CALL_OFF_TYPE else None
+        if self._parts[TYPE] != CALL_OFF_TYPE:
+            return None
+        return self.delivery.body[:LONGEST_CALL_OFF].split(b"\n")
 
     def sign_of_life(self, instance: str) -> bytes | None:
         """Return the encoded properties of what tells the caller that `instance` works on the call; ``None`` when it
         could not know which call that is.
         """
         correlation_id = self._parts[CORRELATION_ID]
-        return None if correlation_id is None else _sign_template(instance).encode(correlation_id)
+        template = _sign_template(instance, self.context.attempt)
+        return None if correlation_id is None else template.encode(correlation_id)
 
     def moved(self, headers: Mapping[str, Any], now: float) -> Properties:
         """Return the properties of the request put elsewhere, with further `headers`."""
@@ -296,8 +315,9 @@ def _whole(value: Any) -> int | None:
 
 
 @lru_cache(16)
-def _sign_template(instance: str) -> PropertyTemplate:
-    return PropertyTemplate(Properties(headers={WORKING: instance}, delivery_mode=1), ("correlation_id",))
+def _sign_template(instance: str, attempt: int) -> PropertyTemplate:
+    headers: dict[str, Any] = {WORKING: instance} | ({ATTEMPT: attempt} if attempt > 1 else {})
+    return PropertyTemplate(Properties(headers=headers, delivery_mode=1), ("correlation_id",))
 
 
 @lru_cache(1024)

@@ -39,9 +39,9 @@ from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
 from rpc.messages import Properties
 from rpc.policies.deadline import deadline_of
-from rpc.policies.metadata import OUTCOME, WORKING
+from rpc.policies.metadata import ATTEMPT, OUTCOME, WORKING
 from rpc.policies.retry import RetryBudget, may_repeat, pause_before
-from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE, REQUESTS
+from rpc.topology import BROADCAST, EXCHANGES, EXCLUSIVE_QUEUE, REQUESTS
 from rpc.transport.calling_off import call_off
 from rpc.transport.calls import Call, Operation
 from rpc.transport.replies import read_headers, read_reply, refusal
@@ -69,8 +69,8 @@ class RequestTransport:
     """Calls over one channel of a link, with one reply queue.
 
     :ivar late_replies: replies that nobody waited for any more.
-    :ivar route: gives the routing key of a call that is made for another one, by its operation; see
-        :class:`rpc.worker.Worker`.
+    :ivar route: gives the routing key of a call that is made for another one, by its operation, or ``None`` when it has
+        to wait for :meth:`send_waiting`; see :class:`rpc.worker.Worker`.
     """
 
     def __init__(self, link: Link, clock: IClock) -> None:
@@ -88,7 +88,8 @@ class RequestTransport:
         self._ledger: ConfirmLedger[Call] = ConfirmLedger()
         self._closed = False
         self._broker_limit = MAX_I64
-        self.route: Callable[[Operation], str] = _by_service
+        self._sent = 0  # calls, not attempts
+        self.route: Callable[[Operation], str | None] = _by_service
         self.late_replies = 0
 
     # -- calls
@@ -150,6 +151,9 @@ class RequestTransport:
         milliseconds = b"%d" % (left if 0 < left <= LONGEST_EXPIRATION else 1 if left < 1 else LONGEST_EXPIRATION)
         inherited = NO_METADATA if context is None and not call.attempts else call.inherited
         routing_key = operation.service if context is None else self.route(operation)
+        if routing_key is None:
+            self._waiting[call.number] = call
+            return
         try:
             properties = operation.properties(
                 self._reply_queue, number, milliseconds, self._identity + number, inherited
@@ -161,6 +165,8 @@ class RequestTransport:
         except AMQPError:  # the channel has just ended, and there will be another
             self._waiting[call.number] = call
             return
+        if not call.attempts:
+            self._sent += 1
         call.attempts += 1
         call.published = self._ledger.published(call)
 
@@ -202,20 +208,20 @@ class RequestTransport:
         if self._calls.get(call.number) is not call:
             return
         self._ledger.forget(call.published)
-        call.published = 0
+        sent, call.published = call.published, 0
         if call.alarm:
             self._alarms.discard(call, call.alarm)
             call.alarm = 0
         call.uncertain = call.uncertain or error.outcome is Outcome.UNKNOWN
-        if not self._repeat(call, error):
+        if not self._repeat(call, error, at_a_cost=sent > 0):
             self._give_up(call, error)
 
-    def _repeat(self, call: Call, error: RPCError) -> bool:
+    def _repeat(self, call: Call, error: RPCError, at_a_cost: bool) -> bool:
         operation = call.operation
         if self._closed or not may_repeat(error, retry=operation.retry, idempotent=operation.idempotent):
             return False
         at = self._clock.seconds() + pause_before(call.repetitions + 1)
-        if at >= call.deadline or not self._budget.take(self._number):
+        if at >= call.deadline or (at_a_cost and not self._budget.take(self._sent)):
             return False
         call.repetitions += 1
         call.problem = error
@@ -229,7 +235,8 @@ class RequestTransport:
         elif error.outcome is NOT_SENT and call.attempts:
             error.outcome = Outcome.REJECTED  # as the attempts before were
         error.attempts = call.attempts
-        error.__cause__ = call.problem
+        if call.problem is not None:
+            error.__cause__ = call.problem
         self._settle(call, None, error)
 
     def _expired(self, calls: list[Call]) -> None:
@@ -246,14 +253,17 @@ class RequestTransport:
 
     def _alarmed(self, calls: list[Call]) -> None:
         """The pauses of calls are over, or the patience with those that work on them."""
-        now = self._clock.seconds()
         for call in calls:
             call.alarm = 0
             if call.published:
-                label, patience = call.operation.label, call.operation.liveness
-                self._fail(call, WorkerLost(f"{label}: nothing was heard of its worker for {patience:g} s"))
+                self._clock.callLater(0, self._silent, call)  # a sign of life may be there, and not yet read
             elif self._calls.get(call.number) is call:  # what the failure of one does may have cancelled the next
-                self._send(call, now)
+                self._send(call, self._clock.seconds())
+
+    def _silent(self, call: Call) -> None:
+        if call.published and not call.alarm:
+            label, patience = call.operation.label, call.operation.liveness
+            self._fail(call, WorkerLost(f"{label}: nothing was heard of its worker for {patience:g} s"))
 
     def cancel(self, call: Call) -> None:
         """Settle a call whose caller does not want it any more; tell whoever works on it."""
@@ -304,6 +314,10 @@ class RequestTransport:
 
     def _begin(self, channel: Channel) -> None:
         self._channel = channel
+        self.send_waiting()
+
+    def send_waiting(self) -> None:
+        """Send the calls that wait, as far as they can be."""
         waiting, self._waiting = self._waiting, {}
         for call in waiting.values():
             if self._calls.get(call.number) is call:  # what the failure of one does may have cancelled the next
@@ -340,6 +354,7 @@ class RequestTransport:
             self._give_up(call, ConnectionLost(f"{call.operation.label}: the connection was closed", call.outcome))
         self._deadlines.stop()
         self._alarms.stop()
+        self._channel = None
 
     # -- answers
 
@@ -366,10 +381,11 @@ class RequestTransport:
             self._fail(call, invalid)
             return False
         if WORKING in headers:
-            self._watch(call)
+            if headers.get(ATTEMPT, 1) == call.attempts:  # else it is of one given up before
+                self._watch(call)
         elif OUTCOME not in headers:
             return True
-        elif call.published:  # else it is that of an attempt given up before
+        elif call.published and call.operation.exchange != BROADCAST:  # where another worker may run it
             self._fail(call, refusal(call, headers, delivery))
         return False
 

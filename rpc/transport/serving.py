@@ -11,7 +11,7 @@ from types import CoroutineType
 from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as DrainTimeout
 from twisted.python import log
 from twisted.python.failure import Failure
@@ -40,6 +40,9 @@ PRECONDITION_FAILED = 406
 SUSPECTS_AT_ONCE = 1
 """Of those requests that may end a worker: what else is with them would be taken for the culprit as well."""
 
+OWN_AT_ONCE = 20_000
+"""Of the worker's own queue: far more than its handlers make, and no more than a worker can bear."""
+
 MOST_HELD = 10_000
 """Requests to this worker alone that wait here for a place, when the service has no backlog."""
 
@@ -60,16 +63,16 @@ class ServingTransport:
         self._topology = service.topology()
         self._link = link
         self._clock = clock
+        self._mover = mover
         self._ack_first = service.acknowledge == "before"
         self._limit = service.redelivery_limit
         self._places = Places(clock, service.concurrency, self._start_held)
         self._refusing = Refusing(service, self, self._places, mover, clock)
         self._recent = None if service.deduplicate is None else RecentReplies[Request](service.deduplicate)
-        self._progress = Progress(clock, self._give_sign)
+        self._progress = Progress(clock, self._give_sign, service.cancel)
         self._channel: Channel | None = None
         self._acks: AckCollector | None = None
         self._shared_consumers: list[str] = []
-        self._own_consumer: str | None = None
         self._stopping = False
         self.consuming = False
         self.on_consuming: Callable[[], None] = _nobody_asked
@@ -88,7 +91,6 @@ class ServingTransport:
         self._channel = channel
         self._acks = AckCollector(channel)
         self._shared_consumers = []
-        self._own_consumer = None
         prepared: Deferred[Any] = succeed(None)
         for declaration in self._topology.shared():
             prepared.addCallback(then_declare, channel, declaration)
@@ -112,18 +114,13 @@ class ServingTransport:
         return failure
 
     def _consume_own(self, channel: Channel, queue: str) -> Deferred[Any]:
-        """Consume the worker's own queue, with no bound on what is under way: what handlers call must come through
-        when all places are taken, and what calls them off as well.
+        """Consume the worker's own queue: what handlers call must come through when all places are taken, and what
+        calls them off as well.
         """
-        bound: Deferred[Any] = channel.basic_qos(prefetch_count=0)
+        bound: Deferred[Any] = channel.basic_qos(prefetch_count=OWN_AT_ONCE)
         for declaration in self._topology.own(self._link.instance, queue):
             bound.addCallback(then_declare, channel, declaration)
-        bound.addCallback(lambda _: self._consume(channel, queue, self._delivered_own))
-
-        def consuming(consumer_tag: str) -> None:
-            self._own_consumer = consumer_tag
-
-        return bound.addCallback(consuming)
+        return bound.addCallback(lambda _: self._consume(channel, queue, self._delivered_own))
 
     def _consume_shared(self, channel: Channel, queue: str, prefetch: int) -> Deferred[Any]:
         if self._stopping:
@@ -151,16 +148,20 @@ class ServingTransport:
         """What was not acked is delivered again, to whoever consumes then. Calls in progress run to their end."""
         self._channel = None
         self._acks = None
-        self._places.forget_held()
+        self._places.forget_shared()
         self.consuming = False
 
     def blocked(self, reason: str | None) -> None:
         """Replies wait in the connection until the broker reads again."""
 
-    def nested_key(self, exchange: str) -> str | None:
-        """The routing key of `exchange` by which this worker reaches itself just now, for what its handlers call."""
-        reached = self._own_consumer is not None and self.consuming and exchange == self._service.exchange
-        return self._topology.nested_key(self._link.instance) if reached else None
+    @property
+    def exchange(self) -> str:
+        """Where the service's requests are published."""
+        return self._service.exchange
+
+    def nested_key(self) -> str | None:
+        """The routing key by which this worker reaches itself, for what its handlers call; ``None``: not just now."""
+        return self._topology.nested_key(self._link.instance) if self.consuming else None
 
     # -- a request's way
 
@@ -168,7 +169,7 @@ class ServingTransport:
         """Take a request that any worker could have."""
         request = Request(delivery, self._clock.seconds())
         if self._stopping:
-            self._reject(delivery)
+            self._give_back(request)
         elif delivery.redelivered and self._limit is not None and request.problem is None:
             self._delivered_again(request, self._limit)
         elif request.headers and DELIVERIES in request.headers:
@@ -197,8 +198,10 @@ class ServingTransport:
         elif delivery.routing.endswith(NESTED_KEY_ENDS):
             if places.free_for_nested:
                 self.start(request)
-            else:
+            elif len(places.held_nested) < MOST_HELD:
                 places.held_nested.append(request)
+            else:
+                self._refusing.refuse_unread(request, OVERLOADED)
         elif self._stopping:
             self._refusing.refuse_unread(request, STOPPING)
         elif places.free or len(delivery.body) > self._service.max_message_size:
@@ -217,7 +220,7 @@ class ServingTransport:
     def start(self, request: Request) -> None:
         """Run a request, unless it cannot be read, or was run before."""
         if self._ack_first:
-            self._ack(request.delivery)
+            self.settle(request)
         if self._progress.called_off and self._progress.is_called_off(request):
             self.settle(request)
             return
@@ -258,6 +261,8 @@ class ServingTransport:
         if request.key is None:
             return True
         known = recent.begin(request.key, request, self._clock.seconds())
+        if known is False:
+            self._progress.prolong(recent.in_progress(request.key), request.deadline)
         if isinstance(known, Answered):
             self._answer_again(request, known.body)
         return known is True
@@ -320,7 +325,7 @@ class ServingTransport:
             self._progress.end(request)
         if body is not None and not request.called_off:
             self.send(request, body)
-        if not self._ack_first:
+        if not request.settled:
             self._ack(request.delivery)
         if request.key is not None and self._recent is not None:
             ran = body is not None or not request.called_off
@@ -333,8 +338,9 @@ class ServingTransport:
         places.leave()
 
     def settle(self, request: Request) -> None:
-        """Ack a request that needs no more, unless that was done before it was begun."""
-        if not self._ack_first:
+        """Ack a request, unless that was done before it was begun."""
+        if not request.settled:
+            request.settled = True
             self._ack(request.delivery)
 
     def send(self, request: Request, body: bytes, outcome: str | None = None) -> None:
@@ -343,6 +349,7 @@ class ServingTransport:
         if channel.closed:
             # The request may be delivered again, or may not: its queue may be gone, or it was acked before.
             if self._channel is None:
+                self._send_later(request, body, outcome)
                 return
             channel = self._channel
         try:
@@ -350,6 +357,12 @@ class ServingTransport:
             channel.publish("", request.reply_to or "", properties, body, True)
         except Exception:  # whatever a peer has done to make it so, the request is to be acked
             log.err(None, f"{request.label}: the reply cannot be sent")
+
+    def _send_later(self, request: Request, body: bytes, outcome: str | None) -> None:
+        """Send a reply when there is a connection again: the caller's own may have lasted."""
+        properties = request.reply_properties(self._clock.seconds(), outcome)
+        sent = self._mover.move("", request.reply_to or "", properties, body)
+        sent.addErrback(lambda failure: failure.trap(AMQPError))  # nobody is there any more
 
     def _returned(self, _: object) -> None:
         self.lost_replies += 1
@@ -368,23 +381,35 @@ class ServingTransport:
 
     def is_current(self, request: Request) -> bool:
         """Whether the channel that a request came by is still there."""
-        return request.delivery.channel is self._channel
+        channel = request.delivery.channel
+        return channel is self._channel and not channel.client.closed
 
     def _ack(self, delivery: Delivery) -> None:
         if self._acks is not None and delivery.channel is self._channel:
             self._acks.ack(delivery.delivery_tag)
 
-    def _reject(self, delivery: Delivery) -> None:
-        if self._acks is not None and delivery.channel is self._channel:
-            self._acks.reject(delivery.delivery_tag, requeue=True)
+    def _give_back(self, request: Request) -> None:
+        """Leave a request that was not begun to another worker. As a copy, if there is a limit to redeliveries: the
+        broker would note that it was delivered before.
+        """
+        if self._limit is None or request.problem is not None:
+            self.reject(request)
+        else:
+            self._refusing.give_back(request)
+
+    def reject(self, request: Request) -> None:
+        """Have the broker deliver a request again, to whoever consumes then."""
+        if self._acks is not None and request.delivery.channel is self._channel:
+            self._acks.reject(request.delivery.delivery_tag, requeue=True)
 
     # -- leaving
 
     def drain(self, within: float) -> Deferred[None]:
         """Take no more work, give back what has not begun, and finish what has, with all that it calls here.
 
-        :param within: seconds; what is in progress then is given up, and at once after :meth:`hurry`.
-        :return: fires when nothing is in progress, or at the bound, with all acked that was settled. Never fails.
+        :param within: seconds; what is in progress then is given up.
+        :return: fires when nothing is in progress, or at the bound, or when it is cancelled, with all acked that was
+            settled. Never fails.
         """
         self._stopping = True
         while self._places.held:
@@ -392,7 +417,7 @@ class ServingTransport:
             if request.direct:
                 self._refusing.refuse_unread(request, STOPPING)
             else:
-                self._reject(request.delivery)
+                self._give_back(request)
         drained: Deferred[Any] = succeed(None)
         if self._channel is not None:
             for tag in self._shared_consumers:
@@ -400,7 +425,7 @@ class ServingTransport:
             drained.addErrback(lambda failure: failure.trap(AMQPError))
         drained.addCallback(lambda _: self._places.when_idle())
         drained.addTimeout(within, self._clock)
-        drained.addErrback(lambda failure: failure.trap(DrainTimeout))
+        drained.addErrback(lambda failure: failure.trap(DrainTimeout, CancelledError))
         return drained.addCallback(lambda _: self._end_drain())
 
     def _end_drain(self) -> None:
@@ -408,14 +433,9 @@ class ServingTransport:
         if self._acks is not None:
             self._acks.flush()
 
-    def hurry(self) -> None:
-        """End :meth:`drain` now, or as soon as nothing more is delivered."""
-        self._places.hurry()
-
     def resume(self) -> None:
         """Take work again after :meth:`drain`, from the next channel on."""
         self._stopping = False
-        self._places.resume()
 
 
 def _nobody_asked() -> None:

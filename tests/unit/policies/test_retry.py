@@ -79,11 +79,3 @@ class BudgetTests(SynchronousTestCase):
         """Good days save for a bad one, but not without end."""
         budget = RetryBudget()
         self.assertEqual(sum(budget.take(1_000_000) for _ in range(5000)), MOST_SAVED)
-
-    def test_numbers_begin_again(self) -> None:
-        """The count of calls starts from 1 again after the largest seqid."""
-        budget = RetryBudget()
-        while budget.take(2**31 - 1):
-            pass
-        self.assertFalse(budget.take(1))
-        self.assertEqual(sum(budget.take(100) for _ in range(100)), 18)

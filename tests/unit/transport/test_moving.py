@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.amqp.properties import encode_properties
 from rpc.errors import CodecError
 from rpc.messages import Properties
 from rpc.transport.moving import Mover, NotMoved
@@ -22,7 +21,7 @@ class MovingTests(SynchronousTestCase):
 
     def move(self, body: bytes = b"body") -> Deferred[None]:
         """Move a message."""
-        return self.mover.move("rpc.dead", "S", Properties(message_id="m"), body)
+        return self.mover.move("rpc.dead", "S", encode_properties(Properties(message_id="m")), body)
 
     def test_confirmed(self) -> None:
         """It fires when the broker has confirmed the message, and fails when it has refused it."""
@@ -68,7 +67,7 @@ class MovingTests(SynchronousTestCase):
 
     def test_too_large(self) -> None:
         """Properties that fit into no frame are refused: at once on a channel, and when it opens otherwise."""
-        large: Any = Properties(headers={"a": "x" * 200_000})
+        large = encode_properties(Properties(headers={"a": "x" * 200_000}))
         waiting = self.mover.move("rpc.dead", "S", large, b"")
         self.wire.open(self.mover)
         self.failureResultOf(waiting, CodecError)

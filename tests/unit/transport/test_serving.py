@@ -126,10 +126,10 @@ class ReplyTests(ServingTestCase):
     """What a request is answered with."""
 
     def test_setting_up(self) -> None:
-        """All queues are consumed with acks. Prefetch is the concurrency for the shared queue; there is none for the
-        worker's own, and suspects come one at a time.
+        """All queues are consumed with acks. Prefetch is the concurrency for the shared queue, a large one for the own
+        queue, and one for suspects.
         """
-        self.assertEqual([args[1] for args in self.wire.taken("basic.qos")], [0, 64, 1])
+        self.assertEqual([args[1] for args in self.wire.taken("basic.qos")], [20_000, 64, 1])
         queues = [(args[1], args[4]) for args in self.wire.taken("basic.consume")]
         self.assertEqual(queues, [("replies", False), ("rpc.Calculator", False), ("rpc.Calculator.suspects", False)])
 
@@ -395,7 +395,9 @@ class DrainTests(ServingTestCase):
         drained = self.transport.drain(30.0)
         late = self.ask()
         self.assertEqual([args[0] for args in self.wire.taken("basic.cancel")], ["c2", "c3"])
-        self.assertEqual(self.settled(), [("reject", held, True), ("reject", late, True)])
+        copies = self.wire.take()
+        self.assertEqual([(copy.exchange, copy.routing_key) for copy in copies], [("", "rpc.Calculator")] * 2)
+        self.assertEqual(self.settled(), [("ack", held, False), ("ack", late, False)])
         self.assertNoResult(drained)
         self.handler.held[0].callback(1)
         self.successResultOf(drained)

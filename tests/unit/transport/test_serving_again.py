@@ -424,7 +424,10 @@ class NestedTests(AgainTestCase):
         direct, shared, nested = self.request("add", OWN), self.request("add"), self.nested()
         drained = self.transport.drain(30.0)
         self.wire.answer()
-        self.assertEqual(self.settled(), [("ack", direct, False), ("reject", shared, True)])
+        refusal, copy = self.wire.take()
+        self.assertEqual(dict(refusal.properties.headers or {}), {"rpc-outcome": "stopping"})
+        self.assertEqual((copy.routing_key, copy.properties.headers), ("rpc.Calculator", {}))
+        self.assertEqual(self.settled(), [("ack", direct, False), ("ack", shared, False)])
         self.handler.held[0].callback(1)
         self.handler.held[1].callback(1)
         self.assertNoResult(drained)
@@ -433,17 +436,14 @@ class NestedTests(AgainTestCase):
         self.assertEqual(self.handler.ran, ["calculate 1", "calculate 1", "add"])
         self.assertEqual(nested, 5)
 
-    def test_hurry(self) -> None:
-        """Who does not want to wait for calls in progress says so."""
+    def test_cancelled_drain(self) -> None:
+        """Who does not want to wait for calls in progress, nor for a broker that does not answer, cancels the wait."""
         self.request()
-        drained = self.transport.drain(30.0)
-        self.wire.answer()
-        self.assertNoResult(drained)
-        self.transport.hurry()
-        self.successResultOf(drained)
-        again = self.transport.drain(30.0)
-        self.wire.answer()
-        self.successResultOf(again)
+        for _ in range(2):
+            drained = self.transport.drain(30.0)
+            drained.cancel()
+            self.successResultOf(drained)
+            self.wire.answer()
 
     def test_too_many_for_one(self) -> None:
         """Of requests to this worker alone so many wait as its backlog says; the others are refused."""
@@ -461,8 +461,7 @@ class NestedTests(AgainTestCase):
         self.assertEqual(self.handler.ran, ["calculate 1", "add", "add", "add"])
 
     def test_key(self) -> None:
-        """It reaches itself while its queue is consumed, and by the exchange it serves."""
-        self.assertEqual(self.transport.nested_key("rpc"), f"Calculator@{LINK.instance}/nested")
-        self.assertIsNone(self.transport.nested_key("other"))
+        """It reaches itself while its queue is consumed."""
+        self.assertEqual(self.transport.nested_key(), f"Calculator@{LINK.instance}/nested")
         self.wire.peer.feed(method(self.wire.channel.id, "basic.cancel", OWN, True))
-        self.assertIsNone(self.transport.nested_key("rpc"))
+        self.assertIsNone(self.transport.nested_key())
