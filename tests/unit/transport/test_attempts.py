@@ -13,8 +13,10 @@ from rpc.context import CallContext, current_call, serving
 from rpc.errors import (
     BrokerBlocked,
     CallTimedOut,
+    ConfigurationError,
     ConnectionLost,
     InvalidReply,
+    MalformedMessage,
     MessageTooLarge,
     Outcome,
     Overloaded,
@@ -151,6 +153,24 @@ class RetryTests(AttemptTestCase):
         self.assertLess(sent, 1.2 * count)
         self.assertGreater(sent, 1.1 * count)
 
+    def test_budget_is_for_what_was_sent(self) -> None:
+        """Calls that are refused here add nothing to the budget, and attempts that were not made take nothing."""
+        for _ in range(5000):
+            outcome_of(self.client.add("x", 2))
+        self.wire.peer.feed(method(0, "connection.blocked", "low on memory"))
+        fired = [outcome_of(self.client.ping()) for _ in range(50)]
+        self.wire.clock.pump([0.5] * 20)
+        self.assertEqual(fired, [[]] * 50)
+        self.wire.peer.feed(method(0, "connection.unblocked"))
+        self.wire.clock.advance(LONGEST_PAUSE)
+        sent = len(self.wire.take())
+        self.assertEqual(sent, 50)
+        for _ in range(20):
+            self.wire.confirm(0, multiple=True, refuse=True)
+            self.wire.clock.advance(LONGEST_PAUSE)
+            sent += len(self.wire.take())
+        self.assertLess(sent, 50 * 1.2 + 10)
+
     def test_closed_in_a_pause(self) -> None:
         """Closing settles a call that pauses."""
         fired = outcome_of(self.client.ping())
@@ -198,7 +218,7 @@ class LossTests(AttemptTestCase):
         fired = outcome_of(self.caller.client(liveness=1.0, timeout=60.0).add(1, 2))
         request = self.request()
         self.sign(request)
-        self.wire.clock.advance(1.01)
+        self.wire.clock.pump([1.01, 0])
         self.caller.reply(request, Calculator.add_result(3))
         self.assertEqual((fired, self.caller.leftovers()), ([3], []))
         self.wire.clock.advance(LONGEST_PAUSE)
@@ -250,6 +270,31 @@ class LivenessTests(AttemptTestCase):
         self.sign(second)
         self.caller.reply(second, Calculator.ping_result())
         self.assertEqual((fired, self.caller.leftovers()), ([None], []))
+
+    def test_sign_of_an_earlier_attempt(self) -> None:
+        """A sign of an attempt that was given up says nothing of the next one, which may wait in the queue."""
+        fired = outcome_of(self.caller.client(liveness=1.0, timeout=600.0).ping())
+        first = self.request()
+        self.sign(first)
+        self.wire.clock.pump([1.01, 0])
+        self.again()
+        self.sign(first)
+        self.wire.clock.pump([1.01, LONGEST_PAUSE])
+        self.assertEqual((self.wire.take(), fired), ([], []))
+
+    def test_not_read_yet(self) -> None:
+        """A client that was busy has not read the signs that are there: it reads before it gives up."""
+        fired = outcome_of(self.client.ping())
+        request = self.request()
+        self.sign(request)
+        self.wire.clock.callLater(2.005, self.sign, request)
+        self.wire.clock.advance(2.01)  # the alarm rings, then the sign is read
+        self.assertEqual(fired, [])
+
+    def test_too_often(self) -> None:
+        """What no worker would keep up with is refused where it is written."""
+        with self.assertRaisesRegex(ConfigurationError, "liveness=0.02"):
+            self.caller.client(liveness=0.02)
 
     def test_not_asked_for(self) -> None:
         """A sign of life that nobody asked for is no reply."""
@@ -364,6 +409,21 @@ class ReplyTests(AttemptTestCase):
         self.wire.deliver(b"", b"\x24\x00" + headers + bytes([len(number)]) + number)
         self.assertIn("headers", self.assert_fails(fired, InvalidReply, Outcome.UNKNOWN))
 
+    def test_refused_by_one_of_many(self) -> None:
+        """Of a broadcast another worker may run what one refuses: the first answer counts, or the deadline."""
+        fired = outcome_of(self.caller.client(exchange="rpc.broadcast", retry=True).ping())
+        request = self.request()
+        self.caller.reply(request, REFUSED, headers={"rpc-outcome": "stopping"})
+        self.assertEqual(fired, [])
+        self.caller.reply(request, Calculator.ping_result())
+        self.assertEqual(fired, [None])
+
+    def test_cause(self) -> None:
+        """An error of a single attempt keeps the cause it has."""
+        fired = outcome_of(self.client.ping())
+        self.caller.reply_bytes(self.request(), b"rubbish")
+        self.assertIsInstance(fired[0].__cause__, MalformedMessage)
+
     def test_headers_of_others(self) -> None:
         """A reply with other headers is a reply."""
         fired = outcome_of(self.client.ping())
@@ -415,6 +475,16 @@ class NestedTests(AttemptTestCase):
             self.caller.reply(self.request(), result)
         self.assertEqual(seen, [self.context, self.context])
         self.assertIsNone(current_call())
+
+    def test_no_route_yet(self) -> None:
+        """A call that has no way just now waits for one, within its deadline."""
+        self.caller.transport.route = lambda operation: None
+        fired = outcome_of(self.nested())
+        self.assertEqual(self.wire.take(), [])
+        self.caller.transport.route = lambda operation: "own"
+        self.caller.transport.send_waiting()
+        self.caller.reply(self.request(), Calculator.ping_result())
+        self.assertEqual((fired, self.caller.leftovers()), ([None], []))
 
     def test_route(self) -> None:
         """They go where the transport's owner says; others go to the service."""

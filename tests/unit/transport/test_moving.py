@@ -65,6 +65,16 @@ class MovingTests(SynchronousTestCase):
         self.wire.close_channel()
         self.failureResultOf(self.move(), NotMoved)
 
+    def test_no_queue(self) -> None:
+        """A message that no queue takes is not there, whatever its confirm says; others are."""
+        self.wire.open(self.mover)
+        moves = [self.move(b"one"), self.move(b"two"), self.move(b"two")]
+        self.wire.give_back(self.wire.take()[1])
+        self.wire.confirm(3, multiple=True)
+        self.assertIsNone(self.successResultOf(moves[0]))
+        self.assertTrue(self.failureResultOf(moves[1], NotMoved).value.refused)
+        self.assertIsNone(self.successResultOf(moves[2]))
+
     def test_too_large(self) -> None:
         """Properties that fit into no frame are refused: at once on a channel, and when it opens otherwise."""
         large = encode_properties(Properties(headers={"a": "x" * 200_000}))

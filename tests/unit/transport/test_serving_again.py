@@ -24,6 +24,7 @@ Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
 
 OWN, SHARED, SUSPECTS = "c1", "c2", "c3"
+SUSPECTS_QUEUE = "rpc.Calculator.suspects"
 
 
 class AgainTestCase(ServingTestCase):
@@ -189,11 +190,13 @@ class RedeliveryTests(AgainTestCase):
         self.assertEqual((self.handler.ran, self.acked(), self.transport.running), (["add"], [copy], 0))
 
     def test_no_room(self) -> None:
-        """Where the broker does not take it back, it is run after all."""
+        """Where its queue is full it goes to the suspects, with its count; where the broker takes it nowhere, it is run
+        after all.
+        """
         self.serve(concurrency=2)
         self.wire.refuses_beside = True
         tag = self.request("add", again=True)
-        self.wire.take()
+        self.assertEqual([moved.routing_key for moved in self.wire.take()][:2], ["rpc.Calculator", SUSPECTS_QUEUE])
         self.assertEqual((self.handler.ran, self.acked(), self.transport.running), (["add"], [tag], 0))
 
     def test_lost_while_moving(self) -> None:
@@ -208,6 +211,31 @@ class RedeliveryTests(AgainTestCase):
         """Serve with a mover that has no channel yet."""
         self.serve(with_mover=(mover := Mover()))
         return mover
+
+    def test_connection_lost_while_moving(self) -> None:
+        """The mover may hear first that the connection is gone: the request is not run for that."""
+        self.request("add", again=True)
+        self.wire.peer.connection.do_close(RuntimeError("gone"))
+        self.assertEqual((self.handler.ran, self.transport.running), ([], 0))
+
+    def test_acknowledged_before(self) -> None:
+        """With ``acknowledge="before"`` what is not begun is acked as well, when it is elsewhere or refused."""
+        self.serve(acknowledge="before", redelivery_limit=3)
+        tags = [
+            self.request("add", again=True),
+            self.request("add", again=True, headers={"rpc-deliveries": 3}),
+            self.wire.deliver(b"junk", Properties(), SHARED),
+        ]
+        self.wire.answer()
+        self.assertEqual((self.handler.ran, sorted(self.acked())), ([], tags))
+
+    def test_not_decoded(self) -> None:
+        """Of what is given up no more is read than an answer needs: the rest may be what ends workers."""
+        body = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))[:-3] + b"junk"
+        headers = {"rpc-deliveries": 3}
+        self.wire.deliver(body, Properties(reply_to="replies", headers=headers), SUSPECTS, redelivered=True)
+        reply, _ = self.wire.take()
+        self.assertIn("delivered 4 times", str(self.exception(reply)))
 
     def test_unlimited(self) -> None:
         """Without a limit a request is run however often it comes."""
@@ -267,6 +295,35 @@ class CancellingTests(AgainTestCase):
         for number in range(100):
             self.call_off(*(f"{number}.{each}" for each in range(1000)))
         self.assertEqual(len(self.transport._progress.called_off), 10_000)
+
+    def test_bounded_bytes(self) -> None:
+        """Ids that no call has are not kept, and of one message so many are read that it takes no time to speak of."""
+        self.call_off("x" * 256)
+        self.assertEqual(len(self.transport._progress.called_off), 0)
+        self.call_off(*(f"{number:09}" for number in range(200_000)))
+        self.assertIn(b"000104856", self.transport._progress.called_off)
+        self.assertNotIn(b"000104859", self.transport._progress.called_off)
+
+    def test_joined_with_more_time(self) -> None:
+        """A call is cancelled when the last of those who wait for it has no more time."""
+        self.serve(deduplicate=True)
+        self.request(message_id="m", expiration="2000", correlation_id="first")
+        self.wire.clock.advance(1.5)
+        self.request(message_id="m", expiration="2000", correlation_id="second")
+        self.wire.clock.advance(1.0)
+        self.assertEqual(self.transport.running, 1)
+        self.handler.held[0].callback(5)
+        self.assertEqual([reply.properties.correlation_id for reply in self.wire.take()], ["first", "second"])
+
+    def test_not_to_be_cancelled(self) -> None:
+        """With ``cancel=False`` a call keeps its place until its handler is done, whoever waits."""
+        self.serve(cancel=False)
+        self.request(message_id="m", expiration="1000")
+        self.call_off("m")
+        self.wire.clock.advance(2)
+        self.assertEqual((self.transport.running, self.handler.held[0].called), (1, False))
+        self.handler.held[0].callback(5)
+        self.assertEqual(self.transport.running, 0)
 
     def test_in_the_shared_queue(self) -> None:
         """It is no request, wherever it comes from, and nobody is to be told."""
@@ -350,6 +407,28 @@ class LivenessTests(AgainTestCase):
             self.request(headers={"rpc-liveness": odd})
         self.wire.clock.advance(3)
         self.assertEqual(self.signs(), [])
+
+    def test_attempt(self) -> None:
+        """A sign says of which attempt it is, so that a silent worker is not covered by one that was given up."""
+        self.request(headers={"rpc-liveness": 3000, "rpc-attempt": 2})
+        self.assertEqual(self.signs()[0][2], {"rpc-working": LINK.instance, "rpc-attempt": 2})
+
+    def test_none_after_the_deadline(self) -> None:
+        """Nobody waits for a handler that does not let itself be cancelled."""
+
+        async def stubborn() -> int:
+            try:
+                await self.handler.hold()
+            except CancelledError:
+                await self.handler.hold()
+            return 3
+
+        self.handler.answer = stubborn
+        self.request("add", expiration="1000", headers={"rpc-liveness": 600})
+        self.wire.clock.advance(1.01)
+        self.wire.take()
+        self.wire.clock.pump([0.2] * 10)
+        self.assertEqual((self.signs(), self.transport.running), ([], 1))
 
     def test_not_too_often(self) -> None:
         """Who asks for a sign every microsecond gets thirty a second."""
@@ -459,6 +538,30 @@ class NestedTests(AgainTestCase):
         for _ in range(5):
             self.wire.clock.advance(0)
         self.assertEqual(self.handler.ran, ["calculate 1", "add", "add", "add"])
+
+    def test_too_many_nested(self) -> None:
+        """No handler makes so many: they are refused."""
+        self.serve(concurrency=1)
+        self.request()
+        for _ in range(10_003):
+            self.nested()
+        self.assertEqual(
+            [dict(each.properties.headers or {}) for each in self.wire.take()], [{"rpc-outcome": "overloaded"}] * 3
+        )
+
+    def test_lost_channel(self) -> None:
+        """What waits here and was sent to this worker alone will not come again: it is run all the same, and answered
+        over the next channel, or when there is one.
+        """
+        self.serve(concurrency=1)
+        self.request()
+        self.nested()
+        self.request("add")
+        self.wire.close_channel()
+        self.handler.held[0].callback(1)
+        self.wire.clock.pump([0, 0, 0])
+        self.assertEqual(self.handler.ran, ["calculate 1", "add"])
+        self.assertEqual([reply.routing_key for reply in self.wire.take()], ["replies"] * 2)
 
     def test_key(self) -> None:
         """It reaches itself while its queue is consumed."""
