@@ -23,7 +23,6 @@ GET_OK = 60 << 16 | 71
 WITH_CONTENT = frozenset((PUBLISH, RETURN, DELIVER, GET_OK))
 """The methods that a content follows, by class id and method id."""
 
-SMALLEST_FRAME = 8
 LARGEST_FRAME_BEFORE_TUNE = 8192
 
 _KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
@@ -80,7 +79,7 @@ class FrameReader:
         self._assemblies: dict[int, _Assembly] = {}
         self._partial: list[bytes] = []
         self._partial_size = 0
-        self._wanted = SMALLEST_FRAME  # bytes that must be there before a look at the partial frame is worth it
+        self._wanted = _frame_head.size  # bytes that must be there before a look at the partial frame is worth it
 
     def forget(self, channel_id: int) -> None:
         """Drop what has come of a content on a channel that is no more."""
@@ -112,7 +111,7 @@ class FrameReader:
     @property
     def expected(self) -> int:
         """Bytes that are still to come of the bodies that have begun."""
-        return sum(content.left for content in self._assemblies.values())
+        return sum(max(0, content.left) for content in self._assemblies.values())
 
     def waiting(self) -> bytes:
         """Return what has come of a frame that is not whole yet."""
@@ -124,18 +123,15 @@ class FrameReader:
         channels, assemblies = self._channels, self._assemblies
         while not self.stopped:
             if size - offset < _frame_head.size:
-                self._wanted = SMALLEST_FRAME
-                if not b"AMQP".startswith(data[offset : offset + 4]):
-                    refuse_strangers(data[offset:])
+                self._wanted = _frame_head.size
                 return offset
             kind, channel_id, length = _frame_head.unpack_from(data, offset)
             if length > self.max_payload or kind not in _KINDS:
-                refuse_strangers(data[offset : offset + 16])
                 raise FrameError(501, f"a frame of type {kind} and {length} bytes")
             start = offset + 7
             end = start + length
             if end >= size:
-                self._wanted = SMALLEST_FRAME + length
+                self._wanted = _frame_head.size + length + 1
                 return offset
             if data[end] != _END:
                 raise FrameError(501, "a frame without its end octet")
@@ -205,12 +201,13 @@ class FrameReader:
         channel.content_arrived(content.key, arguments, 0, len(arguments), content.encoded_properties, body)
 
 
-def refuse_strangers(data: bytes) -> None:
+def refuse_strangers(answer: bytes) -> None:
     """Say it plainly when the other end does not speak AMQP 0-9-1.
 
-    :raises FrameError: `data`, the first bytes of what should be a frame, say so.
+    :param answer: what has come of a frame, or should be one.
+    :raises FrameError: its beginning says so.
     """
-    if data.startswith(b"AMQP"):
-        raise FrameError(501, f"the broker speaks another version of AMQP: it answers {data[:8]!r}, not 0-9-1")
-    if data and data[0] not in _KINDS:
-        raise FrameError(501, f"this is not an AMQP broker, or it wants TLS (amqps://): it answers {data[:16]!r}")
+    if answer.startswith(b"AMQP"):
+        raise FrameError(501, f"the broker speaks another version of AMQP: it answers {answer[:8]!r}, not 0-9-1")
+    if answer and answer[0] not in _KINDS and not b"AMQP".startswith(answer):
+        raise FrameError(501, f"this is not an AMQP broker, or it wants TLS (amqps://): it answers {answer[:16]!r}")

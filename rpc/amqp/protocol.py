@@ -22,7 +22,7 @@ from txamqp.message import Message
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
-from rpc.amqp.frames import FRAME_END, LARGEST_FRAME_BEFORE_TUNE, METHOD, FrameReader
+from rpc.amqp.frames import FRAME_END, LARGEST_FRAME_BEFORE_TUNE, METHOD, FrameReader, refuse_strangers
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.methods import decode_method
 from rpc.amqp.spec import load_spec
@@ -265,6 +265,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._reading = True
         self.write = self._outgoing.append
         try:
+            if not self.is_tuned:
+                refuse_strangers(self._reader.waiting() + data)
             self._reader.feed(data)
         except (AMQPError, struct_error, IndexError) as error:
             self._protocol_error(error)

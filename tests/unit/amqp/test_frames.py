@@ -138,8 +138,11 @@ class FrameTests(SynchronousTestCase):
         self.refused(501, HEARTBEAT[:-1] + b"\xcd")
 
     def test_frame_of_unknown_type(self) -> None:
-        """A frame of a type that AMQP does not have: 501."""
-        self.refused(501, frame(4, 0, b""))
+        """A frame of a type that AMQP does not have: 501. This far, the peer is known to be a broker."""
+        for stranger in (frame(4, 0, b""), b"HTTP/1.1 400 Bad Request", b"AMQP\x00\x00\x09\x01"):
+            self.setUp()
+            self.refused(501, stranger)
+            self.assertIn("a frame of type", str(self.peer.reason))
 
     def test_frame_over_frame_max(self) -> None:
         """A frame over what was agreed: 501, without waiting for its bytes; one of exactly that size is taken."""

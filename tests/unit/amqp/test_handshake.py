@@ -156,6 +156,7 @@ class HandshakeTests(SynchronousTestCase):
         strangers = [
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not an AMQP broker"),
             (b"\x15\x03\x01\x00\x02\x02\x46", "amqps://"),
+            (b"-ERR\r\n", "not an AMQP broker"),
             (b"AMQP\x03\x01\x00\x00", "another version"),
             (b"AMQP\x00\x00\x09\x01", "another version"),
             (b"AMQP\x00\x00\x09\x01" + START, "another version"),

@@ -1,0 +1,197 @@
+"""The reader alone: contents that are there in one look, and everything that only resembles them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.amqp.frames import DELIVER, FrameReader
+from rpc.errors import FrameError
+from tests.unit.amqp.peer import BODY, HEADER, HEARTBEAT, METHOD, content, delivery, frame, method, returned
+
+MAX_PAYLOAD = 40
+
+Event = tuple[int, int, bytes, bytes, bytes]
+
+
+class Recorder:
+    """A channel that notes what it is handed: channel, method key, arguments, properties and body."""
+
+    def __init__(self, number: int, events: list[Event]) -> None:
+        self.number = number
+        self.events = events
+
+    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
+        """Note a method."""
+        self.events.append((self.number, key, buffer[start:end], b"", b""))
+
+    def content_arrived(
+        self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
+    ) -> None:
+        """Note a content."""
+        self.events.append((self.number, key, buffer[start:end], encoded_properties, body))
+
+
+def read(chunks: list[bytes]) -> tuple[list[Event], int | None, bytes, int]:
+    """What a reader of channels 0 to 2 makes of `chunks`: events, the error's code, what it keeps and what it expects.
+
+    After an error nothing is kept that matters.
+    """
+    events: list[Event] = []
+    reader = FrameReader({number: Recorder(number, events) for number in (0, 1, 2)})
+    reader.max_payload = MAX_PAYLOAD
+    try:
+        for chunk in chunks:
+            reader.feed(chunk)
+    except FrameError as error:
+        return events, error.code, b"", 0
+    return events, None, reader.waiting(), reader.expected
+
+
+def octets(stream: bytes) -> list[bytes]:
+    """`stream` in chunks of one byte."""
+    return [stream[at : at + 1] for at in range(len(stream))]
+
+
+def deliver(channel: int, body: bytes = b"") -> bytes:
+    """A basic.deliver without its content; or with header and body, each a frame of its own."""
+    begin = method(channel, "basic.deliver", "c", 1, False, "", "")
+    return begin + b"".join(content(channel, body)) if body else begin
+
+
+def header(channel: int, size: int, properties: bytes = b"\x00\x00", kind: int = HEADER) -> bytes:
+    """A content header; or another frame with its payload."""
+    return frame(kind, channel, struct.pack(">HHQ", 60, 0, size) + properties)
+
+
+def body(channel: int, data: bytes) -> bytes:
+    """A frame of a body."""
+    return frame(BODY, channel, data)
+
+
+def unended(whole: bytes) -> bytes:
+    """A frame whose last octet is wrong."""
+    return whole[:-1] + b"\xcd"
+
+
+class WholeContentTests(SynchronousTestCase):
+    """A content of which all is there is taken in one look; whatever is not just that, frame by frame."""
+
+    def assert_read(self, stream: bytes, bodies: list[tuple[int, bytes]], code: int | None = None) -> None:
+        """`stream` gives those contents, as channel and body, then the error; whole or byte by byte."""
+        for chunks in ([stream], octets(stream)):
+            events, error, _, _ = read(chunks)
+            self.assertEqual(([(event[0], event[-1]) for event in events], error), (bodies, code), stream)
+
+    def test_between_those_of_another_channel(self) -> None:
+        """Contents of the same size on two channels, their frames in any order that AMQP allows, are not mixed up."""
+        first, second = (2, b"two"), (1, b"one")
+        begin = deliver(2) + header(2, 3)
+        self.assert_read(begin + deliver(1) + header(1, 3) + body(2, b"two") + body(1, b"one"), [first, second])
+        self.assert_read(begin + deliver(1) + header(1, 3) + body(1, b"one") + body(2, b"two"), [second, first])
+        self.assert_read(begin + deliver(1, b"one") + body(2, b"two"), [second, first])
+        self.assert_read(deliver(2) + deliver(1, b"one") + header(2, 3) + body(2, b"two"), [second, first])
+
+    def test_header_that_is_none(self) -> None:
+        """A frame of another type in the header's place, or on another channel: 505, and no content."""
+        for kind, code in ((METHOD, 505), (BODY, 505), (HEARTBEAT[0], 505), (4, 501)):
+            self.assert_read(deliver(1) + header(1, 3, kind=kind) + body(1, b"one"), [], code)
+        self.assert_read(deliver(1) + header(2, 3) + body(1, b"one"), [], 505)
+
+    def test_body_that_is_none(self) -> None:
+        """A frame of another type in the body's place: a method is within the content, anything else beside it."""
+        self.assert_read(deliver(1) + header(1, 3) + frame(METHOD, 1, b"one"), [], 502)
+        self.assert_read(deliver(1) + header(1, 4) + frame(METHOD, 1, b"more"), [], 505)
+        self.assert_read(deliver(1) + header(1, 3) + frame(HEADER, 1, b"one"), [], 505)
+        self.assert_read(deliver(1) + header(1, 3) + frame(HEARTBEAT[0], 1, b"one"), [])
+
+    def test_ends(self) -> None:
+        """Each of the three frames must have its end octet."""
+        frames = [deliver(1), header(1, 3), body(1, b"one")]
+        for place in range(3):
+            stream = b"".join(unended(each) if at == place else each for at, each in enumerate(frames))
+            self.assert_read(stream, [], 501)
+
+    def test_sizes(self) -> None:
+        """Header and body may be as large as was agreed, and no larger."""
+        room = MAX_PAYLOAD - 12
+        self.assert_read(deliver(1) + header(1, 3, bytes(room)) + body(1, b"one"), [(1, b"one")])
+        self.assert_read(deliver(1) + header(1, 3, bytes(room + 1)) + body(1, b"one"), [], 501)
+        self.assert_read(deliver(1, bytes(MAX_PAYLOAD)), [(1, bytes(MAX_PAYLOAD))])
+        self.assert_read(deliver(1, bytes(MAX_PAYLOAD + 1)), [], 501)
+        self.assert_read(deliver(1) + header(1, 3, b"\x00") + body(1, b"one"), [], 502)
+
+    def test_no_body(self) -> None:
+        """A content of no size is whole with its header, so a body behind it belongs to nothing."""
+        self.assert_read(deliver(1) + header(1, 0), [(1, b"")])
+        self.assert_read(deliver(1) + header(1, 0) + body(1, b""), [(1, b"")], 505)
+
+    def test_head_of_a_frame_is_enough_to_refuse_it(self) -> None:
+        """Nothing behind the head is waited for, when that says that the frame must not be."""
+        for head in (struct.pack(">BHI", BODY, 1, MAX_PAYLOAD + 1), struct.pack(">BHI", 4, 1, 0)):
+            self.assert_read(head, [], 501)
+            self.assert_read(head[:-1], [])
+
+    def test_expected(self) -> None:
+        """What is still to come is counted of the bodies that have begun: without its header a body has none."""
+        for stream, expected in (
+            (deliver(1) + deliver(2), 0),
+            (deliver(1) + header(1, 90) + deliver(2), 90),
+            (deliver(1) + header(1, 90) + body(1, bytes(40)), 50),
+            (deliver(1, b"x"), 0),
+        ):
+            for chunks in ([stream], octets(stream)):
+                self.assertEqual(read(chunks)[3], expected)
+
+
+bodies = st.binary(max_size=60)
+pieces = st.one_of(
+    st.builds(delivery, st.integers(1, 2), st.just("c"), st.just(1), bodies, largest=st.just(20)),
+    st.builds(returned, st.integers(1, 2), bodies, largest=st.just(MAX_PAYLOAD)),
+    st.builds(method, st.integers(1, 2), st.just("basic.ack"), st.integers(0, 9), st.booleans()),
+    st.builds(deliver, st.integers(1, 2), bodies),
+    st.builds(deliver, st.integers(1, 2)),
+    st.builds(header, st.integers(0, 3), st.integers(0, 4), kind=st.sampled_from([METHOD, HEADER, BODY, 8, 9])),
+    st.builds(body, st.integers(0, 3), st.binary(max_size=4)),
+    st.just(HEARTBEAT),
+    st.binary(max_size=8),
+)
+changes = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=2)
+
+
+class AnyStreamTests(SynchronousTestCase):
+    """In whatever pieces they come, the same bytes are the same messages or the same error."""
+
+    @settings(max_examples=500)
+    @given(st.lists(pieces, max_size=6).map(b"".join), changes, st.integers(0, 20))
+    def test_whole_and_byte_by_byte(self, stream: bytes, changed: list[tuple[int, int]], cut: int) -> None:
+        """Frames right and wrong, with bytes changed and the last ones missing."""
+        octets_of_it = bytearray(stream)
+        for place, byte in changed:
+            if place < len(stream):
+                octets_of_it[place] = byte
+        stream = bytes(octets_of_it[: max(0, len(stream) - cut)])
+        self.assertEqual(read([stream]), read(octets(stream)))
+
+    @settings(max_examples=100)
+    @given(st.lists(st.tuples(bodies, bodies), min_size=1, max_size=3), st.data())
+    def test_two_channels(self, sent: list[tuple[bytes, bytes]], data: Any) -> None:
+        """The frames of two channels, between each other in any way: each channel gets its own, in its order."""
+        queues = [
+            [one for each in sent for one in (deliver(number), *content(number, each[number - 1], largest=MAX_PAYLOAD))]
+            for number in (1, 2)
+        ]
+        stream = b""
+        while any(queues):
+            queue = data.draw(st.sampled_from([queue for queue in queues if queue]))
+            stream += queue.pop(0)
+        for chunks in ([stream], octets(stream)):
+            events, error, kept, _ = read(chunks)
+            self.assertEqual((error, kept, {key for _, key, *_ in events}), (None, b"", {DELIVER}))
+            for number in (1, 2):
+                arrived = [event[-1] for event in events if event[0] == number]
+                self.assertEqual(arrived, [each[number - 1] for each in sent])
