@@ -81,10 +81,6 @@ class FrameReader:
         self._partial_size = 0
         self._wanted = _frame_head.size  # bytes that must be there before a look at the partial frame is worth it
 
-    def forget(self, channel_id: int) -> None:
-        """Drop what has come of a content on a channel that is no more."""
-        self._assemblies.pop(channel_id, None)
-
     def clear(self) -> None:
         """Drop all that has come in part."""
         self._partial.clear()

@@ -236,7 +236,6 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         """Free the number of a channel that both sides have closed."""
         if self.channels.get(channel.id) is channel:
             del self.channels[channel.id]
-            self._reader.forget(channel.id)
 
     def channel(self, id: int) -> Deferred[Channel]:
         """txAMQP's way to a channel: the open one numbered `id`. Use :meth:`open_channel`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import CancelledError
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.content import Delivery, Returned
@@ -279,6 +280,21 @@ class ConsumeTests(ChannelTestCase):
         self.channel.consume("a", consumer, lambda: None)
         self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x") * 2 + b"\x01")
         self.assertEqual(len(self.deliveries), 1)
+
+    def test_consumer_that_hangs_up(self) -> None:
+        """A consumer that ends the connection is given no more of the chunk, and nothing is found wrong with it."""
+        logged: list[Any] = []
+        globalLogPublisher.addObserver(logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, logged.append)
+
+        def consumer(delivery: Delivery) -> None:
+            self.deliveries.append(delivery)
+            self.peer.connection.hang_up(AMQPError("enough"))
+
+        self.channel.consume("a", consumer, lambda: None).addErrback(lambda failure: None)
+        self.peer.feed(b"".join(delivery(1, "c1", tag, b"x") for tag in (1, 2, 3)))
+        self.assertEqual(([each.delivery_tag for each in self.deliveries], logged), ([1], []))
+        self.assertEqual(str(self.peer.reason), "enough")
 
 
 class PublishTests(ChannelTestCase):
