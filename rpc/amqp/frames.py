@@ -145,29 +145,40 @@ class FrameReader:
                 if key not in WITH_CONTENT:
                     channel.method_arrived(key, data, start, end)
                     continue
-                header = _content_header.unpack_from(data, offset) if size - offset >= _content_header.size else None
-                if header is not None:
-                    kind, header_channel, length, _, _, body_size = header
-                    body = offset + 15 + length  # behind the header, its end octet, and the head of the next frame
-                    if (
-                        kind == HEADER
-                        and header_channel == channel_id
-                        and 14 <= length <= self.max_payload
-                        and 0 < body_size <= self.max_payload
-                        and body + body_size < size
-                        and data[body + body_size] == _END
-                        and _next_head.unpack_from(data, body - 8) == (_END, BODY, channel_id, body_size)
-                    ):
-                        properties = data[offset + 19 : body - 8]
-                        offset = body + body_size + 1
-                        channel.content_arrived(key, data, start, end, properties, data[body : offset - 1])
-                        continue
-                assemblies[channel_id] = _Assembly(key, data[start:end])
+                content = self._whole_content(channel_id, data, offset)
+                if content is None:
+                    assemblies[channel_id] = _Assembly(key, data[start:end])
+                else:
+                    encoded_properties, body, offset = content
+                    channel.content_arrived(key, data, start, end, encoded_properties, body)
             elif kind == HEADER:
                 self._header(channel, channel_id, data, start, end)
             elif kind == BODY:
                 self._body(channel, channel_id, data[start:end])
         return size
+
+    def _whole_content(self, channel_id: int, data: bytes, offset: int) -> tuple[bytes, bytes, int] | None:
+        """Return properties and body of a content whose header and only body frame are there, and where they end.
+
+        Anything else, right or wrong, is left to be read frame by frame.
+        """
+        size = len(data)
+        if size - offset < _content_header.size:
+            return None
+        kind, header_channel, length, _, _, body_size = _content_header.unpack_from(data, offset)
+        body = offset + _frame_head.size + length + _next_head.size
+        end = body + body_size
+        if (
+            kind == HEADER
+            and header_channel == channel_id
+            and 14 <= length <= self.max_payload
+            and 0 < body_size <= self.max_payload
+            and end < size
+            and data[end] == _END
+            and _next_head.unpack_from(data, body - _next_head.size) == (_END, BODY, channel_id, body_size)
+        ):
+            return data[offset + _content_header.size : body - _next_head.size], data[body:end], end + 1
+        return None
 
     def _header(self, channel: Receiver, channel_id: int, data: bytes, start: int, end: int) -> None:
         content = self._assemblies.get(channel_id)

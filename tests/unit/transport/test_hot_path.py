@@ -33,10 +33,10 @@ from tests.unit.transport.wire import Wire
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
 
-CLIENT_FUNCTIONS = 39
+CLIENT_FUNCTIONS = 40
 """Calling and being answered, the confirm included; generated code and Twisted's Deferred as well."""
 
-WORKER_FUNCTIONS = 46
+WORKER_FUNCTIONS = 47
 """From the delivery to reply and ack, the handler included."""
 
 BEFORE = 100
