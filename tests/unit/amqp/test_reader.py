@@ -125,6 +125,12 @@ class WholeContentTests(SynchronousTestCase):
         self.assert_read(deliver(1, bytes(MAX_PAYLOAD + 1)), [], 501)
         self.assert_read(deliver(1) + header(1, 3, b"\x00") + body(1, b"one"), [], 502)
 
+    def test_body_of_another_size(self) -> None:
+        """What the header says counts: less is waited for, more is refused, though an end octet stands in its place."""
+        self.assert_read(deliver(1, b"one")[:-1], [])
+        self.assert_read(deliver(1) + header(1, 7) + body(1, b"one") + body(1, b"more"), [(1, b"onemore")])
+        self.assert_read(deliver(1) + header(1, 3) + body(1, b"one\xce"), [], 501)
+
     def test_no_body(self) -> None:
         """A content of no size is whole with its header, so a body behind it belongs to nothing."""
         self.assert_read(deliver(1) + header(1, 0), [(1, b"")])
