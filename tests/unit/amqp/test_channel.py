@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.content import Delivery, Returned
@@ -283,9 +283,10 @@ class ConsumeTests(ChannelTestCase):
 
     def test_consumer_that_hangs_up(self) -> None:
         """A consumer that ends the connection is given no more of the chunk, and nothing is found wrong with it."""
-        logged: list[Any] = []
-        globalLogPublisher.addObserver(logged.append)
-        self.addCleanup(globalLogPublisher.removeObserver, logged.append)
+        logged: list[LogEvent] = []
+        note = cast(ILogObserver, logged.append)
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
 
         def consumer(delivery: Delivery) -> None:
             self.deliveries.append(delivery)
