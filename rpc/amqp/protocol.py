@@ -36,8 +36,8 @@ LARGEST_CHANNEL = 65535
 LEAST_AT_ONCE, MOST_AT_ONCE = 65536, 1048576
 """Bytes of one read from a socket: Twisted's, and what large messages are read and written with."""
 
-LITTLE = 2
-"""Messages: a request; a reply and its ack."""
+FEW_WRITES = 2
+"""Writes of one pass that go out at once: a reply and its ack, or a request. A large message is never among them."""
 
 _frame_head = Struct(">BHI")
 
@@ -83,10 +83,11 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._abort: IDelayedCall | None = None
         self._reader = FrameReader(self.channels)
         self._socket: Socket | None = None  # without TLS in between
-        # Outside these bounds a read is too full, or too sparse, for the size that reads have.
-        self._sparse, self._full = 0, LEAST_AT_ONCE
+        self._read_size = LEAST_AT_ONCE
+        self._least_read = 0  # bytes below which a read is too little for that size
         self._reading = False
         self._outgoing: list[bytes] = []  # written while reading
+        self._much = False  # a large message was, too
         self._at_end: list[Callable[[], None]] = []
         self._channel_zero = self._make_channel(0)
 
@@ -251,6 +252,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         """Write a message that is not worth joining once more before the transport does."""
         gathered = b"".join(self._outgoing)
         self._outgoing.clear()
+        self._much = self._reading
         self.transport.writeSequence([gathered, *parts])
 
     def dataReceived(self, data: bytes) -> None:
@@ -259,7 +261,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             return  # what comes after a close is discarded, and after an error it makes no sense
         if self._heart is not None:
             self._heart.silent_ticks = 0
-        if not self._sparse <= len(data) < self._full:
+        if not self._least_read <= len(data) < self._read_size:
             self._adapt_reads(len(data))
         self._reading = True
         self.write = self._outgoing.append
@@ -273,19 +275,25 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             self._end_pass()
 
     def _adapt_reads(self, size: int) -> None:
-        """Read more at once within a message larger than that, and less when there is little to read.
+        """Read more at once within a message larger than that, and less again when there is little to read.
 
         Large messages need fewer turns of the reactor then. For small ones large buffers cost a tenth of the rate, and
         many in one pass would keep timers from running.
         """
-        if self._socket is not None:
-            grows = size >= self._full and self._reader.expected > self._full
-            full = min(2 * self._full, MOST_AT_ONCE) if grows else self._full // 2 if size < self._full else self._full
-            self._socket.bufferSize = self._full = max(full, LEAST_AT_ONCE)
-            self._sparse = full // 4 if full > LEAST_AT_ONCE else 0
+        if self._socket is None:
+            return
+        if size < self._least_read:
+            self._read_size //= 2
+        elif self._reader.expected > self._read_size:
+            self._read_size = min(2 * self._read_size, MOST_AT_ONCE)
+        self._socket.bufferSize = self._read_size
+        self._least_read = self._read_size // 4 if self._read_size > LEAST_AT_ONCE else 0
 
     def at_end_of_pass(self, function: Callable[[], None]) -> None:
-        """Call `function` when the bytes at hand are read, or in the next reactor turn when none are being read."""
+        """Call `function` when the bytes at hand are read, or in the next reactor turn when none are being read.
+
+        It may write, and ask for others to be called.
+        """
         if self._reading:
             self._at_end.append(function)
         else:
@@ -293,26 +301,31 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def _end_pass(self) -> None:
         """Let those who wait for the end of the pass finish, then send all that it led to in one write."""
-        at_end, self._at_end = self._at_end, []
-        for function in at_end:
-            function()
-        self._reading = False
-        self.write = self.transport.write
-        self._flush()
+        try:
+            while self._at_end:
+                try:
+                    self._at_end.pop(0)()
+                except Exception:
+                    log.err(None, "while finishing what the bytes at hand have led to")
+        finally:
+            self._reading = False
+            self.write = self.transport.write
+            self._flush()
 
     def _flush(self) -> None:
         """Send what is gathered: a little at once, for somebody waits for it; much when the reactor comes to it, which
         gathers more: at once, with both ends doing so, a hundred calls would go to and fro in step.
         """
-        outgoing = self._outgoing
+        outgoing, much = self._outgoing, self._much
+        self._much = False
         if not outgoing:
             return
-        little, data = len(outgoing) <= LITTLE, b"".join(outgoing)
+        little, data = len(outgoing) <= FEW_WRITES and not much, b"".join(outgoing)
         outgoing.clear()
         self.transport.write(data)
         socket = self._socket
         # In its dataBuffer is what the socket did not take last time.
-        if little and socket is not None and socket.connected and not (socket.disconnecting or socket.dataBuffer):
+        if little and socket is not None and not (socket.disconnecting or socket.dataBuffer):
             socket.doWrite()  # what it could not send, and any error, the reactor finds in its next turn
 
     def control_arrived(self, channel: Channel, payload: bytes) -> None:

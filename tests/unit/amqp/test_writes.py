@@ -9,7 +9,18 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.content import Delivery
-from tests.unit.amqp.peer import HEARTBEAT, Peer, delivery, method
+from tests.unit.amqp.peer import HEARTBEAT, OPEN_OK, START, Peer, delivery, method, read_frames, tune
+
+
+class Pair(Transport):
+    """One end of a pair of sockets: connected, and of a kind that has no delay to switch off."""
+
+    connected = True
+    no_delay = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Note it."""
+        self.no_delay = enabled
 
 
 class WriteTests(SynchronousTestCase):
@@ -22,20 +33,28 @@ class WriteTests(SynchronousTestCase):
         self.addCleanup(self.theirs.close)
         self.theirs.setblocking(False)
         self.reactor = MemoryReactorClock()
-        self.socket = Transport(ours, self.peer.connection, self.reactor)
-        self.socket.connected = True
-        self.peer.open()
-        self.channel = self.peer.channel()
+        self.socket = Pair(ours, self.peer.connection, self.reactor)
+        self.peer.connection.makeConnection(self.socket)
+        self.peer.feed(START, tune(), OPEN_OK)
+        opening = self.peer.connection.open_channel()
+        self.peer.feed(method(1, "channel.open-ok", b""))
+        self.channel = self.successResultOf(opening)
         self.replies = 1
+        self.large: bytes | None = None
+        self.acks = False
         self.channel.consume("q", self.reply, lambda: None)
         self.peer.feed(method(1, "basic.consume-ok", "c1"))
-        self.peer.connection.transport = self.socket
-        self.peer.connection._socket = self.socket
+        self.turn()
+        self.assertTrue(self.arrived().startswith(b"AMQP"))
 
     def reply(self, delivery: Delivery) -> None:
-        """Answer a delivery with so many messages."""
+        """Answer a delivery with so many messages, and perhaps a large one; ack it when this is asked for."""
         for _ in range(self.replies):
             self.channel.publish("", "replies", b"\x00\x00", delivery.body)
+        if self.large is not None:
+            self.channel.publish("", "replies", b"\x00\x00", self.large)
+        if self.acks:
+            self.channel.ack(delivery.delivery_tag)
 
     def arrived(self) -> bytes:
         """What has come out at the other end."""
@@ -49,11 +68,24 @@ class WriteTests(SynchronousTestCase):
         for writer in list(self.reactor.getWriters()):
             self.assertIsNone(writer.doWrite())
 
+    def empty(self) -> bytes:
+        """Turns of the reactor until all is written, and what has come out at the other end."""
+        received = bytearray()
+        while self.reactor.getWriters():
+            received += self.arrived()
+            self.turn()
+        return bytes(received + self.arrived())
+
+    def test_no_delay(self) -> None:
+        """The system is asked to send what is written at once."""
+        self.assertTrue(self.socket.no_delay)
+
     def test_a_little_goes_at_once(self) -> None:
-        """One reply does not wait for the reactor's next turn, and leaves nothing for it to do."""
-        self.peer.feed(delivery(1, "c1", 1, b"x"))
-        self.assertEqual(self.arrived().count(b"replies"), 1)
-        self.assertEqual(self.reactor.getWriters(), [])
+        """One reply, and its ack, do not wait for the reactor's next turn, and leave nothing for it to do."""
+        for self.acks in (False, True):
+            self.peer.feed(delivery(1, "c1", 1, b"x"))
+            self.assertEqual([frame.kind for frame in read_frames(self.arrived())], [1, 2, 3] + [1] * self.acks)
+            self.assertEqual(self.reactor.getWriters(), [])
 
     def test_much_goes_in_the_next_turn(self) -> None:
         """Many replies are one write of the reactor's, and come behind what was written before."""
@@ -67,9 +99,38 @@ class WriteTests(SynchronousTestCase):
         self.assertTrue(arrived.endswith(b"z\xce"))
         self.assertEqual(self.reactor.getWriters(), [])
 
+    def test_a_large_message_is_much(self) -> None:
+        """However little comes with it in its pass; the next pass begins anew, even where nothing came behind it."""
+        self.acks = True
+        self.large = bytes(200_000)
+        for self.replies in (50, 0):
+            self.peer.feed(delivery(1, "c1", 1, b"x"))
+            self.assertEqual(self.arrived(), b"")
+            self.empty()
+        self.acks = False
+        self.peer.feed(delivery(1, "c1", 1, b"x"))
+        self.empty()
+        self.large, self.replies = None, 1
+        self.peer.feed(delivery(1, "c1", 1, b"x"))
+        self.assertEqual(self.arrived().count(b"replies"), 1)
+
+    def test_large_message_between_passes(self) -> None:
+        """One that no pass has led to says nothing of the next pass."""
+        self.channel.publish("", "elsewhere", b"\x00\x00", bytes(200_000))
+        self.empty()
+        self.peer.feed(delivery(1, "c1", 1, b"x"))
+        self.assertEqual(self.arrived().count(b"replies"), 1)
+
+    def test_writes_are_large(self) -> None:
+        """One turn sends as much as the socket takes, where Twisted alone would stop at 128 KiB."""
+        self.socket.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1_000_000)
+        self.channel.publish("", "replies", b"\x00\x00", bytes(1_000_000))
+        self.turn()
+        self.assertGreater(len(self.arrived()), 150_000)
+
     def test_full_socket_is_left_alone(self) -> None:
         """What the socket would not take is not offered again before it has room."""
-        self.peer.feed(delivery(1, "c1", 1, bytes(4_000_000), largest=4088))
+        self.peer.feed(delivery(1, "c1", 1, bytes(1_000_000), largest=4088))
         self.turn()
         waiting = len(self.socket.dataBuffer) - self.socket.offset
         self.assertGreater(waiting, 0)
@@ -81,11 +142,7 @@ class WriteTests(SynchronousTestCase):
         """A message over what the socket takes goes on when there is room, whole and in order."""
         self.peer.feed(*(delivery(1, "c1", tag, b"%d" % tag * 1_000_000, largest=131064) for tag in (1, 2)))
         self.assertEqual(self.reactor.getWriters(), [self.socket])
-        received = bytearray()
-        while self.reactor.getWriters():
-            received += self.arrived()
-            self.turn()
-        received += self.arrived()
+        received = self.empty()
         self.assertEqual((received.count(b"1"), received.count(b"2")), (1_000_000, 1_000_000))
         self.assertLess(received.rindex(b"1"), received.index(b"2"))
 
@@ -108,6 +165,13 @@ class WriteTests(SynchronousTestCase):
             self.peer.feed(HEARTBEAT)
             sizes.append(self.socket.bufferSize // 1024)
         self.assertEqual(sizes, [64, 128, 256, 512, 1024, 1024, 1024, 512, 256, 128, 64, 64])
+
+    def test_messages_of_little_more_than_one_read(self) -> None:
+        """Reads stay as they are where the rest of a message fits into the next one."""
+        stream = delivery(1, "c1", 1, bytes(70_000), largest=4088) * 4
+        for start in range(0, len(stream), 65536):
+            self.peer.feed(stream[start : start + 65536])
+            self.assertEqual(self.socket.bufferSize, 65536)
 
     def test_many_small_messages_are_read_as_before(self) -> None:
         """Full reads alone are no reason: thousands of messages in one pass would keep timers from running."""

@@ -1,0 +1,69 @@
+"""A pass over the bytes at hand: what waits for its end, and how it ends when something goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.amqp.content import Delivery
+from tests.unit.amqp.peer import HEARTBEAT, Peer, delivery, method, raises
+
+
+class PassTests(SynchronousTestCase):
+    """Functions given to ``at_end_of_pass`` while bytes are read."""
+
+    def setUp(self) -> None:
+        self.peer = Peer().open()
+        self.channel = self.peer.channel()
+        self.asked: list[Callable[[], None]] = []
+        self.channel.consume("q", self.ask, lambda: None)
+        self.peer.feed(method(1, "basic.consume-ok", "c1"))
+        self.peer.transport.clear()
+
+    def ask(self, delivery: Delivery) -> None:
+        """Give the connection what the test has asked for."""
+        for function in self.asked:
+            self.peer.connection.at_end_of_pass(function)
+
+    def read(self) -> list[tuple[str, Any]]:
+        """Let a delivery come; return name and first argument of what is written in the same pass."""
+        self.peer.feed(delivery(1, "c1", 1, b"x"))
+        return [(written.name, written.args[0]) for written in self.peer.written()]
+
+    def test_one_asks_for_another(self) -> None:
+        """All are called in the pass, in order, those too that another asked for; no timer, and nothing is left."""
+        ack, again = self.channel.ack, self.peer.connection.at_end_of_pass
+        self.asked = [lambda: again(lambda: ack(2)), lambda: ack(1)]
+        self.assertEqual(self.read(), [("basic.ack", 1), ("basic.ack", 2)])
+        self.assertEqual(self.peer.clock.getDelayedCalls(), [])
+        self.peer.feed(HEARTBEAT)
+        self.assertEqual(self.peer.written(), [])
+
+    def test_one_raises(self) -> None:
+        """It is logged; the others are called, what was written goes out, and so does what is written afterwards."""
+        self.asked = [lambda: self.channel.ack(1), raises, lambda: self.channel.ack(2)]
+        self.assertEqual(self.read(), [("basic.ack", 1), ("basic.ack", 2)])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assert_writing_works()
+
+    def test_one_ends_the_process(self) -> None:
+        """What is meant to get through gets through, and leaves the connection in order on its way."""
+
+        def leave() -> None:
+            self.channel.ack(1)
+            raise SystemExit
+
+        self.asked = [leave]
+        self.assertRaises(SystemExit, self.peer.feed, delivery(1, "c1", 1, b"x"))
+        self.assertEqual(self.peer.names(), ["basic.ack"])
+        self.assert_writing_works()
+
+    def assert_writing_works(self) -> None:
+        """Outside of reading, what is written goes to the transport, and what waits for its end to the next turn."""
+        self.channel.ack(3)
+        self.assertEqual(self.peer.names(), ["basic.ack"])
+        self.peer.connection.at_end_of_pass(lambda: self.channel.ack(4))
+        self.peer.clock.advance(0)
+        self.assertEqual(self.peer.names(), ["basic.ack"])
