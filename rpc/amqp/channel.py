@@ -291,7 +291,7 @@ class Channel(txamqp.protocol.AMQChannel):
         """
         content: Any
         if key == DELIVER:
-            tag_end = start + 1 + buffer[start]
+            tag_end = start + 1 + buffer[start] if start < end else end
             if tag_end + 9 > end:
                 raise FrameError(502, "basic.deliver ends within its arguments")
             found = self._consumers.get(buffer[start + 1 : tag_end])
@@ -304,7 +304,10 @@ class Channel(txamqp.protocol.AMQChannel):
             take: Callable[[Any], None] | None = found[0]
         elif key == RETURN:
             arguments = buffer[start:end]
-            text, text_end = decode_short_string(arguments, 2)
+            try:
+                text, text_end = decode_short_string(arguments, 2)
+            except CodecError:
+                raise FrameError(502, "basic.return ends within its arguments") from None
             code = _short.unpack_from(arguments)[0]
             content = Returned(code, text, arguments[text_end:], encoded_properties, body)
             take = self.on_return

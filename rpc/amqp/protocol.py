@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from struct import error as struct_error
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
@@ -26,7 +25,7 @@ from rpc.amqp.frames import FRAME_END, LARGEST_FRAME_BEFORE_TUNE, METHOD, FrameR
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.methods import decode_method
 from rpc.amqp.spec import load_spec
-from rpc.errors import AMQPError, BrokerUnreachable, CodecError, ConnectionClosed, FrameError, HeartbeatMissed
+from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -256,7 +255,11 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.transport.writeSequence([gathered, *parts])
 
     def dataReceived(self, data: bytes) -> None:
-        """Read frames: one pass over the bytes at hand, and one write for all that it leads to."""
+        """Read frames: one pass over the bytes at hand, and one write for all that it leads to.
+
+        What is wrong with the bytes is an ``AMQPError`` and ends the connection in order. Anything else that is raised
+        is a mistake of ours: Twisted logs it, and cuts the connection.
+        """
         if self.closed:
             return  # what comes after a close is discarded, and after an error it makes no sense
         if self._heart is not None:
@@ -269,7 +272,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             if not self.is_tuned:
                 refuse_strangers(self._reader.waiting() + data)
             self._reader.feed(data)
-        except (AMQPError, struct_error, IndexError) as error:
+        except AMQPError as error:
             self._protocol_error(error)
         finally:
             self._end_pass()
@@ -342,12 +345,10 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         else:
             self.delegate.dispatch(channel, message)
 
-    def _protocol_error(self, error: Exception) -> None:
+    def _protocol_error(self, error: AMQPError) -> None:
         """Tell the broker what was wrong with its bytes, and go."""
-        if not isinstance(error, AMQPError):
-            error = FrameError(502, f"arguments that end too early: {error}")
         log.msg(f"{self.name}: closing the connection: {error}")
-        code = getattr(error, "code", 502 if isinstance(error, CodecError) else 541)
+        code = getattr(error, "code", 541)
         if self.is_tuned and not self.closed:
             self._channel_zero.connection_close(reply_code=code, reply_text=str(error)[:60]).addErrback(lambda _: None)
         self.hang_up(error)

@@ -177,8 +177,11 @@ class FrameTests(SynchronousTestCase):
         for complete, name in zip(whole, ("deliver", "return", "ack", "close", "cancel"), strict=True):
             payload = complete[7:-1]
             for size in range(fixed.get(name, len(payload))):
-                self.setUp()
-                self.refused(502, frame(1, 1, payload[:size]) + b"".join(content(1, b"x")))
+                cut = frame(1, 1, payload[:size])
+                for chunks in ([cut + b"".join(content(1, b"x"))], [cut, *content(1, b"x")]):
+                    self.setUp()
+                    self.refused(502, *chunks)
+                    self.assertIsInstance(self.peer.reason, FrameError)
 
     def test_truncated_content_header(self) -> None:
         """A content header cut anywhere before its flags end: 502."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.amqp.delegate import ConnectionDelegate
 from rpc.errors import (
     AMQPError,
     ChannelClosed,
@@ -99,6 +101,19 @@ class ConnectionLifeTests(SynchronousTestCase):
         peer.feed(method(0, "connection.blocked", "memory"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertFalse(peer.leaving)
+
+    def test_mistake_of_ours(self) -> None:
+        """What a handler of ours raises is not taken for a mistake of the broker's: Twisted logs it, with its trace."""
+        for error in (IndexError, struct.error):
+            peer = Peer().open()
+            peer.channel()
+
+            def flow(*args: object, error: type[Exception] = error) -> None:
+                raise error
+
+            self.patch(ConnectionDelegate, "channel_flow", flow)
+            self.assertRaises(error, peer.feed, method(1, "channel.flow", True))
+            self.assertEqual((peer.reason, peer.written()), (None, []))
 
     def test_update_secret(self) -> None:
         """RabbitMQ's connection.update-secret is asked and answered."""
