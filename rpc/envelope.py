@@ -40,7 +40,7 @@ STRING_LIMIT = 2**31 - 1
 """Bytes of one string: what bounds it is the message's size. Thrift's own limit is below 16 MiB."""
 
 LONG_STRING = 16384
-"""Bytes or characters from which on a string is worth a way of its own."""
+"""Bytes or characters from which on a string that is itself an argument, or the result, is worth a way of its own."""
 
 NUMBER_LIMIT = 1000
 """Digits of a number in JSON: without a limit Thrift reads one for ever where its input ends, and Python takes
@@ -172,7 +172,10 @@ class FastBinaryCodec:
         return prefix + self._seqid.pack(seqid) + fastbinary.encode_binary(struct, types)
 
     def _field_by_field(self, struct: Any, types: list[Any]) -> Iterator[bytes]:
-        """The parts of a struct with long strings, which the compiled part copies byte by byte."""
+        """The parts of a struct with a long string as a field, which the compiled part would copy byte by byte.
+
+        Strings deeper in it, in other structs and containers, are left to the compiled part.
+        """
         struct_class, specification = types
         for field in specification:
             value = None if field is None else getattr(struct, field[2])
@@ -228,9 +231,14 @@ class FastBinaryCodec:
             fastbinary.decode_binary(value, source, types)
         except Exception as error:
             raise _malformed(struct_class.__name__, error) from error
+        finally:
+            source.cstringio_buf = _NOTHING  # or an idle worker would keep the last body
         if buffer.tell() != len(body):
             raise _trailing(len(body) - buffer.tell())
         return value
+
+
+_NOTHING = BytesIO()
 
 
 class _Source:
@@ -242,7 +250,7 @@ class _Source:
         self.trans = self
         self.string_length_limit = STRING_LIMIT
         self.container_length_limit = CONTAINER_LIMIT
-        self.cstringio_buf = BytesIO()
+        self.cstringio_buf = _NOTHING
 
     def cstringio_refill(self, partial: bytes, wanted: int) -> BytesIO:
         """A message is all there is."""
@@ -250,7 +258,9 @@ class _Source:
 
 
 def is_immutable(struct_class: type) -> bool:
-    """Whether it is a generated exception: their ``read`` is a class method that returns one."""
+    """Whether it is an exception, or a struct annotated ``python.immutable``: their ``read`` is a class method that
+    returns one.
+    """
     return hasattr(struct_class.read, "__self__")  # type: ignore[attr-defined]
 
 

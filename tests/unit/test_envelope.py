@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import sys
 import time
 from typing import Any
 
@@ -150,6 +152,19 @@ class BytesTests(SynchronousTestCase):
             began = time.perf_counter()
             self.assertEqual(read(codec, body, Calculator.blob_args), struct)
             self.assertLess(time.perf_counter() - began, 2)
+
+    def test_body_is_not_kept(self) -> None:
+        """No codec holds on to the last body it has read, well or badly: it may be of 16 MiB, and no other may come."""
+        for codec in CODECS.values():
+            body = codec.encode("add", TMessageType.CALL, 7, ADD)
+            before = sys.getrefcount(body)
+            read(codec, body, Calculator.add_args)
+            self.assertEqual(sys.getrefcount(body), before)
+            body = body[:-1]
+            before = sys.getrefcount(body)
+            self.assertRaises(MalformedMessage, read, codec, body, Calculator.add_args)
+            gc.collect()
+            self.assertEqual(sys.getrefcount(body), before)
 
     def test_encoding_leaves_nothing_behind(self) -> None:
         """PITFALLS, stubs 3: a value that does not encode has no effect on the next message."""
