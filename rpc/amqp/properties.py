@@ -8,6 +8,7 @@ plan per flags, and :class:`PropertyTemplate` keeps the bytes that are the same 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from struct import Struct
 from struct import error as StructError
 from typing import Any
@@ -34,7 +35,10 @@ _KINDS = tuple(_OTHERS.get(name, _SHORT_STRING) for name in _NAMES)
 _FLAGS = tuple(0x8000 >> place for place in range(len(_NAMES)))
 _KNOWN = sum(_FLAGS)
 _CONTINUED = 0x0001
-NO_PROPERTIES: list[bytes | None] = [None] * len(_NAMES)
+ALL_ABSENT: Sequence[bytes | None] = (None,) * len(_NAMES)
+"""What :func:`split_properties` gives for a message without properties."""
+
+NO_PROPERTIES = ALL_ABSENT
 
 CONTENT_TYPE = _NAMES.index("content_type")
 HEADERS = _NAMES.index("headers")
@@ -61,7 +65,7 @@ def encode_properties(properties: Properties) -> bytes:
     return b"".join(parts)
 
 
-def split_properties(buffer: bytes) -> list[bytes | None]:
+def split_properties(buffer: bytes) -> Sequence[bytes | None]:
     """The encoded value of each property by its place (:data:`CONTENT_TYPE` and the like), ``None`` where absent.
 
     What most readers want of a message are two or three of its properties, and some only to send them on as they are.
@@ -75,7 +79,7 @@ def split_properties(buffer: bytes) -> list[bytes | None]:
         offset = 2
         if flags & ~_KNOWN:
             offset = _skip_flags(flags, buffer, offset)
-        parts = NO_PROPERTIES.copy()
+        parts = [*ALL_ABSENT]
         for place, kind in _plan(flags):
             if kind == _SHORT_STRING:
                 end = offset + 1 + buffer[offset]
