@@ -1,7 +1,7 @@
-"""Refuses fields and arguments without a number, which the Thrift compiler only warns of.
+"""Refuses fields and arguments without a number above 0, which the Thrift compiler only warns of.
 
-It numbers them from -1 downwards, and leaves them out of the Python stubs' ``thrift_spec``: Thrift's accelerated
-protocols then send nothing of them, and every handler is called with ``None``.
+It numbers them from -1 downwards, also where 0 or less is written, and leaves them out of the Python stubs'
+``thrift_spec``: Thrift's accelerated protocols then send nothing of them, and every handler is called with ``None``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ def check(source: Source, definitions: dict[str, dict[str, Any]]) -> None:
     """Check the fields of all structs and methods of one file.
 
     :param definitions: as :meth:`rpc.compiler.idl_xml.Programs.definitions` gives them.
-    :raises CompileError: says every one without a number, a line each.
+    :raises CompileError: says every one without a number above 0, a line each.
     """
     refusals = [
-        f"{source.locate(*scope, name)}: {what} {name}: has no number, and would never be sent; write <number>: before "
-        "its type"
+        f"{source.locate(*scope, name)}: {what} {name}: has no number above 0, and would never be sent; write "
+        "<number>: before its type"
         for what, name, scope in _unnumbered(definitions)
     ]
     if refusals:
