@@ -92,7 +92,7 @@ def _required(struct: type) -> frozenset[str]:
     names = {field[2] for field in fields_of(struct)}
 
     def lacks(name: str) -> bool:
-        fields: dict[str, Any] = {other: other != name or None for other in names}
+        fields: dict[str, Any] = {other: None if other == name else True for other in names}
         try:
             struct(**fields).validate()
         except TProtocolException:

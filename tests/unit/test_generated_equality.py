@@ -37,9 +37,10 @@ WORK = PROJECT / "benchmarks" / "peers" / "common" / "work.thrift"
 
 EVERYTHING = Path(__file__).with_name("everything.thrift").read_text("utf-8")
 
-
 SKIPPING = ("flag", "small", "number", "real", "nothing")
-"""Methods of it whose fields are of no other method's type, or of just the same."""
+"""Methods of it whose field, if there is one, is of a plain type: what the other methods send in its place has another
+type on the wire, and is skipped, or is just the same. (The wire does not tell one struct, list or string from another.)
+"""
 
 EXAMPLES = 12
 """Of each method: few, for hypothesis puts most of them at the edges, and each run has others."""
