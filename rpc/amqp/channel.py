@@ -1,8 +1,8 @@
 """A channel: control methods as txAMQP has them, and a data plane without queues in between.
 
 The methods of the specification (``channel.queue_declare(...)``) come from txAMQP, which makes them of the XML; they
-end in :meth:`Channel.invoke`. Publishing, delivering, returning and acknowledging do not: their frames are packed and
-unpacked here, and go straight to the transport and to the consumer.
+end in :meth:`Channel.invoke`. Publishing, delivering, returning and acknowledging do not: their frames are packed here,
+and what ``frames.py`` has unpacked goes straight to the consumer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,24 @@ from txamqp.message import Message
 
 from rpc.amqp.content import Delivery, Returned
 from rpc.amqp.fields import decode_short_string, encode_short_string
-from rpc.amqp.frames import DELIVER, FRAME_END, RETURN
+from rpc.amqp.frames import (
+    ACK,
+    BASIC,
+    BODY,
+    DELIVER,
+    END,
+    FRAME_END,
+    HEADER,
+    METHOD,
+    NACK,
+    PUBLISH,
+    REJECT,
+    RETURN,
+    content_header,
+    method_frame,
+    method_key,
+    next_head,
+)
 from rpc.amqp.methods import encode_arguments
 from rpc.errors import AMQPError, CodecError, FrameError
 from rpc.topology import Declaration
@@ -30,16 +47,11 @@ if TYPE_CHECKING:
 
     from rpc.amqp.protocol import AMQPConnection
 
-ACK = 60 << 16 | 80
-NACK = 60 << 16 | 120
-
 ROUTES_KEPT = 1024
 
 _tag_and_flags = Struct(">QB")
 _short = Struct(">H")
-_header_frame = Struct(">BHIHHQ")
-_body_frame = Struct(">BBHI")  # with the end of the frame before it
-_ack_frame = Struct(">BHIHHQBB")
+_ack_frame = Struct(">BHIIQBB")  # and that of a reject
 
 Consumer = Callable[[Delivery], None]
 
@@ -226,15 +238,15 @@ class Channel(txamqp.protocol.AMQChannel):
         header_size = 12 + len(properties)
         if header_size > limit:
             raise CodecError(f"the properties: {self._too_large(header_size)}")
-        head = _header_frame.pack(2, self.id, header_size, 60, 0, size)
+        head = content_header.pack(HEADER, self.id, header_size, BASIC, 0, size)
         if size <= limit:
-            start = b"" if size == 0 else _body_frame.pack(0xCE, 3, self.id, size)
+            start = b"" if size == 0 else next_head.pack(END, BODY, self.id, size)
             self.client.write(b"".join((route, head, properties, start, body, FRAME_END)))
             return
         parts = [route, head, properties]
         for begin in range(0, size, limit):
             chunk = body[begin : begin + limit]
-            parts += (_body_frame.pack(0xCE, 3, self.id, len(chunk)), chunk)
+            parts += (next_head.pack(END, BODY, self.id, len(chunk)), chunk)
         parts.append(FRAME_END)
         self.client.write_large(parts)
 
@@ -244,8 +256,8 @@ class Channel(txamqp.protocol.AMQChannel):
     def _make_route(self, exchange: str, routing_key: str, mandatory: bool) -> bytes:
         """The method frame of a publish. Reply queues come and go, so only so many are kept."""
         names = encode_short_string(exchange) + encode_short_string(routing_key)
-        payload = b"\x00\x3c\x00\x28\x00\x00" + names + (b"\x01" if mandatory else b"\x00")
-        route = b"\x01" + _short.pack(self.id) + len(payload).to_bytes(4, "big") + payload + FRAME_END
+        reserved, flags = b"\x00\x00", b"\x01" if mandatory else b"\x00"
+        route = method_frame(self.id, method_key.pack(PUBLISH) + reserved + names + flags)
         if len(self._routes) >= ROUTES_KEPT:
             self._routes.clear()
         self._routes[exchange, routing_key, mandatory] = route
@@ -256,12 +268,12 @@ class Channel(txamqp.protocol.AMQChannel):
         the broker delivers it again.
         """
         if not self.closed:
-            self.client.write(_ack_frame.pack(1, self.id, 13, 60, 80, delivery_tag, multiple, 0xCE))
+            self.client.write(_ack_frame.pack(METHOD, self.id, 13, ACK, delivery_tag, multiple, END))
 
     def reject(self, delivery_tag: int, requeue: bool) -> None:
         """Refuse a delivery (``basic.reject``). Nothing, on a closed channel."""
         if not self.closed:
-            self.client.write(_ack_frame.pack(1, self.id, 13, 60, 90, delivery_tag, requeue, 0xCE))
+            self.client.write(_ack_frame.pack(METHOD, self.id, 13, REJECT, delivery_tag, requeue, END))
 
     # -- data plane, incoming: called by the connection's reader
 

@@ -14,24 +14,31 @@ from typing import Protocol
 from rpc.errors import FrameError
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
-FRAME_END = b"\xce"
+END = 0xCE
+FRAME_END = bytes((END,))
 
-PUBLISH = 60 << 16 | 40
-RETURN = 60 << 16 | 50
-DELIVER = 60 << 16 | 60
-GET_OK = 60 << 16 | 71
+BASIC = 60
+PUBLISH = BASIC << 16 | 40
+RETURN = BASIC << 16 | 50
+DELIVER = BASIC << 16 | 60
+GET_OK = BASIC << 16 | 71
+ACK = BASIC << 16 | 80
+REJECT = BASIC << 16 | 90
+NACK = BASIC << 16 | 120
 WITH_CONTENT = frozenset((PUBLISH, RETURN, DELIVER, GET_OK))
-"""The methods that a content follows, by class id and method id."""
+"""The methods that a content follows. Methods are known by class id and method id in one number."""
 
-LARGEST_FRAME_BEFORE_TUNE = 8192
+FRAME_OVERHEAD = 8
+"""Bytes of a frame that are not its payload: its head, and the end octet."""
+
+LARGEST_PAYLOAD_BEFORE_TUNE = 8192 - FRAME_OVERHEAD
+
+frame_head = Struct(">BHI")  # type, channel, bytes of the payload
+method_key = Struct(">I")  # class and method, as in DELIVER
+content_header = Struct(">BHIHHQ")  # the frame's head, class, weight, size of the body
+next_head = Struct(">BBHI")  # the end of a frame, and the head of the next
 
 _KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
-_END = 0xCE
-
-_frame_head = Struct(">BHI")
-_method_key = Struct(">I")
-_content_header = Struct(">BHIHHQ")  # the frame's head, class, weight, size of the body
-_next_head = Struct(">BBHI")  # the end of a frame, and the head of the next
 
 
 class Receiver(Protocol):
@@ -73,13 +80,13 @@ class FrameReader:
 
     def __init__(self, channels: Mapping[int, Receiver]) -> None:
         """:param channels: the open ones, by number; looked up for every frame."""
-        self.max_payload = LARGEST_FRAME_BEFORE_TUNE
+        self.max_payload = LARGEST_PAYLOAD_BEFORE_TUNE
         self.stopped = False
         self._channels = channels
         self._assemblies: dict[int, _Assembly] = {}
         self._partial: list[bytes] = []
         self._partial_size = 0
-        self._wanted = _frame_head.size  # bytes that must be there before a look at the partial frame is worth it
+        self._wanted = frame_head.size  # bytes that must be there before a look at the partial frame is worth it
 
     def clear(self) -> None:
         """Drop all that has come in part."""
@@ -118,18 +125,18 @@ class FrameReader:
         offset, size = 0, len(data)
         channels, assemblies = self._channels, self._assemblies
         while not self.stopped:
-            if size - offset < _frame_head.size:
-                self._wanted = _frame_head.size
+            if size - offset < frame_head.size:
+                self._wanted = frame_head.size
                 return offset
-            kind, channel_id, length = _frame_head.unpack_from(data, offset)
+            kind, channel_id, length = frame_head.unpack_from(data, offset)
             if length > self.max_payload or kind not in _KINDS:
                 raise FrameError(501, f"a frame of type {kind} and {length} bytes")
             start = offset + 7
             end = start + length
             if end >= size:
-                self._wanted = _frame_head.size + length + 1
+                self._wanted = length + FRAME_OVERHEAD
                 return offset
-            if data[end] != _END:
+            if data[end] != END:
                 raise FrameError(501, "a frame without its end octet")
             offset = end + 1
             channel = channels.get(channel_id)
@@ -140,7 +147,7 @@ class FrameReader:
                     raise FrameError(502, "a method that ends within its number")
                 if channel_id in assemblies:
                     raise FrameError(505, "a method within a content")
-                (key,) = _method_key.unpack_from(data, start)
+                (key,) = method_key.unpack_from(data, start)
                 start += 4
                 if key not in WITH_CONTENT:
                     channel.method_arrived(key, data, start, end)
@@ -163,10 +170,10 @@ class FrameReader:
         Anything else, right or wrong, is left to be read frame by frame.
         """
         size = len(data)
-        if size - offset < _content_header.size:
+        if size - offset < content_header.size:
             return None
-        kind, header_channel, length, _, _, body_size = _content_header.unpack_from(data, offset)
-        body = offset + _frame_head.size + length + _next_head.size
+        kind, header_channel, length, _, _, body_size = content_header.unpack_from(data, offset)
+        body = offset + frame_head.size + length + next_head.size
         end = body + body_size
         if (
             kind == HEADER
@@ -174,10 +181,10 @@ class FrameReader:
             and 14 <= length <= self.max_payload
             and 0 < body_size <= self.max_payload
             and end < size
-            and data[end] == _END
-            and _next_head.unpack_from(data, body - _next_head.size) == (_END, BODY, channel_id, body_size)
+            and data[end] == END
+            and next_head.unpack_from(data, body - next_head.size) == (END, BODY, channel_id, body_size)
         ):
-            return data[offset + _content_header.size : body - _next_head.size], data[body:end], end + 1
+            return data[offset + content_header.size : body - next_head.size], data[body:end], end + 1
         return None
 
     def _header(self, channel: Receiver, channel_id: int, data: bytes, start: int, end: int) -> None:
@@ -206,6 +213,11 @@ class FrameReader:
         del self._assemblies[channel_id]
         arguments, body = content.arguments, b"".join(content.chunks)
         channel.content_arrived(content.key, arguments, 0, len(arguments), content.encoded_properties, body)
+
+
+def method_frame(channel_id: int, payload: bytes) -> bytes:
+    """Return the frame of a method."""
+    return frame_head.pack(METHOD, channel_id, len(payload)) + payload + FRAME_END
 
 
 def refuse_strangers(answer: bytes) -> None:

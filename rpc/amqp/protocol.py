@@ -1,14 +1,13 @@
 """A connection to the broker: txAMQP's client with a data plane of its own.
 
-txAMQP brings the specification, the generated methods and the delegate. Frames are read here, in one pass over what
-the transport delivered, and handed to their channel at once; nothing waits in a queue. txAMQP itself is not touched:
-its other users in the process notice nothing.
+txAMQP brings the specification, the generated methods and the delegate. What the transport delivers is read in one pass
+(by ``frames.py``) and handed to its channel at once; what that leads to is one write, and nothing waits in a queue.
+txAMQP itself is not touched: its other users in the process notice nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import Struct
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
@@ -21,7 +20,7 @@ from txamqp.message import Message
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
-from rpc.amqp.frames import FRAME_END, LARGEST_FRAME_BEFORE_TUNE, METHOD, FrameReader, refuse_strangers
+from rpc.amqp.frames import FRAME_OVERHEAD, LARGEST_PAYLOAD_BEFORE_TUNE, FrameReader, method_frame, refuse_strangers
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.methods import decode_method
 from rpc.amqp.spec import load_spec
@@ -32,13 +31,12 @@ PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 SMALLEST_FRAME_MAX = 4096
 SECONDS_TO_PART = 5.0
 LARGEST_CHANNEL = 65535
+LARGEST_FRAME = 2**32 - 1
 LEAST_AT_ONCE, MOST_AT_ONCE = 65536, 1048576
 """Bytes of one read from a socket: Twisted's, and what large messages are read and written with."""
 
 FEW_WRITES = 2
 """Writes of one pass that go out at once: a reply and its ack, or a request. A large message is never among them."""
-
-_frame_head = Struct(">BHI")
 
 
 class AMQPConnection(txamqp.protocol.AMQClient):
@@ -69,7 +67,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.heartbeat = heartbeat
         self.channel_max = channel_max
         self.frame_max = frame_max
-        self.max_body_frame = LARGEST_FRAME_BEFORE_TUNE - 8
+        self.max_body_frame = LARGEST_PAYLOAD_BEFORE_TUNE
         self.ready: Deferred[AMQPConnection] = Deferred()
         self.ended: Deferred[None] = Deferred()
         self.is_tuned = False
@@ -121,7 +119,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.channel_max = _smaller(self.channel_max, channel_max)
         self.frame_max = _smaller(self.frame_max, frame_max)
         self.heartbeat = _smaller(self.heartbeat, heartbeat) if self.heartbeat else 0
-        self.max_body_frame = self.frame_max - 8 if self.frame_max else 2**32 - 9
+        self.max_body_frame = (self.frame_max or LARGEST_FRAME) - FRAME_OVERHEAD
         self._reader.max_payload = self.max_body_frame
         self.is_tuned = True
         if self.heartbeat:
@@ -245,7 +243,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def send_method(self, channel_id: int, payload: bytes) -> None:
         """Write a method frame."""
-        self.write(_frame_head.pack(METHOD, channel_id, len(payload)) + payload + FRAME_END)
+        self.write(method_frame(channel_id, payload))
 
     def write_large(self, parts: list[bytes]) -> None:
         """Write a message that is not worth joining once more before the transport does."""
