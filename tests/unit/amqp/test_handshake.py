@@ -142,6 +142,13 @@ class HandshakeTests(SynchronousTestCase):
             peer.feed(START, tune(frame_max=frame_max))
             self.assertEqual(peer.outcome.value.code, 501)
 
+    def test_large_frame_before_tune(self) -> None:
+        """Until limits are agreed no frame may be over 8,192 bytes: 501, without waiting for them."""
+        for size, reason in ((8184, type(None)), (8185, FrameError)):
+            peer = Peer().connect()
+            peer.feed(b"\x01\x00\x00" + size.to_bytes(4, "big"))
+            self.assertIsInstance(peer.reason, reason)
+
     def test_a_second_start_or_tune(self) -> None:
         """What was agreed is not agreed again: 503, and no heartbeat is left running."""
         for again in (START, tune()):
