@@ -1,0 +1,149 @@
+"""What happens to brokers: killed, short of memory, closing connections."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+import rpc
+from tests.faults.trial import Finding, Scenario, Trial, resident_bytes
+from tests.faults.waiting import clock, pause, until
+
+ANSWERED = 0.999
+SERVING = 5.0
+"""Seconds after the broker's port has opened."""
+
+BLOCKED_AT_ONCE = 0.05
+RECOVERED = 2.0
+GROWTH = 16 * 1024 * 1024
+"""Bytes of resident memory that allocators and caches may take; a leak of a connection's buffers is more."""
+
+
+async def broker_killed(trial: Trial, kills: int, calls: int, rate: float) -> Finding:
+    """Kill and restart the broker under idempotent calls and under oneway calls, which it confirms."""
+    worker = await trial.process(concurrency=64)
+    client = await trial.client(timeout=30.0)
+    oneway = await trial.client(timeout=30.0)
+    notes: set[int] = set()
+
+    def note(number: int) -> Deferred[int]:
+        confirmed: Deferred[None] = oneway.note(number)
+        return confirmed.addCallback(lambda _: notes.add(number) or number)
+
+    calling = Deferred.fromCoroutine(
+        trial.account.at_rate(
+            lambda number: note(number) if number % 10 == 0 else client.echo(number, 50), rate, calls, 30.0
+        )
+    )
+    gaps = []
+    for kill in range(kills):
+        await until("calls are under way", lambda: trial.account.begun >= calls * (kill + 0.5) / kills, 600)  # noqa: B023
+        await deferToThread(trial.node.kill)
+        await deferToThread(trial.node.start)
+        opened = clock.seconds()
+        await until("calls are answered again", lambda: trial.account.gap(opened) < 60, 60)  # noqa: B023
+        gaps.append(trial.account.gap(opened))
+    await calling
+    await trial.account.settled()
+    await until("what was confirmed is run", lambda: not notes - set(trial.journal.runs("note")), 20)
+    lost = len(notes - set(trial.journal.runs("note")))
+    account = trial.account
+    share = len(account.answered) / account.begun
+    seen = (
+        f"{kills} kills: {share:.2%} answered ({account.told()}); of {len(notes):,} confirmed oneway calls {lost} lost; "
+        f"answers again {max(gaps):.1f} s after the port opened; the worker "
+        f"{'still runs' if worker.running else 'has ended'}"
+    )
+    return Finding(seen, share >= ANSWERED and not lost and max(gaps) <= SERVING and worker.running)
+
+
+async def connections_closed(trial: Trial, times: int) -> Finding:
+    """Have the broker close every connection, again and again."""
+    worker = await trial.process()
+    client = await trial.client(timeout=30.0)
+    for _ in range(3):  # what the first losses make is not growth
+        await _close_all(trial, client)
+    before = (worker.descriptors, worker.resident_bytes, resident_bytes())
+    for _ in range(times):
+        await _close_all(trial, client)
+    grown = worker.descriptors - before[0]
+    worker_bytes, our_bytes = worker.resident_bytes - before[1], resident_bytes() - before[2]
+    queues = len([name for name in await trial.queue_names() if name.startswith("amq.gen-")])
+    account = trial.account
+    seen = (
+        f"{times} times: {grown} more descriptors in the worker, memory +{worker_bytes / 1e6:.1f} MB there and "
+        f"+{our_bytes / 1e6:.1f} MB in the client; {queues} exclusive queues in the end; {account.told()}"
+    )
+    flat = grown <= 0 and worker_bytes < GROWTH and our_bytes < GROWTH and queues == 2
+    return Finding(seen, flat and not account.errors)
+
+
+async def _close_all(trial: Trial, client: object) -> None:
+    """Close all connections; come back when client and worker are there again, and a call was answered."""
+    await trial.ctl("close_all_connections", "fault")
+    stub: rpc.Connection = trial.connections[0]
+    await until("the client is back", lambda: stub._link.connection is not None, 20)
+    await trial.account.ask(lambda number: client.echo(number, 0), 30.0)  # type: ignore[attr-defined]
+
+
+async def memory_alarm(trial: Trial, seconds: float) -> Finding:
+    """Have the broker run out of memory for a while."""
+    await trial.worker()
+    client = await trial.client(timeout=5.0)
+    account = trial.account
+    await account.ask(lambda number: client.echo(number, 0), 5.0)
+    await trial.ctl("set_vm_memory_high_watermark", "0.0000001")
+    try:
+        # The broker tells who publishes: it takes the first call to be told, and that call is not the one promised.
+        account.ask(lambda number: client.echo(number, 0), 5.0)
+        connection = trial.connections[0]._link.connection
+        assert connection is not None
+        await until("the client is told", lambda: connection.blocked is not None, 5)
+        ends = clock.seconds() + seconds
+        while clock.seconds() < ends:
+            await account.ask(lambda number: client.echo(number, 0), 5.0)
+            await pause(0.05)
+        refused = list(account.latencies.get("BrokerBlocked", ()))
+    finally:
+        await trial.ctl("set_vm_memory_high_watermark", "0.8")
+    over = clock.seconds()
+    while account.gap(over) > 10 and clock.seconds() < over + 10:
+        await account.ask(lambda number: client.echo(number, 0), 5.0)
+        await pause(0.02)
+    others = account.errors - len(refused)
+    seen = (
+        f"{seconds:.0f} s of alarm: {len(refused)} calls ended with BrokerBlocked, the slowest after "
+        f"{max(refused, default=0) * 1000:.1f} ms; answers again {account.gap(over):.2f} s after its end "
+        f"({account.told()})"
+    )
+    told = len(refused) > 0 and max(refused) <= BLOCKED_AT_ONCE
+    return Finding(seen, told and others <= 1 + len(account.latencies.get("BrokerBlocked", ())) - len(refused)
+                   and account.gap(over) <= RECOVERED)
+
+
+SCENARIOS = (
+    Scenario(
+        "broker-killed",
+        "`kill -9` of the broker three times in 10,000 idempotent calls",
+        "99.9 % answered; confirmed oneway calls on durable queues lost: 0; serving 5 s after the port opens",
+        broker_killed,
+        quick={"kills": 1, "calls": 1500, "rate": 150},
+        full={"kills": 3, "calls": 10_000, "rate": 150},
+    ),
+    Scenario(
+        "connections-closed",
+        "connections closed by the broker 100 times",
+        "nothing grows; every call answered",
+        connections_closed,
+        quick={"times": 4},
+        full={"times": 100},
+    ),
+    Scenario(
+        "memory-alarm",
+        "memory alarm for 30 s",
+        "new calls end with `BrokerBlocked` within 50 ms; answers again in 2 s",
+        memory_alarm,
+        quick={"seconds": 2.0},
+        full={"seconds": 30.0},
+    ),
+)

@@ -1,0 +1,9 @@
+"""All scenarios, in the order in which they are told."""
+
+from __future__ import annotations
+
+from tests.faults.scenarios import brokers, network, queues
+
+ALL = (*brokers.SCENARIOS, *network.SCENARIOS, *queues.SCENARIOS)
+
+BY_NAME = {scenario.name: scenario for scenario in ALL}
