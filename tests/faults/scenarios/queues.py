@@ -14,7 +14,7 @@ from twisted.python import log
 import rpc
 from tests.faults.probe import stub
 from tests.faults.trial import Finding, Scenario, Trial
-from tests.faults.waiting import clock, pause, until
+from tests.faults.waiting import clock, pause
 
 SERVED_AGAIN = 2.0
 LONGEST_DELAY = 16.5
@@ -24,29 +24,21 @@ LONGEST_DELAY = 16.5
 async def request_queue_deleted(trial: Trial, times: int) -> Finding:
     """Delete the request queue under a worker and its callers."""
     await trial.worker()
-    client = await trial.client(timeout=10.0)
+    client = await trial.client(timeout=3.0)
     account = trial.account
     gaps = []
     for _ in range(times):
-        running = Deferred.fromCoroutine(
-            account.in_lanes(lambda number: client.echo(number, 5), 4, _until_fired(stop := Deferred()), 10.0)
-        )
-        await pause(0.2)
+        calling = Deferred.fromCoroutine(account.at_rate(lambda number: client.echo(number, 5), 50, 250, 3.0))
+        await pause(0.5)
         await trial.ctl("delete_queue", f"rpc.{trial.name}")
-        serving = trial.workers[0]._serving[0]
         gone = clock.seconds()
-        await until("answers come again", lambda: serving.consuming and account.gap(gone) < 10, 10)  # noqa: B023
+        await calling
+        await account.settled()
         gaps.append(account.gap(gone))
-        stop.callback(None)
-        await running
     slowest = max(gaps)
     seen = f"{times} times: answers again after {slowest:.2f} s at most; meanwhile {account.told()}"
-    unavailable = {"ServiceUnavailable", "CallTimedOut"}
-    return Finding(seen, slowest <= SERVED_AGAIN and set(account.failed) <= unavailable)
-
-
-def _until_fired(stop: Deferred[None]) -> Any:
-    return lambda: not stop.called
+    meanwhile = {"ServiceUnavailable", "CallTimedOut"}
+    return Finding(seen, slowest <= SERVED_AGAIN and set(account.failed) <= meanwhile)
 
 
 async def reply_queue_deleted(trial: Trial, times: int) -> Finding:
@@ -54,6 +46,7 @@ async def reply_queue_deleted(trial: Trial, times: int) -> Finding:
     await trial.worker()
     client = await trial.client(timeout=10.0)
     account = trial.account
+    await account.ask(lambda number: client.once(number, 0), 10.0)
     again = []
     for _ in range(times):
         asked = [account.ask(lambda number: client.once(number, 3000), 10.0) for _ in range(10)]
