@@ -85,6 +85,40 @@ def free_ports(count: int) -> list[int]:
     raise NodeFailed("no free TCP ports on 127.0.0.1")
 
 
+@attrs.frozen
+class Neighbourhood:
+    """What nodes that form a cluster have in common.
+
+    :ivar epmd_port: of an epmd that runs already, and ends with somebody else.
+    :ivar cookie: the secret by which nodes let each other in.
+    :ivar kernel: further parameters of Erlang's ``kernel`` application, as its command line has them.
+    """
+
+    epmd_port: int
+    cookie: str
+    kernel: str = ""
+
+
+def launch(
+    programs: Programs, command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path
+) -> subprocess.Popen[bytes]:
+    """Launch one of RabbitMQ's programs in a session of its own; it ends with this process, however that ends."""
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [*programs.dies_with_parent, *command],
+                env=dict(environment),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # a Ctrl-C in the terminal is for us to handle, not for the VM
+            )
+
+    return _launcher.submit(start).result()
+
+
 class RabbitMQNode:
     """One RabbitMQ node. Constructing it chooses its folder and ports; :meth:`start` launches it.
 
@@ -93,6 +127,7 @@ class RabbitMQNode:
     :param tls: also listen with TLS, under certificates of an authority made for this node.
     :param plugins: names of plugins to enable, such as ``rabbitmq_auth_mechanism_ssl``; none by default.
     :param config: further lines of ``rabbitmq.conf``, by key.
+    :param neighbourhood: of nodes that are to form a cluster; without one the node has an epmd of its own.
     :ivar port: of the plain listener, the same over the node's whole life; ``tls_port`` likewise.
     :ivar url: ``amqp://`` URI of the plain listener, as user guest; ``tls_url`` the ``amqps://`` one.
     :ivar ca_file: PEM file of the authority that signed both certificates (with ``tls``).
@@ -100,13 +135,21 @@ class RabbitMQNode:
     """
 
     def __init__(
-        self, *, tls: bool = False, plugins: Sequence[str] = (), config: Mapping[str, str] | None = None
+        self,
+        *,
+        tls: bool = False,
+        plugins: Sequence[str] = (),
+        config: Mapping[str, str] | None = None,
+        neighbourhood: Neighbourhood | None = None,
     ) -> None:
+        self._neighbourhood = neighbourhood
         self.programs = find_programs()
         self.folder = Path(tempfile.mkdtemp(prefix="rabbitmq-node-"))
         self.log = self.folder / "node.log"
         self.name = f"rpc-{secrets.token_hex(6)}@localhost"
         self.port, self.tls_port, self._distribution_port, self._epmd_port = free_ports(4)
+        if neighbourhood is not None:
+            self._epmd_port = neighbourhood.epmd_port
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}"
         self.tls_url = f"amqps://guest:guest@localhost:{self.tls_port}"
         self.ca_file = self.folder / "ca.pem"
@@ -135,9 +178,10 @@ class RabbitMQNode:
         self.log.unlink(missing_ok=True)
         deadline = time.monotonic() + timeout
         try:
-            # RabbitMQ looks for an epmd and launches a daemon when it finds none, so ours must listen first.
-            self._launch([str(self.programs.epmd), "-port", str(self._epmd_port), "-address", "127.0.0.1"])
-            self._wait(lambda: _answers(self._epmd_port, b"", b""), deadline)
+            if self._neighbourhood is None:
+                # RabbitMQ looks for an epmd and launches a daemon when it finds none, so ours must listen first.
+                self._launch([str(self.programs.epmd), "-port", str(self._epmd_port), "-address", "127.0.0.1"])
+                self._wait(lambda: answers(self._epmd_port, b"", b""), deadline)
             self._launch([str(self.programs.server), "-noinput"])
             self._wait(lambda: all(map(self._serves, self._listening)), deadline)
         except BaseException:
@@ -201,19 +245,7 @@ class RabbitMQNode:
         self.close()
 
     def _launch(self, command: list[str]) -> None:
-        def launch() -> subprocess.Popen[bytes]:
-            with self.log.open("ab") as log:
-                return subprocess.Popen(
-                    [*self.programs.dies_with_parent, *command],
-                    env=self._environment(),
-                    cwd=self.folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # a Ctrl-C in the terminal is for us to handle, not for the VM
-                )
-
-        self._processes.append(_launcher.submit(launch).result())
+        self._processes.append(launch(self.programs, command, self._environment(), self.folder, self.log))
 
     def _wait(self, ready: Callable[[], bool], deadline: float) -> None:
         while not ready():
@@ -226,8 +258,8 @@ class RabbitMQNode:
     def _serves(self, port: int) -> bool:
         # Over TLS the handshake is left to the tests: the listener is open once the kernel accepts.
         if port == self.tls_port:
-            return _answers(port, b"", b"")
-        return _answers(port, _AMQP_HEADER, _METHOD_FRAME)
+            return answers(port, b"", b"")
+        return answers(port, _AMQP_HEADER, _METHOD_FRAME)
 
     def _end(self, how: signal.Signals) -> None:
         if self._processes:
@@ -239,6 +271,7 @@ class RabbitMQNode:
         # Nothing is inherited: RABBITMQ_* or ERL_* of the caller would lead to another node. The VM's scheduler
         # settings are RabbitMQ's own defaults, so that what is measured is what users get.
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
+        kernel = self._neighbourhood.kernel if self._neighbourhood is not None else ""
         files = {
             "CONF_ENV_FILE": "rabbitmq-env.conf",
             "CONFIG_FILE": "rabbitmq.conf",
@@ -261,7 +294,7 @@ class RabbitMQNode:
             "RABBITMQ_CTL_DIST_PORT_MIN": "0",
             "RABBITMQ_CTL_DIST_PORT_MAX": "0",
             "RABBITMQ_CTL_ERL_ARGS": loopback,
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": loopback,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback} {kernel}".rstrip(),
             "RABBITMQ_LOGS": "-",
             # With input allowed the start script becomes the VM by exec, so the pid we signal is the VM's; the
             # -noinput given to start() takes the shell away again.
@@ -286,11 +319,11 @@ class RabbitMQNode:
         (self.folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         (self.folder / "rabbitmq-env.conf").touch()
         cookie = self.folder / ".erlang.cookie"
-        cookie.write_text(secrets.token_hex(20))
+        cookie.write_text(self._neighbourhood.cookie if self._neighbourhood is not None else secrets.token_hex(20))
         cookie.chmod(0o400)
 
 
-def _answers(port: int, question: bytes, answer: bytes) -> bool:
+def answers(port: int, question: bytes, answer: bytes) -> bool:
     """Whether a server on the port takes a connection and begins its answer as expected (empty: only takes it)."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
