@@ -37,7 +37,9 @@ class RabbitMQCluster:
         (self._epmd_port,) = free_ports(1)
         self._epmd: subprocess.Popen[bytes] | None = None
         common = Neighbourhood(self._epmd_port, secrets.token_hex(20), f"-kernel net_ticktime {TICK_TIME}")
-        self.nodes = [RabbitMQNode(neighbourhood=common) for _ in range(size)]
+        # As RabbitMQ's guide advises for three nodes; by default a node that was away goes on by itself when it is back.
+        config = {"cluster_partition_handling": "pause_minority"}
+        self.nodes = [RabbitMQNode(neighbourhood=common, config=config) for _ in range(size)]
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
         self.url = f"amqp://guest:guest@{hosts}"
 
@@ -86,6 +88,7 @@ class RabbitMQCluster:
             for node in self.nodes:
                 self.thaw(node)
             list(threads.map(lambda node: node.start(), self.nodes))
+        self.nodes[0].ctl("await_online_nodes", str(len(self.nodes)), "--timeout", "60", timeout=90)
 
     def close(self) -> None:
         """End all nodes and remove what they had."""

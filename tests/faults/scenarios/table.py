@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.faults.scenarios import brokers, clusters, network, queues
+from tests.faults.scenarios import brokers, clusters, network, processes, queues
 
-ALL = (*brokers.SCENARIOS, *network.SCENARIOS, *queues.SCENARIOS, *clusters.SCENARIOS)
+ALL = (*brokers.SCENARIOS, *processes.SCENARIOS, *network.SCENARIOS, *queues.SCENARIOS, *clusters.SCENARIOS)
 
 BY_NAME = {scenario.name: scenario for scenario in ALL}

@@ -1,0 +1,276 @@
+"""What happens to workers and clients: killed, told to leave, crashing by what they are asked, flooded."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from tests.faults.probe import variables
+from tests.faults.trial import Finding, Scenario, Trial
+from tests.faults.waiting import clock, pause, until
+from tests.faults.workers import FaultyProcess, WorkerProcess
+
+PREFETCH = 8
+WORK = 50
+"""Milliseconds that a call takes where there are to be calls in progress at any moment."""
+
+HEARTBEAT = 2.0
+OVERLOADED_WITHIN = 0.05
+GOODPUT = 0.8
+
+
+async def worker_killed(trial: Trial, kills: int, period: float, **options: Any) -> Finding:
+    """Kill one of three workers every so often, and start another in its place."""
+    workers = await trial.processes_at_once(3, concurrency=PREFETCH, **options)
+    client = await trial.client(timeout=30.0)
+
+    async def kill() -> None:
+        for number in range(kills):
+            await pause(period)
+            workers[number % 3].kill()
+            workers[number % 3] = await trial.process(concurrency=PREFETCH, **options)
+
+    killing = Deferred.fromCoroutine(kill())
+    account = trial.account
+    await account.in_lanes(lambda number: client.once(number, WORK), 3 * PREFETCH, lambda: not killing.called, 30.0)
+    await killing
+    runs = trial.journal.runs("once")
+    repeated = sum(runs.values()) - len(runs)
+    seen = (
+        f"{kills} kills: {account.told()}; repeated executions {repeated}, of at most {kills * PREFETCH} "
+        f"({PREFETCH} a kill); slowest {account.slowest:.1f} s"
+    )
+    return Finding(seen, not account.errors and repeated <= kills * PREFETCH)
+
+
+async def clients_killed(trial: Trial, clients: int, times: int) -> Finding:
+    """Kill clients with calls under way, beside one that goes on calling."""
+    worker = await trial.process(concurrency=PREFETCH)
+    bystander = await trial.client(timeout=10.0)
+    slowest = 0.0
+    left = 0
+    running = Deferred[None]()
+    account = trial.account
+    calling = Deferred.fromCoroutine(
+        account.in_lanes(lambda number: bystander.echo(number, 1), 1, lambda: not running.called, 10.0)
+    )
+    try:
+        before = len(await trial.queue_names())
+        for number in range(times):
+            killed = [_calling_client(trial, f"{number}-{each}") for each in range(clients)]
+            await gatherResults([Deferred.fromCoroutine(each.says("calling")) for each in killed])
+            for each in killed:
+                each.kill()
+            at = clock.seconds()
+            while (left := len(await trial.queue_names()) - before) > 0 and clock.seconds() < at + 3 * HEARTBEAT:
+                await pause(0.1)
+            slowest = max(slowest, clock.seconds() - at)
+    finally:
+        running.callback(None)
+        await calling
+    seen = (
+        f"{times} times {clients} clients: their queues gone {slowest:.1f} s after the kill, {left} left; a client "
+        f"beside them: {account.told()}, slowest {account.slowest:.2f} s; the worker "
+        f"{'still runs' if worker.running else 'has ended'}"
+    )
+    met = not left and slowest <= 2 * HEARTBEAT and not account.errors and account.slowest < 2 * HEARTBEAT
+    return Finding(seen, met and worker.running)
+
+
+def _calling_client(trial: Trial, number: str) -> FaultyProcess:
+    """A process that keeps calls under way until it is killed."""
+    url = f"{trial.url}?heartbeat={HEARTBEAT:.0f}"
+    command = [sys.executable, "-m", "tests.faults.caller", url, trial.name]
+    process = FaultyProcess(command, trial.folder / f"client{number}.log", variables(trial.journal, {}))
+    trial.processes.append(process)
+    return process
+
+
+async def rolling_restart(trial: Trial, rate: float, rounds: int) -> Finding:
+    """Tell each of three workers to leave, with another started in its place, under calls."""
+    workers = await trial.processes_at_once(3, concurrency=64)
+    client = await trial.client(timeout=30.0)
+    statuses = []
+    account = trial.account
+    stopped = False
+
+    async def roll() -> None:
+        nonlocal stopped
+        for number in range(3 * rounds):
+            await pause(0.5)
+            leaving = workers[number % 3]
+            leaving.send(signal.SIGTERM)
+            statuses.append(await leaving.ended())
+            workers[number % 3] = await trial.process(concurrency=64)
+        stopped = True
+
+    rolling = Deferred.fromCoroutine(roll())
+    began = clock.seconds()
+    while not stopped:
+        await account.at_rate(lambda number: client.once(number, 20), rate, int(rate / 2), 30.0)
+    seconds = clock.seconds() - began
+    await rolling
+    await account.settled()
+    runs = trial.journal.runs("once")
+    repeated = sum(runs.values()) - len(runs)
+    orderly = all(status in (0, -signal.SIGTERM) for status in statuses)
+    seen = (
+        f"{len(statuses)} workers left at {account.begun / seconds:.0f} calls a second: {account.told()}; "
+        f"{repeated} run twice; slowest {account.slowest:.1f} s; "
+        f"{'all' if orderly else 'not all'} ended in good order"
+    )
+    return Finding(seen, not account.errors and not repeated and orderly)
+
+
+async def poison(trial: Trial, limit: int, queue_type: str) -> Finding:
+    """Ask something that ends the worker's process each time; a supervisor starts it again, as an init system would."""
+    options = {"redelivery_limit": limit, "queue_type": queue_type, "concurrency": PREFETCH}
+    supervisor = Supervisor(trial, options)
+    await supervisor.start()
+    client = await trial.client(timeout=60.0)
+    account = trial.account
+    dead = 0
+    try:
+        poisoned = client.crash(-1).addErrback(lambda failure: failure.value)
+        began = clock.seconds()
+        harmless = [account.ask(lambda number: client.echo(number, 10), 60.0) for _ in range(30)]
+        while not dead and clock.seconds() < began + 60:
+            await pause(0.3)
+            listed = (await trial.ctl("list_queues", "name", "messages")).splitlines()
+            counts = dict(line.split("\t") for line in listed)
+            dead = int(counts.get(f"rpc.{trial.name}.dead", 0))
+        took = clock.seconds() - began
+        await gatherResults(harmless)
+        restarts = supervisor.restarts
+        await account.ask(lambda number: client.echo(number, 10), 60.0)
+    finally:
+        await supervisor.stop()
+        poisoned.cancel()
+    crashes = sum(trial.journal.runs("crash").values())
+    seen = (
+        f"limit {limit}, {queue_type} queue: run {crashes} times, "
+        f"{f'a dead letter after {took:.1f} s' if dead else 'never a dead letter'}; "
+        f"{restarts} restarts; the others: {account.told()}"
+    )
+    return Finding(seen, dead == 1 and crashes <= limit + 1 and not account.errors)
+
+
+class Supervisor:
+    """Keeps one worker running."""
+
+    def __init__(self, trial: Trial, options: dict[str, Any]) -> None:
+        self._trial = trial
+        self._options = options
+        self._running = True
+        self._watching: Deferred[None] | None = None
+        self.restarts = 0
+
+    async def start(self) -> None:
+        """Start the worker, and again whenever it ends."""
+        worker = await self._trial.process(**self._options)
+        self._watching = Deferred.fromCoroutine(self._watch(worker))
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        while self._running:
+            if not worker.running:
+                self.restarts += 1
+                output = self._trial.folder / f"restart{self.restarts}.log"
+                options = {"name": self._trial.name, **self._options}
+                worker = WorkerProcess(self._trial.url, options, self._trial.journal, output)
+                self._trial.processes.append(worker)
+            await pause(0.05)
+
+    async def stop(self) -> None:
+        """Start it no more."""
+        self._running = False
+        if self._watching is not None:
+            await self._watching
+
+
+async def flood(trial: Trial, seconds: float, concurrency: int, backlog: int, times: int) -> Finding:
+    """Find out what a worker can take, then call many times as often."""
+    await trial.process(concurrency=concurrency, backlog=backlog)
+    client = await trial.client(timeout=10.0)
+    ask: Callable[[int], Deferred[int]] = lambda number: client.echo(number, 100)  # noqa: E731
+    account = trial.account
+    peak_began = clock.seconds()
+    await account.in_lanes(ask, concurrency + 2, lambda: clock.seconds() < peak_began + seconds, 10.0)
+    peak = len(account.answered) / (clock.seconds() - peak_began)
+    answered, began = len(account.answered), clock.seconds()
+    rate = times * peak
+    await account.at_rate(ask, rate, int(rate * seconds), 10.0)
+    goodput = (len(account.answered) - answered) / (clock.seconds() - began)
+    offered = int(rate * seconds) / (clock.seconds() - began)
+    await account.settled()
+    refusals = sorted(account.latencies.get("Overloaded", []))
+    most = refusals[int(len(refusals) * 0.99)] if refusals else float("inf")
+    seen = (
+        f"peak {peak:.0f} calls a second; at {offered:.0f} a second {goodput / peak:.0%} of it, "
+        f"{len(refusals):,} Overloaded, 99 % of them within {most * 1000:.1f} ms, "
+        f"the slowest {refusals[-1] * 1000 if refusals else 0:.0f} ms; {account.told()}"
+    )
+    return Finding(seen, most <= OVERLOADED_WITHIN and goodput >= GOODPUT * peak and set(account.failed) <= {"Overloaded"})
+
+
+SCENARIOS = (
+    Scenario(
+        "worker-killed",
+        "`kill -9` of one of 3 workers every 5 s",
+        "0 lost; repeated executions at most the prefetch a kill",
+        worker_killed,
+        quick={"kills": 3, "period": 0.7},
+        full={"kills": 12, "period": 5.0},
+    ),
+    Scenario(
+        "worker-killed-deduplicate",
+        "the same with `deduplicate`",
+        "0 lost; repeated executions at most the prefetch a kill (the reply's holder is dead)",
+        worker_killed,
+        quick={"kills": 1, "period": 0.7, "deduplicate": True},
+        full={"kills": 12, "period": 5.0, "deduplicate": True},
+    ),
+    Scenario(
+        "clients-killed",
+        "`kill -9` of clients",
+        "their queues gone in 2 heartbeats; no worker stalls",
+        clients_killed,
+        quick={"clients": 3, "times": 1},
+        full={"clients": 5, "times": 10},
+    ),
+    Scenario(
+        "poison-classic",
+        "handler that always crashes the worker, classic queue",
+        "in the dead-letter queue after the limit; others unharmed",
+        poison,
+        quick={"limit": 1, "queue_type": "classic"},
+        full={"limit": 5, "queue_type": "classic"},
+    ),
+    Scenario(
+        "poison-quorum",
+        "handler that always crashes the worker, quorum queue",
+        "in the dead-letter queue after the limit; others unharmed",
+        poison,
+        quick={"limit": 1, "queue_type": "quorum"},
+        full={"limit": 5, "queue_type": "quorum"},
+    ),
+    Scenario(
+        "rolling-restart",
+        "rolling SIGTERM of 3 workers at 500 calls a second",
+        "0 errors, nothing run twice",
+        rolling_restart,
+        quick={"rate": 200, "rounds": 1},
+        full={"rate": 500, "rounds": 3},
+    ),
+    Scenario(
+        "flood",
+        "ten times the load a worker can take, with `backlog`",
+        "`Overloaded` within 50 ms (99 of 100); goodput 80 % of its peak",
+        flood,
+        quick={"seconds": 2.0, "concurrency": 10, "backlog": 10, "times": 10},
+        full={"seconds": 20.0, "concurrency": 10, "backlog": 10, "times": 10},
+    ),
+)
