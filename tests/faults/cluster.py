@@ -37,7 +37,7 @@ class RabbitMQCluster:
         (self._epmd_port,) = free_ports(1)
         self._epmd: subprocess.Popen[bytes] | None = None
         common = Neighbourhood(self._epmd_port, secrets.token_hex(20), f"-kernel net_ticktime {TICK_TIME}")
-        # As RabbitMQ's guide advises for three nodes; by default a node that was away goes on by itself when it is back.
+        # As RabbitMQ's guide advises for three nodes; by default one that was away goes on alone when it is back.
         config = {"cluster_partition_handling": "pause_minority"}
         self.nodes = [RabbitMQNode(neighbourhood=common, config=config) for _ in range(size)]
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)

@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThread
 import rpc
 from rpc.deadlines import Deadlines
 from tests.faults.accounts import Account
-from tests.faults.probe import Journal, make_service, stub
+from tests.faults.probe import Ask, Journal, make_service, stub
 from tests.faults.proxy import Proxy
 from tests.faults.waiting import Late, clock, until
 from tests.faults.workers import WorkerProcess
@@ -95,6 +95,7 @@ class Trial:
         self._folder = TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
         self.journal = Journal(self.folder / "journal")
+        self.confirmed: set[int] = set()
         self.connections: list[rpc.Connection] = []
         self.workers: list[rpc.Worker] = []
         self.processes: list[Any] = []
@@ -151,6 +152,30 @@ class Trial:
         """So many of them."""
         starting = [Deferred.fromCoroutine(self.process(url, **options)) for _ in range(number)]
         return await gatherResults(starting)
+
+    def noting(self, client: Any) -> Ask:
+        """Oneway calls of `client`; those that the broker has confirmed are remembered."""
+
+        def ask(number: int) -> Deferred[int]:
+            confirmed: Deferred[None] = client.note(number)
+            return confirmed.addCallback(lambda _: self._confirm(number))
+
+        return ask
+
+    def _confirm(self, number: int) -> int:
+        self.confirmed.add(number)
+        return number
+
+    async def lost(self, within: float = 30.0) -> int:
+        """How many oneway calls were confirmed and are never run, though somebody serves."""
+        try:
+            await until("what was confirmed is run", lambda: not self._not_run(), within)
+        except Late:
+            return len(self._not_run())
+        return 0
+
+    def _not_run(self) -> set[int]:
+        return self.confirmed - set(self.journal.runs("note"))
 
     async def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl."""

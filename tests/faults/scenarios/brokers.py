@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
@@ -23,17 +26,9 @@ async def broker_killed(trial: Trial, kills: int, calls: int, rate: float) -> Fi
     """Kill and restart the broker under idempotent calls and under oneway calls, which it confirms."""
     worker = await trial.process(concurrency=64)
     client = await trial.client(timeout=30.0)
-    oneway = await trial.client(timeout=30.0)
-    notes: set[int] = set()
-
-    def note(number: int) -> Deferred[int]:
-        confirmed: Deferred[None] = oneway.note(number)
-        return confirmed.addCallback(lambda _: notes.add(number) or number)
-
+    note, echo = trial.noting(client), partial(_echo, client)
     calling = Deferred.fromCoroutine(
-        trial.account.at_rate(
-            lambda number: note(number) if number % 10 == 0 else client.echo(number, 50), rate, calls, 30.0
-        )
+        trial.account.at_rate(lambda number: (echo if number % 10 else note)(number), rate, calls, 30.0)
     )
     gaps = []
     for kill in range(kills):
@@ -45,16 +40,20 @@ async def broker_killed(trial: Trial, kills: int, calls: int, rate: float) -> Fi
         gaps.append(trial.account.gap(opened))
     await calling
     await trial.account.settled()
-    await until("what was confirmed is run", lambda: not notes - set(trial.journal.runs("note")), 20)
-    lost = len(notes - set(trial.journal.runs("note")))
+    lost = await trial.lost()
     account = trial.account
     share = len(account.answered) / account.begun
     seen = (
-        f"{kills} kills: {share:.2%} answered ({account.told()}); of {len(notes):,} confirmed oneway calls {lost} lost; "
-        f"answers again {max(gaps):.1f} s after the port opened; the worker "
+        f"{kills} kills: {share:.2%} answered ({account.told()}); of {len(trial.confirmed):,} confirmed "
+        f"oneway calls {lost} lost; answers again {max(gaps):.1f} s after the port opened; the worker "
         f"{'still runs' if worker.running else 'has ended'}"
     )
     return Finding(seen, share >= ANSWERED and not lost and max(gaps) <= SERVING and worker.running)
+
+
+def _echo(client: Any, number: int) -> Deferred[int]:
+    answer: Deferred[int] = client.echo(number, 50)
+    return answer
 
 
 async def connections_closed(trial: Trial, times: int) -> Finding:
@@ -78,12 +77,12 @@ async def connections_closed(trial: Trial, times: int) -> Finding:
     return Finding(seen, flat and not account.errors)
 
 
-async def _close_all(trial: Trial, client: object) -> None:
+async def _close_all(trial: Trial, client: Any) -> None:
     """Close all connections; come back when client and worker are there again, and a call was answered."""
     await trial.ctl("close_all_connections", "fault")
     stub: rpc.Connection = trial.connections[0]
     await until("the client is back", lambda: stub._link.connection is not None, 20)
-    await trial.account.ask(lambda number: client.echo(number, 0), 30.0)  # type: ignore[attr-defined]
+    await trial.account.ask(lambda number: client.echo(number, 0), 30.0)
 
 
 async def memory_alarm(trial: Trial, seconds: float) -> Finding:

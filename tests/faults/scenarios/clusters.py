@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from itertools import pairwise
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -45,7 +47,7 @@ async def minority_paused(trial: Trial, times: int, calls: int, rate: float, lea
 
 async def _struck(
     trial: Trial,
-    strike: Callable[[], object],
+    strike: Callable[[], Coroutine[Any, Any, RabbitMQNode]],
     mend: Callable[[], None],
     times: int,
     calls: int,
@@ -57,34 +59,29 @@ async def _struck(
     for url in urls:
         await trial.worker(url, queue_type="quorum")
     clients = [await trial.client(url, timeout=30.0) for url in urls]
-    notes: set[int] = set()
+    notes = [trial.noting(client) for client in clients]
 
     def ask(number: int) -> Deferred[int]:
-        client = clients[number % len(clients)]
-        if number % 5:
-            answer: Deferred[int] = client.echo(number, 0)
-            return answer
-        confirmed: Deferred[None] = client.note(number)
-        return confirmed.addCallback(lambda _: notes.add(number) or number)
+        turn = number % len(clients)
+        asked: Deferred[int] = clients[turn].echo(number, 0) if number % 5 else notes[turn](number)
+        return asked
 
     calling = Deferred.fromCoroutine(trial.account.at_rate(ask, rate, calls, 30.0))
     gaps = []
     for time in range(times):
         await until("calls are under way", lambda: trial.account.begun >= calls * time / times + rate, 600)  # noqa: B023
-        struck = clock.seconds()
-        await Deferred.fromCoroutine(strike())  # type: ignore[arg-type]
+        await strike()
         struck = clock.seconds()
         await pause(2 * GO_ON)
         gaps.append(_silence(trial, struck, struck + 2 * GO_ON, len(clients)))
         await deferToThread(mend)
     await calling
     await trial.account.settled()
-    await until("what was confirmed is run", lambda: not notes - set(trial.journal.runs("note")), 30)
-    lost = len(notes - set(trial.journal.runs("note")))
+    lost = await trial.lost()
     account = trial.account
     seen = (
-        f"{times} times: of {len(notes):,} confirmed oneway calls {lost} lost; the longest time without an answer to "
-        f"one of {len(clients)} clients, each on a node of its own, {max(gaps):.1f} s; {account.told()}"
+        f"{times} times: of {len(trial.confirmed):,} confirmed oneway calls {lost} lost; the longest time without "
+        f"an answer to one of {len(clients)} clients, each on a node of its own, {max(gaps):.1f} s; {account.told()}"
     )
     return Finding(seen, not lost and max(gaps) <= GO_ON)
 
@@ -102,7 +99,7 @@ def _silence(trial: Trial, since: float, till: float, clients: int) -> float:
     for client in range(clients):
         times = sorted(at for number, at in trial.account.answered.items() if number % clients == client)
         times = [since, *(at for at in times if since < at < till), till]
-        longest = max(longest, *(later - earlier for earlier, later in zip(times, times[1:], strict=False)))
+        longest = max(longest, *(later - earlier for earlier, later in pairwise(times)))
     return longest
 
 

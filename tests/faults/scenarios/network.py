@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -153,10 +154,7 @@ async def delay(trial: Trial, calls: int, stalls: int) -> Finding:
                 await pause(0.5 * HEARTBEAT)
 
     stalled = Deferred.fromCoroutine(stall())
-    lanes = [
-        trial.account.in_lanes(lambda number, client=client: client.once(number, 0), 2, _times(calls, stalled), 30.0)
-        for client in clients
-    ]
+    lanes = [trial.account.in_lanes(partial(_at_once, client), 2, _times(calls, stalled), 30.0) for client in clients]
     await gatherResults([Deferred.fromCoroutine(lane) for lane in lanes])
     await stalled
     after = [connection._link.connection for connection in trial.connections]
@@ -165,6 +163,11 @@ async def delay(trial: Trial, calls: int, stalls: int) -> Finding:
     account = trial.account
     seen = f"{alarms} false alarms, {account.told()}; slowest {account.slowest:.1f} s"
     return Finding(seen, met=not alarms and not account.errors)
+
+
+def _at_once(client: Any, number: int) -> Deferred[int]:
+    answer: Deferred[int] = client.once(number, 0)
+    return answer
 
 
 def _times(calls: int, running: Deferred[None]) -> Any:

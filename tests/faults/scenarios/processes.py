@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from tests.faults.probe import variables
 from tests.faults.trial import Finding, Scenario, Trial
-from tests.faults.waiting import clock, pause, until
+from tests.faults.waiting import clock, pause
 from tests.faults.workers import FaultyProcess, WorkerProcess
 
 PREFETCH = 8
@@ -213,7 +213,9 @@ async def flood(trial: Trial, seconds: float, concurrency: int, backlog: int, ti
         f"{len(refusals):,} Overloaded, 99 % of them within {most * 1000:.1f} ms, "
         f"the slowest {refusals[-1] * 1000 if refusals else 0:.0f} ms; {account.told()}"
     )
-    return Finding(seen, most <= OVERLOADED_WITHIN and goodput >= GOODPUT * peak and set(account.failed) <= {"Overloaded"})
+    return Finding(
+        seen, most <= OVERLOADED_WITHIN and goodput >= GOODPUT * peak and set(account.failed) <= {"Overloaded"}
+    )
 
 
 SCENARIOS = (

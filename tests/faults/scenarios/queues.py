@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet import ssl
@@ -109,7 +110,7 @@ async def logins(trial: Trial, seconds: float) -> Finding:
     finally:
         log.removeObserver(observe)
     attempts = proxy.attempts[1:]
-    delays = [later - earlier for earlier, later in zip(attempts, attempts[1:], strict=False)]
+    delays = [later - earlier for earlier, later in pairwise(attempts)]
     told = sum("403" in line for line in logged)
     leaked = sum(password in line for line in logged)
     said = trial.account.words.get("CallTimedOut", "nothing")

@@ -1,0 +1,30 @@
+"""The promises hold when one node of a cluster is gone: the short form of each."""
+
+from __future__ import annotations
+
+from tests.faults.cluster import RabbitMQCluster
+from tests.faults.fault_case import FaultTestCase
+
+
+class ClusterFaultTests(FaultTestCase):
+    """Three nodes, quorum queues, clients and workers that were given all hosts."""
+
+    own_broker = False
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start the cluster that these tests share."""
+        cls.cluster = RabbitMQCluster().start()
+        cls.addClassCleanup(cls.cluster.close)
+
+    async def test_leader_killed(self) -> None:
+        """The node that leads the queue is killed."""
+        await self.check("leader-killed")
+
+    async def test_minority_paused(self) -> None:
+        """A node that does not lead the queue is frozen."""
+        await self.check("minority-paused")
+
+    async def test_leader_paused(self) -> None:
+        """The node that leads the queue is frozen."""
+        await self.check("leader-paused")
