@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, gatherResults
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from tests.faults.probe import Ask
-from tests.faults.waiting import POLL, clock, pause
+from tests.faults.waiting import POLL, clock, pause, together
 
 GRACE = 1.0
 """Seconds past its deadline after which a call that is not settled counts as one that never is."""
@@ -115,7 +115,7 @@ class Account:
                 if not await self.ask(ask, timeout):
                     await pause(POLL)  # what fails at once would keep the reactor from everything else
 
-        await gatherResults([Deferred.fromCoroutine(lane()) for _ in range(lanes)])
+        await together(lane() for _ in range(lanes))
 
     async def settled(self) -> None:
         """Wait until every call is settled, or should have been."""

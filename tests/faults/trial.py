@@ -19,7 +19,7 @@ from rpc.deadlines import Deadlines
 from tests.faults.accounts import Account
 from tests.faults.probe import Ask, Journal, make_service, stub
 from tests.faults.proxy import Proxy
-from tests.faults.waiting import Late, clock, until
+from tests.faults.waiting import Late, clock, together, until
 from tests.faults.workers import WorkerProcess
 from tests.rabbitmq import RabbitMQNode
 
@@ -150,8 +150,7 @@ class Trial:
 
     async def processes_at_once(self, number: int, url: str | None = None, **options: Any) -> list[WorkerProcess]:
         """So many of them."""
-        starting = [Deferred.fromCoroutine(self.process(url, **options)) for _ in range(number)]
-        return await gatherResults(starting)
+        return await together(self.process(url, **options) for _ in range(number))
 
     def noting(self, client: Any) -> Ask:
         """Oneway calls of `client`; those that the broker has confirmed are remembered."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 
 clock: Any = reactor
+
+Value = TypeVar("Value")
 
 POLL = 0.02
 
@@ -22,6 +24,17 @@ def pause(seconds: float = 0.0) -> Deferred[None]:
     """Fires so much later."""
     waited: Deferred[None] = deferLater(clock, seconds)
     return waited
+
+
+async def together(coroutines: Iterable[Coroutine[Any, Any, Value]]) -> list[Value]:
+    """Run all to their ends, whatever becomes of each; return what they return, or raise what one of them raised."""
+    ends: list[tuple[bool, Any]] = await DeferredList(
+        [Deferred.fromCoroutine(each) for each in coroutines], consumeErrors=True
+    )
+    for succeeded, result in ends:
+        if not succeeded:
+            result.raiseException()
+    return [result for _, result in ends]
 
 
 async def until(what: str, holds: Callable[[], object], within: float) -> float:

@@ -17,7 +17,7 @@ from tests.rabbitmq import RabbitMQNode
 GO_ON = 5.0
 """Seconds from the fault to the next answer."""
 
-HEARTBEAT = 2
+HEARTBEAT = 1
 
 
 async def leader_killed(trial: Trial, times: int, calls: int, rate: float) -> Finding:
@@ -48,7 +48,7 @@ async def minority_paused(trial: Trial, times: int, calls: int, rate: float, lea
 async def _struck(
     trial: Trial,
     strike: Callable[[], Coroutine[Any, Any, RabbitMQNode]],
-    mend: Callable[[], None],
+    mend: Callable[[RabbitMQNode], None],
     times: int,
     calls: int,
     rate: float,
@@ -70,11 +70,11 @@ async def _struck(
     gaps = []
     for time in range(times):
         await until("calls are under way", lambda: trial.account.begun >= calls * time / times + rate, 600)  # noqa: B023
-        await strike()
+        node = await strike()
         struck = clock.seconds()
-        await pause(2 * GO_ON)
-        gaps.append(_silence(trial, struck, struck + 2 * GO_ON, len(clients)))
-        await deferToThread(mend)
+        await pause(GO_ON + 1)
+        gaps.append(_silence(trial, struck, struck + GO_ON + 1, len(clients)))
+        await deferToThread(mend, node)
     await calling
     await trial.account.settled()
     lost = await trial.lost()

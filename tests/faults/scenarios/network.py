@@ -12,7 +12,7 @@ import rpc
 from tests.faults.probe import Ask, stub
 from tests.faults.proxy import DIRECTIONS, FROM_BROKER, TO_BROKER, Cut, Proxy
 from tests.faults.trial import Finding, Scenario, Trial
-from tests.faults.waiting import Late, clock, pause, until
+from tests.faults.waiting import Late, clock, pause, together, until
 
 HEARTBEAT = 2.0
 """Seconds; proposed in the URL of whoever is to notice a silence."""
@@ -65,7 +65,7 @@ async def client_cut(trial: Trial, last: int, step: int, at_once: int) -> Findin
                 await trial.account.ask(ask, 10.0)
             await connection.close()
 
-    await gatherResults([Deferred.fromCoroutine(lane()) for _ in range(at_once)])
+    await together(lane() for _ in range(at_once))
     seen = f"{number:,} cuts, {refused:,} while connecting, 0 hang; calls: {trial.account.told()}"
     return Finding(seen, met=trial.account.wrong == 0)
 
@@ -121,13 +121,11 @@ async def silence(trial: Trial, phases: int) -> Finding:
         worst[what] = max(worst.get(what, 0.0), took)
         await until(f"{what}: connected again", lambda: link.connection not in (None, before), 30)
 
-    await gatherResults(
-        [
-            Deferred.fromCoroutine(one(role, direction, phase))
-            for role in ("client", "worker")
-            for direction in (FROM_BROKER, TO_BROKER)
-            for phase in range(phases)
-        ]
+    await together(
+        one(role, direction, phase)
+        for role in ("client", "worker")
+        for direction in (FROM_BROKER, TO_BROKER)
+        for phase in range(phases)
     )
     client = await trial.client(timeout=5.0)
     await trial.account.ask(lambda number: client.echo(number, 0), 5.0)
@@ -155,7 +153,7 @@ async def delay(trial: Trial, calls: int, stalls: int) -> Finding:
 
     stalled = Deferred.fromCoroutine(stall())
     lanes = [trial.account.in_lanes(partial(_at_once, client), 2, _times(calls, stalled), 30.0) for client in clients]
-    await gatherResults([Deferred.fromCoroutine(lane) for lane in lanes])
+    await together(lanes)
     await stalled
     after = [connection._link.connection for connection in trial.connections]
     alarms = sum(now is not then for now, then in zip(after, before, strict=True))

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from tests.faults.probe import variables
 from tests.faults.trial import Finding, Scenario, Trial
-from tests.faults.waiting import clock, pause
+from tests.faults.waiting import clock, pause, together
 from tests.faults.workers import FaultyProcess, WorkerProcess
 
 PREFETCH = 8
@@ -62,7 +62,7 @@ async def clients_killed(trial: Trial, clients: int, times: int) -> Finding:
         before = len(await trial.queue_names())
         for number in range(times):
             killed = [_calling_client(trial, f"{number}-{each}") for each in range(clients)]
-            await gatherResults([Deferred.fromCoroutine(each.says("calling")) for each in killed])
+            await together(each.says("calling") for each in killed)
             for each in killed:
                 each.kill()
             at = clock.seconds()
