@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Sized
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThread
 
 import rpc
+from rpc.amqp.confirms import ConfirmLedger
 from rpc.deadlines import Deadlines
 from tests.faults.accounts import Account
 from tests.faults.probe import Ask, Journal, make_service, stub
@@ -186,7 +188,9 @@ class Trial:
 
     def entries_left(self) -> dict[str, int]:
         """What is in the tables of clients and workers here."""
-        owners: list[tuple[str, object]] = [("client", each._transport) for each in self.connections]
+        owners: list[tuple[str, object]] = [
+            ("client", transport) for each in self.connections for transport in each._transports.values()
+        ]
         owners += [("worker", serving) for worker in self.workers for serving in worker._serving]
         left: dict[str, int] = {}
         for role, owner in owners:
@@ -216,19 +220,23 @@ class Trial:
         self._folder.cleanup()
 
 
-CONSTANT = {"_methods", "_handlers", "_consumer_tags"}
+CONSTANT = {"_methods", "_handlers", "_shared_consumers"}
 """Tables of a worker that say what it serves, and are not empty while it does."""
 
-BOUNDED = {"_replies"}
+BOUNDED = {"_answered"}
 """Tables that keep what is over on purpose, within bounds of their own."""
+
+TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)
 
 
 def _tables(owner: Any) -> Iterator[tuple[str, int]]:
-    """The tables of a transport, whatever their names, with the number of entries."""
+    """The tables of a transport, and of its parts, whatever their names, with the number of entries."""
     for name, value in vars(owner).items():
-        table = isinstance(value, (dict, list, set, Deadlines)) or type(value).__name__ in {"deque", "ConfirmLedger"}
-        if table and isinstance(value, Sized) and name not in CONSTANT | BOUNDED:
-            yield f".{name}", len(value)
+        if isinstance(value, TABLES):
+            if name not in CONSTANT | BOUNDED:
+                yield f".{name}", len(value)
+        elif type(value).__module__.startswith(("rpc.transport.", "rpc.policies.")) and hasattr(value, "__dict__"):
+            yield from ((f".{name}{inner}", entries) for inner, entries in _tables(value))
     if hasattr(owner, "running"):
         yield ".running", owner.running
 

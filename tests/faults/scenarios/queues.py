@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python import log
 
 import rpc
+from rpc.topology import REQUESTS
 from tests.faults.probe import stub
 from tests.faults.trial import Finding, Scenario, Trial
 from tests.faults.waiting import clock, pause
@@ -51,7 +52,7 @@ async def reply_queue_deleted(trial: Trial, times: int) -> Finding:
     again = []
     for _ in range(times):
         asked = [account.ask(lambda number: client.once(number, 3000), 10.0) for _ in range(10)]
-        queue = trial.connections[0]._transport._reply_queue
+        queue = trial.connections[0]._transports[REQUESTS]._reply_queue
         await pause(0.1)
         gone = clock.seconds()
         # rabbitmqctl delete_queue refuses exclusive queues; this is what it would call.
