@@ -32,13 +32,9 @@ class BrokerFaultTests(FaultTestCase):
         """Clients are killed with calls under way."""
         await self.check("clients-killed")
 
-    async def test_poison_on_a_classic_queue(self) -> None:
+    async def test_poison(self) -> None:
         """A request that ends every worker which takes it."""
         await self.check("poison-classic")
-
-    async def test_poison_on_a_quorum_queue(self) -> None:
-        """The same on a quorum queue."""
-        await self.check("poison-quorum")
 
     async def test_rolling_restart(self) -> None:
         """Workers leave and come under calls."""

@@ -12,7 +12,7 @@ from tally import CALLS, LIMIT, Tally, due
 cfg.CONF([])
 url = sys.argv[1].replace("amqp://", "rabbit://", 1).rstrip("/") + "/"
 transport = oslo_messaging.get_rpc_transport(cfg.CONF, url=url)
-client = oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic="bench_oslo"), timeout=30)
+client = oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic="bench_oslo"))
 tally = Tally()
 
 

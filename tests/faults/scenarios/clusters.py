@@ -109,8 +109,8 @@ SCENARIOS = (
         "`kill -9` of the node that leads the quorum queue, one of 3",
         "0 confirmed lost; calls go on in 5 s",
         leader_killed,
-        quick={"times": 1, "calls": 1000, "rate": 50},
-        full={"times": 3, "calls": 6000, "rate": 50},
+        quick={"times": 1, "calls": 500, "rate": 50},
+        full={"times": 3, "calls": 2500, "rate": 50},
         cluster=True,
     ),
     Scenario(
@@ -118,8 +118,8 @@ SCENARIOS = (
         "a node of 3 paused that does not lead the queue",
         "0 confirmed lost; calls go on in 5 s",
         minority_paused,
-        quick={"times": 1, "calls": 1000, "rate": 50, "leads": False},
-        full={"times": 3, "calls": 6000, "rate": 50, "leads": False},
+        quick={"times": 1, "calls": 500, "rate": 50, "leads": False},
+        full={"times": 3, "calls": 2500, "rate": 50, "leads": False},
         cluster=True,
     ),
     Scenario(
@@ -127,8 +127,8 @@ SCENARIOS = (
         "the leader's node of 3 paused",
         "0 confirmed lost; calls go on in 5 s",
         minority_paused,
-        quick={"times": 1, "calls": 1000, "rate": 50, "leads": True},
-        full={"times": 3, "calls": 6000, "rate": 50, "leads": True},
+        quick={"times": 1, "calls": 500, "rate": 50, "leads": True},
+        full={"times": 3, "calls": 2500, "rate": 50, "leads": True},
         cluster=True,
     ),
 )

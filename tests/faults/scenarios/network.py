@@ -14,11 +14,9 @@ from tests.faults.proxy import DIRECTIONS, FROM_BROKER, TO_BROKER, Cut, Proxy
 from tests.faults.trial import Finding, Scenario, Trial
 from tests.faults.waiting import Late, clock, pause, together, until
 
-HEARTBEAT = 2.0
-"""Seconds; proposed in the URL of whoever is to notice a silence."""
-
-NOTICED = 2.5 * HEARTBEAT
-SILENCE = 3 * HEARTBEAT
+NOTICED = 2.5
+SILENCE = 3.0
+"""Both in heartbeats, which the URL of whoever is to notice proposes."""
 
 PADDING = 500
 CALLS_TO_BE_CUT = 12
@@ -101,21 +99,21 @@ async def worker_cut(trial: Trial, last: int, step: int, at_once: int) -> Findin
     return Finding(seen, met=not account.errors)
 
 
-async def silence(trial: Trial, phases: int) -> Finding:
+async def silence(trial: Trial, heartbeat: int, phases: int) -> Finding:
     """Take one direction of client's and worker's connections away, beginning at several phases of the heartbeat."""
     worst: dict[str, float] = {}
 
     async def one(role: str, direction: str, phase: int) -> None:
         proxy = trial.proxy()
-        url = trial.by(proxy, f"?heartbeat={HEARTBEAT:.0f}")
+        url = trial.by(proxy, f"?heartbeat={heartbeat}")
         end: Any = await (trial.connect(url) if role == "client" else trial.worker(url))
         link = end._link
-        await pause(HEARTBEAT * (1 + phase / phases))
+        await pause(heartbeat * (1 + phase / phases))
         before = link.connection
         proxy.hold(direction)
         what = f"{role}, {direction}"
         try:
-            took = await until(f"{what}: noticed", lambda: link.connection is not before, SILENCE + HEARTBEAT)
+            took = await until(f"{what}: noticed", lambda: link.connection is not before, (SILENCE + 1) * heartbeat)
         except Late:
             took = float("inf")
         worst[what] = max(worst.get(what, 0.0), took)
@@ -129,14 +127,14 @@ async def silence(trial: Trial, phases: int) -> Finding:
     )
     client = await trial.client(timeout=5.0)
     await trial.account.ask(lambda number: client.echo(number, 0), 5.0)
-    told = "; ".join(f"{what}: {seconds / HEARTBEAT:.2f}" for what, seconds in worst.items())
-    met = max(worst.values()) <= NOTICED and not trial.account.errors
+    told = "; ".join(f"{what}: {seconds / heartbeat:.2f}" for what, seconds in worst.items())
+    met = max(worst.values()) <= NOTICED * heartbeat and not trial.account.errors
     return Finding(f"heartbeats until noticed, the worst of {phases}: {told}", met)
 
 
-async def delay(trial: Trial, calls: int, stalls: int) -> Finding:
+async def delay(trial: Trial, heartbeat: int, calls: int, stalls: int) -> Finding:
     """Add half a second to every way, then stall connections for one and a half heartbeats."""
-    parameters = f"?heartbeat={HEARTBEAT:.0f}"
+    parameters = f"?heartbeat={heartbeat}"
     slow, stalling = trial.proxy(), trial.proxy()
     slow.delay = 0.5
     await trial.worker(trial.by(stalling, parameters))
@@ -147,9 +145,9 @@ async def delay(trial: Trial, calls: int, stalls: int) -> Finding:
         for _ in range(stalls):
             for directions in ((TO_BROKER,), (FROM_BROKER,), DIRECTIONS):
                 stalling.hold(*directions)
-                await pause(1.5 * HEARTBEAT)
+                await pause(1.5 * heartbeat)
                 stalling.release()
-                await pause(0.5 * HEARTBEAT)
+                await pause(0.5 * heartbeat)
 
     stalled = Deferred.fromCoroutine(stall())
     lanes = [trial.account.in_lanes(partial(_at_once, client), 2, _times(calls, stalled), 30.0) for client in clients]
@@ -202,7 +200,7 @@ SCENARIOS = (
         "TCP cut at each of the first 4,096 byte offsets of a client's connection, both ways",
         "0 calls hang",
         client_cut,
-        quick={"last": 4096, "step": 73, "at_once": 32},
+        quick={"last": 4096, "step": 127, "at_once": 32},
         full={"last": 4096, "step": 1, "at_once": 64},
     ),
     Scenario(
@@ -218,16 +216,16 @@ SCENARIOS = (
         "silence in one direction, then the other, for 3 heartbeats",
         "noticed in 2.5 heartbeats",
         silence,
-        quick={"phases": 2},
-        full={"phases": 8},
+        quick={"heartbeat": 1, "phases": 2},
+        full={"heartbeat": 2, "phases": 8},
     ),
     Scenario(
         "delay",
         "+500 ms and stalls of 1.5 heartbeats",
         "no false alarm",
         delay,
-        quick={"calls": 5, "stalls": 1},
-        full={"calls": 50, "stalls": 5},
+        quick={"heartbeat": 1, "calls": 3, "stalls": 1},
+        full={"heartbeat": 2, "calls": 50, "stalls": 5},
     ),
     Scenario(
         "replies-cut",

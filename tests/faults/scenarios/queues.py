@@ -30,7 +30,7 @@ async def request_queue_deleted(trial: Trial, times: int) -> Finding:
     account = trial.account
     gaps = []
     for _ in range(times):
-        calling = Deferred.fromCoroutine(account.at_rate(lambda number: client.echo(number, 5), 50, 250, 3.0))
+        calling = Deferred.fromCoroutine(account.at_rate(lambda number: client.echo(number, 5), 50, 150, 3.0))
         await pause(0.5)
         await trial.ctl("delete_queue", f"rpc.{trial.name}")
         gone = clock.seconds()
@@ -156,23 +156,23 @@ SCENARIOS = (
         "request queue deleted",
         "served again in 2 s",
         request_queue_deleted,
-        quick={"times": 2},
-        full={"times": 20},
+        quick={"times": 1},
+        full={"times": 10},
     ),
     Scenario(
         "reply-queue-deleted",
         "reply queue deleted",
         "pending calls are settled, the next call works within 2 s",
         reply_queue_deleted,
-        quick={"times": 2},
-        full={"times": 20},
+        quick={"times": 1},
+        full={"times": 10},
     ),
     Scenario(
         "logins",
         "login revoked, wrong virtual host, expired certificate",
         "clear error, capped backoff (16 s)",
         logins,
-        quick={"seconds": 3.0},
+        quick={"seconds": 2.0},
         full={"seconds": 60.0},
     ),
 )
