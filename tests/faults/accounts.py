@@ -103,8 +103,8 @@ class Account:
         """Begin so many calls a second, whatever becomes of those before. Comes back when all are begun."""
         began = clock.seconds()
         for number in range(calls):
-            while clock.seconds() < began + number / rate:
-                await pause(began + number / rate - clock.seconds())
+            while (early := began + number / rate - clock.seconds()) > 0:
+                await pause(early)
             self.ask(ask, timeout)
 
     async def in_lanes(self, ask: Ask, lanes: int, goes_on: Callable[[], bool], timeout: float) -> None:

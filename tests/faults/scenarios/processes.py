@@ -224,7 +224,7 @@ SCENARIOS = (
         "`kill -9` of one of 3 workers every 5 s",
         "0 lost; repeated executions at most the prefetch a kill",
         worker_killed,
-        quick={"kills": 3, "period": 0.7},
+        quick={"kills": 2, "period": 0.7},
         full={"kills": 12, "period": 5.0},
     ),
     Scenario(
