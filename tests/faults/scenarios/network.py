@@ -132,11 +132,11 @@ async def silence(trial: Trial, heartbeat: int, phases: int) -> Finding:
     return Finding(f"heartbeats until noticed, the worst of {phases}: {told}", met)
 
 
-async def delay(trial: Trial, heartbeat: int, calls: int, stalls: int) -> Finding:
-    """Add half a second to every way, then stall connections for one and a half heartbeats."""
+async def delay(trial: Trial, heartbeat: int, way: float, calls: int, stalls: int) -> Finding:
+    """Let bytes take long on their `way`, and stall other connections for one and a half heartbeats."""
     parameters = f"?heartbeat={heartbeat}"
     slow, stalling = trial.proxy(), trial.proxy()
-    slow.delay = 0.5
+    slow.delay = way
     await trial.worker(trial.by(stalling, parameters))
     clients = [await trial.client(trial.by(stalling, parameters), timeout=30.0)]
 
@@ -219,11 +219,11 @@ SCENARIOS = (
     ),
     Scenario(
         "delay",
-        "+500 ms and stalls of 1.5 heartbeats",
+        "+500 ms either way, and stalls of 1.5 heartbeats",
         "no false alarm",
         delay,
-        quick={"heartbeat": 1, "calls": 3, "stalls": 1},
-        full={"heartbeat": 2, "calls": 50, "stalls": 5},
+        quick={"heartbeat": 1, "way": 0.25, "calls": 3, "stalls": 1},
+        full={"heartbeat": 2, "way": 0.5, "calls": 50, "stalls": 5},
     ),
     Scenario(
         "replies-cut",

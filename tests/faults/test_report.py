@@ -1,0 +1,50 @@
+"""The page tells what was seen, also of what failed, and can be made again from what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.faults import report, results
+from tests.faults.peers import PeerResult
+from tests.faults.results import Results, Seen
+from tests.faults.trial import Result
+
+KEPT = Result("broker-killed", "a fault", "a promise", "100 % | all", True, 0, 0, {}, (9, 9), 1.0)
+BROKEN = Result("flood", "a flood", "no tears", "failed: Late: a\nb", False, 2, 1, {"client._calls": 3}, (9, 9), 1.0)
+
+
+class ReportTests(SynchronousTestCase):
+    """From results to the page."""
+
+    def setUp(self) -> None:
+        self.found = Results(
+            versions={"RabbitMQ": "3.10"},
+            machine="a machine",
+            seen={each.name: Seen(each, "2026-01-01 UTC, abc", "full") for each in (KEPT, BROKEN)},
+            peers={
+                "ours": PeerResult("ours", "this project", "x 1.0", 300, 300, 0, 0, 0, 6.5, ""),
+                "other": PeerResult("other", "another", "y 2.0", problem="cannot be installed"),
+            },
+            peers_taken="2026-01-01 UTC, abc",
+        )
+
+    def test_rows(self) -> None:
+        """Each fault is a row, with what was counted; text fits into its cell."""
+        page = report.write(self.found)
+        self.assertIn("1 of 2 promises were kept.", page)
+        self.assertIn("| a fault | a promise | 100 % \\| all | met | 0, 0, 0 |\n", page)
+        self.assertIn("| a flood | no tears | failed: Late: a b | **not met** | 2, 1, 3 (client._calls) |\n", page)
+
+    def test_peers(self) -> None:
+        """Peers are told of, also those that could not be tried."""
+        page = report.write(self.found)
+        self.assertIn("| this project | 300 | 0 | 0 | 6.5 s |  |\n", page)
+        self.assertIn("| another |  |  |  |  | cannot be installed |\n", page)
+
+    def test_written_and_read(self) -> None:
+        """What is written is what is read."""
+        file = Path(self.mktemp())
+        self.found.write(file)
+        self.assertEqual(results.read(file), self.found)
