@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -121,10 +121,3 @@ class Account:
         """Wait until every call is settled, or should have been."""
         while any(deadline + GRACE >= clock.seconds() for deadline in self._open.values()):
             await pause(POLL)
-
-
-async def timed(awaited: Awaitable[Any]) -> float:
-    """Seconds that something takes."""
-    began = clock.seconds()
-    await awaited
-    return float(clock.seconds() - began)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from tests.faults.perform import perform
 from tests.faults.scenarios.table import BY_NAME
-from tests.faults.trial import perform
 from tests.support import BrokerTestCase
 
 

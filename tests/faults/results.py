@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from tests.faults.peers import PeerResult
-from tests.faults.trial import Result
+from tests.faults.scenario import Result
 
 
 @attrs.frozen

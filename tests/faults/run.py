@@ -20,9 +20,10 @@ from benchmarks.machine import PROJECT, project_state, this_machine
 from tests.faults import report, results
 from tests.faults.cluster import RabbitMQCluster
 from tests.faults.peers import PROGRAMS, kill_test
+from tests.faults.perform import perform
 from tests.faults.results import Results, Seen
+from tests.faults.scenario import Result, Scenario
 from tests.faults.scenarios.table import ALL, BY_NAME
-from tests.faults.trial import Result, Scenario, perform
 from tests.rabbitmq import RabbitMQNode
 
 DOCS = PROJECT / "docs"

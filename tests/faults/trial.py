@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import attrs
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.protocol import Factory
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 import rpc
-from rpc.amqp.confirms import ConfirmLedger
-from rpc.deadlines import Deadlines
 from tests.faults.accounts import Account
+from tests.faults.leaks import tables
 from tests.faults.probe import Ask, Journal, make_service, stub
 from tests.faults.proxy import Proxy
 from tests.faults.waiting import Late, clock, together, until
@@ -27,58 +21,6 @@ from tests.rabbitmq import RabbitMQNode
 
 IDLE = 5.0
 """Seconds after the last call until all tables must be empty."""
-
-
-@attrs.frozen
-class Finding:
-    """What a scenario saw.
-
-    :ivar seen: the figures, in words.
-    :ivar met: whether the promise held.
-    """
-
-    seen: str
-    met: bool
-
-
-@attrs.frozen
-class Result:
-    """A fault, what was promised, and what was seen.
-
-    :ivar unfired: Deferreds unfired one second past their deadline.
-    :ivar wrong: answers to the wrong caller.
-    :ivar left: entries left in tables, by table.
-    :ivar descriptors: open before and after.
-    :ivar seconds: that it took.
-    """
-
-    name: str
-    fault: str
-    promise: str
-    seen: str
-    met: bool
-    unfired: int
-    wrong: int
-    left: dict[str, int]
-    descriptors: tuple[int, int]
-    seconds: float
-
-
-@attrs.frozen
-class Scenario:
-    """A fault, and how to see whether a promise holds under it.
-
-    :ivar play: the scenario itself; its further arguments are `quick` or `full`.
-    :ivar cluster: whether it needs three nodes rather than one.
-    """
-
-    name: str
-    fault: str
-    promise: str
-    play: Callable[..., Awaitable[Finding]]
-    quick: dict[str, Any]
-    full: dict[str, Any]
-    cluster: bool = False
 
 
 class Trial:
@@ -130,16 +72,18 @@ class Trial:
         """The broker's URL by way of the proxy."""
         return f"amqp://guest:guest@127.0.0.1:{proxy.port}{parameters}"
 
-    def service(self, **options: Any) -> rpc.ThriftService:
-        """The probe, for a worker in this process."""
-        return make_service(self.journal, name=self.name, **options)
-
     async def worker(self, url: str | None = None, **options: Any) -> rpc.Worker:
         """A worker in this process, serving."""
-        worker = rpc.Worker(url or self.url, [self.service(**options)], drain_timeout=5)
+        worker = self.starting_worker(url or self.url, **options)
+        await worker.when_serving()
+        return worker
+
+    def starting_worker(self, url: str, **options: Any) -> rpc.Worker:
+        """A worker in this process, which serves when it can."""
+        service = make_service(self.journal, name=self.name, **options)
+        worker = rpc.Worker(url, [service], drain_timeout=5)
         self.workers.append(worker)
         worker.startService()
-        await worker.when_serving()
         return worker
 
     async def process(self, url: str | None = None, **options: Any) -> WorkerProcess:
@@ -194,7 +138,7 @@ class Trial:
         owners += [("worker", serving) for worker in self.workers for serving in worker._serving]
         left: dict[str, int] = {}
         for role, owner in owners:
-            for name, entries in _tables(owner):
+            for name, entries in tables(owner):
                 if entries:
                     left[f"{role}{name}"] = left.get(f"{role}{name}", 0) + entries
         return left
@@ -218,76 +162,3 @@ class Trial:
         for proxy in self._proxies:
             await proxy.close()
         self._folder.cleanup()
-
-
-CONSTANT = {"_methods", "_handlers", "_shared_consumers"}
-"""Tables of a worker that say what it serves, and are not empty while it does."""
-
-BOUNDED = {"_answered"}
-"""Tables that keep what is over on purpose, within bounds of their own."""
-
-TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)
-
-
-def _tables(owner: Any) -> Iterator[tuple[str, int]]:
-    """The tables of a transport, and of its parts, whatever their names, with the number of entries."""
-    for name, value in vars(owner).items():
-        if isinstance(value, TABLES):
-            if name not in CONSTANT | BOUNDED:
-                yield f".{name}", len(value)
-        elif type(value).__module__.startswith(("rpc.transport.", "rpc.policies.")) and hasattr(value, "__dict__"):
-            yield from ((f".{name}{inner}", entries) for inner, entries in _tables(value))
-    if hasattr(owner, "running"):
-        yield ".running", owner.running
-
-
-def descriptors() -> int:
-    """How many files and sockets this process has open."""
-    return len(os.listdir("/proc/self/fd"))
-
-
-def resident_bytes() -> int:
-    """Memory that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-async def _first_uses() -> None:
-    """Use what keeps something open from its first use on: the reactor's threads, and its listening ports."""
-    await deferToThread(lambda: None)
-    await maybeDeferred(clock.listenTCP(0, Factory(), interface="127.0.0.1").stopListening)
-
-
-async def perform(scenario: Scenario, node: Any, cluster: Any, arguments: dict[str, Any]) -> Result:
-    """Play `scenario`. One that raises is a promise that was not met, told with what it raised."""
-    await _first_uses()
-    began, before = clock.seconds(), descriptors()
-    trial = Trial(node, cluster)
-    left: dict[str, int] = {}
-    try:
-        finding = await scenario.play(trial, **arguments)
-        left = await trial.over()
-    except Exception as error:
-        finding = Finding(f"failed: {type(error).__name__}: {error}", met=False)
-    account = trial.account
-    unfired, wrong = account.unfired, account.wrong
-    try:
-        await trial.close()
-    except Exception as error:
-        finding = Finding(f"{finding.seen}; closing failed: {type(error).__name__}: {error}", met=False)
-    try:
-        await until("descriptors are closed", lambda: descriptors() <= before, IDLE)
-    except Late as late:
-        finding = Finding(f"{finding.seen}; {late}", met=False)
-    met = finding.met and not unfired and not wrong and not left
-    return Result(
-        name=scenario.name,
-        fault=scenario.fault,
-        promise=scenario.promise,
-        seen=finding.seen,
-        met=met,
-        unfired=unfired,
-        wrong=wrong,
-        left=left,
-        descriptors=(before, descriptors()),
-        seconds=round(clock.seconds() - began, 1),
-    )

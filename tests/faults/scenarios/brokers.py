@@ -9,7 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 import rpc
-from tests.faults.trial import Finding, Scenario, Trial, resident_bytes
+from tests.faults.leaks import resident_bytes
+from tests.faults.scenario import Finding, Scenario
+from tests.faults.trial import Trial
 from tests.faults.waiting import clock, pause, until
 
 ANSWERED = 0.999

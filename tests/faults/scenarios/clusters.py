@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from tests.faults.cluster import RabbitMQCluster
-from tests.faults.trial import Finding, Scenario, Trial
+from tests.faults.scenario import Finding, Scenario
+from tests.faults.trial import Trial
 from tests.faults.waiting import clock, pause, until
 from tests.rabbitmq import RabbitMQNode
 

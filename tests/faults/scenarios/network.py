@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, gatherResults
 import rpc
 from tests.faults.probe import Ask, stub
 from tests.faults.proxy import DIRECTIONS, FROM_BROKER, TO_BROKER, Cut, Proxy
-from tests.faults.trial import Finding, Scenario, Trial
+from tests.faults.scenario import Finding, Scenario
+from tests.faults.trial import Trial
 from tests.faults.waiting import POLL, Late, clock, pause, together, until
 
 NOTICED = 2.5
@@ -83,12 +84,9 @@ async def worker_cut(trial: Trial, last: int, step: int, at_once: int) -> Findin
         while left:
             proxy.cuts.append(left.pop())
             if worker is None:
-                worker = rpc.Worker(trial.by(proxy), [trial.service()])
-                worker.startService()
+                worker = trial.starting_worker(trial.by(proxy))
             before = len(proxy.attempts)
             await until("a worker's connection is cut", lambda: len(proxy.attempts) > before, 60)  # noqa: B023
-        if worker is not None:
-            await worker.stopService()
         finished += 1
 
     lanes = [Deferred.fromCoroutine(lane()) for _ in range(at_once)]

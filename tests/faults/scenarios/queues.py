@@ -15,7 +15,8 @@ from twisted.python import log
 import rpc
 from rpc.topology import REQUESTS
 from tests.faults.probe import stub
-from tests.faults.trial import Finding, Scenario, Trial
+from tests.faults.scenario import Finding, Scenario
+from tests.faults.trial import Trial
 from tests.faults.waiting import clock, pause
 
 SERVED_AGAIN = 2.0

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from tests.faults.scenarios import brokers, clusters, network, processes, queues
+from tests.faults.scenarios import brokers, clusters, load, network, processes, queues
 
-ALL = (*brokers.SCENARIOS, *processes.SCENARIOS, *network.SCENARIOS, *queues.SCENARIOS, *clusters.SCENARIOS)
+ALL = (
+    *brokers.SCENARIOS,
+    *processes.SCENARIOS,
+    *load.SCENARIOS,
+    *network.SCENARIOS,
+    *queues.SCENARIOS,
+    *clusters.SCENARIOS,
+)
 
 BY_NAME = {scenario.name: scenario for scenario in ALL}
