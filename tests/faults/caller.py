@@ -1,4 +1,7 @@
-"""``python -m tests.faults.caller URL NAME``: a client with calls under way, until somebody kills it."""
+"""``python -m tests.faults.caller URL NAME``: a client with calls under way, until somebody kills it.
+
+It says which its reply queue is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
 import rpc
+from rpc.topology import REQUESTS
 from tests.faults.probe import stub
 
 UNDER_WAY = 4
@@ -19,7 +23,7 @@ async def main(reactor: Any, url: str, name: str) -> None:
     connection = await rpc.connect(url)
     client = connection.client(stub(), name=name)
     await client.echo(0, 0)
-    print("calling", flush=True)
+    print("calling", connection._transports[REQUESTS]._reply_queue, flush=True)
 
     async def lane() -> None:
         while True:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from rpc.errors import ChannelClosed
 from tests.faults.probe import variables
 from tests.faults.scenario import Finding, Scenario
 from tests.faults.trial import Trial
-from tests.faults.waiting import clock, pause, together
+from tests.faults.waiting import POLL, clock, pause, together
 from tests.faults.workers import FaultyProcess, WorkerProcess
 
 PREFETCH = 8
@@ -19,17 +19,7 @@ WORK = 50
 """Milliseconds that a call takes where there are to be calls in progress at any moment."""
 
 HEARTBEAT = 2.0
-WHEN_QUEUES_ARE_GONE = """
-    Look = fun Look(0) -> erlang:system_time(millisecond);
-               Look(Looks) ->
-                   case length(rabbit_amqqueue:list()) =< {left} of
-                       true -> erlang:system_time(millisecond);
-                       false -> timer:sleep(20), Look(Looks - 1)
-                   end
-           end,
-    Look({looks}).
-"""
-"""The broker says itself when, by the machine's clock: rabbitmqctl may take longer to start than queues to go."""
+NOT_FOUND = 404
 
 
 async def worker_killed(trial: Trial, kills: int, period: float, **options: Any) -> Finding:
@@ -67,15 +57,16 @@ async def clients_killed(trial: Trial, clients: int, times: int) -> Finding:
         account.in_lanes(lambda number: bystander.echo(number, 1), 1, lambda: not running.called, 10.0)
     )
     try:
-        before = len(await trial.queue_names())
         for number in range(times):
             killed = [_calling_client(trial, f"{number}-{each}") for each in range(clients)]
             await together(each.says("calling") for each in killed)
-            at = time.time()
+            queues = [each.said().split()[1] for each in killed]
+            at = clock.seconds()
             for each in killed:
                 each.kill()
-            told = await trial.ctl("eval", WHEN_QUEUES_ARE_GONE.format(left=before, looks=int(3 * HEARTBEAT / 0.02)))
-            slowest = max(slowest, int(told) / 1000 - at)
+            for queue in queues:
+                await _gone(trial, queue, within=3 * HEARTBEAT)
+            slowest = max(slowest, clock.seconds() - at)
     finally:
         running.callback(None)
         await calling
@@ -86,6 +77,21 @@ async def clients_killed(trial: Trial, clients: int, times: int) -> Finding:
     )
     met = slowest <= 2 * HEARTBEAT and not account.errors and account.slowest < 2 * HEARTBEAT
     return Finding(seen, met and worker.running)
+
+
+async def _gone(trial: Trial, queue: str, within: float) -> None:
+    """Wait until the broker knows an exclusive queue no more; while it does, it says that it is locked."""
+    connection = trial.connections[0]._link.connection
+    assert connection is not None
+    ends = clock.seconds() + within
+    while clock.seconds() < ends:
+        channel = await connection.open_channel()
+        try:
+            await channel.queue_declare(queue=queue, passive=True)
+        except ChannelClosed as closed:
+            if closed.code == NOT_FOUND:
+                return
+        await pause(POLL)
 
 
 def _calling_client(trial: Trial, number: str) -> FaultyProcess:
