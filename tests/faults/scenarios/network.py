@@ -94,6 +94,7 @@ async def worker_cut(trial: Trial, last: int, step: int, at_once: int) -> Findin
     await gatherResults(lanes)
     account = trial.account
     seen = f"{len(cuts):,} cuts, 0 hang; calls: {account.told()}; slowest {account.slowest:.1f} s"
+    seen += "".join(f"; {name}: {words}" for name, words in account.words.items())
     return Finding(seen, met=not account.errors)
 
 
