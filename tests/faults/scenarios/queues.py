@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python import log
 
 import rpc
+from rpc.link import STEADY
 from rpc.topology import REQUESTS
 from tests.faults.probe import stub
 from tests.faults.scenario import Finding, Scenario
@@ -20,6 +21,9 @@ from tests.faults.trial import Trial
 from tests.faults.waiting import clock, pause
 
 SERVED_AGAIN = 2.0
+APART = STEADY + 1.0
+"""Seconds between two faults: what happens again and again at once is met with growing delays, on purpose."""
+
 LONGEST_DELAY = 16.5
 """Seconds between attempts to connect: the cap, its jitter, and what the attempt itself takes."""
 
@@ -30,7 +34,9 @@ async def request_queue_deleted(trial: Trial, times: int) -> Finding:
     client = await trial.client(timeout=3.0)
     account = trial.account
     gaps = []
-    for _ in range(times):
+    for time in range(times):
+        if time:
+            await pause(APART)
         calling = Deferred.fromCoroutine(account.at_rate(lambda number: client.echo(number, 5), 50, 150, 3.0))
         await pause(0.5)
         await trial.ctl("delete_queue", f"rpc.{trial.name}")
@@ -51,7 +57,9 @@ async def reply_queue_deleted(trial: Trial, times: int) -> Finding:
     account = trial.account
     await account.ask(lambda number: client.once(number, 0), 10.0)
     again = []
-    for _ in range(times):
+    for time in range(times):
+        if time:
+            await pause(APART)
         asked = [account.ask(lambda number: client.once(number, 3000), 10.0) for _ in range(10)]
         queue = trial.connections[0]._transports[REQUESTS]._reply_queue
         await pause(0.1)
@@ -158,7 +166,7 @@ SCENARIOS = (
         "served again in 2 s",
         request_queue_deleted,
         quick={"times": 1},
-        full={"times": 10},
+        full={"times": 4},
     ),
     Scenario(
         "reply-queue-deleted",
@@ -166,7 +174,7 @@ SCENARIOS = (
         "pending calls are settled, the next call works within 2 s",
         reply_queue_deleted,
         quick={"times": 1},
-        full={"times": 10},
+        full={"times": 4},
     ),
     Scenario(
         "logins",
