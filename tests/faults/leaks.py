@@ -20,14 +20,20 @@ BOUNDED = {"_answered"}
 TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)
 
 
-def tables(owner: Any) -> Iterator[tuple[str, int]]:
+def _is_part(value: Any, seen: frozenset[int]) -> bool:
+    ours = type(value).__module__.startswith(("rpc.transport.", "rpc.policies."))
+    return ours and hasattr(value, "__dict__") and id(value) not in seen
+
+
+def tables(owner: Any, seen: frozenset[int] = frozenset()) -> Iterator[tuple[str, int]]:
     """The tables of a transport, and of its parts, whatever their names, with the number of entries."""
+    seen |= {id(owner)}  # parts may know their whole
     for name, value in vars(owner).items():
         if isinstance(value, TABLES):
             if name not in CONSTANT | BOUNDED:
                 yield f".{name}", len(value)
-        elif type(value).__module__.startswith(("rpc.transport.", "rpc.policies.")) and hasattr(value, "__dict__"):
-            yield from ((f".{name}{inner}", entries) for inner, entries in tables(value))
+        elif _is_part(value, seen):
+            yield from ((f".{name}{inner}", entries) for inner, entries in tables(value, seen))
     if hasattr(owner, "running"):
         yield ".running", owner.running
 
