@@ -79,13 +79,13 @@ class ServiceTopology:
         arguments: dict[str, Any] = {"x-queue-type": self.queue_type}
         if self.backlog is not None:
             arguments |= {"x-max-length": self.backlog, "x-overflow": "reject-publish"}
-        kept = {"x-queue-type": "classic", "x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
+        bounds = {"x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
         return [
             *(_exchange(name) for name in (self.exchange, BROADCAST, DEAD)),
             _durable_queue(self.queue, arguments),
             _bind(self.queue, self.exchange, self.service),
             _durable_queue(self.suspects_queue, {"x-queue-type": self.queue_type}),
-            _durable_queue(self.dead_queue, kept),
+            _durable_queue(self.dead_queue, {"x-queue-type": self.queue_type} | bounds),
             _bind(self.dead_queue, DEAD, self.service),
         ]
 

@@ -92,7 +92,8 @@ class BrokerEndpoint:
         if isinstance(error, (ClosedByBroker, FrameError)):
             explained = type(error)(error.code, f"{where}: {error.text}")
         else:
-            explained = BrokerUnreachable(f"{where}: {_words(failure)}")
+            problem = self._tls.problem if self._tls else None
+            explained = BrokerUnreachable(f"{where}: {_words(failure)}{f' ({problem})' if problem else ''}")
         self._on_failure(explained)
         return Failure(explained)
 

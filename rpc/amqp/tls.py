@@ -18,7 +18,10 @@ PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 
 class ClientTLS:
-    """Wraps endpoints in TLS. Reads the certificate files once, when it is made."""
+    """Wraps endpoints in TLS. Reads the certificate files once, when it is made.
+
+    :ivar last: the connection that was made last, to a server whose certificate is verified.
+    """
 
     def __init__(self, uri: BrokerURI) -> None:
         """:raises ConfigurationError: a certificate file cannot be read or is not PEM."""
@@ -26,6 +29,7 @@ class ClientTLS:
         self._verify = uri.verify
         self._certificate = _own_certificate(uri.certfile, uri.keyfile)
         self._trust_root = _authorities(uri.cacertfile)
+        self.last: SSL.Connection | None = None
 
     def wrap(self, endpoint: IStreamClientEndpoint, host: str) -> IStreamClientEndpoint:
         """Return an endpoint that speaks TLS over `endpoint`, to a server that must be `host`."""
@@ -33,10 +37,42 @@ class ClientTLS:
         creator: IOpenSSLClientConnectionCreator
         if self._verify:
             creator = ssl.optionsForClientTLS(name, trustRoot=self._trust_root, clientCertificate=self._certificate)
+            creator = _Remembering(creator, self)
         else:
             creator = _Unverified(name, self._certificate)
+        self.last = None
         endpoint_with_tls: IStreamClientEndpoint = wrapClientTLS(creator, endpoint)
         return endpoint_with_tls
+
+    @property
+    def problem(self) -> str | None:
+        """OpenSSL's words for what was wrong with the certificate of the last server; ``None`` when nothing was.
+
+        OpenSSL's error says no more than that verifying has failed, and pyOpenSSL does not offer the rest.
+        """
+        if self.last is None:
+            return None
+        try:
+            openssl: Any = SSL
+            code = openssl._lib.SSL_get_verify_result(self.last._ssl)
+            words: bytes = openssl._ffi.string(openssl._lib.X509_verify_cert_error_string(code))
+        except AttributeError:  # a later pyOpenSSL may have them elsewhere
+            return None
+        return words.decode() if code else None
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Remembering:
+    """TLS as another creator has it, whose last connection can be asked why it was refused."""
+
+    def __init__(self, creator: IOpenSSLClientConnectionCreator, tls: ClientTLS) -> None:
+        self._creator = creator
+        self._tls = tls
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        connection: SSL.Connection = self._creator.clientConnectionForTLS(tlsProtocol)
+        self._tls.last = connection
+        return connection
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -1,7 +1,8 @@
 """What becomes of a request that was delivered before, to a worker that did not finish it.
 
 The worker may have been stopped, or its connection lost; or the request ends every worker that touches it. Put back at
-the end of its queue the first time, it is run like any other. From the second time on it is a suspect: it goes to a
+the end of its queue the first time, it is run like any other. From the second time on (or at once, where no more than
+two are allowed) it is a suspect: it goes to a
 queue of which each worker takes one request at a time, lest those that happen to be with it share its lot. When it has
 been in the hands of too many, it is a dead letter.
 """
@@ -36,7 +37,7 @@ def destination(deliveries: int, limit: int) -> Next:
     """Where a request goes after so many unfinished deliveries (from 1), when `limit` are allowed."""
     if deliveries > limit:
         return Next.DEAD
-    return Next.QUEUE if deliveries == 1 else Next.SUSPECTS
+    return Next.QUEUE if deliveries == 1 and limit > 2 else Next.SUSPECTS
 
 
 def _count(value: Any) -> int:

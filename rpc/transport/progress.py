@@ -90,6 +90,10 @@ class Progress:
         """Whether `request` was called off before it came."""
         return request.message_id in self.called_off
 
+    def requests(self) -> list[Request]:
+        """Return those in progress that have a message id."""
+        return [request for same in self._requests.values() for request in same]
+
     def stop(self) -> None:
         """Watch no deadlines any more, and give no signs of life."""
         self._deadlines.stop()

@@ -55,6 +55,11 @@ LONGEST_EXPIRATION = 2**32 - 1
 BROKER_LIMIT = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 """What RabbitMQ says when it closes the channel of who sends a larger message, with all calls on it. (406)"""
 
+ALL_REFUSED = 1.0
+"""Seconds."""
+
+MANY_REFUSED = 5
+
 MAX_I64 = 2**63 - 1
 
 NO_METADATA: Mapping[str, Any] = MappingProxyType({})
@@ -88,6 +93,8 @@ class RequestTransport:
         self._ledger: ConfirmLedger[Call] = ConfirmLedger()
         self._closed = False
         self._broker_limit = MAX_I64
+        self._refused_since: float | None = None  # and nothing was taken in between
+        self._refusals = 0
         self._sent = 0  # calls, not attempts
         self.route: Callable[[Operation], str | None] = _by_service
         self.late_replies = 0
@@ -327,6 +334,7 @@ class RequestTransport:
         """Fail what was sent; what was not waits for the next channel."""
         self._channel = None
         self._ledger = ConfirmLedger()
+        self._refused_since = None
         found = BROKER_LIMIT.search(str(reason))
         if found is not None:
             self._broker_limit = int(found[1])
@@ -412,9 +420,27 @@ class RequestTransport:
     def _confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
         for call in self._ledger.settle(delivery_tag, multiple):
             if not acknowledged:
-                self._fail(call, Overloaded(f"{call.operation.label}: the broker refused it: the backlog is full"))
+                why = "the backlog is full, or its queue is out of order"
+                self._fail(call, Overloaded(f"{call.operation.label}: the broker refused it: {why}"))
             elif call.operation.method.oneway:
                 self._settle(call, None)
+        if acknowledged:
+            self._refused_since = None
+        else:
+            self._doubt_channel()
+
+    def _doubt_channel(self) -> None:
+        """RabbitMQ can refuse all that a channel publishes, for ever, when that began in the moment in which the leader
+        of a quorum queue had died. Give such a channel up, when no call on it can be hurt by that.
+        """
+        now = self._clock.seconds()
+        self._refusals += 1
+        if self._refused_since is None:
+            self._refused_since, self._refusals = now, 1
+        elif now - self._refused_since > ALL_REFUSED and self._refusals >= MANY_REFUSED and self._channel is not None:
+            self._refused_since = None
+            if not any(call.published for call in self._calls.values()):
+                self._channel.abandon(AMQPError("the broker refuses all that is published on the channel"))
 
 
 def _by_service(operation: Operation) -> str:

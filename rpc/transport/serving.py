@@ -6,7 +6,7 @@ dead-lettered when no handler is to see it. What a peer sends never ends the con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import CoroutineType
 from typing import Any
 
@@ -74,6 +74,7 @@ class ServingTransport:
         self._acks: AckCollector | None = None
         self._shared_consumers: list[str] = []
         self._stopping = False
+        self._survived: set[Hashable] = set()
         self.consuming = False
         self.on_consuming: Callable[[], None] = _nobody_asked
         self.lost_replies = 0
@@ -145,7 +146,12 @@ class ServingTransport:
         return channel.consume(queue, consumer, cancelled)
 
     def lost(self, reason: Exception) -> None:
-        """What was not acked is delivered again, to whoever consumes then. Calls in progress run to their end."""
+        """What was not acked is delivered again, to whoever consumes then. Calls in progress run to their end.
+
+        If it is delivered to this worker, it has not ended that: it is not counted as unfinished.
+        """
+        had = [*self._places.held, *self._progress.requests()]
+        self._survived = {request.identity for request in had if request.message_id is not None}
         self._channel = None
         self._acks = None
         self._places.forget_shared()
@@ -179,10 +185,23 @@ class ServingTransport:
         else:
             self._places.held.append(request)  # another queue's have them, or early acks have outrun the prefetch
 
-    def _delivered_again(self, request: Request, limit: int) -> None:
-        """Take a request that a worker had and did not finish. If it was this one, it knows how far it got."""
-        if self._recent is not None and self._recent.knows(request.identity, self._clock.seconds()):
+    def _place(self, request: Request) -> None:
+        """Start a request, or let it wait for a place."""
+        if self._places.free:
             self.start(request)
+        else:
+            self._places.held.append(request)
+
+    def _delivered_again(self, request: Request, limit: int) -> None:
+        """Take a request that a worker had and did not finish. If it was this one, it knows how far it got, or at least
+        that it did not end it.
+        """
+        identity = request.identity
+        if self._recent is not None and self._recent.knows(identity, self._clock.seconds()):
+            self.start(request)
+        elif identity in self._survived:
+            self._survived.discard(identity)
+            self._place(request)
         else:
             self._refusing.put_elsewhere(request, limit)
 

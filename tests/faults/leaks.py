@@ -14,7 +14,7 @@ from rpc.deadlines import Deadlines
 CONSTANT = {"_methods", "_handlers", "_shared_consumers"}
 """Tables of a worker that say what it serves, and are not empty while it does."""
 
-BOUNDED = {"_answered"}
+BOUNDED = {"_answered", "called_off"}
 """Tables that keep what is over on purpose, within bounds of their own."""
 
 TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import trustme
-from twisted.internet import reactor
+from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
@@ -188,6 +190,21 @@ class TLSTests(ConnectingTestCase):
         for parameters in ((), (f"cacertfile={other}",)):
             uri = self.url_of(*parameters)
             await self.refused(uri, BrokerUnreachable, "localhost", "certificate verify failed")
+
+    async def test_expired(self) -> None:
+        """Of a certificate that has expired it is said that it has."""
+        authority, folder = trustme.CA(), Path(self.mktemp())
+        folder.mkdir()
+        authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+        yesterday = datetime.now(timezone.utc) - timedelta(days=1)
+        issued = authority.issue_cert("localhost", not_after=yesterday)
+        issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+        key = ssl.PrivateCertificate.loadPEM((folder / "server.pem").read_bytes())
+        listening: Any = reactor
+        port = listening.listenSSL(0, Factory.forProtocol(Protocol), key.options(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        uri = f"amqps://localhost:{port.getHost().port}?cacertfile={folder / 'ca.pem'}"
+        await self.refused(uri, BrokerUnreachable, "certificate has expired")
 
     async def test_wrong_name(self) -> None:
         """A certificate for another name is refused."""

@@ -59,7 +59,7 @@ class ConnectionLifeTests(SynchronousTestCase):
 
     def test_silence_is_noticed(self) -> None:
         """Without a byte for two intervals the connection is cut, within two and a half."""
-        peer = Peer(heartbeat=10).open()
+        peer = Peer(heartbeat=12).open()
         peer.clock.pump([1.0] * 20)
         self.assertFalse(peer.leaving)
         peer.clock.pump([1.0] * 5)

@@ -34,4 +34,5 @@ class RedeliveryTests(SynchronousTestCase):
         """Once more like any other, then with the suspects, and over the limit no more."""
         went = [destination(deliveries, 3) for deliveries in range(1, 6)]
         self.assertEqual(went, [Next.QUEUE, Next.SUSPECTS, Next.SUSPECTS, Next.DEAD, Next.DEAD])
-        self.assertEqual(destination(2, 1), Next.DEAD)
+        self.assertEqual([destination(1, 2), destination(2, 2)], [Next.SUSPECTS, Next.SUSPECTS])
+        self.assertEqual([destination(1, 1), destination(2, 1)], [Next.SUSPECTS, Next.DEAD])

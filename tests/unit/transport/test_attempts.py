@@ -181,6 +181,35 @@ class RetryTests(AttemptTestCase):
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
 
 
+class RefusedTests(AttemptTestCase):
+    """A broker that refuses all that comes by a channel."""
+
+    def refuse_some(self, number: int) -> None:
+        """Make a call that is refused, some time later."""
+        outcome_of(self.client.ping())
+        self.wire.confirm(number, refuse=True)
+        self.wire.clock.advance(0.3)
+
+    def test_given_up(self) -> None:
+        """The channel is given up, and the next one may be better."""
+        for number in range(1, 6):
+            self.assertFalse(self.wire.channel.closed)
+            self.refuse_some(number)
+        self.assertTrue(self.wire.channel.closed)
+
+    def test_kept(self) -> None:
+        """Not while a call on it may still be answered, nor when something was taken in between."""
+        outcome_of(self.caller.client(timeout=100.0).add(1, 2))
+        request = self.request()
+        for number in range(2, 12):
+            self.refuse_some(number)
+        self.caller.reply(request, Calculator.add_result(3))
+        self.wire.confirm(1)
+        for number in range(12, 16):
+            self.refuse_some(number)
+        self.assertFalse(self.wire.channel.closed)
+
+
 class LossTests(AttemptTestCase):
     """Calls of which nobody knows whether they were executed."""
 

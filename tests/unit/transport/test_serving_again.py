@@ -237,6 +237,21 @@ class RedeliveryTests(AgainTestCase):
         reply, _ = self.wire.take()
         self.assertIn("delivered 4 times", str(self.exception(reply)))
 
+    def test_survived(self) -> None:
+        """What this worker had when it lost its channel has not ended it, and is not counted when it gets it again."""
+        self.serve(redelivery_limit=1, concurrency=1)
+        self.request(message_id="running")
+        self.request("add", message_id="held")
+        self.wire.close_channel()
+        self.wire.open(self.transport)
+        for name, message_id in (("calculate", "running"), ("add", "held")):
+            self.request(name, message_id=message_id, again=True)
+        self.assertEqual(self.wire.take(), [])
+        for _ in range(2):
+            self.handler.held.pop(0).callback(1)
+            self.wire.clock.pump([0, 0])
+        self.assertEqual(self.handler.ran, ["calculate 1", "calculate 1", "add"])
+
     def test_unlimited(self) -> None:
         """Without a limit a request is run however often it comes."""
         self.serve(redelivery_limit=None)
