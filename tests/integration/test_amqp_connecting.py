@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import trustme
+from OpenSSL import SSL
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
@@ -30,6 +31,19 @@ from rpc.errors import (
 from rpc.uri import parse
 from tests.integration.amqp_case import AMQPTestCase, later
 from tests.rabbitmq import free_ports
+
+
+class Expired(ssl.ContextFactory):
+    """A server's TLS with the key and certificate of a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def getContext(self) -> SSL.Context:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.use_certificate_chain_file(self._path)
+        context.use_privatekey_file(self._path)
+        return context
 
 
 class Web(Protocol):
@@ -199,9 +213,9 @@ class TLSTests(ConnectingTestCase):
         yesterday = datetime.now(timezone.utc) - timedelta(days=1)
         issued = authority.issue_cert("localhost", not_after=yesterday)
         issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
-        key = ssl.PrivateCertificate.loadPEM((folder / "server.pem").read_bytes())
+        expired = Expired(str(folder / "server.pem"))
         listening: Any = reactor
-        port = listening.listenSSL(0, Factory.forProtocol(Protocol), key.options(), interface="127.0.0.1")
+        port = listening.listenSSL(0, Factory.forProtocol(Protocol), expired, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         uri = f"amqps://localhost:{port.getHost().port}?cacertfile={folder / 'ca.pem'}"
         await self.refused(uri, BrokerUnreachable, "certificate has expired")

@@ -112,8 +112,8 @@ class HandshakeTests(SynchronousTestCase):
         self.assertTrue(peer.leaving)
 
     def test_tune_takes_the_smaller_and_zero_is_no_limit(self) -> None:
-        """Of each limit the smaller counts, on either side; 0 is no limit, and a heartbeat of 0 is ours to ask for. Five
-        sixths of the heartbeat are agreed on.
+        """Of each limit the smaller counts, on either side; 0 is no limit, and a heartbeat of 0 is ours to ask for.
+        Five sixths of the heartbeat are agreed on.
         """
         cases = [
             ((2047, 131072, 20), (100, 8192, 10), (100, 8192, 8)),
