@@ -174,6 +174,8 @@ class ServingTransport:
     def _delivered(self, delivery: Delivery) -> None:
         """Take a request that any worker could have."""
         request = Request(delivery, self._clock.seconds())
+        if self._survived and not delivery.redelivered:
+            self._survived.clear()  # what is delivered again comes before what is new
         if self._stopping:
             self._give_back(request)
         elif delivery.redelivered and self._limit is not None and request.problem is None:

@@ -217,8 +217,8 @@ SCENARIOS = (
         "silence in one direction, then the other, for 3 heartbeats",
         "noticed in 2.5 heartbeats",
         silence,
-        quick={"heartbeat": 1, "phases": 2},
-        full={"heartbeat": 2, "phases": 8},
+        quick={"heartbeat": 6, "phases": 1},
+        full={"heartbeat": 6, "phases": 6},
     ),
     Scenario(
         "delay",
@@ -226,7 +226,7 @@ SCENARIOS = (
         "no false alarm",
         delay,
         quick={"heartbeat": 1, "way": 0.25, "calls": 3, "stalls": 1},
-        full={"heartbeat": 2, "way": 0.5, "calls": 50, "stalls": 5},
+        full={"heartbeat": 6, "way": 0.5, "calls": 50, "stalls": 5},
     ),
     Scenario(
         "replies-cut",
