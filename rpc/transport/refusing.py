@@ -39,8 +39,8 @@ class RequestSettler(Protocol):
     def settle(self, request: Request) -> None:
         """Ack a request, unless that was done before it was begun."""
 
-    def start(self, request: Request) -> None:
-        """Run a request."""
+    def place(self, request: Request) -> None:
+        """Run a request, when there is a place for it."""
 
     def reject(self, request: Request) -> None:
         """Have the broker deliver a request again."""
@@ -98,7 +98,7 @@ class Refusing:
         there, and it becomes more and more.
         """
         if self._moving == 0 and self._clock.seconds() >= self._moved_last + ACK_GONE:
-            self._settler.start(request)
+            self._settler.place(request)
         else:
             self._places.running += 1
             self._clock.callLater(ACK_GONE, self._start_put_back_later, request)
@@ -149,7 +149,7 @@ class Refusing:
         elif where is Next.QUEUE:
             self._put(request, Next.SUSPECTS, headers)
         else:
-            self._settler.start(request)
+            self._settler.place(request)
 
     def _bury(self, request: Request, reason: str) -> None:
         """Publish a request to the dead letters, as it came, with the reason."""

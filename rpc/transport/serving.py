@@ -187,7 +187,7 @@ class ServingTransport:
         else:
             self._places.held.append(request)  # another queue's have them, or early acks have outrun the prefetch
 
-    def _place(self, request: Request) -> None:
+    def place(self, request: Request) -> None:
         """Start a request, or let it wait for a place."""
         if self._places.free:
             self.start(request)
@@ -203,7 +203,7 @@ class ServingTransport:
             self.start(request)
         elif identity in self._survived:
             self._survived.discard(identity)
-            self._place(request)
+            self.place(request)
         else:
             self._refusing.put_elsewhere(request, limit)
 
@@ -239,7 +239,7 @@ class ServingTransport:
             self.start(request)
 
     def start(self, request: Request) -> None:
-        """Run a request, unless it cannot be read, or was run before."""
+        """Run a request, unless it cannot be read, was run before, or is not wanted any more."""
         if self._ack_first:
             self.settle(request)
         if self._progress.called_off and self._progress.is_called_off(request):
