@@ -57,5 +57,8 @@ class ConfirmLedger(Generic[Entry]):
         """The entries and their numbers, in the order of publishing."""
         return list(self._entries.items())
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._entries
+
     def __len__(self) -> int:
         return len(self._entries)

@@ -58,6 +58,9 @@ BROKER_LIMIT = re.compile(r"message size \d+ is larger than configured max size 
 ALL_REFUSED = 1.0
 """Seconds."""
 
+DOUBT_AGAIN = 0.1
+"""Seconds: so often one looks whether a channel on which all is refused can be given up."""
+
 MANY_REFUSED = 5
 
 MAX_I64 = 2**63 - 1
@@ -431,15 +434,16 @@ class RequestTransport:
 
     def _doubt_channel(self) -> None:
         """RabbitMQ can refuse all that a channel publishes, for ever, when that began in the moment in which the leader
-        of a quorum queue had died. Give such a channel up, when no call on it can be hurt by that.
+        of a quorum queue had died. Give such a channel up, when no call on it was taken, and may still be answered.
         """
         now = self._clock.seconds()
         self._refusals += 1
         if self._refused_since is None:
             self._refused_since, self._refusals = now, 1
         elif now - self._refused_since > ALL_REFUSED and self._refusals >= MANY_REFUSED and self._channel is not None:
-            self._refused_since = None
-            if not any(call.published for call in self._calls.values()):
+            self._refused_since = now - ALL_REFUSED + DOUBT_AGAIN
+            taken = (call.published for call in self._calls.values() if call.published)
+            if all(number in self._ledger for number in taken):
                 self._channel.abandon(AMQPError("the broker refuses all that is published on the channel"))
 
 

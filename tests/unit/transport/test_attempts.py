@@ -201,13 +201,17 @@ class RefusedTests(AttemptTestCase):
         """Not while a call on it may still be answered, nor when something was taken in between."""
         outcome_of(self.caller.client(timeout=100.0).add(1, 2))
         request = self.request()
+        self.wire.confirm(1)
         for number in range(2, 12):
             self.refuse_some(number)
         self.caller.reply(request, Calculator.add_result(3))
-        self.wire.confirm(1)
-        for number in range(12, 16):
+        outcome_of(self.client.zip())
+        self.wire.confirm(12)
+        for number in range(13, 17):
             self.refuse_some(number)
         self.assertFalse(self.wire.channel.closed)
+        self.refuse_some(17)
+        self.assertTrue(self.wire.channel.closed)
 
 
 class LossTests(AttemptTestCase):
