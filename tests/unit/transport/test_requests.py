@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, cast
 
 from hypothesis import settings
@@ -576,6 +577,8 @@ class RequestMachine(RuleBasedStateMachine):
         self.caller = Caller()
         self.wire = self.caller.wire
         self.calls: list[tuple[Any, list[Any], float]] = []
+        self.ids: list[str] = []
+        self.sent: Counter[str | None] = Counter()
         self.requests: list[Published] = []
         self.has_channel = False
         self.closed = False
@@ -595,16 +598,20 @@ class RequestMachine(RuleBasedStateMachine):
     def call(self, oneway: bool, timeout: float, again: bool, **options: Any) -> None:
         client = self.caller.client(timeout=timeout, **options)
         call = client.zip() if oneway else client.add(1, 2)
+        message_id = f"{self.caller.transport._identity.decode()}{self.caller.transport._number}"
         fired = outcome_of(call)
         if again:
             call.addCallback(lambda _: self.call(oneway, timeout, False, **options))
         self.calls.append((call, fired, self.wire.clock.seconds() + timeout))
+        self.ids.append(message_id)
         self.note_requests()
 
     def note_requests(self) -> None:
         """Take what was published; what calls others off is no request."""
+        published = [message for message in self.wire.take() if message.properties.type != "rpc.call-off"]
+        self.sent.update(message.properties.message_id for message in published)
         if self.has_channel:
-            self.requests += [message for message in self.wire.take() if message.properties.type != "rpc.call-off"]
+            self.requests += published
 
     @precondition(lambda self: self.has_channel and self.requests)
     @rule(data=st.data(), good=st.booleans(), correlated=st.booleans())
@@ -650,6 +657,7 @@ class RequestMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.has_channel)
     @rule()
     def lose_channel(self) -> None:
+        self.note_requests()
         self.has_channel = False
         self.requests.clear()
         self.wire.close_channel()
@@ -674,6 +682,12 @@ class RequestMachine(RuleBasedStateMachine):
             assert len(fired) <= 1, fired
             if self.closed or now > deadline + 0.02:
                 assert len(fired) == 1, "not settled by its deadline"
+        self.note_requests()
+        for message_id, (_, fired, _) in zip(self.ids, self.calls, strict=True):
+            for error in fired:
+                if isinstance(error, RPCError):
+                    assert error.attempts == self.sent[message_id]
+                    assert (error.outcome is Outcome.NOT_SENT) == (error.attempts == 0)
         pending = sum(not fired for _, fired, _ in self.calls)
         assert len(self.caller.transport._calls) == pending
         assert len(self.caller.transport._deadlines) == pending
