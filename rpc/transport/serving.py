@@ -199,10 +199,11 @@ class ServingTransport:
         that it did not end it.
         """
         identity = request.identity
+        survived = identity in self._survived
+        self._survived.discard(identity)
         if self._recent is not None and self._recent.knows(identity, self._clock.seconds()):
             self.start(request)
-        elif identity in self._survived:
-            self._survived.discard(identity)
+        elif survived:
             self.place(request)
         else:
             self._refusing.put_elsewhere(request, limit)
