@@ -21,7 +21,7 @@ from rpc import context
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.content import Delivery
-from rpc.errors import AMQPError, ChannelClosed
+from rpc.errors import AMQPError, ChannelClosed, ConnectionClosed, HeartbeatMissed
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
 from rpc.policies.deduplication import Answered, RecentReplies
@@ -75,6 +75,7 @@ class ServingTransport:
         self._shared_consumers: list[str] = []
         self._stopping = False
         self._survived: set[Hashable] = set()
+        self._was_cut_off = False
         self.consuming = False
         self.on_consuming: Callable[[], None] = _nobody_asked
         self.lost_replies = 0
@@ -148,10 +149,13 @@ class ServingTransport:
     def lost(self, reason: Exception) -> None:
         """What was not acked is delivered again, to whoever consumes then. Calls in progress run to their end.
 
-        If it is delivered to this worker, it has not ended that: it is not counted as unfinished.
+        If it is delivered to this worker, it has not ended that: it is not counted as unfinished. Nor is what was on
+        its way to this worker when the network failed, which is all that comes again before anything new.
         """
         had = [*self._places.held, *self._progress.requests()]
         self._survived = {request.identity for request in had if request.message_id is not None}
+        network = isinstance(reason, HeartbeatMissed) or (isinstance(reason, ConnectionClosed) and not reason.code)
+        self._was_cut_off = self._was_cut_off or network
         self._channel = None
         self._acks = None
         self._places.forget_shared()
@@ -174,8 +178,9 @@ class ServingTransport:
     def _delivered(self, delivery: Delivery) -> None:
         """Take a request that any worker could have."""
         request = Request(delivery, self._clock.seconds())
-        if self._survived and not delivery.redelivered:
-            self._survived.clear()  # what is delivered again comes before what is new
+        if (self._was_cut_off or self._survived) and not delivery.redelivered:
+            self._was_cut_off = False
+            self._survived.clear()
         if self._stopping:
             self._give_back(request)
         elif delivery.redelivered and self._limit is not None and request.problem is None:
@@ -203,7 +208,7 @@ class ServingTransport:
         self._survived.discard(identity)
         if self._recent is not None and self._recent.knows(identity, self._clock.seconds()):
             self.start(request)
-        elif survived:
+        elif survived or self._was_cut_off:
             self.place(request)
         else:
             self._refusing.put_elsewhere(request, limit)

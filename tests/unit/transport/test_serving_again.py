@@ -12,6 +12,7 @@ from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Numbers, Work
 from rpc.context import current_call
 from rpc.envelope import CODECS, read_application_exception
+from rpc.errors import ChannelClosed, ConnectionClosed, HeartbeatMissed
 from rpc.messages import Properties
 from rpc.service import Deduplicate
 from rpc.topology import NESTED
@@ -251,6 +252,27 @@ class RedeliveryTests(AgainTestCase):
             self.handler.held.pop(0).callback(1)
             self.wire.clock.pump([0, 0])
         self.assertEqual(self.handler.ran, ["calculate 1", "calculate 1", "add"])
+
+    def test_cut_off(self) -> None:
+        """What comes again after the network has failed, before anything new, may have been on its way: it is run, and
+        not counted. After a channel that the broker closed for a reason it is counted.
+        """
+        reasons: list[tuple[Exception, list[str]]] = [
+            (ConnectionClosed(0, "cut"), ["add", "add"]),
+            (HeartbeatMissed("silence"), ["add", "add"]),
+            (ConnectionClosed(541, "INTERNAL_ERROR"), ["add"]),
+            (ChannelClosed(406, "PRECONDITION_FAILED"), ["add"]),
+        ]
+        for reason, ran in reasons:
+            self.serve(concurrency=2)
+            self.transport.lost(reason)
+            self.wire.open(self.transport)
+            self.request("add", again=True)
+            self.request("add")
+            self.assertEqual(self.handler.ran, ran, reason)
+            self.wire.take()
+            self.request("add", again=True)
+            self.assertEqual([moved.routing_key for moved in self.wire.take()], ["rpc.Calculator"])
 
     def test_unlimited(self) -> None:
         """Without a limit a request is run however often it comes."""
