@@ -276,7 +276,8 @@ def read_value(struct_class: type, protocol: TProtocolBase) -> Any:
 
 def _malformed(expected: str, error: Exception) -> MalformedMessage:
     """Say why in a line: the text of some errors holds all of the bytes, and would go to the log and the peer."""
-    return MalformedMessage(f"not a {expected}: {type(error).__name__}: {str(error)[:200]}")
+    text = str(error)[:200] or ("it ends too early" if isinstance(error, EOFError) else "no more is known")
+    return MalformedMessage(f"not a {expected}: {type(error).__name__}: {text}")
 
 
 def _refuse_trailing(body: bytes, transport: TMemoryBuffer) -> None:

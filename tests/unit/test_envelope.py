@@ -219,6 +219,14 @@ class MalformedTests(SynchronousTestCase):
             with contextlib.suppress(MalformedMessage):
                 read(codec, bytes(body), type(message[3]))
 
+    def test_nothing_is_left_unsaid(self) -> None:
+        """Thrift raises some errors without a word; ours always says what was wrong."""
+        for codec in CODECS.values():
+            for body in (b"", b"\x80\x01\x00\x01\x00", b"\x82\x21\x01"):
+                with self.assertRaises(MalformedMessage) as caught:
+                    codec.read_header(body)
+                self.assertNotRegex(str(caught.exception), r": $")
+
     def assert_refused_at_once(self, protocol: str, body: bytes, struct: type = Calculator.add_args) -> None:
         """`body` is malformed, said in a line and within a second."""
         began = time.perf_counter()
