@@ -32,7 +32,7 @@ retry_delay = backoffPolicy(initialDelay=0.2, maxDelay=15.0, factor=1.7)
 """Seconds before the n-th attempt in a row: 0.3 to 1.3 s before the first, at most 16 s."""
 
 FIRST_RETRY = 0.2
-"""Seconds at most until a channel that was steady is opened again: a queue was deleted, most often."""
+"""Seconds at most until a channel is opened again for the first time: a queue was deleted, most often."""
 
 STEADY = 10.0
 """Seconds that a channel must have lasted for the next one to be opened without the delays of the failures before."""

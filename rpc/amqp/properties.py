@@ -38,7 +38,6 @@ _CONTINUED = 0x0001
 ALL_ABSENT: Sequence[bytes | None] = (None,) * len(_NAMES)
 """What :func:`split_properties` gives for a message without properties."""
 
-NO_PROPERTIES = ALL_ABSENT
 
 CONTENT_TYPE = _NAMES.index("content_type")
 HEADERS = _NAMES.index("headers")

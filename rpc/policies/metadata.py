@@ -41,6 +41,11 @@ RESERVED = (
 """Beginnings of headers that this framework and RabbitMQ write about one message. (``x-request-id`` is a user's.)"""
 
 
+def whole(value: Any) -> int | None:
+    """Return the number above 0 that a header holds, or ``None``: a header is what its sender pleases."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
+
+
 def metadata_of(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata among a request's `headers`."""
     return {name: value for name, value in headers.items() if name not in ROUTING and not name.startswith(RESERVED)}

@@ -13,7 +13,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from rpc.policies.metadata import DELIVERIES
+from rpc.policies.metadata import DELIVERIES, whole
 
 DELIVERY_COUNT = "x-delivery-count"
 """RabbitMQ's header in quorum queues: how many deliveries were not settled. A classic queue has only a flag."""
@@ -29,8 +29,8 @@ class Next(enum.Enum):
 
 def unfinished_deliveries(headers: Mapping[str, Any], redelivered: bool) -> int:
     """How many times a request was delivered to a worker that did not finish it, as far as one can tell."""
-    before = _count(headers.get(DELIVERIES))
-    return before + max(1, _count(headers.get(DELIVERY_COUNT))) if redelivered else before
+    before = whole(headers.get(DELIVERIES)) or 0
+    return before + (whole(headers.get(DELIVERY_COUNT)) or 1) if redelivered else before
 
 
 def destination(deliveries: int, limit: int) -> Next:
@@ -38,8 +38,3 @@ def destination(deliveries: int, limit: int) -> Next:
     if deliveries > limit:
         return Next.DEAD
     return Next.QUEUE if deliveries == 1 and limit > 2 else Next.SUSPECTS
-
-
-def _count(value: Any) -> int:
-    """A header is what its sender pleases."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else 0

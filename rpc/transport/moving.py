@@ -79,8 +79,8 @@ class Mover:
             channel.publish(move.exchange, move.routing_key, move.properties, move.body, True)
         except CodecError:
             raise
-        except AMQPError as error:
-            move.done.errback(NotMoved(str(error)))
+        except AMQPError:  # the channel has just ended, and there will be another
+            self._waiting.append(move)
         else:
             self._ledger.published(move)
 

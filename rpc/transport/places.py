@@ -49,7 +49,7 @@ class Places:
     def wait(self, change: int) -> None:
         """Note that a call in progress begins to wait for calls of its own (1), or ends to (-1)."""
         self.waiting += change
-        if self.held_nested:
+        if change > 0 and self.held_nested:
             self._start_later()
 
     def leave(self) -> None:

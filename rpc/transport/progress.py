@@ -62,9 +62,7 @@ class Progress:
             request.tick = self._deadlines.add(request, deadline)
 
     def end(self, request: Request) -> None:
-        """Note that the handler of `request` is done."""
-        if request.handling is None:
-            return
+        """Note that the handler of `request`, for which :meth:`begin` was called, is done."""
         request.handling = None
         self._deadlines.discard(request, request.tick)
         self._signs.discard(request, request.sign_tick)

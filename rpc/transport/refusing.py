@@ -184,7 +184,7 @@ class Refusing:
         """The queue of dead letters may have been deleted, which nobody is told of: declare it, and bury."""
         if self._settler.is_current(request):
             declared = self._mover.declare(self._topology.shared())
-            declared.addBoth(lambda _: self._bury(request, reason))
+            declared.addBoth(lambda _: self._bury(request, reason) if self._settler.is_current(request) else None)
 
 
 def _refused(failure: Failure) -> bool:

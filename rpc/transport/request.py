@@ -14,12 +14,12 @@ from twisted.internet.defer import Deferred
 from rpc.amqp.content import Delivery
 from rpc.amqp.fields import SHORT_LENGTHS, encode_short_string
 from rpc.amqp.properties import (
+    ALL_ABSENT,
     CONTENT_TYPE,
     CORRELATION_ID,
     EXPIRATION,
     HEADERS,
     MESSAGE_ID,
-    NO_PROPERTIES,
     REPLY_TO,
     TYPE,
     PropertyTemplate,
@@ -31,7 +31,7 @@ from rpc.context import CallContext
 from rpc.envelope import CODECS, Codec, codec_for
 from rpc.errors import CodecError, MalformedMessage, UnknownProtocol
 from rpc.messages import Properties
-from rpc.policies.metadata import ATTEMPT, DEAD_REASON, LIVENESS, OUTCOME, ROUTING, WORKING, metadata_of
+from rpc.policies.metadata import ATTEMPT, DEAD_REASON, LIVENESS, OUTCOME, ROUTING, WORKING, metadata_of, whole
 from rpc.policies.redelivery import unfinished_deliveries
 from rpc.stub import StubMethod
 
@@ -134,7 +134,7 @@ class Request:
             if headers is not None:
                 self.headers = decode_headers(headers)
         except CodecError as error:
-            self._parts = parts = NO_PROPERTIES
+            self._parts = parts = ALL_ABSENT
             self.problem = f"malformed properties: {error}"
         self.reply_to: str | None = None
         self._asks_direct_reply = False
@@ -226,7 +226,7 @@ class Request:
         if self.headers:
             metadata = metadata_of(self.headers)
             redelivered = unfinished_deliveries(self.headers, redelivered) > 0
-            attempt = _whole(self.headers.get(ATTEMPT)) or 1
+            attempt = whole(self.headers.get(ATTEMPT)) or 1
         self.context = CallContext(
             service,
             method.name,
@@ -254,7 +254,7 @@ class Request:
     @property
     def liveness(self) -> float | None:
         """Seconds within which the caller wants to hear of whoever works on the call."""
-        milliseconds = _whole(self.headers.get(LIVENESS)) if self.headers else None
+        milliseconds = whole(self.headers.get(LIVENESS)) if self.headers else None
         return None if milliseconds is None else max(SHORTEST_LIVENESS, milliseconds / 1000)
 
     @property
@@ -307,11 +307,6 @@ class Request:
         properties = Properties() if self.problem is not None else self.delivery.properties
         kept = {name: value for name, value in headers.items() if name not in ROUTING}
         return attrs.evolve(properties, headers=kept, user_id=None)
-
-
-def _whole(value: Any) -> int | None:
-    """A header is what its sender pleases."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 @lru_cache(16)

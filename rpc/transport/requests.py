@@ -39,6 +39,7 @@ from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
 from rpc.messages import Properties
 from rpc.policies.deadline import deadline_of
+from rpc.policies.doubt import Doubt
 from rpc.policies.metadata import ATTEMPT, OUTCOME, WORKING
 from rpc.policies.retry import RetryBudget, may_repeat, pause_before
 from rpc.topology import BROADCAST, EXCHANGES, EXCLUSIVE_QUEUE, REQUESTS
@@ -54,14 +55,6 @@ LONGEST_EXPIRATION = 2**32 - 1
 
 BROKER_LIMIT = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 """What RabbitMQ says when it closes the channel of who sends a larger message, with all calls on it. (406)"""
-
-ALL_REFUSED = 1.0
-"""Seconds."""
-
-DOUBT_AGAIN = 0.1
-"""Seconds: so often one looks whether a channel on which all is refused can be given up."""
-
-MANY_REFUSED = 5
 
 MAX_I64 = 2**63 - 1
 
@@ -96,8 +89,7 @@ class RequestTransport:
         self._ledger: ConfirmLedger[Call] = ConfirmLedger()
         self._closed = False
         self._broker_limit = MAX_I64
-        self._refused_since: float | None = None  # and nothing was taken in between
-        self._refusals = 0
+        self._doubt = Doubt()
         self._sent = 0  # calls, not attempts
         self.route: Callable[[Operation], str | None] = _by_service
         self.late_replies = 0
@@ -337,7 +329,7 @@ class RequestTransport:
         """Fail what was sent; what was not waits for the next channel."""
         self._channel = None
         self._ledger = ConfirmLedger()
-        self._refused_since = None
+        self._doubt = Doubt()
         found = BROKER_LIMIT.search(str(reason))
         if found is not None:
             self._broker_limit = int(found[1])
@@ -428,23 +420,15 @@ class RequestTransport:
             elif call.operation.method.oneway:
                 self._settle(call, None)
         if acknowledged:
-            self._refused_since = None
-        else:
-            self._doubt_channel()
+            self._doubt.refusals = 0
+        elif self._doubt.refused(self._clock.seconds()):
+            self._give_up_idle_channel()
 
-    def _doubt_channel(self) -> None:
-        """RabbitMQ can refuse all that a channel publishes, for ever, when that began in the moment in which the leader
-        of a quorum queue had died. Give such a channel up, when no call on it was taken, and may still be answered.
-        """
-        now = self._clock.seconds()
-        self._refusals += 1
-        if self._refused_since is None:
-            self._refused_since, self._refusals = now, 1
-        elif now - self._refused_since > ALL_REFUSED and self._refusals >= MANY_REFUSED and self._channel is not None:
-            self._refused_since = now - ALL_REFUSED + DOUBT_AGAIN
-            taken = (call.published for call in self._calls.values() if call.published)
-            if all(number in self._ledger for number in taken):
-                self._channel.abandon(AMQPError("the broker refuses all that is published on the channel"))
+    def _give_up_idle_channel(self) -> None:
+        """Give the channel up, when no call on it was taken and may still be answered."""
+        published = (call.published for call in self._calls.values() if call.published)
+        if self._channel is not None and all(number in self._ledger for number in published):
+            self._channel.abandon(AMQPError("the broker refuses all that is published on the channel"))
 
 
 def _by_service(operation: Operation) -> str:

@@ -59,11 +59,16 @@ class MovingTests(SynchronousTestCase):
         self.successResultOf(moved)
 
     def test_closed_just_now(self) -> None:
-        """A channel that has ended and has not been reported yet is no reason to raise."""
+        """On a channel that has ended, and has not been reported yet, a message waits for the next one."""
         self.wire.open(self.mover)
         self.wire.channel.on_closed = None
         self.wire.close_channel()
-        self.failureResultOf(self.move(), NotMoved)
+        moved = self.move()
+        self.assertNoResult(moved)
+        self.wire.open(self.mover)
+        self.assertEqual(len(self.wire.take()), 1)
+        self.wire.confirm(1)
+        self.assertIsNone(self.successResultOf(moved))
 
     def test_no_queue(self) -> None:
         """A message that no queue takes is not there, whatever its confirm says; others are."""
