@@ -33,6 +33,7 @@ from rpc.amqp.frames import (
     REJECT,
     RETURN,
     content_header,
+    content_parts,
     method_frame,
     method_key,
     next_head,
@@ -238,17 +239,12 @@ class Channel(txamqp.protocol.AMQChannel):
         header_size = 12 + len(properties)
         if header_size > limit:
             raise CodecError(f"the properties: {self._too_large(header_size)}")
-        head = content_header.pack(HEADER, self.id, header_size, BASIC, 0, size)
-        if size <= limit:
-            start = b"" if size == 0 else next_head.pack(END, BODY, self.id, size)
-            self.client.write(b"".join((route, head, properties, start, body, FRAME_END)))
+        if size > limit:
+            self.client.write_large([route, *content_parts(self.id, properties, body, limit)])
             return
-        parts = [route, head, properties]
-        for begin in range(0, size, limit):
-            chunk = body[begin : begin + limit]
-            parts += (next_head.pack(END, BODY, self.id, len(chunk)), chunk)
-        parts.append(FRAME_END)
-        self.client.write_large(parts)
+        head = content_header.pack(HEADER, self.id, header_size, BASIC, 0, size)
+        start = b"" if size == 0 else next_head.pack(END, BODY, self.id, size)
+        self.client.write(b"".join((route, head, properties, start, body, FRAME_END)))
 
     def _too_large(self, size: int) -> str:
         return f"a frame of {size} bytes, over the {self.client.max_body_frame} that the broker takes (frame_max)"

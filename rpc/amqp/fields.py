@@ -105,6 +105,37 @@ def decode_table(buffer: Buffer, offset: int) -> tuple[dict[str, Any], int]:
         raise CodecError(f"the table at offset {offset} ends past the buffer's end") from None
 
 
+def split_table(buffer: bytes) -> dict[str, bytes]:
+    """The fields of an encoded table, still encoded, by name: for who changes some and keeps the others as they are.
+
+    :raises CodecError: as :func:`decode_table`.
+    """
+    fields: dict[str, bytes] = {}
+    try:
+        start, end = _extent(buffer, 0, len(buffer))
+        while start < end:
+            name, start = decode_short_string(buffer, start)
+            _, next_start = _decode_value(buffer, start, end, 1)
+            fields[name] = buffer[start:next_start]
+            start = next_start
+    except (StructError, IndexError):
+        raise CodecError("the table ends past the buffer's end") from None
+    return fields
+
+
+def join_table(fields: Mapping[str, bytes]) -> bytes:
+    """A field table of what :func:`split_table` and :func:`encode_field` give."""
+    return _with_length(b"".join(encode_short_string(name) + value for name, value in fields.items()))
+
+
+def encode_field(value: Any) -> bytes:
+    """A field's value with its type, as in :func:`encode_table`.
+
+    :raises CodecError: it has no such form.
+    """
+    return _encode_value(value, 1)
+
+
 def _shown(value: object) -> str:
     """The start of a value, for messages; never fails, and never builds a large text for a large value."""
     if isinstance(value, (str, bytes, bytearray)):

@@ -7,7 +7,7 @@ as its last byte is here. Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Protocol
 
@@ -33,6 +33,9 @@ FRAME_OVERHEAD = 8
 
 LARGEST_PAYLOAD_BEFORE_TUNE = 8192 - FRAME_OVERHEAD
 
+UNLIMITED = 2**64
+"""More than the size of a body can say."""
+
 frame_head = Struct(">BHI")  # type, channel, bytes of the payload
 method_key = Struct(">I")  # class and method, as in DELIVER
 content_header = Struct(">BHIHHQ")  # the frame's head, class, weight, size of the body
@@ -57,32 +60,66 @@ class _Assembly:
     """A content whose frames are coming in.
 
     :ivar left: bytes of the body that have not come; -1 before the header.
+    :ivar held: bytes of it that are here.
     """
 
-    __slots__ = ("arguments", "chunks", "encoded_properties", "key", "left")
+    __slots__ = ("arguments", "chunks", "encoded_properties", "held", "key", "left", "size")
 
     def __init__(self, key: int, arguments: bytes) -> None:
         self.key = key
         self.arguments = arguments
         self.encoded_properties = b""
+        self.size = 0
         self.left = -1
+        self.held = len(arguments)
         self.chunks: list[bytes] = []
+
+
+def _refuse_number(channel_id: int) -> Receiver:
+    raise FrameError(504, f"a frame on channel {channel_id}, which is not open")
 
 
 class FrameReader:
     """One direction of one connection.
 
     :ivar max_payload: bytes of a frame's payload, at most.
+    :ivar max_content: bytes of a body, at most: a larger one is read to its end, but not kept.
+    :ivar held: bytes of contents that have come in part.
     :ivar stopped: set by whoever wants no more of the bytes at hand.
     """
 
-    __slots__ = ("_assemblies", "_channels", "_partial", "_partial_size", "_wanted", "max_payload", "stopped")
+    __slots__ = (
+        "_assemblies",
+        "_channels",
+        "_partial",
+        "_partial_size",
+        "_too_large",
+        "_unknown",
+        "_wanted",
+        "held",
+        "max_content",
+        "max_payload",
+        "stopped",
+    )
 
-    def __init__(self, channels: Mapping[int, Receiver]) -> None:
-        """:param channels: the open ones, by number; looked up for every frame."""
+    def __init__(
+        self,
+        channels: Mapping[int, Receiver],
+        unknown: Callable[[int], Receiver] = _refuse_number,
+        too_large: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """
+        :param channels: the open ones, by number; looked up for every frame.
+        :param unknown: called with a number that is not among them, for who takes its frame; or it raises.
+        :param too_large: called with channel and size at the end of a body that is over :attr:`max_content`.
+        """
         self.max_payload = LARGEST_PAYLOAD_BEFORE_TUNE
+        self.max_content = UNLIMITED
+        self.held = 0
         self.stopped = False
         self._channels = channels
+        self._unknown = unknown
+        self._too_large = too_large
         self._assemblies: dict[int, _Assembly] = {}
         self._partial: list[bytes] = []
         self._partial_size = 0
@@ -93,6 +130,13 @@ class FrameReader:
         self._partial.clear()
         self._partial_size = 0
         self._assemblies.clear()
+        self.held = 0
+
+    def forget(self, channel_id: int) -> None:
+        """Drop the content that has come in part on a channel, which is no more."""
+        content = self._assemblies.pop(channel_id, None)
+        if content is not None:
+            self.held -= content.held
 
     def feed(self, data: bytes) -> None:
         """Read every whole frame; what is left of one is kept until all of it is there.
@@ -141,7 +185,7 @@ class FrameReader:
             offset = end + 1
             channel = channels.get(channel_id)
             if channel is None:
-                raise FrameError(504, f"a frame on channel {channel_id}, which is not open")
+                channel = self._unknown(channel_id)
             if kind == METHOD:
                 if length < 4:
                     raise FrameError(502, "a method that ends within its number")
@@ -154,7 +198,8 @@ class FrameReader:
                     continue
                 content = self._whole_content(channel_id, data, offset)
                 if content is None:
-                    assemblies[channel_id] = _Assembly(key, data[start:end])
+                    begun = assemblies[channel_id] = _Assembly(key, data[start:end])
+                    self.held += begun.held
                 else:
                     encoded_properties, body, offset = content
                     channel.content_arrived(key, data, start, end, encoded_properties, body)
@@ -193,8 +238,9 @@ class FrameReader:
             raise FrameError(505, "a content header without its method")
         if end - start < 14:
             raise FrameError(502, "a content header that ends within its size or flags")
-        content.left = int.from_bytes(data[start + 4 : start + 12], "big")
+        content.size = content.left = int.from_bytes(data[start + 4 : start + 12], "big")
         content.encoded_properties = data[start + 12 : end]
+        self._hold(content, len(content.encoded_properties))
         if content.left == 0:
             self._complete(channel, channel_id, content)
 
@@ -205,12 +251,22 @@ class FrameReader:
         content.left -= len(chunk)
         if content.left < 0:
             raise FrameError(501, "a body longer than its header says")
-        content.chunks.append(chunk)
+        if content.size <= self.max_content:
+            content.chunks.append(chunk)
+            self._hold(content, len(chunk))
         if content.left == 0:
             self._complete(channel, channel_id, content)
 
+    def _hold(self, content: _Assembly, size: int) -> None:
+        content.held += size
+        self.held += size
+
     def _complete(self, channel: Receiver, channel_id: int, content: _Assembly) -> None:
         del self._assemblies[channel_id]
+        self.held -= content.held
+        if content.size > self.max_content and self._too_large is not None:
+            self._too_large(channel_id, content.size)
+            return
         arguments, body = content.arguments, b"".join(content.chunks)
         channel.content_arrived(content.key, arguments, 0, len(arguments), content.encoded_properties, body)
 
@@ -218,6 +274,23 @@ class FrameReader:
 def method_frame(channel_id: int, payload: bytes) -> bytes:
     """Return the frame of a method."""
     return frame_head.pack(METHOD, channel_id, len(payload)) + payload + FRAME_END
+
+
+def content_parts(channel_id: int, properties: bytes, body: bytes, limit: int) -> list[bytes]:
+    """Return the parts of the frames that follow a method with a content: one of a header, and those of its body.
+
+    :param limit: bytes of a frame's payload, at most.
+    """
+    size = len(body)
+    parts = [content_header.pack(HEADER, channel_id, 12 + len(properties), BASIC, 0, size), properties]
+    if 0 < size <= limit:
+        parts += (next_head.pack(END, BODY, channel_id, size), body)
+    else:
+        for begin in range(0, size, limit):
+            chunk = body[begin : begin + limit]
+            parts += (next_head.pack(END, BODY, channel_id, len(chunk)), chunk)
+    parts.append(FRAME_END)
+    return parts
 
 
 def refuse_strangers(answer: bytes) -> None:

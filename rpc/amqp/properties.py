@@ -46,6 +46,9 @@ REPLY_TO = _NAMES.index("reply_to")
 EXPIRATION = _NAMES.index("expiration")
 MESSAGE_ID = _NAMES.index("message_id")
 TYPE = _NAMES.index("type")
+DELIVERY_MODE = _NAMES.index("delivery_mode")
+PRIORITY = _NAMES.index("priority")
+USER_ID = _NAMES.index("user_id")
 
 
 def encode_properties(properties: Properties) -> bytes:
@@ -94,6 +97,12 @@ def split_properties(buffer: bytes) -> Sequence[bytes | None]:
     if offset != len(buffer):
         raise CodecError(f"the properties end at byte {offset}, their buffer at {len(buffer)}")
     return parts
+
+
+def join_properties(parts: Sequence[bytes | None]) -> bytes:
+    """The flags and the property list of what :func:`split_properties` gives."""
+    present = [(flag, part) for flag, part in zip(_FLAGS, parts, strict=True) if part is not None]
+    return b"".join([_pack_word(sum(flag for flag, _ in present)), *(part for _, part in present)])
 
 
 def decode_properties(buffer: bytes) -> Properties:

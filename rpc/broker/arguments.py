@@ -1,0 +1,205 @@
+"""The arguments of queues and exchanges: read, checked and compared, in RabbitMQ's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import attrs
+
+from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
+
+DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER = "drop-head", "reject-publish", "reject-publish-dlx"
+CLASSIC, QUORUM = "classic", "quorum"
+ALTERNATE_EXCHANGE: Final = "alternate-exchange"
+
+_MOST_MILLISECONDS = 2**62 - 1
+_MOST_PRIORITIES = 255
+
+
+@attrs.frozen
+class QueueArguments:
+    """What a queue's arguments say.
+
+    :ivar message_ttl: milliseconds that a message may wait; ``None``: for ever.
+    :ivar expires: milliseconds that the queue may be unused.
+    :ivar max_length: messages that may wait.
+    :ivar max_length_bytes: bytes of their bodies.
+    :ivar overflow: what becomes of messages beyond these.
+    :ivar priorities: the highest one; 0: none.
+    :ivar queue_type: ``"classic"``, or ``"quorum"``: here a durable queue that counts deliveries.
+    :ivar single_active: whether one consumer gets all messages, and the others wait for its end.
+    :ivar delivery_limit: of a quorum queue: how often a message may come back to it.
+    """
+
+    message_ttl: int | None = None
+    expires: int | None = None
+    max_length: int | None = None
+    max_length_bytes: int | None = None
+    overflow: str = DROP_HEAD
+    dead_letter_exchange: str | None = None
+    dead_letter_routing_key: str | None = None
+    priorities: int = 0
+    queue_type: str = CLASSIC
+    single_active: bool = False
+    delivery_limit: int | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the queue has a length at most."""
+        return self.max_length is not None or self.max_length_bytes is not None
+
+
+def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments:
+    """Return what `table` says; arguments that nobody knows are kept and have no effect, as in RabbitMQ.
+
+    :param queue: how errors name the queue.
+    :raises Refusal: 406, a value is not one of its argument's.
+    """
+    for name in sorted(table):
+        check = _CHECKS.get(name)
+        if check is not None:
+            _check(queue, name, table[name], check)
+    if "x-dead-letter-routing-key" in table and "x-dead-letter-exchange" not in table:
+        raise _invalid(queue, "x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
+    names = {attribute: table[name] for name, attribute in _ATTRIBUTES.items() if name in table}
+    return QueueArguments(**names)
+
+
+def check_alternate(exchange: str, table: Mapping[str, Any]) -> None:
+    """See that the alternate exchange is named by a text.
+
+    :raises Refusal: 406, it is not.
+    """
+    if ALTERNATE_EXCHANGE in table:
+        _exchange_name(f"exchange {exchange}", ALTERNATE_EXCHANGE, table[ALTERNATE_EXCHANGE])
+
+
+def same(what: str, name: str, current: object, received: object) -> None:
+    """See that a property that is declared again is as it was.
+
+    :raises Refusal: 406, it is not.
+    """
+    if current != received:
+        difference = f"received '{_shown(received)}' but current is '{_shown(current)}'"
+        raise Refusal(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: {difference}")
+
+
+def same_argument(what: str, name: str, current: Mapping[str, Any], received: Mapping[str, Any]) -> None:
+    """See that an argument that is declared again is as it was. To name the queue's usual type is to leave it out.
+
+    :raises Refusal: 406, it is not.
+    """
+    if name == "x-queue-type":
+        current, received = {name: CLASSIC, **current}, {name: CLASSIC, **received}
+    if name in current and name in received:
+        same(what, name, current[name], received[name])
+    elif name in current or name in received:
+        sides = (_described(table, name) for table in (received, current))
+        difference = " but current is ".join(sides)
+        raise Refusal(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: received {difference}")
+
+
+def _described(table: Mapping[str, Any], name: str) -> str:
+    return f"the value '{_shown(table[name])}' of type '{type_name(table[name])}'" if name in table else "none"
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def type_name(value: object) -> str:
+    """Return RabbitMQ's name of a value's type. Which of several integers it was is not known any more."""
+    for kind, name in _TYPE_NAMES:
+        if isinstance(value, kind):
+            return name
+    return "void"
+
+
+_TYPE_NAMES: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "bool"),
+    (int, "signedint"),
+    (str, "longstr"),
+    (bytes, "binary"),
+    (float, "double"),
+    (list, "array"),
+    (dict, "table"),
+    (datetime, "timestamp"),
+    (Decimal, "decimal"),
+)
+
+Check = Callable[[Any], "str | None"]
+
+
+def _check(queue: str, name: str, value: object, check: Check) -> None:
+    if name == "x-dead-letter-exchange":
+        _exchange_name(f"queue {queue}", name, value)
+    elif (problem := check(value)) is not None:
+        raise _invalid(queue, name, problem)
+
+
+def _exchange_name(what: str, name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise Refusal(PRECONDITION_FAILED, f"invalid type '{type_name(value)}' for arg '{name}' in {what}")
+
+
+def _invalid(queue: str, name: str, problem: str) -> Refusal:
+    return Refusal(PRECONDITION_FAILED, f"invalid arg '{name}' for queue {queue}: {problem}")
+
+
+def _number(least: int = 0, most: int | None = None, above: str = "value_too_large") -> Check:
+    def check(value: Any) -> str | None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return f'"expected integer, got {type_name(value)}"'
+        if value < 0:
+            return f"{{value_negative,{value}}}"
+        if value < least:
+            return f"{{value_zero,{value}}}"
+        return f"{{{above},{value}}}" if most is not None and value > most else None
+
+    return check
+
+
+def _text(problem: Callable[[str], str], *allowed: str) -> Check:
+    def check(value: Any) -> str | None:
+        if not isinstance(value, str):
+            return f"{{unacceptable_type,{type_name(value)}}}"
+        return problem(value) if allowed and value not in allowed else None
+
+    return check
+
+
+_CHECKS: Mapping[str, Check] = {
+    "x-message-ttl": _number(most=_MOST_MILLISECONDS),
+    "x-expires": _number(least=1, most=_MOST_MILLISECONDS),
+    "x-max-length": _number(),
+    "x-max-length-bytes": _number(),
+    "x-max-priority": _number(most=_MOST_PRIORITIES, above="max_value_exceeded"),
+    "x-delivery-limit": _number(),
+    "x-overflow": _text(lambda _: "invalid_overflow", DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER),
+    "x-queue-type": _text(lambda value: f"\"unsupported queue type '{value}'\"", CLASSIC, QUORUM),
+    "x-queue-mode": _text(lambda value: f"\"unsupported queue mode '{value}'\"", "default", "lazy"),
+    "x-dead-letter-routing-key": _text(str),
+    "x-dead-letter-exchange": _text(str),
+    "x-single-active-consumer": lambda value: (
+        None if isinstance(value, bool) else f"{{unacceptable_type,{type_name(value)}}}"
+    ),
+}
+
+_ATTRIBUTES = {
+    "x-message-ttl": "message_ttl",
+    "x-expires": "expires",
+    "x-max-length": "max_length",
+    "x-max-length-bytes": "max_length_bytes",
+    "x-overflow": "overflow",
+    "x-dead-letter-exchange": "dead_letter_exchange",
+    "x-dead-letter-routing-key": "dead_letter_routing_key",
+    "x-max-priority": "priorities",
+    "x-queue-type": "queue_type",
+    "x-single-active-consumer": "single_active",
+    "x-delivery-limit": "delivery_limit",
+}
+COMPARED: Final = (*_ATTRIBUTES, "x-queue-mode")
+"""Arguments that must be the same when a queue is declared again."""

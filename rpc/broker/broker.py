@@ -1,0 +1,207 @@
+"""The broker: its users, virtual hosts and connections, and the turns in which it works.
+
+Whatever the broker does, it does in a turn: bytes arrive, a timer fires, a client can be written to again. At a turn's
+end dead letters are published, publishes confirmed, and each connection gets all that is for it in one write.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.python import log
+
+from rpc.broker.connection import BrokerConnection
+from rpc.broker.limits import Limits, Memory
+from rpc.broker.message import Message
+from rpc.broker.publishing import Publisher, Target
+from rpc.broker.refusals import CONNECTION_FORCED, Refusal
+from rpc.broker.timer import Timer
+from rpc.broker.vhost import VirtualHost
+from rpc.errors import ConfigurationError
+from rpc.interfaces import IClock
+
+if TYPE_CHECKING:
+    from rpc.broker.store import Store
+
+GUEST: Final = "guest"
+WRONG_LOGIN: Final = "wrong user or password"
+
+
+class Broker(Factory):
+    """A broker, as the factory of its connections.
+
+    :ivar users: passwords by name.
+    :ivar vhosts: virtual hosts by name.
+    :ivar connections: those that are open.
+    :ivar memory: the account of the messages held.
+    :ivar tamper: for tests: called with each message that is published and where it goes; returns whether it counts as
+        routed, and where it goes instead.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        clock: IClock,
+        *,
+        users: Mapping[str, str] | None = None,
+        vhosts: Iterable[str] = ("/",),
+        limits: Limits | None = None,
+        store: Store | None = None,
+    ) -> None:
+        """:param users: passwords by name; ``None``: guest, password guest, who is let in from this machine alone."""
+        self.clock = clock
+        self.limits = limits or Limits()
+        self.users = dict(users) if users is not None else {GUEST: GUEST}
+        self._loopback_only = {GUEST} if users is None else set()
+        self.memory = Memory(self.limits.memory, self._alarm_changed)
+        self.store = store
+        self.vhosts: dict[str, VirtualHost] = {}
+        self.connections: dict[BrokerConnection, None] = {}
+        self.tamper: Callable[[Message, list[Target]], tuple[bool, list[Target]]] | None = None
+        self.unwritten: list[BrokerConnection] = []
+        self._before_end: deque[Callable[[], None]] = deque()
+        self._confirming: dict[Publisher, None] = {}
+        self._ending = False
+        for name in vhosts:
+            self.add_vhost(name)
+
+    # -- who may come
+
+    def add_user(self, name: str, password: str) -> None:
+        """Let a user in, to all virtual hosts; or change the password."""
+        self.users[name] = password
+        self._loopback_only.discard(name)
+
+    def add_vhost(self, name: str) -> None:
+        """Make a virtual host. One that is there stays as it is.
+
+        :raises ConfigurationError: the name is longer than AMQP has room for.
+        """
+        if len(name.encode("utf-8", "surrogateescape")) > 255:
+            raise ConfigurationError(f"virtual host {name[:40]!r}...: its name is longer than 255 bytes")
+        if name not in self.vhosts:
+            self.vhosts[name] = VirtualHost(self, name, self.store)
+
+    def login_problem(self, user: str, password: str, host: str) -> str | None:
+        """Return why somebody is not let in, or ``None``."""
+        if self.users.get(user) != password:
+            return WRONG_LOGIN
+        if user in self._loopback_only and not _is_loopback(host):
+            return f"user '{user}' can only connect via localhost"
+        return None
+
+    # -- connections
+
+    def buildProtocol(self, addr: IAddress | None) -> BrokerConnection:
+        """Return what speaks to a new client."""
+        return BrokerConnection(self)
+
+    def admits(self, connection: BrokerConnection) -> bool:
+        """Take a connection among the open ones, or say that there are too many."""
+        if len(self.connections) >= self.limits.connections:
+            self.log(f"connection from {connection.peer} refused: there are {len(self.connections)} already")
+            return False
+        self.connections[connection] = None
+        return True
+
+    def gone(self, connection: BrokerConnection) -> None:
+        """A connection has ended."""
+        self.connections.pop(connection, None)
+
+    def close_connections(self, reason: str, vhost: str | None = None) -> None:
+        """Close all connections, or those to one virtual host, as an operator does (320, CONNECTION_FORCED)."""
+        for connection in [*self.connections]:
+            if vhost is None or getattr(connection, "vhost", None) is self.vhosts.get(vhost):
+                connection.refuse(Refusal(CONNECTION_FORCED, reason))
+        self.end_turn()
+
+    def set_alarm(self, on: bool) -> None:
+        """Have publishers blocked, as if memory had run out; or no more."""
+        self.memory.set_alarm(on)
+        self.end_turn()
+
+    def _alarm_changed(self, alarm: bool) -> None:
+        if alarm:
+            self.log(f"memory is short: {self.memory.held} bytes of messages are held; publishers are blocked")
+            return
+        self.log("memory is free again: publishers are heard")
+        for connection in [*self.connections]:
+            connection.alarm_ended()
+
+    # -- turns
+
+    def timer(self, function: Callable[[], None]) -> Timer:
+        """Return a timer whose function is a turn."""
+        return Timer(self.clock, lambda: self.turn(function))
+
+    def turn(self, function: Callable[[], None]) -> None:
+        """Call a function, and write what it leads to."""
+        try:
+            function()
+        except Exception:
+            log.err(None, "in the embedded broker")
+        finally:
+            self.end_turn()
+
+    def before_end(self, function: Callable[[], None]) -> None:
+        """Call a function before this turn is over."""
+        self._before_end.append(function)
+
+    def confirm_at_end(self, publisher: Publisher) -> None:
+        """Confirm what was published in this turn; what is to be kept, when it is written."""
+        self._confirming[publisher] = None
+
+    def end_turn(self) -> None:
+        """Do what is left of the turn, and what comes of that."""
+        if self._ending:
+            return
+        self._ending = True
+        try:
+            while self._before_end or self._confirming or self.unwritten:
+                self._finish()
+        finally:
+            self._ending = False
+
+    def _finish(self) -> None:
+        while self._before_end:
+            try:
+                self._before_end.popleft()()
+            except Exception:
+                log.err(None, "in the embedded broker")
+        if self.store is not None:
+            self.store.write()
+        publishers, self._confirming = self._confirming, {}
+        for publisher in publishers:
+            self._confirm(publisher, *publisher.outcome())
+        connections, self.unwritten = self.unwritten, []
+        for connection in connections:
+            connection.flush()
+
+    def _confirm(self, publisher: Publisher, published: int, refused: list[int]) -> None:
+        written = self.store.written() if self.store is not None else None
+        if written is None:
+            publisher.confirm(published, refused)
+        else:
+            written.addCallbacks(
+                lambda _: self.turn(lambda: publisher.confirm(published, refused)),
+                lambda _: self.turn(lambda: publisher.refuse(published)),
+            )
+
+    def log(self, text: str) -> None:
+        """Write a line to Twisted's log."""
+        log.msg(text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -1,0 +1,229 @@
+"""A channel: what arrives on it, what its consumers have in hand, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+from rpc.amqp.frames import ACK, NACK, PUBLISH, REJECT, method_frame
+from rpc.amqp.methods import decode_method, encode_arguments
+from rpc.amqp.spec import load_spec
+from rpc.broker.consumer import BOUNDLESS, Consumer
+from rpc.broker.control import CONTROL
+from rpc.broker.direct_reply import DirectReply
+from rpc.broker.publishing import Publisher
+from rpc.broker.queue import Queue
+from rpc.broker.refusals import COMMAND_INVALID, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR, Refusal
+from rpc.broker.waiting import Entry
+from rpc.errors import FrameError
+
+if TYPE_CHECKING:
+    from rpc.broker.connection import BrokerConnection
+
+_tag_and_flags = Struct(">QB")
+_CLOSE, _CLOSE_OK = 20 << 16 | 40, 20 << 16 | 41
+
+
+class Channel:
+    """One channel of one connection, from ``channel.open`` to the end of its number's use.
+
+    :ivar unsettled: what was delivered and is to be settled, by delivery tag, in their order.
+    :ivar last_tag: the latest delivery tag.
+    :ivar prefetch: of consumers that come from now on.
+    :ivar channel_prefetch: of all consumers together (RabbitMQ: ``basic.qos`` with global); ``room`` is what is left.
+    :ivar last_queue: the name of the queue declared last: what an empty name means.
+    :ivar closing: whether the broker has closed it, and waits for the client's agreement.
+    """
+
+    def __init__(self, connection: BrokerConnection, number: int) -> None:
+        self.connection = connection
+        self.number = number
+        self.vhost = connection.vhost
+        self.broker = connection.broker
+        self.publisher = Publisher(self)
+        self.consumers: dict[str, Consumer] = {}
+        self.direct_reply: DirectReply | None = None
+        self.unsettled: dict[int, Entry] = {}
+        self.last_tag = 0
+        self.prefetch = 0
+        self.channel_prefetch = 0
+        self.room = BOUNDLESS
+        self.last_queue = ""
+        self.closing = False
+
+    # -- what arrives: called by the connection's reader
+
+    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
+        """Take a method without content."""
+        if self.closing:
+            if key in (_CLOSE, _CLOSE_OK):
+                if key == _CLOSE:
+                    self.reply("channel.close-ok")
+                self.connection.forget(self)
+            return
+        try:
+            if key in (ACK, REJECT, NACK):
+                if end - start != 9:
+                    raise Refusal(SYNTAX_ERROR, "a settlement that is not nine bytes")
+                self._settle(key, *_tag_and_flags.unpack_from(buffer, start))
+            else:
+                self._control(buffer[start - 4 : end])
+        except Refusal as refusal:
+            self._refuse(refusal, key)
+        except FrameError as error:
+            self._refuse(Refusal(error.code, error.text, ends_connection=True), key)
+
+    def content_arrived(
+        self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
+    ) -> None:
+        """Take a message that is published."""
+        if self.closing:
+            return
+        try:
+            if key != PUBLISH:
+                raise Refusal(COMMAND_INVALID, "a content that only a broker sends")
+            self.publisher.publish(buffer[start + 2 : end], encoded_properties, body)
+        except Refusal as refusal:
+            self._refuse(refusal, key)
+
+    def content_too_large(self, size: int) -> None:
+        """Refuse a message whose body was not kept."""
+        if not self.closing:
+            most = self.broker.limits.message
+            problem = f"message size {size} is larger than configured max size {most}"
+            self._refuse(Refusal(PRECONDITION_FAILED, problem), PUBLISH)
+
+    def _control(self, payload: bytes) -> None:
+        method, arguments = decode_method(load_spec(), payload)
+        name = f"{method.klass.name}.{method.name}"
+        control = CONTROL.get(name)
+        if control is None:
+            code = NOT_IMPLEMENTED if method.klass.name in ("tx", "basic") else COMMAND_INVALID
+            raise Refusal(code, f"{name} is not for this broker")
+        control(self, *arguments)
+
+    def reply(self, name: str, *arguments: Any) -> None:
+        """Write a method of the specification, such as ``"queue.declare-ok"``."""
+        payload = encode_arguments(load_spec().parse_method(name), arguments)
+        self.connection.send(method_frame(self.number, payload))
+
+    # -- settling
+
+    def _settle(self, key: int, tag: int, flags: int) -> None:
+        """Take ``basic.ack``, ``basic.reject`` or ``basic.nack``: the first flag means multiple, but in a reject."""
+        multiple = key != REJECT and flags & 1 == 1
+        entries = self._up_to(tag) if multiple else [self._one(tag)]
+        was_full = self.room <= 0
+        takers = self._make_room(entries)
+        if key == ACK:
+            for entry in entries:
+                entry.queue.settle(entry)
+        elif flags & (1 if key == REJECT else 2):
+            requeue(entries)
+        else:
+            for entry in entries:
+                entry.queue.reject(entry)
+        if was_full and self.room > 0:
+            self.look_for_messages()
+        else:
+            for consumer in takers:
+                consumer.look_for_messages()
+
+    def _make_room(self, entries: Iterable[Entry]) -> list[Consumer]:
+        """Return whose deliveries these were: they have room for as many more."""
+        takers = [entry.consumer for entry in entries if entry.consumer is not None]
+        for consumer in takers:
+            consumer.room += 1
+        self.room += len(takers)
+        return takers
+
+    def _one(self, tag: int) -> Entry:
+        entry = self.unsettled.pop(tag, None)
+        if entry is None:
+            raise Refusal(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
+        return entry
+
+    def _up_to(self, tag: int) -> list[Entry]:
+        """Take out all up to `tag`, or all (0)."""
+        if tag and tag not in self.unsettled:
+            raise Refusal(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
+        tags = []
+        for each in self.unsettled:
+            if tag and each > tag:
+                break
+            tags.append(each)
+        return [self.unsettled.pop(each) for each in tags]
+
+    def look_for_messages(self) -> None:
+        """Its consumers may have room again."""
+        for consumer in [*self.consumers.values()]:
+            consumer.look_for_messages()
+
+    # -- consumers
+
+    def cancel(self, tag: str) -> None:
+        """End a consumer, if there is one; what it has in hand stays to be settled."""
+        consumer = self.consumers.pop(tag, None)
+        if consumer is not None:
+            consumer.queue.remove(consumer)
+        elif self.direct_reply is not None and self.direct_reply.tag == tag:
+            self._end_direct_reply(self.direct_reply)
+
+    def consumer_ended(self, consumer: Consumer) -> None:
+        """A consumer's queue was deleted: tell the client (RabbitMQ extension: consumer cancel notification)."""
+        del self.consumers[consumer.tag]
+        if self.connection.wants_cancels and not self.closing:
+            self.reply("basic.cancel", consumer.tag, True)
+
+    def take_direct_replies(self, reply: DirectReply) -> None:
+        """Let replies come to this channel."""
+        self.direct_reply = reply
+        self.vhost.reply_consumers[reply.routing_key] = reply
+
+    def _end_direct_reply(self, reply: DirectReply) -> None:
+        self.direct_reply = None
+        del self.vhost.reply_consumers[reply.routing_key]
+        self.vhost.routes.clear()
+
+    # -- the end
+
+    def _refuse(self, refusal: Refusal, key: int) -> None:
+        """Close the channel for a soft error (AMQP 0-9-1, section 1.2), the connection for a hard one."""
+        refusal.key = key
+        if refusal.ends_connection:
+            self.connection.refuse(refusal)
+            return
+        self.end()
+        self.closing = True
+        self.reply("channel.close", refusal.code, refusal.text[:255], key >> 16, key & 0xFFFF)
+
+    def end(self) -> None:
+        """Take the consumers away, and put back what they have not settled."""
+        self.end_consumers()
+        self.give_back_all()
+
+    def end_consumers(self) -> None:
+        """Deliver nothing more."""
+        for tag in [*self.consumers]:
+            self.cancel(tag)
+        if self.direct_reply is not None:
+            self._end_direct_reply(self.direct_reply)
+
+    def give_back_all(self) -> int:
+        """Put back all that is not settled; return how much that was."""
+        entries = [*self.unsettled.values()]
+        self.unsettled.clear()
+        self._make_room(entries)
+        requeue(entries)
+        self.look_for_messages()
+        return len(entries)
+
+
+def requeue(entries: Iterable[Entry]) -> None:
+    """Put messages back, each into its queue."""
+    by_queue: dict[Queue, list[Entry]] = {}
+    for entry in entries:
+        by_queue.setdefault(entry.queue, []).append(entry)
+    for queue, back in by_queue.items():
+        queue.requeue(back)

@@ -1,0 +1,370 @@
+"""One client's connection: bytes in, channels, bytes out, and what ends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection as Socket
+from twisted.python import log
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rpc.amqp.frames import FRAME_OVERHEAD, FrameReader, Receiver, method_frame
+from rpc.amqp.heartbeat import Heartbeat
+from rpc.amqp.methods import encode_arguments
+from rpc.amqp.spec import load_spec
+from rpc.broker.channel import Channel
+from rpc.broker.handshake import ChannelZero, State
+from rpc.broker.limits import OUTGOING_AT_MOST, OUTGOING_BEFORE_PAUSE
+from rpc.broker.refusals import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, Refusal
+from rpc.errors import FrameError
+
+if TYPE_CHECKING:
+    from rpc.broker.broker import Broker
+    from rpc.broker.queue import Queue
+    from rpc.broker.vhost import VirtualHost
+
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+SPOKEN = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
+"""The second is 0-9's, which txAMQP sends and RabbitMQ takes for 0-9-1 too."""
+
+SECONDS_TO_PART = 5.0
+FEW_WRITES = 2
+"""Frames of one turn that go out at once, for somebody waits for them; more are left to the reactor, to gather."""
+
+_CHANNEL_OPEN, _CHANNEL_CLOSE_OK = 20 << 16 | 10, 20 << 16 | 41
+
+
+class _Unopened:
+    """A channel that is not open: takes ``channel.open``, and nothing else."""
+
+    def __init__(self, connection: BrokerConnection, number: int) -> None:
+        self._connection = connection
+        self._number = number
+
+    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
+        if key == _CHANNEL_OPEN:
+            self._connection.open_channel(self._number)
+        elif key != _CHANNEL_CLOSE_OK:  # both ends have closed it
+            self._refuse()
+
+    def content_arrived(self, *_: object) -> None:
+        self._refuse()
+
+    def content_too_large(self, size: int) -> None:
+        self._refuse()
+
+    def _refuse(self) -> None:
+        self._connection.refuse(Refusal(CHANNEL_ERROR, "expected 'channel.open'"))
+
+
+class _Discarding:
+    """Any channel of a connection that the broker has closed."""
+
+    def method_arrived(self, *_: object) -> None:
+        pass
+
+    def content_arrived(self, *_: object) -> None:
+        pass
+
+    def content_too_large(self, size: int) -> None:
+        pass
+
+
+@implementer(IPushProducer)
+class BrokerConnection(Protocol):
+    """One connection.
+
+    :ivar user: who has logged in.
+    :ivar name: what the client calls it, or where it comes from.
+    :ivar exclusive_queues: those that go with it.
+    :ivar ended: fires when its socket is gone.
+    :ivar congested: whether the client reads more slowly than it is written to: then nothing is delivered to it.
+    :ivar max_payload: bytes of a frame's payload, at most.
+    """
+
+    transport: Any
+    vhost: VirtualHost
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.user = ""
+        self.name = self.peer = self.host = "?"
+        self.capabilities: dict[str, Any] = {}
+        self.exclusive_queues: set[Queue] = set()
+        self.congested = False
+        self.max_payload = 4096 - FRAME_OVERHEAD
+        self._zero = ChannelZero(self)
+        self._channels: dict[int, Receiver] = {0: self._zero}
+        self._reader = FrameReader(self._channels, self._unknown, self._too_large)
+        self._reader.max_content = broker.limits.message
+        self._greeting = b""
+        self._channel_max = 0
+        self._heart: Heartbeat | None = None
+        self._timer = broker.timer(self._abort)  # of the handshake, then of the end
+        self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
+        self._behind = 0  # bytes written since the client stopped reading
+        self._slow = False  # the transport says so
+        self._blocked = False
+        self._deaf = False  # nothing is read from the socket
+        self._held = 0  # of contents that are not complete, as counted against the broker's memory
+        self._lost = False
+        self.ended: Deferred[None] = Deferred()
+
+    # -- life
+
+    def connectionMade(self) -> None:
+        """Wait for the client's first bytes, a while."""
+        peer = self.transport.getPeer()
+        self.host = getattr(peer, "host", "?")
+        self.name = self.peer = f"{self.host}:{getattr(peer, 'port', '?')}"
+        if not self.broker.admits(self):
+            self.transport.abortConnection()
+            return
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        self.transport.registerProducer(self, True)
+        self._timer.start(self.broker.limits.handshake)
+
+    def tuned(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
+        """Limits are agreed on."""
+        self._channel_max = channel_max
+        self.max_payload = self._reader.max_payload = frame_max - FRAME_OVERHEAD
+        if heartbeat:
+            self._heart = Heartbeat(self.broker.clock, heartbeat, self._beat, self._silence)
+
+    def opened(self, vhost: VirtualHost) -> None:
+        """The client is in a virtual host: the handshake is over."""
+        self.vhost = vhost
+        self._timer.stop()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Tell the client why its connection ends, and wait for it to agree (AMQP 0-9-1, connection.close)."""
+        if self._zero.state is State.CLOSING:
+            return
+        log.msg(f"connection {self.name} is closed: {refusal}")
+        self._zero.state = State.CLOSING
+        self.end_channels()
+        key = refusal.key
+        self.reply("connection.close", refusal.code, refusal.text[:255], key >> 16, key & 0xFFFF)
+        self._timer.start(SECONDS_TO_PART)
+
+    def end_channels(self) -> None:
+        """Give back what its consumers have not settled, and remove its exclusive queues."""
+        channels = [channel for channel in self._channels.values() if isinstance(channel, Channel)]
+        for number in [*self._channels]:
+            if number:
+                del self._channels[number]
+        for channel in channels:  # before anything is given back, or it would come to another of them
+            channel.end_consumers()
+        requeued = sum(channel.give_back_all() for channel in channels)
+        if requeued:
+            log.msg(f"connection {self.name} ended: {requeued} deliveries requeued")
+        for queue in [*self.exclusive_queues]:
+            self.vhost.unused(queue)
+
+    def hang_up(self) -> None:
+        """End the connection when what was written has gone out, or by force after some seconds."""
+        self._reader.stopped = True
+        self._zero.state = State.CLOSING
+        self.flush()
+        self.transport.unregisterProducer()  # which would keep it from ending
+        self.transport.loseConnection()
+        self._timer.start(SECONDS_TO_PART)
+
+    def _abort(self) -> None:
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The socket is gone."""
+        self._lost = True
+        self._zero.state = State.CLOSING
+        self._reader.stopped = True
+        self._timer.stop()
+        if self._heart is not None:
+            self._heart.stop()
+        self._reader.clear()
+        self._count_held()
+        self.broker.turn(self.end_channels)
+        self.broker.gone(self)
+        self.ended.callback(None)
+
+    def _beat(self, frame: bytes) -> None:
+        if self._deaf and self._blocked and self._heart is not None:
+            self._heart.silent_ticks = 0  # it is we who do not listen
+        self.transport.write(frame)
+
+    def _silence(self) -> None:
+        log.msg(f"connection {self.name} is closed: missed heartbeats from client")
+        self.transport.abortConnection()
+
+    # -- channels
+
+    def _unknown(self, number: int) -> Receiver:
+        if self._zero.state is State.CLOSING:
+            return _Discarding()
+        if self._zero.state is not State.RUNNING:
+            raise FrameError(CHANNEL_ERROR, f"a frame on channel {number} before the connection is open")
+        return _Unopened(self, number)
+
+    def open_channel(self, number: int) -> None:
+        """Open a channel."""
+        count = len(self._channels) - 1
+        if count >= self._channel_max:
+            problem = f"number of channels opened ({count}) has reached the negotiated channel_max"
+            self.refuse(Refusal(NOT_ALLOWED, f"{problem} ({self._channel_max})"))
+            return
+        channel = self._channels[number] = Channel(self, number)
+        channel.reply("channel.open-ok", b"")
+
+    def forget(self, channel: Channel) -> None:
+        """Free the number of a channel that both ends have closed."""
+        self._channels.pop(channel.number, None)
+        self._reader.forget(channel.number)
+
+    def _too_large(self, number: int, size: int) -> None:
+        receiver: Any = self._channels.get(number) or self._unknown(number)
+        receiver.content_too_large(size)
+
+    @property
+    def wants_cancels(self) -> bool:
+        """Whether the client knows what it means that the broker ends a consumer (RabbitMQ extension)."""
+        return self.capabilities.get("consumer_cancel_notify") is True
+
+    # -- bytes in
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read frames; what they lead to is written at the end of the turn."""
+        if self._lost or self._reader.stopped:
+            return  # until the client hangs up: were the socket closed before, it might never read why
+        if self._heart is not None:
+            self._heart.silent_ticks = 0
+        try:
+            if self._zero.state is State.HEADER:
+                data = self._read_greeting(data)
+            self._reader.feed(data)
+            self._count_held()
+            if self._reader.held > self.broker.limits.contents:
+                raise FrameError(RESOURCE_ERROR, "too much of contents that are not complete")
+        except FrameError as error:
+            self.refuse(Refusal(error.code, error.text, ends_connection=True))
+            self._reader.stopped = True
+        except Exception:
+            log.err(None, f"while reading from connection {self.name}")
+            self.refuse(Refusal(INTERNAL_ERROR, "a mistake of the broker; see its log"))
+            self._reader.stopped = True
+        finally:
+            self.broker.end_turn()
+
+    def _read_greeting(self, data: bytes) -> bytes:
+        """Take the protocol header (AMQP 0-9-1, section 4.2.2); return what follows it."""
+        data = self._greeting + data
+        beginning, rest = data[: len(PROTOCOL_HEADER)], data[len(PROTOCOL_HEADER) :]
+        if not any(header.startswith(beginning) for header in SPOKEN):
+            self.transport.write(PROTOCOL_HEADER)  # what is spoken here; then we part
+            self.hang_up()
+            return b""
+        if len(beginning) < len(PROTOCOL_HEADER):
+            self._greeting = data
+            return b""
+        self._zero.greeted()
+        return rest
+
+    def _count_held(self) -> None:
+        held = self._reader.held
+        if held > self._held:
+            self.broker.memory.take(held - self._held)
+        elif held < self._held:
+            self.broker.memory.release(self._held - held)
+        self._held = held
+
+    # -- bytes out
+
+    def reply(self, name: str, *arguments: Any) -> None:
+        """Write a method on channel 0."""
+        self.send(method_frame(0, encode_arguments(load_spec().parse_method(name), arguments)))
+
+    def send(self, data: bytes) -> None:
+        """Write frames at the end of the turn."""
+        if not self._outgoing:
+            self.broker.unwritten.append(self)
+        self._outgoing.append(data)
+        self._outgoing_size += len(data)
+        if self._outgoing_size > OUTGOING_BEFORE_PAUSE:
+            self.congested = True
+
+    def flush(self) -> None:
+        """Write what the turn has led to: a little at once, more when the reactor comes to it."""
+        outgoing, size = self._outgoing, self._outgoing_size
+        if not outgoing or self._lost:
+            return
+        little = len(outgoing) <= FEW_WRITES and size < OUTGOING_BEFORE_PAUSE
+        data = b"".join(outgoing)
+        outgoing.clear()
+        self._outgoing_size = 0
+        self.transport.write(data)
+        if self._slow:
+            self._behind += size
+            if self._behind > OUTGOING_AT_MOST:
+                self._listen()
+            return
+        socket = self.transport
+        if little and isinstance(socket, Socket) and not (socket.disconnecting or socket.dataBuffer):
+            socket.doWrite()  # what it could not send, and any error, the reactor finds in its next turn
+        elif self.congested:
+            self._caught_up()  # the transport has room after all
+
+    def pauseProducing(self) -> None:
+        """The client does not read: deliver nothing until it does."""
+        self._slow = self.congested = True
+
+    def resumeProducing(self) -> None:
+        """All that was written has gone out."""
+        self._slow = False
+        self._behind = 0
+        self._listen()
+        self.broker.turn(self._caught_up)
+
+    def stopProducing(self) -> None:
+        """The socket is gone; :meth:`connectionLost` follows."""
+
+    def _caught_up(self) -> None:
+        if self._slow or not self.congested:
+            return
+        self.congested = False
+        for channel in [*self._channels.values()]:
+            if isinstance(channel, Channel):
+                channel.look_for_messages()
+
+    # -- the broker's memory
+
+    def published_in_alarm(self) -> None:
+        """Take nothing more from who publishes while memory is short (RabbitMQ extension: connection.blocked)."""
+        if not self._blocked:
+            self._blocked = True
+            if self.capabilities.get("connection.blocked") is True:
+                self.reply("connection.blocked", "low on memory")
+            self._listen()
+
+    def alarm_ended(self) -> None:
+        """Take messages again."""
+        if self._blocked:
+            self._blocked = False
+            if self.capabilities.get("connection.blocked") is True:
+                self.reply("connection.unblocked")
+            self._listen()
+
+    def _listen(self) -> None:
+        """Read from the socket, or do not, as things are."""
+        deaf = (self._blocked or self._behind > OUTGOING_AT_MOST) and self._zero.state is State.RUNNING
+        if deaf is not self._deaf and not self._lost:
+            self._deaf = deaf
+            if deaf:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()

@@ -1,0 +1,83 @@
+"""Consumers: how messages leave the broker, and how many more one may be given."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from rpc.amqp.fields import encode_short_string
+from rpc.amqp.frames import DELIVER, FRAME_END, METHOD, content_parts
+from rpc.broker.message import Message
+from rpc.broker.waiting import Entry
+
+if TYPE_CHECKING:
+    from rpc.broker.channel import Channel
+    from rpc.broker.queue import Queue
+
+BOUNDLESS: Final = 2**62
+"""Room for deliveries when no prefetch bounds them."""
+
+_method_head = Struct(">BHII")  # frame type, channel, bytes of the payload, class and method
+_tag_and_flags = Struct(">QB")
+
+
+class Outlet:
+    """Where messages leave on one channel, under one consumer tag."""
+
+    __slots__ = ("_encoded_tag", "channel", "connection", "tag")
+
+    def __init__(self, channel: Channel, tag: str) -> None:
+        self.channel = channel
+        self.connection = channel.connection
+        self.tag = tag
+        self._encoded_tag = encode_short_string(tag)
+
+    def send(self, message: Message, redelivered: bool) -> None:
+        """Write ``basic.deliver`` (AMQP 0-9-1, basic.deliver)."""
+        channel, tag, routing = self.channel, self._encoded_tag, message.routing
+        channel.last_tag += 1
+        head = _method_head.pack(METHOD, channel.number, len(tag) + len(routing) + 13, DELIVER)
+        flags = _tag_and_flags.pack(channel.last_tag, redelivered)
+        content = content_parts(channel.number, message.properties, message.body, self.connection.max_payload)
+        self.connection.send(b"".join((head, tag, flags, routing, FRAME_END, *content)))
+
+
+class Consumer(Outlet):
+    """One ``basic.consume``.
+
+    :ivar room: how many more deliveries it may have unsettled, by its own prefetch.
+    :ivar priority: consumers of a higher one go before (RabbitMQ extension: consumer priorities).
+    :ivar queued: whether it is among those of its queue that take messages.
+    """
+
+    __slots__ = ("exclusive", "no_ack", "priority", "queue", "queued", "room")
+
+    def __init__(
+        self, channel: Channel, queue: Queue, tag: str, *, no_ack: bool, exclusive: bool, prefetch: int, priority: int
+    ) -> None:
+        """:param prefetch: 0 is no bound. Without acks there is none either (AMQP 0-9-1, basic.qos)."""
+        super().__init__(channel, tag)
+        self.queue = queue
+        self.no_ack = no_ack
+        self.exclusive = exclusive
+        self.room = prefetch if prefetch and not no_ack else BOUNDLESS
+        self.priority = priority
+        self.queued = False
+
+    def has_room(self) -> bool:
+        """Whether it can be given another message now."""
+        return self.room > 0 and not self.connection.congested and (self.no_ack or self.channel.room > 0)
+
+    def give(self, entry: Entry) -> None:
+        """Deliver what is to be settled."""
+        entry.consumer = self
+        self.room -= 1
+        channel = self.channel
+        channel.room -= 1
+        channel.unsettled[channel.last_tag + 1] = entry
+        self.send(entry.message, entry.redelivered)
+
+    def look_for_messages(self) -> None:
+        """It may have room again."""
+        if not self.queued:
+            self.queue.look_at(self)

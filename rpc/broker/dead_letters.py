@@ -1,0 +1,84 @@
+"""What becomes of messages that a queue gives up: published to its dead-letter exchange, with their history in the
+header ``x-death`` (RabbitMQ extension: dead letter exchanges).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from rpc.amqp.fields import encode_short_string
+from rpc.broker.message import Message
+
+EXPIRED, MAXLEN, REJECTED, DELIVERY_LIMIT = "expired", "maxlen", "rejected", "delivery_limit"
+
+X_DEATH: Final = "x-death"
+
+
+def copied_keys(headers: dict[str, Any], *names: str) -> list[str]:
+    """Return further routing keys that a message's headers name (RabbitMQ extension: sender-selected distribution)."""
+    return [key for name in names if isinstance(headers.get(name), list) for key in headers[name] if type(key) is str]
+
+
+def dead_letter(
+    message: Message, queue: str, reason: str, seconds: float, exchange: str, routing_key: str | None
+) -> tuple[Message, Sequence[str]]:
+    """Return the message as it is published again, and its routing keys.
+
+    :param seconds: since the epoch.
+    :param routing_key: of the queue's arguments; ``None``: those it was published with.
+    :raises CodecError: its headers cannot be decoded.
+    """
+    headers = message.decoded_headers()
+    keys = [message.routing_key, *copied_keys(headers, "CC", "BCC")]
+    death: dict[str, Any] = {
+        "count": 1,
+        "reason": reason,
+        "queue": queue,
+        "time": datetime.fromtimestamp(int(seconds), timezone.utc),
+        "exchange": message.exchange,
+        "routing-keys": keys,
+    }
+    if message.expiration is not None:
+        death["original-expiration"] = str(message.expiration)
+    changes: dict[str, Any] = {X_DEATH: _with(deaths_of(headers), death)}
+    if "x-first-death-reason" not in headers:
+        changes |= {
+            "x-first-death-reason": reason,
+            "x-first-death-queue": queue,
+            "x-first-death-exchange": message.exchange,
+        }
+    routing = encode_short_string(exchange) + encode_short_string(keys[0] if routing_key is None else routing_key)
+    if routing_key is None:
+        return message.changed(changes, routing=routing), keys
+    return message.changed(changes, without=["CC"], routing=routing), [routing_key]
+
+
+def deaths_of(headers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the history that a message's headers tell, the latest death first."""
+    deaths = headers.get(X_DEATH)
+    return [death for death in deaths if isinstance(death, dict)] if isinstance(deaths, list) else []
+
+
+def _with(deaths: list[dict[str, Any]], death: dict[str, Any]) -> list[dict[str, Any]]:
+    """A queue that gave the message up before, for the same reason, counts on."""
+    same = [each for each in deaths if (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])]
+    others = [each for each in deaths if each not in same]
+    if not same:
+        return [death, *others]
+    count = same[0].get("count")
+    return [{**same[0], "count": count + 1 if isinstance(count, int) else 1}, *others]
+
+
+def goes_in_circles(message: Message, queue: str) -> bool:
+    """Whether a message has come back to `queue` by dead letter exchanges alone, nobody having rejected it.
+
+    :raises CodecError: its headers cannot be decoded.
+    """
+    for death in deaths_of(message.decoded_headers()):
+        if death.get("reason") == REJECTED:
+            return False
+        if death.get("queue") == queue:
+            return True
+    return False

@@ -1,0 +1,34 @@
+"""Direct replies (RabbitMQ extension: direct reply-to): a consumer of replies without a queue."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from rpc.broker.consumer import Outlet
+from rpc.broker.message import Message
+
+if TYPE_CHECKING:
+    from rpc.broker.channel import Channel
+
+REPLY_TO: Final = "amq.rabbitmq.reply-to"
+"""The pseudo-queue that is consumed, and named as ``reply_to``; how the names begin that stand for its consumers."""
+
+
+class DirectReply(Outlet):
+    """Takes the replies to what one channel has published.
+
+    :ivar routing_key: what the broker writes in place of :data:`REPLY_TO`.
+    """
+
+    __slots__ = ("routing_key",)
+
+    def __init__(self, channel: Channel, tag: str) -> None:
+        super().__init__(channel, tag)
+        self.routing_key = f"{REPLY_TO}.{secrets.token_urlsafe(24)}"
+
+    def publish(self, message: Message) -> bool:
+        """Deliver a reply. A reader who is too slow does not get it: there is no queue for it to wait in."""
+        if not self.connection.congested:
+            self.send(message, False)
+        return True

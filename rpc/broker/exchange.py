@@ -1,0 +1,139 @@
+"""Exchanges: which of their bindings a message matches (AMQP 0-9-1, section 3.1.3). Pure: names and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+if TYPE_CHECKING:
+    from rpc.broker.queue import Queue
+
+DIRECT, FANOUT, TOPIC, HEADERS = "direct", "fanout", "topic", "headers"
+TYPES: Final = (DIRECT, FANOUT, TOPIC, HEADERS)
+
+ANY: Final = ("any", "any-with-x")
+WITH_X: Final = ("all-with-x", "any-with-x")
+MATCHES: Final = ("all", *ANY, "all-with-x")
+"""What the binding argument ``x-match`` may say."""
+
+Destination: TypeAlias = "Queue | Exchange"
+
+
+@attrs.frozen(eq=False)
+class Binding:
+    """One binding of an exchange to a queue, or to another exchange (RabbitMQ extension)."""
+
+    destination: Destination
+    routing_key: str
+    arguments: Mapping[str, Any]
+
+
+class Exchange:
+    """An exchange and its bindings.
+
+    :ivar alternate: where messages go that match no binding (RabbitMQ extension), or ``None``.
+    """
+
+    def __init__(
+        self, name: str, kind: str, durable: bool, auto_delete: bool, internal: bool, arguments: Mapping[str, Any]
+    ) -> None:
+        self.name = name
+        self.type = kind
+        self.durable = durable
+        self.auto_delete = auto_delete
+        self.internal = internal
+        self.arguments = arguments
+        self.alternate: str | None = arguments.get("alternate-exchange")
+        self._bindings: dict[str, list[Binding]] = {}  # by routing key
+
+    @property
+    def bindings(self) -> Iterator[Binding]:
+        """All of them."""
+        for group in self._bindings.values():
+            yield from group
+
+    @property
+    def in_use(self) -> bool:
+        """Whether anything is bound to it."""
+        return bool(self._bindings)
+
+    def bind(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> bool:
+        """Add a binding; return whether it is new."""
+        if self._find(destination, routing_key, arguments) is not None:
+            return False
+        self._bindings.setdefault(routing_key, []).append(Binding(destination, routing_key, arguments))
+        return True
+
+    def unbind(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> bool:
+        """Remove a binding; return whether there was one."""
+        found = self._find(destination, routing_key, arguments)
+        if found is not None:
+            self._remove(found)
+        return found is not None
+
+    def unbind_all(self, destination: Destination) -> bool:
+        """Remove every binding to `destination`; return whether there was one."""
+        found = [binding for binding in self.bindings if binding.destination is destination]
+        for binding in found:
+            self._remove(binding)
+        return bool(found)
+
+    def _find(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> Binding | None:
+        for binding in self._bindings.get(routing_key, ()):
+            if binding.destination is destination and binding.arguments == arguments:
+                return binding
+        return None
+
+    def _remove(self, binding: Binding) -> None:
+        group = self._bindings[binding.routing_key]
+        group.remove(binding)
+        if not group:
+            del self._bindings[binding.routing_key]
+
+    def matching(self, routing_key: str, headers: Mapping[str, Any]) -> Iterator[Destination]:
+        """Where a message with this key and these headers goes; more than once when several bindings say so."""
+        if self.type == DIRECT:
+            matched = iter(self._bindings.get(routing_key, ()))
+        elif self.type == FANOUT:
+            matched = self.bindings
+        elif self.type == TOPIC:
+            words = routing_key.split(".")
+            groups = (group for pattern, group in self._bindings.items() if topic_matches(pattern.split("."), words))
+            matched = (binding for group in groups for binding in group)
+        else:
+            matched = (binding for binding in self.bindings if headers_match(binding.arguments, headers))
+        return (binding.destination for binding in matched)
+
+
+def topic_matches(pattern: list[str], words: list[str]) -> bool:
+    """Whether the words of a key match those of a pattern, in which ``*`` is one word and ``#`` any number of them.
+
+    In steps of pattern times key at most, whatever a peer binds.
+    """
+    reachable = {0}  # how many words of the key the pattern has taken so far
+    for part in pattern:
+        if part == "#":
+            reachable = set(range(min(reachable), len(words) + 1))
+        else:
+            reachable = {at + 1 for at in reachable if at < len(words) and part in ("*", words[at])}
+        if not reachable:
+            return False
+    return len(words) in reachable
+
+
+def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
+    """Whether headers match a binding's arguments, all of them or any, as its ``x-match`` says."""
+    how = wanted.get("x-match", "all")
+    found = (
+        name in headers and (value is None or _equal(value, headers[name]))
+        for name, value in wanted.items()
+        if name != "x-match" and (how in WITH_X or not name.startswith("x-"))
+    )
+    return any(found) if how in ANY else all(found)
+
+
+def _equal(one: object, other: object) -> bool:
+    """Whether values are equal, and truths are no numbers."""
+    return isinstance(one, bool) is isinstance(other, bool) and one == other

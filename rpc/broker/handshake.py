@@ -1,0 +1,178 @@
+"""Channel 0: the login, the limits that are agreed on, the virtual host, and the orderly end of a connection
+(AMQP 0-9-1, section 4.10 and class connection).
+"""
+
+from __future__ import annotations
+
+import enum
+import platform
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from rpc.amqp.methods import decode_method
+from rpc.amqp.spec import load_spec
+from rpc.broker.refusals import (
+    ACCESS_REFUSED,
+    CHANNEL_ERROR,
+    COMMAND_INVALID,
+    NOT_ALLOWED,
+    Refusal,
+)
+from rpc.errors import FrameError
+
+if TYPE_CHECKING:
+    from rpc.broker.connection import BrokerConnection
+
+SMALLEST_FRAME_MAX: Final = 4096
+MECHANISM: Final = "PLAIN"
+LOGIN_REFUSED: Final = (
+    f"Login was refused using authentication mechanism {MECHANISM}. For details see the broker logfile."
+)
+
+CAPABILITIES: Final = {
+    "publisher_confirms": True,
+    "exchange_exchange_bindings": True,
+    "basic.nack": True,
+    "consumer_cancel_notify": True,
+    "connection.blocked": True,
+    "consumer_priorities": True,
+    "authentication_failure_close": True,
+    "per_consumer_qos": True,
+    "direct_reply_to": True,
+}
+
+
+class State(enum.Enum):
+    """What a connection waits for."""
+
+    HEADER = "the protocol header"
+    START_OK = "connection.start-ok"
+    TUNE_OK = "connection.tune-ok"
+    OPEN = "connection.open"
+    RUNNING = "anything"
+    CLOSING = "connection.close-ok"
+
+
+class ChannelZero:
+    """Takes the methods of class connection.
+
+    :ivar state: what is waited for.
+    """
+
+    def __init__(self, connection: BrokerConnection) -> None:
+        self.state = State.HEADER
+        self._connection = connection
+        self._broker = connection.broker
+        self._handlers: Mapping[tuple[State, str], Callable[..., None]] = {
+            (State.START_OK, "connection.start-ok"): self._start_ok,
+            (State.TUNE_OK, "connection.tune-ok"): self._tune_ok,
+            (State.OPEN, "connection.open"): self._open,
+            (State.CLOSING, "connection.close-ok"): self._close_ok,
+        }
+
+    def greeted(self) -> None:
+        """The client speaks AMQP 0-9-1: say who we are and how to log in."""
+        properties = {
+            "capabilities": CAPABILITIES,
+            "cluster_name": "embedded",
+            "copyright": "the thrift-amqp-rpc authors",
+            "information": "for trying, developing and testing; not for production",
+            "platform": f"Python {platform.python_version()}",
+            "product": "thrift-amqp-rpc embedded broker",
+            "version": "0-9-1",
+        }
+        self.state = State.START_OK
+        self._connection.reply("connection.start", 0, 9, properties, MECHANISM, "en_US")
+
+    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
+        """Take a method; in its turn, or to close."""
+        try:
+            method, arguments = decode_method(load_spec(), buffer[start - 4 : end])
+            name = f"{method.klass.name}.{method.name}"
+            if name == "connection.close":
+                self._close()
+                return
+            handler = self._handlers.get((self.state, name))
+            if handler is not None:
+                handler(*arguments)
+            elif self.state is not State.CLOSING:
+                raise Refusal(COMMAND_INVALID, f"{name} where {self.state.value} was expected")
+        except Refusal as refusal:
+            refusal.key = key
+            self._connection.refuse(refusal)
+        except FrameError as error:
+            self._connection.refuse(Refusal(error.code, error.text, ends_connection=True))
+
+    def content_arrived(
+        self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
+    ) -> None:
+        """Channel 0 has no contents."""
+        self._connection.refuse(Refusal(CHANNEL_ERROR, "a content on channel 0"))
+
+    def content_too_large(self, size: int) -> None:
+        """The same."""
+        self._connection.refuse(Refusal(CHANNEL_ERROR, "a content on channel 0"))
+
+    def _start_ok(self, properties: Mapping[str, Any], mechanism: str, response: bytes, locale: str) -> None:
+        connection = self._connection
+        capabilities = properties.get("capabilities")
+        connection.capabilities = capabilities if isinstance(capabilities, dict) else {}
+        name = properties.get("connection_name")
+        connection.name = name if isinstance(name, str) else connection.peer
+        if mechanism != MECHANISM:
+            raise Refusal(NOT_ALLOWED, f"the broker takes logins by {MECHANISM} alone, not by '{mechanism}'")
+        user, password = _plain(response)
+        problem = self._broker.login_problem(user, password, connection.host)
+        if problem is not None:
+            self._broker.log(f"login of {user!r} from {connection.peer} refused: {problem}")
+            self._refuse_login(LOGIN_REFUSED if problem == "wrong user or password" else problem)
+            return
+        connection.user = user
+        self.state = State.TUNE_OK
+        limits = self._broker.limits
+        connection.reply("connection.tune", limits.channels, limits.frame, limits.heartbeat)
+
+    def _refuse_login(self, text: str) -> None:
+        """Who does not know of the reason's being sent, is hung up on (RabbitMQ: authentication_failure_close)."""
+        if self._connection.capabilities.get("authentication_failure_close") is True:
+            raise Refusal(ACCESS_REFUSED, text, ends_connection=True)
+        self._connection.hang_up()
+
+    def _tune_ok(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
+        limits = self._broker.limits
+        if 0 < frame_max < SMALLEST_FRAME_MAX:
+            problem = f"negotiated frame_max = {frame_max} is lower than the minimum allowed value"
+            raise Refusal(NOT_ALLOWED, f"{problem} ({SMALLEST_FRAME_MAX})")
+        for name, agreed, most in (
+            ("channel_max", channel_max, limits.channels),
+            ("frame_max", frame_max, limits.frame),
+        ):
+            if agreed == 0 or agreed > most:
+                shown = agreed or "no limit,"
+                raise Refusal(
+                    NOT_ALLOWED, f"negotiated {name} = {shown} is higher than the maximum allowed value ({most})"
+                )
+        self._connection.tuned(channel_max, frame_max, heartbeat)
+        self.state = State.OPEN
+
+    def _open(self, name: str, *_: object) -> None:
+        vhost = self._broker.vhosts.get(name)
+        if vhost is None:
+            raise Refusal(NOT_ALLOWED, f"vhost {name} not found")
+        self.state = State.RUNNING
+        self._connection.opened(vhost)
+        self._connection.reply("connection.open-ok", "")
+
+    def _close(self) -> None:
+        self._connection.end_channels()
+        self._connection.reply("connection.close-ok")
+        self._connection.hang_up()
+
+    def _close_ok(self) -> None:
+        self._connection.hang_up()
+
+
+def _plain(response: bytes) -> tuple[str, str]:
+    """Return user and password of a response of SASL's PLAIN (RFC 4616)."""
+    parts = response.decode("utf-8", "surrogateescape").split("\0")
+    return (parts[1], parts[2]) if len(parts) == 3 else ("", "")

@@ -1,0 +1,103 @@
+"""A message as the broker keeps it: the publisher's bytes, and what of them the broker itself needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rpc.amqp.fields import decode_short_string, decode_table, encode_field, join_table, split_table
+from rpc.amqp.properties import (
+    DELIVERY_MODE,
+    EXPIRATION,
+    HEADERS,
+    PRIORITY,
+    join_properties,
+    split_properties,
+)
+from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
+
+KEPT_BESIDE: Final = 512
+"""Bytes that a message costs this process beside its own."""
+
+LONGEST_TIME: Final = 2**32 - 1
+"""Milliseconds, of any time to live (RabbitMQ's bound)."""
+
+_EMPTY_TABLE = b"\x00\x00\x00\x00"
+_PERSISTENT = b"\x02"
+
+
+class Message:
+    """One message, the same object in every queue it is in; not changed once it is routed.
+
+    :ivar routing: exchange and routing key, as in ``basic.deliver``: two short strings.
+    :ivar properties: flags and property list.
+    :ivar headers: the encoded table of that property, or ``None``.
+    :ivar expiration: milliseconds (RabbitMQ extension: per-message TTL), or ``None``.
+    :ivar priority: 0 when it has none.
+    :ivar size: bytes it is counted with against the broker's memory.
+    """
+
+    __slots__ = ("body", "expiration", "headers", "persistent", "priority", "properties", "routing", "size")
+
+    def __init__(self, routing: bytes, properties: bytes, body: bytes, parts: Sequence[bytes | None]) -> None:
+        """
+        :param parts: `properties`, as :func:`~rpc.amqp.properties.split_properties` has them.
+        :raises Refusal: the expiration is no number of milliseconds.
+        """
+        self.routing = routing
+        self.properties = properties
+        self.body = body
+        self.headers = parts[HEADERS]
+        expiration, priority = parts[EXPIRATION], parts[PRIORITY]
+        self.expiration = None if expiration is None else _milliseconds(expiration[1:])
+        self.priority = 0 if priority is None else priority[0]
+        self.persistent = parts[DELIVERY_MODE] == _PERSISTENT
+        self.size = len(body) + len(properties) + KEPT_BESIDE
+
+    @property
+    def exchange(self) -> str:
+        """The exchange it was published to."""
+        return decode_short_string(self.routing, 0)[0]
+
+    @property
+    def routing_key(self) -> str:
+        """The routing key it was published with."""
+        _, end = decode_short_string(self.routing, 0)
+        return decode_short_string(self.routing, end)[0]
+
+    def decoded_headers(self) -> dict[str, Any]:
+        """Its headers; empty when there are none.
+
+        :raises CodecError: they cannot be decoded.
+        """
+        return {} if self.headers is None else decode_table(self.headers, 0)[0]
+
+    def changed(
+        self, headers: Mapping[str, Any], *, without: Sequence[str] = (), routing: bytes | None = None
+    ) -> Message:
+        """Return a copy with further headers, in place of those of the same names; all else stays to the byte.
+
+        :param without: names of headers that it loses.
+        :param routing: its new exchange and routing key; then it loses its expiration as well, as dead letters do.
+        :raises CodecError: its headers cannot be decoded.
+        """
+        fields = split_table(self.headers or _EMPTY_TABLE)
+        fields = {name: value for name, value in fields.items() if name not in without and name not in headers}
+        fields |= {name: encode_field(value) for name, value in headers.items()}
+        parts = [*split_properties(self.properties)]
+        parts[HEADERS] = join_table(fields) if fields else None
+        if routing is not None:
+            parts[EXPIRATION] = None
+        return Message(routing or self.routing, join_properties(parts), self.body, parts)
+
+
+def _milliseconds(digits: bytes) -> int:
+    text = str(digits, "utf-8", "backslashreplace")
+    try:
+        number = int(digits)
+        problem = f"{{value_negative,{number}}}" if number < 0 else f"{{value_too_big,{number}}}"
+    except ValueError:
+        number, problem = -1, "no_integer"
+    if not 0 <= number <= LONGEST_TIME or not digits.isdigit():
+        raise Refusal(PRECONDITION_FAILED, f"invalid expiration '{text}': {problem}")
+    return number

@@ -1,0 +1,290 @@
+"""A queue: messages in order, consumers in turn, and the bounds that its arguments set (AMQP 0-9-1, section 3.1.1;
+RabbitMQ extensions: TTL, queue length limit, dead letter exchanges, priorities).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rpc.broker.arguments import QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
+from rpc.broker.consumer import Consumer
+from rpc.broker.dead_letters import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
+from rpc.broker.limits import Memory
+from rpc.broker.message import Message
+from rpc.broker.timer import Timer
+from rpc.broker.turns import Turns
+from rpc.broker.waiting import Entry, Waiting
+
+if TYPE_CHECKING:
+    from rpc.broker.connection import BrokerConnection
+
+
+class House(Protocol):
+    """What a queue needs of the broker around it."""
+
+    memory: Memory
+
+    def seconds(self) -> float:
+        """The broker's clock."""
+
+    def timer(self, function: Callable[[], None]) -> Timer:
+        """A timer that calls `function`, and then has all written that it led to."""
+
+    def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
+        """Take a message that the queue has given up: it is published elsewhere before the turn ends."""
+
+    def unused(self, queue: Queue) -> None:
+        """The queue has lost its last consumer, or nobody used it in time: delete it."""
+
+    def keep(self, queue: Queue, entry: Entry) -> None:
+        """Write a persistent message to the state, if there is one."""
+
+    def drop(self, queue: Queue, entry: Entry) -> None:
+        """Remove it from there."""
+
+
+class Queue:
+    """One queue.
+
+    :ivar owner: the connection that has it for itself, of an exclusive queue.
+    :ivar waiting: what is not in anybody's hands.
+    :ivar consumers: in the order in which they came.
+    :ivar stored: whether it is in the state, and so its persistent messages.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        name: str,
+        *,
+        durable: bool,
+        owner: BrokerConnection | None,
+        auto_delete: bool,
+        table: Mapping[str, Any],
+        arguments: QueueArguments,
+    ) -> None:
+        """
+        :param table: the arguments as they were declared.
+        :param arguments: what they say.
+        """
+        self.name = name
+        self.durable = durable
+        self.owner = owner
+        self.auto_delete = auto_delete
+        self.table = table
+        self.arguments = arguments
+        self.waiting = Waiting(arguments.priorities)
+        self.consumers: list[Consumer] = []
+        self.deleted = False
+        self.stored = durable and owner is None
+        self._house = house
+        self._turns: Turns[Consumer] = Turns()
+        self._next_position = 0
+        self._head_timer = house.timer(self._head_is_old)
+        self._idle_timer = house.timer(self._is_idle)
+        self.touch()
+
+    def touch(self) -> None:
+        """Somebody uses the queue: ``x-expires`` begins anew."""
+        if self.arguments.expires is not None:
+            if self.consumers:
+                self._idle_timer.stop()
+            else:
+                self._idle_timer.start(self.arguments.expires / 1000)
+
+    # -- messages come
+
+    def publish(self, message: Message) -> bool:
+        """Take a message, and deliver it at once when there is a consumer for it.
+
+        :return: False when the queue is full and its overflow is to reject.
+        """
+        if self.arguments.bounded and self._rejects(message):
+            return False
+        consumer = None if self.waiting.count else self._turns.next()
+        if consumer is not None and consumer.no_ack:
+            consumer.send(message, False)
+            return True
+        entry = Entry(self, message, self._next_position, self._expiry(message))
+        self._next_position += 1
+        self._house.memory.take(message.size)
+        if message.persistent and self.stored:
+            self._house.keep(self, entry)
+        if consumer is not None:
+            consumer.give(entry)
+            return True
+        self.waiting.append(entry)
+        if self.arguments.bounded:
+            self._drop_excess()
+        self._watch_head()
+        return True
+
+    def restore(self, entry: Entry) -> None:
+        """Take a message out of the state, in the order of positions."""
+        entry.redelivered = True
+        self._next_position = entry.position + 1
+        self._house.memory.take(entry.message.size)
+        self.waiting.append(entry)
+        self._watch_head()
+
+    def _rejects(self, message: Message) -> bool:
+        how = self.arguments.overflow
+        if how not in (REJECT, REJECT_AND_DEAD_LETTER) or not self._over(1, len(message.body)):
+            return False
+        if how == REJECT_AND_DEAD_LETTER:
+            self._house.dead_letter(self, Entry(self, message, 0, None), MAXLEN)
+        return True
+
+    def _over(self, messages: int = 0, size: int = 0) -> bool:
+        """Whether so much more would be too much."""
+        arguments, waiting = self.arguments, self.waiting
+        return (arguments.max_length is not None and waiting.count + messages > arguments.max_length) or (
+            arguments.max_length_bytes is not None and waiting.size + size > arguments.max_length_bytes
+        )
+
+    def _drop_excess(self) -> None:
+        while self.waiting.count and self._over():
+            self._give_up(self.waiting.pop(), MAXLEN)
+
+    def _expiry(self, message: Message) -> float | None:
+        times = [time for time in (self.arguments.message_ttl, message.expiration) if time is not None]
+        return self._house.seconds() + min(times) / 1000 if times else None
+
+    # -- messages go
+
+    def pump(self) -> None:
+        """Deliver what waits, as long as there is a consumer for it."""
+        while self._drop_old():
+            consumer = self._turns.next()
+            if consumer is None:
+                break
+            entry = self.waiting.pop()
+            if consumer.no_ack:
+                consumer.send(entry.message, entry.redelivered)
+                self._forget(entry)
+            else:
+                consumer.give(entry)
+        self._watch_head()
+
+    def get(self) -> Entry | None:
+        """Take out the next message, for ``basic.get``. Who takes it settles it."""
+        self.touch()
+        self._drop_old()
+        entry = self.waiting.pop() if self.waiting.count else None
+        self._watch_head()
+        return entry
+
+    # -- messages are settled
+
+    def settle(self, entry: Entry) -> None:
+        """Forget a message that was delivered and accepted."""
+        self._forget(entry)
+
+    def reject(self, entry: Entry) -> None:
+        """Give up a message that a consumer does not want."""
+        if not self.deleted:
+            self._give_up(entry, REJECTED)
+        else:
+            self._forget(entry)
+
+    def requeue(self, entries: Iterable[Entry]) -> None:
+        """Put messages back in their old places, to be delivered again."""
+        back = []
+        for entry in entries:
+            entry.consumer = None
+            entry.redelivered = True
+            entry.returns += 1
+            limit = self.arguments.delivery_limit
+            if self.deleted:
+                self._forget(entry)
+            elif limit is not None and entry.returns > limit and self.arguments.queue_type == QUORUM:
+                self._give_up(entry, DELIVERY_LIMIT)
+            else:
+                if self.arguments.queue_type == QUORUM:
+                    entry.message = entry.message.changed({"x-delivery-count": entry.returns})
+                back.append(entry)
+        self.waiting.put_back(back)
+        if self.arguments.bounded and back:
+            self._drop_excess()
+        self.pump()
+
+    def _forget(self, entry: Entry) -> None:
+        self._house.memory.release(entry.message.size)
+        if entry.message.persistent and self.stored:
+            self._house.drop(self, entry)
+
+    def _give_up(self, entry: Entry, reason: str) -> None:
+        self._house.dead_letter(self, entry, reason)
+        self._forget(entry)
+
+    def purge(self) -> int:
+        """Drop what waits; return how many messages that were."""
+        dropped = self.waiting.clear()
+        for entry in dropped:
+            self._forget(entry)
+        self._watch_head()
+        return len(dropped)
+
+    def close(self) -> int:
+        """End the queue; return how many messages were waiting in it."""
+        self.deleted = True
+        self._head_timer.stop()
+        self._idle_timer.stop()
+        return self.purge()
+
+    # -- time passes
+
+    def _drop_old(self) -> bool:
+        """Give up the messages at the head that have waited too long; return whether there is anything left."""
+        waiting = self.waiting
+        first = waiting.first()
+        if first is None or first.expires is None:
+            return first is not None
+        now = self._house.seconds()
+        while first is not None and first.expires is not None and first.expires <= now:
+            self._give_up(waiting.pop(), EXPIRED)
+            first = waiting.first()
+        return first is not None
+
+    def _watch_head(self) -> None:
+        """Messages get too old at the head alone; it may be another one by the time the timer fires."""
+        first = self.waiting.first()
+        if first is not None and first.expires is not None:
+            self._head_timer.start_by(first.expires)
+
+    def _head_is_old(self) -> None:
+        self._drop_old()
+        self._watch_head()
+
+    def _is_idle(self) -> None:
+        if not self.consumers:
+            self._house.unused(self)
+
+    # -- consumers come and go
+
+    def add(self, consumer: Consumer) -> None:
+        """Let a consumer have its share of the messages."""
+        self.consumers.append(consumer)
+        self.touch()
+        self.look_at(consumer)
+
+    def remove(self, consumer: Consumer) -> None:
+        """Deliver no more to a consumer. The last one to go takes an auto-delete queue with it."""
+        self.consumers.remove(consumer)
+        self._turns.drop(consumer)
+        self.touch()
+        if self.arguments.single_active and self.consumers:
+            self.look_at(self.consumers[0])
+        if self.auto_delete and not self.consumers:
+            self._house.unused(self)
+
+    def look_at(self, consumer: Consumer) -> None:
+        """A consumer may have room again."""
+        if consumer.queued or not consumer.has_room() or consumer not in self.consumers:
+            return
+        if self.arguments.single_active and consumer is not self.consumers[0]:
+            return
+        self._turns.add(consumer)
+        if self.waiting.count:
+            self.pump()

@@ -1,0 +1,46 @@
+"""What the broker refuses, with the reply codes of the specification (AMQP 0-9-1, section 1.2) and RabbitMQ's words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rpc.amqp.spec import load_spec
+from rpc.errors import AMQPError
+
+ACCESS_REFUSED: Final = 403
+NOT_FOUND: Final = 404
+RESOURCE_LOCKED: Final = 405
+PRECONDITION_FAILED: Final = 406
+CONNECTION_FORCED: Final = 320
+FRAME_ERROR: Final = 501
+SYNTAX_ERROR: Final = 502
+COMMAND_INVALID: Final = 503
+CHANNEL_ERROR: Final = 504
+UNEXPECTED_FRAME: Final = 505
+RESOURCE_ERROR: Final = 506
+NOT_ALLOWED: Final = 530
+NOT_IMPLEMENTED: Final = 540
+INTERNAL_ERROR: Final = 541
+
+_codes = {constant.id: constant for constant in load_spec().constants.items}
+
+
+class Refusal(AMQPError):
+    """Something that a client asked for is not done; its channel is closed, or its connection.
+
+    :ivar code: the reply code.
+    :ivar text: what it is told, as ``NOT_FOUND - no queue 'q' in vhost '/'``.
+    :ivar key: class and method of what was asked for, in one number; 0 when it is no method's fault.
+    :ivar ends_connection: whether the specification calls the error hard; a soft one ends the channel alone.
+    """
+
+    def __init__(self, code: int, text: str, *, ends_connection: bool | None = None) -> None:
+        constant = _codes[code]
+        self.code = code
+        self.text = f"{constant.name.upper().replace('-', '_')} - {text}"
+        self.ends_connection = constant.klass == "hard-error" if ends_connection is None else ends_connection
+        self.key = 0
+        super().__init__(code, self.text)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}"

@@ -1,0 +1,389 @@
+"""A virtual host: exchanges and queues by name, what may be done to them, and where a message goes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from rpc.broker.arguments import (
+    ALTERNATE_EXCHANGE,
+    COMPARED,
+    check_alternate,
+    read_queue_arguments,
+    same,
+    same_argument,
+)
+from rpc.broker.dead_letters import REJECTED, dead_letter, goes_in_circles
+from rpc.broker.exchange import DIRECT, FANOUT, HEADERS, MATCHES, TOPIC, TYPES, Destination, Exchange
+from rpc.broker.message import Message
+from rpc.broker.queue import Queue
+from rpc.broker.refusals import (
+    ACCESS_REFUSED,
+    COMMAND_INVALID,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    RESOURCE_LOCKED,
+    Refusal,
+)
+from rpc.broker.timer import Timer
+from rpc.broker.waiting import Entry
+from rpc.errors import CodecError
+
+if TYPE_CHECKING:
+    from rpc.broker.broker import Broker
+    from rpc.broker.connection import BrokerConnection
+    from rpc.broker.store import Store
+
+DEFAULT: Final = ""
+RESERVED: Final = "amq."
+PREDECLARED: Final = {
+    "amq.direct": DIRECT,
+    "amq.fanout": FANOUT,
+    "amq.topic": TOPIC,
+    "amq.headers": HEADERS,
+    "amq.match": HEADERS,
+    "amq.rabbitmq.trace": TOPIC,
+}
+
+
+@attrs.frozen
+class Declared:
+    """Properties with which a queue is declared."""
+
+    durable: bool
+    exclusive: bool
+    auto_delete: bool
+
+
+class VirtualHost:
+    """Exchanges and queues of one name space.
+
+    :ivar routes: what channels have found out of where messages go, by the bytes that name exchange and key; emptied
+        when anything is declared, bound or deleted.
+    :ivar reply_consumers: who takes direct replies, by routing key.
+    """
+
+    def __init__(self, broker: Broker, name: str, store: Store | None = None) -> None:
+        self.name = name
+        self.broker = broker
+        self.memory = broker.memory
+        self.exchanges = {DEFAULT: Exchange(DEFAULT, DIRECT, True, False, False, {})}
+        for exchange, kind in PREDECLARED.items():
+            self.exchanges[exchange] = Exchange(exchange, kind, True, False, exchange == "amq.rabbitmq.trace", {})
+        self.queues: dict[str, Queue] = {}
+        self.reply_consumers: dict[str, Any] = {}
+        self.routes: dict[bytes, Any] = {}
+        self._store = store
+
+    # -- what a queue needs: see rpc.broker.queue.House
+
+    def seconds(self) -> float:
+        """The broker's clock."""
+        return self.broker.clock.seconds()
+
+    def timer(self, function: Callable[[], None]) -> Timer:
+        """A timer whose function is a turn of the broker."""
+        return Timer(self.broker.clock, lambda: self.broker.turn(function))
+
+    def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
+        """Publish a message to the queue's dead-letter exchange before the turn ends."""
+        if queue.arguments.dead_letter_exchange is not None:
+            message = entry.message
+            self.broker.before_end(lambda: self._bury(queue, message, reason))
+
+    def _bury(self, queue: Queue, message: Message, reason: str) -> None:
+        exchange = self.exchanges.get(queue.arguments.dead_letter_exchange or DEFAULT)
+        if exchange is None:
+            return  # as in RabbitMQ, messages are lost then
+        key = queue.arguments.dead_letter_routing_key
+        try:
+            dead, keys = dead_letter(message, queue.name, reason, self.seconds(), exchange.name, key)
+            targets, _ = self.route(exchange, keys, dead)
+            if reason != REJECTED:
+                targets = [target for target in targets if not goes_in_circles(dead, target.name)]
+        except CodecError as error:
+            self.broker.log(f"a message of queue '{queue.name}' is lost: its headers are malformed: {error}")
+            return
+        for target in targets:
+            target.publish(dead)
+
+    def unused(self, queue: Queue) -> None:
+        """Delete a queue that is used no more."""
+        if not queue.deleted:
+            self._remove_queue(queue)
+
+    def keep(self, queue: Queue, entry: Entry) -> None:
+        """Write a persistent message to the state."""
+        if self._store is not None:
+            self._store.keep(self.name, queue.name, entry)
+
+    def drop(self, queue: Queue, entry: Entry) -> None:
+        """Remove it from there."""
+        if self._store is not None:
+            self._store.drop(entry)
+
+    def restore_exchange(
+        self, name: str, kind: str, auto_delete: bool, internal: bool, table: Mapping[str, Any]
+    ) -> None:
+        """Make a durable exchange that the state has."""
+        self.exchanges[name] = Exchange(name, kind, True, auto_delete, internal, table)
+
+    def restore_queue(self, name: str, auto_delete: bool, table: Mapping[str, Any]) -> None:
+        """Make a durable queue that the state has."""
+        self._make_queue(name, True, auto_delete, table, None)
+
+    # -- exchanges
+
+    def exchange(self, name: str) -> Exchange:
+        """Return the exchange of this name.
+
+        :raises Refusal: 404, there is none.
+        """
+        found = self.exchanges.get(name)
+        if found is None:
+            raise Refusal(NOT_FOUND, f"no exchange '{name}' in vhost '{self.name}'")
+        return found
+
+    def declare_exchange(
+        self, name: str, kind: str, durable: bool, auto_delete: bool, internal: bool, table: Mapping[str, Any]
+    ) -> None:
+        """Make an exchange, or see that it is as described.
+
+        :raises Refusal: 403, a name that is not for clients; 406, it is otherwise; 503, an unknown type.
+        """
+        if kind not in TYPES:
+            problem = "unknown" if kind else "invalid"
+            raise Refusal(COMMAND_INVALID, f"{problem} exchange type '{kind}'")
+        refuse_default(name)
+        what = f"'{name}' in vhost '{self.name}'"
+        there = self.exchanges.get(name)
+        if there is None:
+            _refuse_reserved("exchange", name)
+            check_alternate(what, table)
+            exchange = Exchange(name, kind, durable, auto_delete, internal, table)
+            self.exchanges[name] = exchange
+            self._changed(exchange, True)
+            return
+        what = f"exchange {what}"
+        same(what, "type", there.type, kind)
+        same(what, "durable", there.durable, durable)
+        same(what, "auto_delete", there.auto_delete, auto_delete)
+        same(what, "internal", there.internal, internal)
+        same_argument(what, ALTERNATE_EXCHANGE, there.arguments, table)
+
+    def delete_exchange(self, name: str, if_unused: bool) -> None:
+        """Remove an exchange and its bindings; nothing, when there is none.
+
+        :raises Refusal: 403, it is the broker's own; 406, it is used.
+        """
+        refuse_default(name)
+        if name.startswith(RESERVED):
+            problem = f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed"
+            raise Refusal(ACCESS_REFUSED, problem)
+        exchange = self.exchanges.get(name)
+        if exchange is not None:
+            if if_unused and exchange.in_use:
+                raise Refusal(PRECONDITION_FAILED, f"exchange '{name}' in vhost '{self.name}' in use")
+            self._remove_exchange(exchange)
+
+    def _remove_exchange(self, exchange: Exchange) -> None:
+        del self.exchanges[exchange.name]
+        self._changed(exchange, False)
+        self._unbind_all(exchange)
+
+    # -- queues
+
+    def queue(self, name: str, connection: BrokerConnection | None) -> Queue:
+        """Return the queue of this name.
+
+        :param connection: who wants it; ``None``: whoever may.
+        :raises Refusal: 404, there is none; 405, it is exclusively another's.
+        """
+        queue = self.queues.get(name)
+        if queue is None:
+            raise Refusal(NOT_FOUND, f"no queue '{name}' in vhost '{self.name}'")
+        if connection is not None and queue.owner not in (None, connection):
+            raise self._locked(name)
+        return queue
+
+    def _locked(self, name: str) -> Refusal:
+        return Refusal(
+            RESOURCE_LOCKED,
+            f"cannot obtain exclusive access to locked queue '{name}' in vhost '{self.name}'. It could be originally "
+            "declared on another connection or the exclusive property value does not match that of the original "
+            "declaration.",
+        )
+
+    def declare_queue(
+        self, name: str, declared: Declared, table: Mapping[str, Any], connection: BrokerConnection
+    ) -> Queue:
+        """Return a new queue, or the one that is there and as described. Without a name it is given one.
+
+        :param connection: whose queue it is when it is exclusive.
+        :raises Refusal: 403, a name that is not for clients; 405, it is exclusively another's; 406, it is otherwise,
+            or an argument has a wrong value.
+        """
+        if not name:
+            name = server_name("gen")
+        else:
+            _refuse_reserved("queue", name)
+        what = f"'{name}' in vhost '{self.name}'"
+        queue = self.queues.get(name)
+        if queue is not None:
+            self._see_same(queue, what, declared, table, connection)
+            queue.touch()
+            return queue
+        owner = connection if declared.exclusive else None
+        queue = self._make_queue(name, declared.durable, declared.auto_delete, table, owner)
+        if declared.exclusive:
+            connection.exclusive_queues.add(queue)
+        self._changed(queue, True)
+        return queue
+
+    def _make_queue(
+        self, name: str, durable: bool, auto_delete: bool, table: Mapping[str, Any], owner: BrokerConnection | None
+    ) -> Queue:
+        arguments = read_queue_arguments(f"'{name}' in vhost '{self.name}'", table)
+        queue = Queue(
+            self, name, durable=durable, owner=owner, auto_delete=auto_delete, table=table, arguments=arguments
+        )
+        self.queues[name] = queue
+        return queue
+
+    def _see_same(
+        self,
+        queue: Queue,
+        what: str,
+        declared: Declared,
+        table: Mapping[str, Any],
+        connection: BrokerConnection,
+    ) -> None:
+        if queue.owner is not (connection if declared.exclusive else None):
+            raise self._locked(queue.name)
+        what = f"queue {what}"
+        same(what, "durable", queue.durable, declared.durable)
+        same(what, "auto_delete", queue.auto_delete, declared.auto_delete)
+        for argument in COMPARED:
+            same_argument(what, argument, queue.table, table)
+
+    def delete_queue(self, name: str, if_unused: bool, if_empty: bool, connection: BrokerConnection) -> int:
+        """Remove a queue; return how many messages were waiting in it: 0, when there is none.
+
+        :raises Refusal: 405, it is exclusively another's; 406, it is used, or not empty.
+        """
+        if name not in self.queues:
+            return 0
+        queue = self.queue(name, connection)
+        if if_unused and queue.consumers:
+            raise Refusal(PRECONDITION_FAILED, f"queue '{name}' in vhost '{self.name}' in use")
+        if if_empty and queue.waiting.count:
+            raise Refusal(PRECONDITION_FAILED, f"queue '{name}' in vhost '{self.name}' not empty")
+        return self._remove_queue(queue)
+
+    def _remove_queue(self, queue: Queue) -> int:
+        del self.queues[queue.name]
+        if queue.owner is not None:
+            queue.owner.exclusive_queues.discard(queue)
+        count = queue.close()
+        for consumer in [*queue.consumers]:
+            consumer.channel.consumer_ended(consumer)
+        self._changed(queue, False)
+        self._unbind_all(queue)
+        return count
+
+    # -- bindings
+
+    def bind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
+        """Bind a queue or exchange to an exchange; again is nothing.
+
+        :raises Refusal: 403, to the default exchange; 404, there is no such exchange; 406, an unknown ``x-match``.
+        """
+        refuse_default(source)
+        exchange = self.exchange(source)
+        how = arguments.get("x-match", "all")
+        if exchange.type == HEADERS and how not in MATCHES:
+            shown = how if isinstance(how, str) else type(how).__name__
+            raise Refusal(PRECONDITION_FAILED, f"Invalid x-match field value {shown}; expected {', '.join(MATCHES)}")
+        if exchange.bind(destination, routing_key, arguments):
+            self.routes.clear()
+            if self._store is not None:
+                self._store.bound(self.name, exchange, destination, routing_key, arguments, True)
+
+    def unbind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
+        """Take a binding back; nothing, when there is none. An auto-delete exchange goes with its last one.
+
+        :raises Refusal: 403, from the default exchange.
+        """
+        refuse_default(source)
+        exchange = self.exchanges.get(source)
+        if exchange is not None and exchange.unbind(destination, routing_key, arguments):
+            self.routes.clear()
+            if self._store is not None:
+                self._store.bound(self.name, exchange, destination, routing_key, arguments, False)
+            self._leave(exchange)
+
+    def _unbind_all(self, destination: Destination) -> None:
+        for exchange in [*self.exchanges.values()]:
+            if exchange.in_use and exchange.unbind_all(destination):
+                self._leave(exchange)
+
+    def _leave(self, exchange: Exchange) -> None:
+        if exchange.auto_delete and not exchange.in_use and exchange.name in self.exchanges:
+            self._remove_exchange(exchange)
+
+    def _changed(self, thing: Destination, there: bool) -> None:
+        """An exchange or queue has come or gone."""
+        self.routes.clear()
+        if self._store is not None:
+            self._store.changed(self.name, thing, there)
+
+    # -- routing
+
+    def route(
+        self, exchange: Exchange, routing_keys: Iterable[str], message: Message | None
+    ) -> tuple[list[Queue], bool]:
+        """Return where a message goes, each queue once; and whether that hangs on its headers.
+
+        :param message: ``None``: one without headers.
+        :raises CodecError: its headers are wanted, and cannot be decoded.
+        """
+        found: dict[Queue, None] = {}
+        headers: dict[str, Any] | None = None
+        pending = [exchange]
+        for current in pending:  # grows meanwhile
+            if current.name == DEFAULT:
+                found |= dict.fromkeys(self.queues[key] for key in routing_keys if key in self.queues)
+                continue
+            if current.type == HEADERS and headers is None:
+                headers = message.decoded_headers() if message is not None else {}
+            matched = [each for key in routing_keys for each in current.matching(key, headers or {})]
+            if not matched and current.alternate is not None and current.alternate in self.exchanges:
+                matched = [self.exchanges[current.alternate]]
+            for destination in matched:
+                if isinstance(destination, Queue):
+                    found[destination] = None
+                elif destination not in pending:
+                    pending.append(destination)
+        return [*found], headers is not None
+
+
+def server_name(kind: str) -> str:
+    """Return a name that nothing else has: of a queue (``"gen"``) or consumer (``"ctag"``)."""
+    return f"{RESERVED}{kind}-{secrets.token_urlsafe(16)}"
+
+
+def refuse_default(exchange: str) -> None:
+    """See that it is not the default exchange.
+
+    :raises Refusal: 403, it is.
+    """
+    if exchange == DEFAULT:
+        raise Refusal(ACCESS_REFUSED, "operation not permitted on the default exchange")
+
+
+def _refuse_reserved(what: str, name: str) -> None:
+    if name.startswith(RESERVED):
+        raise Refusal(ACCESS_REFUSED, f"{what} name '{name}' contains reserved prefix '{RESERVED}*'")
