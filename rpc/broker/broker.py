@@ -96,6 +96,14 @@ class Broker(Factory):
             return f"user '{user}' can only connect via localhost"
         return None
 
+    def clear(self) -> None:
+        """Forget exchanges, queues and messages, as the end of a process does. There must be no connections."""
+        for vhost in self.vhosts.values():
+            for queue in vhost.queues.values():
+                queue.stop_timers()
+        self.memory.release(self.memory.held)
+        self.vhosts = {name: VirtualHost(self, name, self.store) for name in self.vhosts}
+
     # -- connections
 
     def buildProtocol(self, addr: IAddress | None) -> BrokerConnection:

@@ -67,6 +67,7 @@ class ChannelZero:
             (State.START_OK, "connection.start-ok"): self._start_ok,
             (State.TUNE_OK, "connection.tune-ok"): self._tune_ok,
             (State.OPEN, "connection.open"): self._open,
+            (State.RUNNING, "connection.update-secret"): self._update_secret,
             (State.CLOSING, "connection.close-ok"): self._close_ok,
         }
 
@@ -162,6 +163,10 @@ class ChannelZero:
         self.state = State.RUNNING
         self._connection.opened(vhost)
         self._connection.reply("connection.open-ok", "")
+
+    def _update_secret(self, secret: bytes, reason: str) -> None:
+        """RabbitMQ extension, of use with tokens; a password is asked for once."""
+        self._connection.reply("connection.update-secret-ok")
 
     def _close(self) -> None:
         self._connection.end_channels()

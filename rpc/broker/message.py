@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ KEPT_BESIDE: Final = 512
 LONGEST_TIME: Final = 2**32 - 1
 """Milliseconds, of any time to live (RabbitMQ's bound)."""
 
+_NUMBER = re.compile(rb"[+-]?[0-9]+")
 _EMPTY_TABLE = b"\x00\x00\x00\x00"
 _PERSISTENT = b"\x02"
 
@@ -91,13 +93,21 @@ class Message:
         return Message(routing or self.routing, join_properties(parts), self.body, parts)
 
 
-def _milliseconds(digits: bytes) -> int:
-    text = str(digits, "utf-8", "backslashreplace")
-    try:
-        number = int(digits)
-        problem = f"{{value_negative,{number}}}" if number < 0 else f"{{value_too_big,{number}}}"
-    except ValueError:
-        number, problem = -1, "no_integer"
-    if not 0 <= number <= LONGEST_TIME or not digits.isdigit():
-        raise Refusal(PRECONDITION_FAILED, f"invalid expiration '{text}': {problem}")
-    return number
+def _milliseconds(text: bytes) -> int:
+    found = _NUMBER.match(text)
+    number = int(found[0]) if found else 0
+    if found is None:
+        problem = "no_integer"
+    elif found.end() != len(text):
+        problem = f'{{leftover_string,"{_shown(text[found.end() :])}"}}'
+    elif number < 0:
+        problem = f"{{value_negative,{number}}}"
+    elif number > LONGEST_TIME:
+        problem = f"{{value_too_large,{number}}}"
+    else:
+        return number
+    raise Refusal(PRECONDITION_FAILED, f"invalid expiration '{_shown(text)}': {problem}")
+
+
+def _shown(text: bytes) -> str:
+    return str(text, "utf-8", "backslashreplace")

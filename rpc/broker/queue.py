@@ -229,9 +229,13 @@ class Queue:
     def close(self) -> int:
         """End the queue; return how many messages were waiting in it."""
         self.deleted = True
+        self.stop_timers()
+        return self.purge()
+
+    def stop_timers(self) -> None:
+        """Let time pass without consequences: nobody looks at the queue any more."""
         self._head_timer.stop()
         self._idle_timer.stop()
-        return self.purge()
 
     # -- time passes
 

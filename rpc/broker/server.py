@@ -114,8 +114,8 @@ class BrokerServer(Service):
             stopped.append(maybeDeferred(listening.stopListening))
         stopped += [connection.ended for connection in self.broker.connections]
         self.broker.close_connections("broker forced connection closure with reason 'shutdown'")
-        done: Deferred[Any] = DeferredList(stopped)
-        if self._store is not None:
-            store = self._store
-            done.addCallback(lambda _: Deferred.fromCoroutine(store.close()))
-        return done.addCallback(lambda _: None)
+        return DeferredList(stopped).addCallback(lambda _: self._end())
+
+    def _end(self) -> Deferred[None]:
+        self.broker.clear()
+        return succeed(None) if self._store is None else Deferred.fromCoroutine(self._store.close())
