@@ -1,4 +1,4 @@
-"""The demo: services in two workers on a private RabbitMQ, thousands of calls, and one worker killed in their midst.
+"""The demo: services in two workers on a broker of its own, thousands of calls, and one worker killed in their midst.
 
 Run it by ``scripts/demo``. Its exit status is 0 only when every call was answered, and answered right.
 """
@@ -15,9 +15,11 @@ from typing import Any
 
 import attrs
 import click
+from demo_brokers import Broker, EmbeddedBroker, RabbitMQBroker
+from demo_processes import ProcessFailed, TwistdProcess
 from demo_run import Interruption, Tally, call_all
 from demo_text import figures, project_lines
-from demo_workers import SERVICES, WorkerFailed, WorkerProcess, requests_held
+from demo_workers import SERVICES, start_worker, wait_until_serving
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
@@ -26,7 +28,6 @@ from generated.calculator import Calculator
 from generated.kvstore import KeyValueStore
 from generated.report import Report
 from generated.report.ttypes import Summary
-from tests.rabbitmq import RabbitMQNode
 
 LOG_LINES = 20
 """How much of each log is shown when something fails."""
@@ -44,6 +45,7 @@ class Options:
     calls: int
     in_flight: int
     timeout: float
+    rabbitmq: bool
 
 
 @attrs.define
@@ -51,14 +53,14 @@ class Demo:
     """The steps on the reactor, and what they found out."""
 
     options: Options
-    node: RabbitMQNode
-    workers: list[WorkerProcess]
+    broker: Broker
+    workers: list[TwistdProcess]
     tallies: list[Tally] = attrs.field(factory=list)
     findings: list[str] = attrs.field(factory=list)
 
     async def run(self) -> None:
         """Connect, and take the steps."""
-        connection = await rpc.connect(self.node.url)
+        connection = await rpc.connect(self.broker.url)
         try:
             lines = project_lines(self.options.lines)
             store = connection.client(KeyValueStore, timeout=self.options.timeout)
@@ -112,7 +114,7 @@ class Demo:
             def settled() -> None:
                 bar.update(1)
                 if not killing and tally.settled >= count // 2:
-                    killing.append(Deferred.fromCoroutine(kill(self.node, victim)))
+                    killing.append(deferToThread(self.broker.kill_worker, victim))
 
             calls = (((number, 1), number + 1) for number in range(count))
             # Some calls must be left to make when the worker is killed.
@@ -120,12 +122,12 @@ class Demo:
         check(tally)
         self.tell_of_the_kill(await killing[0], tally, victim, survivor)
 
-    def tell_of_the_kill(self, redelivered: int, tally: Tally, victim: WorkerProcess, survivor: WorkerProcess) -> None:
+    def tell_of_the_kill(self, redelivered: int, tally: Tally, victim: TwistdProcess, survivor: TwistdProcess) -> None:
         """Make sure that it hit calls in flight."""
         if not redelivered:
             raise DemoFailed(f"{victim.name} had nothing to do when it was killed, so nothing was shown")
         if not survivor.running:
-            raise WorkerFailed(f"{survivor.name} ended")
+            raise ProcessFailed(f"{survivor.name} ended")
         self.findings.append(
             f"kill -9 of {victim.name}: {tally.answered:,} of {tally.calls:,} calls answered; the {redelivered} "
             f"that it had taken were redelivered to {survivor.name}"
@@ -135,15 +137,6 @@ class Demo:
         """A new line of the table."""
         self.tallies.append(Tally(method, calls))
         return self.tallies[-1]
-
-
-async def kill(node: RabbitMQNode, worker: WorkerProcess) -> int:
-    """Kill the worker, and return how many calls were in its hands: frozen before, it has time to be asked about."""
-    worker.freeze()
-    try:
-        return await deferToThread(requests_held, node, worker)
-    finally:
-        worker.kill()
 
 
 def check(tally: Tally) -> None:
@@ -186,9 +179,9 @@ def show_table(tallies: list[Tally]) -> None:
         click.echo(row(each.method, *numbers))
 
 
-def show_logs(node: RabbitMQNode, workers: list[WorkerProcess]) -> None:
+def show_logs(broker: Broker, workers: list[TwistdProcess]) -> None:
     """What broker and workers wrote last, on standard error."""
-    logs = {"RabbitMQ": node.log_tail(LOG_LINES)} | {worker.name: worker.log_text() for worker in workers}
+    logs = {broker.name: broker.log_tail(LOG_LINES)} | {worker.name: worker.log_text() for worker in workers}
     for name, text in logs.items():
         click.echo(f"\n-- end of the log of {name}", err=True)
         click.echo("\n".join(text.splitlines()[-LOG_LINES:]), err=True)
@@ -197,24 +190,24 @@ def show_logs(node: RabbitMQNode, workers: list[WorkerProcess]) -> None:
 def stage(stack: ExitStack, options: Options, interruption: Interruption) -> Demo:
     """Start everything, take the steps, and end the worker that is left; `stack` ends the rest."""
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="rpc-demo-", ignore_cleanup_errors=True)))
-    with step("Starting a private RabbitMQ node on a free port") as remarks:
-        node = stack.enter_context(RabbitMQNode())
-        stack.callback(node.kill)  # its data is of no use to anybody: no need to stop it in order
-        remarks.append(f"port {node.port}")
-    workers: list[WorkerProcess] = []
-    demo = Demo(options, node, workers)
+    broker = RabbitMQBroker() if options.rabbitmq else EmbeddedBroker(folder)
+    with step(f"Starting {broker.name} on a free port") as remarks:
+        stack.enter_context(broker)
+        remarks.append(f"port {broker.url.rpartition(':')[2]}")
+    workers: list[TwistdProcess] = []
+    demo = Demo(options, broker, workers)
     try:
         with step(f"Starting two twistd workers, each with {len(SERVICES)} services") as remarks:
-            workers.extend(stack.enter_context(WorkerProcess(number, node.url, folder)) for number in (1, 2))
+            workers.extend(stack.enter_context(start_worker(number, broker.url, folder)) for number in (1, 2))
             for worker in workers:
-                worker.wait_until_serving()
+                wait_until_serving(worker)
             remarks.append(f"processes {workers[0].pid} and {workers[1].pid}")
         interruption.run(demo.run())
         with step(f"Stopping {workers[1].name}"):
             if not workers[1].stop():
-                raise WorkerFailed(f"{workers[1].name} did not stop in good order")
+                raise ProcessFailed(f"{workers[1].name} did not stop in good order")
     except Exception:
-        show_logs(node, workers)
+        show_logs(broker, workers)
         raise
     return demo
 
@@ -224,13 +217,14 @@ def stage(stack: ExitStack, options: Options, interruption: Interruption) -> Dem
 @click.option("--calls", default=20000, type=click.IntRange(min=1000), help="Calls during which a worker is killed.")
 @click.option("--in-flight", default=1000, type=click.IntRange(min=1), help="Calls that wait for answers at a time.")
 @click.option("--timeout", default=30.0, type=click.FloatRange(min=0, min_open=True), help="Seconds for each call.")
-def main(lines: int, calls: int, in_flight: int, timeout: float) -> None:
-    """Show thousands of Thrift calls through RabbitMQ being answered, though one of two workers is killed."""
+@click.option("--rabbitmq", is_flag=True, help="Run on a private RabbitMQ node, as in production.")
+def main(lines: int, calls: int, in_flight: int, timeout: float, rabbitmq: bool) -> None:
+    """Show thousands of Thrift calls being answered, though one of two workers is killed: on the embedded broker."""
     began = time.monotonic()
     interruption = Interruption()
     try:
         with ExitStack() as stack:
-            demo = stage(stack, Options(lines, calls, in_flight, timeout), interruption)
+            demo = stage(stack, Options(lines, calls, in_flight, timeout, rabbitmq), interruption)
     except Exception as error:
         click.echo(f"\nFAILED: {type(error).__name__}: {error}", err=True)
         sys.exit(1)

@@ -1,4 +1,8 @@
-"""pytest's side of the tests: one RabbitMQ node for the session, started when the first test needs it."""
+"""pytest's side of the tests: one broker for the session, started when the first test needs it.
+
+``--broker embedded`` runs what speaks to a broker on the embedded one, and nothing else: the rest would do the same
+again.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,58 @@ import pytest
 from hypothesis import settings
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.broker_node import BrokerNode
+from tests.embedded import EmbeddedNode
 from tests.rabbitmq import RabbitMQNode
 from tests.support import BrokerTestCase
 
 settings.register_profile("project", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("project")
 
+ON_BOTH = ("tests.integration.", "tests.services.")
+"""Where test cases are that run on either broker; faults are injected into RabbitMQ."""
 
-def _node() -> RabbitMQNode:
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let one choose the broker."""
+    parser.addoption(
+        "--broker",
+        choices=("rabbitmq", "embedded"),
+        default="rabbitmq",
+        help="the broker that tests speak to; embedded: only such tests are run",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known by which tests say that they are not for both brokers."""
+    config.addinivalue_line("markers", "rabbitmq_only(reason): cannot be had on the embedded broker")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what does not depend on the broker, and skip what is not for the embedded one, with the reason."""
+    if not _embedded(config):
+        return
+    chosen = [item for item in items if _speaks_to_a_broker(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+    for item in items:
+        mark = item.get_closest_marker("rabbitmq_only")
+        if mark is not None:
+            item.add_marker(pytest.mark.skip(reason=mark.args[0]))
+
+
+def _embedded(config: pytest.Config) -> bool:
+    return bool(config.getoption("broker") == "embedded")
+
+
+def _speaks_to_a_broker(item: pytest.Item) -> bool:
+    case = getattr(item, "cls", None)
+    return case is not None and issubclass(case, BrokerTestCase) and case.__module__.startswith(ON_BOTH)
+
+
+def _new_node(config: pytest.Config, state: bool = False) -> BrokerNode:
+    if _embedded(config):
+        return EmbeddedNode(state=state)
     return RabbitMQNode(
         tls=True,
         plugins=["rabbitmq_auth_mechanism_ssl"],
@@ -40,9 +88,9 @@ def _temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[RabbitMQNode]:
+def broker(request: pytest.FixtureRequest) -> Iterator[BrokerNode]:
     """The node that all tests share."""
-    with _node() as node:
+    with _new_node(request.config) as node:
         yield node
 
 
@@ -53,8 +101,11 @@ def _broker_of_class(request: pytest.FixtureRequest) -> Iterator[None]:
     if case is None or not issubclass(case, BrokerTestCase):
         yield
         return
-    node = _node().start() if case.own_broker else request.getfixturevalue("broker")
+    own = case.own_broker
+    node = _new_node(request.config, state=True).start() if own else request.getfixturevalue("broker")
     case.broker, case.url = node, node.url
     yield
-    if case.own_broker:
+    if own:
         node.close()
+    elif isinstance(node, EmbeddedNode):
+        node.check_log()

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
+
+Self = TypeVar("Self", bound="TwistdProcess")
 
 TWISTD = Path(sys.executable).with_name("twistd")
 
 
-class WorkerProcess:
-    """``twistd -n rpc-worker``, or ``twistd -ny FILE``, in `folder`; a context manager that ends it.
+class TwistdProcess:
+    """``twistd -n`` with `arguments`, in `folder`; a context manager that ends it.
 
     Its standard output and error are one pipe, read as far as a test asks for.
     """
@@ -44,13 +47,6 @@ class WorkerProcess:
                 return line
         raise AssertionError(f"{text!r} never came in:\n{''.join(self.output)}")
 
-    def wait_until_serving(self, *services: str) -> None:
-        """Read until all of `services` are served."""
-        left = set(services)
-        while left:
-            line = self.wait_for("serving ")
-            left -= {name for name in left if f"serving {name} from" in line}
-
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send_signal(number)
@@ -61,7 +57,7 @@ class WorkerProcess:
         self.output.append(rest)
         return self._process.returncode
 
-    def __enter__(self) -> WorkerProcess:
+    def __enter__(self: Self) -> Self:
         return self
 
     def __exit__(
@@ -70,3 +66,25 @@ class WorkerProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
+
+
+class WorkerProcess(TwistdProcess):
+    """``twistd -n rpc-worker``, or ``twistd -ny FILE``."""
+
+    def wait_until_serving(self, *services: str) -> None:
+        """Read until all of `services` are served."""
+        left = set(services)
+        while left:
+            line = self.wait_for("serving ")
+            left -= {name for name in left if f"serving {name} from" in line}
+
+
+class BrokerProcess(TwistdProcess):
+    """``twistd -n rpc-broker`` with `arguments`, on a free port unless they name one."""
+
+    def __init__(self, *arguments: str, folder: Path) -> None:
+        super().__init__("rpc-broker", "--port", "0", *arguments, folder=folder)
+
+    def wait_until_listening(self) -> str:
+        """Read until it listens; return ``host:port``."""
+        return self.wait_for("the embedded broker listens on ").partition("listens on ")[2].partition(";")[0]

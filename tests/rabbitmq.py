@@ -37,7 +37,7 @@ _launcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rabbitmq-launc
 
 
 class NodeFailed(Exception):
-    """The node did not start, or rabbitmqctl failed; the message carries the end of its output."""
+    """A broker did not start, or an operation on it failed; the message carries the end of its output."""
 
 
 @attrs.frozen
@@ -48,7 +48,7 @@ class Programs:
     ctl: Path
     epmd: Path
     dies_with_parent: tuple[str, ...]
-    """Command prefix that has the kernel end the program when the thread that launched it ends."""
+    """What :func:`dies_with_parent` gives."""
 
 
 def find_programs() -> Programs:
@@ -64,9 +64,15 @@ def find_programs() -> Programs:
     epmd = shutil.which("epmd") or next(map(str, Path("/usr/lib/erlang/bin").glob("epmd")), None)
     if not homes or not epmd:
         raise NodeFailed("RabbitMQ is not installed; on Debian: apt-get install rabbitmq-server")
+    return Programs(homes[0] / "rabbitmq-server", homes[0] / "rabbitmqctl", Path(epmd), dies_with_parent())
+
+
+def dies_with_parent() -> tuple[str, ...]:
+    """Return the command prefix that has the kernel end a program when the thread that launched it ends; empty where
+    there is no ``setpriv``.
+    """
     setpriv = shutil.which("setpriv")
-    prefix = (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
-    return Programs(homes[0] / "rabbitmq-server", homes[0] / "rabbitmqctl", Path(epmd), prefix)
+    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
 
 
 def free_ports(count: int) -> list[int]:
@@ -120,7 +126,9 @@ def launch(
 
 
 class RabbitMQNode:
-    """One RabbitMQ node. Constructing it chooses its folder and ports; :meth:`start` launches it.
+    """A :class:`~tests.broker_node.BrokerNode` of RabbitMQ.
+
+    Constructing it chooses its folder and ports; :meth:`start` launches it.
 
     As a context manager it starts on entry and is closed on exit. All methods block.
 
@@ -210,6 +218,25 @@ class RabbitMQNode:
         self.stop()
         self._discard()
 
+    def add_virtual_host(self, name: str) -> None:
+        """Create a virtual host, open to guest; about a second's work, as :meth:`add_user` is."""
+        self.ctl("add_vhost", name)
+        self._permit("guest", name)
+
+    def add_user(self, name: str, password: str, virtual_host: str) -> None:
+        """Create a user, who may do everything in one virtual host and nothing in others."""
+        self.ctl("add_user", name, password)
+        self._permit(name, virtual_host)
+
+    def close_connections(self, reason: str, virtual_host: str | None = None) -> None:
+        """Close all connections, or those to one virtual host: code 320, with the reason."""
+        only = () if virtual_host is None else ("--vhost", virtual_host)
+        self.ctl("close_all_connections", *only, reason)
+
+    def set_memory_alarm(self, on: bool) -> None:
+        """Have any use of memory be too much, or the use of four fifths of the machine's."""
+        self.ctl("set_vm_memory_high_watermark", "0.0001" if on else "0.8")
+
     def ctl(self, *arguments: str, timeout: float = 60.0) -> str:
         """Run ``rabbitmqctl`` against this node and return what it printed (about 0.4 s).
 
@@ -243,6 +270,9 @@ class RabbitMQNode:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _permit(self, user: str, virtual_host: str) -> None:
+        self.ctl("set_permissions", "--vhost", virtual_host, user, ".*", ".*", ".*")
 
     def _launch(self, command: list[str]) -> None:
         self._processes.append(launch(self.programs, command, self._environment(), self.folder, self.log))

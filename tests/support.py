@@ -1,4 +1,4 @@
-"""What tests share: the base of test cases that speak to a real RabbitMQ."""
+"""What tests share: the base of test cases that speak to a real broker."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import ClassVar
 
 from twisted.trial.unittest import TestCase
 
-from tests.rabbitmq import RabbitMQNode
+from tests.broker_node import BrokerNode
 
 
 class BrokerTestCase(TestCase):
-    """A test case with a RabbitMQ node, started for the first such class and shared by all (see ``conftest.py``).
+    """A test case with a broker, started for the first such class and shared by all.
+
+    Which broker it is says pytest's option ``--broker`` (see ``conftest.py``). A class or test that cannot be had on
+    the embedded one is marked ``@pytest.mark.rabbitmq_only("why")``, and has a row in ``docs/broker.md``.
 
     Tests keep apart by names: :meth:`unique` for queues and exchanges, :meth:`virtual_host` for whole sets of them.
 
-    :cvar own_broker: a class that stops, kills or alarms its broker sets this and gets a node of its own (six seconds).
-    :cvar broker: the node: listeners with and without TLS, mechanisms PLAIN and EXTERNAL.
+    :cvar own_broker: a class that stops, kills or alarms its broker sets this and gets a node of its own (six seconds
+        for a RabbitMQ).
+    :cvar broker: the node. RabbitMQ has listeners with and without TLS, and mechanisms PLAIN and EXTERNAL; what only it
+        has is for classes that are marked, and declare ``broker`` as a ``RabbitMQNode``.
     :cvar url: its ``amqp://`` URI, as user guest in virtual host ``/``.
     """
 
     timeout = 30.0
     own_broker: ClassVar[bool] = False
-    broker: ClassVar[RabbitMQNode]
+    broker: ClassVar[BrokerNode]
     url: ClassVar[str]
 
     def unique(self, name: str) -> str:
@@ -31,8 +36,7 @@ class BrokerTestCase(TestCase):
 
     @classmethod
     def virtual_host(cls) -> str:
-        """Create a virtual host, about a second's work, and return its ``amqp://`` URI."""
+        """Create a virtual host, about a second's work for RabbitMQ, and return its ``amqp://`` URI."""
         name = f"test-{secrets.token_hex(4)}"
-        cls.broker.ctl("add_vhost", name)
-        cls.broker.ctl("set_permissions", "--vhost", name, "guest", ".*", ".*", ".*")
+        cls.broker.add_virtual_host(name)
         return f"{cls.url}/{name}"

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory
 from twisted.python import log
 
 from rpc.broker.connection import BrokerConnection
-from rpc.broker.limits import Limits, Memory
+from rpc.broker.limits import DEAD_LETTERS_AT_ONCE, Limits, Memory
 from rpc.broker.message import Message
 from rpc.broker.publishing import Publisher, Target
 from rpc.broker.refusals import CONNECTION_FORCED, Refusal
@@ -68,6 +68,7 @@ class Broker(Factory):
         self._before_end: deque[Callable[[], None]] = deque()
         self._confirming: dict[Publisher, None] = {}
         self._ending = False
+        self._go_on = Timer(clock, self.end_turn)
         for name in vhosts:
             self.add_vhost(name)
 
@@ -171,13 +172,17 @@ class Broker(Factory):
             return
         self._ending = True
         try:
-            while self._before_end or self._confirming or self.unwritten:
-                self._finish()
+            left = DEAD_LETTERS_AT_ONCE
+            while (self._before_end and left) or self._confirming or self.unwritten:
+                left = self._finish(left)
+            if self._before_end:
+                self._go_on.start(0)
         finally:
             self._ending = False
 
-    def _finish(self) -> None:
-        while self._before_end:
+    def _finish(self, left: int) -> int:
+        while self._before_end and left:
+            left -= 1
             try:
                 self._before_end.popleft()()
             except Exception:
@@ -190,6 +195,7 @@ class Broker(Factory):
         connections, self.unwritten = self.unwritten, []
         for connection in connections:
             connection.flush()
+        return left
 
     def _confirm(self, publisher: Publisher, published: int, refused: list[int]) -> None:
         written = self.store.written() if self.store is not None else None
@@ -202,8 +208,8 @@ class Broker(Factory):
             )
 
     def log(self, text: str) -> None:
-        """Write a line to Twisted's log."""
-        log.msg(text)
+        """Write a line to Twisted's log, and one line it stays whatever names a peer has chosen."""
+        log.msg("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text))
 
 
 def _is_loopback(host: str) -> bool:

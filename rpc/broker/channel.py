@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
 
 _tag_and_flags = Struct(">QB")
-_CLOSE, _CLOSE_OK = 20 << 16 | 40, 20 << 16 | 41
+_CLOSE, _CLOSE_OK, _GET = 20 << 16 | 40, 20 << 16 | 41, 60 << 16 | 70
 
 
 class Channel:
@@ -33,7 +33,7 @@ class Channel:
     :ivar prefetch: of consumers that come from now on.
     :ivar channel_prefetch: of all consumers together (RabbitMQ: ``basic.qos`` with global); ``room`` is what is left.
     :ivar last_queue: the name of the queue declared last: what an empty name means.
-    :ivar closing: whether the broker has closed it, and waits for the client's agreement.
+    :ivar closing: whether it has ended; mostly the broker has closed it, and waits for the client's agreement.
     """
 
     def __init__(self, connection: BrokerConnection, number: int) -> None:
@@ -69,6 +69,8 @@ class Channel:
                 self._settle(key, *_tag_and_flags.unpack_from(buffer, start))
             else:
                 self._control(buffer[start - 4 : end])
+                if key == _GET and self.connection.congested:
+                    self.connection.put_off(buffer[end + 1 :])
         except Refusal as refusal:
             self._refuse(refusal, key)
         except FrameError as error:
@@ -195,8 +197,7 @@ class Channel:
             self.connection.refuse(refusal)
             return
         self.end()
-        self.closing = True
-        self.reply("channel.close", refusal.code, refusal.text[:255], key >> 16, key & 0xFFFF)
+        self.reply("channel.close", refusal.code, refusal.reply_text, key >> 16, key & 0xFFFF)
 
     def end(self) -> None:
         """Take the consumers away, and put back what they have not settled."""
@@ -204,7 +205,8 @@ class Channel:
         self.give_back_all()
 
     def end_consumers(self) -> None:
-        """Deliver nothing more."""
+        """Deliver nothing more, and confirm nothing: behind a close it would be on a channel that is not open."""
+        self.closing = True
         for tag in [*self.consumers]:
             self.cancel(tag)
         if self.direct_reply is not None:

@@ -24,6 +24,7 @@ from rpc.errors import FrameError
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker
+    from rpc.broker.message import Message
     from rpc.broker.queue import Queue
     from rpc.broker.vhost import VirtualHost
 
@@ -32,6 +33,9 @@ SPOKEN = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
 """The second is 0-9's, which txAMQP sends and RabbitMQ takes for 0-9-1 too."""
 
 SECONDS_TO_PART = 5.0
+CONTENT_HEADER = 12
+"""Bytes of a content header before the properties."""
+
 FEW_WRITES = 2
 """Frames of one turn that go out at once, for somebody waits for them; more are left to the reactor, to gather."""
 
@@ -111,6 +115,7 @@ class BrokerConnection(Protocol):
         self._slow = False  # the transport says so
         self._blocked = False
         self._deaf = False  # nothing is read from the socket
+        self._put_off: list[bytes] = []  # read, and to be taken when the client has read its answers
         self._held = 0  # of contents that are not complete, as counted against the broker's memory
         self._lost = False
         self.ended: Deferred[None] = Deferred()
@@ -147,11 +152,11 @@ class BrokerConnection(Protocol):
         """Tell the client why its connection ends, and wait for it to agree (AMQP 0-9-1, connection.close)."""
         if self._zero.state is State.CLOSING:
             return
-        log.msg(f"connection {self.name} is closed: {refusal}")
+        self.broker.log(f"connection {self.name} is closed: {refusal}")
         self._zero.state = State.CLOSING
         self.end_channels()
         key = refusal.key
-        self.reply("connection.close", refusal.code, refusal.text[:255], key >> 16, key & 0xFFFF)
+        self.reply("connection.close", refusal.code, refusal.reply_text, key >> 16, key & 0xFFFF)
         self._timer.start(SECONDS_TO_PART)
 
     def end_channels(self) -> None:
@@ -164,13 +169,14 @@ class BrokerConnection(Protocol):
             channel.end_consumers()
         requeued = sum(channel.give_back_all() for channel in channels)
         if requeued:
-            log.msg(f"connection {self.name} ended: {requeued} deliveries requeued")
+            self.broker.log(f"connection {self.name} ended: {requeued} deliveries requeued")
         for queue in [*self.exclusive_queues]:
             self.vhost.unused(queue)
 
     def hang_up(self) -> None:
         """End the connection when what was written has gone out, or by force after some seconds."""
         self._reader.stopped = True
+        self._put_off.clear()
         self._zero.state = State.CLOSING
         self.flush()
         self.transport.unregisterProducer()  # which would keep it from ending
@@ -188,6 +194,7 @@ class BrokerConnection(Protocol):
         self._timer.stop()
         if self._heart is not None:
             self._heart.stop()
+        self._put_off.clear()
         self._reader.clear()
         self._count_held()
         self.broker.turn(self.end_channels)
@@ -197,10 +204,11 @@ class BrokerConnection(Protocol):
     def _beat(self, frame: bytes) -> None:
         if self._deaf and self._blocked and self._heart is not None:
             self._heart.silent_ticks = 0  # it is we who do not listen
-        self.transport.write(frame)
+        if not self._slow:  # else there is enough for it to hear us by
+            self.transport.write(frame)
 
     def _silence(self) -> None:
-        log.msg(f"connection {self.name} is closed: missed heartbeats from client")
+        self.broker.log(f"connection {self.name} is closed: missed heartbeats from client")
         self.transport.abortConnection()
 
     # -- channels
@@ -240,6 +248,9 @@ class BrokerConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames; what they lead to is written at the end of the turn."""
+        if self._put_off:
+            self._put_off.append(data)  # what TLS had at hand; nothing more is read from the socket
+            return
         if self._lost or self._reader.stopped:
             return  # until the client hangs up: were the socket closed before, it might never read why
         if self._heart is not None:
@@ -249,17 +260,35 @@ class BrokerConnection(Protocol):
                 data = self._read_greeting(data)
             self._reader.feed(data)
             self._count_held()
-            if self._reader.held > self.broker.limits.contents:
+            held, memory = self._reader.held, self.broker.memory
+            if held > self.broker.limits.contents or (held and memory.exhausted):
                 raise FrameError(RESOURCE_ERROR, "too much of contents that are not complete")
         except FrameError as error:
             self.refuse(Refusal(error.code, error.text, ends_connection=True))
             self._reader.stopped = True
         except Exception:
-            log.err(None, f"while reading from connection {self.name}")
+            log.err(None, f"while reading from the connection of {self.peer}")
             self.refuse(Refusal(INTERNAL_ERROR, "a mistake of the broker; see its log"))
             self._reader.stopped = True
         finally:
             self.broker.end_turn()
+
+    def put_off(self, rest: bytes) -> None:
+        """Take what is at hand behind a method no sooner than the client has read what there is for it.
+
+        A few bytes can ask for many large messages.
+        """
+        self._reader.stopped = True
+        self._put_off.append(rest)
+        self._listen()
+
+    def _take_put_off(self) -> None:
+        if self._put_off and not self._lost:
+            data = b"".join(self._put_off)
+            self._put_off.clear()
+            self._reader.stopped = False
+            self._listen()
+            self.dataReceived(data)
 
     def _read_greeting(self, data: bytes) -> bytes:
         """Take the protocol header (AMQP 0-9-1, section 4.2.2); return what follows it."""
@@ -297,6 +326,18 @@ class BrokerConnection(Protocol):
         self._outgoing_size += len(data)
         if self._outgoing_size > OUTGOING_BEFORE_PAUSE:
             self.congested = True
+
+    def can_carry(self, message: Message) -> bool:
+        """Whether a message's properties fit a frame, as they must. It may have come with larger frames, or grown."""
+        if CONTENT_HEADER + len(message.properties) <= self.max_payload:
+            return True
+        self.broker.log(f"a message for connection {self.name} is lost: its properties do not fit a frame")
+        return False
+
+    @property
+    def overfull(self) -> bool:
+        """Whether more waits for the client than is bearable."""
+        return self._behind + self._outgoing_size > OUTGOING_AT_MOST
 
     def flush(self) -> None:
         """Write what the turn has led to: a little at once, more when the reactor comes to it."""
@@ -340,6 +381,8 @@ class BrokerConnection(Protocol):
         for channel in [*self._channels.values()]:
             if isinstance(channel, Channel):
                 channel.look_for_messages()
+        if not self.congested:
+            self._take_put_off()
 
     # -- the broker's memory
 
@@ -361,7 +404,8 @@ class BrokerConnection(Protocol):
 
     def _listen(self) -> None:
         """Read from the socket, or do not, as things are."""
-        deaf = (self._blocked or self._behind > OUTGOING_AT_MOST) and self._zero.state is State.RUNNING
+        wanted = not (self._blocked or self._put_off or self._behind > OUTGOING_AT_MOST)
+        deaf = not wanted and self._zero.state is State.RUNNING
         if deaf is not self._deaf and not self._lost:
             self._deaf = deaf
             if deaf:

@@ -33,7 +33,11 @@ class Outlet:
         self._encoded_tag = encode_short_string(tag)
 
     def send(self, message: Message, redelivered: bool) -> None:
-        """Write ``basic.deliver`` (AMQP 0-9-1, basic.deliver)."""
+        """Write ``basic.deliver`` (AMQP 0-9-1, basic.deliver); nothing, when its properties do not fit a frame."""
+        if self.connection.can_carry(message):
+            self._write(message, redelivered)
+
+    def _write(self, message: Message, redelivered: bool) -> None:
         channel, tag, routing = self.channel, self._encoded_tag, message.routing
         channel.last_tag += 1
         head = _method_head.pack(METHOD, channel.number, len(tag) + len(routing) + 13, DELIVER)
@@ -69,13 +73,16 @@ class Consumer(Outlet):
         return self.room > 0 and not self.connection.congested and (self.no_ack or self.channel.room > 0)
 
     def give(self, entry: Entry) -> None:
-        """Deliver what is to be settled."""
+        """Deliver what is to be settled; nothing, when its properties do not fit a frame."""
+        if not self.connection.can_carry(entry.message):
+            self.queue.settle(entry)
+            return
         entry.consumer = self
         self.room -= 1
         channel = self.channel
         channel.room -= 1
         channel.unsettled[channel.last_tag + 1] = entry
-        self.send(entry.message, entry.redelivered)
+        self._write(entry.message, entry.redelivered)
 
     def look_for_messages(self) -> None:
         """It may have room again."""

@@ -160,7 +160,7 @@ def _qos(channel: Channel, size: int, count: int, for_channel: bool) -> None:
     if size:
         raise Refusal(NOT_IMPLEMENTED, f"prefetch_size!=0 ({size})")
     if for_channel:
-        in_hand = sum(entry.consumer is not None for entry in channel.unsettled.values())
+        in_hand = (channel.channel_prefetch or BOUNDLESS) - channel.room
         channel.channel_prefetch = count
         channel.room = (count or BOUNDLESS) - in_hand
     else:
@@ -218,6 +218,9 @@ def _cancel(channel: Channel, tag: str, nowait: bool) -> None:
 def _get(channel: Channel, _: int, name: str, no_ack: bool) -> None:
     queue = channel.vhost.queue(_named(channel, name), channel.connection)
     entry = queue.get()
+    while entry is not None and not channel.connection.can_carry(entry.message):
+        queue.settle(entry)
+        entry = queue.get()
     if entry is None:
         channel.reply("basic.get-empty", "")
         return

@@ -63,8 +63,11 @@ def deaths_of(headers: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _with(deaths: list[dict[str, Any]], death: dict[str, Any]) -> list[dict[str, Any]]:
     """A queue that gave the message up before, for the same reason, counts on."""
-    same = [each for each in deaths if (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])]
-    others = [each for each in deaths if each not in same]
+    same: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    for each in deaths:
+        again = (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])
+        (same if again else others).append(each)
     if not same:
         return [death, *others]
     count = same[0].get("count")

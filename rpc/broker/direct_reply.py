@@ -28,7 +28,7 @@ class DirectReply(Outlet):
         self.routing_key = f"{REPLY_TO}.{secrets.token_urlsafe(24)}"
 
     def publish(self, message: Message) -> bool:
-        """Deliver a reply. A reader who is too slow does not get it: there is no queue for it to wait in."""
-        if not self.connection.congested:
+        """Deliver a reply. Who has let too much wait does not get it: there is no queue for it to wait in."""
+        if not self.connection.overfull:
             self.send(message, False)
         return True

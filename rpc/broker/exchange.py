@@ -75,10 +75,14 @@ class Exchange:
 
     def unbind_all(self, destination: Destination) -> bool:
         """Remove every binding to `destination`; return whether there was one."""
-        found = [binding for binding in self.bindings if binding.destination is destination]
-        for binding in found:
-            self._remove(binding)
-        return bool(found)
+        touched = {binding.routing_key for binding in self.bindings if binding.destination is destination}
+        for key in touched:
+            group = [binding for binding in self._bindings[key] if binding.destination is not destination]
+            if group:
+                self._bindings[key] = group
+            else:
+                del self._bindings[key]
+        return bool(touched)
 
     def _find(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> Binding | None:
         for binding in self._bindings.get(routing_key, ()):
@@ -110,17 +114,22 @@ class Exchange:
 def topic_matches(pattern: list[str], words: list[str]) -> bool:
     """Whether the words of a key match those of a pattern, in which ``*`` is one word and ``#`` any number of them.
 
-    In steps of pattern times key at most, whatever a peer binds.
+    In one step for each word of either, whatever a peer binds: bit n of a number says that the pattern may have taken n
+    words of the key so far.
     """
-    reachable = {0}  # how many words of the key the pattern has taken so far
+    places: dict[str, int] = {}  # after which numbers of words each word comes
+    for at, word in enumerate(words):
+        places[word] = places.get(word, 0) | 1 << at
+    all_words = 1 << len(words)
+    taken = 1
     for part in pattern:
         if part == "#":
-            reachable = set(range(min(reachable), len(words) + 1))
+            taken = 2 * all_words - (taken & -taken)
         else:
-            reachable = {at + 1 for at in reachable if at < len(words) and part in ("*", words[at])}
-        if not reachable:
+            taken = (taken & (all_words - 1 if part == "*" else places.get(part, 0))) << 1
+        if not taken:
             return False
-    return len(words) in reachable
+    return taken & all_words != 0
 
 
 def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:

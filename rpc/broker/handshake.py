@@ -119,7 +119,7 @@ class ChannelZero:
         capabilities = properties.get("capabilities")
         connection.capabilities = capabilities if isinstance(capabilities, dict) else {}
         name = properties.get("connection_name")
-        connection.name = name if isinstance(name, str) else connection.peer
+        connection.name = name[:255] if isinstance(name, str) else connection.peer
         if mechanism != MECHANISM:
             raise Refusal(NOT_ALLOWED, f"the broker takes logins by {MECHANISM} alone, not by '{mechanism}'")
         user, password = _plain(response)

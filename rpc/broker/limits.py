@@ -12,6 +12,9 @@ MEGABYTE: Final = 1024 * 1024
 OUTGOING_BEFORE_PAUSE: Final = 65536
 """Bytes that wait for a slow reader before nothing more is delivered to it: what Twisted's transports keep as well."""
 
+DEAD_LETTERS_AT_ONCE: Final = 100
+"""Dead letters that one turn publishes; the next ones are left to turns of their own, for each may lead to many."""
+
 OUTGOING_AT_MOST: Final = 8 * MEGABYTE
 """Bytes that wait for a reader who takes none, but goes on asking, before it is heard no more."""
 
@@ -20,7 +23,8 @@ OUTGOING_AT_MOST: Final = 8 * MEGABYTE
 class Limits:
     """Bounds of one broker.
 
-    :ivar memory: bytes of messages held; above, publishers are blocked (RabbitMQ extension: ``connection.blocked``).
+    :ivar memory: bytes of messages held; above, publishers are blocked (RabbitMQ extension: ``connection.blocked``),
+        and above twice as much, dead letters are lost, and contents that are not complete end their connections (506).
     :ivar message: bytes of one message's body, as RabbitMQ's ``max_message_size``: 16 MiB, its default since 4.0.
     :ivar contents: bytes of contents that one connection has begun and not finished, in all its channels.
     :ivar connections: connections at a time; more are closed at once.
@@ -68,6 +72,11 @@ class Memory:
         self.held -= size
         if self.alarm:
             self._look()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether even twice the limit is held: then nothing is taken that could still come, blocked or not."""
+        return self.held > 2 * self.limit
 
     def set_alarm(self, on: bool) -> None:
         """Have publishers blocked whatever is held, as an operator does; or no more."""

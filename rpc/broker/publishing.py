@@ -154,6 +154,8 @@ class Publisher:
     def _give_back(self, message: Message) -> None:
         """What no queue takes goes back (AMQP 0-9-1, basic.return)."""
         channel = self._channel
+        if not channel.connection.can_carry(message):
+            return
         arguments = _NO_ROUTE + message.routing
         head = _method_head.pack(METHOD, channel.number, len(arguments) + 4, RETURN)
         content = content_parts(channel.number, message.properties, message.body, channel.connection.max_payload)

@@ -42,5 +42,11 @@ class Refusal(AMQPError):
         self.key = 0
         super().__init__(code, self.text)
 
+    @property
+    def reply_text(self) -> str:
+        """As much of the text as AMQP has room for: 255 bytes, without the half of a character."""
+        encoded = self.text.encode("utf-8", "surrogateescape")
+        return self.text if len(encoded) <= 255 else encoded[:255].decode("utf-8", "ignore")
+
     def __str__(self) -> str:
         return f"{self.code} {self.text}"

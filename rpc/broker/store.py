@@ -6,6 +6,7 @@ goes into the next one. A message that comes and goes between two transactions i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -16,13 +17,13 @@ from twisted.internet.defer import Deferred
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from rpc.amqp.fields import decode_table, encode_table
+from rpc.amqp.fields import decode_table, encode_field, join_table
 from rpc.amqp.properties import split_properties
 from rpc.broker.exchange import Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.queue import Queue
 from rpc.broker.waiting import Entry
-from rpc.errors import ConfigurationError
+from rpc.errors import CodecError, ConfigurationError
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker
@@ -81,7 +82,7 @@ class Store:
             if thing.stored:
                 self._queue_changed(vhost, thing, there)
         elif there:
-            row = (vhost, thing.name, thing.type, thing.auto_delete, thing.internal, encode_table(thing.arguments))
+            row = (vhost, thing.name, thing.type, thing.auto_delete, thing.internal, _encoded(thing.arguments))
             self._definitions.append(("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?, ?)", row))
         else:
             self._definitions.append(("DELETE FROM exchange WHERE vhost = ? AND name = ?", (vhost, thing.name)))
@@ -90,7 +91,7 @@ class Store:
 
     def _queue_changed(self, vhost: str, queue: Queue, there: bool) -> None:
         if there:
-            row = (vhost, queue.name, queue.auto_delete, encode_table(queue.table))
+            row = (vhost, queue.name, queue.auto_delete, _encoded(queue.table))
             self._definitions.append(("INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?)", row))
         else:
             self._definitions.append(("DELETE FROM queue WHERE vhost = ? AND name = ?", (vhost, queue.name)))
@@ -114,7 +115,7 @@ class Store:
         lasting = destination.stored if isinstance(destination, Queue) else destination.durable
         if self._loading or not (source.durable and lasting):
             return
-        row = (vhost, source.name, is_queue, destination.name, key, encode_table(arguments))
+        row = (vhost, source.name, is_queue, destination.name, key, _encoded(arguments))
         if there:
             self._definitions.append(("INSERT INTO binding VALUES (?, ?, ?, ?, ?, ?)", row))
         else:
@@ -218,29 +219,51 @@ class Store:
             self._loading = False
 
     def _restore(self, broker: Broker, rows: Rows) -> None:
-        for vhost in {row[0] for table in ("exchange", "queue") for row in rows[table]}:
+        for vhost in {_name(row[0]) for table in ("exchange", "queue") for row in rows[table]}:
             broker.add_vhost(vhost)
         for vhost, name, kind, auto_delete, internal, arguments in rows["exchange"]:
             table = decode_table(arguments, 0)[0]
-            broker.vhosts[vhost].restore_exchange(name, kind, bool(auto_delete), bool(internal), table)
+            broker.vhosts[_name(vhost)].restore_exchange(_name(name), kind, bool(auto_delete), bool(internal), table)
         for vhost, name, auto_delete, arguments in rows["queue"]:
-            broker.vhosts[vhost].restore_queue(name, bool(auto_delete), decode_table(arguments, 0)[0])
+            table = decode_table(arguments, 0)[0]
+            broker.vhosts[_name(vhost)].restore_queue(_name(name), bool(auto_delete), table)
         for vhost, source, is_queue, destination, key, arguments in rows["binding"]:
-            host = broker.vhosts[vhost]
-            target = host.queues[destination] if is_queue else host.exchanges[destination]
-            host.exchanges[source].bind(target, key, decode_table(arguments, 0)[0])
+            host = broker.vhosts[_name(vhost)]
+            target = host.queues[_name(destination)] if is_queue else host.exchanges[_name(destination)]
+            host.exchanges[_name(source)].bind(target, _name(key), decode_table(arguments, 0)[0])
         for number, vhost, queue, position, expires, routing, properties, body in rows["message"]:
             message = Message(routing, properties, body, split_properties(properties))
-            entry = Entry(broker.vhosts[vhost].queues[queue], message, position, expires)
+            entry = Entry(broker.vhosts[_name(vhost)].queues[_name(queue)], message, position, expires)
             self._ids[entry] = number
             self._next_id = max(self._next_id, number + 1)
             entry.queue.restore(entry)
 
 
+def _encoded(table: Mapping[str, Any]) -> bytes:
+    """The bytes of a table, without what can be read and not written, such as a NaN: no argument of effect is such."""
+    fields: dict[str, bytes] = {}
+    for name, value in table.items():
+        with contextlib.suppress(CodecError):
+            fields[name] = encode_field(value)
+    return join_table(fields)
+
+
+def _storable(value: Any) -> Any:
+    """A name that is not UTF-8 is stored as the bytes that it came as; SQLite would not take it for a text."""
+    if isinstance(value, str) and not value.isascii():
+        encoded = value.encode("utf-8", "surrogateescape")
+        return encoded if value != encoded.decode("utf-8", "replace") else value
+    return value
+
+
+def _name(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+
+
 def _write(cursor: Any, definitions: Iterable[Statement], kept: list[Any], dropped: list[Any]) -> None:
     for statement, values in definitions:
-        cursor.execute(statement, values)
-    cursor.executemany(_KEEP, kept)
+        cursor.execute(statement, [_storable(value) for value in values])
+    cursor.executemany(_KEEP, [[_storable(value) for value in row] for row in kept])
     cursor.executemany(_DROP, dropped)
 
 

@@ -90,11 +90,13 @@ class VirtualHost:
 
     def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
         """Publish a message to the queue's dead-letter exchange before the turn ends."""
-        if queue.arguments.dead_letter_exchange is not None:
+        if queue.arguments.dead_letter_exchange is not None and not self.memory.exhausted:
             message = entry.message
+            self.memory.take(message.size)
             self.broker.before_end(lambda: self._bury(queue, message, reason))
 
     def _bury(self, queue: Queue, message: Message, reason: str) -> None:
+        self.memory.release(message.size)
         exchange = self.exchanges.get(queue.arguments.dead_letter_exchange or DEFAULT)
         if exchange is None:
             return  # as in RabbitMQ, messages are lost then
@@ -190,9 +192,11 @@ class VirtualHost:
             self._remove_exchange(exchange)
 
     def _remove_exchange(self, exchange: Exchange) -> None:
-        del self.exchanges[exchange.name]
-        self._changed(exchange, False)
-        self._unbind_all(exchange)
+        removed = [exchange]
+        for each in removed:  # grows meanwhile: auto-delete exchanges may be bound in a chain of any length
+            if self.exchanges.pop(each.name, None) is not None:
+                self._changed(each, False)
+                removed += self._unbind_all(each)
 
     # -- queues
 
@@ -291,7 +295,8 @@ class VirtualHost:
         for consumer in [*queue.consumers]:
             consumer.channel.consumer_ended(consumer)
         self._changed(queue, False)
-        self._unbind_all(queue)
+        for exchange in self._unbind_all(queue):
+            self._remove_exchange(exchange)
         return count
 
     # -- bindings
@@ -323,16 +328,13 @@ class VirtualHost:
             self.routes.clear()
             if self._store is not None:
                 self._store.bound(self.name, exchange, destination, routing_key, arguments, False)
-            self._leave(exchange)
+            if exchange.auto_delete and not exchange.in_use:
+                self._remove_exchange(exchange)
 
-    def _unbind_all(self, destination: Destination) -> None:
-        for exchange in [*self.exchanges.values()]:
-            if exchange.in_use and exchange.unbind_all(destination):
-                self._leave(exchange)
-
-    def _leave(self, exchange: Exchange) -> None:
-        if exchange.auto_delete and not exchange.in_use and exchange.name in self.exchanges:
-            self._remove_exchange(exchange)
+    def _unbind_all(self, destination: Destination) -> list[Exchange]:
+        """Take back all bindings to what is gone; return the exchanges that go with their last one."""
+        bound = [each for each in self.exchanges.values() if each.in_use and each.unbind_all(destination)]
+        return [each for each in bound if each.auto_delete and not each.in_use]
 
     def _changed(self, thing: Destination, there: bool) -> None:
         """An exchange or queue has come or gone."""
@@ -352,7 +354,7 @@ class VirtualHost:
         """
         found: dict[Queue, None] = {}
         headers: dict[str, Any] | None = None
-        pending = [exchange]
+        pending, seen = [exchange], {exchange}
         for current in pending:  # grows meanwhile
             if current.name == DEFAULT:
                 found |= dict.fromkeys(self.queues[key] for key in routing_keys if key in self.queues)
@@ -365,7 +367,8 @@ class VirtualHost:
             for destination in matched:
                 if isinstance(destination, Queue):
                     found[destination] = None
-                elif destination not in pending:
+                elif destination not in seen:
+                    seen.add(destination)
                     pending.append(destination)
         return [*found], headers is not None
 

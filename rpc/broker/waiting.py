@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import deque
 from collections.abc import Iterable, Iterator
 from heapq import merge
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rpc.broker.message import Message
 
 if TYPE_CHECKING:
     from rpc.broker.consumer import Consumer
     from rpc.broker.queue import Queue
+
+FEW: Final = 16
+"""So many are put to their places one by one, and more by going through all."""
 
 _by_position = attrgetter("position")
 
@@ -51,31 +55,41 @@ class Waiting:
         """:param priorities: the highest priority that is told from others; 0: none is."""
         self.count = 0
         self.size = 0
-        self._lanes: list[deque[Entry]] = [deque() for _ in range(priorities + 1)]  # the highest priority first
+        # The highest priority first. Most are never used, and cost nothing then.
+        self._lanes: list[deque[Entry] | None] = [None] * (priorities + 1)
 
     def _lane(self, entry: Entry) -> deque[Entry]:
-        return self._lanes[max(0, len(self._lanes) - 1 - entry.message.priority)]
+        number = max(0, len(self._lanes) - 1 - entry.message.priority)
+        lane = self._lanes[number]
+        if lane is None:
+            lane = self._lanes[number] = deque()
+        return lane
 
     def append(self, entry: Entry) -> None:
         """Add one that has just come."""
         self.count += 1
         self.size += len(entry.message.body)
-        (self._lanes[0] if len(self._lanes) == 1 else self._lane(entry)).append(entry)
+        self._lane(entry).append(entry)
 
     def put_back(self, entries: Iterable[Entry]) -> None:
         """Add some that were here before, each to its old place."""
-        lanes: dict[int, list[Entry]] = {}
+        by_lane: dict[int, list[Entry]] = {}
         for entry in entries:
             self.count += 1
             self.size += len(entry.message.body)
-            lanes.setdefault(len(self._lanes) - 1 - min(entry.message.priority, len(self._lanes) - 1), []).append(entry)
-        for number, returned in lanes.items():
+            by_lane.setdefault(id(self._lane(entry)), []).append(entry)
+        for returned in by_lane.values():
             returned.sort(key=_by_position)
-            lane = self._lanes[number]
+            lane = self._lane(returned[0])
             if not lane or returned[-1].position < lane[0].position:
                 lane.extendleft(reversed(returned))
+            elif len(returned) <= FEW:
+                for entry in returned:
+                    lane.insert(bisect(lane, entry.position, key=_by_position), entry)
             else:
-                self._lanes[number] = deque(merge(lane, returned, key=_by_position))
+                merged = [*merge(lane, returned, key=_by_position)]
+                lane.clear()
+                lane.extend(merged)
 
     def first(self) -> Entry | None:
         """Return the next one."""
@@ -97,11 +111,10 @@ class Waiting:
     def clear(self) -> list[Entry]:
         """Take out all."""
         entries = [*self]
-        for lane in self._lanes:
-            lane.clear()
+        self._lanes = [None] * len(self._lanes)
         self.count = self.size = 0
         return entries
 
     def __iter__(self) -> Iterator[Entry]:
         for lane in self._lanes:
-            yield from lane
+            yield from lane or ()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from tests.faults.perform import perform
 from tests.faults.scenarios.table import BY_NAME
+from tests.rabbitmq import RabbitMQNode
 from tests.support import BrokerTestCase
 
 
@@ -14,6 +15,7 @@ class FaultTestCase(BrokerTestCase):
 
     timeout = 90.0
     own_broker = True
+    broker: ClassVar[RabbitMQNode]
     cluster: ClassVar[Any] = None
 
     async def check(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The AMQP floor on a real RabbitMQ: bodies, tables, confirms, returns, cancels and errors."""
+"""The AMQP floor on a real broker: bodies, tables, confirms, returns, cancels and errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import decimal
 from datetime import datetime, timezone
 from typing import Any
 
+import pytest
 from twisted.internet.defer import Deferred, DeferredQueue
 
 from rpc.amqp.content import Returned
@@ -137,6 +138,7 @@ class HeaderTests(AMQPTestCase):
         self.assertEqual((death["queue"], death["reason"], death["count"]), (queue, "expired", 1))
         self.assertIs(type(death["time"]), datetime)
 
+    @pytest.mark.rabbitmq_only("quorum queues are replicated, and the embedded broker is alone")
     async def test_delivery_count(self) -> None:
         """A quorum queue's x-delivery-count decodes."""
         channel = await self.channel()

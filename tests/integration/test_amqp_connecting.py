@@ -1,4 +1,4 @@
-"""Ways into a real RabbitMQ, and the names of what stands in the way: logins, virtual hosts, hosts, TLS, alarms."""
+"""Ways into a real broker, and the names of what stands in the way: logins, virtual hosts, hosts, TLS, alarms."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import contextlib
 import socket
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
+import pytest
 import trustme
 from OpenSSL import SSL
 from twisted.internet import reactor, ssl
@@ -30,7 +31,7 @@ from rpc.errors import (
 )
 from rpc.uri import parse
 from tests.integration.amqp_case import AMQPTestCase, later
-from tests.rabbitmq import free_ports
+from tests.rabbitmq import RabbitMQNode, free_ports
 
 
 class Expired(ssl.ContextFactory):
@@ -89,20 +90,21 @@ class LoginTests(ConnectingTestCase):
         """VirtualHostRefused, with its name."""
         await self.refused(f"{self.url}/no%2Fsuch", VirtualHostRefused, "530", "'no/such'")
 
+    @pytest.mark.rabbitmq_only("the embedded broker has no permissions: each virtual host is open to every user")
     async def test_virtual_host_that_is_not_for_this_user(self) -> None:
         """VirtualHostRefused as well."""
-        await deferToThread(self.broker.ctl, "add_vhost", "closed")
-        await self.refused(f"{self.url}/closed", VirtualHostRefused, "530", "'closed'")
+        vhost, user = self.unique("theirs"), self.unique("they")
+        await deferToThread(self.broker.add_virtual_host, vhost)
+        await deferToThread(self.broker.add_user, user, "secret", vhost)
+        uri = f"amqp://{user}:secret@127.0.0.1:{self.broker.port}"
+        self.assertTrue(await self.connect(f"{uri}/{vhost}"))
+        await self.refused(f"{uri}/%2F", VirtualHostRefused, "530", "'/'")
 
     async def test_any_letters(self) -> None:
         """User, password and virtual host may hold any letters, percent-encoded (txAMQP does not decode)."""
         user, password, vhost = self.unique("é/@:%"), "pä:ss/@#?%&", self.unique("v/é%")
-        for command in (
-            ("add_vhost", vhost),
-            ("add_user", user, password),
-            ("set_permissions", "--vhost", vhost, user, ".*", ".*", ".*"),
-        ):
-            await deferToThread(self.broker.ctl, *command)
+        await deferToThread(self.broker.add_virtual_host, vhost)
+        await deferToThread(self.broker.add_user, user, password, vhost)
         login = f"{quote(user, safe='')}:{quote(password, safe='')}"
         uri = f"amqp://{login}@127.0.0.1:{self.broker.port}/{quote(vhost, safe='')}"
         self.assertTrue(await (await self.connect(uri)).open_channel())
@@ -177,8 +179,11 @@ class HostTests(ConnectingTestCase):
         self.assertIsInstance(connection.reason, HeartbeatMissed)
 
 
+@pytest.mark.rabbitmq_only("the embedded broker listens without TLS, and so has no mechanism EXTERNAL")
 class TLSTests(ConnectingTestCase):
     """amqps://: certificate and host name are checked by default."""
+
+    broker: ClassVar[RabbitMQNode]
 
     def url_of(self, *parameters: str, host: str = "localhost", scheme: str = "amqps") -> str:
         """The URI of the broker's TLS listener."""
@@ -263,14 +268,14 @@ class AlarmTests(ConnectingTestCase):
 
         connection.on_blocked = note
         channel = await connection.open_channel()
-        await deferToThread(self.broker.ctl, "set_vm_memory_high_watermark", "0.0001")
+        await deferToThread(self.broker.set_memory_alarm, True)
         try:
             channel.publish("", "nowhere", b"\x00\x00", b"x")
             await changed[0]
             self.assertEqual(connection.blocked, told[0])
             self.assertIn("memory", told[0] or "")
         finally:
-            await deferToThread(self.broker.ctl, "set_vm_memory_high_watermark", "0.8")
+            await deferToThread(self.broker.set_memory_alarm, False)
         await changed[1]
         self.assertIsNone(connection.blocked)
         self.assertTrue(await self.queue(channel))
@@ -281,7 +286,7 @@ class AlarmTests(ConnectingTestCase):
         channel = await connection.open_channel()
         told: Deferred[Exception] = Deferred()
         channel.on_closed = told.callback
-        await deferToThread(self.broker.ctl, "close_all_connections", "maintenance")
+        await deferToThread(self.broker.close_connections, "maintenance")
         error = await told
         assert isinstance(error, ConnectionClosed)
         self.assertEqual(error.code, 320)

@@ -1,4 +1,4 @@
-"""Calls over a real RabbitMQ: what is promised to callers and to handlers (DESIGN, promises)."""
+"""Calls over a real broker: what is promised to callers and to handlers (DESIGN, promises)."""
 
 from __future__ import annotations
 

@@ -483,7 +483,7 @@ class PurgeTests(DeadTestCase):
         await self.buried("a", "b")
         command = await self.ask("1")
         vhost = self.url_used.rpartition("/")[2]
-        self.broker.ctl("close_all_connections", "--vhost", vhost, "the test")
+        self.broker.close_connections("the test", vhost)
         command.answer("y")
         self.assertEqual(await command.ended, 1)
         self.assertTrue(command.error.startswith("Error: connection lost: "), command.error)
@@ -499,10 +499,10 @@ class BlockedTests(DeadTestCase):
     async def test_blocked(self) -> None:
         """It is told, and what was replayed before is not a dead letter any more."""
         await self.buried("a", "b", "c")
-        self.broker.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+        self.broker.set_memory_alarm(True)
         error = await self.failure("replay", "--all")
         self.assertTrue(error.startswith("broker: it takes no messages just now: "), error)
-        self.broker.ctl("set_vm_memory_high_watermark", "0.6")
+        self.broker.set_memory_alarm(False)
         replayed = await self.ids(self.topology.queue)
         await self.has_dead(3 - len(replayed))
         self.assertEqual([*replayed, *await self.ids(self.topology.dead_queue)], ["a", "b", "c"])

@@ -53,7 +53,15 @@ class DemoTests(SynchronousTestCase):
 
     def test_every_call_is_answered(self) -> None:
         """The table has a line for each method, with as many answers as calls, and the kill hit calls in flight."""
-        demo = self.start("--lines", "1500", "--calls", "3000")
+        self.assertIn("Starting the embedded broker", self.run_through())
+
+    def test_every_call_is_answered_on_rabbitmq(self) -> None:
+        """The same on a RabbitMQ."""
+        self.assertIn("Starting a private RabbitMQ node", self.run_through("--rabbitmq"))
+
+    def run_through(self, *options: str) -> str:
+        """Run a demo that has fewer calls, to its end; return what it printed."""
+        demo = self.start("--lines", "1500", "--calls", "3000", *options)
         out, err = demo.communicate(timeout=120)
         self.assertEqual((demo.returncode, err), (0, ""), out)
         rows = re.findall(r"^(\w+\.\w+) +([\d,]+) +([\d,]+) +[\d.]+ +[\d,]+$", out, re.MULTILINE)
@@ -63,6 +71,7 @@ class DemoTests(SynchronousTestCase):
         self.assertRegex(out, r"kill -9 of worker 1: 3,000 of 3,000 calls answered; the [1-9]\d* that it had taken")
         self.assertNotIn("\r", out)
         self.assert_nothing_left()
+        return out
 
     def test_ctrl_c(self) -> None:
         """Interrupted in the midst of its calls, it ends with the status of a Ctrl-C, without complaints."""
@@ -83,7 +92,8 @@ class DemoTests(SynchronousTestCase):
         self.assertEqual(demo.returncode, 1, err)
         self.assertRegex(err, r"FAILED: DemoFailed: kvstore.put: [\d,]+ of [\d,]+ calls were answered")
         self.assertIn("CallTimedOut", err)
-        self.assertIn("-- end of the log of worker 1", err)
+        for name in ("the embedded broker", "worker 1", "worker 2"):
+            self.assertIn(f"-- end of the log of {name}", err)
         self.assert_nothing_left()
 
     def test_killed(self) -> None:

@@ -21,6 +21,7 @@ from rpc.amqp.endpoint import BrokerEndpoint
 from rpc.amqp.properties import encode_properties
 from rpc.amqp.protocol import AMQPConnection
 from rpc.envelope import CODECS
+from rpc.errors import ChannelClosed
 from rpc.messages import Properties
 from rpc.topology import DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT, EXCLUSIVE_QUEUE
 from tests.services.support import ServiceTestCase
@@ -279,7 +280,13 @@ class HostileRequestTests(ServiceTestCase):
         self.assertIn("not a Thrift message", kept.headers["rpc-dead-reason"])
         self.assertEqual((kept.headers["mine"], "CC" in kept.headers), (1, False))
         self.assertEqual((letters[1].body, letters[1].properties.app_id), (b"not Thrift either", "b"))
-        arguments = self.broker.ctl("-q", "list_queues", "name", "arguments")
-        (line,) = (line for line in arguments.splitlines() if line.startswith(f"rpc.{self.name}.dead"))
-        self.assertIn(f'"x-max-length",{DEAD_LETTERS_KEPT}', line)
-        self.assertIn(f'"x-max-length-bytes",{DEAD_LETTER_BYTES}', line)
+        # A queue can be declared again with the arguments that it has, and with no others.
+        dead = f"rpc.{self.name}.dead"
+        bounds = {"x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
+        arguments = {"x-queue-type": "classic", **bounds}
+        await self.hostile.channel.queue_declare(queue=dead, durable=True, arguments=arguments)
+        for name, value in bounds.items():
+            channel = await self.hostile.connection.open_channel()
+            others = {**arguments, name: value + 1}
+            declaring = channel.queue_declare(queue=dead, durable=True, arguments=others)
+            await self.assertFailure(declaring, ChannelClosed)

@@ -1,4 +1,4 @@
-"""The link on a real RabbitMQ that is killed, restarted, and told to close connections."""
+"""The link on a real broker that is killed, restarted, and told to close connections."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class BrokerThatDiesTests(LinkTestCase):
         link, user = self.link(), Consumer()
         link.attach(user)
         await self.check_works(user)
-        await deferToThread(self.broker.ctl, "close_all_connections", "maintenance")
+        await deferToThread(self.broker.close_connections, "maintenance")
         self.assertIn("maintenance", str(await user.losses.get()))
         await self.check_works(user)
 

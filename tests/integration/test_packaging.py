@@ -66,11 +66,12 @@ class InstalledTests(SynchronousTestCase):
         run(*pip, "--python", environment / "bin/python", "install", *offline, "--no-index", wheel, cwd=folder)
         InstalledTests.wheel, InstalledTests.environment, InstalledTests.folder = wheel, environment, folder
 
-    def test_the_wheel_ships_the_framework_and_the_plugin(self) -> None:
-        """Nothing but rpc, the twistd plugin and the metadata is in the wheel; no package that shadows Twisted."""
+    def test_the_wheel_ships_the_framework_and_the_plugins(self) -> None:
+        """Nothing but rpc, the twistd plugins and the metadata is in the wheel; no package that shadows Twisted."""
         names = zipfile.ZipFile(self.wheel).namelist()
         foreign = [name for name in names if not name.startswith(("rpc/", "thrift_amqp_rpc-"))]
-        self.assertEqual(foreign, ["twisted/plugins/rpc_worker_plugin.py"])
+        plugins = [f"twisted/plugins/rpc_{name}_plugin.py" for name in ("broker", "worker")]
+        self.assertEqual(sorted(foreign), plugins)
         self.assertIn("rpc/py.typed", names)
 
     def test_the_package_is_whole(self) -> None:
@@ -82,9 +83,10 @@ class InstalledTests(SynchronousTestCase):
         self.assertEqual((typed, specification), ("True", "True"))
 
     def test_the_commands_are_there(self) -> None:
-        """``thrift-rpc --help`` names its verbs, and ``twistd`` knows ``rpc-worker``."""
+        """``thrift-rpc --help`` names its verbs, and ``twistd`` knows ``rpc-worker`` and ``rpc-broker``."""
         self.assertIn("compile", run(self.environment / "bin/thrift-rpc", "--help", cwd=self.folder))
         python = self.environment / "bin/python"
         twistd = (python, "-c", "from twisted.scripts.twistd import run; run()")
-        self.assertIn("rpc-worker", run(*twistd, "--help", cwd=self.folder))
-        self.assertIn("--broker", run(*twistd, "rpc-worker", "--help", cwd=self.folder))
+        for command, option in (("rpc-worker", "--broker"), ("rpc-broker", "--state")):
+            self.assertIn(command, run(*twistd, "--help", cwd=self.folder))
+            self.assertIn(option, run(*twistd, command, "--help", cwd=self.folder))

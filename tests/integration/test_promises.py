@@ -1,4 +1,4 @@
-"""Promises beyond a single attempt, over a real RabbitMQ: attempts, deduplication, cancelling, nested calls."""
+"""Promises beyond a single attempt, over a real broker: attempts, deduplication, cancelling, nested calls."""
 
 from __future__ import annotations
 

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rabbitmq import NodeFailed, RabbitMQNode, free_ports
@@ -103,8 +105,11 @@ class NodeTests(SynchronousTestCase):
         self.assertEqual(len(set(ports)), 20)
 
 
+@pytest.mark.rabbitmq_only("it tests the node of RabbitMQ that the other tests use")
 class SharedNodeTests(BrokerTestCase):
     """The node that pytest shares among all tests."""
+
+    broker: ClassVar[RabbitMQNode]
 
     def test_both_listeners_answer(self) -> None:
         """The plain and the TLS listener take a connection, the latter with a certificate of the node's authority."""

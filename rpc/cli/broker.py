@@ -1,0 +1,131 @@
+"""``twistd rpc-broker``: the embedded broker as a process of its own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+from twisted.application.service import IService
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import CannotListenError
+from twisted.python import log, usage
+from twisted.python.failure import Failure
+
+from rpc.broker.limits import MEGABYTE, Limits
+from rpc.broker.server import BrokerServer
+from rpc.default_reactor import default_reactor
+from rpc.errors import ConfigurationError
+
+LARGEST_PORT = 2**16 - 1
+
+
+class Options(usage.Options):
+    """The command line. What is wrong with it ends the process with one message and status 1."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Runs an AMQP 0-9-1 broker in this process. It is for trying, developing and testing on one machine, not for "
+        "production: that is RabbitMQ's. Without --user there is the user guest, password guest, who is let in from "
+        "this machine only. Ends on SIGTERM or SIGINT."
+    )
+    optParameters = [  # noqa: RUF012  # Twisted reads it from the class
+        ["port", "p", "5672", "TCP port to listen on; 0: a free one, which the log names."],
+        ["interface", "i", "127.0.0.1", "Address to listen on; 0.0.0.0: all of this machine's (IPv4)."],
+        [
+            "state",
+            "s",
+            None,
+            (
+                "SQLite file, made when there is none, that keeps durable exchanges, queues and bindings and their "
+                "persistent messages from one run to the next. Default: all of it is forgotten at the end."
+            ),
+        ],
+        [
+            "memory-limit",
+            "m",
+            str(Limits().memory // MEGABYTE),
+            "Megabytes of messages that are held before those who publish have to wait.",
+        ],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._users: dict[str, str] = {}
+        self._vhosts = ["/"]
+
+    def opt_user(self, user: str) -> None:
+        """NAME:PASSWORD of a user who is let in, also from other machines; may be given several times. guest is let in
+        only when named, too. Every user of this machine can read the command line, and so the password.
+        """
+        name, colon, password = user.partition(":")
+        if not (name and colon and password):  # not shown: it may be a password
+            raise usage.UsageError("--user: write it as NAME:PASSWORD")
+        if name in self._users:
+            raise usage.UsageError(f"--user: {name} is given twice")
+        self._users[name] = password
+
+    def opt_vhost(self, name: str) -> None:
+        """Name of a virtual host there is besides "/"; may be given several times."""
+        if not name:
+            raise usage.UsageError("--vhost: a virtual host has a name")
+        self._vhosts.append(name)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read the command line; what is wrong with an option's form is told in one line as well."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            raise SystemExit(f"rpc-broker: {error}") from error
+
+    def postOptions(self) -> None:
+        """Build the broker here, where what is wrong can still be told in one line."""
+        port = self._whole_number("port", 0, LARGEST_PORT)
+        memory = self._whole_number("memory-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
+        try:
+            self["broker"] = BrokerServer(
+                default_reactor(),
+                port=port,
+                interface=self["interface"],
+                users=self._users or None,
+                vhosts=dict.fromkeys(self._vhosts),
+                limits=Limits(memory=memory),
+                state=self["state"],
+            )
+        except ConfigurationError as error:
+            raise usage.UsageError(str(error)) from error
+
+    def _whole_number(self, option: str, least: int, most: int) -> int:
+        text: str = self[option]
+        if not (re.fullmatch("[0-9]{1,20}", text) and least <= int(text) <= most):
+            raise usage.UsageError(f"--{option}: {text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+
+def makeService(options: Options) -> IService:
+    """Return what twistd runs. When it cannot listen, the log says why in one line, and the process ends with 1."""
+    broker: BrokerServer = options["broker"]
+    broker.when_listening().addErrback(_give_up)
+    return broker
+
+
+def _give_up(failure: Failure) -> None:
+    if failure.check(CancelledError):  # it was stopped before it listened, as somebody wanted
+        return
+    if failure.check(ConfigurationError, CannotListenError):
+        log.msg(f"rpc-broker: {failure.getErrorMessage()}")
+    else:
+        log.err(failure, "rpc-broker: the broker does not start")
+    # twistd ends with 0 whatever happened, once it has tidied up; the last word is the interpreter's.
+    atexit.register(_exit_with_failure)
+    reactor = default_reactor()
+    reactor.callWhenRunning(reactor.stop)
+
+
+def _exit_with_failure() -> None:
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.flush()
+    os._exit(1)

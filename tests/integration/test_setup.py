@@ -1,0 +1,85 @@
+"""``scripts/setup`` and what leads to it: what is installed for whom, and that nothing is installed twice.
+
+The environment is there already, and its Python only notes what it was asked to install: nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+PROJECT = Path(__file__).parents[2]
+
+PYTHON = """#!/bin/sh
+case "$*" in
+    *editable*) for last; do :; done; echo "$last" >>installed ;;
+    scripts/demo.py*) echo "$*" >>shown ;;
+esac
+"""
+
+
+class SetupTests(SynchronousTestCase):
+    """A clone's scripts, in a folder where the programs that they need are only noted."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        for name in ("scripts/setup", "scripts/demo", "setup.cfg", "pyproject.toml"):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, self.folder / name)
+        self.program(".venv/bin/python", PYTHON)
+        # The programs that come from Debian, lest the test install them.
+        for name in ("rabbitmq-server", "thrift", "npm"):
+            self.program(f"bin/{name}", "#!/bin/sh\n")
+
+    def program(self, name: str, text: str) -> None:
+        """Write a program."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def run_script(self, *command: str) -> list[str]:
+        """Run a script; return what it had pip install, which is the project with its extras."""
+        installed = self.folder / "installed"
+        installed.unlink(missing_ok=True)
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(command, cwd=self.folder, env={"PATH": path}, check=True, capture_output=True, timeout=30)
+        return installed.read_text().splitlines() if installed.exists() else []
+
+    def test_to_run_it(self) -> None:
+        """--run installs the project without its tools, once."""
+        self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
+        self.assertEqual(self.run_script("scripts/setup", "--run"), [])
+
+    def test_to_work_on_it(self) -> None:
+        """Without it the tools come as well, also later; who has them needs nothing more to run it."""
+        self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
+        self.assertEqual(self.run_script("scripts/setup"), [".[dev]"])
+        self.assertEqual(self.run_script("scripts/setup"), [])
+        self.assertEqual(self.run_script("scripts/setup", "--run"), [])
+
+    def test_other_requirements(self) -> None:
+        """When the project's requirements have changed, they are installed, as many as are asked for."""
+        self.run_script("scripts/setup")
+        with (self.folder / "setup.cfg").open("a") as settings:
+            settings.write("# changed\n")
+        self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
+        self.assertEqual(self.run_script("scripts/setup"), [".[dev]"])
+
+    def test_interrupted(self) -> None:
+        """What did not come to its end is done again."""
+        self.program(".venv/bin/python", '#!/bin/sh\ncase "$*" in *editable*) exit 1 ;; esac\n')
+        self.assertRaises(subprocess.CalledProcessError, self.run_script, "scripts/setup", "--run")
+        self.program(".venv/bin/python", PYTHON)
+        self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
+
+    def test_demo(self) -> None:
+        """The demo needs the tools only for RabbitMQ, and is handed its options."""
+        self.assertEqual(self.run_script("scripts/demo", "--calls", "1000"), ["."])
+        self.assertEqual(self.run_script("scripts/demo", "--calls", "1000", "--rabbitmq"), [".[dev]"])
+        shown = (self.folder / "shown").read_text()
+        self.assertEqual(shown, "scripts/demo.py --calls 1000\nscripts/demo.py --calls 1000 --rabbitmq\n")

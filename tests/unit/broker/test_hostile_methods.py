@@ -1,0 +1,76 @@
+"""Methods in any order with any arguments: answered or refused, and nobody else notices."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.amqp.peer import method
+from tests.unit.broker.hostile_case import HostileCase
+from tests.unit.broker.hostile_methods import Step, steps, wrong_frames
+from tests.unit.broker.peer import Client
+
+CHANNELS = (1, 2)
+
+
+class Hostile:
+    """A hostile peer that knows its manners as far as they let it go on: it agrees when the broker closes a channel,
+    and comes again when it closes the connection.
+    """
+
+    def __init__(self, case: HostileCase, frame_max: int) -> None:
+        self._case = case
+        self._frame_max = frame_max
+        self.begin()
+
+    def begin(self) -> None:
+        """Connect, and open channels."""
+        self.client = Client(self._case.broker).login(frame_max=self._frame_max)
+        for number in CHANNELS:
+            self.client.channel(number)
+
+    def play(self, step: Step) -> None:
+        """Do what is said."""
+        if isinstance(step, bytes):
+            self.client.feed(step)
+        elif isinstance(step, bool):
+            self.client.wire.reads = step
+        elif step is None:
+            self.client.lose()
+        else:
+            self._case.clock.advance(step)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        for frame in self.client.written():
+            if frame.name == "channel.close":
+                self.client.feed(method(frame.channel, "channel.close-ok"), method(frame.channel, "channel.open", ""))
+            elif frame.name == "connection.close":
+                self.client.send(0, "connection.close-ok")
+        if self.client.gone:
+            self.begin()
+
+
+class HostileMethodsTests(HostileCase):
+    """Two hostile connections that share what they declare."""
+
+    def assert_survived(self, played: list[tuple[int, Step]], frame_max: int) -> None:
+        """They harm nobody, and leave nothing."""
+        self.new_stage()
+        hostile = [Hostile(self, frame_max) for _ in range(2)]
+        for number, step in played:
+            hostile[number].play(step)
+        self.assert_unharmed()
+        self.assert_nothing_left(*[each.client for each in hostile])
+
+    @settings(max_examples=300)
+    @given(steps(), st.sampled_from([131072, 4096]))
+    def test_any_methods(self, played: list[tuple[int, Step]], frame_max: int) -> None:
+        """Valid and almost valid methods."""
+        self.assert_survived(played, frame_max)
+
+    @settings(max_examples=200)
+    @given(steps(wrong_frames, st.booleans(), st.none()), st.sampled_from([131072, 4096]))
+    def test_methods_and_wrong_frames(self, played: list[tuple[int, Step]], frame_max: int) -> None:
+        """Frames that should not be there, a reader who does not read, and lost connections, between them."""
+        self.assert_survived(played, frame_max)
