@@ -21,6 +21,11 @@ from rpc.errors import CodecError
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
+
+class LongLong(int):
+    """A number that is encoded in 64 bits (l), small as it may be."""
+
+
 MAX_DEPTH = 64
 """Tables and arrays may be nested so deep, the outermost table counted. A peer must not choose how deep we recurse."""
 
@@ -198,7 +203,7 @@ def _encode_value(value: Any, depth: int) -> bytes:
 
 
 def _encode_integer(value: int) -> bytes:
-    if -0x80000000 <= value <= 0x7FFFFFFF:
+    if -0x80000000 <= value <= 0x7FFFFFFF and not isinstance(value, LongLong):
         return b"I" + _signed_long.pack(value)
     if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
         return b"l" + _signed_longlong.pack(value)

@@ -207,6 +207,8 @@ class FrameReader:
                 self._header(channel, channel_id, data, start, end)
             elif kind == BODY:
                 self._body(channel, channel_id, data[start:end])
+            elif length or channel_id:
+                raise FrameError(501, f"a heartbeat of {length} bytes on channel {channel_id}")
         return size
 
     def _whole_content(self, channel_id: int, data: bytes, offset: int) -> tuple[bytes, bytes, int] | None:
@@ -217,12 +219,13 @@ class FrameReader:
         size = len(data)
         if size - offset < content_header.size:
             return None
-        kind, header_channel, length, _, _, body_size = content_header.unpack_from(data, offset)
+        kind, header_channel, length, class_id, _, body_size = content_header.unpack_from(data, offset)
         body = offset + frame_head.size + length + next_head.size
         end = body + body_size
         if (
             kind == HEADER
             and header_channel == channel_id
+            and class_id == BASIC
             and 14 <= length <= self.max_payload
             and 0 < body_size <= self.max_payload
             and end < size
@@ -238,6 +241,8 @@ class FrameReader:
             raise FrameError(505, "a content header without its method")
         if end - start < 14:
             raise FrameError(502, "a content header that ends within its size or flags")
+        if int.from_bytes(data[start : start + 2], "big") != BASIC:
+            raise FrameError(505, "a content header of another class than its method")
         content.size = content.left = int.from_bytes(data[start + 4 : start + 12], "big")
         content.encoded_properties = data[start + 12 : end]
         self._hold(content, len(content.encoded_properties))

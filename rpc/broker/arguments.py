@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -15,7 +15,9 @@ DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER = "drop-head", "reject-publish", "reje
 CLASSIC, QUORUM = "classic", "quorum"
 ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
-_MOST_MILLISECONDS = 2**62 - 1
+MOST_MILLISECONDS: Final = 10 * 365 * 24 * 60 * 60 * 1000
+"""Of any time to live: RabbitMQ's bound, ten years."""
+
 _MOST_PRIORITIES = 255
 
 
@@ -58,9 +60,8 @@ def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments
     :param queue: how errors name the queue.
     :raises Refusal: 406, a value is not one of its argument's.
     """
-    for name in sorted(table):
-        check = _CHECKS.get(name)
-        if check is not None:
+    for name, check in _CHECKS.items():
+        if name in table:
             _check(queue, name, table[name], check)
     if "x-dead-letter-routing-key" in table and "x-dead-letter-exchange" not in table:
         raise _invalid(queue, "x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
@@ -82,7 +83,7 @@ def same(what: str, name: str, current: object, received: object) -> None:
 
     :raises Refusal: 406, it is not.
     """
-    if current != received:
+    if current != received or isinstance(current, float) is not isinstance(received, float):
         difference = f"received '{_shown(received)}' but current is '{_shown(current)}'"
         raise Refusal(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: {difference}")
 
@@ -149,6 +150,34 @@ def _invalid(queue: str, name: str, problem: str) -> Refusal:
     return Refusal(PRECONDITION_FAILED, f"invalid arg '{name}' for queue {queue}: {problem}")
 
 
+def check_match(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    """See that a headers exchange knows what a binding's ``x-match`` says.
+
+    :raises Refusal: 406, it does not.
+    """
+    how = table.get("x-match", allowed[0])
+    if not isinstance(how, str):
+        problem = f"type {type_name(how)} (value {_shown(how)}); expected longstr"
+    elif how not in allowed:
+        written = f'<<"{how}">>' if how else "<<>>"
+        problem = f"value {written}; expected {', '.join(allowed[:-1])}, or {allowed[-1]}"
+    else:
+        return
+    raise Refusal(PRECONDITION_FAILED, f"Invalid x-match field {problem}")
+
+
+def check_priority(queue: str, table: Mapping[str, Any]) -> int:
+    """Return a consumer's priority (RabbitMQ extension); 0, when it has none.
+
+    :param queue: how errors name the queue.
+    :raises Refusal: 406, it is no whole number.
+    """
+    priority = table.get("x-priority", 0)
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise _invalid(queue, "x-priority", f'"expected integer, got {type_name(priority)}"')
+    return priority
+
+
 def _number(least: int = 0, most: int | None = None, above: str = "value_too_large") -> Check:
     def check(value: Any) -> str | None:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -171,21 +200,21 @@ def _text(problem: Callable[[str], str], *allowed: str) -> Check:
     return check
 
 
-_CHECKS: Mapping[str, Check] = {
-    "x-message-ttl": _number(most=_MOST_MILLISECONDS),
-    "x-expires": _number(least=1, most=_MOST_MILLISECONDS),
+_CHECKS: Mapping[str, Check] = {  # in RabbitMQ's order: of several wrong ones, the first is told
+    "x-expires": _number(least=1, most=MOST_MILLISECONDS),
+    "x-message-ttl": _number(most=MOST_MILLISECONDS),
+    "x-dead-letter-exchange": _text(str),
+    "x-dead-letter-routing-key": _text(str),
     "x-max-length": _number(),
     "x-max-length-bytes": _number(),
     "x-max-priority": _number(most=_MOST_PRIORITIES, above="max_value_exceeded"),
-    "x-delivery-limit": _number(),
     "x-overflow": _text(lambda _: "invalid_overflow", DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER),
-    "x-queue-type": _text(lambda value: f"\"unsupported queue type '{value}'\"", CLASSIC, QUORUM),
     "x-queue-mode": _text(lambda value: f"\"unsupported queue mode '{value}'\"", "default", "lazy"),
-    "x-dead-letter-routing-key": _text(str),
-    "x-dead-letter-exchange": _text(str),
     "x-single-active-consumer": lambda value: (
         None if isinstance(value, bool) else f"{{unacceptable_type,{type_name(value)}}}"
     ),
+    "x-queue-type": _text(lambda value: f"\"unsupported queue type '{value}'\"", CLASSIC, QUORUM),
+    "x-delivery-limit": _number(),
 }
 
 _ATTRIBUTES = {

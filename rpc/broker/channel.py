@@ -69,7 +69,7 @@ class Channel:
                 self._settle(key, *_tag_and_flags.unpack_from(buffer, start))
             else:
                 self._control(buffer[start - 4 : end])
-                if key == _GET and self.connection.congested:
+                if key == _GET and self.connection.congested and end + 1 < len(buffer):
                     self.connection.put_off(buffer[end + 1 :])
         except Refusal as refusal:
             self._refuse(refusal, key)
@@ -101,8 +101,9 @@ class Channel:
         name = f"{method.klass.name}.{method.name}"
         control = CONTROL.get(name)
         if control is None:
-            code = NOT_IMPLEMENTED if method.klass.name in ("tx", "basic") else COMMAND_INVALID
-            raise Refusal(code, f"{name} is not for this broker")
+            if method.klass.name == "tx":
+                raise Refusal(NOT_IMPLEMENTED, "the embedded broker has no transactions")
+            raise Refusal(COMMAND_INVALID, "unimplemented method")
         control(self, *arguments)
 
     def reply(self, name: str, *arguments: Any) -> None:

@@ -49,20 +49,22 @@ class _Unopened:
         self._connection = connection
         self._number = number
 
-    def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
+    def method_arrived(self, key: int, *_: object) -> None:
         if key == _CHANNEL_OPEN:
             self._connection.open_channel(self._number)
         elif key != _CHANNEL_CLOSE_OK:  # both ends have closed it
-            self._refuse()
+            self._refuse(key)
 
-    def content_arrived(self, *_: object) -> None:
-        self._refuse()
+    def content_arrived(self, key: int, *_: object) -> None:
+        self._refuse(key)
 
     def content_too_large(self, size: int) -> None:
-        self._refuse()
+        self._refuse(0)
 
-    def _refuse(self) -> None:
-        self._connection.refuse(Refusal(CHANNEL_ERROR, "expected 'channel.open'"))
+    def _refuse(self, key: int) -> None:
+        refusal = Refusal(CHANNEL_ERROR, "expected 'channel.open'")
+        refusal.key = key
+        self._connection.refuse(refusal)
 
 
 class _Discarding:

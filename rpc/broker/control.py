@@ -10,6 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rpc.amqp.frames import FRAME_END, GET_OK, METHOD, content_parts
+from rpc.broker.arguments import check_priority
 from rpc.broker.consumer import BOUNDLESS, Consumer
 from rpc.broker.direct_reply import REPLY_TO, DirectReply
 from rpc.broker.exchange import Exchange
@@ -70,6 +71,7 @@ def _exchange_declare(
     nowait: bool,
     arguments: Table,
 ) -> None:
+    name = _one_line(name)
     if passive:
         refuse_default(name)
         channel.vhost.exchange(name)
@@ -115,11 +117,11 @@ def _queue_declare(
     nowait: bool,
     arguments: Table,
 ) -> None:
-    vhost, connection = channel.vhost, channel.connection
-    if passive and (name == REPLY_TO or name in vhost.reply_consumers):
+    vhost, connection, name = channel.vhost, channel.connection, _one_line(name)
+    if name == REPLY_TO or name in vhost.reply_consumers:
         _answer(channel, nowait, "queue.declare-ok", name, 0, 1)
         return
-    if passive:
+    if passive or name.startswith(f"{REPLY_TO}."):
         queue = vhost.queue(name, connection)
         queue.touch()
     else:
@@ -129,7 +131,7 @@ def _queue_declare(
 
 
 def _queue_bind(channel: Channel, _: int, name: str, source: str, key: str, nowait: bool, arguments: Table) -> None:
-    name = _named(channel, name)
+    name, key = _named(channel, name), _key(channel, name, key)
     refuse_default(source)
     channel.vhost.exchange(source)
     channel.vhost.bind(source, channel.vhost.queue(name, channel.connection), key, arguments)
@@ -137,7 +139,7 @@ def _queue_bind(channel: Channel, _: int, name: str, source: str, key: str, nowa
 
 
 def _queue_unbind(channel: Channel, _: int, name: str, source: str, key: str, arguments: Table) -> None:
-    name = _named(channel, name)
+    name, key = _named(channel, name), _key(channel, name, key)
     refuse_default(source)
     _unbind(channel, channel.vhost.queues.get(name), source, key, arguments)
     channel.reply("queue.unbind-ok")
@@ -188,9 +190,7 @@ def _consume(
     _refuse_tag_in_use(channel, tag)
     if queue.consumers and (exclusive or queue.consumers[0].exclusive):
         raise Refusal(ACCESS_REFUSED, f"queue '{queue.name}' in vhost '{channel.vhost.name}' in exclusive use")
-    priority = arguments.get("x-priority", 0)
-    if not isinstance(priority, int) or isinstance(priority, bool):
-        raise Refusal(PRECONDITION_FAILED, "invalid arg 'x-priority': a whole number is wanted")
+    priority = check_priority(f"'{queue.name}' in vhost '{channel.vhost.name}'", arguments)
     consumer = Consumer(
         channel, queue, tag, no_ack=no_ack, exclusive=exclusive, prefetch=channel.prefetch, priority=priority
     )
@@ -296,11 +296,21 @@ def _answer(channel: Channel, nowait: bool, name: str, *arguments: Any) -> None:
         channel.reply(name, *arguments)
 
 
+def _one_line(name: str) -> str:
+    """Names are declared without line ends, as in RabbitMQ."""
+    return name.replace("\r", "").replace("\n", "")
+
+
 def _named(channel: Channel, name: str) -> str:
     """An empty name means the queue that the channel has declared last (AMQP 0-9-1, queue.bind)."""
     if not name and not channel.last_queue:
         raise Refusal(NOT_FOUND, "no previously declared queue")
     return name or channel.last_queue
+
+
+def _key(channel: Channel, name: str, key: str) -> str:
+    """Without a key, and of the queue that was declared last, that queue's name is meant (AMQP 0-9-1, queue.bind)."""
+    return key or ("" if name else channel.last_queue)
 
 
 def _unbind(channel: Channel, destination: Queue | Exchange | None, source: str, key: str, arguments: Table) -> None:

@@ -8,17 +8,30 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from rpc.amqp.fields import encode_short_string
+from rpc.amqp.fields import LongLong, encode_short_string
+from rpc.broker.arguments import type_name
 from rpc.broker.message import Message
+from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
 
 EXPIRED, MAXLEN, REJECTED, DELIVERY_LIMIT = "expired", "maxlen", "rejected", "delivery_limit"
 
 X_DEATH: Final = "x-death"
+COPIES: Final = ("CC", "BCC")
 
 
-def copied_keys(headers: dict[str, Any], *names: str) -> list[str]:
-    """Return further routing keys that a message's headers name (RabbitMQ extension: sender-selected distribution)."""
-    return [key for name in names if isinstance(headers.get(name), list) for key in headers[name] if type(key) is str]
+def copied_keys(headers: dict[str, Any]) -> list[str]:
+    """Return further routing keys that a message's headers name (RabbitMQ extension: sender-selected distribution).
+
+    :raises Refusal: 406, such a header is no array.
+    """
+    keys: list[str] = []
+    for name in COPIES:
+        value = headers.get(name, [])
+        if not isinstance(value, list):
+            problem = f'{{unacceptable_type_in_header,"{name}",{type_name(value)}}}'
+            raise Refusal(PRECONDITION_FAILED, f"invalid message: {problem}")
+        keys += [key for key in value if isinstance(key, str)]
+    return keys
 
 
 def dead_letter(
@@ -31,9 +44,9 @@ def dead_letter(
     :raises CodecError: its headers cannot be decoded.
     """
     headers = message.decoded_headers()
-    keys = [message.routing_key, *copied_keys(headers, "CC", "BCC")]
+    keys = [message.routing_key, *copied_keys(headers)]
     death: dict[str, Any] = {
-        "count": 1,
+        "count": LongLong(1),
         "reason": reason,
         "queue": queue,
         "time": datetime.fromtimestamp(int(seconds), timezone.utc),
@@ -43,7 +56,7 @@ def dead_letter(
     if message.expiration is not None:
         death["original-expiration"] = str(message.expiration)
     changes: dict[str, Any] = {X_DEATH: _with(deaths_of(headers), death)}
-    if "x-first-death-reason" not in headers:
+    if not any(name.startswith("x-first-death-") for name in headers):
         changes |= {
             "x-first-death-reason": reason,
             "x-first-death-queue": queue,
@@ -62,16 +75,21 @@ def deaths_of(headers: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _with(deaths: list[dict[str, Any]], death: dict[str, Any]) -> list[dict[str, Any]]:
-    """A queue that gave the message up before, for the same reason, counts on."""
-    same: list[dict[str, Any]] = []
-    others: list[dict[str, Any]] = []
-    for each in deaths:
-        again = (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])
-        (same if again else others).append(each)
+    """Add a death, the latest first. A queue that gave the message up before, for the same reason, counts on; the
+    others come in the opposite order of before, as they do in RabbitMQ.
+    """
+    same = [each for each in deaths if (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])]
+    others = [_counted(each) for each in reversed(deaths) if each not in same]
     if not same:
         return [death, *others]
     count = same[0].get("count")
-    return [{**same[0], "count": count + 1 if isinstance(count, int) else 1}, *others]
+    return [{**same[0], "count": LongLong(count + 1 if isinstance(count, int) else 1)}, *others]
+
+
+def _counted(death: dict[str, Any]) -> dict[str, Any]:
+    """What a broker has written has a count of 64 bits, and a time."""
+    written = "time" in death and isinstance(death.get("count"), int)
+    return {**death, "count": LongLong(death["count"])} if written else death
 
 
 def goes_in_circles(message: Message, queue: str) -> bool:

@@ -15,7 +15,7 @@ TYPES: Final = (DIRECT, FANOUT, TOPIC, HEADERS)
 
 ANY: Final = ("any", "any-with-x")
 WITH_X: Final = ("all-with-x", "any-with-x")
-MATCHES: Final = ("all", *ANY, "all-with-x")
+MATCHES: Final = ("all", "any", *WITH_X)
 """What the binding argument ``x-match`` may say."""
 
 Destination: TypeAlias = "Queue | Exchange"
@@ -103,12 +103,17 @@ class Exchange:
         elif self.type == FANOUT:
             matched = self.bindings
         elif self.type == TOPIC:
-            words = routing_key.split(".")
-            groups = (group for pattern, group in self._bindings.items() if topic_matches(pattern.split("."), words))
+            words = words_of(routing_key)
+            groups = (group for pattern, group in self._bindings.items() if topic_matches(words_of(pattern), words))
             matched = (binding for group in groups for binding in group)
         else:
             matched = (binding for binding in self.bindings if headers_match(binding.arguments, headers))
         return (binding.destination for binding in matched)
+
+
+def words_of(key: str) -> list[str]:
+    """Return the words of a key or pattern: what stands between its dots; of an empty one, none."""
+    return key.split(".") if key else []
 
 
 def topic_matches(pattern: list[str], words: list[str]) -> bool:

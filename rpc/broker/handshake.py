@@ -96,6 +96,8 @@ class ChannelZero:
             handler = self._handlers.get((self.state, name))
             if handler is not None:
                 handler(*arguments)
+            elif self.state is State.RUNNING:
+                raise Refusal(CHANNEL_ERROR, "unexpected method in connection state running")
             elif self.state is not State.CLOSING:
                 raise Refusal(COMMAND_INVALID, f"{name} where {self.state.value} was expected")
         except Refusal as refusal:
@@ -136,8 +138,9 @@ class ChannelZero:
     def _refuse_login(self, text: str) -> None:
         """Who does not know of the reason's being sent, is hung up on (RabbitMQ: authentication_failure_close)."""
         if self._connection.capabilities.get("authentication_failure_close") is True:
-            raise Refusal(ACCESS_REFUSED, text, ends_connection=True)
-        self._connection.hang_up()
+            self._connection.refuse(Refusal(ACCESS_REFUSED, text, ends_connection=True))
+        else:
+            self._connection.hang_up()
 
     def _tune_ok(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
         limits = self._broker.limits

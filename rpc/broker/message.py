@@ -15,17 +15,16 @@ from rpc.amqp.properties import (
     join_properties,
     split_properties,
 )
+from rpc.broker.arguments import MOST_MILLISECONDS
 from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
 
 KEPT_BESIDE: Final = 512
 """Bytes that a message costs this process beside its own."""
 
-LONGEST_TIME: Final = 2**32 - 1
-"""Milliseconds, of any time to live (RabbitMQ's bound)."""
-
+_PERSISTENT = b"\x02"
+_DELIVERY_MODES = (b"\x01", _PERSISTENT)
 _NUMBER = re.compile(rb"[+-]?[0-9]+")
 _EMPTY_TABLE = b"\x00\x00\x00\x00"
-_PERSISTENT = b"\x02"
 
 
 class Message:
@@ -44,16 +43,18 @@ class Message:
     def __init__(self, routing: bytes, properties: bytes, body: bytes, parts: Sequence[bytes | None]) -> None:
         """
         :param parts: `properties`, as :func:`~rpc.amqp.properties.split_properties` has them.
-        :raises Refusal: the expiration is no number of milliseconds.
+        :raises Refusal: 406, the expiration is no number of milliseconds, or the delivery mode is unknown.
         """
         self.routing = routing
         self.properties = properties
         self.body = body
         self.headers = parts[HEADERS]
-        expiration, priority = parts[EXPIRATION], parts[PRIORITY]
+        expiration, priority, mode = parts[EXPIRATION], parts[PRIORITY], parts[DELIVERY_MODE]
+        if mode is not None and mode not in _DELIVERY_MODES:
+            raise Refusal(PRECONDITION_FAILED, f"invalid message: {{delivery_mode_unknown,{mode[0]}}}")
         self.expiration = None if expiration is None else _milliseconds(expiration[1:])
         self.priority = 0 if priority is None else priority[0]
-        self.persistent = parts[DELIVERY_MODE] == _PERSISTENT
+        self.persistent = mode == _PERSISTENT
         self.size = len(body) + len(properties) + KEPT_BESIDE
 
     @property
@@ -87,7 +88,7 @@ class Message:
         fields = {name: value for name, value in fields.items() if name not in without and name not in headers}
         fields |= {name: encode_field(value) for name, value in headers.items()}
         parts = [*split_properties(self.properties)]
-        parts[HEADERS] = join_table(fields) if fields else None
+        parts[HEADERS] = join_table(fields)
         if routing is not None:
             parts[EXPIRATION] = None
         return Message(routing or self.routing, join_properties(parts), self.body, parts)
@@ -102,7 +103,7 @@ def _milliseconds(text: bytes) -> int:
         problem = f'{{leftover_string,"{_shown(text[found.end() :])}"}}'
     elif number < 0:
         problem = f"{{value_negative,{number}}}"
-    elif number > LONGEST_TIME:
+    elif number > MOST_MILLISECONDS:
         problem = f"{{value_too_large,{number}}}"
     else:
         return number

@@ -135,7 +135,7 @@ class Publisher:
 
     def _route_by_headers(self, route: Route, message: Message) -> tuple[Message, list[Target]]:
         headers = message.decoded_headers()
-        keys = [route.routing_key, *copied_keys(headers, "CC", "BCC")]
+        keys = [route.routing_key, *copied_keys(headers)]
         targets, _ = self._targets(route.exchange, keys, message)
         return message.changed({}, without=["BCC"]) if "BCC" in headers else message, targets
 

@@ -172,6 +172,7 @@ class Queue:
         self.touch()
         self._drop_old()
         entry = self.waiting.pop() if self.waiting.count else None
+        self._drop_old()  # so that what is counted as left is there
         self._watch_head()
         return entry
 

@@ -12,6 +12,7 @@ from rpc.broker.arguments import (
     ALTERNATE_EXCHANGE,
     COMPARED,
     check_alternate,
+    check_match,
     read_queue_arguments,
     same,
     same_argument,
@@ -308,10 +309,8 @@ class VirtualHost:
         """
         refuse_default(source)
         exchange = self.exchange(source)
-        how = arguments.get("x-match", "all")
-        if exchange.type == HEADERS and how not in MATCHES:
-            shown = how if isinstance(how, str) else type(how).__name__
-            raise Refusal(PRECONDITION_FAILED, f"Invalid x-match field value {shown}; expected {', '.join(MATCHES)}")
+        if exchange.type == HEADERS:
+            check_match(arguments, MATCHES)
         if exchange.bind(destination, routing_key, arguments):
             self.routes.clear()
             if self._store is not None:

@@ -25,5 +25,41 @@ class Known:
         return any(line is not None and re.match(self.lines, line) is not None for line in lines)
 
 
-KNOWN: tuple[Known, ...] = ()
+_SAYS_WHY = "the connection ends either way; the embedded broker says why, RabbitMQ hangs up"
+_TEXT = "the code is the same, the text names the mistake in the embedded broker's own words"
+_TYPES = "which of AMQP's numbers an argument came as is not kept, so the text cannot name it"
+_NO_TRANSACTIONS = "there are no transactions (class tx), and who asks for them is told so (540)"
+_SPECIFIED = "the code is the specification's (502, malformed arguments); RabbitMQ's is 501"
+_STRICT = "what is malformed is refused when it is published; RabbitMQ passes it on to consumers, or cuts it"
+_LATE = "a channel that both ends close at once: either order of the two closes is borne, in another way"
+_REPLIES = (
+    "mandatory direct replies are returned by RabbitMQ although they are delivered, and not numbered; "
+    "an address that it cannot decode ends the connection with 541"
+)
+
+KNOWN: tuple[Known, ...] = (
+    Known("pika", r"transactions: ", _NO_TRANSACTIONS),
+    Known("py-amqp", r"transactions: ", _NO_TRANSACTIONS),
+    Known("pika", r"handshake: ", _SAYS_WHY),
+    Known("pika", r"tuning: ", _SAYS_WHY),
+    Known("pika", r"broken_methods: (unknown (class|method|kind of field)|method 0\.0|file\.qos)", _SAYS_WHY),
+    Known("pika", r"broken_methods: access\.request", "class access is not part of AMQP 0-9-1, and nobody asks for it"),
+    Known("pika", r"broken_methods: (cut short|no arguments|table cut short|too many arguments)", _SPECIFIED),
+    Known("pika", r"broken_frames: (empty method|half a method's number)", _SPECIFIED),
+    Known("pika", r"broken_frames: heartbeat on channel 1", "the specification's code is 501 (section 4.2.7)"),
+    Known("pika", r"broken_frames: ", _TEXT),
+    Known("pika", r"broken_contents: header cut short", _SPECIFIED),
+    Known("pika", r"broken_contents: (more than it says|properties )", _STRICT),
+    Known("pika", r"broken_contents: ", _TEXT),
+    Known("pika", r"channel_numbers: close-ok of a channel that is not open", _LATE),
+    Known("pika", r"closing_channels: close after close-ok", _LATE),
+    Known("pika", r"publish_refused: expiration '99999999999999999999'", "RabbitMQ breaks its text over two lines"),
+    Known("pika", r"reply: ", _REPLIES),
+    Known("pika", r"reply_to_the_gone: 29 characters made up", _REPLIES),
+    Known("py-amqp", r"queue_arguments_again: .*1000\.0", "Erlang writes a fraction as 1.0e3"),
+    Known("py-amqp", r"queue_arguments_again: .*2147483648", _TYPES),
+    Known("amqplib", r"queueArguments: ", _TYPES),
+    Known("amqplib", r"queueArgumentsAgain: double", "Erlang writes a fraction as 1.0e3"),
+    Known("amqplib", r"queueArgumentsAgain: timestamp", "a time is no number here; RabbitMQ takes it for its seconds"),
+)
 """Each must explain a difference that is still there."""

@@ -32,6 +32,13 @@ class Honest:
         self.client.consume(2, REPLY_TO, "replies", no_ack=True)
         assert self.client.names() == ["basic.consume-ok"] * 2
 
+    @property
+    def address(self) -> str:
+        """Where replies come to it."""
+        found = self.client.protocol.vhost.reply_consumers.items()
+        (mine,) = [address for address, reply in found if reply.connection is self.client.protocol]
+        return mine
+
     def answered(self) -> bool:
         """Whether a call made now is answered. What others have sent to the service is acked as well."""
         self._called += 1

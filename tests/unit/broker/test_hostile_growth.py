@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from rpc.broker.limits import OUTGOING_AT_MOST, OUTGOING_BEFORE_PAUSE, Limits
+from rpc.broker.connection import SECONDS_TO_PART
+from rpc.broker.limits import OUTGOING_AT_MOST, Limits
 from rpc.broker.publishing import ROUTES_KEPT
+from rpc.broker.refusals import CONNECTION_FORCED, Refusal
 from tests.unit.amqp.peer import BODY, HEADER, HEARTBEAT, frame, method
 from tests.unit.broker.hostile_case import REPLY_TO, SERVICE, HostileCase, contents
 from tests.unit.broker.peer import BUFFER, PROTOCOL_HEADER, Client, publish, start_ok
@@ -15,61 +17,288 @@ CHUNK = 65536
 """Bytes of one read from a socket."""
 
 
-def begun(channel: int, size: int, here: int) -> bytes:
-    """A content of which so much is here."""
+def begun(channel: int, size: int, *pieces: bytes) -> bytes:
+    """A content that says its size, and of which some pieces are here."""
     header = frame(HEADER, channel, struct.pack(">HHQ", 60, 0, size) + b"\x00\x00")
-    return method(channel, "basic.publish", 0, "", SERVICE, False, False) + header + frame(BODY, channel, bytes(here))
+    begin = method(channel, "basic.publish", 0, "", SERVICE, False, False)
+    return b"".join((begin, header, *(frame(BODY, channel, piece) for piece in pieces)))
 
 
-class HostileGrowthTests(HostileCase):
-    """Counted, not timed."""
+class GrowthCase(HostileCase):
+    """Clients with a channel."""
 
-    def new_client(self, **limits: Any) -> Client:
-        """A client with channel 1."""
+    def new_client(self, *, reads: bool = True, channels: int = 1, **limits: Any) -> Client:
+        """A client with channels from 1 on, which reads nothing more if so said."""
         client = Client(self.broker).login(**limits)
-        client.channel()
+        for number in range(channels):
+            client.channel(number + 1)
+        client.wire.reads = reads
         return client
 
-    def new_slow_client(self, **limits: Any) -> Client:
-        """One that does not read."""
-        client = self.new_client(**limits)
-        client.wire.reads = False
-        return client
-
-    def feed_until_deaf(self, client: Client, chunk: bytes, most: int) -> int:
-        """Send the chunk again and again, until the broker listens no more; return how often that was."""
+    def times_heard(self, client: Client, chunk: bytes, most: int) -> int:
+        """Send the chunk again and again, until the broker reads no more; return how often it did."""
         for count in range(most):
             if client.wire.producerState != "producing":
                 return count
             client.feed(chunk)
-        self.fail("the broker goes on listening")
+        raise AssertionError("the broker goes on reading")
 
-    # -- what is not complete
 
-    def test_contents_on_many_channels(self) -> None:
-        """A connection holds so much of contents that are not complete, and is closed for more (506)."""
+class UnfinishedContentTests(GrowthCase):
+    """What has come of a message, before all has."""
+
+    def test_of_one_connection(self) -> None:
+        """A connection holds so much in all its channels, and is closed for more (506)."""
         self.new_stage(limits=Limits(contents=100_000))
-        hostile = self.new_client()
-        for number in range(2, 200):
-            hostile.channel(number)
-        held = []
+        hostile = self.new_client(channels=200)
         for number in range(1, 200):
-            hostile.feed(begun(number, 2**63, 0), frame(BODY, number, bytes(1000)))
-            hostile.feed(begun(number + 200, 2000, 1000)[:1000])
-            held.append(self.broker.memory.held)
-        self.assertEqual(max(held), 0)
-        for number in range(1, 200):
-            hostile.feed(b"")
-        hostile.lose()
-        hostile = self.new_client()
-        for number in range(2, 200):
-            hostile.channel(number)
-        answers: list[str] = []
-        number = 0
-        while not answers:
-            number += 1
-            hostile.feed(begun(number, 2000, 1000))
+            hostile.feed(begun(number, 2000, bytes(1000)))
             self.assertLess(self.broker.memory.held, 102_000)
-            answers = hostile.names()
-        self.assertEqual((answers, number), (["connection.close"], 100))
+            if hostile.names() == ["connection.close"]:
+                break
+        self.assertGreater(number, 90)
+        self.assert_nothing_left(hostile)
+
+    def test_larger_than_any_message(self) -> None:
+        """Of a body that says it is too large nothing is kept, however much of it comes."""
+        self.new_stage(limits=Limits(message=10_000))
+        hostile = self.new_client()
+        hostile.feed(begun(1, 2**64 - 1))
+        for _ in range(100):
+            hostile.feed(frame(BODY, 1, bytes(10_000)))
+            self.assertLess(self.broker.memory.held, 100)
+        self.assert_nothing_left(hostile)
+
+    def test_of_all_connections(self) -> None:
+        """All together hold twice the limit of memory at most."""
+        self.new_stage(limits=Limits(memory=1_000_000))
+        hostile = [self.new_client() for _ in range(30)]
+        for _ in range(3):
+            for client in hostile:
+                client.feed(
+                    begun(1, 200_000) if not client.protocol._reader.held else b"", frame(BODY, 1, bytes(60_000))
+                )
+                self.assertLess(self.broker.memory.held, 2_061_000)
+        closed = [client for client in hostile if "connection.close" in client.names()]
+        self.assertGreater(len(closed), 10)
+        self.assert_nothing_left(*hostile)
+
+
+class SlowReaderTests(GrowthCase):
+    """A client that does not read what it is sent."""
+
+    def test_deliveries(self) -> None:
+        """Nothing is delivered beyond what a transport buffers, and one message."""
+        hostile = self.new_client(reads=False)
+        queue = self.honest.client.declare(2, "many")
+        hostile.consume(1, queue, no_ack=True)
+        other = self.new_client()
+        for _ in range(100):
+            other.publish(1, "", queue, bytes(10_000))
+        self.assertLess(len(hostile.wire.waiting), BUFFER + 11_000)
+        hostile.wire.reads = True
+        self.assertEqual(len(contents(hostile.written())), 100)
+        self.assert_nothing_left(hostile, other)
+
+    def asks_for_large_messages(self, then: bytes = b"") -> Client:
+        """A client that asks 30 times for the same large message, and does not read."""
+        hostile = self.new_client()
+        hostile.declare(1, "large", exclusive=True)
+        hostile.publish(1, "", "large", bytes(200_000))
+        hostile.wire.reads = False
+        asked = (method(1, "basic.get", 0, "", False) + method(1, "basic.reject", tag, True) for tag in range(1, 31))
+        hostile.feed(b"".join(asked) + then)
+        return hostile
+
+    def test_gets(self) -> None:
+        """A few bytes can ask for many large messages: the broker answers as the client reads, and in order."""
+        hostile = self.asks_for_large_messages(method(1, "queue.purge", 0, "", False))
+        self.assertLess(len(hostile.wire.waiting), BUFFER + 201_000)
+        self.assertEqual(hostile.wire.producerState, "paused")
+        self.assert_unharmed()
+        hostile.wire.reads = True
+        answers = hostile.written()
+        self.assertEqual([each.args[0] for each, _, _ in contents(answers)], [*range(1, 31)])
+        self.assertEqual(answers[-1].name, "queue.purge-ok")
+        self.assertEqual(hostile.wire.producerState, "producing")
+        self.assert_nothing_left(hostile)
+
+    def test_gets_of_who_is_gone(self) -> None:
+        """What is put off until the client has read is forgotten with its connection."""
+        self.assert_nothing_left(self.asks_for_large_messages())
+
+    def test_gets_of_who_is_closed(self) -> None:
+        """A client that is told to go while it has not read: it goes when it has, or after some seconds."""
+        for reads in (True, False):
+            hostile = self.asks_for_large_messages()
+            hostile.protocol.refuse(Refusal(CONNECTION_FORCED, "enough"))
+            self.broker.end_turn()
+            hostile.wire.reads = reads
+            if reads:
+                self.assertEqual(hostile.names()[-1], "connection.close")
+                hostile.send(0, "connection.close-ok")
+            self.clock.advance(0 if reads else SECONDS_TO_PART)
+            self.assertTrue(hostile.gone)
+            self.assert_nothing_left(hostile)
+
+    def test_answers(self) -> None:
+        """Who asks and asks is heard no more when so much waits, and again when all is read."""
+        for asked in (
+            method(1, "basic.get", 0, "empty", False),
+            publish(1, "", "nobody", bytes(20), mandatory=True),
+            method(1, "basic.cancel", "x" * 255, False),
+        ):
+            hostile = self.new_client()
+            hostile.declare(1, "empty", exclusive=True)
+            hostile.wire.reads = False
+            heard = self.times_heard(hostile, asked * (CHUNK // len(asked)), 1000)
+            self.assertGreater(heard, 0)
+            self.assertLess(len(hostile.wire.waiting), OUTGOING_AT_MOST + 2 * CHUNK)
+            self.assert_unharmed()
+            hostile.wire.reads = True
+            self.assertFalse(hostile.gone)
+            self.assertEqual(hostile.wire.producerState, "producing")
+            self.assert_nothing_left(hostile)
+
+    def test_replies(self) -> None:
+        """Direct replies to who does not read are dropped when so much waits."""
+        hostile = self.new_client()
+        hostile.consume(1, REPLY_TO, no_ack=True)
+        hostile.wire.reads = False
+        (address,) = {*self.broker.vhosts["/"].reply_consumers} - {self.honest.address}
+        other = self.new_client()
+        for _ in range(300):
+            other.publish(1, "", address, bytes(100_000))
+            self.assertLess(len(hostile.wire.waiting), OUTGOING_AT_MOST + 101_000)
+        self.assert_nothing_left(hostile, other)
+
+    def test_heartbeats(self) -> None:
+        """A client that sends heartbeats and reads nothing gets none to read: there is enough that it has not."""
+        hostile = self.new_client(heartbeat=10)
+        hostile.declare(1, "q", exclusive=True)
+        hostile.publish(1, "", "q", bytes(CHUNK))
+        hostile.wire.reads = False
+        hostile.send(1, "basic.get", 0, "q", True)
+        waiting = len(hostile.wire.waiting)
+        for _ in range(1000):
+            self.clock.advance(5)
+            hostile.feed(HEARTBEAT)
+        self.assertFalse(hostile.gone)
+        self.assertEqual(len(hostile.wire.waiting), waiting)
+        self.assert_nothing_left(hostile)
+
+    def test_the_end(self) -> None:
+        """Who does not read that its connection is closed is cut off."""
+        for closing in (method(0, "connection.close", 200, "", 0, 0), b"no frame"):
+            hostile = self.new_client(reads=False)
+            hostile.feed(closing)
+            self.assertFalse(hostile.gone)
+            self.clock.advance(SECONDS_TO_PART)
+            self.assertTrue(hostile.gone)
+            self.assert_nothing_left(hostile)
+
+
+class SilenceTests(GrowthCase):
+    """A client that does not go on."""
+
+    def test_handshake_that_does_not_end(self) -> None:
+        """In whatever state: it is cut off when its time is over, and it may not stretch that."""
+        steps = [PROTOCOL_HEADER, start_ok(), method(0, "connection.tune-ok", 2047, 131072, 1), b"\x08"]
+        for count in range(5):
+            hostile = Client(self.broker)
+            hostile.feed(*steps[:count])
+            self.clock.pump([1] * 3)
+            hostile.feed(HEARTBEAT if 0 < count < 4 else b"")
+            self.clock.pump([self.broker.limits.handshake - 3.5, 1])
+            self.assertTrue(hostile.gone, count)
+            self.assert_nothing_left(hostile)
+
+    def test_half_open(self) -> None:
+        """A client that is silent for two heartbeats is gone, and what it had in hand is delivered to another."""
+        hostile = self.new_client(heartbeat=10)
+        self.honest.client.declare(2, "shared")
+        hostile.consume(1, "shared")
+        self.honest.client.publish(2, "", "shared", b"work")
+        self.assertEqual(hostile.names()[:2], ["basic.consume-ok", "basic.deliver"])
+        self.clock.pump([5] * 5)
+        self.assertTrue(hostile.gone)
+        other = self.new_client()
+        other.consume(1, "shared")
+        self.assertEqual([body for _, _, body in contents(other.written())], [b"work"])
+        self.assert_nothing_left(hostile, other)
+
+    def test_close_that_is_not_answered(self) -> None:
+        """The connection is cut off after some seconds, in which nothing that it sends is done or kept."""
+        hostile = self.new_client()
+        hostile.send(1, "tx.select")
+        self.assertEqual(hostile.names(), ["connection.close"])
+        hostile.feed(method(5, "channel.open", ""), publish(1, "", SERVICE), begun(1, 1000, b"x"), begun(5, 0))
+        self.assertEqual(hostile.names(), [])
+        self.clock.advance(SECONDS_TO_PART)
+        self.assertTrue(hostile.gone)
+        self.assert_nothing_left(hostile)
+
+    def test_close_of_a_channel_that_is_not_answered(self) -> None:
+        """The channel takes nothing more, and its number stays taken; there are so many of them."""
+        hostile = self.new_client(channel_max=10, channels=10)
+        for number in range(1, 11):
+            hostile.send(number, "basic.get", 0, "none", False)
+            hostile.feed(publish(number, "", SERVICE), method(number, "channel.open", ""))
+        self.assertEqual(hostile.names(), ["channel.close"] * 10)
+        self.assertEqual(hostile.call(11, "channel.open", "").args[0], 530)
+        self.assert_nothing_left(hostile)
+
+
+class CountTests(GrowthCase):
+    """Things of which there may be many."""
+
+    def test_connections(self) -> None:
+        """There are so many, and more are cut off at once."""
+        self.new_stage(limits=Limits(connections=5))
+        hostile = [Client(self.broker) for _ in range(100)]
+        self.assertEqual([each.gone for each in hostile], [False] * 4 + [True] * 96)
+        self.assert_nothing_left(*hostile)
+
+    def test_channels(self) -> None:
+        """The lower of both ends' numbers holds."""
+        hostile = self.new_client(channels=2047)
+        self.assertEqual(hostile.call(65535, "channel.open", "").args[0], 530)
+        self.assert_nothing_left(hostile)
+
+    def test_routes(self) -> None:
+        """Of routing keys that never come again so many are remembered."""
+        hostile = self.new_client()
+        for number in range(ROUTES_KEPT + 10):
+            hostile.publish(1, "", f"key {number}")
+            self.assertLessEqual(len(self.broker.vhosts["/"].routes), ROUTES_KEPT)
+        self.assert_nothing_left(hostile)
+
+    def test_messages(self) -> None:
+        """Who goes on publishing when memory is short is heard no more, until there is some again."""
+        self.new_stage(limits=Limits(memory=1_000_000))
+        hostile = self.new_client(capabilities={})
+        hostile.declare(1, "q", exclusive=True)
+        message = publish(1, "", "q", bytes(10_000))
+        self.times_heard(hostile, message * 6, 100)
+        self.assertLess(self.broker.memory.held, 1_000_000 + CHUNK)
+        self.assertEqual(self.honest.client.call(2, "basic.qos", 0, 0, False).name, "basic.qos-ok")
+        self.assert_nothing_left(hostile)
+
+    def test_dead_letters(self) -> None:
+        """Dead letters that lead to ever more are lost when twice the limit of memory is held."""
+        self.new_stage(limits=Limits(memory=20_000))
+        hostile = self.new_client()
+        for number in range(10):
+            hostile.declare(
+                1, f"q{number}", {"x-max-length": 0, "x-dead-letter-exchange": "amq.fanout"}, exclusive=True
+            )
+            hostile.call(1, "queue.bind", 0, f"q{number}", "amq.fanout", "", False, {})
+        hostile.publish(1, "", "q0")
+        turns = 0
+        while self.broker.memory.held:
+            self.assertLess(self.broker.memory.held, 42_000)
+            self.honest.client.call(2, "basic.qos", 0, 0, False)
+            turns += 1
+        self.assertGreater(turns, 1)
+        self.clock.advance(0)
         self.assert_nothing_left(hostile)

@@ -63,13 +63,13 @@ class HostileMethodsTests(HostileCase):
         self.assert_unharmed()
         self.assert_nothing_left(*[each.client for each in hostile])
 
-    @settings(max_examples=300)
+    @settings(max_examples=150)
     @given(steps(), st.sampled_from([131072, 4096]))
     def test_any_methods(self, played: list[tuple[int, Step]], frame_max: int) -> None:
         """Valid and almost valid methods."""
         self.assert_survived(played, frame_max)
 
-    @settings(max_examples=200)
+    @settings(max_examples=100)
     @given(steps(wrong_frames, st.booleans(), st.none()), st.sampled_from([131072, 4096]))
     def test_methods_and_wrong_frames(self, played: list[tuple[int, Step]], frame_max: int) -> None:
         """Frames that should not be there, a reader who does not read, and lost connections, between them."""

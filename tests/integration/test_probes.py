@@ -1,0 +1,47 @@
+"""Programs of other clients see the same of the embedded broker as of RabbitMQ, but for what ``known.py`` explains.
+
+Scenarios and their words are in ``tests/probes/``; a probe alone is run by ``python -m tests.probes.compare``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.broker_node import BrokerNode
+from tests.embedded import EmbeddedNode
+from tests.probes.compare import PROBES, Difference, differences, judge, transcripts
+from tests.probes.known import KNOWN
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[EmbeddedNode]:
+    """An embedded broker of the probes' own; RabbitMQ is the one that all tests share."""
+    with EmbeddedNode() as node:
+        yield node
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_probe_sees_the_same_of_both_brokers(probe: str, broker: BrokerNode, embedded: EmbeddedNode) -> None:
+    """What differs is explained, and what is explained differs; RabbitMQ let every scenario come to its end."""
+    of_rabbitmq, of_embedded = transcripts(probe, broker.url, embedded.url)
+    embedded.check_log()
+    assert not [line for line in of_rabbitmq if ": ended by " in line or ": not cleaned up: " in line]
+    assert len(of_rabbitmq) > 200
+    unexplained, idle = judge(probe, list(differences(of_rabbitmq, of_embedded)))
+    assert not unexplained, "not explained:\n" + "\n".join(map(str, unexplained))
+    assert not idle, f"these do not differ any more, so known.py need not explain them: {idle}"
+
+
+def test_what_is_known_is_of_a_probe_that_there_is() -> None:
+    """An explanation with a misspelt probe would never be looked at."""
+    assert {known.probe for known in KNOWN} <= set(PROBES)
+
+
+def test_a_transcript_is_compared_by_scenarios() -> None:
+    """A line that is missing does not shift those behind it, nor other scenarios."""
+    first = ["a: 1", "a: 2", "a: 3", "b: 1", "c: 1"]
+    second = ["c: 2", "a: 1", "a: 3", "b: 1"]
+    assert list(differences(first, second)) == [Difference("a: 2", None), Difference("c: 1", "c: 2")]
+    assert not list(differences(first, first))
