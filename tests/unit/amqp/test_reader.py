@@ -97,17 +97,20 @@ class WholeContentTests(SynchronousTestCase):
         self.assert_read(deliver(2) + deliver(1, b"one") + header(2, 3) + body(2, b"two"), [second, first])
 
     def test_header_that_is_none(self) -> None:
-        """A frame of another type in the header's place, or on another channel: 505, and no content."""
-        for kind, code in ((METHOD, 505), (BODY, 505), (HEARTBEAT[0], 505), (4, 501)):
+        """A frame of another type in the header's place, or on another channel: 505, and no content. A heartbeat on a
+        channel is an error of its own (AMQP 0-9-1, section 4.2.7).
+        """
+        for kind, code in ((METHOD, 505), (BODY, 505), (HEARTBEAT[0], 501), (4, 501)):
             self.assert_read(deliver(1) + header(1, 3, kind=kind) + body(1, b"one"), [], code)
         self.assert_read(deliver(1) + header(2, 3) + body(1, b"one"), [], 505)
 
     def test_body_that_is_none(self) -> None:
-        """A frame of another type in the body's place: a method is within the content, anything else beside it."""
+        """A frame of another type in the body's place is an error, whatever its type."""
         self.assert_read(deliver(1) + header(1, 3) + frame(METHOD, 1, b"one"), [], 502)
         self.assert_read(deliver(1) + header(1, 4) + frame(METHOD, 1, b"more"), [], 505)
         self.assert_read(deliver(1) + header(1, 3) + frame(HEADER, 1, b"one"), [], 505)
-        self.assert_read(deliver(1) + header(1, 3) + frame(HEARTBEAT[0], 1, b"one"), [])
+        self.assert_read(deliver(1) + header(1, 3) + frame(HEARTBEAT[0], 1, b"one"), [], 501)
+        self.assert_read(deliver(1) + header(1, 3) + HEARTBEAT + body(1, b"one"), [(1, b"one")])
 
     def test_ends(self) -> None:
         """Each of the three frames must have its end octet."""
