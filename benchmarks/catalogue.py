@@ -8,14 +8,14 @@ import attrs
 
 PEERS_FOLDER = Path(__file__).parent / "peers"
 READY = "ready\n"
-RABBITMQ, NATS, TCP = "RabbitMQ", "NATS", "TCP, no broker"
+RABBITMQ, EMBEDDED, NATS, TCP = "RabbitMQ", "embedded", "NATS", "TCP, no broker"
 
 
 @attrs.frozen
 class Peer:
     """One library.
 
-    :ivar name: its folder in ``peers/``.
+    :ivar program: its folder in ``peers/``, when that is not its name.
     :ivar carrier: what is between client and server.
     :ivar in_flight: how many calls it is asked to have in flight. Those that spend a thread a call, or answer a few
         hundred a second, are spared the thousand.
@@ -36,11 +36,12 @@ class Peer:
     shown: tuple[str, ...] = ()
     build: str | None = None
     ready: str = READY
+    program: str = ""
 
     @property
     def folder(self) -> Path:
         """Where its program is."""
-        return PEERS_FOLDER / self.name
+        return PEERS_FOLDER / (self.program or self.name)
 
 
 FEW = (1, 10, 100)
@@ -51,6 +52,9 @@ OURS = Peer(
     shown=("thrift-amqp-rpc", "Twisted", "thrift", "txAMQP"),
     build="project",
     ready="serving Bench",
+)
+ON_EMBEDDED = attrs.evolve(
+    OURS, name="embedded", title="this project, embedded broker", carrier=EMBEDDED, program=OURS.name
 )
 LIBRABBITMQ = Peer(
     "librabbitmq",
@@ -63,6 +67,7 @@ PY_AMQP = Peer("py_amqp", "py-amqp, one at a time", in_flight=(1,), open_loop=Fa
 
 PEERS = (
     OURS,
+    ON_EMBEDDED,
     LIBRABBITMQ,
     Peer("thrift_ttwisted", "Thrift TTwisted", TCP, shown=("thrift", "Twisted"), build="thrift"),
     Peer("pika_twisted", "pika on Twisted", shown=("pika", "Twisted")),

@@ -52,7 +52,7 @@ def install(peer: Peer, cache: Path) -> Environment:
     """
     if peer.packages:
         _run(str(PROJECT / "scripts" / "setup"), *peer.packages)
-    folder = cache / peer.name
+    folder = cache / peer.folder.name
     stamp, inputs = folder / "stamp", _digest(peer)
     if not stamp.exists() or stamp.read_text() != inputs:
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from benchmarks.catalogue import BY_NAME, LIBRABBITMQ, OURS
+from benchmarks.catalogue import BY_NAME, LIBRABBITMQ, ON_EMBEDDED, OURS
 from benchmarks.effort import MEGABYTE
 from benchmarks.figures import Spread, best, ratios
 from benchmarks.growth import GROWTHS
@@ -42,6 +42,7 @@ class Goal:
     """Our rate, or our client's CPU a call, beside that of the best of some peers.
 
     :ivar least: of the ratio of rates; ``most`` of the ratio of CPU.
+    :ivar of: whose rate it is that is compared, when it is not that of this project on RabbitMQ.
     """
 
     subject: str
@@ -49,12 +50,13 @@ class Goal:
     in_flight: int
     least: float | None = None
     most: float | None = None
+    of: str = OURS.name
 
     def judge(self, samples: Iterable[Sample]) -> Verdict:
         """Compare, round by round."""
         value = _rate if self.most is None else _client_cpu
-        of_each = {name: _by_round(samples, name, self.in_flight, value) for name in (OURS.name, *self.peers)}
-        ours = of_each.pop(OURS.name)
+        of_each = {name: _by_round(samples, name, self.in_flight, value) for name in (self.of, *self.peers)}
+        ours = of_each.pop(self.of)
         found = [values for values in of_each.values() if values]
         seen = Spread.of(ratios(ours, best(found)))
         missing = [BY_NAME[name].title for name, values in of_each.items() if not values]
@@ -94,6 +96,10 @@ GOALS = (
     Goal("nats-py, bare messages, NATS server", ("nats_py",), 1000, least=0.7),
     Goal("nats-py's client CPU a call", ("nats_py",), 100, most=1.0),
     Goal("nats-py's client CPU a call", ("nats_py",), 1000, most=1.0),
+    Goal("the embedded broker's rate beside RabbitMQ's", (OURS.name,), 1000, least=0.5, of=ON_EMBEDDED.name),
+    Goal("the same", (OURS.name,), 100, least=0.5, of=ON_EMBEDDED.name),
+    # A call takes at most one and a half times as long when there are two thirds as many, one at a time.
+    Goal("the same, one call at a time", (OURS.name,), 1, least=0.667, of=ON_EMBEDDED.name),
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.catalogue import NATS, RABBITMQ, READY, TCP, Peer
+from benchmarks.catalogue import EMBEDDED, NATS, RABBITMQ, READY, TCP, Peer
 from benchmarks.environments import Environment, InstallationFailed, clean_variables, install
 from benchmarks.processes import Process, ProcessFailed, cpu_seconds
 from benchmarks.results import Failure
@@ -45,6 +45,7 @@ class Stage:
         self._cache = cache
         self._stack = ExitStack()
         self._nats: Process | None = None
+        self._embedded: Process | None = None
         self._environments: dict[str, Environment] = {}
         self.part = INSTALLATION
         self.failures: list[Failure] = []
@@ -140,11 +141,25 @@ class Stage:
         """The URL that server and client are to use, and the broker's process id."""
         if peer.carrier == RABBITMQ:
             return self.node.url, self.node.pid
+        if peer.carrier == EMBEDDED:
+            return self._embedded_address(self.environment(peer))
         if peer.carrier == NATS:
             self.environment(peer)  # which installs the server
             return self._nats_address()
         assert peer.carrier == TCP
         return f"tcp://127.0.0.1:{free_ports(1)[0]}", None
+
+    def _embedded_address(self, environment: Environment) -> tuple[str, int]:
+        if self._embedded is None:
+            folder = self._folder / "embedded-broker"
+            folder.mkdir()
+            (self._embedded_port,) = free_ports(1)
+            twistd = str(Path(environment.command[0]).with_name("twistd"))
+            command = [twistd, "-n", "--pidfile=", "rpc-broker", "--port", str(self._embedded_port)]
+            broker = Process("embedded broker", command, environment.variables, folder)
+            self._embedded = self._stack.enter_context(broker)
+            self._embedded.wait_for("the embedded broker listens on")
+        return f"amqp://127.0.0.1:{self._embedded_port}", self._embedded.pid
 
     def _nats_address(self) -> tuple[str, int]:
         if self._nats is None:

@@ -100,8 +100,12 @@ class Reader:
             raise AssertionError(f"{document.name}: nothing uses {', '.join(sorted(unused))}")
 
     def _run(self, command: str, where: str) -> str:
+        if command.startswith("twistd -n ") and command.endswith(" rpc-broker\n"):
+            # Tests keep off the usual port; and who follows the document has a broker already, the one that is tested.
+            self._serve(f"{command.strip()} --port 0\n", where, "the embedded broker listens on ")
+            return ""
         if re.match(r"(\w+=\S* )*twistd -n ", command):
-            self._serve(command, where)
+            self._serve(command, where, "serving ")
             return ""
         ended = subprocess.run(
             ["sh", "-eu", "-c", command],
@@ -117,8 +121,8 @@ class Reader:
             raise AssertionError(f"{where}: ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
         return ended.stdout
 
-    def _serve(self, command: str, where: str) -> None:
-        """Start a worker, the one kind of command that does not end, and wait until it serves, as the reader does."""
+    def _serve(self, command: str, where: str, sign: str) -> None:
+        """Start a worker or broker, which does not end, and wait until it says `sign`, as the reader does."""
         worker = subprocess.Popen(
             ["env", *shlex.split(command)],
             cwd=self.folder,
@@ -135,9 +139,9 @@ class Reader:
         seen = []
         for line in worker.stdout:
             seen.append(line)
-            if "serving " in line:
+            if sign in line:
                 return
-        raise AssertionError(f"{where}: the worker never served:\n{''.join(seen)}")
+        raise AssertionError(f"{where}: it never said {sign!r}:\n{''.join(seen)}")
 
     def leave(self) -> list[str]:
         """Press Ctrl-C in every worker's terminal; gives what they wrote meanwhile."""
@@ -185,9 +189,13 @@ class BlockTests(BrokerTestCase):
         """The error is the one that is said; the bytes shown are what a worker takes and gives."""
         self.follow("README.md", "docs/errors.md", "docs/wire.md")
 
+    def test_broker(self) -> None:
+        """The services of the documents are tested on a stage, by trial and by pytest."""
+        self.follow("README.md", "docs/services.md", "docs/broker.md")
+
     def test_every_program_is_run(self) -> None:
         """No document with a program is left out above."""
-        followed = {"README.md", "services.md", "errors.md", "wire.md"}
+        followed = {"README.md", "services.md", "errors.md", "wire.md", "broker.md"}
         with_programs = {
             document.name
             for document in DOCUMENTS

@@ -11,7 +11,7 @@ import pytest
 
 from tests.broker_node import BrokerNode
 from tests.embedded import EmbeddedNode
-from tests.probes.compare import PROBES, Difference, differences, judge, transcripts
+from tests.probes.compare import PROBES, PROJECT, Difference, differences, judge, transcripts
 from tests.probes.known import KNOWN
 
 
@@ -37,6 +37,12 @@ def test_a_probe_sees_the_same_of_both_brokers(probe: str, broker: BrokerNode, e
 def test_what_is_known_is_of_a_probe_that_there_is() -> None:
     """An explanation with a misspelt probe would never be looked at."""
     assert {known.probe for known in KNOWN} <= set(PROBES)
+
+
+def test_what_is_known_is_told() -> None:
+    """Users read of every difference, with its reason, in docs/broker.md."""
+    page = " ".join((PROJECT / "docs/broker.md").read_text("utf-8").split())
+    assert not [known.reason for known in KNOWN if known.reason not in page]
 
 
 def test_a_transcript_is_compared_by_scenarios() -> None:
