@@ -20,6 +20,7 @@ from rpc.broker.channel import Channel
 from rpc.broker.handshake import ChannelZero, State
 from rpc.broker.limits import OUTGOING_AT_MOST, OUTGOING_BEFORE_PAUSE
 from rpc.broker.refusals import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, Refusal
+from rpc.broker.unopened import Discarding, Unopened
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
@@ -38,46 +39,6 @@ CONTENT_HEADER = 12
 
 FEW_WRITES = 2
 """Frames of one turn that go out at once, for somebody waits for them; more are left to the reactor, to gather."""
-
-_CHANNEL_OPEN, _CHANNEL_CLOSE_OK = 20 << 16 | 10, 20 << 16 | 41
-
-
-class _Unopened:
-    """A channel that is not open: takes ``channel.open``, and nothing else."""
-
-    def __init__(self, connection: BrokerConnection, number: int) -> None:
-        self._connection = connection
-        self._number = number
-
-    def method_arrived(self, key: int, *_: object) -> None:
-        if key == _CHANNEL_OPEN:
-            self._connection.open_channel(self._number)
-        elif key != _CHANNEL_CLOSE_OK:  # both ends have closed it
-            self._refuse(key)
-
-    def content_arrived(self, key: int, *_: object) -> None:
-        self._refuse(key)
-
-    def content_too_large(self, size: int) -> None:
-        self._refuse(0)
-
-    def _refuse(self, key: int) -> None:
-        refusal = Refusal(CHANNEL_ERROR, "expected 'channel.open'")
-        refusal.key = key
-        self._connection.refuse(refusal)
-
-
-class _Discarding:
-    """Any channel of a connection that the broker has closed."""
-
-    def method_arrived(self, *_: object) -> None:
-        pass
-
-    def content_arrived(self, *_: object) -> None:
-        pass
-
-    def content_too_large(self, size: int) -> None:
-        pass
 
 
 @implementer(IPushProducer)
@@ -217,10 +178,10 @@ class BrokerConnection(Protocol):
 
     def _unknown(self, number: int) -> Receiver:
         if self._zero.state is State.CLOSING:
-            return _Discarding()
+            return Discarding()
         if self._zero.state is not State.RUNNING:
             raise FrameError(CHANNEL_ERROR, f"a frame on channel {number} before the connection is open")
-        return _Unopened(self, number)
+        return Unopened(self, number)
 
     def open_channel(self, number: int) -> None:
         """Open a channel."""

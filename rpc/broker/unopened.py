@@ -1,0 +1,53 @@
+"""Who takes what comes on a channel that is not open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rpc.broker.refusals import CHANNEL_ERROR, Refusal
+
+if TYPE_CHECKING:
+    from rpc.broker.connection import BrokerConnection
+
+_OPEN, _CLOSE_OK = 20 << 16 | 10, 20 << 16 | 41
+
+
+class Unopened:
+    """A channel that is not open: takes ``channel.open``, and nothing else."""
+
+    def __init__(self, connection: BrokerConnection, number: int) -> None:
+        self._connection = connection
+        self._number = number
+
+    def method_arrived(self, key: int, *_: object) -> None:
+        """Open the channel, or end the connection."""
+        if key == _OPEN:
+            self._connection.open_channel(self._number)
+        elif key != _CLOSE_OK:  # both ends have closed it
+            self._refuse(key)
+
+    def content_arrived(self, key: int, *_: object) -> None:
+        """End the connection."""
+        self._refuse(key)
+
+    def content_too_large(self, size: int) -> None:
+        """End the connection."""
+        self._refuse(0)
+
+    def _refuse(self, key: int) -> None:
+        refusal = Refusal(CHANNEL_ERROR, "expected 'channel.open'")
+        refusal.key = key
+        self._connection.refuse(refusal)
+
+
+class Discarding:
+    """Any channel of a connection that the broker has closed: what comes on it is discarded."""
+
+    def method_arrived(self, *_: object) -> None:
+        """Do nothing."""
+
+    def content_arrived(self, *_: object) -> None:
+        """Do nothing."""
+
+    def content_too_large(self, size: int) -> None:
+        """Do nothing."""
