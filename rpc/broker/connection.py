@@ -120,6 +120,7 @@ class BrokerConnection(Protocol):
         self.end_channels()
         key = refusal.key
         self.reply("connection.close", refusal.code, refusal.reply_text, key >> 16, key & 0xFFFF)
+        self._listen()  # also to who was not heard: it may agree
         self._timer.start(SECONDS_TO_PART)
 
     def end_channels(self) -> None:
