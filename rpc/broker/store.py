@@ -184,7 +184,11 @@ class Store:
     def _end_writing(self, result: Any) -> None:
         self._writing = False
         waiting, self._waiting = self._waiting, []
-        self.write()
+        if self._changes:
+            self.write()
+        else:  # what was to be written next has gone again meanwhile
+            waiting += self._waiting_next
+            self._waiting_next = []
         for deferred in waiting:
             if isinstance(result, Failure):
                 deferred.errback(result)
