@@ -1,0 +1,340 @@
+"""The parts of the broker that know no connection: exchanges, turns, timers, messages, arguments, dead letters."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as some
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.amqp.fields import (
+    LongLong,
+    decode_table,
+    encode_field,
+    encode_short_string,
+    encode_table,
+    join_table,
+    split_table,
+)
+from rpc.amqp.properties import decode_properties, encode_properties, join_properties, split_properties
+from rpc.broker.arguments import QueueArguments, read_queue_arguments, same_argument
+from rpc.broker.dead_letters import dead_letter, goes_in_circles
+from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, Exchange, headers_match, topic_matches, words_of
+from rpc.broker.limits import Memory
+from rpc.broker.message import Message
+from rpc.broker.refusals import Refusal
+from rpc.broker.timer import Timer
+from rpc.broker.turns import Turns
+from rpc.errors import CodecError
+from rpc.messages import Properties
+
+ROUTING = encode_short_string("x") + encode_short_string("k")
+
+words = some.lists(some.sampled_from(["a", "b", ""]), max_size=4).map(".".join)
+values = some.one_of(some.booleans(), some.integers(-(2**63), 2**63 - 1), some.text(), some.none(), some.binary())
+tables = some.dictionaries(some.text(max_size=20), values, max_size=5)
+
+
+def message(**properties: Any) -> Message:
+    """A message to exchange x with key k."""
+    encoded = encode_properties(Properties(**properties))
+    return Message(ROUTING, encoded, b"body", split_properties(encoded))
+
+
+class ExchangeTests(SynchronousTestCase):
+    """Which bindings match."""
+
+    def test_direct(self) -> None:
+        """A key matches itself; a binding is there once, and is told by its arguments."""
+        exchange = Exchange("x", DIRECT, True, False, False, {})
+        one: Any = Exchange("one", DIRECT, True, False, False, {})
+        self.assertTrue(exchange.bind(one, "k", {}))
+        self.assertFalse(exchange.bind(one, "k", {}))
+        self.assertTrue(exchange.bind(one, "k", {"a": 1}))
+        self.assertEqual([*exchange.matching("k", {})], [one, one])
+        self.assertEqual([*exchange.matching("other", {})], [])
+        self.assertFalse(exchange.unbind(one, "k", {"a": 2}))
+        self.assertTrue(exchange.unbind(one, "k", {"a": 1}))
+        self.assertTrue(exchange.in_use)
+        self.assertTrue(exchange.unbind_all(one))
+        self.assertFalse(exchange.in_use)
+
+    @given(some.lists(some.sampled_from(["a", "b", "*", "#"]), max_size=5), words)
+    def test_topics(self, pattern: list[str], key: str) -> None:
+        """Patterns match as the regular expression does that says the same."""
+        expression = "".join(
+            {"*": r"(?:[^.]*\.)", "#": r"(?:[^.]*\.)*"}.get(word, re.escape(word) + r"\.") for word in pattern
+        )
+        text = "".join(f"{word}." for word in words_of(key))
+        self.assertIs(topic_matches(pattern, words_of(key)), re.fullmatch(expression, text) is not None)
+
+    def test_headers(self) -> None:
+        """All or any of the binding's arguments, those with x- only when that is said; a void one asks for the name."""
+        wanted = {"a": 1, "b": None, "x-c": "c"}
+        for headers, matches in (
+            ({"a": 1, "b": "anything", "x-c": "c"}, ["all", "any", "all-with-x", "any-with-x"]),
+            ({"a": 1, "b": "anything"}, ["all", "any", "any-with-x"]),
+            ({"a": 1}, ["any", "any-with-x"]),
+            ({"x-c": "c"}, ["any-with-x"]),
+            ({"a": 2}, []),
+            ({"a": True}, []),
+            ({}, []),
+        ):
+            found = [how for how in MATCHES if headers_match({**wanted, "x-match": how}, headers)]
+            self.assertEqual(sorted(found), sorted(matches), headers)
+        self.assertTrue(headers_match({}, {}))
+        self.assertEqual(Exchange("x", HEADERS, True, False, False, {}).type, "headers")
+
+
+class Taker:
+    """A consumer, as far as its turn hangs on it."""
+
+    def __init__(self, name: str, priority: int, room: int) -> None:
+        self.name = name
+        self.priority = priority
+        self.room = room
+        self.queued = False
+
+    def has_room(self) -> bool:
+        return self.room > 0
+
+
+class TurnsTests(SynchronousTestCase):
+    """Whose turn it is."""
+
+    def test_in_turn(self) -> None:
+        """Who has room is asked in turn; who has none is dropped, and comes again at the end."""
+        a, b, c = (Taker(name, 0, room) for name, room in (("a", 3), ("b", 1), ("c", 3)))
+        turns: Turns[Taker] = Turns()
+        for taker in (a, b, c):
+            turns.add(taker)
+        order = []
+        while (taker_now := turns.next()) is not None:
+            taker_now.room -= 1
+            order.append(taker_now.name)
+        self.assertEqual(("".join(order), a.queued, b.queued), ("abcacac", False, False))
+        b.room = 1
+        turns.add(b)
+        self.assertIs(turns.next(), b)
+
+    @given(some.lists(some.tuples(some.integers(-2, 2), some.integers(0, 3)), max_size=8))
+    def test_priorities(self, takers: list[tuple[int, int]]) -> None:
+        """The highest priority that has room goes first, and nobody is forgotten."""
+        turns: Turns[Taker] = Turns()
+        made = [Taker(str(number), priority, room) for number, (priority, room) in enumerate(takers)]
+        for taker in made:
+            turns.add(taker)
+        served = 0
+        while (taker_now := turns.next()) is not None:
+            self.assertEqual(taker_now.priority, max(each.priority for each in made if each.room))
+            taker_now.room -= 1
+            served += 1
+        self.assertEqual((served, [*turns]), (sum(room for _, room in takers), []))
+
+    def test_drop(self) -> None:
+        """Who is dropped has no turn; to drop somebody again is nothing."""
+        a, b = Taker("a", 0, 9), Taker("b", 1, 9)
+        turns: Turns[Taker] = Turns()
+        turns.add(a)
+        turns.add(b)
+        for _ in range(2):
+            turns.drop(b)
+        self.assertIs(turns.next(), a)
+
+
+class TimerTests(SynchronousTestCase):
+    """A timer that is put off without cost."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.fired: list[float] = []
+        self.timer = Timer(self.clock, lambda: self.fired.append(self.clock.seconds()))
+
+    def test_put_off(self) -> None:
+        """It fires once, at the time that was said last; putting it off leaves its delayed call alone."""
+        self.timer.start(1.0)
+        for _ in range(10):
+            self.clock.advance(0.5)
+            self.timer.start(1.0)
+            self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.assertEqual(self.fired, [])
+        self.clock.pump([0.25] * 8)
+        self.assertEqual((self.fired, self.clock.getDelayedCalls()), ([6.0], []))
+
+    def test_earlier(self) -> None:
+        """An earlier time counts, and of two the earlier by start_by."""
+        self.timer.start_by(5.0)
+        self.timer.start_by(9.0)
+        self.timer.start_by(2.0)
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(self.fired, [2.0])
+
+    def test_stop(self) -> None:
+        """Stopped, it leaves nothing; it can be started again."""
+        self.timer.start(1.0)
+        self.timer.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.timer.start(1.0)
+        self.clock.advance(1.0)
+        self.assertEqual(self.fired, [1.0])
+
+
+class MemoryTests(SynchronousTestCase):
+    """The account, and its alarm."""
+
+    def test_alarm(self) -> None:
+        """It begins above the limit, ends below it, and is told once each time; an operator's lasts until he says."""
+        told: list[bool] = []
+        memory = Memory(100, told.append)
+        for size in (60, 60, 60):
+            memory.take(size)
+        memory.release(60)
+        self.assertEqual(told, [True])
+        memory.release(60)
+        self.assertEqual((told, memory.held), ([True, False], 60))
+        memory.set_alarm(True)
+        memory.release(60)
+        memory.set_alarm(False)
+        self.assertEqual(told, [True, False, True, False])
+
+
+class MessageTests(SynchronousTestCase):
+    """What the broker reads of a message."""
+
+    def test_expirations(self) -> None:
+        """Milliseconds in digits, up to ten years; what is wrong with another is said as RabbitMQ says it."""
+        for text, milliseconds in (("0", 0), ("+5", 5), ("007", 7), ("315360000000", 315360000000)):
+            self.assertEqual(message(expiration=text).expiration, milliseconds)
+        for text, problem in (
+            ("", "no_integer"),
+            ("soon", "no_integer"),
+            ("5s", '{leftover_string,"s"}'),
+            ("-1", "{value_negative,-1}"),
+            ("315360000001", "{value_too_large,315360000001}"),
+        ):
+            with self.assertRaises(Refusal) as raised:
+                message(expiration=text)
+            self.assertEqual(raised.exception.text, f"PRECONDITION_FAILED - invalid expiration '{text}': {problem}")
+
+    def test_delivery_modes(self) -> None:
+        """1 and 2 are known, and none is 1."""
+        self.assertEqual([message(delivery_mode=mode).persistent for mode in (None, 1, 2)], [False, False, True])
+        with self.assertRaisesRegex(Refusal, "delivery_mode_unknown,3"):
+            message(delivery_mode=3)
+
+    @given(tables, tables)
+    def test_changed(self, before: dict[str, Any], changes: dict[str, Any]) -> None:
+        """Changed headers are changed, all others and all properties are the same; without its expiration only when
+        it goes elsewhere.
+        """
+        original = message(headers=before, expiration="5", app_id="é", priority=3)
+        changed = original.changed(changes)
+        elsewhere = original.changed(changes, routing=b"\x00\x00")
+        self.assertEqual(changed.decoded_headers(), before | changes)
+        self.assertEqual((changed.expiration, elsewhere.expiration), (5, None))
+        self.assertEqual((changed.priority, decode_properties(changed.properties).app_id), (3, "é"))
+        self.assertEqual((elsewhere.exchange, elsewhere.routing_key), ("", ""))
+
+    @given(tables)
+    def test_tables_in_parts(self, table: dict[str, Any]) -> None:
+        """A table that is split and joined is the same bytes, and its fields are those that are encoded one by one."""
+        encoded = encode_table(table)
+        fields = split_table(encoded)
+        self.assertEqual(join_table(fields), encoded)
+        self.assertEqual(fields, {name: encode_field(value) for name, value in table.items()})
+
+    def test_tables_that_end(self) -> None:
+        """A table that is cut short cannot be split."""
+        encoded = encode_table({"a": 1, "b": "text"})
+        for end in range(len(encoded)):
+            self.assertRaises(CodecError, split_table, encoded[:end])
+
+    def test_long_numbers(self) -> None:
+        """A number may be encoded in 64 bits though it is small."""
+        self.assertEqual(encode_field(LongLong(1)), b"l" + (1).to_bytes(8, "big"))
+        self.assertEqual(decode_table(encode_table({"n": LongLong(1)}), 0)[0], {"n": 1})
+
+    def test_properties_in_parts(self) -> None:
+        """Properties that are split and joined are the same bytes."""
+        for properties in (
+            Properties(),
+            Properties("t", "e", {"h": 1}, 2, 9, "c", "r", "5", "m", 7, "y", "u", "a", "l"),
+        ):
+            encoded = encode_properties(properties)
+            self.assertEqual(join_properties(split_properties(encoded)), encoded)
+
+
+class ArgumentTests(SynchronousTestCase):
+    """What arguments say."""
+
+    def test_read(self) -> None:
+        """Known arguments are read, others kept without effect."""
+        table = {"x-message-ttl": 5, "x-max-length": 3, "x-overflow": "reject-publish", "x-mine": [1]}
+        expected = QueueArguments(message_ttl=5, max_length=3, overflow="reject-publish")
+        self.assertEqual(read_queue_arguments("'q'", table), expected)
+
+    def test_refused(self) -> None:
+        """A wrong value is told with its argument."""
+        for table, words_of_it in (
+            ({"x-message-ttl": -1}, "invalid arg 'x-message-ttl' for queue 'q': {value_negative,-1}"),
+            ({"x-expires": 0}, "{value_zero,0}"),
+            ({"x-max-length": "3"}, '"expected integer, got longstr"'),
+            ({"x-overflow": "drop-tail"}, "invalid_overflow"),
+            ({"x-queue-type": "stream"}, "unsupported queue type 'stream'"),
+            ({"x-dead-letter-routing-key": "k"}, "routing_key_but_no_dlx_defined"),
+            ({"x-dead-letter-exchange": 5}, "invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'q'"),
+        ):
+            with self.assertRaises(Refusal) as raised:
+                read_queue_arguments("'q'", table)
+            self.assertIn(words_of_it, raised.exception.text)
+            self.assertFalse(raised.exception.ends_connection)
+
+    def test_the_same(self) -> None:
+        """A number of another kind is another value, and the usual type may be left out."""
+        same_argument("queue 'q'", "x-queue-type", {}, {"x-queue-type": "classic"})
+        same_argument("queue 'q'", "x-max-length", {"x-max-length": 5}, {"x-max-length": 5})
+        for current, received in (({"x-max-length": 5}, {"x-max-length": 5.0}), ({}, {"x-max-length": 5})):
+            self.assertRaises(Refusal, same_argument, "queue 'q'", "x-max-length", current, received)
+
+
+class DeadLetterTests(SynchronousTestCase):
+    """The history of a message."""
+
+    def test_history(self) -> None:
+        """Each queue and reason is told once and counted, the latest first; the first death stays."""
+        dead = message(headers={"mine": 1}, expiration="5")
+        for queue, reason in (("q", "expired"), ("q", "rejected"), ("q", "expired")):
+            dead, keys = dead_letter(dead, queue, reason, 1000.9, "dlx", None)
+        headers = dead.decoded_headers()
+        told = [(death["queue"], death["reason"], death["count"]) for death in headers["x-death"]]
+        self.assertEqual(told, [("q", "expired", 2), ("q", "rejected", 1)])
+        first = headers["x-death"][0]
+        self.assertEqual((first["exchange"], first["routing-keys"], first["original-expiration"]), ("x", ["k"], "5"))
+        self.assertEqual(
+            (int(first["time"].timestamp()), headers["x-first-death-queue"], headers["mine"]), (1000, "q", 1)
+        )
+        self.assertEqual((dead.exchange, dead.routing_key, keys, dead.expiration), ("dlx", "k", ["k"], None))
+
+    def test_another_key(self) -> None:
+        """A key of the queue's goes for the message's, and its further ones."""
+        dead, keys = dead_letter(message(headers={"CC": ["c"]}), "q", "maxlen", 0, "dlx", "own")
+        self.assertEqual((dead.routing_key, keys, "CC" in dead.decoded_headers()), ("own", ["own"], False))
+        dead, keys = dead_letter(message(headers={"CC": ["c"]}), "q", "maxlen", 0, "dlx", None)
+        self.assertEqual((keys, dead.decoded_headers()["CC"]), (["k", "c"], ["c"]))
+
+    def test_circles(self) -> None:
+        """Back to a queue without a rejection on the way is a circle."""
+        once, _ = dead_letter(message(), "a", "expired", 0, "", "b")
+        twice, _ = dead_letter(once, "b", "expired", 0, "", "a")
+        rejected, _ = dead_letter(once, "b", "rejected", 0, "", "a")
+        found = [goes_in_circles(each, queue) for each in (once, twice, rejected) for queue in ("a", "c")]
+        self.assertEqual(found, [True, False, True, False, False, False])
+
+    def test_made_up_history(self) -> None:
+        """What a client has put there does no harm."""
+        for forged in (5, ["text"], [{"queue": 5}], [{"queue": "q", "reason": "expired", "count": "many"}]):
+            dead, _ = dead_letter(message(headers={"x-death": forged}), "q", "expired", 0, "", None)
+            self.assertEqual(dead.decoded_headers()["x-death"][0]["count"], 1)
