@@ -228,6 +228,7 @@ class FrameReader:
             and class_id == BASIC
             and 14 <= length <= self.max_payload
             and 0 < body_size <= self.max_payload
+            and body_size <= self.max_content
             and end < size
             and data[end] == END
             and next_head.unpack_from(data, body - next_head.size) == (END, BODY, channel_id, body_size)

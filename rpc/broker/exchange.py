@@ -66,12 +66,12 @@ class Exchange:
         self._bindings.setdefault(routing_key, []).append(Binding(destination, routing_key, arguments))
         return True
 
-    def unbind(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> bool:
-        """Remove a binding; return whether there was one."""
+    def unbind(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> Binding | None:
+        """Remove a binding, and return it as it was made; ``None``: there was none."""
         found = self._find(destination, routing_key, arguments)
         if found is not None:
             self._remove(found)
-        return found is not None
+        return found
 
     def unbind_all(self, destination: Destination) -> bool:
         """Remove every binding to `destination`; return whether there was one."""
@@ -86,7 +86,7 @@ class Exchange:
 
     def _find(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> Binding | None:
         for binding in self._bindings.get(routing_key, ()):
-            if binding.destination is destination and binding.arguments == arguments:
+            if binding.destination is destination and _same_tables(binding.arguments, arguments):
                 return binding
         return None
 
@@ -146,6 +146,11 @@ def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool
         if name != "x-match" and (how in WITH_X or not name.startswith("x-"))
     )
     return any(found) if how in ANY else all(found)
+
+
+def _same_tables(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether tables say the same, in whatever order."""
+    return one.keys() == other.keys() and all(_equal(value, other[name]) for name, value in one.items())
 
 
 def _equal(one: object, other: object) -> bool:

@@ -15,6 +15,7 @@ from rpc.broker.message import Message
 from rpc.broker.timer import Timer
 from rpc.broker.turns import Turns
 from rpc.broker.waiting import Entry, Waiting
+from rpc.errors import CodecError
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
@@ -203,12 +204,21 @@ class Queue:
                 self._give_up(entry, DELIVERY_LIMIT)
             else:
                 if self.arguments.queue_type == QUORUM:
-                    entry.message = entry.message.changed({"x-delivery-count": entry.returns})
+                    self._tell_returns(entry)
                 back.append(entry)
         self.waiting.put_back(back)
         if self.arguments.bounded and back:
             self._drop_excess()
         self.pump()
+
+    def _tell_returns(self, entry: Entry) -> None:
+        """Write into a message how often it has come back (RabbitMQ extension: quorum queues)."""
+        try:
+            told = entry.message.changed({"x-delivery-count": entry.returns})
+        except CodecError:
+            return  # whoever cannot read its headers could not read this one either
+        self._house.memory.take(told.size - entry.message.size)
+        entry.message = told
 
     def _forget(self, entry: Entry) -> None:
         self._house.memory.release(entry.message.size)

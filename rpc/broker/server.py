@@ -109,7 +109,7 @@ class BrokerServer(Service):
         for deferred in waiting:
             deferred.cancel()
         listening, self._listening = self._listening, None
-        stopped: list[Deferred[Any]] = []
+        stopped: list[Deferred[Any]] = [] if self._begun is None else [self._begun]  # the state may still be loading
         if listening is not None:
             stopped.append(maybeDeferred(listening.stopListening))
         stopped += [connection.ended for connection in self.broker.connections]

@@ -23,7 +23,7 @@ from rpc.broker.exchange import Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.queue import Queue
 from rpc.broker.waiting import Entry
-from rpc.errors import CodecError, ConfigurationError
+from rpc.errors import AMQPError, CodecError, ConfigurationError
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker
@@ -58,10 +58,9 @@ class Store:
     """One state file."""
 
     def __init__(self, reactor: Any, path: str | os.PathLike[str]) -> None:
+        self._reactor = reactor
         self._path = os.fspath(path)
-        self._pool = ConnectionPool(
-            "sqlite3", self._path, cp_min=1, cp_max=1, cp_reactor=reactor, cp_noisy=False, check_same_thread=False
-        )
+        self._pool: Any = None  # from load to close
         self._definitions: list[Statement] = []
         self._kept: dict[Entry, tuple[Any, ...]] = {}  # not written yet
         self._dropped: list[tuple[int]] = []
@@ -94,6 +93,10 @@ class Store:
             row = (vhost, queue.name, queue.auto_delete, _encoded(queue.table))
             self._definitions.append(("INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?)", row))
         else:
+            # What is still in consumers' hands goes as well: a file must not have messages of no queue.
+            for entry in [entry for entry in self._kept if entry.queue is queue]:
+                self.drop(entry)
+            self._definitions.append(("DELETE FROM message WHERE vhost = ? AND queue = ?", (vhost, queue.name)))
             self._definitions.append(("DELETE FROM queue WHERE vhost = ? AND name = ?", (vhost, queue.name)))
             self._drop_bindings_to(vhost, queue, True)
 
@@ -196,7 +199,9 @@ class Store:
                 deferred.callback(None)
 
     async def close(self) -> None:
-        """Write what has changed, and close the file."""
+        """Write what has changed, and close the file. It can be loaded again."""
+        if self._pool is None:
+            return
         self.write()
         while (writing := self.written()) is not None:
             try:
@@ -204,14 +209,25 @@ class Store:
             except sqlite3.Error:  # logged
                 break
         self._pool.close()
+        self._pool = None
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._definitions.clear()
+        self._kept.clear()
+        self._dropped.clear()
+        self._ids.clear()
 
     # -- reading
 
     async def load(self, broker: Broker) -> None:
         """Make what the file has of durable things.
 
-        :raises ConfigurationError: it cannot be opened, or is no state of this version.
+        :raises ConfigurationError: it cannot be opened, is no state of this version, or is damaged.
         """
+        self._pool = ConnectionPool(
+            "sqlite3", self._path, cp_min=1, cp_max=1, cp_reactor=self._reactor, cp_noisy=False, check_same_thread=False
+        )
         try:
             rows = await self._pool.runInteraction(_read)
         except (sqlite3.Error, ConfigurationError) as error:
@@ -219,11 +235,13 @@ class Store:
         self._loading = True
         try:
             self._restore(broker, rows)
+        except (KeyError, TypeError, ValueError, AMQPError) as error:  # a row of nothing, or that cannot be read
+            raise ConfigurationError(f"the state file {self._path} is damaged: {error!r}") from error
         finally:
             self._loading = False
 
     def _restore(self, broker: Broker, rows: Rows) -> None:
-        for vhost in {_name(row[0]) for table in ("exchange", "queue") for row in rows[table]}:
+        for vhost in {_name(row[0]) for table in ("exchange", "queue", "binding") for row in rows[table]}:
             broker.add_vhost(vhost)
         for vhost, name, kind, auto_delete, internal, arguments in rows["exchange"]:
             table = decode_table(arguments, 0)[0]

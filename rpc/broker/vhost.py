@@ -323,10 +323,13 @@ class VirtualHost:
         """
         refuse_default(source)
         exchange = self.exchanges.get(source)
-        if exchange is not None and exchange.unbind(destination, routing_key, arguments):
+        if exchange is None:
+            return
+        binding = exchange.unbind(destination, routing_key, arguments)
+        if binding is not None:
             self.routes.clear()
             if self._store is not None:
-                self._store.bound(self.name, exchange, destination, routing_key, arguments, False)
+                self._store.bound(self.name, exchange, destination, routing_key, binding.arguments, False)
             if exchange.auto_delete and not exchange.in_use:
                 self._remove_exchange(exchange)
 

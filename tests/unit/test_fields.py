@@ -15,10 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.fields import (
     MAX_DEPTH,
+    LongLong,
     decode_short_string,
     decode_table,
+    encode_field,
     encode_short_string,
     encode_table,
+    join_table,
+    split_table,
 )
 from rpc.errors import CodecError
 
@@ -279,3 +283,76 @@ class TableTests(SynchronousTestCase):
         for octet in range(256):
             if bytes([octet]) not in known:
                 self.assertRaises(CodecError, decode_table, table_of(bytes([octet]), bytes(16)), 0)
+
+
+class PartsTests(SynchronousTestCase):
+    """Tables taken apart, and put together again."""
+
+    @given(tables)
+    def test_round_trip(self, table: dict[str, Any]) -> None:
+        """The fields of a table are what they are encoded as alone, in their order, and joined they are the table."""
+        data = encode_table(table)
+        fields = split_table(data)
+        self.assertEqual([*fields.items()], [(name, encode_field(value)) for name, value in table.items()])
+        self.assertEqual(join_table(fields), data)
+
+    def test_types_that_are_not_written_here(self) -> None:
+        """Every type that RabbitMQ speaks keeps its bytes."""
+        for kind, content, _ in EVERY_TYPE:
+            data = table_of(kind, content)
+            self.assertEqual(split_table(data), {"a": kind + content})
+            self.assertEqual(join_table(split_table(data)), data)
+
+    def test_one_is_changed(self) -> None:
+        """A field that is changed leaves the others to the byte."""
+        fields = split_table(b"\x00\x00\x00\x0a\x01af\x3f\xc0\x00\x00\x01bV")
+        table = join_table({**fields, "b": encode_field("new")})
+        self.assertEqual(table, b"\x00\x00\x00\x11\x01af\x3f\xc0\x00\x00\x01bS\x00\x00\x00\x03new")
+
+    def test_names(self) -> None:
+        """A name may be of any bytes, and is 255 of them at most; of equal ones the last counts."""
+        data = b"\x00\x00\x00\x03\x01\xffV"
+        self.assertEqual(split_table(data), {"\udcff": b"V"})
+        self.assertEqual(join_table(split_table(data)), data)
+        self.assertEqual(split_table(b"\x00\x00\x00\x08\x01at\x00\x01at\x01"), {"a": b"t\x01"})
+        self.assertRaises(CodecError, join_table, {"a" * 256: b"V"})
+
+    @given(st.binary(max_size=80))
+    def test_arbitrary_bytes(self, data: bytes) -> None:
+        """What can be split can be decoded to the same names, and nothing else can."""
+        for buffer in (data, struct.pack("!L", len(data)) + data):
+            try:
+                decoded, _ = decode_table(buffer, 0)
+            except CodecError:
+                self.assertRaises(CodecError, split_table, buffer)
+                continue
+            self.assertEqual([*split_table(buffer)], [*decoded])
+
+    @given(tables)
+    def test_truncated(self, table: dict[str, Any]) -> None:
+        """A table that is cut at any byte is refused."""
+        data = encode_table(table)
+        for size in range(len(data)):
+            self.assertRaises(CodecError, split_table, data[:size])
+
+    def test_depth(self) -> None:
+        """A field may be as deep as in a table, and no deeper."""
+        value: Any = None
+        for _ in range(MAX_DEPTH - 1):
+            value = [value]
+        self.assertEqual(join_table({"a": encode_field(value)}), encode_table({"a": value}))
+        self.assertRaises(CodecError, encode_field, [value])
+        self.assertRaises(CodecError, encode_field, object())
+
+    @given(st.integers(-(2**63), 2**63 - 1))
+    def test_long_long(self, number: int) -> None:
+        """It takes 64 bits in any place, and is read back as the number."""
+        data = b"l" + struct.pack("!q", number)
+        self.assertEqual(encode_field(LongLong(number)), data)
+        self.assertEqual(decode_table(encode_table({"a": [{"b": LongLong(number)}]}), 0)[0], {"a": [{"b": number}]})
+        self.assertIn(data, encode_table({"a": [{"b": LongLong(number)}]}))
+
+    def test_too_long_long(self) -> None:
+        """A number of over 64 bits has no form."""
+        for number in (2**63, -(2**63) - 1):
+            self.assertRaises(CodecError, encode_field, LongLong(number))

@@ -18,6 +18,7 @@ from rpc.amqp.properties import (
     PropertyTemplate,
     decode_properties,
     encode_properties,
+    join_properties,
     split_properties,
 )
 from rpc.amqp.spec import load_spec
@@ -96,6 +97,22 @@ class PropertiesTests(SynchronousTestCase):
         self.assertEqual(b"".join(part or b"" for part in parts), EVERY_PROPERTY_BYTES[2:])
         self.assertEqual((parts[CORRELATION_ID], parts[TYPE]), (b"\x01c", b"\x01f"))
         self.assertIsInstance(ALL_ABSENT, tuple)
+
+    @given(all_properties, st.sets(st.sampled_from(range(len(NAMES)))))
+    def test_in_parts(self, properties: Properties, dropped: set[int]) -> None:
+        """Parts that are joined are what they were split from; without some, they are the others."""
+        data = encode_properties(properties)
+        parts = split_properties(data)
+        self.assertEqual(join_properties(parts), data)
+        fewer = [None if place in dropped else part for place, part in enumerate(parts)]
+        absent = attrs.evolve(properties, **{NAMES[place]: None for place in dropped})
+        self.assertEqual(join_properties(fewer), encode_properties(absent))
+
+    def test_joining_continued_flags(self) -> None:
+        """A further word of flags that says nothing is not kept; as many parts as properties are needed."""
+        self.assertEqual(join_properties(split_properties(b"\x80\x01\x00\x00\x01a")), b"\x80\x00\x01a")
+        self.assertEqual(join_properties(ALL_ABSENT), b"\x00\x00")
+        self.assertRaises(ValueError, join_properties, ALL_ABSENT[1:])
 
     def test_empty_is_not_absent(self) -> None:
         """An empty string, an empty table and zero are values."""

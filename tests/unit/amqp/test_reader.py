@@ -157,6 +157,116 @@ class WholeContentTests(SynchronousTestCase):
                 self.assertEqual(read(chunks)[3], expected)
 
 
+class BoundsTests(SynchronousTestCase):
+    """What the reader keeps, and whom it asks."""
+
+    def setUp(self) -> None:
+        self.events: list[Event] = []
+        self.large: list[tuple[int, int]] = []
+        self.channels: dict[int, Any] = {number: Recorder(number, self.events) for number in (0, 1, 2)}
+        self.reader = FrameReader(self.channels, too_large=lambda channel, size: self.large.append((channel, size)))
+        self.reader.max_payload = MAX_PAYLOAD
+        self.reader.max_content = 10
+
+    def bodies(self) -> list[bytes]:
+        """The bodies that have arrived since the last call."""
+        arrived = [event[-1] for event in self.events]
+        self.events.clear()
+        return arrived
+
+    def test_too_large(self) -> None:
+        """A body over the bound is read to its end, told of once and not kept; the next one is taken."""
+        pieces = [deliver(1), header(1, 11), body(1, b"123456"), body(1, b"78901"), deliver(1, b"next")]
+        for chunks in ([b"".join(pieces)], pieces, octets(b"".join(pieces))):
+            for chunk in chunks:
+                self.reader.feed(chunk)
+            self.assertEqual((self.large, self.bodies()), ([(1, 11)], [b"next"]))
+            self.assertEqual((self.reader.held, self.reader.waiting()), (0, b""))
+            self.large.clear()
+
+    def test_at_the_bound(self) -> None:
+        """A body of just so many bytes is taken, whole or in parts."""
+        for stream in (deliver(1, bytes(10)), deliver(1) + header(1, 10) + body(1, bytes(4)) + body(1, bytes(6))):
+            self.reader.feed(stream)
+        self.assertEqual((self.bodies(), self.large), ([bytes(10)] * 2, []))
+
+    def test_large_bodies_are_not_held(self) -> None:
+        """Of a body over the bound only what stands before it is held, until its end."""
+        self.reader.feed(deliver(1) + header(1, 2**40))
+        held = self.reader.held
+        for _ in range(50):
+            self.reader.feed(body(1, bytes(MAX_PAYLOAD)))
+        self.assertEqual((self.reader.held, self.reader.expected), (held, 2**40 - 50 * MAX_PAYLOAD))
+
+    def test_held(self) -> None:
+        """Arguments, properties and what has come of the body count, of all channels, until a content is complete."""
+        arguments = len(deliver(1)) - 12  # the frame, and the method's number
+        sent = (
+            (deliver(1), arguments),
+            (header(1, 5, b"\x80\x00\x01a"), arguments + 4),
+            (body(1, b"123"), arguments + 7),
+            (deliver(2), 2 * arguments + 7),
+            (HEARTBEAT, 2 * arguments + 7),
+            (body(1, b"45"), arguments),
+            (header(2, 0), 0),
+        )
+        for frame_sent, held in sent:
+            self.reader.feed(frame_sent)
+            self.assertEqual(self.reader.held, held)
+
+    def test_forget(self) -> None:
+        """A channel that is no more has no content; what others have stays, and its number can be used anew."""
+        self.reader.feed(deliver(1) + header(1, 5) + body(1, b"123") + deliver(2) + header(2, 3))
+        self.reader.forget(1)
+        self.reader.forget(1)
+        self.reader.feed(deliver(1, b"new") + body(2, b"two"))
+        self.assertEqual((self.bodies(), self.reader.held), ([b"new", b"two"], 0))
+        self.reader.feed(deliver(1) + header(1, 5))
+        self.reader.forget(1)
+        self.assertEqual(self.assertRaises(FrameError, self.reader.feed, body(1, b"12345")).code, 505)
+
+    def test_clear(self) -> None:
+        """All that has come in part is gone."""
+        self.reader.feed(deliver(1) + header(1, 5) + body(1, b"123")[:-1])
+        self.reader.clear()
+        self.assertEqual((self.reader.held, self.reader.expected, self.reader.waiting()), (0, 0, b""))
+        self.reader.feed(deliver(1, b"new"))
+        self.assertEqual(self.bodies(), [b"new"])
+
+    def test_unknown_channels(self) -> None:
+        """Whoever is named for a number takes its frames; without anybody the reading ends (504)."""
+        self.assertEqual(self.assertRaises(FrameError, self.reader.feed, method(7, "tx.select")).code, 504)
+        asked: list[int] = []
+
+        def unknown(number: int) -> Recorder:
+            asked.append(number)
+            return Recorder(-number, self.events)
+
+        reader = FrameReader(self.channels, unknown)
+        for stream in (method(7, "tx.select"), deliver(8, b"x"), deliver(1, b"y")):
+            reader.feed(stream)
+        self.assertEqual([(event[0], event[-1]) for event in self.events], [(-7, b""), (-8, b"x"), (1, b"y")])
+        self.assertEqual({*asked}, {7, 8})
+
+    def test_known_from_now_on(self) -> None:
+        """A channel that a method opens gets what follows in the same bytes."""
+
+        def unknown(number: int) -> Recorder:
+            self.channels[number] = Recorder(number, self.events)
+            return Recorder(0, self.events)
+
+        reader = FrameReader(self.channels, unknown)
+        reader.feed(method(7, "channel.open", "") + deliver(7, b"x"))
+        self.assertEqual([(event[0], event[-1]) for event in self.events], [(0, b""), (7, b"x")])
+
+    def test_stopped(self) -> None:
+        """Whoever has had enough gets nothing more of the bytes at hand."""
+        stop = self.channels[2] = Recorder(2, self.events)
+        stop.method_arrived = lambda *_: setattr(self.reader, "stopped", True)  # type: ignore[method-assign]
+        self.reader.feed(deliver(1, b"before") + method(2, "tx.select") + deliver(1, b"after"))
+        self.assertEqual(self.bodies(), [b"before"])
+
+
 bodies = st.binary(max_size=60)
 pieces = st.one_of(
     st.builds(delivery, st.integers(1, 2), st.just("c"), st.just(1), bodies, largest=st.just(20)),

@@ -13,7 +13,7 @@ from rpc.amqp.spec import load_spec
 from rpc.broker.broker import Broker
 from rpc.broker.limits import Limits
 from rpc.messages import Properties
-from tests.unit.broker.peer import Client, new_broker, publish
+from tests.unit.broker.peer import PROTOCOL_HEADER, Client, new_broker, publish, start_ok
 
 DEAD = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
 
@@ -124,6 +124,31 @@ class TimeTests(QueueCase):
         self.advance(1.1)
         self.assertEqual(self.broker.vhosts["/"].queues, {})
 
+    def test_declared_again(self) -> None:
+        """To declare a queue, also passively, is use of it; to publish to it is none."""
+        self.client.declare(1, "q", {"x-expires": 1000})
+        for _ in range(2):
+            self.advance(0.9)
+            self.client.declare(1, "q", {"x-expires": 1000})
+            self.advance(0.9)
+            self.count("q")
+        for _ in range(3):
+            self.put("q", b"no use")
+            self.advance(0.4)
+        self.assertEqual((self.broker.vhosts["/"].queues, self.broker.memory.held), ({}, 0))
+
+    def test_came_back_too_late(self) -> None:
+        """What a consumer has does not get too old in its hands; when it comes back, it is."""
+        self.client.declare(1, "dead")
+        self.client.declare(1, "q", {"x-message-ttl": 1000, **DEAD})
+        self.put("q", b"1")
+        self.get("q", no_ack=False)
+        self.advance(5.0)
+        self.assertEqual(self.count("dead"), 0)
+        self.client.send(1, "basic.nack", 1, False, True)
+        self.advance(0)
+        self.assertEqual((self.count("q"), self.count("dead")), (0, 1))
+
 
 class LengthTests(QueueCase):
     """Queues that are full."""
@@ -151,6 +176,30 @@ class LengthTests(QueueCase):
         confirms = [(each.name, each.args[0]) for each in self.client.written()]
         self.assertEqual(confirms, [("basic.ack", 1), ("basic.nack", 2), ("basic.ack", 3), ("basic.nack", 4)])
         self.assertEqual([self.count(queue) for queue in ("q", "dlx", "dead")], [1, 1, 1])
+        dead = self.get("dead")
+        assert dead is not None
+        self.assertEqual((dead[0], dead[2]["x-death"][0]["reason"]), (b"4", "maxlen"))
+
+    def test_in_hand_does_not_count(self) -> None:
+        """What consumers have does not count; what comes back may be too much."""
+        self.client.declare(1, "q", {"x-max-length": 1})
+        self.put("q", b"1")
+        self.get("q", no_ack=False)
+        self.put("q", b"2")
+        self.assertEqual(self.count("q"), 1)
+        self.client.send(1, "basic.reject", 1, True)
+        self.assertEqual((self.get("q"), self.count("q")), ((b"2", False, None), 0))
+
+    def test_refused_by_one_of_two(self) -> None:
+        """One queue that is full is enough for a nack; the other has the message."""
+        self.client.declare(1, "full", {"x-max-length": 0, "x-overflow": "reject-publish"})
+        self.client.declare(1, "free")
+        for queue in ("full", "free"):
+            self.client.call(1, "queue.bind", 0, queue, "amq.fanout", "", False, {})
+        self.client.call(1, "confirm.select", False)
+        self.client.publish(1, "amq.fanout", "", b"1")
+        self.assertEqual(self.client.names(), ["basic.nack"])
+        self.assertEqual([self.count(queue) for queue in ("full", "free")], [0, 1])
 
     def test_priorities(self) -> None:
         """A higher priority goes first, above the highest they are equal, and in one they are in order."""
@@ -174,6 +223,48 @@ class ReturningTests(QueueCase):
         self.client.send(1, "basic.reject", 3, True)
         found = [self.get("q") for _ in range(4)]
         self.assertEqual(found, [(b"1", True, None), (b"2", True, None), (b"3", True, None), (b"4", False, None)])
+
+    def test_requeue_by_priority(self) -> None:
+        """They come back into the places of their priorities."""
+        self.client.declare(1, "q", {"x-max-priority": 5})
+        for body, priority in ((b"low", 1), (b"high", 4), (b"high 2", 4)):
+            self.put("q", body, priority=priority)
+        for _ in range(3):
+            self.get("q", no_ack=False)
+        self.client.send(1, "basic.nack", 0, True, True)
+        found = [self.get("q") for _ in range(3)]
+        self.assertEqual(found, [(b"high", True, None), (b"high 2", True, None), (b"low", True, None)])
+
+    def test_recover(self) -> None:
+        """All that a channel has is delivered again."""
+        self.client.declare(1, "q")
+        self.put("q", b"1", b"2")
+        self.client.consume(1, "q", "c")
+        self.assertEqual(len(self.bodies()), 2)
+        self.client.send(1, "basic.recover", True)
+        self.assertEqual([(each[2], each[3]) for each in self.deliveries()], [(True, b"1"), (True, b"2")])
+
+    def test_counted_returns_are_accounted(self) -> None:
+        """A header that the queue adds is counted as held, and given back with the message."""
+        self.client.declare(1, "q", {"x-queue-type": "quorum"}, durable=True)
+        self.put("q", b"1")
+        for tag in range(1, 4):
+            self.get("q", no_ack=False)
+            self.client.send(1, "basic.reject", tag, True)
+        self.assertEqual(self.get("q"), (b"1", True, {"x-delivery-count": 3}))
+        self.assertEqual(self.broker.memory.held, 0)
+
+    def test_malformed_headers_come_back(self) -> None:
+        """A message whose headers nobody can read comes back to a quorum queue as it was, and the client stays."""
+        self.client.declare(1, "q", {"x-queue-type": "quorum"}, durable=True)
+        properties = b"\x20\x00\x00\x00\x00\x03\x01a?"  # a field of type ?
+        self.client.publish(1, "", "q", b"body", properties=properties)
+        for tag in range(1, 3):
+            self.client.send(1, "basic.get", 0, "q", False)
+            answer, header, _ = self.client.written()
+            self.assertEqual((answer.args[1], header.payload[12:]), (tag > 1, properties))
+            self.client.send(1, "basic.reject", tag, True)
+        self.assertEqual(self.count("q"), 1)
 
     def test_connection_lost(self) -> None:
         """What a lost client had goes to another, in order."""
@@ -293,6 +384,56 @@ class ConsumerTests(QueueCase):
         self.put("single", b"3")
         self.assertEqual([each[0] for each in self.deliveries()], list("aab"))
 
+    def test_single_active_is_lost(self) -> None:
+        """The next consumer goes on with what the lost one had."""
+        other = Client(self.broker).login()
+        other.channel()
+        self.client.declare(1, "single", {"x-single-active-consumer": True})
+        other.consume(1, "single", "first")
+        self.client.consume(1, "single", "second")
+        self.put("single", b"1", b"2")
+        self.assertEqual(self.bodies(), [])
+        other.lose()
+        self.assertEqual([(each[2], each[3]) for each in self.deliveries()], [(True, b"1"), (True, b"2")])
+
+    def test_exclusive_consumer(self) -> None:
+        """It has the queue alone: no other comes, and it does not come to others."""
+        consume = ("basic.consume", 0, "q")
+        self.client.channel(2)
+        self.client.channel(3)
+        self.client.call(1, *consume, "alone", False, True, True, False, {})
+        self.assertEqual(self.client.call(2, *consume, "other", False, True, False, False, {}).args[0], 403)
+        self.client.call(1, "basic.cancel", "alone", False)
+        self.client.call(1, *consume, "one", False, True, False, False, {})
+        self.assertEqual(self.client.call(3, *consume, "alone", False, True, True, False, {}).args[0], 403)
+
+    def test_a_wish_for_no_number(self) -> None:
+        """A priority that is no number ends the channel (406), and the consumer is not there."""
+        answer = self.client.call(1, "basic.consume", 0, "q", "c", False, False, False, False, {"x-priority": "high"})
+        self.assertEqual((answer.name, answer.args[0]), ("channel.close", 406))
+        self.assertEqual(self.broker.vhosts["/"].queues["q"].consumers, [])
+
+    def test_cancelled_consumer(self) -> None:
+        """It gets nothing more; what it has in hand can still be settled."""
+        self.client.consume(1, "q", "c")
+        self.put("q", b"1")
+        self.client.written()
+        self.client.call(1, "basic.cancel", "c", False)
+        self.put("q", b"2")
+        self.assertEqual(self.bodies(), [])
+        self.client.send(1, "basic.ack", 1, False)
+        self.assertEqual((self.client.names(), self.count("q")), ([], 1))
+
+    def test_later_prefetch(self) -> None:
+        """A prefetch is for consumers that come after it, each with its own; 0 is no bound."""
+        self.client.call(1, "basic.qos", 0, 1, False)
+        self.client.consume(1, "q", "one")
+        self.client.call(1, "basic.qos", 0, 0, False)
+        self.put("q", *(b"%d" % number for number in range(3)))
+        self.client.written()
+        self.client.consume(1, "q", "all")
+        self.assertEqual([(each[0], each[3]) for each in self.deliveries()], [("all", b"1"), ("all", b"2")])
+
     def test_cancelled_by_the_broker(self) -> None:
         """A consumer whose queue is deleted is told, if its client knows what that means."""
         for known in (True, False):
@@ -338,6 +479,29 @@ class PublishingTests(QueueCase):
         self.client.feed(b"".join(publish(1, "", "q", b"%d" % number) for number in range(100)))
         (ack,) = self.client.written()
         self.assertEqual((ack.name, ack.args), ("basic.ack", (100, True)))
+
+    def test_a_deleted_queue_is_no_place(self) -> None:
+        """What is routed by a key that was known is found anew after the queue is gone."""
+        self.client.declare(1, "q")
+        self.client.publish(1, "", "q", b"1", mandatory=True)
+        self.assertEqual(self.client.names(), [])
+        self.client.call(1, "queue.delete", 0, "q", False, False, False)
+        self.client.publish(1, "", "q", b"2", mandatory=True)
+        self.assertEqual(self.client.names()[0], "basic.return")
+
+    def test_operators_alarm(self) -> None:
+        """Who publishes during an alarm is heard no more, and told so if it knows of that; nobody else is."""
+        unknowing = Client(self.broker).login(capabilities={})
+        unknowing.channel()
+        self.broker.set_alarm(True)
+        self.assertEqual(self.client.names(), [])
+        for client in (self.client, unknowing):
+            client.publish(1, "", "nowhere", b"1")
+            self.assertEqual(client.wire.producerState, "paused")
+        self.assertEqual((self.client.names(), unknowing.names()), (["connection.blocked"], []))
+        self.broker.set_alarm(False)
+        self.assertEqual((self.client.names(), unknowing.names()), (["connection.unblocked"], []))
+        self.assertEqual((self.client.wire.producerState, unknowing.wire.producerState), ("producing", "producing"))
 
     def test_alarm(self) -> None:
         """While memory is short, who publishes is told, and not heard until there is room."""
@@ -403,6 +567,27 @@ class ConnectionTests(QueueCase):
         self.assertIsNone(self.broker.login_problem("ada", "secret", "192.0.2.1"))
         self.assertIsNotNone(self.broker.login_problem("ada", "wrong", "127.0.0.1"))
         self.assertIsNotNone(self.broker.login_problem("nobody", "", "127.0.0.1"))
+
+    def test_guest_is_told_why(self) -> None:
+        """Whoever takes it is told that guest is local; others are hung up on."""
+        for capabilities, names in (
+            ({"authentication_failure_close": True}, ["connection.start", "connection.close"]),
+            ({}, ["connection.start"]),
+        ):
+            stranger = Client(self.broker, "192.0.2.1")
+            stranger.feed(PROTOCOL_HEADER, start_ok(capabilities=capabilities))
+            frames = stranger.written()
+            self.assertEqual([each.name for each in frames], names)
+            if capabilities:
+                self.assertEqual(
+                    frames[1].args[:2], (403, "ACCESS_REFUSED - user 'guest' can only connect via localhost")
+                )
+        self.assertTrue(stranger.gone)
+
+    def test_no_heartbeats(self) -> None:
+        """Who has agreed on none may be silent for days."""
+        self.advance(1_000_000.0)
+        self.assertEqual((self.client.names(), self.client.gone), ([], False))
 
     def test_heartbeats(self) -> None:
         """The broker beats, and cuts the connection of who is silent for two intervals; what it had goes to others."""

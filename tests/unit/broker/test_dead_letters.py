@@ -1,0 +1,82 @@
+"""Dead letters alone: what a message's history is on the wire, and its keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.amqp.fields import encode_short_string, split_table
+from rpc.amqp.properties import encode_properties, split_properties
+from rpc.broker.dead_letters import copied_keys, dead_letter, deaths_of, goes_in_circles
+from rpc.broker.message import Message
+from rpc.broker.refusals import Refusal
+from rpc.errors import CodecError
+from rpc.messages import Properties
+
+
+def message(properties: bytes | None = None, **headers: Any) -> Message:
+    """A message to exchange x with key k."""
+    encoded = properties or encode_properties(Properties(headers=headers or None))
+    return Message(encode_short_string("x") + encode_short_string("k"), encoded, b"", split_properties(encoded))
+
+
+class KeyTests(SynchronousTestCase):
+    """Further keys."""
+
+    def test_order(self) -> None:
+        """CC's come before BCC's; what is no text in them is passed over."""
+        self.assertEqual(copied_keys({"BCC": ["c"], "CC": ["a", 5, "b", None]}), ["a", "b", "c"])
+        self.assertEqual(copied_keys({"cc": ["a"]}), [])
+
+    def test_no_array(self) -> None:
+        """Anything else than an array is refused, with its type."""
+        for name in ("CC", "BCC"):
+            for value, kind in (("a", "longstr"), (None, "void"), ({}, "table")):
+                with self.assertRaises(Refusal) as raised:
+                    copied_keys({name: value})
+                self.assertIn(f'{{unacceptable_type_in_header,"{name}",{kind}}}', raised.exception.text)
+
+
+class HistoryTests(SynchronousTestCase):
+    """The header x-death."""
+
+    def test_on_the_wire(self) -> None:
+        """Counts are of 64 bits, as RabbitMQ's are, also those that were there before."""
+        once, _ = dead_letter(message(), "q", "expired", 0, "", None)
+        twice, _ = dead_letter(once, "other", "rejected", 0, "", None)
+        assert twice.headers is not None
+        field = split_table(twice.headers)["x-death"]
+        self.assertEqual(field.count(b"\x05countl" + (1).to_bytes(8, "big")), 2)
+        self.assertNotIn(b"\x05countI", field)
+
+    def test_counts_on(self) -> None:
+        """The time is of the first death in a queue for a reason, and the count of all."""
+        dead = message()
+        for seconds in (10, 20, 30):
+            dead, _ = dead_letter(dead, "q", "rejected", seconds, "", None)
+        (death,) = deaths_of(dead.decoded_headers())
+        self.assertEqual((death["count"], death["time"].timestamp()), (3, 10))
+
+    def test_first_death(self) -> None:
+        """It is told once, and stays with later ones."""
+        dead, _ = dead_letter(message(), "a", "maxlen", 0, "dlx", "key")
+        dead, _ = dead_letter(dead, "b", "rejected", 0, "", None)
+        headers = dead.decoded_headers()
+        found = [headers[f"x-first-death-{part}"] for part in ("queue", "reason", "exchange")]
+        self.assertEqual(found, ["a", "maxlen", "x"])
+        self.assertEqual([death["exchange"] for death in headers["x-death"]], ["dlx", "x"])
+        self.assertEqual([death["routing-keys"] for death in headers["x-death"]], [["key"], ["k"]])
+
+    def test_malformed_headers(self) -> None:
+        """They are the caller's to handle."""
+        broken = message(b"\x20\x00\x00\x00\x00\x03\x01a?")
+        self.assertRaises(CodecError, dead_letter, broken, "q", "expired", 0, "", None)
+        self.assertRaises(CodecError, goes_in_circles, broken, "q")
+
+    def test_no_history(self) -> None:
+        """Without one, nothing goes in circles."""
+        made_up: list[Any] = [None, [], {}, "q", [5]]
+        for forged in made_up:
+            headers: dict[str, Any] = {"x-death": forged}
+            self.assertFalse(goes_in_circles(message(**headers), "q"))

@@ -1,0 +1,147 @@
+"""Exchanges alone: which of their bindings a message matches, and what makes two bindings one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as some
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.broker.exchange import DIRECT, FANOUT, HEADERS, TOPIC, TYPES, Exchange, headers_match, topic_matches, words_of
+
+values = some.one_of(some.booleans(), some.integers(-2, 2), some.sampled_from(["", "a"]), some.none())
+names = some.sampled_from(["a", "b", "x-a"])
+tables = some.dictionaries(names, values, max_size=3)
+
+
+def exchange(kind: str, name: str = "x", **arguments: Any) -> Exchange:
+    """An exchange without bindings."""
+    return Exchange(name, kind, False, False, False, arguments)
+
+
+class MatchingTests(SynchronousTestCase):
+    """Where a message goes."""
+
+    def setUp(self) -> None:
+        self.one, self.other = exchange(DIRECT, "one"), exchange(DIRECT, "other")
+
+    def found(self, source: Exchange, key: str, headers: dict[str, Any] | None = None) -> list[str]:
+        """The names of where a message goes."""
+        return [each.name for each in source.matching(key, headers or {})]
+
+    def test_fanout(self) -> None:
+        """Neither key nor arguments count."""
+        source = exchange(FANOUT)
+        source.bind(self.one, "k", {"a": 1})
+        source.bind(self.other, "", {})
+        self.assertEqual(self.found(source, "anything"), ["one", "other"])
+
+    def test_direct_keys_are_no_patterns(self) -> None:
+        """A star, a hash and an empty key match themselves alone."""
+        source = exchange(DIRECT)
+        for key in ("*", "#", ""):
+            source.bind(self.one, key, {})
+        found = {key: len(self.found(source, key)) for key in ("*", "#", "", "a", "a.b")}
+        self.assertEqual(found, {"*": 1, "#": 1, "": 1, "a": 0, "a.b": 0})
+
+    def test_topic(self) -> None:
+        """Every pattern that matches counts; the same destination may come more than once."""
+        source = exchange(TOPIC)
+        for destination, pattern in ((self.one, "a.*"), (self.one, "#"), (self.other, "a"), (self.other, "*.b")):
+            source.bind(destination, pattern, {})
+        self.assertEqual(self.found(source, "a.b"), ["one", "one", "other"])
+        self.assertEqual(self.found(source, ""), ["one"])
+
+    def test_headers_exchange(self) -> None:
+        """The key does not count, also where bindings have one."""
+        source = exchange(HEADERS)
+        source.bind(self.one, "k", {"a": 1})
+        source.bind(self.other, "k", {"a": True})
+        self.assertEqual(self.found(source, "other", {"a": 1}), ["one"])
+        self.assertEqual(self.found(source, "k", {"a": True}), ["other"])
+        self.assertEqual(self.found(source, "k"), [])
+
+    def test_nothing_is_bound(self) -> None:
+        """Without bindings no message goes anywhere, whatever the type."""
+        for kind in TYPES:
+            self.assertEqual(self.found(exchange(kind), "k", {"a": 1}), [])
+
+    def test_words(self) -> None:
+        """Dots part words, which may be empty; an empty key has none, so that a star does not match it."""
+        self.assertEqual([words_of(key) for key in ("", ".", "a.", "a..b")], [[], ["", ""], ["a", ""], ["a", "", "b"]])
+        self.assertFalse(topic_matches(["*"], words_of("")))
+        self.assertTrue(topic_matches(["#"], words_of("")))
+        self.assertTrue(topic_matches(["a", "*"], words_of("a.")))
+
+
+class HeadersTests(SynchronousTestCase):
+    """The kinds of x-match."""
+
+    @given(tables, tables)
+    def test_all_and_any(self, wanted: dict[str, Any], headers: dict[str, Any]) -> None:
+        """Each kind says the same as going through the names one by one."""
+
+        def same(name: str) -> bool:
+            one, other = wanted[name], headers.get(name)
+            return name in headers and (one is None or (type(one) is type(other) and one == other))
+
+        for with_x, suffix in ((False, ""), (True, "-with-x")):
+            asked = [same(name) for name in wanted if with_x or not name.startswith("x-")]
+            self.assertIs(headers_match({**wanted, "x-match": f"all{suffix}"}, headers), False not in asked)
+            self.assertIs(headers_match({**wanted, "x-match": f"any{suffix}"}, headers), True in asked)
+        self.assertIs(headers_match(wanted, headers), headers_match({**wanted, "x-match": "all"}, headers))
+
+    def test_x_match_is_no_header(self) -> None:
+        """What says how to match is not matched itself."""
+        for how in ("all-with-x", "any-with-x"):
+            wanted = {"x-match": how, "a": 1}
+            self.assertTrue(headers_match(wanted, {"a": 1}))
+            self.assertFalse(headers_match(wanted, {"x-match": how}))
+
+
+class BindingTests(SynchronousTestCase):
+    """When a binding is there already."""
+
+    def setUp(self) -> None:
+        self.source = exchange(HEADERS)
+        self.one, self.other = exchange(DIRECT, "one"), exchange(DIRECT, "other")
+
+    def test_what_makes_a_binding(self) -> None:
+        """Destination, key and arguments; a truth is not the number that Python takes it for, and order is nothing."""
+        for destination, key, arguments, new in (
+            (self.one, "k", {"a": 1, "b": 2}, True),
+            (self.one, "k", {"b": 2, "a": 1}, False),
+            (self.one, "k", {"a": True, "b": 2}, True),
+            (self.one, "k", {"a": 1}, True),
+            (self.one, "k", {"a": 1, "b": 2, "c": None}, True),
+            (self.one, "K", {"a": 1, "b": 2}, True),
+            (self.other, "k", {"a": 1, "b": 2}, True),
+        ):
+            self.assertIs(self.source.bind(destination, key, arguments), new, (destination.name, key, arguments))
+        self.assertEqual(len([*self.source.bindings]), 6)
+
+    def test_unbind_gives_the_binding(self) -> None:
+        """The binding is returned as it was made, once."""
+        made = {"a": 1, "b": 2}
+        self.source.bind(self.one, "k", made)
+        found = self.source.unbind(self.one, "k", {"b": 2, "a": 1})
+        assert found is not None
+        self.assertIs(found.arguments, made)
+        self.assertIsNone(self.source.unbind(self.one, "k", made))
+        self.assertFalse(self.source.in_use)
+
+    def test_unbind_all(self) -> None:
+        """All bindings of one destination go, and no others."""
+        for key in ("a", "b"):
+            for destination in (self.one, self.other):
+                self.source.bind(destination, key, {})
+        self.assertTrue(self.source.unbind_all(self.one))
+        self.assertFalse(self.source.unbind_all(self.one))
+        left = [(each.destination.name, each.routing_key) for each in self.source.bindings]
+        self.assertEqual(left, [("other", "a"), ("other", "b")])
+
+    def test_alternate(self) -> None:
+        """An alternate exchange is named by an argument."""
+        self.assertEqual(exchange(DIRECT, **{"alternate-exchange": "rest"}).alternate, "rest")
+        self.assertIsNone(self.source.alternate)
