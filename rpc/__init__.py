@@ -1,6 +1,6 @@
 """Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted: what users import."""
 
-from rpc.client import Connection, connect, with_options
+from rpc.client.connection import Connection, connect, with_options
 from rpc.context import CallContext, current_call
 from rpc.errors import (
     AMQPError,
@@ -20,8 +20,8 @@ from rpc.errors import (
     VirtualHostRefused,
     WorkerLost,
 )
-from rpc.service import Deduplicate, ThriftService
-from rpc.worker import Worker
+from rpc.hosting import Worker
+from rpc.worker.service import Deduplicate, ThriftService
 
 __all__ = [
     "AMQPError",

@@ -62,9 +62,9 @@ class ServiceTopology:
         return f"{self.queue}.dead"
 
     @property
-    def suspects_queue(self) -> str:
+    def quarantine_queue(self) -> str:
         """The queue of requests that were in the hands of workers that died, again and again."""
-        return f"{self.queue}.suspects"
+        return f"{self.queue}.quarantine"
 
     def instance_key(self, instance: str) -> str:
         """The routing key of one worker."""
@@ -84,7 +84,7 @@ class ServiceTopology:
             *(_exchange(name) for name in (self.exchange, BROADCAST, DEAD)),
             _durable_queue(self.queue, arguments),
             _bind(self.queue, self.exchange, self.service),
-            _durable_queue(self.suspects_queue, {"x-queue-type": self.queue_type}),
+            _durable_queue(self.quarantine_queue, {"x-queue-type": self.queue_type}),
             _durable_queue(self.dead_queue, {"x-queue-type": self.queue_type} | bounds),
             _bind(self.dead_queue, DEAD, self.service),
         ]

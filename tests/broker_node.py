@@ -14,7 +14,7 @@ class BrokerNode(Protocol):
     """A private broker on the loopback interface, with processes and a folder of its own.
 
     As a context manager it starts on entry and is closed on exit. All methods block,
-    and raise :exc:`tests.rabbitmq.NodeFailed`.
+    and raise :exc:`tools.nodes.rabbitmq.NodeFailed`.
 
     :ivar port: on which it listens, the same over the node's whole life.
     :ivar url: its ``amqp://`` URI, as user guest in virtual host ``/``.

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.broker_node import BrokerNode
 from tests.embedded import EmbeddedNode
-from tests.rabbitmq import RabbitMQNode
 from tests.support import BrokerTestCase
+from tools.nodes.rabbitmq import RabbitMQNode
 
 settings.register_profile("project", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("project")

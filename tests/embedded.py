@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.rabbitmq import NodeFailed, free_ports
+from tools.nodes.rabbitmq import NodeFailed, free_ports
 
 PROJECT = Path(__file__).parents[1]
 

@@ -17,9 +17,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python import log
 from txamqp.message import Message
 
-from rpc.amqp.content import Delivery, Returned
-from rpc.amqp.fields import decode_short_string, encode_short_string
-from rpc.amqp.frames import (
+from rpc.amqp.codec.fields import decode_short_string, encode_short_string
+from rpc.amqp.codec.frames import (
     ACK,
     BASIC,
     BODY,
@@ -38,7 +37,8 @@ from rpc.amqp.frames import (
     method_key,
     next_head,
 )
-from rpc.amqp.methods import encode_arguments
+from rpc.amqp.codec.methods import encode_arguments
+from rpc.amqp.content import Delivery, Returned
 from rpc.errors import AMQPError, CodecError, FrameError
 from rpc.topology import Declaration
 
@@ -224,7 +224,7 @@ class Channel(txamqp.protocol.AMQChannel):
     def publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes, mandatory: bool = False) -> None:
         """Send a message (``basic.publish``): its frames without others between.
 
-        :param properties: as :func:`rpc.amqp.properties.encode_properties` or a ``PropertyTemplate`` makes them.
+        :param properties: as :func:`rpc.amqp.codec.properties.encode_properties` or a ``PropertyTemplate`` makes them.
         :raises CodecError: exchange or routing key is longer than 255 bytes, or the properties are larger than a
             frame; nothing was sent.
         :raises AMQPError: the channel is closed. (RabbitMQ would end the connection, and with it all other channels.)

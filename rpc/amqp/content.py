@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rpc.amqp.fields import decode_short_string
-from rpc.amqp.properties import decode_properties
+from rpc.amqp.codec.fields import decode_short_string
+from rpc.amqp.codec.properties import decode_properties
 from rpc.messages import Properties
 
 if TYPE_CHECKING:

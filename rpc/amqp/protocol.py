@@ -19,11 +19,17 @@ from twisted.python.failure import Failure
 from txamqp.message import Message
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.frames import (
+    FRAME_OVERHEAD,
+    LARGEST_PAYLOAD_BEFORE_TUNE,
+    FrameReader,
+    method_frame,
+    refuse_strangers,
+)
+from rpc.amqp.codec.methods import decode_method
+from rpc.amqp.codec.spec import load_spec
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
-from rpc.amqp.frames import FRAME_OVERHEAD, LARGEST_PAYLOAD_BEFORE_TUNE, FrameReader, method_frame, refuse_strangers
 from rpc.amqp.heartbeat import Heartbeat
-from rpc.amqp.methods import decode_method
-from rpc.amqp.spec import load_spec
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from rpc.amqp.frames import ACK, NACK, PUBLISH, REJECT, method_frame
-from rpc.amqp.methods import decode_method, encode_arguments
-from rpc.amqp.spec import load_spec
+from rpc.amqp.codec.frames import ACK, NACK, PUBLISH, REJECT, method_frame
+from rpc.amqp.codec.methods import decode_method, encode_arguments
+from rpc.amqp.codec.spec import load_spec
 from rpc.broker.consumer import BOUNDLESS, Consumer
 from rpc.broker.control import CONTROL
 from rpc.broker.direct_reply import DirectReply

@@ -12,10 +12,10 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rpc.amqp.frames import FRAME_OVERHEAD, FrameReader, Receiver, method_frame
+from rpc.amqp.codec.frames import FRAME_OVERHEAD, FrameReader, Receiver, method_frame
+from rpc.amqp.codec.methods import encode_arguments
+from rpc.amqp.codec.spec import load_spec
 from rpc.amqp.heartbeat import Heartbeat
-from rpc.amqp.methods import encode_arguments
-from rpc.amqp.spec import load_spec
 from rpc.broker.channel import Channel
 from rpc.broker.handshake import ChannelZero, State
 from rpc.broker.limits import OUTGOING_AT_MOST, OUTGOING_BEFORE_PAUSE

@@ -5,8 +5,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from rpc.amqp.fields import encode_short_string
-from rpc.amqp.frames import DELIVER, FRAME_END, METHOD, content_parts
+from rpc.amqp.codec.fields import encode_short_string
+from rpc.amqp.codec.frames import DELIVER, FRAME_END, METHOD, content_parts
 from rpc.broker.message import Message
 from rpc.broker.waiting import Entry
 

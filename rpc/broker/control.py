@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from rpc.amqp.frames import FRAME_END, GET_OK, METHOD, content_parts
+from rpc.amqp.codec.frames import FRAME_END, GET_OK, METHOD, content_parts
 from rpc.broker.arguments import check_priority
 from rpc.broker.consumer import BOUNDLESS, Consumer
 from rpc.broker.direct_reply import REPLY_TO, DirectReply

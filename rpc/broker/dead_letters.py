@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from rpc.amqp.fields import LongLong, encode_short_string
+from rpc.amqp.codec.fields import LongLong, encode_short_string
 from rpc.broker.arguments import type_name
 from rpc.broker.message import Message
 from rpc.broker.refusals import PRECONDITION_FAILED, Refusal

@@ -9,8 +9,8 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from rpc.amqp.methods import decode_method
-from rpc.amqp.spec import load_spec
+from rpc.amqp.codec.methods import decode_method
+from rpc.amqp.codec.spec import load_spec
 from rpc.broker.refusals import (
     ACCESS_REFUSED,
     CHANNEL_ERROR,

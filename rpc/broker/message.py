@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rpc.amqp.fields import decode_short_string, decode_table, encode_field, join_table, split_table
-from rpc.amqp.properties import (
+from rpc.amqp.codec.fields import decode_short_string, decode_table, encode_field, join_table, split_table
+from rpc.amqp.codec.properties import (
     DELIVERY_MODE,
     EXPIRATION,
     HEADERS,
@@ -42,7 +42,7 @@ class Message:
 
     def __init__(self, routing: bytes, properties: bytes, body: bytes, parts: Sequence[bytes | None]) -> None:
         """
-        :param parts: `properties`, as :func:`~rpc.amqp.properties.split_properties` has them.
+        :param parts: `properties`, as :func:`~rpc.amqp.codec.properties.split_properties` has them.
         :raises Refusal: 406, the expiration is no number of milliseconds, or the delivery mode is unknown.
         """
         self.routing = routing

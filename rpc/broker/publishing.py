@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from rpc.amqp.fields import decode_short_string, encode_short_string
-from rpc.amqp.frames import ACK, END, FRAME_END, METHOD, NACK, RETURN, content_parts
-from rpc.amqp.properties import REPLY_TO as REPLY_TO_PROPERTY
-from rpc.amqp.properties import USER_ID, join_properties, split_properties
+from rpc.amqp.codec.fields import decode_short_string, encode_short_string
+from rpc.amqp.codec.frames import ACK, END, FRAME_END, METHOD, NACK, RETURN, content_parts
+from rpc.amqp.codec.properties import REPLY_TO as REPLY_TO_PROPERTY
+from rpc.amqp.codec.properties import USER_ID, join_properties, split_properties
 from rpc.broker.dead_letters import copied_keys
 from rpc.broker.direct_reply import REPLY_TO, DirectReply
 from rpc.broker.exchange import Exchange

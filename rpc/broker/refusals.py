@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rpc.amqp.spec import load_spec
+from rpc.amqp.codec.spec import load_spec
 from rpc.errors import AMQPError
 
 ACCESS_REFUSED: Final = 403

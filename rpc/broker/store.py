@@ -17,8 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from rpc.amqp.fields import decode_table, encode_field, join_table
-from rpc.amqp.properties import split_properties
+from rpc.amqp.codec.fields import decode_table, encode_field, join_table
+from rpc.amqp.codec.properties import split_properties
 from rpc.broker.exchange import Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.queue import Queue

@@ -13,7 +13,7 @@ from twisted.internet.defer import TimeoutError as ConnectTimedOut
 from rpc import errors
 from rpc.cli.invocation import Invocation, methods
 from rpc.cli.running import KNOWN, broker_option, meaning, run
-from rpc.client import DEFAULT_TIMEOUT, ClientOptions, connect
+from rpc.client.connection import DEFAULT_TIMEOUT, ClientOptions, connect
 from rpc.envelope import CODECS
 
 

@@ -15,7 +15,7 @@ from rpc.cli.invocation import describe_service, import_stub
 from rpc.cli.values import Values
 from rpc.idl import ServiceDescription
 from rpc.stub import Stub, StubMethod
-from rpc.transport.request import Refused, Request
+from rpc.worker.request import Refused, Request
 
 BYTES_A_LINE: Final = 16
 

@@ -18,8 +18,8 @@ from twisted.internet.defer import TimeoutError as Quiet
 from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError, ChannelClosed, CodecError
+from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
-from rpc.policies.metadata import DEAD_REASON
 
 QUIET_SECONDS: Final = 0.5
 """Without a letter for so long, the broker is asked whether there are more: some may have gone since it counted."""

@@ -16,13 +16,13 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as GivenUp
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirms import ConfirmLedger
-from rpc.amqp.properties import encode_properties
 from rpc.cli.dead_letters import DeadLetters, Letter
 from rpc.errors import AMQPError, CodecError
+from rpc.headers import DEAD_REASON, DELIVERIES, LIVENESS, ROUTING
 from rpc.messages import Properties
-from rpc.policies.metadata import DEAD_REASON, DELIVERIES, LIVENESS, ROUTING
-from rpc.policies.redelivery import DELIVERY_COUNT
+from rpc.worker.redelivery import DELIVERY_COUNT
 
 IN_FLIGHT: Final = 64
 """Letters that are published and not yet confirmed. The first goes alone: a broker that takes none says so then."""

@@ -12,8 +12,8 @@ import attrs
 
 from rpc.cli.dead_letters import Letter
 from rpc.errors import CodecError
+from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
-from rpc.policies.metadata import DEAD_REASON
 
 WIDEST: Final = 40
 """Characters up to which the columns of a list are aligned."""

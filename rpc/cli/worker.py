@@ -15,8 +15,8 @@ from twisted.python import usage
 
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
-from rpc.service import ThriftService
-from rpc.worker import DRAIN_TIMEOUT, Worker
+from rpc.hosting import DRAIN_TIMEOUT, Worker
+from rpc.worker.service import ThriftService
 
 
 class Options(usage.Options):

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import attrs
 from twisted.internet.interfaces import IDelayedCall
 
-from rpc.amqp.properties import TYPE, decode_text, split_properties
+from rpc.amqp.codec.properties import TYPE, decode_text, split_properties
 from rpc.broker.broker import Broker
 from rpc.broker.message import Message
 from rpc.broker.publishing import Target

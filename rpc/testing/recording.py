@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from rpc.context import current_call
-from rpc.service import ThriftService
+from rpc.worker.service import ThriftService
 
 
 @attrs.frozen

@@ -11,14 +11,14 @@ from twisted.internet.task import Clock
 import rpc
 from rpc.broker.limits import Limits
 from rpc.broker.server import BrokerServer
-from rpc.client import Connection
+from rpc.client.connection import Connection
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
-from rpc.service import ThriftService
+from rpc.hosting import Worker
 from rpc.testing.clocked import ClockedReactor
 from rpc.testing.faults import Faults
 from rpc.testing.recording import Call, recorded
-from rpc.worker import Worker
+from rpc.worker.service import ThriftService
 
 
 class Stage:
@@ -94,7 +94,7 @@ class Stage:
         await self._server.stopService()
 
     def client(self, stub: ModuleType, **options: Any) -> Any:
-        """Return a client of the service of `stub`; see :meth:`rpc.client.Connection.client`.
+        """Return a client of the service of `stub`; see :meth:`rpc.client.connection.Connection.client`.
 
         :raises ConfigurationError: the stage has not been started.
         """

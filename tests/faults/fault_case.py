@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tests.faults.perform import perform
-from tests.faults.scenarios.table import BY_NAME
-from tests.rabbitmq import RabbitMQNode
 from tests.support import BrokerTestCase
+from tools.faults.perform import perform
+from tools.faults.scenarios.table import BY_NAME
+from tools.nodes.rabbitmq import RabbitMQNode
 
 
 class FaultTestCase(BrokerTestCase):

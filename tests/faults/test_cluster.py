@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.faults.cluster import RabbitMQCluster
 from tests.faults.fault_case import FaultTestCase
+from tools.faults.cluster import RabbitMQCluster
 
 
 class ClusterFaultTests(FaultTestCase):

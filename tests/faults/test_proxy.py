@@ -10,8 +10,8 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.faults.proxy import FROM_BROKER, TO_BROKER, Cut, Proxy
-from tests.faults.waiting import clock, until
+from tools.faults.proxy import FROM_BROKER, TO_BROKER, Cut, Proxy
+from tools.faults.waiting import clock, until
 
 
 class Peer(Protocol):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.faults import report, results
-from tests.faults.peers import PeerResult
-from tests.faults.results import Results, Seen
-from tests.faults.scenario import Result
+from tools.faults import report, results
+from tools.faults.peers import PeerResult
+from tools.faults.results import Results, Seen
+from tools.faults.scenario import Result
 
 KEPT = Result("broker-killed", "a fault", "a promise", "100 % | all", True, 0, 0, {}, (9, 9), 1.0)
 BROKEN = Result("flood", "a flood", "no tears", "failed: Late: a\nb", False, 2, 1, {"client._calls": 3}, (9, 9), 1.0)

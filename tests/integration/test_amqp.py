@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, DeferredQueue
 
+from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Returned
-from rpc.amqp.properties import encode_properties
 from rpc.errors import AMQPError, ChannelClosed, CodecError, ConnectionClosed
 from rpc.messages import Properties
 from tests.integration.amqp_case import AMQPTestCase, later

@@ -31,7 +31,7 @@ from rpc.errors import (
 )
 from rpc.uri import parse
 from tests.integration.amqp_case import AMQPTestCase, later
-from tests.rabbitmq import RabbitMQNode, free_ports
+from tools.nodes.rabbitmq import RabbitMQNode, free_ports
 
 
 class Expired(ssl.ContextFactory):

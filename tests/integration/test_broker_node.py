@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from rpc.amqp.properties import encode_properties
+from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.protocol import AMQPConnection
 from rpc.errors import AuthenticationFailed, BrokerUnreachable, ChannelClosed, ConnectionClosed
 from rpc.messages import Properties

@@ -23,8 +23,8 @@ from generated.calculator import Calculator
 from generated.calculator.ttypes import InvalidOperation
 from services import calculator
 from services.calculator import CalculatorHandler
-from tests.rabbitmq import free_ports
 from tests.services.support import ServiceTestCase
+from tools.nodes.rabbitmq import free_ports
 
 reactor: Any = global_reactor
 

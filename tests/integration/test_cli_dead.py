@@ -20,14 +20,14 @@ from twisted.python.failure import Failure
 import rpc
 from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
-from rpc.amqp.properties import encode_properties
 from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.topology import ServiceTopology
 from services.calculator import CalculatorHandler
 from tests.integration.amqp_case import AMQPTestCase, later
-from tests.rabbitmq import free_ports
+from tools.nodes.rabbitmq import free_ports
 
 reactor: Any = global_reactor
 Calculator: Any = CalculatorStub

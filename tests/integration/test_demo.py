@@ -26,7 +26,7 @@ class DemoTests(SynchronousTestCase):
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start the demo."""
         process = subprocess.Popen(
-            [sys.executable, "scripts/demo.py", *options],
+            [sys.executable, "-m", "tools.demo.demo", *options],
             cwd=PROJECT,
             env={**os.environ, "TMPDIR": str(self.folder)},
             stdin=subprocess.DEVNULL,

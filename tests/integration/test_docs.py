@@ -20,11 +20,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
 from rpc import errors, uri
-from rpc.client import ClientOptions
+from rpc.client.connection import ClientOptions
+from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
-from rpc.service import ThriftService
 from rpc.topology import ServiceTopology
-from rpc.transport.replies import REFUSALS
+from rpc.worker.service import ThriftService
 from tests.support import BrokerTestCase
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import embedded
 from tests.embedded import PROJECT, EmbeddedNode
 from tests.integration.test_rabbitmq_node import answer, wait_until_gone
-from tests.rabbitmq import NodeFailed
+from tools.nodes.rabbitmq import NodeFailed
 
 ORPHAN = """
 import os

@@ -16,9 +16,9 @@ from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work
 from rpc import uri
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.amqp.endpoint import BrokerEndpoint
-from rpc.amqp.properties import encode_properties
 from rpc.amqp.protocol import AMQPConnection
 from rpc.envelope import CODECS
 from rpc.errors import ChannelClosed

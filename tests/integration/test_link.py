@@ -15,8 +15,8 @@ from rpc.errors import BrokerUnreachable
 from rpc.interfaces import IChannelUser
 from rpc.link import Link
 from rpc.uri import parse
-from tests.rabbitmq import free_ports
 from tests.support import BrokerTestCase
+from tools.nodes.rabbitmq import free_ports
 
 NO_PROPERTIES = b"\x00\x00"
 

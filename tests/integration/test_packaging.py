@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[2]
 PACKAGE_FACTS = """
 import rpc, twisted
 from importlib import resources
-from rpc.amqp.spec import load_spec
+from rpc.amqp.codec.spec import load_spec
 print(rpc.__file__)
 print(twisted.__file__)
 print(resources.files("rpc").joinpath("py.typed").is_file())

@@ -44,7 +44,7 @@ class PeerTests(ServiceTestCase):
         )
         self.serve(service)
         await self.client(Calculator, "ping", name=key, exchange=exchange)
-        with resources.as_file(resources.files("rpc.amqp.spec").joinpath("amqp0-9-1.xml")) as spec:
+        with resources.as_file(resources.files("rpc.amqp.codec.spec").joinpath("amqp0-9-1.xml")) as spec:
             answers = await self.run_peer("txamqp", str(self.broker.port), str(spec), exchange, key, "100")
         self.assertEqual(answers, [100])
 

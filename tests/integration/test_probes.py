@@ -1,6 +1,6 @@
 """Programs of other clients see the same of the embedded broker as of RabbitMQ, but for what ``known.py`` explains.
 
-Scenarios and their words are in ``tests/probes/``; a probe alone is run by ``python -m tests.probes.compare``.
+Scenarios and their words are in ``tests/probes/``; a probe alone is run by ``python -m tools.probes.compare``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import pytest
 
 from tests.broker_node import BrokerNode
 from tests.embedded import EmbeddedNode
-from tests.probes.compare import PROBES, PROJECT, Difference, differences, judge, transcripts
-from tests.probes.known import KNOWN
+from tools.probes.compare import PROBES, PROJECT, Difference, differences, judge, transcripts
+from tools.probes.known import KNOWN
 
 
 @pytest.fixture(scope="module")

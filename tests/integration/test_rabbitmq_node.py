@@ -14,14 +14,14 @@ from typing import ClassVar
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rabbitmq import NodeFailed, RabbitMQNode, free_ports
 from tests.support import BrokerTestCase
+from tools.nodes.rabbitmq import NodeFailed, RabbitMQNode, free_ports
 
 PROJECT = Path(__file__).parents[2]
 
 ORPHAN = """
 import os
-from tests.rabbitmq import RabbitMQNode
+from tools.nodes.rabbitmq import RabbitMQNode
 node = RabbitMQNode()
 print(node.folder, flush=True)
 node.start()

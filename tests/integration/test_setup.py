@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[2]
 PYTHON = """#!/bin/sh
 case "$*" in
     *editable*) for last; do :; done; echo "$last" >>installed ;;
-    scripts/demo.py*) echo "$*" >>shown ;;
+    *tools.demo.demo*) echo "$*" >>shown ;;
 esac
 """
 
@@ -82,4 +82,4 @@ class SetupTests(SynchronousTestCase):
         self.assertEqual(self.run_script("scripts/demo", "--calls", "1000"), ["."])
         self.assertEqual(self.run_script("scripts/demo", "--calls", "1000", "--rabbitmq"), [".[dev]"])
         shown = (self.folder / "shown").read_text()
-        self.assertEqual(shown, "scripts/demo.py --calls 1000\nscripts/demo.py --calls 1000 --rabbitmq\n")
+        self.assertEqual(shown, "-m tools.demo.demo --calls 1000\n-m tools.demo.demo --calls 1000 --rabbitmq\n")

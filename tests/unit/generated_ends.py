@@ -19,16 +19,16 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import StringTransport
 from zope.interface import directlyProvides
 
-from rpc.client import Client, ClientOptions
+from rpc.client.connection import Client, ClientOptions
 from rpc.envelope import CODECS
 from rpc.messages import Properties
-from rpc.service import ThriftService
 from rpc.stub import Stub, StubMethod
-from rpc.transport.moving import Mover
-from rpc.transport.serving import ServingTransport
-from tests.unit.transport.test_requests import Caller
-from tests.unit.transport.test_serving import LINK
-from tests.unit.transport.wire import Published, Wire
+from rpc.worker.republisher import Mover
+from rpc.worker.server import ServingTransport
+from rpc.worker.service import ThriftService
+from tests.unit.client.test_caller import Caller
+from tests.unit.wire import Published, Wire
+from tests.unit.worker.test_server import LINK
 from tests.values import field_values, fields_of
 
 FACTORIES: dict[str, tuple[TProtocolFactory, ...]] = {

@@ -26,14 +26,14 @@ from rpc.envelope import CODECS
 from rpc.errors import InvalidRequest
 from rpc.stub import Stub, StubMethod
 from tests.stubs import compile_stub
+from tests.unit.client.test_call import operation
 from tests.unit.compiler.idl_files import PROJECT
 from tests.unit.generated_ends import FACTORIES, OurEnds, ThriftEnds, answers, exactly, outcome_expected
 from tests.unit.test_required_fields import NESTED
 from tests.unit.test_stub import ODD
-from tests.unit.transport.test_calls import operation
 from tests.values import generated_modules, structs
 
-WORK = PROJECT / "benchmarks" / "peers" / "common" / "work.thrift"
+WORK = PROJECT / "tools" / "bench" / "peers" / "common" / "work.thrift"
 
 EVERYTHING = Path(__file__).with_name("everything.thrift").read_text("utf-8")
 

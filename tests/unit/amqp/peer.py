@@ -13,10 +13,10 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.methods import decode_method, encode_arguments
+from rpc.amqp.codec.spec import load_spec
 from rpc.amqp.delegate import Credentials
-from rpc.amqp.methods import decode_method, encode_arguments
 from rpc.amqp.protocol import AMQPConnection
-from rpc.amqp.spec import load_spec
 
 METHOD, HEADER, BODY = 1, 2, 3
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery, Returned
-from rpc.amqp.properties import encode_properties
 from rpc.errors import CodecError
 from rpc.messages import Properties
 

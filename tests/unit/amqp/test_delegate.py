@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.amqp.codec.fields import encode_table
 from rpc.amqp.delegate import Credentials, client_properties
-from rpc.amqp.fields import encode_table
 from rpc.errors import AuthenticationFailed, ConnectionClosed, VirtualHostRefused
 from tests.unit.amqp.peer import OPEN_OK, START, Peer, method, tune
 

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.spec import load_spec
+from rpc.amqp.codec.spec import load_spec
 from tests.unit.amqp.peer import (
     OPEN_OK,
     START,

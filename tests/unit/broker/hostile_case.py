@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.properties import decode_properties
+from rpc.amqp.codec.properties import decode_properties
 from rpc.broker.broker import Broker
 from rpc.broker.vhost import PREDECLARED
 from rpc.messages import Properties

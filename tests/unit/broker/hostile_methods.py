@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from rpc.amqp.methods import encode_arguments
-from rpc.amqp.properties import encode_properties
-from rpc.amqp.spec import load_spec
+from rpc.amqp.codec.methods import encode_arguments
+from rpc.amqp.codec.properties import encode_properties
+from rpc.amqp.codec.spec import load_spec
 from rpc.messages import Properties
 from tests.unit.amqp.peer import BODY, HEADER, HEARTBEAT, METHOD, content, frame
 from tests.unit.broker.hostile_case import REPLY_TO, SERVICE

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from rpc.amqp.properties import encode_properties
+from rpc.amqp.codec.properties import encode_properties
 from rpc.broker.broker import Broker
 from rpc.messages import Properties
 from tests.unit.amqp.peer import Written, content, method, read_frames

@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.fields import encode_short_string, split_table
-from rpc.amqp.properties import encode_properties, split_properties
+from rpc.amqp.codec.fields import encode_short_string, split_table
+from rpc.amqp.codec.properties import encode_properties, split_properties
 from rpc.broker.dead_letters import copied_keys, dead_letter, deaths_of, goes_in_circles
 from rpc.broker.message import Message
 from rpc.broker.refusals import Refusal

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.properties import encode_properties
+from rpc.amqp.codec.properties import encode_properties
 from rpc.broker.exchange import topic_matches
 from rpc.broker.limits import DEAD_LETTERS_AT_ONCE
 from rpc.broker.message import Message

@@ -6,8 +6,8 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.fields import encode_short_string, split_table
-from rpc.amqp.properties import EXPIRATION, HEADERS, encode_properties, join_properties, split_properties
+from rpc.amqp.codec.fields import encode_short_string, split_table
+from rpc.amqp.codec.properties import EXPIRATION, HEADERS, encode_properties, join_properties, split_properties
 from rpc.broker.message import KEPT_BESIDE, Message
 from rpc.errors import CodecError
 from rpc.messages import Properties

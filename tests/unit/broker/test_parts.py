@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.fields import (
+from rpc.amqp.codec.fields import (
     LongLong,
     decode_table,
     encode_field,
@@ -19,7 +19,7 @@ from rpc.amqp.fields import (
     join_table,
     split_table,
 )
-from rpc.amqp.properties import decode_properties, encode_properties, join_properties, split_properties
+from rpc.amqp.codec.properties import decode_properties, encode_properties, join_properties, split_properties
 from rpc.broker.arguments import QueueArguments, read_queue_arguments, same_argument
 from rpc.broker.dead_letters import dead_letter, goes_in_circles
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, Exchange, headers_match, topic_matches, words_of

@@ -7,9 +7,9 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.methods import decode_method
-from rpc.amqp.properties import decode_properties
-from rpc.amqp.spec import load_spec
+from rpc.amqp.codec.methods import decode_method
+from rpc.amqp.codec.properties import decode_properties
+from rpc.amqp.codec.spec import load_spec
 from rpc.broker.broker import Broker
 from rpc.broker.limits import Limits
 from rpc.messages import Properties

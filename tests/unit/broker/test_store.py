@@ -13,9 +13,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.fields import decode_table
+from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.endpoint import BrokerEndpoint
-from rpc.amqp.fields import decode_table
-from rpc.amqp.properties import encode_properties
 from rpc.broker.server import BrokerServer
 from rpc.errors import ChannelClosed, ConfigurationError
 from rpc.messages import Properties

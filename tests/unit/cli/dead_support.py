@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.fields import encode_short_string
+from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
-from rpc.amqp.fields import encode_short_string
-from rpc.amqp.properties import encode_properties
 from rpc.cli.dead_letters import Letter
 from rpc.messages import Properties
 

@@ -6,7 +6,7 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.properties import decode_properties, encode_properties
+from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.cli.dead_letters import DeadLetters
 from rpc.cli.dead_replay import BYTES_IN_FLIGHT, IN_FLIGHT, PARTING_SECONDS, Replay, revived
 from rpc.errors import AMQPError, ConnectionClosed

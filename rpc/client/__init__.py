@@ -1,0 +1,1 @@
+"""The client half: a call becomes a request, and its reply settles it."""

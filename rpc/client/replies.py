@@ -1,0 +1,72 @@
+"""What comes on a client's reply queue: which call it answers, and whether it is a reply at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.python import log
+
+from rpc.amqp.codec.properties import (
+    CONTENT_TYPE,
+    CORRELATION_ID,
+    HEADERS,
+    decode_headers,
+    decode_text,
+    split_properties,
+)
+from rpc.amqp.content import Delivery
+from rpc.client.call import Call
+from rpc.envelope import codec_for
+from rpc.errors import (
+    CodecError,
+    InvalidReply,
+    MalformedMessage,
+    MessageTooLarge,
+    Outcome,
+    Overloaded,
+    RPCError,
+    ServiceUnavailable,
+    UnknownProtocol,
+)
+from rpc.headers import OUTCOME
+
+REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
+"""What the header ``rpc-outcome`` of a reply says: the worker did not run the request."""
+
+
+def read_reply(delivery: Delivery) -> tuple[int, bytes | None]:
+    """Return the number of the call that a message answers, 0 for none, and its encoded headers.
+
+    The call is told by correlation id, or without one by Thrift's seqid.
+    """
+    try:
+        parts = split_properties(delivery.encoded_properties)
+        headers, correlation_id, content_type = parts[HEADERS], parts[CORRELATION_ID], parts[CONTENT_TYPE]
+        if correlation_id is not None:
+            return int(correlation_id[1:]), headers
+        codec = codec_for(None if content_type is None else decode_text(content_type))
+        return codec.read_header(delivery.body)[2], headers
+    except (CodecError, MalformedMessage, UnknownProtocol, ValueError) as error:
+        log.msg(f"a reply that cannot be read: {error}")
+        return 0, None
+
+
+def read_headers(call: Call, encoded: bytes) -> dict[str, Any]:
+    """Return the headers of a message that answers `call`.
+
+    :raises InvalidReply: they cannot be decoded.
+    """
+    try:
+        return decode_headers(encoded)
+    except CodecError as error:
+        raise InvalidReply(f"{call.operation.label}: the headers of the reply: {error}") from error
+
+
+def refusal(call: Call, headers: Mapping[str, Any], delivery: Delivery) -> RPCError:
+    """Return the error of a worker's refusal: surely not executed."""
+    try:
+        _, message = call.operation.decode(call.number, delivery.body)
+    except InvalidReply as invalid:
+        message = invalid
+    return REFUSALS.get(str(headers[OUTCOME]), ServiceUnavailable)(str(message), Outcome.REJECTED)

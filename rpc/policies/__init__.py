@@ -1,1 +1,0 @@
-"""What is decided about a call beside carrying it: one policy a file, pure, tested with a ``Clock``."""

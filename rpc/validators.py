@@ -1,0 +1,51 @@
+"""Checks of options, for both halves. Each raises ``ConfigurationError`` with the option's name and value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from rpc.errors import ConfigurationError
+
+
+def one_of(*allowed: str) -> Any:
+    """Return a validator: one of these texts."""
+
+    def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+        if value not in allowed:
+            raise ConfigurationError(f"{attribute.name}={value!r}: must be {' or '.join(map(repr, allowed))}")
+
+    return check
+
+
+def whole_number(least: int, most: int = 2**63 - 1) -> Any:
+    """Return a validator: a whole number, and no bool, which Python takes for one."""
+
+    def check(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ConfigurationError(f"{attribute.name}={value!r}: must be a whole number from {least} to {most}")
+
+    return check
+
+
+def check_truth(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Validate: True or False."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be True or False")
+
+
+def text(longest: int, *, but_not: str = "\0") -> Any:
+    """Return a validator: AMQP's names take 255 bytes of UTF-8; some here get a suffix."""
+
+    def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+        try:
+            fits = isinstance(value, str) and len(value.encode()) <= longest and but_not not in value
+        except UnicodeEncodeError:
+            fits = False
+        if not fits:
+            raise ConfigurationError(
+                f"{attribute.name}={value!r}: must be text of at most {longest} bytes, no {but_not!r}"
+            )
+
+    return check

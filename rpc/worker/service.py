@@ -1,0 +1,144 @@
+"""A service: a stub, a handler, and how it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import attrs
+from attrs.validators import optional
+
+from rpc.envelope import MAX_MESSAGE_SIZE
+from rpc.errors import ConfigurationError
+from rpc.stub import Stub, implements_all
+from rpc.topology import REQUESTS, ServiceTopology
+from rpc.validators import check_truth, one_of, text, whole_number
+
+ACKNOWLEDGE = ("after", "before")
+QUEUE_TYPES = ("classic", "quorum")
+
+REDELIVERY_LIMIT: int | None = 5
+
+MOST_PREFETCHED = 65535
+"""AMQP's prefetch count is a short."""
+
+
+def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+        raise ConfigurationError(f"deduplicate: {attribute.name}={value!r}: must be a number above 0")
+
+
+@attrs.frozen
+class Deduplicate:
+    """How much a worker remembers of recent calls. What does not fit makes way, the oldest first.
+
+    :ivar count: replies.
+    :ivar size: bytes of their bodies, and of what is kept with them.
+    :ivar seconds: how long.
+    :raises ConfigurationError: a bound is no number above 0.
+    """
+
+    count: int = attrs.field(default=10_000, validator=_positive)
+    size: int = attrs.field(default=64 * 1024 * 1024, validator=_positive)
+    seconds: float = attrs.field(default=300.0, validator=_positive)
+
+
+def _bounds(value: Any) -> Any:
+    """Let ``True`` stand for the usual bounds, ``False`` for none."""
+    return (Deduplicate() if value else None) if isinstance(value, bool) else value
+
+
+def _check_bounds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, Deduplicate):
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be True, False or a rpc.Deduplicate")
+
+
+@attrs.frozen(eq=False)
+class ThriftService:
+    """A service as a worker serves it.
+
+    :ivar stub: the stub module, such as ``generated.calculator.Calculator``.
+    :ivar handler: provides the stub's ``Iface``; its methods return a value, a Deferred or a coroutine.
+    :ivar factory: instead of a handler, what makes it: called with the worker's
+        :class:`~rpc.client.connection.Connection`, for handlers that are clients of other services.
+    :ivar name: the service's name on the wire; default: its name in the IDL.
+    :ivar concurrency: prefetch, and the most calls in progress at once. (A oneway method counts until it is done.)
+    :ivar acknowledge: ``"after"`` the reply is written: at least once; ``"before"`` the handler runs: at most once.
+    :ivar queue_type: ``"classic"`` or ``"quorum"``, of the request queue.
+    :ivar backlog: most requests waiting; the broker refuses more, and their callers see ``Overloaded``.
+    :ivar redelivery_limit: how many workers may be given a request without finishing it (since they died, or lost
+        their connection); then it is a dead letter. ``None``: any number.
+    :ivar cancel: whether a handler's Deferred or coroutine is cancelled when nobody waits for it any more. Not for
+        handlers that work in threads: a thread goes on all the same, and its place would be free.
+    :ivar deduplicate: whether to remember recent calls, so that one that is sent again is answered and not run again;
+        ``True``, or a :class:`Deduplicate` that says how many.
+    :ivar max_message_size: bytes of a request's body; a larger one is refused.
+    :ivar exchange: where requests are published, for peers that have an exchange of their own.
+    :ivar queue: the request queue, likewise; default ``rpc.<name>``.
+    :raises ConfigurationError: an option has a wrong value, the module is no stub, the handler is a class or lacks
+        a method.
+    """
+
+    stub: ModuleType
+    handler: Any = None
+    factory: Callable[[Any], Any] | None = attrs.field(default=None, kw_only=True)
+    name: str = attrs.field(default="", kw_only=True, validator=text(120, but_not="@"))
+    concurrency: int = attrs.field(default=64, kw_only=True, validator=whole_number(1, MOST_PREFETCHED))
+    acknowledge: str = attrs.field(default="after", kw_only=True, validator=one_of(*ACKNOWLEDGE))
+    queue_type: str = attrs.field(default="classic", kw_only=True, validator=one_of(*QUEUE_TYPES))
+    backlog: int | None = attrs.field(default=None, kw_only=True, validator=optional(whole_number(1)))
+    redelivery_limit: int | None = attrs.field(
+        default=REDELIVERY_LIMIT, kw_only=True, validator=optional(whole_number(1))
+    )
+    cancel: bool = attrs.field(default=True, kw_only=True, validator=check_truth)
+    deduplicate: Deduplicate | None = attrs.field(
+        default=None, kw_only=True, converter=_bounds, validator=_check_bounds
+    )
+    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=whole_number(1))
+    exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
+    queue: str = attrs.field(default="", kw_only=True, validator=text(250))
+    description: Stub = attrs.field(init=False)
+
+    @description.default
+    def _read_stub(self) -> Stub:
+        return Stub.of(self.stub)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.description.service)
+        if (self.handler is None) == (self.factory is None):
+            raise ConfigurationError(f"service {self.name}: give either a handler or a factory=")
+        if self.handler is not None:
+            self._check(self.handler)
+
+    def make_handler(self, connection: Any) -> Any:
+        """Return the handler, or what the factory makes of `connection`.
+
+        :raises ConfigurationError: the factory failed, or its handler lacks a method of the stub's ``Iface``.
+        """
+        if self.factory is None:
+            return self.handler
+        try:
+            handler = self.factory(connection)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ConfigurationError(f"service {self.name}: its factory failed: {why}") from error
+        self._check(handler)
+        return handler
+
+    def topology(self) -> ServiceTopology:
+        """What the service needs on the broker."""
+        queue = {"queue": self.queue} if self.queue else {}
+        return ServiceTopology(self.name, self.exchange, queue_type=self.queue_type, backlog=self.backlog, **queue)
+
+    def _check(self, handler: object) -> None:
+        if isinstance(handler, type):
+            name = handler.__name__
+            raise ConfigurationError(f"service {self.name}: the handler {name} is a class; pass an instance: {name}()")
+        lacking = implements_all(handler, self.description)
+        if lacking:
+            described = [f"{name}({', '.join(self.description.methods[name].argument_names)})" for name in lacking]
+            raise ConfigurationError(
+                f"service {self.name}: the handler {type(handler).__name__} lacks {', '.join(described)} "
+                f"of {self.stub.__name__}.Iface, or takes other arguments"
+            )

@@ -1,0 +1,35 @@
+"""Results in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.unit.bench.canned import MACHINE, canned
+from tools.bench.results import Results, read
+
+
+class ResultsTests(SynchronousTestCase):
+    """From values to JSON and back."""
+
+    def test_what_is_written_is_read(self) -> None:
+        """With and without records."""
+        file = Path(self.mktemp())
+        for results in (canned(), Results(MACHINE)):
+            results.write(file)
+            self.assertEqual(read(file), results)
+
+    def test_each_record_is_a_line(self) -> None:
+        """So that two runs can be compared with diff."""
+        file = Path(self.mktemp())
+        canned().write(file)
+        lines = [line.strip().rstrip(",") for line in file.read_text().splitlines()]
+        peers = [json.loads(line)["peer"] for line in lines if line.startswith('{"peer": ')]
+        self.assertEqual(peers.count("librabbitmq"), 3)
+
+    def test_a_peer_falls_behind_below_nine_tenths_of_the_rate(self) -> None:
+        """What was under way at the end is no falling behind."""
+        ours, aio_pika = canned().latencies
+        self.assertEqual((ours.kept_up, aio_pika.kept_up), (True, False))

@@ -1,0 +1,206 @@
+"""The client's door: options, the client object, and a connection that starts, stops and starts again."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+from typing import Any
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+import rpc
+from generated.calculator import Calculator
+from generated.shared import SharedService
+from rpc.client.connection import ClientOptions, Options
+from rpc.errors import ConfigurationError, ConnectionLost, InvalidURI
+from rpc.link import Link
+from rpc.uri import parse
+from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
+from tests.unit.amqp.peer import outcome_of
+
+URL = "amqp://me:secret@192.0.2.1/mine?heartbeat=0"
+
+
+class OptionsTests(SynchronousTestCase):
+    """ClientOptions."""
+
+    def test_wrong_values(self) -> None:
+        """An option with a wrong value is named, with the value and what it must be."""
+        wrong: dict[str, list[Any]] = {
+            "timeout": [0, -1, float("nan"), float("inf"), "5", True, 10**400],
+            "protocol": ["xml", "", None, [], "Binary"],
+            "priority": [-1, 256, 1.5, "1", True],
+            "headers": [5, ["a"], "text", {1: "a"}, {"a": object()}, {"x" * 256: 1}],
+            "name": ["x" * 256, "é" * 128, 5, b"name", "\ud800"],
+            "exchange": ["x" * 256, None, 5],
+            "max_message_size": [None, 0, -1, 1.5, "5", True],
+        }
+        for option, values in wrong.items():
+            for value in values:
+                error = self.assertRaises(ConfigurationError, ClientOptions, **{option: value})
+                self.assertIn(f"{option}={value!r}: must be ", str(error))
+
+    def test_right_values(self) -> None:
+        """What fits is taken, at the edges too."""
+        right: dict[str, list[Any]] = {
+            "timeout": [None, 0.001, 5, 1e9],
+            "protocol": ["binary", "compact", "json"],
+            "priority": [None, 0, 255],
+            "headers": [None, {}, {"a": {"b": [1, None, b"c"]}}],
+            "name": [None, "x" * 255, "S@instance"],
+            "exchange": ["", "rpc.broadcast"],
+            "max_message_size": [1, 2**40],
+        }
+        for option, values in right.items():
+            for value in values:
+                self.assertEqual(getattr(ClientOptions(**{option: value}), option), value)
+
+    def test_headers_are_copied(self) -> None:
+        """What the caller's mapping becomes later changes no client."""
+        headers = {"a": 1}
+        options = ClientOptions(headers=headers)
+        headers["b"] = object()  # type: ignore[assignment]  # what no option would take
+        self.assertEqual(options.headers, {"a": 1})
+
+    def test_unknown(self) -> None:
+        """A mistyped option is told with those there are."""
+        connection = rpc.Connection(URL, reactor=BrokerReactor())
+        client: Any = connection.client(Calculator)
+        mistyped: Any = {"timeot": 5}
+        for change in (lambda: connection.client(Calculator, **mistyped), lambda: rpc.with_options(client, **mistyped)):
+            message = str(self.assertRaises(TypeError, change))
+            self.assertIn("unknown option 'timeot'", message)
+            for field in attrs.fields(ClientOptions):
+                self.assertIn(field.name, message)
+
+    def test_type_checkers_know_them_all(self) -> None:
+        """The names that type checkers are told are those there are."""
+        self.assertEqual(list(Options.__annotations__), [field.name for field in attrs.fields(ClientOptions)])
+
+
+class ClientTests(SynchronousTestCase):
+    """What connection.client gives."""
+
+    def setUp(self) -> None:
+        self.connection = rpc.Connection(URL, reactor=BrokerReactor())
+        self.client = self.connection.client(Calculator, name="Sums", timeout=5.0)
+
+    def test_methods_tell_of_themselves(self) -> None:
+        """Name, signature and the IDL's words are where Python looks for them."""
+        add = self.client.add
+        self.assertEqual(add.__name__, "add")
+        self.assertEqual(str(inspect.signature(add)), "(num1, num2)")
+        self.assertEqual(repr(add), "<Sums.add(num1, num2)>")
+        shown = pydoc.plain(pydoc.render_doc(add))
+        self.assertIn("Add two numbers.", shown)
+        self.assertIn("Sums.add(num1, num2)", shown)
+        self.assertTrue(verifyObject(Calculator.Iface, self.client))
+
+    def test_undocumented_method(self) -> None:
+        """A method of which the IDL says nothing says what it is, not what a partial is."""
+        described = self.connection.client(SharedService)
+        self.assertTrue(described.getStruct.__doc__)
+        self.assertNotIn("partial", described.getStruct.__doc__)
+
+    def test_mistyped_attribute(self) -> None:
+        """Neither is one read that is not there, nor one set; a method may be replaced, as tests do."""
+        with self.assertRaises(AttributeError):
+            self.client.ad  # noqa: B018  # reading it is what is tested
+        with self.assertRaises(AttributeError) as refused:
+            self.client.timeout = 5
+        self.assertIn("<client of Sums> has no attribute 'timeout'", str(refused.exception))
+        self.client.add = len
+        self.assertIs(self.client.add, len)
+
+    def test_with_options(self) -> None:
+        """Other options, the rest as it was; the client itself is left alone."""
+        other = rpc.with_options(self.client, protocol="json")
+        self.assertEqual((other._options.protocol, other._options.timeout), ("json", 5.0))
+        self.assertEqual((self.client._options.protocol, repr(other)), ("binary", "<client of Sums>"))
+        self.assertRaises(ConfigurationError, rpc.with_options, self.client, timeout=0)
+
+    def test_with_options_of_something_else(self) -> None:
+        """What is no client is refused in words."""
+        for wrong in (None, Calculator, self.client.add):
+            self.assertIn("is no client; give one", str(self.assertRaises(TypeError, rpc.with_options, wrong)))
+
+
+class ConnectionTests(SynchronousTestCase):
+    """Connection."""
+
+    def setUp(self) -> None:
+        self.reactor = BrokerReactor()
+        self.connection = rpc.Connection(URL, reactor=self.reactor)
+
+    def start(self) -> Socket:
+        """Start it, and let the broker agree to what is asked."""
+        self.connection.startService()
+        socket = self.reactor.socket().log_in()
+        socket.serve()
+        return socket
+
+    def stop(self, socket: Socket) -> None:
+        """Stop it, with the broker's consent."""
+        stopped = outcome_of(self.connection.stopService())
+        socket.serve()
+        socket.lose()
+        self.reactor.advance(0)
+        self.assertEqual((stopped, self.reactor.timers()), ([None], []))
+
+    def test_repr(self) -> None:
+        """It says where it leads, and not the password."""
+        self.assertEqual(repr(self.connection), "<connection to amqp://me:***@192.0.2.1:5672/mine>")
+
+    def test_no_text(self) -> None:
+        """What is no URL at all is refused by its type; its content may be a password."""
+        for wrong, kind in ((None, "NoneType"), (b"amqp://u:secret@h", "bytes"), (5, "int")):
+            for make in (rpc.connect, rpc.Connection):
+                message = str(self.assertRaises(InvalidURI, make, wrong, reactor=self.reactor))
+                self.assertIn(f"amqp://user:password@host:5672/vhost, not {kind}", message)
+                self.assertNotIn("secret", message)
+
+    def test_before_it_is_started(self) -> None:
+        """A call waits for the start, within its deadline."""
+        call = outcome_of(self.connection.client(Calculator).ping())
+        socket = self.start()
+        self.assertEqual(call, [])
+        self.stop(socket)
+
+    def test_started_again(self) -> None:
+        """After a stop no call is taken; after the next start they are sent again."""
+        client = self.connection.client(Calculator)
+        for _ in range(3):
+            socket = self.start()
+            sent = outcome_of(client.ping())
+            self.assertIn("basic.publish", [frame.name for frame in socket.written()])
+            self.stop(socket)
+            self.assertIsInstance(sent[0], ConnectionLost)
+            self.assertIn("closed", str(self.failureResultOf(client.ping(), ConnectionLost).value))
+
+    def test_started_twice(self) -> None:
+        """Starting what runs changes nothing."""
+        socket = self.start()
+        self.connection.startService()
+        self.assertEqual(socket.written(), [])
+        self.stop(socket)
+
+    def test_on_a_link_of_somebody_else(self) -> None:
+        """It takes a channel of the link while it runs, and leaves the link to its owner."""
+        link = Link(self.reactor, parse(URL), "worker")
+        link.startService()
+        socket = self.reactor.socket().log_in()
+        self.connection = rpc.Connection._sharing(link, self.reactor, lambda operation: operation.service)
+        self.assertNotIn("channel.open", socket.serve())
+        client = self.connection.client(Calculator)
+        for _ in range(2):
+            self.connection.startService()
+            self.assertIn("channel.open", socket.serve())
+            outcome_of(client.ping())
+            self.assertIn("basic.publish", [frame.name for frame in socket.written()])
+            stopped = outcome_of(self.connection.stopService())
+            self.assertEqual(socket.serve(), ["channel.close"])
+            self.assertEqual(stopped, [None])
+        self.assertTrue(link.running)
+        link.stopService()

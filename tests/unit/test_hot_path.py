@@ -1,0 +1,220 @@
+"""The path of a call, counted: a change that makes it longer fails here, whatever the machine is doing.
+
+Counted on one call of ``i32 add(i32, i32)`` after a hundred others: calls of Python functions, Deferreds, writes to the
+transport, and objects that stay. When a bound is broken, look at what was added before the bound is raised.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import Counter
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+from thrift.Thrift import TMessageType
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator as CalculatorStub
+from rpc.amqp.codec.properties import encode_properties
+from rpc.envelope import CODECS
+from rpc.messages import Properties
+from rpc.worker.republisher import Mover
+from rpc.worker.server import ServingTransport
+from rpc.worker.service import ThriftService
+from services.calculator import CalculatorHandler
+from tests.unit.amqp.peer import content, method
+from tests.unit.client.test_caller import Caller
+from tests.unit.wire import Wire
+from tests.unit.worker.test_server import LINK
+
+Calculator: Any = CalculatorStub
+BINARY = CODECS["binary"]
+
+CLIENT_FUNCTIONS = 40
+"""Calling and being answered, the confirm included; generated code and Twisted's Deferred as well."""
+
+WORKER_FUNCTIONS = 47
+"""From the delivery to reply and ack, the handler included."""
+
+BEFORE = 100
+"""Calls that fill whatever is made once."""
+
+
+def count_functions(run: Callable[[], object]) -> Counter[CodeType]:
+    """Return the Python functions that `run` calls, with how often."""
+    counted: Counter[CodeType] = Counter()
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            counted[frame.f_code] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    del counted[next(iter(counted))]  # `run` itself, the first
+    return counted
+
+
+def described(counted: Counter[CodeType]) -> str:
+    """The functions, most called first."""
+    return "".join(
+        f"\n{times:3} {code.co_name} ({code.co_filename}:{code.co_firstlineno})"
+        for code, times in counted.most_common()
+    )
+
+
+class WriteCounter:
+    """Stands before a transport and counts its writes."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.writes = 0
+        self._write = write
+
+    def __call__(self, data: bytes) -> None:
+        self.writes += 1
+        self._write(data)
+
+
+class ClientPathTests(SynchronousTestCase):
+    """The caller's side."""
+
+    def setUp(self) -> None:
+        self.caller = Caller()
+        self.caller.open()
+        self.client = self.caller.client()
+        self.number = 0
+        self.feed = self.caller.wire.peer.connection.dataReceived
+        for _ in range(BEFORE):
+            self.call()
+
+    def incoming(self) -> bytes:
+        """What the broker sends for the next call: its confirm, and its reply."""
+        self.number += 1
+        body = BINARY.encode("add", TMessageType.REPLY, self.number, Calculator.add_result(3))
+        properties = Properties(
+            content_type=BINARY.content_type,
+            delivery_mode=1,
+            correlation_id=str(self.number),
+            expiration="4999",
+            message_id=f"0123456789abcdef.{self.number}",
+            type="Calculator.add",
+        )
+        channel = self.caller.wire.channel.id
+        deliver = method(channel, "basic.deliver", "c1", self.number, False, "", "replies")
+        confirm = method(channel, "basic.ack", self.number, False)
+        return b"".join([confirm, deliver, *content(channel, body, properties=encode_properties(properties))])
+
+    def call(self) -> list[int]:
+        """One call, from its beginning to its end."""
+        incoming = self.incoming()
+        answers: list[int] = []
+        self.client.add(1, 2).addCallback(answers.append)
+        self.feed(incoming)
+        return answers
+
+    def test_functions(self) -> None:
+        """Python functions called for one call, and one Deferred among them."""
+        incoming = self.incoming()
+        answers: list[int] = []
+
+        def run() -> None:
+            self.client.add(1, 2).addCallback(answers.append)
+            self.feed(incoming)
+
+        counted = count_functions(run)
+        self.assertEqual(answers, [3])
+        self.assertLessEqual(counted.total(), CLIENT_FUNCTIONS, described(counted))
+        self.assertEqual(counted[Deferred.__init__.__code__], 1)
+
+    def test_writes(self) -> None:
+        """A request is one write, whatever its frames."""
+        connection = self.caller.wire.peer.connection
+        connection.write = counter = WriteCounter(connection.transport.write)
+        self.assertEqual(self.call(), [3])
+        self.assertEqual(counter.writes, 1)
+
+    def test_nothing_stays(self) -> None:
+        """A settled call leaves no object behind."""
+        gc.collect()
+        before = len(gc.get_objects())
+        for _ in range(BEFORE):
+            self.call()
+        gc.collect()
+        self.assertLess(len(gc.get_objects()) - before, BEFORE / 10)
+        self.assertEqual(self.caller.leftovers(), [])
+
+
+class WorkerPathTests(SynchronousTestCase):
+    """The worker's side."""
+
+    def setUp(self) -> None:
+        self.wire = Wire()
+        handler = CalculatorHandler()
+        transport = ServingTransport(ThriftService(CalculatorStub, handler), handler, LINK, self.wire.clock, Mover())
+        self.wire.open(transport)
+        self.number = 0
+        self.feed = self.wire.peer.connection.dataReceived
+        for _ in range(BEFORE):
+            self.serve()
+        self.wire.peer.transport.clear()
+
+    def incoming(self) -> bytes:
+        """The next request, as our client sends it."""
+        self.number += 1
+        body = BINARY.encode("add", TMessageType.CALL, self.number, Calculator.add_args(1, 2))
+        properties = Properties(
+            content_type=BINARY.content_type,
+            delivery_mode=1,
+            correlation_id=str(self.number),
+            reply_to="replies",
+            expiration="5000",
+            message_id=f"0123456789abcdef.{self.number}",
+            type="Calculator.add",
+        )
+        channel = self.wire.channel.id
+        deliver = method(channel, "basic.deliver", "c2", self.number, False, "rpc", "Calculator")
+        return b"".join([deliver, *content(channel, body, properties=encode_properties(properties))])
+
+    def serve(self) -> None:
+        """One request, from its delivery to its ack."""
+        self.feed(self.incoming())
+        self.wire.clock.advance(0)
+
+    def test_functions(self) -> None:
+        """Python functions called for one request whose handler returns a value, and no Deferred among them."""
+        incoming = self.incoming()
+
+        def run() -> None:
+            self.feed(incoming)
+
+        counted = count_functions(run)
+        self.wire.clock.advance(0)
+        self.assertEqual(len(self.wire.take()), 1)
+        self.assertLessEqual(counted.total(), WORKER_FUNCTIONS, described(counted))
+        self.assertEqual(counted[Deferred.__init__.__code__], 0)
+
+    def test_writes(self) -> None:
+        """What the bytes at hand lead to is one write: the replies of ten requests, and the ack of all of them."""
+        transport: Any = self.wire.peer.transport
+        transport.write = counter = WriteCounter(transport.write)
+        self.feed(b"".join(self.incoming() for _ in range(10)))
+        self.assertEqual(counter.writes, 1)
+        self.assertEqual((len(self.wire.take()), self.wire.taken("basic.ack")), (10, [(BEFORE + 10, True)]))
+        self.wire.clock.advance(0)
+        self.assertEqual(counter.writes, 1)
+
+    def test_nothing_stays(self) -> None:
+        """An answered request leaves no object behind."""
+        gc.collect()
+        before = len(gc.get_objects())
+        for _ in range(BEFORE):
+            self.serve()
+        self.wire.peer.transport.clear()
+        gc.collect()
+        self.assertLess(len(gc.get_objects()) - before, BEFORE / 10)

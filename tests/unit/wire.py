@@ -1,0 +1,167 @@
+"""The broker's end of a channel in memory, in the words of messages: what was published, and what is to arrive."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import attrs
+from twisted.python import log
+
+from rpc.amqp.channel import Channel
+from rpc.amqp.codec.properties import decode_properties, encode_properties
+from rpc.interfaces import IChannelUser
+from rpc.messages import Properties
+from tests.unit.amqp.peer import BODY, HEADER, METHOD, Peer, content, method
+
+ANSWERS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "confirm.select": ("confirm.select-ok", ()),
+    "basic.qos": ("basic.qos-ok", ()),
+    "exchange.declare": ("exchange.declare-ok", ()),
+    "queue.declare": ("queue.declare-ok", ("replies", 0, 0)),
+    "queue.bind": ("queue.bind-ok", ()),
+}
+
+
+@attrs.frozen
+class Published:
+    """A message that was published."""
+
+    exchange: str
+    routing_key: str
+    mandatory: bool
+    properties: Properties
+    body: bytes
+
+
+class Wire:
+    """A connection whose broker agrees to all that is asked, until the test has it do otherwise.
+
+    :ivar methods: what was invoked, by name with arguments; publishing is not among it.
+    :ivar published: what was published.
+    :ivar refuses_beside: whether what is published on channels of :meth:`open_beside` is refused.
+    :ivar last_tag: the last delivery's.
+    :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed.
+    """
+
+    def __init__(self) -> None:
+        self.peer = Peer().open()
+        self.clock = self.peer.clock
+        self.methods: list[tuple[str, tuple[Any, ...]]] = []
+        self.published: list[Published] = []
+        self.channel: Channel
+        self.last_tag = 0
+        self._confirming: dict[int, int] = {}
+        self.uncounted = 0
+        self.refuses_beside = False
+
+    def open(self, user: Any) -> Channel:
+        """Open a channel for `user`, as a link does, and let the broker agree to what it asks."""
+        assert IChannelUser.providedBy(user)
+        self.channel = self.peer.channel()
+        self.channel.on_closed = user.lost
+        opened: Any = user.opened(self.channel)
+        opened.addErrback(log.err)
+        self.answer()
+        return self.channel
+
+    def open_beside(self, user: Any) -> Channel:
+        """Open a further channel, on which the broker confirms what is published."""
+        kept = getattr(self, "channel", None)
+        channel = self.open(user)
+        self._confirming[channel.id] = 0
+        if kept is not None:
+            self.channel = kept
+        return channel
+
+    def answer(self) -> None:
+        """Agree to what was asked, and note what was published."""
+        while frames := self.peer.written():
+            while frames:
+                frame = frames.pop(0)
+                assert frame.kind == METHOD, frame
+                if frame.name == "basic.publish":
+                    self._note_published(frame.args, frames)
+                    if frame.channel in self._confirming:
+                        self._confirm_beside(frame.channel)
+                    continue
+                self.methods.append((frame.name, frame.args))
+                self._agree(frame.channel, frame.name, frame.args)
+
+    def _confirm_beside(self, channel: int) -> None:
+        self._confirming[channel] += 1
+        if self.refuses_beside:
+            self.peer.feed(method(channel, "basic.nack", self._confirming[channel], False, False))
+        else:
+            self.peer.feed(method(channel, "basic.ack", self._confirming[channel], False))
+
+    def _agree(self, channel: int, name: str, args: tuple[Any, ...]) -> None:
+        if name in ANSWERS:
+            ok, answer = ANSWERS[name]
+            self.peer.feed(method(channel, ok, *answer))
+        elif name == "basic.consume":
+            self.peer.feed(method(channel, "basic.consume-ok", args[2]))
+        elif name == "basic.cancel":
+            self.peer.feed(method(channel, "basic.cancel-ok", args[0]))
+        elif name == "channel.close":
+            self.peer.feed(method(channel, "channel.close-ok"))
+
+    def _note_published(self, args: tuple[Any, ...], frames: list[Any]) -> None:
+        _, exchange, routing_key, mandatory, _ = args
+        header = frames.pop(0)
+        assert header.kind == HEADER
+        (size,) = struct.unpack_from(">Q", header.payload, 4)
+        body = b""
+        while len(body) < size:
+            piece = frames.pop(0)
+            assert piece.kind == BODY
+            body += piece.payload
+        properties = decode_properties(header.payload[12:])
+        self.published.append(Published(exchange, routing_key, mandatory, properties, body))
+
+    def take(self) -> list[Published]:
+        """What was published since the last time."""
+        self.answer()
+        published, self.published = self.published, []
+        return published
+
+    def taken(self, name: str) -> list[tuple[Any, ...]]:
+        """The arguments with which method `name` was invoked since the last time."""
+        self.answer()
+        found = [args for called, args in self.methods if called == name]
+        self.methods = [(called, args) for called, args in self.methods if called != name]
+        return found
+
+    def deliver(
+        self,
+        body: bytes,
+        properties: Properties | bytes = b"\x00\x00",
+        consumer: str = "c1",
+        redelivered: bool = False,
+        routing_key: str = "key",
+    ) -> int:
+        """Deliver a message, and return its tag."""
+        self.last_tag += 1
+        encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
+        begin = method(self.channel.id, "basic.deliver", consumer, self.last_tag, redelivered, "rpc", routing_key)
+        self.peer.feed(begin, *content(self.channel.id, body, properties=encoded))
+        return self.last_tag
+
+    def give_back(self, published: Published) -> None:
+        """Return a message as unroutable."""
+        begin = method(self.channel.id, "basic.return", 312, "NO_ROUTE", published.exchange, published.routing_key)
+        properties = encode_properties(published.properties)
+        self.peer.feed(begin, *content(self.channel.id, published.body, properties=properties))
+
+    def confirm(self, tag: int, multiple: bool = False, refuse: bool = False) -> None:
+        """Confirm, or refuse, what was published."""
+        tag += self.uncounted if tag else 0
+        if refuse:
+            self.peer.feed(method(self.channel.id, "basic.nack", tag, multiple, False))
+        else:
+            self.peer.feed(method(self.channel.id, "basic.ack", tag, multiple))
+
+    def close_channel(self) -> None:
+        """Have the broker close the channel."""
+        self.peer.feed(method(self.channel.id, "channel.close", 406, "PRECONDITION_FAILED", 0, 0))
+        self.peer.written()

@@ -1,0 +1,212 @@
+"""Every delivery is settled once, in whatever order things happen to a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from thrift.Thrift import TMessageType
+from twisted.python import log
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator as CalculatorStub
+from generated.calculator.ttypes import InvalidOperation, Work
+from rpc.context import CallContext, current_call
+from rpc.envelope import CODECS
+from rpc.messages import Properties
+from rpc.topology import NESTED
+from rpc.worker.republisher import Mover
+from rpc.worker.server import ServingTransport
+from rpc.worker.service import Deduplicate, ThriftService
+from tests.unit.wire import Wire
+from tests.unit.worker.test_server import LINK, Handler
+
+Calculator: Any = CalculatorStub
+BINARY = CODECS["binary"]
+
+OWN, SHARED, QUARANTINE = "c1", "c2", "c3"
+
+
+class DeliveryMachine(RuleBasedStateMachine):
+    """Requests fresh, repeated, redelivered, nested, called off and malformed; handlers that end, fail or wait for
+    calls of their own; time, lost channels, a broker that refuses what is moved, and stopping.
+
+    :ivar open: the tags delivered on the present channel that are not settled.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[Any] = []
+        log.addObserver(self._observe)
+        self.wire = Wire()
+        self.handler = Handler()
+        self.handler.calculate = self.calculate  # type: ignore[method-assign]
+        self.contexts: list[CallContext] = []
+        self.mover = Mover()
+        self.wire.open_beside(self.mover)
+        service = ThriftService(
+            CalculatorStub, self.handler, concurrency=2, redelivery_limit=2, deduplicate=Deduplicate(count=2)
+        )
+        self.transport = ServingTransport(service, self.handler, LINK, self.wire.clock, self.mover)
+        self.open: set[int] = set()
+        self.open_channel()
+        self.stopped: Any = None
+
+    def calculate(self, logid: int, w: Work) -> Any:
+        """Wait for the test."""
+        context = current_call()
+        assert context is not None
+        self.contexts.append(context)
+        return self.handler.hold()
+
+    def _observe(self, event: dict[str, Any]) -> None:
+        if event["isError"]:
+            self.errors.append(event)
+
+    def open_channel(self) -> None:
+        """Open a channel; of what was delivered on the last one, nothing counts any more."""
+        self.wire.open(self.transport)
+        self.open.clear()
+        self.wire.methods.clear()
+        self.has_channel = True
+
+    @precondition(lambda self: self.has_channel)
+    @rule(
+        name=st.sampled_from(["add", "calculate", "zip"]),
+        consumer=st.sampled_from([OWN, SHARED, QUARANTINE]),
+        nested=st.booleans(),
+        again=st.booleans(),
+        message_id=st.sampled_from([None, "a", "b", "c"]),
+        deliveries=st.integers(0, 3),
+        expiration=st.sampled_from([None, "500", "60000"]),
+        liveness=st.sampled_from([None, 300]),
+        replied=st.booleans(),
+    )
+    def deliver(
+        self,
+        name: str,
+        consumer: str,
+        nested: bool,
+        again: bool,
+        message_id: str | None,
+        deliveries: int,
+        expiration: str | None,
+        liveness: int | None,
+        replied: bool,
+    ) -> None:
+        if self.stopped is not None and consumer != OWN:
+            return  # they were cancelled
+        arguments = {"calculate": (1, Work()), "add": (1, 2)}.get(name, ())
+        struct = getattr(Calculator, f"{name}_args")(*arguments)
+        headers = {"rpc-deliveries": deliveries or None, "rpc-liveness": liveness}
+        properties = Properties(
+            headers={key: value for key, value in headers.items() if value},
+            reply_to="replies" if replied else None,
+            correlation_id="c",
+            expiration=expiration,
+            message_id=message_id,
+        )
+        body = BINARY.encode(name, TMessageType.ONEWAY if name == "zip" else TMessageType.CALL, 7, struct)
+        key = f"Calculator@w{NESTED}" if nested else "Calculator"
+        self.note(body, properties, consumer, again and consumer != OWN, key)
+
+    @precondition(lambda self: self.has_channel and self.stopped is None)
+    @rule(body=st.sampled_from([b"", b"junk"]), encoded=st.sampled_from([b"\x00\x00", b"\xff\xff"]))
+    def deliver_junk(self, body: bytes, encoded: bytes) -> None:
+        self.note(body, encoded, SHARED, False, "Calculator")
+
+    @precondition(lambda self: self.has_channel)
+    @rule(ids=st.sampled_from(["a", "b\nc", ""]))
+    def cancel_calls(self, ids: str) -> None:
+        self.note(ids.encode(), Properties(type="rpc.cancel"), OWN, False, "Calculator@*")
+
+    def note(self, body: bytes, properties: Properties | bytes, consumer: str, again: bool, key: str) -> None:
+        """Deliver, and note the tag."""
+        self.open.add(self.wire.last_tag + 1)
+        self.wire.deliver(body, properties, consumer, again, key)
+
+    @precondition(lambda self: self.handler.held)
+    @rule(data=st.data(), fails=st.booleans())
+    def finish(self, data: st.DataObject, fails: bool) -> None:
+        held = self.handler.held.pop(data.draw(st.integers(0, len(self.handler.held) - 1)))
+        if not held.called:
+            held.errback(InvalidOperation(1, "why")) if fails else held.callback(1)
+
+    @precondition(lambda self: self.contexts)
+    @rule(data=st.data())
+    def wait_for_nested(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.contexts)).enter()
+
+    @precondition(lambda self: any(context.waits for context in self.contexts))
+    @rule(data=st.data())
+    def end_nested(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from([context for context in self.contexts if context.waits])).leave()
+
+    @rule(seconds=st.sampled_from([0.0, 0.2, 1.0]))
+    def advance(self, seconds: float) -> None:
+        self.wire.clock.advance(seconds)
+
+    @rule(refuses=st.booleans())
+    def refuse_beside(self, refuses: bool) -> None:
+        self.wire.refuses_beside = refuses
+
+    @precondition(lambda self: self.has_channel)
+    @rule()
+    def lose_channel(self) -> None:
+        self.wire.close_channel()
+        self.has_channel = False
+        self.open.clear()
+
+    @precondition(lambda self: not self.has_channel)
+    @rule()
+    def reopen_channel(self) -> None:
+        self.open_channel()
+
+    @precondition(lambda self: self.stopped is None)
+    @rule()
+    def stop(self) -> None:
+        self.stopped = self.transport.drain(1000.0)
+        self.wire.answer()
+
+    @invariant()
+    def each_settles_once(self) -> None:
+        if self.has_channel:
+            self.wire.clock.advance(0)
+        for tag, multiple in self.wire.taken("basic.ack"):
+            settled = {each for each in self.open if each <= tag} if multiple else {tag}
+            assert settled and settled <= self.open, "settled twice, or before it came"
+            self.open -= settled
+        for tag, _ in self.wire.taken("basic.reject"):
+            assert tag in self.open, "settled twice"
+            self.open.remove(tag)
+        self.wire.published.clear()
+        assert not self.errors, self.errors
+
+    def teardown(self) -> None:
+        self.wire.refuses_beside = False
+        for context in self.contexts:
+            while context.waits:
+                context.leave()
+        for _ in range(200):
+            while self.handler.held:
+                held = self.handler.held.pop()
+                if not held.called:
+                    held.callback(1)
+            self.wire.clock.advance(1.0)
+            self.each_settles_once()
+        transport, progress = self.transport, self.transport._progress
+        assert self.open == set(), "never settled"
+        assert (transport.running, transport._places.waiting) == (0, 0)
+        assert not transport._places.held and not transport._places.held_nested
+        assert [len(progress), len(progress._deadlines), len(progress._signs)] == [0, 0, 0]
+        assert transport._recent is not None and not transport._recent._running
+        assert self.stopped is None or self.stopped.called
+        log.removeObserver(self._observe)
+
+
+class OrderTests(DeliveryMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
+    """No delivery settles twice or never, in any order of what may happen."""
+
+    settings = settings(max_examples=80, stateful_step_count=40)

@@ -1,0 +1,179 @@
+"""A request as a worker reads it: what is run, what is refused and why, and what the reply copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator as CalculatorStub
+from rpc.amqp.codec.properties import decode_properties, encode_properties
+from rpc.amqp.content import Delivery
+from rpc.envelope import CODECS
+from rpc.messages import Properties
+from rpc.stub import Stub
+from rpc.worker.request import Refused, Request
+
+Calculator: Any = CalculatorStub
+
+METHODS = Stub.of(Calculator).methods
+BINARY = CODECS["binary"]
+ADD = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
+
+texts = st.none() | st.binary(max_size=255).map(lambda data: data.decode("utf-8", "surrogateescape"))
+
+
+def request(body: bytes = ADD, properties: Properties | bytes = b"\x00\x00", now: float = 100.0) -> Request:
+    """A request as it was delivered."""
+    channel: Any = None
+    encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
+    return Request(Delivery(channel, 1, True, b"", encoded, body), now)
+
+
+class ReadTests(SynchronousTestCase):
+    """Request.read."""
+
+    def refused(self, asked: Request, limit: int = 1000) -> Refused:
+        """Why `asked` is refused; it can be answered all the same."""
+        refused: Refused = self.assertRaises(Refused, asked.read, "Calculator", METHODS, limit)
+        answer = asked.reply(TMessageType.EXCEPTION, refused.answer)
+        self.assertEqual(asked.codec.read_header(answer)[:3], (asked.name, TMessageType.EXCEPTION, asked.seqid))
+        return refused
+
+    def test_read(self) -> None:
+        """Method and arguments, in each protocol by content type; none is binary."""
+        for codec in CODECS.values():
+            body = codec.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
+            asked = request(body, Properties(content_type=codec.content_type, reply_to="q"))
+            method, arguments = asked.read("Calculator", METHODS, 1000)
+            self.assertEqual((method.name, arguments), ("add", Calculator.add_args(1, 2)))
+            self.assertEqual((asked.name, asked.seqid, asked.label), ("add", 7, "Calculator.add"))
+            self.assertTrue(asked.wants_reply)
+        self.assertEqual(request().read("Calculator", METHODS, 1000)[0].name, "add")
+
+    def test_endless_expiration(self) -> None:
+        """An expiration of as many digits as fit is answered with one that AMQP's short strings take."""
+        asked = request(ADD, Properties(reply_to="q", expiration="9" * 255))
+        self.assertEqual(decode_properties(asked.reply_properties(100.0)).expiration, str(2**32 - 1))
+
+    def test_unknown_names(self) -> None:
+        """A name that is no method's is neither repeated whole nor kept."""
+        kept = len(BINARY._prefixes)  # type: ignore[attr-defined]
+        for number in range(3):
+            body = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
+            name = f"{number}" * 500
+            asked = request(body[:4] + len(name).to_bytes(4, "big") + name.encode() + body[11:])
+            self.refused(asked, limit=100)
+            self.assertEqual(asked.name, name[:200])
+            self.assertLess(len(asked.reply(TMessageType.EXCEPTION, TApplicationException(1, "x"))), 300)
+        self.assertEqual(len(BINARY._prefixes), kept)  # type: ignore[attr-defined]
+
+    def test_who_wants_a_reply(self) -> None:
+        """Whoever named a queue and did not send a oneway."""
+        oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
+        for body, reply_to, wanted in ((ADD, "q", True), (ADD, "", True), (ADD, None, False), (oneway, "q", False)):
+            asked = request(body, Properties(reply_to=reply_to))
+            asked.read("Calculator", METHODS, 1000)
+            self.assertEqual(asked.wants_reply, wanted)
+
+    def test_unknown_method(self) -> None:
+        """PITFALLS, stubs 7: an unknown method is answered, an unknown oneway is not; neither is poison."""
+        for kind, answered in ((TMessageType.CALL, True), (TMessageType.ONEWAY, False)):
+            asked = request(BINARY.encode("no" * 200, kind, 7, Calculator.zip_args()), Properties(reply_to="q"))
+            refused = self.refused(asked)
+            self.assertEqual(refused.answer.type, TApplicationException.UNKNOWN_METHOD)
+            self.assertEqual((asked.wants_reply, refused.poison), (answered, False))
+
+    def test_poison(self) -> None:
+        """What would fare no better elsewhere: no Thrift, no request, an unknown protocol, a required field unset."""
+        unset = BINARY.encode("sum", TMessageType.CALL, 7, Calculator.sum_args(Calculator.Numbers()))
+        for body, properties, code in (
+            (b"", Properties(), TApplicationException.PROTOCOL_ERROR),
+            (ADD[:-1], Properties(), TApplicationException.PROTOCOL_ERROR),
+            (ADD + b"\0", Properties(), TApplicationException.PROTOCOL_ERROR),
+            (unset, Properties(), TApplicationException.PROTOCOL_ERROR),
+            (ADD, Properties(content_type="\udcff/x"), TApplicationException.INVALID_PROTOCOL),
+            (BINARY.encode("add", 2, 7, Calculator.add_result(1)), Properties(), 2),
+            (ADD, b"\x20\x00\x00\x00\x00\x03\x01a?", TApplicationException.PROTOCOL_ERROR),
+        ):
+            refused = self.refused(request(body, properties))
+            self.assertTrue(refused.poison, body)
+            self.assertEqual(refused.answer.type, code)
+
+    def test_too_large(self) -> None:
+        """One over the limit is refused in its own protocol and by its own seqid, and is never kept."""
+        for codec in CODECS.values():
+            body = codec.encode("blob", TMessageType.CALL, 7, Calculator.blob_args(b"x" * 100))
+            asked = request(body, Properties(content_type=codec.content_type))
+            refused = self.refused(asked, limit=100)
+            self.assertEqual((refused.outcome, refused.poison), ("too-large", False))
+            self.assertEqual((asked.codec, asked.name, asked.seqid), (codec, "blob", 7))
+        self.assertFalse(self.refused(request(b"\xff" * 101), limit=100).poison)
+
+    def test_direct_reply_to(self) -> None:
+        """RabbitMQ closes the connection of who publishes to a made-up direct reply-to: it is never answered."""
+        for reply_to in ("amq.rabbitmq.reply-to", "amq.rabbitmq.reply-to.abc.def"):
+            asked = request(ADD, Properties(reply_to=reply_to))
+            self.assertTrue(self.refused(asked).poison)
+            self.assertFalse(asked.wants_reply)
+            self.assertIsNone(asked.dead_letter("why").reply_to)
+        oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
+        request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")).read("Calculator", METHODS, 1000)
+
+    @given(st.binary(max_size=60), st.binary(max_size=60))
+    def test_any_request(self, body: bytes, properties: bytes) -> None:
+        """Any body with any properties is read or refused, and can be answered."""
+        asked = request(body, properties)
+        try:
+            asked.read("Calculator", METHODS, 1000)
+        except Refused as refused:
+            asked.reply(TMessageType.EXCEPTION, refused.answer)
+        decode_properties(asked.reply_properties(100.0))
+        encode_properties(asked.dead_letter("why"))
+
+
+class PropertiesTests(SynchronousTestCase):
+    """What a reply, a handler and the dead letters get of a request's properties."""
+
+    @given(texts, texts)
+    def test_reply_copies(self, correlation_id: str | None, message_id: str | None) -> None:
+        """Correlation id and message id come back untouched, whatever bytes they are; absent stays absent."""
+        asked = request(properties=Properties(correlation_id=correlation_id, message_id=message_id))
+        asked.read("Calculator", METHODS, 1000)
+        answer = decode_properties(asked.reply_properties(100.0, "too-large"))
+        self.assertEqual((answer.correlation_id, answer.message_id), (correlation_id, message_id))
+        self.assertEqual((answer.type, answer.delivery_mode), ("Calculator.add", 1))
+        self.assertEqual(answer.headers, {"rpc-outcome": "too-large"})
+
+    def test_deadline(self) -> None:
+        """The expiration counts from the request's arrival; a reply has what is left, a millisecond at least."""
+        asked = request(properties=Properties(expiration="1500"))
+        self.assertEqual(asked.deadline, 101.5)
+        self.assertEqual(decode_properties(asked.reply_properties(100.5)).expiration, "1000")
+        self.assertEqual(decode_properties(asked.reply_properties(200.0)).expiration, "1")
+        for odd in (None, "", "+5", "-1", "1.5", "soon"):
+            self.assertIsNone(request(properties=Properties(expiration=odd)).deadline)
+
+    def test_context(self) -> None:
+        """The handler may know names, deadline, metadata, identity, and whether it was delivered before."""
+        headers = {"tenant": "a", "CC": ["x"], "x-death": [], "rpc-attempt": 2}
+        asked = request(properties=Properties(headers=headers, message_id="m", expiration="1000"))
+        asked.serve("Calculator", asked.read("Calculator", METHODS, 1000)[0], lambda _: None)
+        context = asked.context
+        self.assertEqual(context.attempt, 2)
+        self.assertEqual((context.service, context.method), ("Calculator", "add"))
+        self.assertEqual((context.deadline, context.message_id, context.redelivered), (101.0, "m", True))
+        self.assertEqual(dict(context.metadata), {"tenant": "a"})
+
+    def test_dead_letter(self) -> None:
+        """A dead letter keeps what it came with, without what would route or expire it or that cannot be published."""
+        came = Properties(
+            headers={"BCC": ["x"], "CC": ["y"], "a": 1}, expiration="5", user_id="u", reply_to="q", app_id="i"
+        )
+        kept = request(properties=came).dead_letter("y" * 5000)
+        self.assertEqual(kept.headers, {"a": 1, "rpc-dead-reason": "y" * 1000})
+        self.assertEqual((kept.expiration, kept.user_id, kept.reply_to, kept.app_id), (None, None, "q", "i"))
+        self.assertEqual(request(properties=came).dead_letter("why", False).headers, {"rpc-dead-reason": "why"})

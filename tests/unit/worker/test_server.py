@@ -1,0 +1,438 @@
+"""The worker's end: each request settles once, whatever its handler does and whatever happens to the channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.Thrift import TApplicationException, TMessageType
+from thrift.transport.TTransport import TMemoryBuffer, TTransportException
+from twisted.internet.defer import Deferred, succeed
+from twisted.python import log
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator as CalculatorStub
+from generated.calculator.ttypes import InvalidOperation, Work
+from rpc.amqp.codec.properties import encode_properties
+from rpc.context import CallContext, current_call
+from rpc.envelope import CODECS, read_application_exception
+from rpc.messages import Properties
+from rpc.worker.republisher import Mover
+from rpc.worker.server import ServingTransport
+from rpc.worker.service import ThriftService
+from tests.unit.wire import Published, Wire
+
+Calculator: Any = CalculatorStub
+
+BINARY = CODECS["binary"]
+
+
+class LinkInMemory:
+    """What a ServingTransport asks of its link."""
+
+    instance = "host.1.ab"
+
+
+LINK: Any = LinkInMemory()
+
+
+class Handler:
+    """A calculator whose ``add`` does what the test sets, and whose ``calculate`` waits.
+
+    :ivar held: what ``calculate`` waits for, in order.
+    """
+
+    def __init__(self) -> None:
+        self.held: list[Deferred[Any]] = []
+        self.ran: list[str] = []
+        self.answer: Any = lambda: 3
+
+    def add(self, num1: int, num2: int) -> Any:
+        self.ran.append("add")
+        return self.answer()
+
+    def calculate(self, logid: int, w: Work) -> Deferred[int]:
+        self.ran.append(f"calculate {logid}")
+        return self.hold()
+
+    def hold(self) -> Deferred[Any]:
+        """Wait for the test."""
+        self.held.append(Deferred())
+        return self.held[-1]
+
+    def zip(self) -> Any:
+        self.ran.append("zip")
+        return self.answer()
+
+    def getStruct(self, key: int) -> None: ...
+    def ping(self) -> None: ...
+    def sum(self, numbers: object) -> Any: ...
+    def echo(self, work: Work) -> Any: ...
+    def blob(self, data: bytes) -> bytes:
+        return data
+
+
+class ServingTestCase(SynchronousTestCase):
+    """A service on a channel in memory. Consumer ``c1`` is of the worker's own queue, ``c2`` of the shared one."""
+
+    def serve(self, with_mover: Mover | None = None, **options: Any) -> None:
+        """Begin to serve.
+
+        :param with_mover: instead of one on a channel of its own.
+        """
+        self.wire = Wire()
+        self.handler = Handler()
+        service = ThriftService(CalculatorStub, self.handler, **options)
+        mover = with_mover or Mover()
+        if with_mover is None:
+            self.wire.open_beside(mover)
+        self.transport = ServingTransport(service, self.handler, LINK, self.wire.clock, mover)
+        self.wire.open(self.transport)
+
+    def setUp(self) -> None:
+        self.serve()
+
+    def ask(self, name: str = "add", *arguments: Any, seqid: int = 7, oneway: bool = False, **properties: Any) -> int:
+        """Deliver a request, and return its tag."""
+        kind = TMessageType.ONEWAY if oneway else TMessageType.CALL
+        struct = getattr(Calculator, f"{name}_args")(*(arguments or ((1, 2) if name == "add" else ())))
+        given = {"reply_to": "replies", "correlation_id": "c"} | properties
+        return self.wire.deliver(BINARY.encode(name, kind, seqid, struct), Properties(**given), "c2")
+
+    def settled(self) -> list[tuple[str, int, bool]]:
+        """What was acked or rejected up to now: method, tag, and multiple or requeue."""
+        self.wire.clock.advance(0)
+        acks = [("ack", *args) for args in self.wire.taken("basic.ack")]
+        return acks + [("reject", *args) for args in self.wire.taken("basic.reject")]
+
+    def reply(self) -> Published:
+        """The one reply."""
+        (published,) = self.wire.take()
+        self.assertEqual((published.exchange, published.routing_key, published.mandatory), ("", "replies", True))
+        return published
+
+    def assert_internal_error(self) -> None:
+        """The one reply is an INTERNAL_ERROR that says nothing, and nothing else is in it (as Thrift itself reads)."""
+        protocol = TBinaryProtocol(TMemoryBuffer(self.reply().body))
+        self.assertEqual(protocol.readMessageBegin()[1:], (TMessageType.EXCEPTION, 7))
+        exception = TApplicationException()
+        exception.read(protocol)
+        self.assertEqual(exception.type, TApplicationException.INTERNAL_ERROR)
+        self.assertNotIn("secret", str(exception))
+        self.assertEqual(protocol.trans.read(1), b"")
+
+
+class ReplyTests(ServingTestCase):
+    """What a request is answered with."""
+
+    def test_setting_up(self) -> None:
+        """All queues are consumed with acks. Prefetch is the concurrency for the shared queue, a large one for the own
+        queue, and one for suspects.
+        """
+        self.assertEqual([args[1] for args in self.wire.taken("basic.qos")], [20_000, 64, 1])
+        queues = [(args[1], args[4]) for args in self.wire.taken("basic.consume")]
+        self.assertEqual(queues, [("replies", False), ("rpc.Calculator", False), ("rpc.Calculator.quarantine", False)])
+
+    def test_result(self) -> None:
+        """A value, a Deferred and a coroutine are written, then acked."""
+
+        async def later() -> int:
+            return 3
+
+        for answer in (lambda: 3, lambda: succeed(3), later):
+            self.handler.answer = answer
+            tag = self.ask()
+            body = BINARY.encode("add", TMessageType.REPLY, 7, Calculator.add_result(3))
+            published = self.reply()
+            self.assertEqual((published.body, published.properties.correlation_id), (body, "c"))
+            self.assertEqual(self.settled(), [("ack", tag, True)])
+
+    def test_idl_exception(self) -> None:
+        """The IDL's exception is a REPLY, not logged."""
+        error = InvalidOperation(1, "why")
+        self.handler.answer = lambda: (_ for _ in ()).throw(error)
+        self.ask()
+        body = BINARY.encode("add", TMessageType.REPLY, 7, Calculator.add_result(ouch=error))
+        self.assertEqual(self.reply().body, body)
+
+    def test_handler_errors(self) -> None:
+        """PITFALLS, stubs 7 and 8: any other error, a transport's and an exit too, is logged and an INTERNAL_ERROR."""
+        for error in (ValueError("secret"), TTransportException(message="secret"), SystemExit("secret")):
+            self.handler.answer = lambda error=error: (_ for _ in ()).throw(error)
+            tag = self.ask()
+            self.assert_internal_error()
+            self.assertEqual(self.settled(), [("ack", tag, True)])
+            (failure,) = self.flushLoggedErrors(type(error))
+            self.assertIn("in add", failure.getTraceback())
+
+    def test_result_that_does_not_encode(self) -> None:
+        """PITFALLS, stubs 2: a reply that fails half-way is replaced, whole, by INTERNAL_ERROR; the next is sound."""
+        for answer in ("text", 2**31, object(), InvalidOperation(1, "returned, not raised")):
+            self.handler.answer = lambda answer=answer: answer
+            self.ask()
+            self.assert_internal_error()
+            self.assertEqual(len(self.flushLoggedErrors()), 1)
+        self.handler.answer = lambda: (_ for _ in ()).throw(InvalidOperation("no number", "why"))  # type: ignore[arg-type]
+        self.ask()
+        self.assert_internal_error()
+        self.flushLoggedErrors()
+        self.handler.answer = lambda: 3
+        self.ask()
+        self.assertEqual(BINARY.read_header(self.reply().body)[1], TMessageType.REPLY)
+
+    def test_application_exception(self) -> None:
+        """A TApplicationException of the handler's is passed on."""
+        self.handler.answer = lambda: (_ for _ in ()).throw(TApplicationException(0, "said so"))
+        self.ask()
+        body = self.reply().body
+        self.assertEqual(read_application_exception(BINARY, body, BINARY.read_header(body)[3]).message, "said so")
+
+    def test_too_large_reply(self) -> None:
+        """A reply over the limit is not sent, since a broker that takes no such message closes the channel."""
+        self.serve(max_message_size=200)
+        self.ask("blob", b"x" * 100)
+        self.assertEqual(BINARY.read_header(self.reply().body)[1], TMessageType.REPLY)
+        self.transport._handlers["blob"] = lambda data: data * 3
+        self.ask("blob", b"x" * 100)
+        self.assert_internal_error()
+
+    def test_oneway(self) -> None:
+        """A oneway gets no reply, not for an error or an unknown method either; it is acked when it is done."""
+        tag = self.ask("zip", oneway=True)
+        self.handler.answer = lambda: 1 / 0
+        second = self.ask("zip", oneway=True)
+        third = self.wire.deliver(BINARY.encode("none", TMessageType.ONEWAY, 1, Calculator.zip_args()), b"\0\0", "c2")
+        self.assertEqual(self.settled(), [("ack", 1, True), ("ack", 2, True), ("ack", 3, True)])
+        self.assertEqual((tag, second, third, self.wire.take()), (1, 2, 3, []))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_nobody_waits(self) -> None:
+        """A call without reply_to is run; a reply whose caller is gone is counted."""
+        self.ask(reply_to=None)
+        self.assertEqual(self.wire.take(), [])
+        self.ask()
+        self.wire.give_back(self.reply())
+        self.assertEqual(self.transport.lost_replies, 1)
+
+    def test_poison(self) -> None:
+        """Poison is answered, published to the dead letters with the reason, then acked."""
+        tag = self.wire.deliver(b"not Thrift", Properties(reply_to="replies"), "c2")
+        answer, letter = self.wire.take()
+        self.assertEqual(answer.routing_key, "replies")
+        self.assertEqual((letter.exchange, letter.routing_key, letter.body), ("rpc.dead", "Calculator", b"not Thrift"))
+        assert letter.properties.headers is not None
+        self.assertIn("not a Thrift message", letter.properties.headers["rpc-dead-reason"])
+        self.assertEqual(self.settled(), [("ack", tag, True)])
+
+    def test_poison_with_full_headers(self) -> None:
+        """Headers that leave no room for the reason in a frame give way to it."""
+        limit = self.wire.peer.connection.max_body_frame
+        properties = Properties(headers={"x": "x" * (limit - 40)}, app_id="a")
+        self.assertLess(len(encode_properties(properties)) + 12, limit)
+        tag = self.wire.deliver(b"not Thrift", properties, "c2")
+        (letter,) = self.wire.take()
+        self.assertEqual((list(letter.properties.headers or {}), letter.properties.app_id), (["rpc-dead-reason"], "a"))
+        self.assertEqual(self.settled(), [("ack", tag, True)])
+
+    def test_context(self) -> None:
+        """While a handler runs the call is known, and no longer: not when it is done, nor in the next one."""
+        seen: list[Any] = []
+
+        def answer() -> int:
+            seen.append(current_call())
+            return 3
+
+        self.handler.answer = answer
+        self.ask(message_id="m")
+        self.assertEqual((seen[0].service, seen[0].method, seen[0].message_id), ("Calculator", "add", "m"))
+        self.assertIsNone(current_call())
+
+
+class SettlingTests(ServingTestCase):
+    """When requests are acked, held, and given back."""
+
+    def test_ack_after(self) -> None:
+        """At least once: nothing is acked before its reply is written, in whatever order calls are done."""
+        tags = [self.ask("calculate", number, Work()) for number in range(3)]
+        self.assertEqual(self.settled(), [])
+        self.handler.held[1].callback(1)
+        self.assertEqual(self.settled(), [("ack", tags[1], False)])
+        self.handler.held[0].callback(1)
+        self.handler.held[2].errback(InvalidOperation(1, ""))
+        self.assertEqual(self.settled(), [("ack", tags[2], True)])
+
+    def test_ack_before(self) -> None:
+        """At most once: acked when the handler begins, and not again."""
+        self.serve(acknowledge="before")
+        tag = self.ask("calculate", 1, Work())
+        self.assertEqual(self.settled(), [("ack", tag, True)])
+        self.handler.held[0].callback(1)
+        self.wire.deliver(b"not Thrift", Properties(), "c2")
+        self.assertEqual(self.settled(), [("ack", 2, True)])
+
+    def test_limit(self) -> None:
+        """Over the limit requests are held, unacked; those whose callers have given up meanwhile are not run."""
+        for acknowledge in ("after", "before"):
+            self.serve(concurrency=2, acknowledge=acknowledge)
+            for number in range(5):
+                self.ask("calculate", number, Work(), expiration="1000" if number == 3 else "9000")
+            self.assertEqual(self.transport.running, 2)
+            self.wire.clock.advance(2)
+            self.handler.held[0].callback(1)
+            self.handler.held[1].callback(1)
+            self.wire.clock.pump([0] * 5)
+            self.assertEqual(self.handler.ran, ["calculate 0", "calculate 1", "calculate 2", "calculate 4"])
+            for held in self.handler.held[2:]:
+                held.callback(1)
+            self.assertEqual((self.settled()[-1], self.transport.running), (("ack", 5, True), 0))
+
+    def test_many_held(self) -> None:
+        """Of many requests held, one begins in a reactor turn: large ones must leave time for heartbeats."""
+        self.serve(concurrency=1)
+        self.ask("calculate", 1, Work())
+        for _ in range(3000):
+            self.ask()
+        self.handler.held[0].callback(1)
+        for _ in range(3000):
+            self.assertEqual(len(self.wire.take()), 1)
+            (turn,) = [call for call in self.wire.clock.calls if call.func == self.transport._places._start_next]
+            self.wire.clock.calls.remove(turn)
+            turn.func()
+        self.assertEqual(len(self.wire.take()), 1)
+        self.wire.clock.advance(0)
+        self.assertEqual(self.settled(), [("ack", 3001, True)])
+
+    def test_channel_lost(self) -> None:
+        """What runs when the channel is lost runs to its end, and is answered over the next one: its request may be
+        gone with its queue. It is not acked; what was held is forgotten.
+        """
+        self.serve(concurrency=1)
+        self.ask("calculate", 1, Work())
+        self.ask()
+        self.wire.close_channel()
+        self.wire.open(self.transport)
+        self.wire.taken("basic.qos")
+        self.handler.held[0].callback(1)
+        self.assertEqual((len(self.wire.take()), self.settled()), (1, []))
+        self.assertEqual((self.handler.ran, self.transport.running), (["calculate 1"], 0))
+
+    def test_failing_oneway(self) -> None:
+        """A oneway method that fails is logged and gives no answer, also when it was sent as a CALL."""
+        self.handler.answer = lambda: 1 / 0
+        tag = self.ask("zip")
+        self.assertEqual((self.wire.take(), self.settled()), ([], [("ack", tag, True)]))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_forgotten_return(self) -> None:
+        """A method that returned None where the IDL has a result is told in the worker's log, too."""
+        said: list[str] = []
+        log.addObserver(observer := lambda event: said.append(log.textFromEventDict(event) or ""))
+        self.addCleanup(log.removeObserver, observer)
+        self.handler.answer = lambda: None
+        self.ask()
+        self.assertIn("Calculator.add returned None", "".join(said))
+
+    def test_refusals_do_not_flood_the_log(self) -> None:
+        """A thousand refusals a second are a line a second, with their number."""
+        said: list[str] = []
+        log.addObserver(observer := lambda event: said.append(log.textFromEventDict(event) or ""))
+        self.addCleanup(log.removeObserver, observer)
+        for _ in range(1000):
+            self.wire.deliver(b"junk", Properties(), "c2")
+            self.wire.answer()
+        self.wire.clock.advance(1)
+        self.wire.deliver(b"junk", Properties(), "c2")
+        refusals = [line for line in said if "refused" in line]
+        self.assertEqual(len(refusals), 2)
+        self.assertIn("refused 1000 requests", refusals[1])
+
+    def test_context_of_an_answered_call(self) -> None:
+        """What a handler leaves running is told that its call is answered."""
+        seen: list[CallContext] = []
+
+        def look() -> int:
+            context = current_call()
+            assert context is not None
+            self.assertFalse(context.answered)
+            seen.append(context)
+            return 3
+
+        self.handler.answer = look
+        self.ask()
+        self.assertTrue(seen[0].answered)
+
+
+class DrainTests(ServingTestCase):
+    """Stopping."""
+
+    def test_bound(self) -> None:
+        """What does not finish in time is given up; two who wait are both told, and what settled is acked."""
+        self.ask("calculate", 1, Work())
+        first, second = self.transport.drain(5.0), self.transport.drain(5.0)
+        self.wire.answer()
+        self.wire.clock.advance(4.9)
+        self.assertNoResult(first)
+        self.wire.clock.advance(0.1)
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertEqual(self.transport.running, 1)
+        self.handler.held[0].callback(1)
+
+    def test_resume(self) -> None:
+        """After a stop and a new start, requests are run again."""
+        self.transport.drain(5.0)
+        self.transport.resume()
+        self.wire.close_channel()
+        self.wire.open(self.transport)
+        self.ask()
+        self.assertEqual(self.handler.ran, ["add"])
+
+    def test_drain(self) -> None:
+        """Held requests are given back, no more are taken, and it fires when what runs is done and acked."""
+        self.serve(concurrency=1)
+        first = self.ask("calculate", 1, Work())
+        held = self.ask()
+        drained = self.transport.drain(30.0)
+        late = self.ask()
+        self.assertEqual([args[0] for args in self.wire.taken("basic.cancel")], ["c2", "c3"])
+        copies = self.wire.take()
+        self.assertEqual([(copy.exchange, copy.routing_key) for copy in copies], [("", "rpc.Calculator")] * 2)
+        self.assertEqual(self.settled(), [("ack", held, False), ("ack", late, False)])
+        self.assertNoResult(drained)
+        self.handler.held[0].callback(1)
+        self.successResultOf(drained)
+        self.assertEqual((len(self.wire.take()), self.wire.taken("basic.ack")), (1, [(first, True)]))
+
+    def test_idle(self) -> None:
+        """With nothing to do it fires when the broker has stopped delivering; without a channel at once."""
+        drained = self.transport.drain(30.0)
+        self.wire.answer()
+        self.successResultOf(drained)
+        never = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, self.wire.clock, Mover())
+        self.successResultOf(never.drain(30.0))
+
+    def test_channel_lost_while_draining(self) -> None:
+        """A channel that is lost meanwhile does not keep it from firing, and is not consumed from again."""
+        self.ask("calculate", 1, Work())
+        drained = self.transport.drain(30.0)
+        self.wire.close_channel()
+        self.wire.open(self.transport)
+        self.assertEqual(len(self.wire.taken("basic.consume")), 3 + 1)  # of the second channel its own queue alone
+        self.assertNoResult(drained)
+        self.handler.held[0].callback(1)
+        self.successResultOf(drained)
+
+    def test_stopped_while_setting_up(self) -> None:
+        """A worker that stops before it consumes the shared queues never does: it would give back what it gets, again
+        and again.
+        """
+        wire = Wire()
+        transport = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, wire.clock, Mover())
+        channel = wire.peer.channel()
+        channel.on_closed = transport.lost
+        opened = transport.opened(channel)
+        drained = transport.drain(30.0)
+        wire.answer()
+        self.successResultOf(opened)
+        self.successResultOf(drained)
+        self.assertEqual([args[1] for args in wire.taken("basic.consume")], ["replies"])

@@ -1,0 +1,111 @@
+"""A service's options: every wrong one is refused with its name."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.report import Report
+from generated.shared import SharedService
+from rpc.errors import ConfigurationError
+from rpc.worker.service import ThriftService
+
+
+class Handler:
+    """A handler of SharedService."""
+
+    def getStruct(self, key: int) -> None: ...
+
+
+class ServiceTests(SynchronousTestCase):
+    """ThriftService."""
+
+    def refusal(self, *arguments: Any, **options: Any) -> str:
+        """The message with which a service is refused."""
+        return str(self.assertRaises(ConfigurationError, ThriftService, *arguments, **options))
+
+    def test_defaults(self) -> None:
+        """A stub and a handler are enough: the name is the IDL's."""
+        handler = Handler()
+        service = ThriftService(SharedService, handler)
+        self.assertEqual((service.name, service.concurrency, service.acknowledge), ("SharedService", 64, "after"))
+        self.assertIs(service.make_handler(object()), handler)
+        self.assertEqual(service.topology().queue, "rpc.SharedService")
+
+    def test_topology(self) -> None:
+        """Its options are those of its topology."""
+        service = ThriftService(
+            SharedService, Handler(), name="n", queue_type="quorum", backlog=3, exchange="e", queue="q"
+        )
+        topology = service.topology()
+        self.assertEqual((topology.service, topology.exchange, topology.queue), ("n", "e", "q"))
+        self.assertEqual((topology.queue_type, topology.backlog), ("quorum", 3))
+
+    def test_wrong_options(self) -> None:
+        """An option with a wrong value is named, with the value and what it may be."""
+        wrong: dict[str, list[Any]] = {
+            "acknowledge": ["never", "", None, "AFTER"],
+            "queue_type": ["stream", None],
+            "concurrency": [0, -1, 1.5, "64", 65536, None, True],
+            "backlog": [0, -1, "many", 2**63, True],
+            "max_message_size": [0, -5, 1e6, None, True],
+            "name": ["x" * 121, "é" * 61, "service@instance", 5, "\ud800"],
+            "queue": ["x" * 251, 5],
+            "exchange": ["x" * 256, None],
+        }
+        for option, values in wrong.items():
+            for value in values:
+                message = self.refusal(SharedService, Handler(), **{option: value})
+                self.assertIn(f"{option}={value!r}", message)
+                self.assertIn("must be", message)
+
+    def test_no_stub(self) -> None:
+        """A module that is no stub is refused by its name."""
+        self.assertIn("'types' is not a service stub", self.refusal(types, Handler()))
+
+    def test_handler_or_factory(self) -> None:
+        """One of both is needed, and only one."""
+        self.assertIn("handler or a factory", self.refusal(SharedService))
+        self.assertIn("handler or a factory", self.refusal(SharedService, Handler(), factory=lambda _: Handler()))
+
+    def test_handler_lacks_a_method(self) -> None:
+        """A handler that lacks a method, or takes other arguments, is refused with the method's signature."""
+
+        class Other:
+            def getStruct(self) -> None: ...
+
+        for handler in (object(), Other()):
+            message = self.refusal(SharedService, handler)
+            self.assertIn("getStruct(key)", message)
+            self.assertIn(type(handler).__name__, message)
+        self.assertIn("summarize(prefix, limit)", self.refusal(Report, Handler()))
+
+    def test_handler_that_is_a_class(self) -> None:
+        """A class has all methods and is no handler; so it is with a factory that makes one."""
+        self.assertIn("Handler is a class; pass an instance: Handler()", self.refusal(SharedService, Handler))
+        service = ThriftService(SharedService, factory=lambda _: Handler)
+        self.assertIn("is a class", str(self.assertRaises(ConfigurationError, service.make_handler, None)))
+
+    def test_factory_that_fails(self) -> None:
+        """The error says whose factory it was and what it raised, and keeps that."""
+        service = ThriftService(SharedService, factory=lambda _: 1 / 0, name="Shared")
+        error = self.assertRaises(ConfigurationError, service.make_handler, None)
+        self.assertEqual(str(error), "service Shared: its factory failed: ZeroDivisionError: division by zero")
+        self.assertIsInstance(error.__cause__, ZeroDivisionError)
+
+    def test_factory(self) -> None:
+        """A factory is called with the worker's connection; what it makes is checked then."""
+        made: list[Any] = []
+
+        def factory(connection: Any) -> Handler:
+            made.append(connection)
+            return Handler()
+
+        service = ThriftService(SharedService, factory=factory)
+        self.assertEqual(made, [])
+        self.assertIsInstance(service.make_handler("connection"), Handler)
+        self.assertEqual(made, ["connection"])
+        empty = ThriftService(SharedService, factory=lambda _: object())
+        self.assertIn("getStruct(key)", str(self.assertRaises(ConfigurationError, empty.make_handler, None)))

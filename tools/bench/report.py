@@ -1,0 +1,272 @@
+"""The results as a page: ``docs/performance.md``. Pure: values in, text out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from tools.bench.catalogue import BY_NAME, OURS, PEERS, PY_AMQP
+from tools.bench.figures import Spread, ratios, round_number
+from tools.bench.goals import Verdict, judge, judge_growth
+from tools.bench.growth import DAY, GROWTHS
+from tools.bench.profiles import LAYERS, layer
+from tools.bench.results import GrowthSample, JamSample, LatencySample, Results, Sample
+
+NONE = "–"
+BEHIND = "falls behind"
+CPU_IN_FLIGHT = 100
+MOST_FUNCTIONS = 24
+
+Spent = dict[tuple[str, int], float]
+"""Microseconds by process and calls in flight."""
+
+INTRODUCTION = """\
+# Performance
+
+Made by `scripts/bench`; do not edit. The figures are in [performance.json](performance.json), and
+`scripts/bench --report-only` makes this page of them again.
+
+Every peer has an environment of its own, and one and the same private broker; they run in turn, one at a time, again
+and again: a table's value is the median over the rounds, with the least and the most in parentheses. Broker, server and
+client share one machine. The work is `add(i32, i32)`, and every answer is checked. All servers take up to 1,000
+requests ahead (nameko 100, one for each of its workers). Ours is what users have: the worker is `twistd -n rpc-worker`,
+the client comes of `rpc.connect`, and every call has its deadline, its correlation, the mandatory flag and an
+acknowledgement after the reply. Most others have none of that."""
+
+THROUGHPUT = """\
+## Calls a second
+
+By calls in flight. Each is kept up by beginning a call when another is answered."""
+
+CPU = """\
+## Processor time of a call
+
+Microseconds, with {in_flight} calls in flight, while they are answered: connecting and closing are not in it."""
+
+LATENCY = """\
+## Latency
+
+Calls are begun at a rate, whatever comes back; each one's latency counts from when it was due. Milliseconds: half of
+the calls are answered within the first figure, 99 of 100 within the second. A peer that falls behind its rate is not
+asked for higher ones. Below about a millisecond it is also the reactors' timers that are seen."""
+
+GROWTH = """\
+## How the cost grows
+
+With 1,000 calls in flight, where nothing else is said (8 where replies are large). A ratio is the cost at the last
+point divided by that at the first."""
+
+PROFILE = """\
+## Where the processor time of a call goes
+
+Microseconds in our client and our worker, sampled for every millisecond of processor time that the process takes;
+what a system call takes counts for the function that makes it. Below, the functions that take most."""
+
+JAM = """\
+## The traffic jam
+
+One process has {messages} messages to put through. The blocking client, used as its documentation says, sends one and
+waits for it; the event-driven one keeps sending. Once each message is a call that is answered, once it is published
+durably and confirmed by the broker (with ours, a `oneway` call)."""
+
+
+def write(results: Results, notes: str = "") -> str:
+    """Return the page.
+
+    :param notes: what people have to say about it, put before the facts about the machine.
+    """
+    sections = [INTRODUCTION, *_goals(results), *_throughput(results), *_cpu(results), *_latency(results)]
+    sections += [*_growth(results), *_jam(results), *_profile(results)]
+    if notes.strip():
+        sections.append(notes.strip())
+    sections += _failures(results)
+    return "\n\n".join([*sections, *_where(results)]) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; all columns but the first are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def told(spread: Spread | None, factor: float = 1, unit: str = "") -> str:
+    """The median, and when there were several values, the least and the most."""
+    if spread is None:
+        return NONE
+    middle, least, most = (round_number(value * factor) for value in (spread.median, spread.least, spread.most))
+    return f"{middle}{unit}" if spread.count == 1 else f"{middle}{unit} ({least}–{most})"
+
+
+def _goals(results: Results) -> list[str]:
+    head = ("ours beside", "in flight", "goal", "seen", "")
+    rows = [_verdict(each) for each in judge(results)]
+    text = "Ratios of rates, taken round by round."
+    return [f"## Goals\n\n{text}", table(head, rows)]
+
+
+def _verdict(verdict: Verdict) -> tuple[str, ...]:
+    word = "not measured" if verdict.met is None else "met" if verdict.met else "**not met**"
+    unit = " KiB" if verdict.bound.endswith("KiB") else " ×"
+    remark = f" ({verdict.remark})" if verdict.remark and verdict.seen is not None else ""
+    return verdict.subject + remark, verdict.at, verdict.bound, told(verdict.seen, unit=unit), word
+
+
+def _throughput(results: Results) -> list[str]:
+    columns = sorted({sample.in_flight for sample in results.samples})
+    if not columns:
+        return []
+    rows = []
+    for peer in PEERS:
+        measured = [_of(results, peer.name, each) for each in columns]
+        if any(measured):
+            rates = [told(Spread.of(sample.rate for sample in samples)) for samples in measured]
+            rows.append((peer.title, peer.carrier, *rates))
+    picture = "![Calls a second against calls in flight](charts/throughput.svg)"
+    return [THROUGHPUT, picture, table(("", "through", *(f"{each:,}" for each in columns)), rows)]
+
+
+def _of(results: Results, peer: str, in_flight: int) -> list[Sample]:
+    return [each for each in results.samples if (each.peer, each.in_flight) == (peer, in_flight)]
+
+
+def _cpu(results: Results) -> list[str]:
+    rows = []
+    for peer in PEERS:
+        samples = _of(results, peer.name, CPU_IN_FLIGHT)
+        if samples:
+            rows.append((peer.title, *(told(each) for each in cpu_per_call(samples).values())))
+    if not rows:
+        return []
+    picture = "![Processor time of a call](charts/cpu.svg)"
+    return [CPU.format(in_flight=CPU_IN_FLIGHT), picture, table(("", "client", "server", "broker"), rows)]
+
+
+def cpu_per_call(samples: Sequence[Sample]) -> dict[str, Spread | None]:
+    """Microseconds that a call takes of the client, the server and the broker."""
+
+    def spread(seconds: Iterable[tuple[float | None, int]]) -> Spread | None:
+        return Spread.of(each / calls * 1e6 for each, calls in seconds if each is not None)
+
+    return {
+        "client": spread((sample.client_cpu, sample.calls) for sample in samples),
+        "server": spread((sample.server_cpu, sample.calls) for sample in samples),
+        "broker": spread((sample.broker_cpu, sample.calls) for sample in samples),
+    }
+
+
+def _latency(results: Results) -> list[str]:
+    rates = sorted({sample.rate for sample in results.latencies})
+    if not rates:
+        return []
+    rows = []
+    for peer in PEERS:
+        of_peer = [sample for sample in results.latencies if sample.peer == peer.name]
+        if of_peer:
+            cells = [_latency_cell([sample for sample in of_peer if sample.rate == rate]) for rate in rates]
+            rows.append((peer.title, *cells))
+    picture = "![Latency against calls a second](charts/latency.svg)"
+    return [LATENCY, picture, table(("calls/s", *(f"{rate:,}" for rate in rates)), rows)]
+
+
+def _latency_cell(samples: Sequence[LatencySample]) -> str:
+    if not samples:
+        return NONE
+    if sum(sample.kept_up for sample in samples) * 2 <= len(samples):
+        return BEHIND
+    middle, worst = (Spread.of(sample.percentiles[each] * 1000 for sample in samples) for each in ("50", "99"))
+    return " / ".join(round_number(spread.median) for spread in (middle, worst) if spread is not None)
+
+
+def _growth(results: Results) -> list[str]:
+    if not results.growth:
+        return []
+    verdicts = [_verdict(each) for each in judge_growth(results)]
+    parts = [GROWTH, table(("growing", "from → to", "goal", "seen", ""), verdicts)]
+    parts.append("![How the cost of a call grows](charts/growth.svg)")
+    rows = []
+    for what, kind in GROWTHS.items():
+        for peer in kind.peers:
+            points = _growth_points(results.growth, what, peer.name)
+            name = kind.title if peer is OURS else f"{kind.title}: {peer.title}"
+            rows += [(name, f"{at:,}", told(spread), kind.unit) for at, spread in points.items()]
+    for what, process in DAY.items():
+        points = _growth_points(results.growth, what, OURS.name)
+        ends = {at: points[at] for at in {min(points, default=0), max(points, default=0)} if at in points}
+        for at, spread in sorted(ends.items()):
+            rows.append((f"calls made: memory of the {process}", f"{at:,}", told(spread, 1 / 2**20), "MiB"))
+    return [*parts, table(("", "at", "value", ""), rows)]
+
+
+def _growth_points(samples: Iterable[GrowthSample], what: str, peer: str) -> dict[int, Spread | None]:
+    mine = [sample for sample in samples if (sample.what, sample.peer) == (what, peer)]
+    return {
+        at: Spread.of(sample.value for sample in mine if sample.at == at) for at in sorted({each.at for each in mine})
+    }
+
+
+def _jam(results: Results) -> list[str]:
+    if not results.jam:
+        return []
+    rows = []
+    for what in sorted({sample.what for sample in results.jam}):
+        times = {peer: _jam_times(results.jam, peer.name, what) for peer in (PY_AMQP, OURS)}
+        faster = Spread.of(ratios(times[PY_AMQP], times[OURS]))
+        cells = [told(Spread.of(each.values()), unit=" s") for each in times.values()]
+        rows.append((f"{results.jam[0].calls:,} {what}", *cells, told(faster, unit=" ×")))
+    picture = "![Messages through against time](charts/jam.svg)"
+    head = ("", PY_AMQP.title, OURS.title, "as fast")
+    return [JAM.format(messages=f"{results.jam[0].calls:,}"), picture, table(head, rows)]
+
+
+def _jam_times(samples: Iterable[JamSample], peer: str, what: str) -> dict[int, float]:
+    return {sample.round: sample.seconds for sample in samples if (sample.peer, sample.what) == (peer, what)}
+
+
+def _profile(results: Results) -> list[str]:
+    if not results.profile:
+        return []
+    columns = sorted({(sample.process, sample.in_flight) for sample in results.profile})
+    layers: dict[str, Spent] = {name: defaultdict(float) for name in LAYERS}
+    functions: dict[str, Spent] = {}
+    for sample in results.profile:
+        column, function = (sample.process, sample.in_flight), f"`{sample.function}` ({sample.where})"
+        layers.setdefault(layer(sample.where), defaultdict(float))[column] += sample.microseconds
+        functions.setdefault(function, defaultdict(float))[column] += sample.microseconds
+    head = ("in flight", *(f"{process}, {in_flight:,}" for process, in_flight in columns))
+
+    def rows(counted: Iterable[tuple[str, Spent]]) -> list[tuple[str, ...]]:
+        return [(name, *(f"{spent[column]:.1f}" for column in columns)) for name, spent in counted]
+
+    most = sorted(functions.items(), key=lambda item: -sum(item[1].values()))[:MOST_FUNCTIONS]
+    return [PROFILE, table(head, rows(layers.items())), table(head, rows(most))]
+
+
+def _failures(results: Results) -> list[str]:
+    if not results.failures:
+        return []
+    parts = ["## What failed"]
+    for failure in results.failures:
+        words = "\n".join(f"    {line}" for line in failure.words.splitlines())
+        parts.append(f"{BY_NAME[failure.peer].title}, {failure.doing}:\n\n{words}")
+    return parts
+
+
+def _where(results: Results) -> list[str]:
+    machine = results.machine
+    memory = f"{machine.memory_gigabytes:g} GiB"
+    facts = [
+        ("machine", f"{machine.cores} cores of {machine.processor}, {memory}, {machine.system}"),
+        *results.versions.items(),
+        *((f"{part} measured", taken) for part, taken in results.taken.items()),
+    ]
+    peers = []
+    for peer in PEERS:
+        found = results.peer_versions.get(peer.name)
+        if found:
+            peers.append((peer.title, ", ".join(f"{name} {found[name]}" for name in peer.shown if name in found)))
+    parts = ["## When and on what", _text_table(("", ""), facts)]
+    return [*parts, _text_table(("peer", "versions"), peers)] if peers else parts
+
+
+def _text_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return table(head, rows).replace("---:", "---")

@@ -1,0 +1,39 @@
+"""The demo's data: the lines of the project's own documents and sources, and what is to be said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from generated.report.ttypes import Summary
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+DOCUMENTS = ("*.md", "docs/**/*.md", "idl/*.thrift", "services/*.py", "rpc/**/*.py")
+"""What is read, in this order; of each, the files by name."""
+
+
+def project_lines(limit: int) -> dict[str, bytes]:
+    """The first `limit` lines that are not blank, by ``file:line``."""
+    return dict(islice(_lines(), limit))
+
+
+def _lines() -> Iterator[tuple[str, bytes]]:
+    for pattern in DOCUMENTS:
+        for path in sorted(PROJECT.glob(pattern)):
+            for number, line in enumerate(path.read_bytes().splitlines(), 1):
+                if line.strip():
+                    yield f"{path.relative_to(PROJECT)}:{number}", line
+
+
+def figures(lines: dict[str, bytes]) -> Summary:
+    """What ``report`` must say of these lines, computed without it."""
+    size = sum(map(len, lines.values()))
+    return Summary(
+        documents=len(lines),
+        bytes=size,
+        words=sum(len(line.split()) for line in lines.values()),
+        meanBytes=size / len(lines),
+        largestKey=max(sorted(lines), key=lambda key: len(lines[key])),
+    )

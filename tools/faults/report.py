@@ -1,0 +1,81 @@
+"""``docs/reliability.md``: what was promised under which fault, and what was seen."""
+
+from __future__ import annotations
+
+from tools.faults.peers import CALLS, KILLED_AFTER, LIMIT, RATE, PeerResult
+from tools.faults.results import Results, Seen
+from tools.faults.scenarios.table import ALL
+
+HEAD = """# Reliability
+
+Faults injected into real brokers, workers, clients and networks, and what became of the promises. `scripts/faults`
+injects them all and writes this page; `scripts/test` has a short form of each. Workers that get killed are
+`twistd -n rpc-worker` processes, clients come of `rpc.connect`, and networks are broken by a TCP proxy. What happens to
+a call is told in [errors.md](errors.md).
+
+"""
+
+COUNTED = """
+The last column counts, after every fault: Deferreds that were not fired one second past their deadline, answers that
+came to the wrong caller, entries left in any table of client or worker. A row is met when its promise was kept and all
+three are 0, with no more files and sockets open afterwards than before.
+"""
+
+
+def write(results: Results) -> str:
+    """Return the page."""
+    rows = [_row(results.seen[scenario.name]) for scenario in ALL if scenario.name in results.seen]
+    met = sum(seen.result.met for seen in results.seen.values())
+    parts = [HEAD, f"{met} of {len(rows)} promises were kept.\n\n"]
+    parts.append(_table(("fault", "promise", "seen", "", "unfired, wrong, left"), rows))
+    parts.append(COUNTED)
+    if results.peers:
+        parts.append(_peers(results))
+    parts.append(_circumstances(results))
+    return "".join(parts)
+
+
+def _row(seen: Seen) -> tuple[str, ...]:
+    result = seen.result
+    left = sum(result.left.values())
+    where = f" ({', '.join(result.left)})" if left else ""
+    counted = f"{result.unfired}, {result.wrong}, {left}{where}"
+    return (result.fault, result.promise, _cell(result.seen), "met" if result.met else "**not met**", counted)
+
+
+def _peers(results: Results) -> str:
+    rows = [_peer(peer) for peer in results.peers.values()]
+    head = (
+        f"\n## Beside others\n\nThe broker is killed with `kill -9` once, after {KILLED_AFTER} of {CALLS} calls, and "
+        f"started again at once; {RATE:.0f} calls begin each second, all the while. A call that has not returned "
+        f"{LIMIT:.0f} s after the last one began counts as one that never does.\n\n"
+    )
+    return head + _table(("", "answered", "failed", "never returned", "slowest", "the first error"), rows)
+
+
+def _peer(peer: PeerResult) -> tuple[str, ...]:
+    if not peer.calls:
+        return (peer.title, "", "", "", "", _cell(peer.problem))
+    wrong = f", {peer.wrong} wrong" if peer.wrong else ""
+    slowest = f"{peer.slowest:.1f} s"
+    return (peer.title, f"{peer.answered}{wrong}", str(peer.failed), str(peer.never), slowest, _cell(peer.problem))
+
+
+def _circumstances(results: Results) -> str:
+    rows: list[tuple[str, ...]] = [("machine", results.machine), *sorted(results.versions.items())]
+    rows += [(f"{peer.title}, with", peer.versions) for peer in results.peers.values()]
+    if results.peers_taken:
+        rows.append(("beside others", results.peers_taken))
+    rows += sorted({(f"faults ({seen.form} form)", seen.taken) for seen in results.seen.values()})
+    return "\n## When and on what\n\n" + _table(("", ""), rows)
+
+
+def _cell(text: str, most: int = 600) -> str:
+    """Text that a table's cell can hold."""
+    line = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return line if len(line) <= most else f"{line[:most]} …"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,157 @@
+"""What happens to brokers: killed, short of memory, closing connections."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+import rpc
+from tools.faults.leaks import resident_bytes
+from tools.faults.scenario import Finding, Scenario
+from tools.faults.trial import Trial
+from tools.faults.waiting import clock, pause, until
+
+ANSWERED = 0.999
+SERVING = 5.0
+"""Seconds after the broker's port has opened."""
+
+BLOCKED_AT_ONCE = 0.05
+RECOVERED = 2.0
+GROWTH = 16 * 1024 * 1024
+"""Bytes of resident memory that allocators and caches may take; a leak of a connection's buffers is more."""
+
+
+async def broker_killed(trial: Trial, kills: int, calls: int, rate: float) -> Finding:
+    """Kill and restart the broker under idempotent calls and under oneway calls, which it confirms."""
+    worker = await trial.process(concurrency=64)
+    client = await trial.client(timeout=30.0)
+    note, echo = trial.noting(client), partial(_echo, client)
+    calling = Deferred.fromCoroutine(
+        trial.account.at_rate(lambda number: (echo if number % 10 else note)(number), rate, calls, 30.0)
+    )
+    gaps = []
+    for kill in range(kills):
+        await until("calls are under way", lambda: trial.account.begun >= calls * (kill + 0.5) / kills, 600)  # noqa: B023
+        await deferToThread(trial.node.kill)
+        await deferToThread(trial.node.start)
+        opened = clock.seconds()
+        await until("calls are answered again", lambda: trial.account.gap(opened) < 60, 60)  # noqa: B023
+        gaps.append(trial.account.gap(opened))
+    await calling
+    await trial.account.settled()
+    lost = await trial.lost()
+    account = trial.account
+    share = len(account.answered) / account.begun
+    seen = (
+        f"{kills} kills: {share:.2%} answered ({account.told()}); of {len(trial.confirmed):,} confirmed "
+        f"oneway calls {lost} lost; answers again {max(gaps):.1f} s after the port opened; the worker "
+        f"{'still runs' if worker.running else 'has ended'}"
+    )
+    return Finding(seen, share >= ANSWERED and not lost and max(gaps) <= SERVING and worker.running)
+
+
+def _echo(client: Any, number: int) -> Deferred[int]:
+    answer: Deferred[int] = client.echo(number, 50)
+    return answer
+
+
+async def connections_closed(trial: Trial, times: int) -> Finding:
+    """Have the broker close every connection, again and again."""
+    worker = await trial.process()
+    client = await trial.client(timeout=30.0)
+    for _ in range(2):  # what the first losses make is not growth
+        await _close_all(trial, client)
+    before = (worker.descriptors, worker.resident_bytes, resident_bytes())
+    for _ in range(times):
+        await _close_all(trial, client)
+    grown = worker.descriptors - before[0]
+    worker_bytes, our_bytes = worker.resident_bytes - before[1], resident_bytes() - before[2]
+    queues = len([name for name in await trial.queue_names() if name.startswith("amq.gen-")])
+    account = trial.account
+    seen = (
+        f"{times} times: {grown} more descriptors in the worker, memory +{worker_bytes / 1e6:.1f} MB there and "
+        f"+{our_bytes / 1e6:.1f} MB in the client; {queues} exclusive queues in the end; {account.told()}"
+    )
+    flat = grown <= 0 and worker_bytes < GROWTH and our_bytes < GROWTH and queues == 2
+    return Finding(seen, flat and not account.errors)
+
+
+async def _close_all(trial: Trial, client: Any) -> None:
+    """Close all connections; come back when client and worker are there again, and a call was answered."""
+    await trial.ctl("close_all_connections", "fault")
+    stub: rpc.Connection = trial.connections[0]
+    await until("the client is back", lambda: stub._link.connection is not None, 20)
+    await trial.account.ask(lambda number: client.echo(number, 0), 30.0)
+
+
+async def memory_alarm(trial: Trial, seconds: float) -> Finding:
+    """Have the broker run out of memory for a while."""
+    await trial.worker()
+    client = await trial.client(timeout=5.0)
+    account = trial.account
+
+    async def call() -> None:
+        await account.ask(lambda number: client.echo(number, 0), 5.0)
+        await pause(0.02)
+
+    await call()
+    connection = trial.connections[0]._link.connection
+    assert connection is not None
+    await trial.ctl("set_vm_memory_high_watermark", "0.0000001")
+    try:
+        # The broker tells those who publish: the first call is how it is found out, and not one that is promised.
+        finding_out = account.ask(lambda number: client.echo(number, 0), 5.0)
+        await until("the client is told", lambda: connection.blocked is not None, 5)
+        before = set(account.answered)
+        ends = clock.seconds() + seconds
+        while clock.seconds() < ends:
+            await call()
+        answered = len(set(account.answered) - before)
+    finally:
+        ordered = clock.seconds()
+        ending = Deferred.fromCoroutine(trial.ctl("set_vm_memory_high_watermark", "0.8"))
+        while (not ending.called or account.gap(ordered) > RECOVERED) and clock.seconds() < ordered + 10:
+            await call()
+        await ending
+    found_out = await finding_out
+    refused = account.latencies.get("BrokerBlocked", [])
+    slowest = max(refused, default=float("inf"))
+    seen = (
+        f"{seconds:.0f} s of alarm: {len(refused)} calls ended with BrokerBlocked, the slowest after "
+        f"{slowest * 1000:.1f} ms; answers again {account.gap(ordered):.1f} s after the order to end it; "
+        f"{account.told()}; the call that found it out was {'answered' if found_out else 'not answered in time'}"
+    )
+    others = account.errors - len(refused) - (not found_out)
+    kept = slowest <= BLOCKED_AT_ONCE and account.gap(ordered) <= RECOVERED
+    return Finding(seen, kept and not others and answered <= found_out)
+
+
+SCENARIOS = (
+    Scenario(
+        "broker-killed",
+        "`kill -9` of the broker three times in 10,000 idempotent calls",
+        "99.9 % answered; confirmed oneway calls on durable queues lost: 0; serving 5 s after the port opens",
+        broker_killed,
+        quick={"kills": 1, "calls": 1500, "rate": 250},
+        full={"kills": 3, "calls": 10_000, "rate": 150},
+    ),
+    Scenario(
+        "connections-closed",
+        "connections closed by the broker 100 times",
+        "nothing grows; every call answered",
+        connections_closed,
+        quick={"times": 2},
+        full={"times": 100},
+    ),
+    Scenario(
+        "memory-alarm",
+        "memory alarm for 30 s",
+        "new calls end with `BrokerBlocked` within 50 ms; answers again in 2 s",
+        memory_alarm,
+        quick={"seconds": 1.0},
+        full={"seconds": 30.0},
+    ),
+)

@@ -1,0 +1,164 @@
+"""One trial of one fault: what a scenario needs is made here, counted when it is over, and closed."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThread
+
+import rpc
+from tools.faults.accounts import Account
+from tools.faults.leaks import tables
+from tools.faults.probe import Ask, Journal, make_service, stub
+from tools.faults.proxy import Proxy
+from tools.faults.waiting import Late, clock, together, until
+from tools.faults.workers import WorkerProcess
+from tools.nodes.rabbitmq import RabbitMQNode
+
+IDLE = 5.0
+"""Seconds after the last call until all tables must be empty."""
+
+
+class Trial:
+    """What one scenario has: a broker, and what it makes with the methods here, which is closed in the end.
+
+    :ivar node: the broker; ``None`` for what runs on a cluster.
+    :ivar name: the service's, which nothing else on the broker has.
+    :ivar account: of the calls, to which all tests are held.
+    """
+
+    def __init__(self, node: RabbitMQNode, cluster: Any = None) -> None:
+        self.node = node
+        self.cluster = cluster
+        self.name = f"Probe-{secrets.token_hex(4)}"
+        self.account = Account()
+        self._folder = TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True)
+        self.folder = Path(self._folder.name)
+        self.journal = Journal(self.folder / "journal")
+        self.confirmed: set[int] = set()
+        self.connections: list[rpc.Connection] = []
+        self.workers: list[rpc.Worker] = []
+        self.processes: list[Any] = []
+        self._proxies: list[Proxy] = []
+
+    @property
+    def url(self) -> str:
+        """The broker's, or the cluster's."""
+        url: str = self.node.url if self.cluster is None else self.cluster.url
+        return url
+
+    async def connect(self, url: str | None = None) -> rpc.Connection:
+        """Connect as a user does."""
+        connection = await rpc.connect(url or self.url)
+        self.connections.append(connection)
+        return connection
+
+    async def client(self, url: str | None = None, **options: Any) -> Any:
+        """A client of the probe, on a connection of its own."""
+        connection = await self.connect(url)
+        return connection.client(stub(), name=self.name, **options)
+
+    def proxy(self, port: int | None = None) -> Proxy:
+        """A proxy before the broker."""
+        proxy = Proxy(clock, port or self.node.port)
+        self._proxies.append(proxy)
+        return proxy
+
+    def by(self, proxy: Proxy, parameters: str = "") -> str:
+        """The broker's URL by way of the proxy."""
+        return f"amqp://guest:guest@127.0.0.1:{proxy.port}{parameters}"
+
+    async def worker(self, url: str | None = None, **options: Any) -> rpc.Worker:
+        """A worker in this process, serving."""
+        worker = self.starting_worker(url or self.url, **options)
+        await worker.when_serving()
+        return worker
+
+    def starting_worker(self, url: str, **options: Any) -> rpc.Worker:
+        """A worker in this process, which serves when it can."""
+        service = make_service(self.journal, name=self.name, **options)
+        worker = rpc.Worker(url, [service], drain_timeout=5)
+        self.workers.append(worker)
+        worker.startService()
+        return worker
+
+    async def process(self, url: str | None = None, **options: Any) -> WorkerProcess:
+        """A worker process, serving."""
+        output = self.folder / f"worker{len(self.processes)}.log"
+        worker = WorkerProcess(url or self.url, {"name": self.name, **options}, self.journal, output)
+        self.processes.append(worker)
+        await worker.serving()
+        return worker
+
+    async def processes_at_once(self, number: int, url: str | None = None, **options: Any) -> list[WorkerProcess]:
+        """So many of them."""
+        return await together(self.process(url, **options) for _ in range(number))
+
+    def noting(self, client: Any) -> Ask:
+        """Oneway calls of `client`; those that the broker has confirmed are remembered."""
+
+        def ask(number: int) -> Deferred[int]:
+            confirmed: Deferred[None] = client.note(number)
+            return confirmed.addCallback(lambda _: self._confirm(number))
+
+        return ask
+
+    def _confirm(self, number: int) -> int:
+        self.confirmed.add(number)
+        return number
+
+    async def lost(self, within: float = 30.0) -> int:
+        """How many oneway calls were confirmed and are never run, though somebody serves."""
+        try:
+            await until("what was confirmed is run", lambda: not self._not_run(), within)
+        except Late:
+            return len(self._not_run())
+        return 0
+
+    def _not_run(self) -> set[int]:
+        return self.confirmed - set(self.journal.runs("note"))
+
+    async def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl."""
+        return await deferToThread(self.node.ctl, *arguments)
+
+    async def queue_names(self) -> list[str]:
+        """Of all queues in the virtual host."""
+        return (await self.ctl("list_queues", "name")).splitlines()
+
+    def entries_left(self) -> dict[str, int]:
+        """What is in the tables of clients and workers here."""
+        owners: list[tuple[str, object]] = [
+            ("client", transport) for each in self.connections for transport in each._transports.values()
+        ]
+        owners += [("worker", serving) for worker in self.workers for serving in worker._serving]
+        left: dict[str, int] = {}
+        for role, owner in owners:
+            for name, entries in tables(owner):
+                if entries:
+                    left[f"{role}{name}"] = left.get(f"{role}{name}", 0) + entries
+        return left
+
+    async def over(self) -> dict[str, int]:
+        """Wait until all calls are settled; return what is left in the tables then."""
+        await self.account.settled()
+        try:
+            await until("all tables are empty", lambda: not self.entries_left(), IDLE)
+        except Late:
+            return self.entries_left()
+        return {}
+
+    async def close(self) -> None:
+        """Close everything that was made."""
+        for process in self.processes:
+            process.kill()
+        closing: list[Deferred[Any]] = [connection.close() for connection in self.connections]
+        await gatherResults(closing)
+        await gatherResults([worker.stopService() for worker in self.workers])
+        for proxy in self._proxies:
+            await proxy.close()
+        self._folder.cleanup()

@@ -1,0 +1,1 @@
+"""Broker nodes that a test or a program starts for itself, on free ports."""

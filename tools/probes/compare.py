@@ -1,0 +1,130 @@
+"""What a probe sees of two brokers, compared line by line: ``python -m tools.probes.compare PROBE URL_A URL_B``."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from pathlib import Path
+
+import attrs
+
+from tools.probes.known import KNOWN, Known
+
+FOLDER = Path(__file__).parent
+PROJECT = FOLDER.parents[1]
+
+LONGEST = 300.0
+"""Seconds after which a probe is ended; the slowest one needs a tenth, most of it for a broker to hang up."""
+
+PROBES = {
+    "pika": (sys.executable, "-m", "tools.probes.pika_probe"),
+    "py-amqp": (sys.executable, "-m", "tools.probes.py_amqp_probe"),
+    "amqplib": ("node", str(FOLDER / "amqplib_probe.js")),
+}
+"""The command of each probe, less the broker's URL."""
+
+
+class ProbeFailed(Exception):
+    """A probe ended with an error, or not in time, or could not be run; the message says which."""
+
+
+@attrs.frozen
+class Difference:
+    """What two brokers answer otherwise; None where one of them has no such line."""
+
+    first: str | None
+    second: str | None
+
+    def __str__(self) -> str:
+        return f"- {self.first or '(nothing)'}\n+ {self.second or '(nothing)'}"
+
+
+def install_amqplib() -> None:
+    """Have what the probe in Node.js needs beside it, as its lock file says; nothing to do the next time.
+
+    :raises ProbeFailed: npm is missing, or cannot install it.
+    """
+    lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ProbeFailed("npm is not installed; scripts/setup does it")
+    command = [npm, "ci", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=LONGEST, check=False)
+    if done.returncode:
+        raise ProbeFailed(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+
+
+def transcript(probe: str, url: str, *scenarios: str) -> list[str]:
+    """The lines that a probe prints of the broker at a URL.
+
+    :raises ProbeFailed: it ended with an error, wrote to its standard error, or did not end in time.
+    """
+    if probe == "amqplib":
+        install_amqplib()
+    command = [*PROBES[probe], url, *scenarios]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=LONGEST, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise ProbeFailed(f"{probe} did not end within {LONGEST:g} s: {late.stdout!r}") from late
+    if done.returncode or done.stderr:
+        raise ProbeFailed(f"{probe} ended with status {done.returncode}: {done.stderr}")
+    return done.stdout.splitlines()
+
+
+def transcripts(probe: str, *urls: str) -> list[list[str]]:
+    """The lines that a probe prints of each of some brokers, which are probed at the same time."""
+    with ThreadPoolExecutor(len(urls)) as threads:
+        return list(threads.map(lambda url: transcript(probe, url), urls))
+
+
+def differences(first: list[str], second: list[str]) -> Iterator[Difference]:
+    """What differs, scenario by scenario, in the order of the first."""
+    of_first, of_second = _by_scenario(first), _by_scenario(second)
+    for scenario in of_first | of_second:
+        a, b = of_first.get(scenario, []), of_second.get(scenario, [])
+        for kind, start, end, other_start, other_end in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+            if kind != "equal":
+                for lines in zip_longest(a[start:end], b[other_start:other_end]):
+                    yield Difference(*lines)
+
+
+def _by_scenario(lines: list[str]) -> dict[str, list[str]]:
+    scenarios: dict[str, list[str]] = {}
+    for line in lines:
+        scenarios.setdefault(line.partition(":")[0], []).append(line)
+    return scenarios
+
+
+def judge(probe: str, found: list[Difference]) -> tuple[list[Difference], list[Known]]:
+    """The differences that nothing explains, and the explanations of this probe that explain nothing any more."""
+    candidates = [known for known in KNOWN if known.probe == probe]
+    used = set()
+    unexplained = []
+    for difference in found:
+        explanation = next((known for known in candidates if known.explains(difference.first, difference.second)), None)
+        if explanation is None:
+            unexplained.append(difference)
+        else:
+            used.add(explanation)
+    return unexplained, [known for known in candidates if known not in used]
+
+
+def main(probe: str, *urls: str) -> int:
+    """Print what differs and is not explained, then what explains nothing; 1 when there is any."""
+    unexplained, idle = judge(probe, list(differences(*transcripts(probe, *urls))))
+    for difference in unexplained:
+        print(difference)
+    for known in idle:
+        print(f"does not differ: {known}")
+    return 1 if unexplained or idle else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
