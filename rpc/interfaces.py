@@ -27,3 +27,35 @@ class IChannelUser(Interface):
 
     def blocked(reason: str | None) -> None:
         """The broker takes no messages, for `reason`; or takes them again (``None``)."""
+
+
+class IDeliveryChannel(Interface):
+    """The channel by which a worker's requests come, as its services see it.
+
+    Requests are :class:`rpc.worker.request.Request`. After the channel is lost, acks do nothing: the broker delivers
+    those requests again.
+    """
+
+    def send(request: Any, body: bytes, now: float, rejection: str | None = None) -> None:
+        """Send a reply. One that cannot be sent is logged.
+
+        :param rejection: an outcome word of ``rpc/headers.py``.
+        """
+
+    def send_keepalive(request: Any) -> None:
+        """Tell the caller of a request that its call runs."""
+
+    def ack(request: Any) -> None:
+        """Ack a request. Again does nothing."""
+
+    def ack_delivery(delivery: Any) -> None:
+        """Ack a :class:`rpc.amqp.content.Delivery` that is no request."""
+
+    def requeue(request: Any) -> None:
+        """Have the broker deliver a request again."""
+
+    def is_current(request: Any) -> bool:
+        """Whether the channel that a request came by is open."""
+
+    def fence() -> Deferred[None]:
+        """Fires when the broker has taken every ack given so far; fails with :class:`~rpc.errors.AMQPError`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,7 +14,8 @@ from rpc.cli.invocation import describe_service, import_stub
 from rpc.cli.values import Values
 from rpc.idl import ServiceDescription
 from rpc.stub import Stub, StubMethod
-from rpc.worker.request import Refused, Request
+from rpc.worker.rejection import Rejection
+from rpc.worker.request import Request
 
 BYTES_A_LINE: Final = 16
 
@@ -44,14 +44,14 @@ class Arguments:
         :raises ValueError: it is not such a request; says what a worker would say of it.
         """
         try:
-            method, arguments = Request(delivery, 0.0).read(self._service.name, self._methods, sys.maxsize)
+            method, arguments = Request(delivery, 0.0).read(self._service.name, self._methods, (), 0.0)
             fields = self._service.methods[method.name].arguments
             given = {field.name: (field.type, getattr(arguments, field.name)) for field in fields}
             shown = {
                 name: self._values.to_json(kind, value) for name, (kind, value) in given.items() if value is not None
             }
-        except Refused as refused:
-            raise ValueError(str(refused)) from refused
+        except Rejection as rejection:
+            raise ValueError(str(rejection)) from rejection
         except RecursionError:
             raise ValueError("nested too deeply") from None
         return f"{method.name} {printable(json.dumps(shown, ensure_ascii=False))}"

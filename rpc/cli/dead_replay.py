@@ -22,7 +22,7 @@ from rpc.cli.dead_letters import DeadLetters, Letter
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DEAD_REASON, DELIVERIES, LIVENESS, ROUTING
 from rpc.messages import Properties
-from rpc.worker.redelivery import DELIVERY_COUNT
+from rpc.worker.begins import DELIVERY_COUNT
 
 IN_FLIGHT: Final = 64
 """Letters that are published and not yet confirmed. The first goes alone: a broker that takes none says so then."""

@@ -109,11 +109,11 @@ def makeService(options: Options) -> IService:
     """Return what twistd runs."""
     worker: Worker = options["worker"]
     reactor = default_reactor()
-    reactor.callLater(0, _hurry_on_second_signal, reactor, worker)  # when the reactor has its own handlers in place
+    reactor.callLater(0, _abort_on_second_signal, reactor, worker)  # when the reactor has its own handlers in place
     return worker
 
 
-def _hurry_on_second_signal(reactor: Any, worker: Worker) -> None:
+def _abort_on_second_signal(reactor: Any, worker: Worker) -> None:
     """Who sends a second signal does not want to wait for the calls in progress. The first one is the reactor's."""
     stopping = False
 
@@ -121,7 +121,7 @@ def _hurry_on_second_signal(reactor: Any, worker: Worker) -> None:
         def handle(number: int, frame: Any) -> None:
             nonlocal stopping
             if stopping:
-                reactor.callFromThread(worker.hurry)
+                reactor.callFromThread(worker.abort)
             elif callable(first):
                 stopping = True
                 first(number, frame)

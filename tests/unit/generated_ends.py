@@ -23,12 +23,10 @@ from rpc.client.connection import Client, ClientOptions
 from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.stub import Stub, StubMethod
-from rpc.worker.republisher import Mover
-from rpc.worker.server import ServingTransport
 from rpc.worker.service import ThriftService
 from tests.unit.client.test_caller import Caller
 from tests.unit.wire import Published, Wire
-from tests.unit.worker.test_server import LINK
+from tests.unit.worker.served import WorkerInMemory
 from tests.values import field_values, fields_of
 
 FACTORIES: dict[str, tuple[TProtocolFactory, ...]] = {
@@ -140,7 +138,7 @@ class OurEnds:
         self._request: Published
         self._worker = Wire()
         service = ThriftService(stub, self.notes.handler)
-        self._worker.open(ServingTransport(service, self.notes.handler, LINK, self._worker.clock, Mover()))
+        WorkerInMemory(self._worker, service, self.notes.handler)
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> bytes:
         """Call, and return the request, which the broker confirms; nothing when it does not encode."""
