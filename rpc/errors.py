@@ -162,6 +162,12 @@ class ChannelClosed(ClosedByBroker):
     """The broker closed the channel (``channel.close``); the connection and its other channels go on."""
 
 
+class DeliveryTimedOut(ChannelClosed):
+    """A delivery was unacked for longer than RabbitMQ's delivery acknowledgement timeout (406; ``consumer_timeout``,
+    30 minutes by default): the broker closed the channel and requeued its deliveries.
+    """
+
+
 class ConnectionClosed(ClosedByBroker):
     """The broker closed the connection (``connection.close``), or it ended otherwise (code 0)."""
 

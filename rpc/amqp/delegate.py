@@ -12,7 +12,14 @@ from twisted.python import log
 from txamqp.client import TwistedDelegate
 from txamqp.message import Message
 
-from rpc.errors import AuthenticationFailed, ChannelClosed, ConnectionClosed, FrameError, VirtualHostRefused
+from rpc.errors import (
+    AuthenticationFailed,
+    ChannelClosed,
+    ConnectionClosed,
+    DeliveryTimedOut,
+    FrameError,
+    VirtualHostRefused,
+)
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
@@ -27,6 +34,7 @@ CAPABILITIES = {
     "authentication_failure_close": True,
 }
 
+PRECONDITION_FAILED = 406
 
 CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
 """The payload of channel.close-ok, owed even on a channel that takes no methods any more."""
@@ -114,7 +122,7 @@ class ConnectionDelegate(TwistedDelegate):
         self.client.send_method(channel.id, CHANNEL_CLOSE_OK)
         if not channel.closed:
             self.client.forget_channel(channel)
-            channel.do_close(ChannelClosed(message.reply_code, message.reply_text))
+            channel.do_close(_why_channel_closed(message.reply_code, message.reply_text))
 
     def basic_cancel(self, channel: Channel, message: Message) -> None:
         """The broker ends a consumer (RabbitMQ extension: consumer cancel notification)."""
@@ -154,6 +162,14 @@ def client_properties(name: str) -> dict[str, Any]:
         "connection_name": name,
         "capabilities": CAPABILITIES,
     }
+
+
+def _why_channel_closed(code: int, text: str) -> ChannelClosed:
+    """RabbitMQ's delivery acknowledgement timeout has the code of many other errors, 406: only its text names it
+    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
+    """
+    timed_out = code == PRECONDITION_FAILED and "delivery acknowledgement on channel" in text
+    return (DeliveryTimedOut if timed_out else ChannelClosed)(code, text)
 
 
 def _why_closed(client: AMQPConnection, message: Message) -> ConnectionClosed:

@@ -28,6 +28,7 @@ from rpc.amqp.codec.frames import (
 )
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
+from rpc.amqp.control import ControlChannel
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
@@ -147,9 +148,9 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self.ended.addCallback(gone.callback)
+        self._abort_in(within)
         if not self._closing:
             self._closing = True
-            self._abort_in(within)
             if self.is_open and not self.closed:
                 asked = self._channel_zero.connection_close(reply_code=200, reply_text="closed by the client")
                 asked.addBoth(lambda _: self.hang_up(by_us))
@@ -170,8 +171,12 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def _abort_in(self, seconds: float) -> None:
         """A peer that takes no bytes, or does not end TLS, must not keep the connection from ending."""
-        if self._abort is None and not self.ended.called:
+        if self.ended.called:
+            return
+        if self._abort is None:
             self._abort = self.clock.callLater(seconds, self.transport.abortConnection)
+        elif self._abort.active() and self._abort.getTime() > self.clock.seconds() + seconds:
+            self._abort.reset(seconds)
 
     def do_close(self, reason: Exception) -> None:
         """Fail all that waits, in every channel, with `reason`. Again does nothing; the socket is not touched."""
@@ -182,11 +187,21 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._reader.stopped = True
         if self._heart is not None:
             self._heart.stop()
+        channels = list(self.channels.values())
+        for channel in channels:  # before any is told: what one is told may lead to a publish on another
+            channel.mark_closed(reason)
         if not self.ready.called:
             self.ready.errback(reason)
-        for channel in list(self.channels.values()):
+        for channel in channels:
             channel.do_close(reason)
         self.channels.clear()
+        for channel in channels:
+            channel.parted()
+
+    @property
+    def unread(self) -> int:
+        """Bytes of a frame that has not come to its end."""
+        return len(self._reader.waiting())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The socket is gone."""
@@ -236,10 +251,15 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.channels[number] = channel
         return channel
 
-    def forget_channel(self, channel: Channel) -> None:
+    def forget_channel(self, channel: ControlChannel) -> None:
         """Free the number of a channel that both sides have closed."""
-        if self.channels.get(channel.id) is channel:
+        if self.has_channel(channel):
             del self.channels[channel.id]
+            channel.parted()
+
+    def has_channel(self, channel: ControlChannel) -> bool:
+        """Whether the channel's number is taken by it: not both sides have closed it yet."""
+        return self.channels.get(channel.id) is channel
 
     def channel(self, id: int) -> Deferred[Channel]:
         """txAMQP's way to a channel: the open one numbered `id`. Use :meth:`open_channel`."""

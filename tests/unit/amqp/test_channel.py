@@ -9,7 +9,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.content import Delivery, Returned
-from rpc.errors import AMQPError, ChannelClosed, CodecError
+from rpc.errors import AMQPError, ChannelClosed, CodecError, DeliveryTimedOut
 from rpc.topology import EXCLUSIVE_QUEUE
 from tests.unit.amqp.peer import Peer, content, delivery, method, outcome_of, raises, returned
 
@@ -155,6 +155,42 @@ class CloseTests(ChannelTestCase):
         self.peer.feed(method(1, "channel.close-ok"))
         self.assertEqual(given_up, [None])
 
+    def test_cancelled_close_keeps_its_number(self) -> None:
+        """A cancelled close() does not free the channel's number: the broker has yet to agree (channel.close-ok)."""
+        closed = self.channel.close()
+        other = outcome_of(self.channel.close())
+        self.assertEqual(self.peer.names(), ["channel.close"])
+        closed.cancel()
+        self.failureResultOf(closed, CancelledError)
+        self.assertEqual(other, [])
+        self.assertEqual(self.peer.channel().id, 2)
+        self.peer.feed(method(1, "channel.close-ok"))
+        self.assertEqual(other, [None])
+        self.assertEqual(self.peer.channel().id, 1)
+
+    def test_close_after_abandon_fires_with_the_brokers_agreement(self) -> None:
+        """close() of a channel that is being closed fires when the broker has agreed, as the first one does."""
+        abandoned = outcome_of(self.channel.abandon(AMQPError("no use")))
+        closed = outcome_of(self.channel.close())
+        self.assertEqual((self.peer.names(), abandoned, closed), (["channel.close"], [], []))
+        self.peer.feed(method(1, "channel.close-ok"))
+        self.assertEqual((abandoned, closed), ([None], [None]))
+
+    def test_delivery_acknowledgement_timeout_has_its_own_error(self) -> None:
+        """RabbitMQ's 406 for a delivery that was unacked for too long is told apart from other 406s."""
+        text = (
+            "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. "
+            "This timeout value can be configured, see consumers doc guide to learn more"
+        )
+        self.peer.feed(method(1, "channel.close", 406, text, 0, 0))
+        self.assertIsInstance(self.told[0], DeliveryTimedOut)
+        self.assertEqual(str(self.told[0]), f"406 {text}")
+        self.peer.transport.clear()
+        other = self.peer.channel()
+        other.on_closed = self.told.append
+        self.peer.feed(method(1, "channel.close", 406, "PRECONDITION_FAILED - inequivalent arg", 50, 10))
+        self.assertNotIsInstance(self.told[1], DeliveryTimedOut)
+
     def test_lost_while_closing(self) -> None:
         """close() fires when the connection goes instead of the broker's answer."""
         closed = outcome_of(self.channel.close())
@@ -232,7 +268,28 @@ class ConsumeTests(ChannelTestCase):
         asked = self.channel.consume("gone", self.deliveries.append, lambda: None)
         self.close_by_broker()
         self.assertEqual(self.failureResultOf(asked, ChannelClosed).value.code, 404)
-        self.assertEqual(self.channel._consumers, {})
+        self.assertEqual(self.channel.consumers, 0)
+
+    def test_cancelled_consume_is_cancelled_at_the_broker(self) -> None:
+        """A cancelled consume() sends basic.cancel; deliveries until cancel-ok are requeued, not kept unacked."""
+        asked = self.channel.consume("a", self.deliveries.append, lambda: self.cancelled.append("a"))
+        self.peer.written()
+        asked.cancel()
+        self.failureResultOf(asked, CancelledError)
+        (cancel,) = self.peer.written()
+        self.assertEqual((cancel.name, cancel.args), ("basic.cancel", ("c1", False)))
+        self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x"))
+        (reject,) = self.peer.written()
+        self.assertEqual((reject.name, reject.args), ("basic.reject", (1, True)))
+        self.peer.feed(method(1, "basic.cancel-ok", "c1"))
+        self.assertEqual((self.deliveries, self.cancelled, self.channel.consumers), ([], [], 0))
+
+    def test_cancelled_consume_without_acks_drops_deliveries(self) -> None:
+        """A no_ack delivery that comes before cancel-ok is dropped: the broker has forgotten it already."""
+        self.channel.consume("a", self.deliveries.append, lambda: None, no_ack=True).addErrback(lambda _: None).cancel()
+        self.peer.written()
+        self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x"))
+        self.assertEqual((self.deliveries, self.peer.written()), ([], []))
 
     def test_cancelled_by_us(self) -> None:
         """Deliveries under way still come until the broker agrees; then the consumer is gone."""
@@ -361,7 +418,7 @@ class PublishTests(ChannelTestCase):
         """Routes are told apart by exchange, key and mandatory, and no number of keys fills the memory."""
         for number in range(5000):
             self.channel.publish("", f"reply-{number}", NO_PROPERTIES, b"")
-        self.assertLess(len(self.channel._routes), 2000)
+        self.assertLess(self.channel.routes, 2000)
         self.peer.transport.clear()
         for exchange, key, mandatory in (("a", "b", False), ("a", "b", True), ("b", "a", False), ("a", "b", False)):
             self.channel.publish(exchange, key, NO_PROPERTIES, b"", mandatory)

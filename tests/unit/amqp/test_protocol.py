@@ -118,7 +118,7 @@ class ConnectionLifeTests(SynchronousTestCase):
     def test_update_secret(self) -> None:
         """RabbitMQ's connection.update-secret is asked and answered."""
         peer = Peer().open()
-        updated = outcome_of(peer.connection._channel_zero.connection_update_secret(new_secret="new", reason="old"))
+        updated = outcome_of(peer.connection.channels[0].connection_update_secret(new_secret="new", reason="old"))
         self.assertEqual(peer.names(), ["connection.update-secret"])
         peer.feed(method(0, "connection.update-secret-ok"))
         self.assertEqual(updated[0].method.name, "update-secret-ok")
@@ -188,6 +188,23 @@ class ConnectionLifeTests(SynchronousTestCase):
             peer.lose()
             self.assertEqual(closed, [None])
 
+    def test_close_within_less_time_than_is_left(self) -> None:
+        """close(within=1) of a connection that is already ending cuts it after one second; never later than before."""
+        for begin in ("close", "hang_up"):
+            for within, aborted_at in ((1, 1), (60, 5)):
+                peer = Peer().open()
+                if begin == "close":
+                    peer.connection.close()
+                else:
+                    peer.connection.hang_up(AMQPError("no use"))
+                closed = outcome_of(peer.connection.close(within=within))
+                peer.clock.advance(aborted_at - 0.1)
+                self.assertFalse(peer.aborted)
+                peer.clock.advance(0.2)
+                self.assertTrue(peer.aborted)
+                peer.lose()
+                self.assertEqual((closed, peer.clock.getDelayedCalls()), ([None], []))
+
     def test_close_that_is_cancelled(self) -> None:
         """Who gives up waiting for close() leaves no timer behind."""
         peer = Peer().open()
@@ -248,6 +265,25 @@ class ConnectionLifeTests(SynchronousTestCase):
         self.failureResultOf(peer.connection.open_channel(), ConnectionClosed)
         self.failureResultOf(channels[0].queue_declare(queue="q"), ConnectionClosed)
 
+    def test_no_channel_publishes_while_the_connection_dies(self) -> None:
+        """When the first errback of a dying connection runs, every channel of it is closed: publish() raises."""
+        peer = Peer().open()
+        first, second = peer.channel(), peer.channel()
+        outcomes: list[Any] = []
+
+        def use_the_other(_: object) -> None:
+            outcomes.append(outcome_of(second.queue_declare(queue="q")))
+            second.publish("", "q", b"\x00\x00", b"x")
+
+        failing = first.queue_declare(queue="q").addErrback(use_the_other)
+        told: list[Exception] = []
+        second.on_closed = told.append
+        peer.transport.clear()
+        peer.lose()
+        self.failureResultOf(failing, ConnectionClosed)
+        self.assertIsInstance(outcomes[0][0], ConnectionClosed)
+        self.assertEqual((peer.transport.value(), told), (b"", [peer.reason]))
+
     def test_nothing_is_left_in_tables(self) -> None:
         """After the end no channel, answer, consumer, partial frame or timer is kept."""
         peer = Peer(heartbeat=10).open()
@@ -255,8 +291,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         channel.consume("q", lambda delivery: None, lambda: None).addErrback(lambda failure: None)
         peer.feed(delivery(1, "c1", 1, b"abc")[:-2])
         peer.lose()
-        self.assertEqual((peer.connection.channels, peer.connection._reader.waiting()), ({}, b""))
-        self.assertEqual((len(channel._answers), channel._consumers), (0, {}))
+        self.assertEqual((peer.connection.channels, peer.connection.unread), ({}, 0))
+        self.assertEqual((channel.unanswered, channel.consumers), (0, 0))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
 
