@@ -9,9 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel
+from rpc.attachment import ANSWER_LIMIT
+from rpc.backoff import STEADY
 from rpc.errors import AMQPError, BrokerUnreachable, ChannelClosed, ConnectionClosed
 from rpc.interfaces import IChannelUser
-from rpc.link import STEADY, Link
+from rpc.link import Link
 from rpc.uri import parse
 from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
 from tests.unit.amqp.peer import method, outcome_of
@@ -139,6 +141,24 @@ class ConnectionTests(LinkTestCase):
             self.assertLess(wait, LONGEST_DELAY)
             self.reactor.advance(wait)
 
+    def test_backs_off_from_connections_that_do_not_last(self) -> None:
+        """Connections that end just after the login are tried with growing delays, until one has lasted."""
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1/?heartbeat=0"), "client")
+        self.link.startService()
+        waits = []
+        for _ in range(8):
+            self.reactor.socket().log_in().lose()
+            (retry,) = self.reactor.timers()
+            waits.append(retry.getTime() - self.reactor.seconds())
+            self.reactor.advance(waits[-1])
+        self.assertLess(waits[0], 1.5)
+        self.assertGreater(waits[-1], 0.2 * 1.7**8)
+        socket = self.reactor.socket().log_in()
+        self.reactor.advance(STEADY)
+        socket.lose()
+        (retry,) = self.reactor.timers()
+        self.assertLess(retry.getTime() - self.reactor.seconds(), 1.5)
+
     def test_error_of_a_user(self) -> None:
         """A user whose lost() raises is logged, gets its next channel, and disturbs no other."""
 
@@ -247,6 +267,7 @@ class ChannelTests(LinkTestCase):
         user.outcomes[1].errback(AMQPError("later still"))
         self.assertEqual(socket.serve(), [])
         self.assertFalse(user.channels[2].closed)
+        user.outcomes[2].callback(None)
         self.assertEqual((len(user.losses), self.reactor.timers()), (2, []))
 
     def test_channels_that_are_exhausted(self) -> None:
@@ -262,6 +283,84 @@ class ChannelTests(LinkTestCase):
         self.reactor.advance(LONGEST_DELAY)
         socket.serve()
         self.assertEqual((second.ready, second.losses, self.link.problem), (1, [], None))
+
+
+class TimeLimitTests(LinkTestCase):
+    """A broker that answers heartbeats and nothing else."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.user = User()
+        self.link.attach(self.user)
+        self.link.startService()
+        self.socket = self.reactor.socket().log_in()
+
+    def answer_opening(self) -> None:
+        """Answer channel.open, and nothing after it."""
+        self.assertEqual([frame.name for frame in self.socket.written()][-1], "channel.open")
+        self.socket.feed(method(1, "channel.open-ok", b""))
+
+    def test_unanswered_open_ends_the_connection(self) -> None:
+        """The connection is given up after thirty seconds, with the reason; the next one is served as usual."""
+        self.reactor.advance(ANSWER_LIMIT - 1)
+        self.assertFalse(self.socket.leaving)
+        self.reactor.advance(1)
+        self.assertTrue(self.socket.leaving)
+        self.socket.lose()
+        self.assertIn("has not answered channel.open for 30 s", self.link.problem or "")
+        self.reconnect()
+        self.assertEqual((self.user.ready, self.user.losses, self.link.problem), (1, [], None))
+        self.assertEqual(self.reactor.timers(), [])
+
+    def test_unanswered_setup_is_tried_again(self) -> None:
+        """A channel that is not set up within thirty seconds is closed, with the reason, and another is opened."""
+        self.answer_opening()
+        self.reactor.advance(ANSWER_LIMIT)
+        self.assertIn("not set up within 30 s", self.link.problem or "")
+        self.assertEqual(len(self.user.losses), 1)
+        self.assertIn("channel.close", self.socket.serve())
+        self.reactor.advance(LONGEST_DELAY)
+        self.socket.serve()
+        self.assertEqual((self.user.ready, self.link.problem, self.socket.leaving), (1, None, False))
+        self.assertEqual(self.reactor.timers(), [])
+
+    def test_unanswered_close_ends_the_connection(self) -> None:
+        """A broker that does not answer channel.close either loses the connection: numbers must not run out."""
+        self.answer_opening()
+        self.reactor.advance(ANSWER_LIMIT)
+        self.socket.written()
+        self.reactor.advance(ANSWER_LIMIT)
+        self.assertTrue(self.socket.leaving)
+        self.socket.lose()
+        self.reconnect()
+        self.assertEqual((self.user.ready, self.link.problem, self.reactor.timers()), (1, None, []))
+
+    def test_detaching_ends_without_an_answer(self) -> None:
+        """detach() fires when the connection ends over an unanswered channel.close."""
+        self.socket.serve()
+        detached = outcome_of(self.link.detach(self.user))
+        self.reactor.advance(ANSWER_LIMIT)
+        self.assertTrue(self.socket.leaving)
+        self.socket.lose()
+        self.assertEqual(detached, [None])
+
+    def test_alarm_suspends_the_limits(self) -> None:
+        """During an alarm RabbitMQ does not read: that is told, and the limit begins again with each look."""
+        alarm = method(0, "connection.blocked", "low on memory")
+        for answered in (False, True):
+            if answered:
+                self.answer_opening()
+            self.socket.feed(alarm)
+            self.reactor.advance(ANSWER_LIMIT)
+            self.reactor.advance(ANSWER_LIMIT)
+            self.assertEqual(self.link.problem, "the broker is blocked: low on memory")
+            self.assertEqual((self.user.losses, self.socket.leaving), ([], False))
+        self.link.detach(self.user)
+        self.reactor.advance(ANSWER_LIMIT)
+        self.assertFalse(self.socket.leaving)
+        self.socket.feed(method(0, "connection.unblocked"))
+        self.assertIn("channel.close", self.socket.serve())
+        self.assertEqual((self.reactor.timers(), self.link.problem), ([], None))
 
 
 class DetachTests(LinkTestCase):
