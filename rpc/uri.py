@@ -44,8 +44,10 @@ class BrokerURI:
     :ivar frame_max: largest frame in bytes to propose; 0 is no limit. Ours, not RabbitMQ's.
     :ivar auth_mechanism: ``"PLAIN"`` or ``"EXTERNAL"``.
     :ivar cacertfile: PEM file of the authorities to trust instead of the system's.
-    :ivar certfile: PEM file of the client's certificate.
+    :ivar certfile: PEM file of the client's certificate, and behind it of the authorities between it and the root.
     :ivar keyfile: PEM file of its key; the key is in ``certfile`` when absent.
+    :ivar keyfile_password: where the password of an encrypted key is: ``env:NAME``, an environment variable, or
+        ``file:PATH``. Never the password itself: URLs are printed.
     :ivar verify: check the server's certificate and name (``verify_peer``).
     :ivar server_name_indication: the name to ask for and to check instead of the host's.
     """
@@ -63,6 +65,7 @@ class BrokerURI:
     cacertfile: str | None = None
     certfile: str | None = None
     keyfile: str | None = None
+    keyfile_password: str | None = None
     verify: bool = True
     server_name_indication: str | None = None
 
@@ -184,8 +187,9 @@ def _parameters(query: str, tls: bool) -> dict[str, Any]:
         if name in _TLS_ONLY and not tls:
             raise InvalidURI(f"parameter {name} is for TLS: write amqps:// with it")
         values[name] = read(name, _decoded(text, f"parameter {name}"))
-    if "keyfile" in values and "certfile" not in values:
-        raise InvalidURI("parameter keyfile needs certfile, the certificate of the key")
+    for name in ("keyfile", "keyfile_password"):
+        if name in values and "certfile" not in values:
+            raise InvalidURI(f"parameter {name} needs certfile, the certificate of the key")
     return values
 
 
@@ -221,6 +225,12 @@ def _text(name: str, text: str) -> str:
     return text
 
 
+def _password_reference(name: str, text: str) -> str:
+    if not re.fullmatch(r"(env|file):[^\0]+", text):  # not quoted: it may be the password
+        raise InvalidURI(f"parameter {name} says where the password is: write env:NAME or file:PATH")
+    return text
+
+
 _READERS: dict[str, Callable[[str, str], Any]] = {
     "heartbeat": _number(0, 65535),
     "connection_timeout": _milliseconds,
@@ -230,7 +240,8 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "cacertfile": _text,
     "certfile": _text,
     "keyfile": _text,
+    "keyfile_password": _password_reference,
     "verify": _choice({"verify_peer": True, "verify_none": False}),
     "server_name_indication": _text,
 }
-_TLS_ONLY = ("cacertfile", "certfile", "keyfile", "verify", "server_name_indication")
+_TLS_ONLY = ("cacertfile", "certfile", "keyfile", "keyfile_password", "verify", "server_name_indication")

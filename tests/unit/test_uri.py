@@ -70,7 +70,7 @@ class ParseTests(SynchronousTestCase):
         """Every parameter is read in RabbitMQ's units; timeouts become seconds."""
         uri = parse(
             "amqps://h?heartbeat=0&connection_timeout=1500&channel_max=0&frame_max=4096&auth_mechanism=EXTERNAL"
-            "&cacertfile=/ca&certfile=/cert&keyfile=/key&verify=verify_none&server_name_indication=name"
+            "&cacertfile=/ca&certfile=/cert&keyfile=/key&keyfile_password=env:P&verify=verify_none&server_name_indication=name"
         )
         self.assertEqual(
             uri,
@@ -85,6 +85,7 @@ class ParseTests(SynchronousTestCase):
                 cacertfile="/ca",
                 certfile="/cert",
                 keyfile="/key",
+                keyfile_password="env:P",
                 verify=False,
                 server_name_indication="name",
             ),
@@ -156,6 +157,9 @@ class RefusalTests(SynchronousTestCase):
             ("amqps://h?verify=yes", "verify_peer, verify_none"),
             ("amqps://h?cacertfile=", "no value"),
             ("amqps://h?keyfile=/k", "certfile"),
+            ("amqps://h?keyfile_password=env:NAME", "certfile"),
+            ("amqps://h?certfile=/c&keyfile_password=secret", "env:NAME or file:PATH"),
+            ("amqps://h?certfile=/c&keyfile_password=env:", "env:NAME or file:PATH"),
             ("amqp://h?verify=verify_peer", "amqps://"),
         ):
             if told is None:
@@ -163,6 +167,7 @@ class RefusalTests(SynchronousTestCase):
                 continue
             error = self.assertRaises(InvalidURI, parse, text)
             self.assertIn(told, str(error), text)
+            self.assertNotIn("secret", str(error))
             self.assertIsInstance(error, ConfigurationError)
 
     @given(

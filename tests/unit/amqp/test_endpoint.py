@@ -22,7 +22,7 @@ from rpc.errors import (
     VirtualHostRefused,
 )
 from rpc.uri import parse
-from tests.unit.amqp.memory_reactor import BrokerReactor
+from tests.unit.amqp.memory_reactor import Addresses, BrokerReactor
 from tests.unit.amqp.peer import START, method, outcome_of, tune
 
 
@@ -173,10 +173,28 @@ class BrokerEndpointTests(SynchronousTestCase):
                 socket.lose()
             self.assertEqual(self.reactor.timers(), [])
 
-    def test_name_that_tls_refuses(self) -> None:
-        """A host name that cannot be checked fails the attempt; nothing is raised."""
-        outcome = self.connect(f"amqps://{'a' * 70}.invalid")
-        self.check_failed(outcome, BrokerUnreachable, "aaaa")
+    def test_cancelled_lookup_is_no_failure(self) -> None:
+        """Cancelling while the host name is looked up gives CancelledError: the host is not called unknown."""
+
+        class NeverResolves(Addresses):
+            def resolveHostName(self, *args: Any, **options: Any) -> Any:
+                return None
+
+        self.reactor.nameResolver = NeverResolves()
+        connecting = self.endpoint("amqp://broker.invalid").connect(Factory.forProtocol(Session))
+        connecting.cancel()
+        self.failureResultOf(connecting, CancelledError)
+        self.assertEqual((self.failures, self.reactor.timers()), ([], []))
+        outcome = self.connect("amqp://broker.invalid?connection_timeout=3000")
+        self.reactor.advance(3.1)
+        self.check_failed(outcome, BrokerUnreachable, "within 3 s")
+
+    def test_name_that_no_certificate_can_have(self) -> None:
+        """A host name that IDNA cannot encode fails the attempt with the cause; nothing is raised."""
+        for verify in ("verify_peer", "verify_none"):
+            self.setUp()
+            outcome = self.connect(f"amqps://{'a' * 70}.invalid?verify={verify}")
+            self.check_failed(outcome, BrokerUnreachable, "aaaa", "certificate")
 
     def test_certificate_files(self) -> None:
         """A file that is missing or is no PEM is found when the endpoint is made."""
