@@ -22,6 +22,8 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.frames import (
     FRAME_OVERHEAD,
     LARGEST_PAYLOAD_BEFORE_TUNE,
+    PROTOCOL_HEADER,
+    SMALLEST_FRAME_MAX,
     FrameReader,
     method_frame,
     refuse_strangers,
@@ -31,19 +33,14 @@ from rpc.amqp.codec.spec import load_spec
 from rpc.amqp.control import ControlChannel
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
 from rpc.amqp.heartbeat import Heartbeat
+from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
 
-PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-SMALLEST_FRAME_MAX = 4096
-SECONDS_TO_PART = 5.0
 LARGEST_CHANNEL = 65535
 LARGEST_FRAME = 2**32 - 1
 LEAST_AT_ONCE, MOST_AT_ONCE = 65536, 1048576
 """Bytes of one read from a socket: Twisted's, and what large messages are read and written with."""
-
-FEW_WRITES = 2
-"""Writes of one pass that go out at once: a reply and its ack, or a request. A large message is never among them."""
 
 
 class AMQPConnection(txamqp.protocol.AMQClient):
@@ -90,8 +87,6 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._read_size = LEAST_AT_ONCE
         self._least_read = 0  # bytes below which a read is too little for that size
         self._reading = False
-        self._outgoing: list[bytes] = []  # written while reading
-        self._much = False  # a large message was, too
         self._at_end: list[Callable[[], None]] = []
         self._channel_zero = self._make_channel(0)
 
@@ -103,6 +98,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             self.transport.abortConnection()
             return
         self.write: Callable[[bytes], None] = self.transport.write
+        self._output = Output(self.transport)
         if isinstance(self.transport, Socket):
             self._socket = self.transport
             self.transport.SEND_LIMIT = MOST_AT_ONCE
@@ -137,7 +133,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.is_open = True
         self.ready.callback(self)
 
-    def close(self, reason: object = None, within: float = SECONDS_TO_PART) -> Deferred[None]:
+    def close(self, reason: object = None, within: float = SECONDS_TO_CLOSE) -> Deferred[None]:
         """Close the connection. Fires when it is gone, `within` seconds at the latest; never fails.
 
         :param reason: unused; it is in the signature of txAMQP's method.
@@ -165,8 +161,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     def hang_up(self, reason: Exception) -> None:
         """End the connection for `reason`, when what was written has gone out, or by force after some seconds."""
         self.do_close(reason)
-        self._abort_in(SECONDS_TO_PART)
-        self._flush()
+        self._abort_in(SECONDS_TO_CLOSE)
+        self._output.flush()
         self.transport.loseConnection()
 
     def _abort_in(self, seconds: float) -> None:
@@ -273,10 +269,10 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def write_large(self, parts: list[bytes]) -> None:
         """Write a message that is not worth joining once more before the transport does."""
-        gathered = b"".join(self._outgoing)
-        self._outgoing.clear()
-        self._much = self._reading
-        self.transport.writeSequence([gathered, *parts])
+        if self._reading:
+            self._output.write_large(parts)
+        else:
+            self.transport.writeSequence(parts)
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames: one pass over the bytes at hand, and one write for all that it leads to.
@@ -291,7 +287,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         if not self._least_read <= len(data) < self._read_size:
             self._adapt_reads(len(data))
         self._reading = True
-        self.write = self._outgoing.append
+        self.write = self._output.append
         try:
             if not self.is_tuned:
                 refuse_strangers(self._reader.waiting() + data)
@@ -337,23 +333,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         finally:
             self._reading = False
             self.write = self.transport.write
-            self._flush()
-
-    def _flush(self) -> None:
-        """Send what is gathered: a little at once, for somebody waits for it; much when the reactor comes to it, which
-        gathers more: at once, with both ends doing so, a hundred calls would go to and fro in step.
-        """
-        outgoing, much = self._outgoing, self._much
-        self._much = False
-        if not outgoing:
-            return
-        little, data = len(outgoing) <= FEW_WRITES and not much, b"".join(outgoing)
-        outgoing.clear()
-        self.transport.write(data)
-        socket = self._socket
-        # In its dataBuffer is what the socket did not take last time.
-        if little and socket is not None and not (socket.disconnecting or socket.dataBuffer):
-            socket.doWrite()  # what it could not send, and any error, the reactor finds in its next turn
+            self._output.flush()
 
     def control_arrived(self, channel: Channel, payload: bytes) -> None:
         """Take a method that is not of the data plane: hand it to who waits for it, or to the delegate.

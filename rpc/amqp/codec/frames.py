@@ -13,6 +13,9 @@ from typing import Protocol
 
 from rpc.errors import FrameError
 
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+"""The first bytes of a connection (AMQP 0-9-1, section 4.2.2)."""
+
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = 0xCE
 FRAME_END = bytes((END,))
@@ -30,6 +33,9 @@ WITH_CONTENT = frozenset((PUBLISH, RETURN, DELIVER, GET_OK))
 
 FRAME_OVERHEAD = 8
 """Bytes of a frame that are not its payload: its head, and the end octet."""
+
+SMALLEST_FRAME_MAX = 4096
+"""Bytes of a frame that every peer takes (AMQP 0-9-1, section 4.2.3: frame-min-size)."""
 
 LARGEST_PAYLOAD_BEFORE_TUNE = 8192 - FRAME_OVERHEAD
 
