@@ -86,7 +86,9 @@ class MessageTooLarge(RPCError):
 
 
 class BrokerBlocked(RPCError):
-    """The broker takes no messages just now (``connection.blocked``: a memory or disk alarm); nothing was sent."""
+    """The broker takes no messages now: a memory or disk alarm (``connection.blocked``), or it does not read and more
+    than ``send_buffer_max`` bytes are unsent. Nothing was sent.
+    """
 
     def __init__(self, message: str, outcome: Outcome = Outcome.NOT_SENT) -> None:
         super().__init__(message, outcome)

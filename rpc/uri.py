@@ -24,6 +24,7 @@ DEFAULT_HEARTBEAT = 20
 DEFAULT_CONNECTION_TIMEOUT = 10.0
 DEFAULT_CHANNEL_MAX = 2047
 DEFAULT_FRAME_MAX = 131072
+DEFAULT_SEND_BUFFER_MAX = 32 * 1024 * 1024
 SMALLEST_FRAME_MAX = 4096
 
 _FORM = "amqp://user:password@host:5672/vhost"
@@ -42,6 +43,8 @@ class BrokerURI:
         virtual host.
     :ivar channel_max: highest channel number to propose; 0 is no limit.
     :ivar frame_max: largest frame in bytes to propose; 0 is no limit. Ours, not RabbitMQ's.
+    :ivar send_buffer_max: unsent bytes above which the broker counts as blocked, until all are sent; 0 is no limit.
+        Ours, not RabbitMQ's.
     :ivar auth_mechanism: ``"PLAIN"`` or ``"EXTERNAL"``.
     :ivar cacertfile: PEM file of the authorities to trust instead of the system's.
     :ivar certfile: PEM file of the client's certificate, and behind it of the authorities between it and the root.
@@ -61,6 +64,7 @@ class BrokerURI:
     connection_timeout: float = DEFAULT_CONNECTION_TIMEOUT
     channel_max: int = DEFAULT_CHANNEL_MAX
     frame_max: int = DEFAULT_FRAME_MAX
+    send_buffer_max: int = DEFAULT_SEND_BUFFER_MAX
     auth_mechanism: str = "PLAIN"
     cacertfile: str | None = None
     certfile: str | None = None
@@ -236,6 +240,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "connection_timeout": _milliseconds,
     "channel_max": _number(0, 65535),
     "frame_max": _number(SMALLEST_FRAME_MAX, 2**32 - 1),
+    "send_buffer_max": _number(131072, 2**33),
     "auth_mechanism": _choice({"plain": "PLAIN", "external": "EXTERNAL"}),
     "cacertfile": _text,
     "certfile": _text,

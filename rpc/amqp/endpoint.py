@@ -119,6 +119,7 @@ def new_connection(clock: IClock, uri: BrokerURI, name: str) -> AMQPConnection:
         heartbeat=uri.heartbeat,
         channel_max=uri.channel_max,
         frame_max=uri.frame_max,
+        send_buffer_max=uri.send_buffer_max,
     )
 
 

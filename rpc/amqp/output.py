@@ -36,6 +36,10 @@ class Output:
     def __len__(self) -> int:
         return len(self._gathered)
 
+    def redirect(self, transport: Any) -> None:
+        """Write to `transport` from now on: one that hands all bytes to the same socket."""
+        self._transport = transport
+
     def write_large(self, parts: list[bytes]) -> None:
         """Write a large message behind what is gathered, without one more copy of its body. No flush is small then."""
         gathered = b"".join(self._gathered)

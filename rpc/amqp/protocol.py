@@ -8,6 +8,7 @@ txAMQP itself is not touched: its other users in the process notice nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
@@ -30,12 +31,14 @@ from rpc.amqp.codec.frames import (
 )
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
+from rpc.amqp.congestion import Congestion, socket_of
 from rpc.amqp.control import ControlChannel
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
+from rpc.uri import DEFAULT_SEND_BUFFER_MAX
 
 LARGEST_CHANNEL = 65535
 LARGEST_FRAME = 2**32 - 1
@@ -47,7 +50,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     """One connection, from the protocol header to its end.
 
     :ivar ready: fires when the virtual host is open; fails with the :class:`~rpc.errors.AMQPError` that says why not.
-    :ivar blocked: the broker's reason while it takes no messages, else ``None``.
+    :ivar blocked: why no messages should be published now, else ``None``: the broker's alarm (RabbitMQ extension,
+        connection.blocked), or more unsent bytes than ``send_buffer_max``. :meth:`Channel.publish` does not refuse.
     :ivar on_blocked: called with that reason, or ``None``, when it changes.
     :ivar channel_max, frame_max, heartbeat: proposals, then what was agreed; 0 is no limit, and no heartbeat.
     """
@@ -64,6 +68,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         heartbeat: int = 20,
         channel_max: int = 2047,
         frame_max: int = 131072,
+        send_buffer_max: int = DEFAULT_SEND_BUFFER_MAX,
     ) -> None:
         super().__init__(ConnectionDelegate(), vhost=vhost, spec=load_spec(), heartbeat=0, clock=clock)
         self.credentials = credentials
@@ -78,6 +83,10 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.is_open = False
         self.reason: Exception | None = None
         self.blocked: str | None = None
+        self._alarm: str | None = None
+        self._congested: str | None = None
+        self._congestion: Congestion | None = None
+        self._send_buffer_max = send_buffer_max
         self.on_blocked: Callable[[str | None], None] | None = None
         self._closing = False
         self._heart: Heartbeat | None = None
@@ -97,8 +106,14 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         if self.closed:  # before it was connected
             self.transport.abortConnection()
             return
-        self.write: Callable[[bytes], None] = self.transport.write
+        self._target = self.transport
+        self.write: Callable[[bytes], None] = self._target.write
         self._output = Output(self.transport)
+        socket = socket_of(self.transport)
+        if socket is not None and self._send_buffer_max:
+            self._congestion = Congestion(
+                self.transport, socket, self._send_buffer_max, self._redirect, self._congestion_changed
+            )
         if isinstance(self.transport, Socket):
             self._socket = self.transport
             self.transport.SEND_LIMIT = MOST_AT_ONCE
@@ -183,6 +198,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._reader.stopped = True
         if self._heart is not None:
             self._heart.stop()
+        if self._congestion is not None:
+            self._congestion.stop()
         channels = list(self.channels.values())
         for channel in channels:  # before any is told: what one is told may lead to a publish on another
             channel.mark_closed(reason)
@@ -216,13 +233,22 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.transport.abortConnection()
 
     def set_blocked(self, reason: str | None) -> None:
-        """The broker takes no messages, for `reason`; or takes them again (``None``)."""
-        self.blocked = reason
+        """Note the broker's alarm, or its end (``None``), and tell the owner."""
+        self._alarm = reason
+        self._tell_blocked()
+
+    def _congestion_changed(self, unsent: int) -> None:
+        self._congested = f"it does not read, and {unsent} bytes are unsent" if unsent else None
+        log.msg(f"{self.name}: the broker is congested: {self._congested or 'no longer'}")
+        self._tell_blocked()
+
+    def _tell_blocked(self) -> None:
+        self.blocked = self._alarm or self._congested
         if self.on_blocked is not None:
             try:
-                self.on_blocked(reason)
+                self.on_blocked(self.blocked)
             except Exception:
-                log.err(None, "while telling that the broker is blocked or not")
+                log.err(None, "while telling the owner of a connection that it is blocked, or no longer")
 
     # -- channels
 
@@ -272,7 +298,14 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         if self._reading:
             self._output.write_large(parts)
         else:
-            self.transport.writeSequence(parts)
+            self._target.writeSequence(parts)
+
+    def _redirect(self, target: Any) -> None:
+        """Write to `target` from now on: the transport, or an object before it that counts."""
+        self._target = target
+        self._output.redirect(target)
+        if not self._reading:
+            self.write = target.write
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames: one pass over the bytes at hand, and one write for all that it leads to.
@@ -332,7 +365,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
                     log.err(None, "while finishing what the bytes at hand have led to")
         finally:
             self._reading = False
-            self.write = self.transport.write
+            self.write = self._target.write
             self._output.flush()
 
     def control_arrived(self, channel: Channel, payload: bytes) -> None:

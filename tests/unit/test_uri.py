@@ -69,7 +69,7 @@ class ParseTests(SynchronousTestCase):
     def test_parameters(self) -> None:
         """Every parameter is read in RabbitMQ's units; timeouts become seconds."""
         uri = parse(
-            "amqps://h?heartbeat=0&connection_timeout=1500&channel_max=0&frame_max=4096&auth_mechanism=EXTERNAL"
+            "amqps://h?heartbeat=0&connection_timeout=1500&channel_max=0&frame_max=4096&send_buffer_max=0&auth_mechanism=EXTERNAL"
             "&cacertfile=/ca&certfile=/cert&keyfile=/key&keyfile_password=env:P&verify=verify_none&server_name_indication=name"
         )
         self.assertEqual(
@@ -81,6 +81,7 @@ class ParseTests(SynchronousTestCase):
                 connection_timeout=1.5,
                 channel_max=0,
                 frame_max=4096,
+                send_buffer_max=0,
                 auth_mechanism="EXTERNAL",
                 cacertfile="/ca",
                 certfile="/cert",
