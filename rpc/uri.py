@@ -1,4 +1,4 @@
-"""A broker's URI, read strictly: what is wrong in it is said at once, and its password is never shown.
+"""A broker's URI, read strictly: each mistake is an error that names it, and its password is never shown.
 
 The form is RabbitMQ's URI specification and query parameters, with several hosts allowed::
 
@@ -32,7 +32,7 @@ _FORM = "amqp://user:password@host:5672/vhost"
 
 @attrs.frozen
 class BrokerURI:
-    """Where the broker is, and how to enter. ``str()`` gives the URI and ``repr()`` the values without the password.
+    """The broker's address, and the login. ``str()`` gives the URI and ``repr()`` the values, without the password.
 
     :ivar tls: the scheme was ``amqps``.
     :ivar hosts: names or addresses (IPv6 without brackets) and ports, in the order to try them.
@@ -81,10 +81,11 @@ class BrokerURI:
 
 
 def parse(uri: str) -> BrokerURI:
-    """What a URI says. Without user and password it is guest and guest; with a user alone the password is empty.
+    """Return the values of a URI. Without user and password they are guest and guest; with a user alone the password is
+    empty.
 
     :raises InvalidURI: wrong scheme, no host, a bad port or number, an unknown, repeated or unfitting parameter, a
-        character that must be percent-encoded. The message says what to write, and nothing of the password.
+        character that must be percent-encoded. The message shows a correct form, and nothing of the password.
     """
     if not isinstance(uri, str):  # not quoted: bytes may hold the password
         raise InvalidURI(f"a broker's URI is text such as {_FORM}, not {type(uri).__name__}")
@@ -110,10 +111,10 @@ def parse(uri: str) -> BrokerURI:
 
 
 def _split(rest: str) -> tuple[str, str, str]:
-    """Authority, path without its first slash, query.
+    """Return authority, path without its first slash, and query.
 
-    An ``@`` where none belongs means that the password holds a separator, and that parts of it stand where a message
-    would quote them; so this is looked for first, and nothing is quoted.
+    An ``@`` in a wrong place means that the password holds a separator, and that a message about another part would
+    quote the password. So this check comes first, and its message quotes nothing.
     """
     before_query, _, query = rest.partition("?")
     authority, _, path = before_query.partition("/")
@@ -126,7 +127,7 @@ def _split(rest: str) -> tuple[str, str, str]:
 
 
 def _decoded(text: str, what: str) -> str:
-    """Percent-decoded text; the error does not quote it, because it may be the password."""
+    """Return percent-decoded text. The error does not quote it, because it may be the password."""
     try:
         if re.search(r"%(?![0-9A-Fa-f]{2})", text):
             raise ValueError
@@ -149,9 +150,7 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
         except ValueError:
             closed = ""
         if not closed or (after and not after.startswith(":")):
-            raise InvalidURI(
-                "what stands in brackets is no IPv6 address, or is not followed by a port: write [::1]:5672"
-            )
+            raise InvalidURI("the brackets hold no IPv6 address, or are not followed by a port: write [::1]:5672")
         port = after[1:] if after else None
     else:
         name, colon, number = text.partition(":")
@@ -187,7 +186,7 @@ def _parameters(query: str, tls: bool) -> dict[str, Any]:
         if read is None:
             raise InvalidURI(f"unknown parameter {name[:40]!r}: write one of {', '.join(_READERS)}")
         if name in values:
-            raise InvalidURI(f"parameter {name} stands there twice")
+            raise InvalidURI(f"parameter {name} is given twice")
         if name in _TLS_ONLY and not tls:
             raise InvalidURI(f"parameter {name} is for TLS: write amqps:// with it")
         values[name] = read(name, _decoded(text, f"parameter {name}"))
@@ -231,7 +230,7 @@ def _text(name: str, text: str) -> str:
 
 def _password_reference(name: str, text: str) -> str:
     if not re.fullmatch(r"(env|file):[^\0]+", text):  # not quoted: it may be the password
-        raise InvalidURI(f"parameter {name} says where the password is: write env:NAME or file:PATH")
+        raise InvalidURI(f"parameter {name} names the place of the password: write env:NAME or file:PATH")
     return text
 
 

@@ -75,7 +75,7 @@ def _key(uri: BrokerURI, certfile: str) -> Any:
     password = _password(uri.keyfile_password) if uri.keyfile_password else None
     try:
         key = load_pem_private_key(pem, password)
-    except TypeError:  # a password is given or missing, against what the key needs
+    except TypeError:  # a password for a plain key, or none for an encrypted one
         if password is None:
             words = "the key is encrypted: add keyfile_password=env:NAME or keyfile_password=file:PATH"
         else:

@@ -92,7 +92,7 @@ class Congestion:
         self._count(sum(map(len, parts)))
 
     def _count(self, size: int) -> None:
-        """Find out what is unsent.
+        """Update the number of unsent bytes.
 
         A socket sends from ``dataBuffer``. It keeps later writes aside, and now and then joins all of them to a new
         ``dataBuffer``: those are the bytes written while the buffer is the same object.

@@ -1,4 +1,4 @@
-"""What the broker asks of a connection: txAMQP's delegate, with the methods it does not know."""
+"""The broker's methods on a connection: txAMQP's delegate, with the methods it lacks."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ CAPABILITIES = {
 PRECONDITION_FAILED = 406
 
 CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
-"""The payload of channel.close-ok, owed even on a channel that takes no methods any more."""
+"""The payload of channel.close-ok. It is sent even on a channel that takes no other method any more."""
 
 
 @attrs.frozen
 class Credentials:
     """How to log in.
 
-    :ivar mechanism: ``"PLAIN"`` (user name and password) or ``"EXTERNAL"`` (the TLS certificate says who it is).
+    :ivar mechanism: ``"PLAIN"`` (user name and password) or ``"EXTERNAL"`` (the TLS certificate names the user).
     """
 
     username: str = "guest"
@@ -96,12 +96,12 @@ class ConnectionDelegate(TwistedDelegate):
         )
 
     def connection_close(self, channel: Channel, message: Message) -> None:
-        """The broker ends the connection, and says why."""
+        """The broker ends the connection, with a reason."""
         self._reply(channel.connection_close_ok())
         self.client.hang_up(_why_closed(self.client, message))
 
     def connection_blocked(self, channel: Channel, message: Message) -> None:
-        """The broker takes no messages: a memory or disk alarm (RabbitMQ extension)."""
+        """The broker takes no messages: a memory or disk alarm (https://www.rabbitmq.com/docs/connection-blocked)."""
         log.msg(f"{self.client.name}: the broker is blocked: {message.reason}")
         self.client.set_blocked(message.reason or "no reason given")
 
@@ -111,13 +111,13 @@ class ConnectionDelegate(TwistedDelegate):
         self.client.set_blocked(None)
 
     def channel_flow(self, channel: Channel, message: Message) -> None:
-        """RabbitMQ never asks for it; agreeing is all that is owed."""
+        """Agree (AMQP 0-9-1, channel.flow). RabbitMQ does not send it."""
         self._reply(channel.channel_flow_ok(active=message.active))
 
     def channel_close(self, channel: Channel, message: Message) -> None:
         """The broker ends one channel; the others go on.
 
-        Where we have closed it as well, both closes are answered, and the number is free with the broker's answer.
+        When we have closed it as well, both closes are answered, and the number is free with the broker's close-ok.
         """
         self.client.send_method(channel.id, CHANNEL_CLOSE_OK)
         if not channel.closed:
@@ -141,7 +141,7 @@ class ConnectionDelegate(TwistedDelegate):
             raise FrameError(540, f"{name} is not implemented") from error
 
     def _reply(self, sent: Deferred[Any]) -> None:
-        """An answer that cannot be sent leaves the broker waiting for ever: the connection ends, with the reason."""
+        """End the connection when an answer cannot be sent: the broker would wait for it for ever."""
 
         def give_up(failure: Any) -> None:
             self.client.hang_up(failure.value)
@@ -150,7 +150,7 @@ class ConnectionDelegate(TwistedDelegate):
 
 
 def client_properties(name: str) -> dict[str, Any]:
-    """What the broker's operators see of this client."""
+    """Return the properties of this client that the broker's operators see."""
     try:
         own_version = version("thrift-amqp-rpc")
     except PackageNotFoundError:  # run from a checkout
