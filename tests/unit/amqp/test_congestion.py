@@ -116,8 +116,8 @@ class CongestionTests(SynchronousTestCase):
         self.peer.feed(method(0, "connection.unblocked"))
         self.assertIsNone(self.connection.blocked)
 
-    def test_congested_connection_closes(self) -> None:
-        """A connection that is given up while congested still sends what is written, and then closes."""
+    def test_closes_when_all_is_sent(self) -> None:
+        """A congested connection that is ended still sends its output, and then closes."""
         self.publish(50)
         self.connection.hang_up(AMQPError("enough"))
         self.assertIsNone(self.socket.producer)
@@ -130,8 +130,8 @@ class CongestionTests(SynchronousTestCase):
                 self.reactor.removeWriter(self.socket)
         self.assertIsNotNone(reasons[-1])
 
-    def test_no_limit(self) -> None:
-        """With 0 nothing is counted, and no producer is registered."""
+    def test_counts_nothing_without_a_limit(self) -> None:
+        """With 0 no producer is registered."""
         peer = Peer(send_buffer_max=0)
         ours, theirs = socket.socketpair()
         self.addCleanup(theirs.close)

@@ -136,8 +136,8 @@ class HostileBrokerTests(SynchronousTestCase):
         for failure in self.flushLoggedErrors():
             self.assertIsInstance(failure.value, AMQPError, failure.getTraceback())
 
-    def test_as_it_should_be(self) -> None:
-        """The session itself, whole and byte by byte, is taken without a word."""
+    def test_accepts_the_session_itself(self) -> None:
+        """The session, whole and byte by byte, ends without an error."""
         stream = b"".join(SESSION)
         for chunk_sizes in ([len(stream)], [1]):
             ends = self.play(stream, chunk_sizes)
@@ -145,8 +145,10 @@ class HostileBrokerTests(SynchronousTestCase):
 
     @settings(max_examples=150)
     @given(some.lists(changes, min_size=1, max_size=4), some.integers(0, 12_000), sizes)
-    def test_changed(self, made: list[tuple[str, int, int | bytes]], end: int, chunk_sizes: list[int]) -> None:
-        """Bytes are lost, added or written over, and the session ends anywhere."""
+    def test_survives_a_changed_session(
+        self, made: list[tuple[str, int, int | bytes]], end: int, chunk_sizes: list[int]
+    ) -> None:
+        """Bytes are lost, added or overwritten, and the session ends anywhere."""
         stream = b"".join(SESSION)
         for change in made:
             stream = changed(stream, change)
@@ -154,20 +156,22 @@ class HostileBrokerTests(SynchronousTestCase):
 
     @settings(max_examples=150)
     @given(some.lists(some.sampled_from(STRANGE), max_size=20), sizes)
-    def test_in_disorder(self, frames: list[bytes], chunk_sizes: list[int]) -> None:
-        """Frames that belong to a session and frames that do not, in any order."""
+    def test_survives_frames_in_any_order(self, frames: list[bytes], chunk_sizes: list[int]) -> None:
+        """Frames that belong to a session and frames that do not."""
         self.play(b"".join(frames), chunk_sizes)
 
     @settings(max_examples=100)
     @given(some.integers(0, len(SESSION)), some.integers(0, 255), some.integers(0, 3), some.binary(max_size=60), sizes)
-    def test_garbage_in_a_frame(self, at: int, kind: int, channel: int, payload: bytes, chunk_sizes: list[int]) -> None:
-        """A frame of anything, at any point."""
+    def test_survives_any_frame_at_any_point(
+        self, at: int, kind: int, channel: int, payload: bytes, chunk_sizes: list[int]
+    ) -> None:
+        """A frame with any payload, at any point."""
         self.play(b"".join([*SESSION[:at], frame(kind, channel, payload), *SESSION[at:]]), chunk_sizes)
 
     @settings(max_examples=60)
     @given(some.binary(max_size=200), sizes, some.booleans())
-    def test_handshake(self, garbage: bytes, chunk_sizes: list[int], started: bool) -> None:
-        """Anything before the connection is open: ``ready`` fails, at the connection's loss at the latest."""
+    def test_survives_any_bytes_before_it_is_open(self, garbage: bytes, chunk_sizes: list[int], started: bool) -> None:
+        """``ready`` fails, when the connection is lost at the latest."""
         peer = Peer().connect()
         stream = (START if started else b"") + garbage
         at, turn = 0, 0

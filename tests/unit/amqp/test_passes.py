@@ -32,8 +32,8 @@ class PassTests(SynchronousTestCase):
         self.peer.feed(delivery(1, "c1", 1, b"x"))
         return [(written.name, written.args[0]) for written in self.peer.written()]
 
-    def test_one_asks_for_another(self) -> None:
-        """All are called in the pass, in order, those too that another asked for; no timer, and nothing is left."""
+    def test_calls_functions_that_a_function_adds(self) -> None:
+        """All are called in the pass, in order. No timer runs, and nothing is left."""
         ack, again = self.channel.ack, self.peer.connection.at_end_of_pass
         self.asked = [lambda: again(lambda: ack(2)), lambda: ack(1)]
         self.assertEqual(self.read(), [("basic.ack", 1), ("basic.ack", 2)])
@@ -41,15 +41,15 @@ class PassTests(SynchronousTestCase):
         self.peer.feed(HEARTBEAT)
         self.assertEqual(self.peer.written(), [])
 
-    def test_one_raises(self) -> None:
-        """It is logged; the others are called, what was written goes out, and so does what is written afterwards."""
+    def test_logs_a_function_that_raises(self) -> None:
+        """The others are called, and earlier and later output is sent."""
         self.asked = [lambda: self.channel.ack(1), raises, lambda: self.channel.ack(2)]
         self.assertEqual(self.read(), [("basic.ack", 1), ("basic.ack", 2)])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assert_writing_works()
 
-    def test_one_ends_the_process(self) -> None:
-        """What is meant to get through gets through, and leaves the connection in order on its way."""
+    def test_lets_a_system_exit_through(self) -> None:
+        """SystemExit leaves the connection, which is in order."""
 
         def leave() -> None:
             self.channel.ack(1)
