@@ -1,4 +1,4 @@
-"""The AMQP floor on a real broker: bodies, tables, confirms, returns, cancels and errors."""
+"""The AMQP layer on a real broker: bodies, tables, confirms, returns, cancels and errors."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def body_of(pattern: bytes, size: int) -> bytes:
 
 
 class BodyTests(AMQPTestCase):
-    """Bodies come back as they were sent (txAMQP turns some into text, loses others, or closes the connection)."""
+    """Bodies arrive as they were sent (txAMQP turns some into text, loses others, or closes the connection)."""
 
     async def check(self, uri: str, sizes: list[int]) -> None:
-        """Publish bodies of all sizes and patterns, and compare what is delivered."""
+        """Publish bodies of all sizes and patterns, and compare the deliveries with them."""
         channel = await self.channel(uri)
         queue = await self.queue(channel)
         arrived = await self.consume(channel, queue)

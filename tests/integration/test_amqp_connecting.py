@@ -1,4 +1,4 @@
-"""Ways into a real broker, and the names of what stands in the way: logins, virtual hosts, hosts, TLS, alarms."""
+"""Connecting to a real broker, and the errors that name each obstacle: logins, virtual hosts, hosts, TLS, alarms."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Expired(ssl.ContextFactory):
 
 
 class Web(Protocol):
-    """Answers anything as a web server answers nonsense."""
+    """Answers any bytes as a web server answers nonsense."""
 
     def dataReceived(self, data: bytes) -> None:
         transport: Any = self.transport
@@ -60,7 +60,7 @@ class ConnectingTestCase(AMQPTestCase):
     """Attempts that fail, with their errors."""
 
     async def refused(self, uri: str, kind: type[AMQPError], *told: str) -> AMQPError:
-        """Connecting to the URI fails so, names what it should, and shows no password."""
+        """Connecting to the URI fails with this error and these words, and shows no password."""
         connecting: Deferred[Any] = ensureDeferred(self.connect(uri))
         error: AMQPError = await self.assertFailure(connecting, AMQPError)
         self.assertIs(type(error), kind, error)
@@ -171,7 +171,7 @@ class HostTests(ConnectingTestCase):
         port = await self.listen(Recorded("127.0.0.1", self.broker.port))
         connection = await self.connect(f"amqp://127.0.0.1:{port}?heartbeat=1")
         await later(2.2)
-        self.assertFalse(connection.closed)  # heartbeats came both ways meanwhile
+        self.assertFalse(connection.closed)  # heartbeats have come both ways
         proxies[0].peer.transport.pauseProducing()
         ended: Deferred[None] = Deferred()
         connection.ended.addCallback(ended.callback)

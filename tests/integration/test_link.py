@@ -56,7 +56,7 @@ class Consumer:
         self.losses.put(reason)
 
     def blocked(self, reason: str | None) -> None:
-        """Nothing waits here."""
+        """Do nothing: this user keeps no messages."""
 
 
 class LinkTestCase(BrokerTestCase):
@@ -120,7 +120,7 @@ class BrokerThatDiesTests(LinkTestCase):
 
 
 class LinkTests(LinkTestCase):
-    """On the broker that all share."""
+    """On the broker that all tests share."""
 
     async def test_sets_a_user_up_again_until_it_succeeds(self) -> None:
         """The others keep their channels meanwhile."""

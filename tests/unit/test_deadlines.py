@@ -16,7 +16,7 @@ seconds = st.floats(0, 10, allow_nan=False) | st.integers(0, 1000).map(lambda ti
 
 
 class DeadlinesMachine(RuleBasedStateMachine):
-    """Items come, go and expire; the model knows for each when."""
+    """Items are added, discarded and expire; the model knows the deadline of each."""
 
     def __init__(self) -> None:
         super().__init__()

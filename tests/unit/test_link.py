@@ -23,7 +23,7 @@ LONGEST_DELAY = 20.0
 
 @implementer(IChannelUser)
 class User:
-    """Declares a queue on each channel it gets, and remembers what happened."""
+    """Declares a queue on each channel it gets, and notes all calls."""
 
     def __init__(self) -> None:
         self.channels: list[Channel] = []
@@ -67,7 +67,7 @@ class LinkTestCase(SynchronousTestCase):
         self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2/?heartbeat=0"), "client")
 
     def connect(self) -> Socket:
-        """Start, log in and serve what the users ask."""
+        """Start, log in and answer the users' methods."""
         self.link.startService()
         socket = self.reactor.socket().log_in()
         socket.serve()
@@ -82,7 +82,7 @@ class LinkTestCase(SynchronousTestCase):
 
 
 class ConnectionTests(LinkTestCase):
-    """The connection, made again and again."""
+    """The connection, and its next ones."""
 
     def test_gives_every_user_a_channel(self) -> None:
         """A user attached before or after connecting gets a channel of its own."""
@@ -414,7 +414,7 @@ class StopTests(LinkTestCase):
     """stopService in every state leaves no timer and no socket."""
 
     def check_stopped(self, stopped: list[Any], *sockets: Socket) -> None:
-        """It has fired, and nothing is left."""
+        """Check that the Deferred has fired, and that nothing is left."""
         self.reactor.advance(0)
         self.assertEqual((stopped, self.reactor.timers(), self.reactor.tcpClients), ([None], [], []))
         for socket in sockets:

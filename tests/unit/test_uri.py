@@ -1,4 +1,4 @@
-"""Broker URIs: what they say, what is refused, and that no password is ever shown."""
+"""Broker URIs: their values, refusals, and no password in any text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ any_characters = st.characters(codec=None, exclude_categories=())  # lone surrog
 
 
 class ParseTests(SynchronousTestCase):
-    """What a URI says."""
+    """The values of a URI."""
 
     def test_has_defaults(self) -> None:
         """A host alone gives guest, the virtual host / and the defaults."""
@@ -105,7 +105,7 @@ class ParseTests(SynchronousTestCase):
 
 
 class RefusalTests(SynchronousTestCase):
-    """What is refused, and how the message reads."""
+    """Refused URIs, and the messages."""
 
     def test_names_each_mistake(self) -> None:
         """Each mistake has a message with the cause or a correct form."""
@@ -215,7 +215,7 @@ class PasswordTests(SynchronousTestCase):
                     self.assertTrue(error.__suppress_context__ or error.__context__ is None)
                 else:
                     if (form, character) == ("amqp://user:{}", "@"):
-                        continue  # a URI in good order: what follows the @ is the host
+                        continue  # a valid URI, whose host is behind the @
                     shown = f"{uri} {uri!r}"
                     self.assertEqual(uri.password.replace("7", "", 1).count("Sesame"), 2, secret)
                 self.assertNotIn("Sesame", shown, (form, character))

@@ -1,4 +1,4 @@
-"""Channels: control methods and their answers, consumers, publishing, confirms, returns, and every way to the end."""
+"""Channels: control methods and their answers, consumers, publishing, confirms, returns, and all ways to end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ChannelTestCase(SynchronousTestCase):
         self.channel = self.peer.channel()
 
     def close_by_broker(self, code: int = 404, text: str = "NOT_FOUND") -> None:
-        """The broker closes channel 1."""
+        """Close channel 1 as the broker does."""
         self.peer.feed(method(1, "channel.close", code, text, 50, 10))
 
 
@@ -436,7 +436,7 @@ class PublishTests(ChannelTestCase):
 
     def test_hands_on_confirms(self) -> None:
         """The broker's acks and nacks reach the owner (txAMQP closes the connection)."""
-        self.peer.feed(method(1, "basic.ack", 1, False))  # with nobody to tell
+        self.peer.feed(method(1, "basic.ack", 1, False))  # without an owner to tell
         seen: list[tuple[int, bool, bool]] = []
         self.channel.on_confirm = lambda *confirm: seen.append(confirm)
         self.peer.feed(method(1, "basic.ack", 2, True), method(1, "basic.nack", 3, False, True))

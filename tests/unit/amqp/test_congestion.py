@@ -1,4 +1,4 @@
-"""A broker that does not read: the unsent bytes are known, and their bound is told. On real sockets."""
+"""A broker that does not read: unsent bytes are counted, and their bound is told. On real sockets."""
 
 from __future__ import annotations
 

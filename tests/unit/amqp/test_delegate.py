@@ -1,4 +1,4 @@
-"""What the broker asks of a connection, and how its reasons are told apart."""
+"""The broker's methods on a connection, and its reasons for closing it."""
 
 from __future__ import annotations
 

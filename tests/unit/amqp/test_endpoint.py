@@ -1,4 +1,4 @@
-"""From a URI to an open connection: hosts in turn, causes by name, and nothing left of what failed."""
+"""From a URI to an open connection: hosts in turn, causes by name, and nothing left of failed attempts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.unit.amqp.peer import START, method, outcome_of, tune
 
 
 class Session(Protocol):
-    """What is given an open connection."""
+    """The protocol that gets an open connection."""
 
     reason: Any = None
 
@@ -51,7 +51,7 @@ class BrokerEndpointTests(SynchronousTestCase):
         return outcome_of(self.endpoint(uri).connect(Factory.forProtocol(Session)))
 
     def check_failed(self, outcome: list[Any], kind: type[AMQPError], *told: str) -> None:
-        """It failed so, the link's owner was told the same, and nothing is left."""
+        """Check that the attempt failed with this error, which the link's owner was told as well."""
         (error,) = outcome
         self.assertIs(type(error), kind, error)
         self.assertEqual(self.failures, [error])

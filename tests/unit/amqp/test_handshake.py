@@ -1,4 +1,4 @@
-"""From the protocol header to the open virtual host: golden bytes, limits, and everything that is no broker."""
+"""From the protocol header to the open virtual host: golden bytes, limits, and servers that are no broker."""
 
 from __future__ import annotations
 

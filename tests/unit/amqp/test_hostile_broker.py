@@ -1,6 +1,6 @@
-"""The client against a hostile broker: what the embedded broker says in a session, changed in every way.
+"""The client against a hostile broker: a session of the embedded broker, changed in every way.
 
-Whatever comes, the connection goes on or ends with an ``AMQPError``; then everything that waits has been told.
+After any bytes, the connection goes on or ends with an ``AMQPError``, and then nothing is pending.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ CONSUMER = "c1"
 
 
 def recorded_session() -> list[bytes]:
-    """What the embedded broker writes on channel 1 of a client that declares, consumes, publishes and is cancelled;
-    frame by frame.
+    """Return the frames that the embedded broker writes on channel 1 of a client that declares, consumes, publishes and
+    is cancelled.
     """
     client = Client(new_broker()).login(frame_max=4096)
     client.feed(method(1, "channel.open", ""))
@@ -63,7 +63,7 @@ STRANGE = [
     START,
     tune(),
     OPEN_OK,
-    delivery(1, "nobody", 1, b"body"),
+    delivery(1, "unknown", 1, b"body"),
     returned(1, b"body"),
     *content(1, b"alone"),
     frame(8, 0, b""),
@@ -85,7 +85,7 @@ sizes = some.lists(some.integers(1, 5000), min_size=1, max_size=5)
 
 
 def changed(stream: bytes, change: tuple[str, int, int | bytes]) -> bytes:
-    """`stream` with bytes that are cut, put in between, or written over."""
+    """Return `stream` with bytes that are cut, inserted, or overwritten."""
     how, place, what = change
     if isinstance(what, int):
         return stream[:place] + stream[place + what :]
@@ -93,12 +93,12 @@ def changed(stream: bytes, change: tuple[str, int, int | bytes]) -> bytes:
 
 
 class HostileBrokerTests(SynchronousTestCase):
-    """A client that is open, with a channel, a consumer and calls that wait."""
+    """A client that is open, with a channel, a consumer and pending methods."""
 
     def play(self, stream: bytes, chunk_sizes: list[int]) -> list[Any]:
-        """Let the client receive `stream`, then lose the connection, and look at what is left.
+        """Let the client receive `stream`, then lose the connection, and check that nothing is left.
 
-        :return: how what waited for answers has ended.
+        :return: the results of the pending methods.
         """
         peer = Peer(frame_max=4096, heartbeat=9).open(frame_max=4096)
         waiting: list[Deferred[Any]] = []
@@ -120,7 +120,7 @@ class HostileBrokerTests(SynchronousTestCase):
             size = chunk_sizes[turn % len(chunk_sizes)]
             peer.feed(stream[at : at + size])
             at, turn = at + size, turn + 1
-        read_frames(peer.transport.value())  # raises for what are no frames
+        read_frames(peer.transport.value())  # raises for bytes that are no frames
         if peer.reason is not None:
             self.assertIsInstance(peer.reason, AMQPError)
         peer.lose()
@@ -132,7 +132,7 @@ class HostileBrokerTests(SynchronousTestCase):
         return ends
 
     def flush_complaints(self) -> None:
-        """What was logged as an error is what consumers say of properties that are malformed, and nothing else."""
+        """Check that all logged errors are those of a consumer that reads malformed properties."""
         for failure in self.flushLoggedErrors():
             self.assertIsInstance(failure.value, AMQPError, failure.getTraceback())
 

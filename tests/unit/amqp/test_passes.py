@@ -1,4 +1,4 @@
-"""A pass over the bytes at hand: what waits for its end, and how it ends when something goes wrong."""
+"""A pass over the bytes at hand: functions for its end, and its end after errors."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class PassTests(SynchronousTestCase):
         self.peer.transport.clear()
 
     def ask(self, delivery: Delivery) -> None:
-        """Give the connection what the test has asked for."""
+        """Give the connection the test's functions."""
         for function in self.asked:
             self.peer.connection.at_end_of_pass(function)
 
     def read(self) -> list[tuple[str, Any]]:
-        """Let a delivery come; return name and first argument of what is written in the same pass."""
+        """Let a delivery come; return name and first argument of each frame that the pass writes."""
         self.peer.feed(delivery(1, "c1", 1, b"x"))
         return [(written.name, written.args[0]) for written in self.peer.written()]
 
@@ -61,7 +61,7 @@ class PassTests(SynchronousTestCase):
         self.assert_writing_works()
 
     def assert_writing_works(self) -> None:
-        """Outside of reading, what is written goes to the transport, and what waits for its end to the next turn."""
+        """Outside of reading, output goes to the transport, and functions run in the next turn."""
         self.channel.ack(3)
         self.assertEqual(self.peer.names(), ["basic.ack"])
         self.peer.connection.at_end_of_pass(lambda: self.channel.ack(4))

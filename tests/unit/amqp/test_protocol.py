@@ -1,4 +1,4 @@
-"""A connection over its life: heartbeats, alarms, channel numbers, and every way to the end."""
+"""A connection over its life: heartbeats, alarms, channel numbers, and all ways to end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.unit.amqp.peer import (
 
 
 def closing(closable: Any) -> Any:
-    """An errback that closes a channel or a connection, and passes the failure on."""
+    """Return an errback that closes a channel or a connection, and passes the failure on."""
 
     def close(failure: Any) -> Any:
         closable.close()
@@ -39,7 +39,7 @@ def closing(closable: Any) -> Any:
 
 
 class ConnectionLifeTests(SynchronousTestCase):
-    """Heartbeats, alarms, and every way to the end."""
+    """Heartbeats, alarms, and all ways to end."""
 
     def test_sends_heartbeats(self) -> None:
         """One every half interval from tune on; none before it, none after the end (txAMQP ignores the proposal)."""
@@ -206,7 +206,7 @@ class ConnectionLifeTests(SynchronousTestCase):
                 self.assertEqual((closed, peer.clock.getDelayedCalls()), ([None], []))
 
     def test_cancelled_close_leaves_no_timer(self) -> None:
-        """Who gives up waiting for close() leaves no timer behind."""
+        """A cancelled close() leaves no timer behind, and the connection ends all the same."""
         peer = Peer().open()
         closed = peer.connection.close()
         closed.cancel()

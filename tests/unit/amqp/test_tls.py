@@ -128,7 +128,7 @@ class ClientCertificateTests(TLSTestCase):
             self.assertEqual(names[0], "guest")
 
     def test_names_the_mistake_and_shows_no_password(self) -> None:
-        """Each mistake is a ConfigurationError that says what to write; OpenSSL never asks at the terminal."""
+        """Each mistake is a ConfigurationError that names it, or the remedy; OpenSSL never asks at the terminal."""
         self.patch(os, "environ", {**os.environ, "TEST_WRONG": "an0ther", "TEST_RIGHT": PASSWORD})
         Path(self.path("none.pem")).write_text("no key")
         trustme.CA().issue_cert("other.invalid").private_key_pem.write_to_path(self.path("other.pem"))

@@ -1,4 +1,4 @@
-"""Reading and writing by the right measure: on real sockets, with a reactor that does nothing by itself."""
+"""The sizes of reads and writes: on real sockets, with a reactor that does nothing by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.amqp.peer import HEARTBEAT, OPEN_OK, START, Peer, delivery, meth
 
 
 class Pair(Transport):
-    """One end of a pair of sockets: connected, and of a kind that has no delay to switch off."""
+    """One end of a pair of sockets, which are connected, and have no TCP_NODELAY."""
 
     connected = True
     no_delay = False
@@ -48,7 +48,7 @@ class WriteTests(SynchronousTestCase):
         self.assertTrue(self.arrived().startswith(b"AMQP"))
 
     def reply(self, delivery: Delivery) -> None:
-        """Answer a delivery with so many messages, and perhaps a large one; ack it when this is asked for."""
+        """Answer a delivery as the test has set it: with messages, a large one, and an ack."""
         for _ in range(self.replies):
             self.channel.publish("", "replies", b"\x00\x00", delivery.body)
         if self.large is not None:
@@ -57,19 +57,19 @@ class WriteTests(SynchronousTestCase):
             self.channel.ack(delivery.delivery_tag)
 
     def arrived(self) -> bytes:
-        """What has come out at the other end."""
+        """Return the bytes that have arrived at the other end."""
         try:
             return self.theirs.recv(1_000_000)
         except BlockingIOError:
             return b""
 
     def turn(self) -> None:
-        """One turn of the reactor, as far as writing goes."""
+        """Let the reactor write once."""
         for writer in list(self.reactor.getWriters()):
             self.assertIsNone(writer.doWrite())
 
     def empty(self) -> bytes:
-        """Turns of the reactor until all is written, and what has come out at the other end."""
+        """Let the reactor write until all is written; return the bytes that have arrived at the other end."""
         received = bytearray()
         while self.reactor.getWriters():
             received += self.arrived()

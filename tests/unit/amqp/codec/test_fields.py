@@ -225,7 +225,7 @@ class TableTests(SynchronousTestCase):
             kind = b"F" if isinstance(value, dict) else b"A"
             inner = table_of(b"F", data) if kind == b"F" else data
             if kind == b"A":
-                array = data[6 + 1 :]  # behind length, name and type: the outermost array's own length and content
+                array = data[6 + 1 :]  # behind length, name and type: length and content of the outermost array
                 inner = table_of(b"A", struct.pack("!L", len(array) + 1) + b"A" + array)
             self.assertRaises(CodecError, decode_table, inner, 0)
 

@@ -1,4 +1,4 @@
-"""Frames as they come in: in any pieces, in any order, and of any bytes."""
+"""Incoming frames: in any pieces, in any order, and of any bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.unit.amqp.peer import (
 
 
 class FrameTests(SynchronousTestCase):
-    """What comes in, in whatever pieces."""
+    """Incoming bytes, in any pieces."""
 
     def setUp(self) -> None:
         self.peer = Peer().open()
@@ -48,7 +48,7 @@ class FrameTests(SynchronousTestCase):
         (close,) = self.peer.written()
         self.assertEqual((close.channel, close.name, close.args[0]), (0, "connection.close", code), error)
         self.assertTrue(self.peer.leaving)
-        self.peer.feed(HEARTBEAT, *chunks)  # what comes after is not even looked at
+        self.peer.feed(HEARTBEAT, *chunks)  # later bytes are not read
         self.assertEqual(self.peer.written(), [])
 
     def test_reads_deliveries_in_any_pieces(self) -> None:
@@ -173,7 +173,7 @@ class FrameTests(SynchronousTestCase):
             method(1, "channel.close", 404, "NOT_FOUND", 0, 0),
             method(1, "basic.cancel", "c1", True),
         ]
-        fixed = {"deliver": 4 + 3 + 9, "return": 4 + 2 + 9}  # what follows is decoded when somebody asks
+        fixed = {"deliver": 4 + 3 + 9, "return": 4 + 2 + 9}  # the rest is decoded when it is read
         for complete, name in zip(whole, ("deliver", "return", "ack", "close", "cancel"), strict=True):
             payload = complete[7:-1]
             for size in range(fixed.get(name, len(payload))):

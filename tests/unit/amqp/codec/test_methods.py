@@ -76,7 +76,7 @@ class EncodeTests(SynchronousTestCase):
         compared = 0
         for method in METHODS:
             if method.name in ("open-ok", "get-empty"):
-                continue  # pika leaves out what is reserved and asks for it under other names
+                continue  # pika leaves reserved fields out, and has other names for them
             their_class = pika.spec.methods[method.klass.id << 16 | method.id]
             parameters = inspect.signature(their_class).parameters.values()
             theirs = their_class(*(None for parameter in parameters if parameter.default is parameter.empty))

@@ -1,4 +1,4 @@
-"""The reader alone: contents that are there in one look, and everything that only resembles them."""
+"""The reader alone: contents that are read in one step, and all that only resembles them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Event = tuple[int, int, bytes, bytes, bytes]
 
 
 class Recorder:
-    """A channel that notes what it is handed: channel, method key, arguments, properties and body."""
+    """A channel that notes its methods and contents: channel, method key, arguments, properties and body."""
 
     def __init__(self, number: int, events: list[Event]) -> None:
         self.number = number
@@ -37,9 +37,9 @@ class Recorder:
 
 
 def read(chunks: list[bytes]) -> tuple[list[Event], int | None, bytes, int]:
-    """What a reader of channels 0 to 2 makes of `chunks`: events, the error's code, what it keeps and what it expects.
+    """Let a reader of channels 0 to 2 read `chunks`; return events, the error's code, unread bytes and expected bytes.
 
-    After an error nothing is kept that matters.
+    After an error, the last two do not matter.
     """
     events: list[Event] = []
     reader = FrameReader({number: Recorder(number, events) for number in (0, 1, 2)})
@@ -79,10 +79,10 @@ def unended(whole: bytes) -> bytes:
 
 
 class WholeContentTests(SynchronousTestCase):
-    """A content of which all is there is taken in one look; whatever is not just that, frame by frame."""
+    """A whole content is read in one step; all else is read frame by frame."""
 
     def assert_read(self, stream: bytes, bodies: list[tuple[int, bytes]], code: int | None = None) -> None:
-        """`stream` gives those contents, as channel and body, then the error; whole or byte by byte."""
+        """Check that `stream` gives these contents (channel and body), then the error; whole or byte by byte."""
         for chunks in ([stream], octets(stream)):
             events, error, _, _ = read(chunks)
             self.assertEqual(([(event[0], event[-1]) for event in events], error), (bodies, code), stream)
@@ -158,7 +158,7 @@ class WholeContentTests(SynchronousTestCase):
 
 
 class BoundsTests(SynchronousTestCase):
-    """What the reader keeps, and whom it asks."""
+    """The reader's memory, and the channels it asks."""
 
     def setUp(self) -> None:
         self.events: list[Event] = []
@@ -200,7 +200,7 @@ class BoundsTests(SynchronousTestCase):
 
     def test_counts_the_bytes_it_holds(self) -> None:
         """Arguments, properties and partial bodies of all channels count, until a content is complete."""
-        arguments = len(deliver(1)) - 12  # the frame, and the method's number
+        arguments = len(deliver(1)) - 12  # the frame, and the class and method ids
         sent = (
             (deliver(1), arguments),
             (header(1, 5, b"\x80\x00\x01a"), arguments + 4),
@@ -283,7 +283,7 @@ changes = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size
 
 
 class AnyStreamTests(SynchronousTestCase):
-    """In whatever pieces they come, the same bytes are the same messages or the same error."""
+    """The same bytes are the same messages, or the same error, in any pieces."""
 
     @settings(max_examples=500)
     @given(st.lists(pieces, max_size=6).map(b"".join), changes, st.integers(0, 20))

@@ -1,4 +1,4 @@
-"""The protocol definition: complete, equal to what an independent client knows, and readable by txAMQP's loader."""
+"""The protocol definition: complete, equal to the methods of an independent client, and readable by txAMQP's loader."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _method(name: str) -> txamqp.spec.Method:
 
 
 class SpecTests(SynchronousTestCase):
-    """What the XML says, once loaded."""
+    """The XML, after it is loaded."""
 
     def test_is_found_as_package_data(self) -> None:
         """The definition is a resource of its package, so an installed wheel has it."""
