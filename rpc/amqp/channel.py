@@ -35,7 +35,7 @@ from rpc.amqp.codec.frames import (
     next_head,
 )
 from rpc.amqp.content import Delivery, Returned
-from rpc.amqp.control import ControlChannel
+from rpc.amqp.control import ControlChannel, shielded
 from rpc.errors import AMQPError, CodecError, FrameError
 from rpc.topology import Declaration
 
@@ -130,14 +130,15 @@ class Channel(ControlChannel):
     def cancel_consumer(self, consumer_tag: str) -> Deferred[None]:
         """Cancel the consumer (``basic.cancel``). Deliveries come until the broker has agreed.
 
-        :return: fires when the broker has agreed. Fails as :meth:`invoke` does.
+        :return: fires when the broker has agreed. Fails as :meth:`invoke` does. Cancelling it ends the wait only.
         """
         key = consumer_tag.encode()
 
         def stopped(_: object) -> None:
             self._consumers.pop(key, None)
 
-        return self.basic_cancel(consumer_tag=consumer_tag).addCallback(stopped)
+        cancelled: Deferred[None] = self.basic_cancel(consumer_tag=consumer_tag).addCallback(stopped)
+        return shielded(cancelled)
 
     def consumer_cancelled(self, consumer_tag: str) -> None:
         """Tell the owner of a consumer that the broker has ended it (``basic.cancel``)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from txamqp.spec import Method
 
     from rpc.amqp.protocol import AMQPConnection
+
+Result = TypeVar("Result")
 
 
 class ControlChannel(txamqp.protocol.AMQChannel):
@@ -147,6 +149,13 @@ class ControlChannel(txamqp.protocol.AMQChannel):
         parting, self._parting = self._parting, []
         for parted in parting:
             parted.callback(None)
+
+
+def shielded(answer: Deferred[Result]) -> Deferred[Result]:
+    """Return a Deferred that fires as `answer` does, and whose cancellation leaves `answer` alone."""
+    shield: Deferred[Result] = Deferred()
+    answer.chainDeferred(shield)
+    return shield
 
 
 def _is_nowait(method: Method, args: tuple[Any, ...]) -> bool:

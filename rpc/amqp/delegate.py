@@ -12,14 +12,8 @@ from twisted.python import log
 from txamqp.client import TwistedDelegate
 from txamqp.message import Message
 
-from rpc.errors import (
-    AuthenticationFailed,
-    ChannelClosed,
-    ConnectionClosed,
-    DeliveryTimedOut,
-    FrameError,
-    VirtualHostRefused,
-)
+from rpc.amqp.reasons import Phase, channel_closed, connection_closed
+from rpc.errors import AuthenticationFailed, FrameError
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
@@ -34,7 +28,6 @@ CAPABILITIES = {
     "authentication_failure_close": True,
 }
 
-PRECONDITION_FAILED = 406
 
 CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
 """The payload of channel.close-ok. It is sent even on a channel that takes no other method any more."""
@@ -65,7 +58,7 @@ class ConnectionDelegate(TwistedDelegate):
 
     def connection_start(self, channel: Channel, message: Message) -> None:
         """Log in (AMQP 0-9-1, connection.start)."""
-        if self.client.is_tuned:
+        if self.client.phase is not Phase.LOGIN:
             raise FrameError(503, "unexpected connection.start")
         credentials = self.client.credentials
         offered = bytes(message.mechanisms).decode("ascii", "replace").split()
@@ -98,7 +91,9 @@ class ConnectionDelegate(TwistedDelegate):
     def connection_close(self, channel: Channel, message: Message) -> None:
         """The broker ends the connection, with a reason."""
         self._reply(channel.connection_close_ok())
-        self.client.hang_up(_why_closed(self.client, message))
+        client = self.client
+        code, text = message.reply_code, message.reply_text
+        client.hang_up(connection_closed(client.phase, code, text, client.credentials.username, client.vhost))
 
     def connection_blocked(self, channel: Channel, message: Message) -> None:
         """The broker takes no messages: a memory or disk alarm (https://www.rabbitmq.com/docs/connection-blocked)."""
@@ -122,7 +117,7 @@ class ConnectionDelegate(TwistedDelegate):
         self.client.send_method(channel.id, CHANNEL_CLOSE_OK)
         if not channel.closed:
             self.client.forget_channel(channel)
-            channel.do_close(_why_channel_closed(message.reply_code, message.reply_text))
+            channel.do_close(channel_closed(message.reply_code, message.reply_text))
 
     def basic_cancel(self, channel: Channel, message: Message) -> None:
         """The broker ends a consumer (RabbitMQ extension: consumer cancel notification)."""
@@ -162,20 +157,3 @@ def client_properties(name: str) -> dict[str, Any]:
         "connection_name": name,
         "capabilities": CAPABILITIES,
     }
-
-
-def _why_channel_closed(code: int, text: str) -> ChannelClosed:
-    """RabbitMQ's delivery acknowledgement timeout has the code of many other errors, 406: only its text names it
-    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
-    """
-    timed_out = code == PRECONDITION_FAILED and "delivery acknowledgement on channel" in text
-    return (DeliveryTimedOut if timed_out else ChannelClosed)(code, text)
-
-
-def _why_closed(client: AMQPConnection, message: Message) -> ConnectionClosed:
-    code, text = message.reply_code, message.reply_text
-    if code == 403 and not client.is_tuned:
-        return AuthenticationFailed(code, f"{text} (user {client.credentials.username!r})")
-    if not client.is_open and client.is_tuned and code in (403, 530):
-        return VirtualHostRefused(code, f"{text} (virtual host {client.vhost!r})")
-    return ConnectionClosed(code, text)

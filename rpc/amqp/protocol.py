@@ -36,6 +36,7 @@ from rpc.amqp.delegate import ConnectionDelegate, Credentials
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.amqp.reads import MOST_AT_ONCE, ReadSize
+from rpc.amqp.reasons import Phase
 from rpc.amqp.tuning import Limits
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
@@ -49,6 +50,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     """One connection, from the protocol header to its end.
 
     :ivar ready: fires when the virtual host is open; fails with the :class:`~rpc.errors.AMQPError` that says why not.
+    :ivar phase: how far the handshake has come; a closed connection keeps it.
     :ivar blocked: why no messages should be published now, else ``None``: the broker's alarm (RabbitMQ extension,
         connection.blocked), or more unsent bytes than ``send_buffer_max``. :meth:`Channel.publish` does not refuse.
     :ivar on_blocked: called with that reason, or ``None``, when it changes.
@@ -78,8 +80,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.max_body_frame = LARGEST_PAYLOAD_BEFORE_TUNE
         self.ready: Deferred[AMQPConnection] = Deferred()
         self.ended: Deferred[None] = Deferred()
-        self.is_tuned = False
-        self.is_open = False
+        self.phase = Phase.LOGIN
         self.reason: Exception | None = None
         self.blocked: str | None = None
         self._alarm: str | None = None
@@ -127,20 +128,20 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
         :raises FrameError: 503, they were agreed before; 501, the broker's frames are smaller than AMQP allows.
         """
-        if self.is_tuned:
+        if self.phase is not Phase.LOGIN:
             raise FrameError(503, "unexpected connection.tune")
         ours = Limits(self.channel_max, self.frame_max, self.heartbeat)
         agreed = ours.agree(Limits(channel_max, frame_max, heartbeat))
         self.channel_max, self.frame_max, self.heartbeat = agreed.channel_max, agreed.frame_max, agreed.heartbeat
         self.max_body_frame = (self.frame_max or LARGEST_FRAME) - FRAME_OVERHEAD
         self._reader.max_payload = self.max_body_frame
-        self.is_tuned = True
+        self.phase = Phase.ENTERING
         if self.heartbeat:
             self._heart = Heartbeat(self.clock, self.heartbeat, self.transport.write, self._silence)
 
     def opened(self) -> None:
         """Fire ``ready``: the virtual host is open, and the handshake is over."""
-        self.is_open = True
+        self.phase = Phase.OPEN
         self.ready.callback(self)
 
     def close(self, reason: object = None, within: float = SECONDS_TO_CLOSE) -> Deferred[None]:
@@ -159,7 +160,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._abort_in(within)
         if not self._closing:
             self._closing = True
-            if self.is_open and not self.closed:
+            if self.phase is Phase.OPEN and not self.closed:
                 asked = self._channel_zero.connection_close(reply_code=200, reply_text="closed by the client")
                 asked.addBoth(lambda _: self.hang_up(by_us))
             else:
@@ -216,7 +217,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell all that the socket is gone."""
         what = reason.getErrorMessage()
-        if self.is_open:
+        if self.phase is Phase.OPEN:
             self.do_close(ConnectionClosed(0, f"the connection ended without connection.close: {what}"))
         else:
             self.do_close(BrokerUnreachable(f"the connection ended before the handshake was over: {what}"))
@@ -324,7 +325,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._reading = True
         self.write = self._output.append
         try:
-            if not self.is_tuned:
+            if self.phase is Phase.LOGIN:
                 refuse_strangers(self._reader.waiting() + data)
             self._reader.feed(data)
         except AMQPError as error:
@@ -373,6 +374,6 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         """Close the connection with the fault of the broker's bytes as reason."""
         log.msg(f"{self.name}: closing the connection: {error}")
         code = getattr(error, "code", 541)
-        if self.is_tuned and not self.closed:
+        if self.phase is not Phase.LOGIN and not self.closed:
             self._channel_zero.connection_close(reply_code=code, reply_text=str(error)[:60]).addErrback(lambda _: None)
         self.hang_up(error)

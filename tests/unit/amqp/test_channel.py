@@ -299,6 +299,15 @@ class ConsumeTests(ChannelTestCase):
         self.peer.feed(delivery(1, tag, 1, b"x"), method(1, "basic.cancel-ok", tag), delivery(1, tag, 2, b"x"))
         self.assertEqual((stopped, len(self.deliveries), self.cancelled), ([None], 1, []))
 
+    def test_cancelled_wait_for_a_cancellation_forgets_the_consumer(self) -> None:
+        """The consumer is gone with cancel-ok, also when the Deferred of cancel_consumer() was cancelled before."""
+        tag = self.consume("a")
+        stopped = self.channel.cancel_consumer(tag)
+        stopped.cancel()
+        self.failureResultOf(stopped, CancelledError)
+        self.peer.feed(delivery(1, tag, 1, b"x"), method(1, "basic.cancel-ok", tag))
+        self.assertEqual((len(self.deliveries), self.channel.consumers), (1, 0))
+
     def test_tells_the_owner_that_the_broker_has_cancelled(self) -> None:
         """The owner is told once. basic.cancel is answered unless nowait (txAMQP closes the connection)."""
         first, _ = self.consume("a"), self.consume("b")
