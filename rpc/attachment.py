@@ -11,19 +11,16 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc.amqp.answer_limit import ANSWER_LIMIT, AnswerLimit
 from rpc.amqp.channel import Channel
 from rpc.amqp.protocol import AMQPConnection
 from rpc.backoff import ChannelBackoff
 from rpc.errors import AMQPError
 from rpc.interfaces import IChannelUser, IClock
-
-ANSWER_LIMIT = 30.0
-"""Seconds for each step of the broker: to open a channel, to let a user set it up, and to close it."""
 
 
 class State(enum.Enum):
@@ -57,7 +54,8 @@ class Attachment:
         self._state = State.IDLE
         self._connection: AMQPConnection | None = None
         self._channel: Channel | None = None
-        self._timer: IDelayedCall | None = None  # of the state
+        self._timer: IDelayedCall | None = None  # while WAITING
+        self._limit: AnswerLimit | None = None  # while OPENING or SETTING_UP
         self._backoff = ChannelBackoff()
         self._ready_since = 0.0
         self.problem: str | None = None
@@ -66,7 +64,7 @@ class Attachment:
         """Open a channel on `connection`, now and again whenever it is lost, until :meth:`stop`."""
         self._connection = connection
         self._enter(State.OPENING)
-        self._limit(self._open_is_overdue, connection)
+        self._limit = AnswerLimit(self._clock, connection, partial(self._open_is_overdue, connection), self._blocked)
         connection.open_channel().addCallbacks(
             self._opened, self._not_opened, callbackArgs=(connection,), errbackArgs=(connection,)
         )
@@ -86,6 +84,9 @@ class Attachment:
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
+        limit, self._limit = self._limit, None
+        if limit is not None:
+            limit.cancel()
 
     # -- opening and setting up
 
@@ -96,7 +97,7 @@ class Attachment:
         self._channel = channel
         channel.on_closed = partial(self._lost, channel)
         self._enter(State.SETTING_UP)
-        self._limit(self._setup_is_overdue, channel)
+        self._limit = AnswerLimit(self._clock, connection, partial(self._setup_is_overdue, channel), self._blocked)
         set_up = maybeDeferred(self._user.opened, channel)
         set_up.addCallbacks(self._ready, self._not_ready, callbackArgs=(channel,), errbackArgs=(channel,))
 
@@ -120,47 +121,36 @@ class Attachment:
 
     # -- time limits
 
-    def _limit(self, overdue: Any, subject: Any) -> None:
-        self._timer = self._clock.callLater(ANSWER_LIMIT, overdue, subject)
+    def _blocked(self, reason: str) -> None:
+        if self._state is not State.READY:  # a channel before the present one may still be closing
+            self.problem = f"the broker is blocked: {reason}"
 
     def _open_is_overdue(self, connection: AMQPConnection) -> None:
         """End the connection. RabbitMQ answers ``channel.open`` in the process that reads the socket: when that does
         not answer, no channel of the connection works.
         """
-        if connection.blocked is not None:
-            self._wait_for_alarm(connection.blocked, self._open_is_overdue, connection)
-        else:
-            connection.hang_up(AMQPError(f"the broker has not answered channel.open for {ANSWER_LIMIT:g} s"))
+        connection.hang_up(AMQPError(f"the broker has not answered channel.open for {ANSWER_LIMIT:g} s"))
 
     def _setup_is_overdue(self, channel: Channel) -> None:
-        if channel.client.blocked is not None:
-            self._wait_for_alarm(channel.client.blocked, self._setup_is_overdue, channel)
-        else:
-            self._close(channel, AMQPError(f"a channel was not set up within {ANSWER_LIMIT:g} s"))
-
-    def _wait_for_alarm(self, reason: str, overdue: Any, subject: Any) -> None:
-        """During an alarm RabbitMQ does not read from a connection that publishes
-        (https://www.rabbitmq.com/docs/connection-blocked): nothing is answered before the alarm is over.
-        """
-        self.problem = f"the broker is blocked: {reason}"
-        self._limit(overdue, subject)
+        self._close(channel, AMQPError(f"a channel was not set up within {ANSWER_LIMIT:g} s"))
 
     def _close(self, channel: Channel, reason: Exception | None = None) -> Deferred[None]:
-        """Close `channel`, with a call of :meth:`_lost` when there is a `reason`. A broker that does not agree within
-        the limit loses the connection: otherwise each retry would take another channel number.
+        """Close `channel`, with a call of :meth:`_lost` when there is a `reason`.
+
+        A broker that does not agree within the limit loses the connection: otherwise each retry would take another
+        channel number.
 
         :return: fires when the channel is closed; never fails.
         """
         closed = channel.close() if reason is None else channel.abandon(reason)
-        closed.addTimeout(ANSWER_LIMIT, self._clock)
-        return closed.addCallbacks(lambda _: None, self._close_is_overdue, errbackArgs=(channel,))
+        late = AMQPError(f"the broker has not answered channel.close for {ANSWER_LIMIT:g} s")
+        limit = AnswerLimit(self._clock, channel.client, partial(channel.client.hang_up, late), self._blocked)
 
-    def _close_is_overdue(self, failure: Failure, channel: Channel) -> Deferred[None]:
-        failure.trap(DeferredTimeout)
-        connection = channel.client
-        if connection.blocked is None:
-            connection.hang_up(AMQPError(f"the broker has not answered channel.close for {ANSWER_LIMIT:g} s"))
-        return self._close(channel)
+        def settled(result: Any) -> Any:
+            limit.cancel()
+            return result
+
+        return closed.addBoth(settled)
 
     # -- losses
 

@@ -18,8 +18,8 @@ class IChannelUser(Interface):
     def opened(channel: Any) -> Deferred[None]:
         """Set up `channel`, a new :class:`~rpc.amqp.channel.Channel`: declare, consume, keep it.
 
-        :return: fires when the user is ready. When it fails, or does not fire within ``rpc.attachment.ANSWER_LIMIT``
-            seconds, the link closes the channel and tries again later, with growing delays.
+        :return: fires when the user is ready. When it fails, or does not fire within thirty seconds
+            (``rpc.amqp.answer_limit``), the link closes the channel and tries again later, with growing delays.
         """
 
     def lost(reason: Exception) -> None:
