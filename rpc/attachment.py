@@ -24,7 +24,18 @@ from rpc.interfaces import IChannelUser, IClock
 
 
 class State(enum.Enum):
-    """Where the user's channel is."""
+    """Where the user's channel is.
+
+    ========== ======================================= ==========
+    from       when                                    to
+    ========== ======================================= ==========
+    any        there is a connection, or a retry       OPENING
+    OPENING    channel.open-ok                         SETTING_UP
+    SETTING_UP the user's ``opened`` has fired         READY
+    any        the channel is lost, refused or overdue WAITING
+    any        the connection is lost; stop, detach    IDLE
+    ========== ======================================= ==========
+    """
 
     IDLE = "idle"
     """There is no connection, or the link was stopped, or the user has left: no channel is opened."""

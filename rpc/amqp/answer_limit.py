@@ -1,4 +1,4 @@
-"""A time limit for an answer of the broker, fair to a process that was held up and to a broker under alarm."""
+"""A time limit for an answer of the broker, fair to a suspended process and to a broker under alarm."""
 
 from __future__ import annotations
 

@@ -460,7 +460,7 @@ class PublishTests(ChannelTestCase):
 
     def test_hands_on_returns(self) -> None:
         """A return comes with code, text, route and its whole body. Without an owner it is dropped."""
-        self.peer.feed(returned(1, b"nobody"))
+        self.peer.feed(returned(1, b"unheard"))
         seen: list[Returned] = []
         self.channel.on_return = seen.append
         self.peer.feed(returned(1, b"", properties=b"\x80\x00\x02ab"), returned(1, b"\xff" * 9000))
