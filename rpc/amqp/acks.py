@@ -14,8 +14,8 @@ from rpc.amqp.tags import TagRuns
 class AckCollector:
     """Acks of the deliveries of one channel.
 
-    Every delivery of the channel that is not ``no_ack`` must be settled here. Memory is by the deliveries that are
-    unacked, not by those settled behind them.
+    Every delivery of the channel must be settled here, so the channel must have no ``no_ack`` consumer: its deliveries
+    take tags as well. Memory is by the unacked deliveries, not by the settled ones behind them.
     """
 
     __slots__ = ("_channel", "_lowest", "_rejected", "_scheduled", "_settled", "_told")
@@ -78,6 +78,7 @@ class AckCollector:
             for tag in above:
                 self._channel.ack(tag)
             told.update(above)
-            told.update(rejected)
+            if rejected:
+                told.update(rejected)
             settled.clear()
             rejected.clear()

@@ -26,7 +26,7 @@ from rpc.amqp.codec.frames import (
     PROTOCOL_HEADER,
     FrameReader,
     method_frame,
-    refuse_strangers,
+    refuse_other_protocols,
 )
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
@@ -326,7 +326,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.write = self._output.append
         try:
             if self.phase is Phase.LOGIN:
-                refuse_strangers(self._reader.waiting() + data)
+                refuse_other_protocols(self._reader.waiting() + data)
             self._reader.feed(data)
         except AMQPError as error:
             self._protocol_error(error)

@@ -13,7 +13,7 @@ import pytest
 import trustme
 from OpenSSL import SSL
 from twisted.internet import reactor, ssl
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, DeferredQueue, ensureDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
@@ -177,6 +177,33 @@ class HostTests(ConnectingTestCase):
         connection.ended.addCallback(ended.callback)
         await ended
         self.assertIsInstance(connection.reason, HeartbeatMissed)
+
+    async def test_tells_that_the_broker_does_not_read(self) -> None:
+        """The connection is blocked while a proxy does not read, and open again when all has arrived."""
+        proxies: list[Any] = []
+
+        class Recorded(ProxyFactory):
+            def buildProtocol(self, addr: Any) -> Any:
+                proxies.append(super().buildProtocol(addr))
+                return proxies[-1]
+
+        port = await self.listen(Recorded("127.0.0.1", self.broker.port))
+        connection = await self.connect(f"amqp://127.0.0.1:{port}?send_buffer_max=1000000")
+        channel = await connection.open_channel()
+        queue = await self.queue(channel)
+        told: DeferredQueue[str | None] = DeferredQueue()
+        connection.on_blocked = told.put
+        proxies[0].transport.pauseProducing()
+        sent = 0
+        while connection.blocked is None:
+            channel.publish("", queue, b"\x00\x00", b"x" * 100_000)
+            sent += 1
+            self.assertLess(sent, 500)
+            await later(0)
+        self.assertIn("bytes are unsent", await told.get() or "")
+        proxies[0].transport.resumeProducing()
+        self.assertIsNone(await told.get())
+        self.assertEqual((await channel.queue_purge(queue=queue)).message_count, sent)
 
 
 @pytest.mark.rabbitmq_only("the embedded broker listens without TLS, and so has no mechanism EXTERNAL")

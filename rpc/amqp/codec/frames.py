@@ -305,7 +305,7 @@ def content_parts(channel_id: int, properties: bytes, body: bytes, limit: int) -
     return parts
 
 
-def refuse_strangers(answer: bytes) -> None:
+def refuse_other_protocols(answer: bytes) -> None:
     """Raise when the other end does not speak AMQP 0-9-1.
 
     :param answer: the bytes of the other end that should be a frame, or the start of one.
