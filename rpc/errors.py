@@ -86,9 +86,7 @@ class MessageTooLarge(RPCError):
 
 
 class BrokerBlocked(RPCError):
-    """The broker takes no messages now: a memory or disk alarm (``connection.blocked``), or it does not read and more
-    than ``send_buffer_max`` bytes are unsent. Nothing was sent.
-    """
+    """The broker takes no messages just now (``connection.blocked``: a memory or disk alarm); nothing was sent."""
 
     def __init__(self, message: str, outcome: Outcome = Outcome.NOT_SENT) -> None:
         super().__init__(message, outcome)
@@ -164,14 +162,14 @@ class ChannelClosed(ClosedByBroker):
     """The broker closed the channel (``channel.close``); the connection and its other channels go on."""
 
 
+class ConnectionClosed(ClosedByBroker):
+    """The broker closed the connection (``connection.close``), or it ended otherwise (code 0)."""
+
+
 class DeliveryTimedOut(ChannelClosed):
     """A delivery was unacked for longer than RabbitMQ's delivery acknowledgement timeout (406; ``consumer_timeout``,
     30 minutes by default): the broker closed the channel and requeued its deliveries.
     """
-
-
-class ConnectionClosed(ClosedByBroker):
-    """The broker closed the connection (``connection.close``), or it ended otherwise (code 0)."""
 
 
 class AuthenticationFailed(ConnectionClosed):
