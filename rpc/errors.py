@@ -166,6 +166,12 @@ class ConnectionClosed(ClosedByBroker):
     """The broker closed the connection (``connection.close``), or it ended otherwise (code 0)."""
 
 
+class DeliveryTimedOut(ChannelClosed):
+    """A delivery was unacked for longer than RabbitMQ's delivery acknowledgement timeout (406; ``consumer_timeout``,
+    30 minutes by default): the broker closed the channel and requeued its deliveries.
+    """
+
+
 class AuthenticationFailed(ConnectionClosed):
     """The broker refused user name, password or mechanism (403)."""
 

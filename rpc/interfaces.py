@@ -1,4 +1,4 @@
-"""Contracts between the floors, where there is more than one provider."""
+"""Contracts between the layers, where there is more than one provider."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import Interface
 
 IClock = IReactorTime
-"""Where time comes from: the reactor, or ``twisted.internet.task.Clock`` in tests."""
+"""The source of time: the reactor, or ``twisted.internet.task.Clock`` in tests."""
 
 
 class IChannelUser(Interface):
-    """Who needs a channel for as long as there is a connection: the link opens it, and again after each loss."""
+    """A user of a link: has a channel while there is a connection. The link opens it, and again after each loss."""
 
     def opened(channel: Any) -> Deferred[None]:
-        """Declare, consume and whatever else is needed to work on `channel`, a fresh :class:`rpc.amqp.Channel`.
+        """Set up `channel`, a new :class:`~rpc.amqp.channel.Channel`: declare, consume, keep it.
 
-        :return: fires when the user is ready. A failure closes the channel, and the link tries again later, with
-            growing delays.
+        :return: fires when the user is ready. When it fails, or does not fire within thirty seconds
+            (``rpc.amqp.answer_limit``), the link closes the channel and tries again later, with growing delays.
         """
 
     def lost(reason: Exception) -> None:
-        """The channel is gone, and with it what was outstanding on it. Called once for each call of ``opened``."""
+        """The channel has ended: its unacked deliveries are requeued, and its unconfirmed messages may be lost.
+
+        Called once for each call of ``opened``, except after ``Link.detach``.
+        """
 
     def blocked(reason: str | None) -> None:
-        """The broker takes no messages, for `reason`; or takes them again (``None``)."""
+        """The broker takes no messages, for `reason`; or takes them again (``None``).
+
+        The reason is an alarm of the broker (RabbitMQ extension, connection.blocked), or too many unsent bytes.
+        """
 
 
 class IDeliveryChannel(Interface):

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.tcp import Connection as Socket
 from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rpc.amqp.codec.frames import FRAME_OVERHEAD, FrameReader, Receiver, method_frame
+from rpc.amqp.codec.frames import (
+    FRAME_OVERHEAD,
+    PROTOCOL_HEADER,
+    SMALLEST_FRAME_MAX,
+    FrameReader,
+    Receiver,
+    method_frame,
+)
 from rpc.amqp.codec.methods import encode_arguments
 from rpc.amqp.codec.spec import load_spec
 from rpc.amqp.heartbeat import Heartbeat
+from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.broker.channel import Channel
 from rpc.broker.handshake import ChannelZero, State
 from rpc.broker.limits import OUTGOING_AT_MOST, OUTGOING_BEFORE_PAUSE
@@ -29,16 +36,11 @@ if TYPE_CHECKING:
     from rpc.broker.queue import Queue
     from rpc.broker.vhost import VirtualHost
 
-PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 SPOKEN = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
 """The second is 0-9's, which txAMQP sends and RabbitMQ takes for 0-9-1 too."""
 
-SECONDS_TO_PART = 5.0
 CONTENT_HEADER = 12
 """Bytes of a content header before the properties."""
-
-FEW_WRITES = 2
-"""Frames of one turn that go out at once, for somebody waits for them; more are left to the reactor, to gather."""
 
 
 @implementer(IPushProducer)
@@ -63,7 +65,7 @@ class BrokerConnection(Protocol):
         self.capabilities: dict[str, Any] = {}
         self.exclusive_queues: set[Queue] = set()
         self.congested = False
-        self.max_payload = 4096 - FRAME_OVERHEAD
+        self.max_payload = SMALLEST_FRAME_MAX - FRAME_OVERHEAD
         self._zero = ChannelZero(self)
         self._channels: dict[int, Receiver] = {0: self._zero}
         self._reader = FrameReader(self._channels, self._unknown, self._too_large)
@@ -72,7 +74,6 @@ class BrokerConnection(Protocol):
         self._channel_max = 0
         self._heart: Heartbeat | None = None
         self._timer = broker.timer(self._abort)  # of the handshake, then of the end
-        self._outgoing: list[bytes] = []
         self._outgoing_size = 0
         self._behind = 0  # bytes written since the client stopped reading
         self._slow = False  # the transport says so
@@ -87,6 +88,7 @@ class BrokerConnection(Protocol):
 
     def connectionMade(self) -> None:
         """Wait for the client's first bytes, a while."""
+        self._output = Output(self.transport)
         peer = self.transport.getPeer()
         self.host = getattr(peer, "host", "?")
         self.name = self.peer = f"{self.host}:{getattr(peer, 'port', '?')}"
@@ -121,7 +123,7 @@ class BrokerConnection(Protocol):
         key = refusal.key
         self.reply("connection.close", refusal.code, refusal.reply_text, key >> 16, key & 0xFFFF)
         self._listen()  # also to who was not heard: it may agree
-        self._timer.start(SECONDS_TO_PART)
+        self._timer.start(SECONDS_TO_CLOSE)
 
     def end_channels(self) -> None:
         """Give back what its consumers have not settled, and remove its exclusive queues."""
@@ -145,7 +147,7 @@ class BrokerConnection(Protocol):
         self.flush()
         self.transport.unregisterProducer()  # which would keep it from ending
         self.transport.loseConnection()
-        self._timer.start(SECONDS_TO_PART)
+        self._timer.start(SECONDS_TO_CLOSE)
 
     def _abort(self) -> None:
         self.transport.abortConnection()
@@ -284,9 +286,9 @@ class BrokerConnection(Protocol):
 
     def send(self, data: bytes) -> None:
         """Write frames at the end of the turn."""
-        if not self._outgoing:
+        if not self._outgoing_size:
             self.broker.unwritten.append(self)
-        self._outgoing.append(data)
+        self._output.append(data)
         self._outgoing_size += len(data)
         if self._outgoing_size > OUTGOING_BEFORE_PAUSE:
             self.congested = True
@@ -305,22 +307,15 @@ class BrokerConnection(Protocol):
 
     def flush(self) -> None:
         """Write what the turn has led to: a little at once, more when the reactor comes to it."""
-        outgoing, size = self._outgoing, self._outgoing_size
-        if not outgoing or self._lost:
+        size = self._outgoing_size
+        if not size or self._lost:
             return
-        little = len(outgoing) <= FEW_WRITES and size < OUTGOING_BEFORE_PAUSE
-        data = b"".join(outgoing)
-        outgoing.clear()
         self._outgoing_size = 0
-        self.transport.write(data)
+        self._output.flush(at_once=not self._slow and size < OUTGOING_BEFORE_PAUSE)
         if self._slow:
             self._behind += size
             if self._behind > OUTGOING_AT_MOST:
                 self._listen()
-            return
-        socket = self.transport
-        if little and isinstance(socket, Socket) and not (socket.disconnecting or socket.dataBuffer):
-            socket.doWrite()  # what it could not send, and any error, the reactor finds in its next turn
         elif self.congested:
             self._caught_up()  # the transport has room after all
 

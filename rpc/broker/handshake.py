@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from rpc.amqp.codec.frames import SMALLEST_FRAME_MAX
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
 from rpc.broker.refusals import (
@@ -23,7 +24,6 @@ from rpc.errors import FrameError
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
 
-SMALLEST_FRAME_MAX: Final = 4096
 MECHANISM: Final = "PLAIN"
 LOGIN_REFUSED: Final = (
     f"Login was refused using authentication mechanism {MECHANISM}. For details see the broker logfile."

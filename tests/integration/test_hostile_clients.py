@@ -16,12 +16,13 @@ from twisted.trial.unittest import TestCase
 
 import rpc
 from generated.calculator import Calculator
+from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.broker.limits import MEGABYTE
 from rpc.errors import ChannelClosed
 from services.calculator import CalculatorHandler
 from tests.embedded import EmbeddedNode
 from tests.unit.amqp.peer import BODY, HEADER, frame, method
-from tests.unit.broker.peer import PROTOCOL_HEADER, publish, start_ok
+from tests.unit.broker.peer import publish, start_ok
 
 SEED = 20260525
 PAGE = os.sysconf("SC_PAGE_SIZE")

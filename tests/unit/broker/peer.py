@@ -14,12 +14,12 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.amqp.codec.properties import encode_properties
 from rpc.broker.broker import Broker
 from rpc.messages import Properties
 from tests.unit.amqp.peer import Written, content, method, read_frames
 
-PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 CAPABILITIES = {
     "authentication_failure_close": True,
     "basic.nack": True,

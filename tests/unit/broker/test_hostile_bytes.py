@@ -5,10 +5,11 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.messages import Properties
 from tests.unit.amqp.peer import HEARTBEAT, frame, method, read_frames
 from tests.unit.broker.hostile_case import REPLY_TO, SERVICE, HostileCase
-from tests.unit.broker.peer import PROTOCOL_HEADER, Client, publish, start_ok
+from tests.unit.broker.peer import Client, publish, start_ok
 
 HANDSHAKE = (
     PROTOCOL_HEADER,

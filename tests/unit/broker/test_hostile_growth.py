@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from rpc.broker.connection import SECONDS_TO_PART
+from rpc.amqp.codec.frames import PROTOCOL_HEADER
+from rpc.amqp.output import SECONDS_TO_CLOSE
 from rpc.broker.limits import OUTGOING_AT_MOST, Limits
 from rpc.broker.publishing import ROUTES_KEPT
 from rpc.broker.refusals import CONNECTION_FORCED, Refusal
 from tests.unit.amqp.peer import BODY, HEADER, HEARTBEAT, frame, method
 from tests.unit.broker.hostile_case import REPLY_TO, SERVICE, HostileCase, contents
-from tests.unit.broker.peer import BUFFER, PROTOCOL_HEADER, Client, publish, start_ok
+from tests.unit.broker.peer import BUFFER, Client, publish, start_ok
 
 CHUNK = 65536
 """Bytes of one read from a socket."""
@@ -137,7 +138,7 @@ class SlowReaderTests(GrowthCase):
             if reads:
                 self.assertEqual(hostile.names()[-1], "connection.close")
                 hostile.send(0, "connection.close-ok")
-            self.clock.advance(0 if reads else SECONDS_TO_PART)
+            self.clock.advance(0 if reads else SECONDS_TO_CLOSE)
             self.assertTrue(hostile.gone)
             self.assert_nothing_left(hostile)
 
@@ -193,7 +194,7 @@ class SlowReaderTests(GrowthCase):
             hostile = self.new_client(reads=False)
             hostile.feed(closing)
             self.assertFalse(hostile.gone)
-            self.clock.advance(SECONDS_TO_PART)
+            self.clock.advance(SECONDS_TO_CLOSE)
             self.assertTrue(hostile.gone)
             self.assert_nothing_left(hostile)
 
@@ -234,7 +235,7 @@ class SilenceTests(GrowthCase):
         self.assertEqual(hostile.names(), ["connection.close"])
         hostile.feed(method(5, "channel.open", ""), publish(1, "", SERVICE), begun(1, 1000, b"x"), begun(5, 0))
         self.assertEqual(hostile.names(), [])
-        self.clock.advance(SECONDS_TO_PART)
+        self.clock.advance(SECONDS_TO_CLOSE)
         self.assertTrue(hostile.gone)
         self.assert_nothing_left(hostile)
 

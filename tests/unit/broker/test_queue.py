@@ -7,13 +7,14 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.properties import decode_properties
 from rpc.amqp.codec.spec import load_spec
 from rpc.broker.broker import Broker
 from rpc.broker.limits import Limits
 from rpc.messages import Properties
-from tests.unit.broker.peer import PROTOCOL_HEADER, Client, new_broker, publish, start_ok
+from tests.unit.broker.peer import Client, new_broker, publish, start_ok
 
 DEAD = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
 

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python import log
 
 import rpc
-from rpc.link import STEADY
+from rpc.backoff import STEADY
 from rpc.topology import REQUESTS
 from tools.faults.probe import stub
 from tools.faults.scenario import Finding, Scenario
