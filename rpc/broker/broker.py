@@ -16,7 +16,8 @@ from twisted.internet.protocol import Factory
 from twisted.python import log
 
 from rpc.broker.connection import BrokerConnection
-from rpc.broker.limits import DEAD_LETTERS_AT_ONCE, Limits, Memory
+from rpc.broker.limits import DEAD_LETTERS_AT_ONCE, Limits
+from rpc.broker.memory import Memory
 from rpc.broker.message import Message
 from rpc.broker.publishing import Publisher, Target
 from rpc.broker.refusals import CONNECTION_FORCED, Refusal
@@ -132,7 +133,7 @@ class Broker(Factory):
 
     def set_alarm(self, on: bool) -> None:
         """Have publishers blocked, as if memory had run out; or no more."""
-        self.memory.set_alarm(on)
+        self.memory.force_alarm(on)
         self.end_turn()
 
     def _alarm_changed(self, alarm: bool) -> None:

@@ -69,8 +69,8 @@ class Channel:
                 self._settle(key, *_tag_and_flags.unpack_from(buffer, start))
             else:
                 self._control(buffer[start - 4 : end])
-                if key == _GET and self.connection.congested and end + 1 < len(buffer):
-                    self.connection.put_off(buffer[end + 1 :])
+                if key == _GET and self.connection.back_pressure.congested and end + 1 < len(buffer):
+                    self.connection.postpone_input(buffer[end + 1 :])
         except Refusal as refusal:
             self._refuse(refusal, key)
         except FrameError as error:

@@ -23,9 +23,10 @@ from rpc.amqp.codec.methods import encode_arguments
 from rpc.amqp.codec.spec import load_spec
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
+from rpc.broker.back_pressure import BackPressure, PauseReason, Signal
 from rpc.broker.channel import Channel
 from rpc.broker.handshake import ChannelZero, State
-from rpc.broker.limits import OUTGOING_AT_MOST, OUTGOING_BEFORE_PAUSE
+from rpc.broker.limits import OUTGOING_BEFORE_PAUSE
 from rpc.broker.refusals import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, Refusal
 from rpc.broker.unopened import Discarding, Unopened
 from rpc.errors import FrameError
@@ -51,7 +52,7 @@ class BrokerConnection(Protocol):
     :ivar name: what the client calls it, or where it comes from.
     :ivar exclusive_queues: those that go with it.
     :ivar ended: fires when its socket is gone.
-    :ivar congested: whether the client reads more slowly than it is written to: then nothing is delivered to it.
+    :ivar back_pressure: whether the client is delivered to, and whether its input is read.
     :ivar max_payload: bytes of a frame's payload, at most.
     """
 
@@ -64,7 +65,7 @@ class BrokerConnection(Protocol):
         self.name = self.peer = self.host = "?"
         self.capabilities: dict[str, Any] = {}
         self.exclusive_queues: set[Queue] = set()
-        self.congested = False
+        self.back_pressure = BackPressure(self)
         self.max_payload = SMALLEST_FRAME_MAX - FRAME_OVERHEAD
         self._zero = ChannelZero(self)
         self._channels: dict[int, Receiver] = {0: self._zero}
@@ -74,12 +75,7 @@ class BrokerConnection(Protocol):
         self._channel_max = 0
         self._heart: Heartbeat | None = None
         self._timer = broker.timer(self._abort)  # of the handshake, then of the end
-        self._outgoing_size = 0
-        self._behind = 0  # bytes written since the client stopped reading
-        self._slow = False  # the transport says so
-        self._blocked = False
-        self._deaf = False  # nothing is read from the socket
-        self._put_off: list[bytes] = []  # read, and to be taken when the client has read its answers
+        self._gathered = 0
         self._held = 0  # of contents that are not complete, as counted against the broker's memory
         self._lost = False
         self.ended: Deferred[None] = Deferred()
@@ -122,7 +118,7 @@ class BrokerConnection(Protocol):
         self.end_channels()
         key = refusal.key
         self.reply("connection.close", refusal.code, refusal.reply_text, key >> 16, key & 0xFFFF)
-        self._listen()  # also to who was not heard: it may agree
+        self.back_pressure.closing()  # a peer may answer close-ok while its input is paused
         self._timer.start(SECONDS_TO_CLOSE)
 
     def end_channels(self) -> None:
@@ -142,7 +138,8 @@ class BrokerConnection(Protocol):
     def hang_up(self) -> None:
         """End the connection when what was written has gone out, or by force after some seconds."""
         self._reader.stopped = True
-        self._put_off.clear()
+        self.back_pressure.drop_postponed()
+        self.back_pressure.closing()
         self._zero.state = State.CLOSING
         self.flush()
         self.transport.unregisterProducer()  # which would keep it from ending
@@ -160,7 +157,7 @@ class BrokerConnection(Protocol):
         self._timer.stop()
         if self._heart is not None:
             self._heart.stop()
-        self._put_off.clear()
+        self.back_pressure.drop_postponed()
         self._reader.clear()
         self._count_held()
         self.broker.turn(self.end_channels)
@@ -168,9 +165,9 @@ class BrokerConnection(Protocol):
         self.ended.callback(None)
 
     def _beat(self, frame: bytes) -> None:
-        if self._deaf and self._blocked and self._heart is not None:
-            self._heart.silent_ticks = 0  # it is we who do not listen
-        if not self._slow:  # else there is enough for it to hear us by
+        if PauseReason.MEMORY in self.back_pressure.paused and self._heart is not None:
+            self._heart.silent_ticks = 0  # its heartbeats are in the socket, unread
+        if not self.back_pressure.slow:  # the bytes that it has not read yet show that the broker lives
             self.transport.write(frame)
 
     def _silence(self) -> None:
@@ -214,8 +211,8 @@ class BrokerConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames; what they lead to is written at the end of the turn."""
-        if self._put_off:
-            self._put_off.append(data)  # what TLS had at hand; nothing more is read from the socket
+        if self.back_pressure.has_postponed:
+            self.back_pressure.postpone(data)
             return
         if self._lost or self._reader.stopped:
             return  # until the client hangs up: were the socket closed before, it might never read why
@@ -239,22 +236,18 @@ class BrokerConnection(Protocol):
         finally:
             self.broker.end_turn()
 
-    def put_off(self, rest: bytes) -> None:
-        """Take what is at hand behind a method no sooner than the client has read what there is for it.
+    def postpone_input(self, rest: bytes) -> None:
+        """Postpone the input behind a method until the client has read its answers so far.
 
         A few bytes can ask for many large messages.
         """
         self._reader.stopped = True
-        self._put_off.append(rest)
-        self._listen()
+        self.back_pressure.postpone(rest)
 
-    def _take_put_off(self) -> None:
-        if self._put_off and not self._lost:
-            data = b"".join(self._put_off)
-            self._put_off.clear()
+    def _read_postponed(self) -> None:
+        if self.back_pressure.has_postponed and not self._lost:
             self._reader.stopped = False
-            self._listen()
-            self.dataReceived(data)
+            self.dataReceived(self.back_pressure.take_postponed())
 
     def _read_greeting(self, data: bytes) -> bytes:
         """Take the protocol header (AMQP 0-9-1, section 4.2.2); return what follows it."""
@@ -286,12 +279,12 @@ class BrokerConnection(Protocol):
 
     def send(self, data: bytes) -> None:
         """Write frames at the end of the turn."""
-        if not self._outgoing_size:
+        if not self._gathered:
             self.broker.unwritten.append(self)
         self._output.append(data)
-        self._outgoing_size += len(data)
-        if self._outgoing_size > OUTGOING_BEFORE_PAUSE:
-            self.congested = True
+        self._gathered += len(data)
+        if self._gathered > OUTGOING_BEFORE_PAUSE:
+            self.back_pressure.signal(Signal.GATHERED_MUCH)
 
     def can_carry(self, message: Message) -> bool:
         """Whether a message's properties fit a frame, as they must. It may have come with larger frames, or grown."""
@@ -302,72 +295,63 @@ class BrokerConnection(Protocol):
 
     @property
     def overfull(self) -> bool:
-        """Whether more waits for the client than is bearable."""
-        return self._behind + self._outgoing_size > OUTGOING_AT_MOST
+        """Whether too much is unread for a message that has no queue to stay in."""
+        return not self.back_pressure.takes(self._gathered)
 
     def flush(self) -> None:
-        """Write what the turn has led to: a little at once, more when the reactor comes to it."""
-        size = self._outgoing_size
+        """Write the output of a pass: a little at once, much in the reactor's next iteration."""
+        size, pressure = self._gathered, self.back_pressure
         if not size or self._lost:
             return
-        self._outgoing_size = 0
-        self._output.flush(at_once=not self._slow and size < OUTGOING_BEFORE_PAUSE)
-        if self._slow:
-            self._behind += size
-            if self._behind > OUTGOING_AT_MOST:
-                self._listen()
-        elif self.congested:
-            self._caught_up()  # the transport has room after all
+        self._gathered = 0
+        congested = pressure.congested
+        self._output.flush(at_once=not pressure.slow and size < OUTGOING_BEFORE_PAUSE)
+        pressure.flushed(size)
+        if congested:
+            self._deliver_again()
 
     def pauseProducing(self) -> None:
-        """The client does not read: deliver nothing until it does."""
-        self._slow = self.congested = True
+        """The transport is full (``IPushProducer``): deliver nothing."""
+        self.back_pressure.signal(Signal.TRANSPORT_FULL)
 
     def resumeProducing(self) -> None:
-        """All that was written has gone out."""
-        self._slow = False
-        self._behind = 0
-        self._listen()
-        self.broker.turn(self._caught_up)
+        """The transport has sent everything (``IPushProducer``): deliver again."""
+        self.back_pressure.signal(Signal.TRANSPORT_EMPTY)
+        self.broker.turn(self._deliver_again)
 
     def stopProducing(self) -> None:
-        """The socket is gone; :meth:`connectionLost` follows."""
+        """The socket is gone (``IPushProducer``); :meth:`connectionLost` follows."""
 
-    def _caught_up(self) -> None:
-        if self._slow or not self.congested:
+    def _deliver_again(self) -> None:
+        if self.back_pressure.congested:
             return
-        self.congested = False
         for channel in [*self._channels.values()]:
             if isinstance(channel, Channel):
                 channel.look_for_messages()
-        if not self.congested:
-            self._take_put_off()
+        if not self.back_pressure.congested:
+            self._read_postponed()
 
     # -- the broker's memory
 
     def published_in_alarm(self) -> None:
-        """Take nothing more from who publishes while memory is short (RabbitMQ extension: connection.blocked)."""
-        if not self._blocked:
-            self._blocked = True
-            if self.capabilities.get("connection.blocked") is True:
-                self.reply("connection.blocked", "low on memory")
-            self._listen()
+        """Read no more from a client that publishes during a memory alarm (RabbitMQ extension: connection.blocked)."""
+        if self.back_pressure.block_publisher() and self._knows_blocked:
+            self.reply("connection.blocked", "low on memory")
 
     def alarm_ended(self) -> None:
-        """Take messages again."""
-        if self._blocked:
-            self._blocked = False
-            if self.capabilities.get("connection.blocked") is True:
-                self.reply("connection.unblocked")
-            self._listen()
+        """Read again."""
+        if self.back_pressure.unblock_publisher() and self._knows_blocked:
+            self.reply("connection.unblocked")
 
-    def _listen(self) -> None:
-        """Read from the socket, or do not, as things are."""
-        wanted = not (self._blocked or self._put_off or self._behind > OUTGOING_AT_MOST)
-        deaf = not wanted and self._zero.state is State.RUNNING
-        if deaf is not self._deaf and not self._lost:
-            self._deaf = deaf
-            if deaf:
-                self.transport.pauseProducing()
-            else:
-                self.transport.resumeProducing()
+    @property
+    def _knows_blocked(self) -> bool:
+        return self.capabilities.get("connection.blocked") is True
+
+    def set_reading(self, reading: bool) -> None:
+        """Read from the socket, or pause (:class:`~rpc.broker.back_pressure.Valve`)."""
+        if self._lost:
+            return
+        if reading:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()

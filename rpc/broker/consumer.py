@@ -70,7 +70,7 @@ class Consumer(Outlet):
 
     def has_room(self) -> bool:
         """Whether it can be given another message now."""
-        return self.room > 0 and not self.connection.congested and (self.no_ack or self.channel.room > 0)
+        return self.room > 0 and not self.connection.back_pressure.congested and (self.no_ack or self.channel.room > 0)
 
     def give(self, entry: Entry) -> None:
         """Deliver what is to be settled; nothing, when its properties do not fit a frame."""

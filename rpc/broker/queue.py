@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rpc.broker.arguments import QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
 from rpc.broker.consumer import Consumer
 from rpc.broker.dead_letters import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
-from rpc.broker.limits import Memory
+from rpc.broker.memory import Memory
 from rpc.broker.message import Message
 from rpc.broker.timer import Timer
 from rpc.broker.turns import Turns

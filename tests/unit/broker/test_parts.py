@@ -23,7 +23,7 @@ from rpc.amqp.codec.properties import decode_properties, encode_properties, join
 from rpc.broker.arguments import QueueArguments, read_queue_arguments, same_argument
 from rpc.broker.dead_letters import dead_letter, goes_in_circles
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, Exchange, headers_match, topic_matches, words_of
-from rpc.broker.limits import Memory
+from rpc.broker.memory import Memory
 from rpc.broker.message import Message
 from rpc.broker.refusals import Refusal
 from rpc.broker.timer import Timer
@@ -195,9 +195,9 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(told, [True])
         memory.release(60)
         self.assertEqual((told, memory.held), ([True, False], 60))
-        memory.set_alarm(True)
+        memory.force_alarm(True)
         memory.release(60)
-        memory.set_alarm(False)
+        memory.force_alarm(False)
         self.assertEqual(told, [True, False, True, False])
 
 
