@@ -9,16 +9,16 @@ from typing import Any, Final
 
 import attrs
 
-from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
+from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
 DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER = "drop-head", "reject-publish", "reject-publish-dlx"
 CLASSIC, QUORUM = "classic", "quorum"
 ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
-MOST_MILLISECONDS: Final = 10 * 365 * 24 * 60 * 60 * 1000
+MAX_MILLISECONDS: Final = 10 * 365 * 24 * 60 * 60 * 1000
 """Of any time to live: RabbitMQ's bound, ten years."""
 
-_MOST_PRIORITIES = 255
+_MAX_PRIORITY = 255
 
 
 @attrs.frozen
@@ -58,7 +58,7 @@ def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments
     """Return what `table` says; arguments that nobody knows are kept and have no effect, as in RabbitMQ.
 
     :param queue: how errors name the queue.
-    :raises Refusal: 406, a value is not one of its argument's.
+    :raises ProtocolError: 406, a value is not one of its argument's.
     """
     for name, check in _CHECKS.items():
         if name in table:
@@ -72,35 +72,35 @@ def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments
 def check_alternate(exchange: str, table: Mapping[str, Any]) -> None:
     """See that the alternate exchange is named by a text.
 
-    :raises Refusal: 406, it is not.
+    :raises ProtocolError: 406, it is not.
     """
     if ALTERNATE_EXCHANGE in table:
         _exchange_name(f"exchange {exchange}", ALTERNATE_EXCHANGE, table[ALTERNATE_EXCHANGE])
 
 
-def same(what: str, name: str, current: object, received: object) -> None:
+def check_equivalent(what: str, name: str, current: object, received: object) -> None:
     """See that a property that is declared again is as it was.
 
-    :raises Refusal: 406, it is not.
+    :raises ProtocolError: 406, it is not.
     """
     if current != received or isinstance(current, float) is not isinstance(received, float):
         difference = f"received '{_shown(received)}' but current is '{_shown(current)}'"
-        raise Refusal(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: {difference}")
+        raise ProtocolError(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: {difference}")
 
 
-def same_argument(what: str, name: str, current: Mapping[str, Any], received: Mapping[str, Any]) -> None:
+def check_equivalent_argument(what: str, name: str, current: Mapping[str, Any], received: Mapping[str, Any]) -> None:
     """See that an argument that is declared again is as it was. To name the queue's usual type is to leave it out.
 
-    :raises Refusal: 406, it is not.
+    :raises ProtocolError: 406, it is not.
     """
     if name == "x-queue-type":
         current, received = {name: CLASSIC, **current}, {name: CLASSIC, **received}
     if name in current and name in received:
-        same(what, name, current[name], received[name])
+        check_equivalent(what, name, current[name], received[name])
     elif name in current or name in received:
         sides = (_described(table, name) for table in (received, current))
         difference = " but current is ".join(sides)
-        raise Refusal(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: received {difference}")
+        raise ProtocolError(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: received {difference}")
 
 
 def _described(table: Mapping[str, Any], name: str) -> str:
@@ -143,17 +143,17 @@ def _check(queue: str, name: str, value: object, check: Check) -> None:
 
 def _exchange_name(what: str, name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise Refusal(PRECONDITION_FAILED, f"invalid type '{type_name(value)}' for arg '{name}' in {what}")
+        raise ProtocolError(PRECONDITION_FAILED, f"invalid type '{type_name(value)}' for arg '{name}' in {what}")
 
 
-def _invalid(queue: str, name: str, problem: str) -> Refusal:
-    return Refusal(PRECONDITION_FAILED, f"invalid arg '{name}' for queue {queue}: {problem}")
+def _invalid(queue: str, name: str, problem: str) -> ProtocolError:
+    return ProtocolError(PRECONDITION_FAILED, f"invalid arg '{name}' for queue {queue}: {problem}")
 
 
 def check_match(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
     """See that a headers exchange knows what a binding's ``x-match`` says.
 
-    :raises Refusal: 406, it does not.
+    :raises ProtocolError: 406, it does not.
     """
     how = table.get("x-match", allowed[0])
     if not isinstance(how, str):
@@ -163,14 +163,14 @@ def check_match(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
         problem = f"value {written}; expected {', '.join(allowed[:-1])}, or {allowed[-1]}"
     else:
         return
-    raise Refusal(PRECONDITION_FAILED, f"Invalid x-match field {problem}")
+    raise ProtocolError(PRECONDITION_FAILED, f"Invalid x-match field {problem}")
 
 
 def check_priority(queue: str, table: Mapping[str, Any]) -> int:
     """Return a consumer's priority (RabbitMQ extension); 0, when it has none.
 
     :param queue: how errors name the queue.
-    :raises Refusal: 406, it is no whole number.
+    :raises ProtocolError: 406, it is no whole number.
     """
     priority = table.get("x-priority", 0)
     if not isinstance(priority, int) or isinstance(priority, bool):
@@ -201,13 +201,13 @@ def _text(problem: Callable[[str], str], *allowed: str) -> Check:
 
 
 _CHECKS: Mapping[str, Check] = {  # in RabbitMQ's order: of several wrong ones, the first is told
-    "x-expires": _number(least=1, most=MOST_MILLISECONDS),
-    "x-message-ttl": _number(most=MOST_MILLISECONDS),
+    "x-expires": _number(least=1, most=MAX_MILLISECONDS),
+    "x-message-ttl": _number(most=MAX_MILLISECONDS),
     "x-dead-letter-exchange": _text(str),
     "x-dead-letter-routing-key": _text(str),
     "x-max-length": _number(),
     "x-max-length-bytes": _number(),
-    "x-max-priority": _number(most=_MOST_PRIORITIES, above="max_value_exceeded"),
+    "x-max-priority": _number(most=_MAX_PRIORITY, above="max_value_exceeded"),
     "x-overflow": _text(lambda _: "invalid_overflow", DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER),
     "x-queue-mode": _text(lambda value: f"\"unsupported queue mode '{value}'\"", "default", "lazy"),
     "x-single-active-consumer": lambda value: (

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from rpc.broker.limits import OUTGOING_AT_MOST
+from rpc.broker.limits import MAX_UNREAD
 
 
 class OutputState(enum.Enum):
@@ -57,7 +57,7 @@ class PauseReason(enum.Flag):
     POSTPONED = enum.auto()
     """Its input behind a ``basic.get`` is postponed until the client has read the answers so far."""
     UNREAD = enum.auto()
-    """More than ``OUTGOING_AT_MOST`` is unread."""
+    """More than ``MAX_UNREAD`` is unread."""
 
 
 class Valve(Protocol):
@@ -103,7 +103,7 @@ class BackPressure:
             self.signal(Signal.FLUSHED)
             return
         self._unread += size
-        if self._unread > OUTGOING_AT_MOST:
+        if self._unread > MAX_UNREAD:
             self.signal(Signal.LIMIT_REACHED)
 
     @property
@@ -113,7 +113,7 @@ class BackPressure:
 
     def takes(self, gathered: int) -> bool:
         """Whether a message without a queue may be written too, with so many bytes gathered in this pass."""
-        return self._unread + gathered <= OUTGOING_AT_MOST
+        return self._unread + gathered <= MAX_UNREAD
 
     # -- input
 

@@ -16,11 +16,11 @@ from twisted.internet.protocol import Factory
 from twisted.python import log
 
 from rpc.broker.connection import BrokerConnection
-from rpc.broker.limits import DEAD_LETTERS_AT_ONCE, Limits
+from rpc.broker.limits import DEAD_LETTERS_PER_PASS, Limits
 from rpc.broker.memory import Memory
 from rpc.broker.message import Message
+from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
 from rpc.broker.publishing import Publisher, Target
-from rpc.broker.refusals import CONNECTION_FORCED, Refusal
 from rpc.broker.timer import Timer
 from rpc.broker.vhost import VirtualHost
 from rpc.errors import ConfigurationError
@@ -65,11 +65,11 @@ class Broker(Factory):
         self.vhosts: dict[str, VirtualHost] = {}
         self.connections: dict[BrokerConnection, None] = {}
         self.tamper: Callable[[Message, list[Target]], tuple[bool, list[Target]]] | None = None
-        self.unwritten: list[BrokerConnection] = []
-        self._before_end: deque[Callable[[], None]] = deque()
+        self.unflushed: list[BrokerConnection] = []
+        self._at_end: deque[Callable[[], None]] = deque()
         self._confirming: dict[Publisher, None] = {}
         self._ending = False
-        self._go_on = Timer(clock, self.end_turn)
+        self._next_pass = Timer(clock, self.end_pass)
         for name in vhosts:
             self.add_vhost(name)
 
@@ -112,7 +112,7 @@ class Broker(Factory):
         """Return what speaks to a new client."""
         return BrokerConnection(self)
 
-    def admits(self, connection: BrokerConnection) -> bool:
+    def admit(self, connection: BrokerConnection) -> bool:
         """Take a connection among the open ones, or say that there are too many."""
         if len(self.connections) >= self.limits.connections:
             self.log(f"connection from {connection.peer} refused: there are {len(self.connections)} already")
@@ -120,7 +120,7 @@ class Broker(Factory):
         self.connections[connection] = None
         return True
 
-    def gone(self, connection: BrokerConnection) -> None:
+    def connection_ended(self, connection: BrokerConnection) -> None:
         """A connection has ended."""
         self.connections.pop(connection, None)
 
@@ -128,13 +128,13 @@ class Broker(Factory):
         """Close all connections, or those to one virtual host, as an operator does (320, CONNECTION_FORCED)."""
         for connection in [*self.connections]:
             if vhost is None or getattr(connection, "vhost", None) is self.vhosts.get(vhost):
-                connection.refuse(Refusal(CONNECTION_FORCED, reason))
-        self.end_turn()
+                connection.close_with_error(ProtocolError(CONNECTION_FORCED, reason))
+        self.end_pass()
 
     def set_alarm(self, on: bool) -> None:
         """Have publishers blocked, as if memory had run out; or no more."""
         self.memory.force_alarm(on)
-        self.end_turn()
+        self.end_pass()
 
     def _alarm_changed(self, alarm: bool) -> None:
         if alarm:
@@ -148,52 +148,52 @@ class Broker(Factory):
 
     def timer(self, function: Callable[[], None]) -> Timer:
         """Return a timer whose function is a turn."""
-        return Timer(self.clock, lambda: self.turn(function))
+        return Timer(self.clock, lambda: self.run_pass(function))
 
-    def turn(self, function: Callable[[], None]) -> None:
+    def run_pass(self, function: Callable[[], None]) -> None:
         """Call a function, and write what it leads to."""
         try:
             function()
         except Exception:
             log.err(None, "in the embedded broker")
         finally:
-            self.end_turn()
+            self.end_pass()
 
-    def before_end(self, function: Callable[[], None]) -> None:
+    def at_end_of_pass(self, function: Callable[[], None]) -> None:
         """Call a function before this turn is over."""
-        self._before_end.append(function)
+        self._at_end.append(function)
 
-    def confirm_at_end(self, publisher: Publisher) -> None:
+    def confirm_at_end_of_pass(self, publisher: Publisher) -> None:
         """Confirm what was published in this turn; what is to be kept, when it is written."""
         self._confirming[publisher] = None
 
-    def end_turn(self) -> None:
+    def end_pass(self) -> None:
         """Do what is left of the turn, and what comes of that."""
         if self._ending:
             return
         self._ending = True
         try:
-            left = DEAD_LETTERS_AT_ONCE
-            while (self._before_end and left) or self._confirming or self.unwritten:
+            left = DEAD_LETTERS_PER_PASS
+            while (self._at_end and left) or self._confirming or self.unflushed:
                 left = self._finish(left)
-            if self._before_end:
-                self._go_on.start(0)
+            if self._at_end:
+                self._next_pass.start(0)
         finally:
             self._ending = False
 
     def _finish(self, left: int) -> int:
-        while self._before_end and left:
+        while self._at_end and left:
             left -= 1
             try:
-                self._before_end.popleft()()
+                self._at_end.popleft()()
             except Exception:
                 log.err(None, "in the embedded broker")
         if self.store is not None:
             self.store.write()
         publishers, self._confirming = self._confirming, {}
         for publisher in publishers:
-            self._confirm(publisher, *publisher.outcome())
-        connections, self.unwritten = self.unwritten, []
+            self._confirm(publisher, *publisher.take_outcome())
+        connections, self.unflushed = self.unflushed, []
         for connection in connections:
             connection.flush()
         return left
@@ -204,8 +204,8 @@ class Broker(Factory):
             publisher.confirm(published, refused)
         else:
             written.addCallbacks(
-                lambda _: self.turn(lambda: publisher.confirm(published, refused)),
-                lambda _: self.turn(lambda: publisher.refuse(published)),
+                lambda _: self.run_pass(lambda: publisher.confirm(published, refused)),
+                lambda _: self.run_pass(lambda: publisher.nack_up_to(published)),
             )
 
     def log(self, text: str) -> None:

@@ -25,10 +25,10 @@ from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.broker.back_pressure import BackPressure, PauseReason, Signal
 from rpc.broker.channel import Channel
+from rpc.broker.closed_channels import ClosedChannel, DiscardingChannel
 from rpc.broker.handshake import ChannelZero, State
-from rpc.broker.limits import OUTGOING_BEFORE_PAUSE
-from rpc.broker.refusals import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, Refusal
-from rpc.broker.unopened import Discarding, Unopened
+from rpc.broker.limits import MAX_GATHERED
+from rpc.broker.protocol_error import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, ProtocolError
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rpc.broker.queue import Queue
     from rpc.broker.vhost import VirtualHost
 
-SPOKEN = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
+ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
 """The second is 0-9's, which txAMQP sends and RabbitMQ takes for 0-9-1 too."""
 
 CONTENT_HEADER = 12
@@ -69,14 +69,14 @@ class BrokerConnection(Protocol):
         self.max_payload = SMALLEST_FRAME_MAX - FRAME_OVERHEAD
         self._zero = ChannelZero(self)
         self._channels: dict[int, Receiver] = {0: self._zero}
-        self._reader = FrameReader(self._channels, self._unknown, self._too_large)
+        self._reader = FrameReader(self._channels, self._closed_channel, self._too_large)
         self._reader.max_content = broker.limits.message
-        self._greeting = b""
+        self._header = b""
         self._channel_max = 0
         self._heart: Heartbeat | None = None
         self._timer = broker.timer(self._abort)  # of the handshake, then of the end
         self._gathered = 0
-        self._held = 0  # of contents that are not complete, as counted against the broker's memory
+        self._unfinished = 0  # of contents that are not complete, as counted against the broker's memory
         self._lost = False
         self.ended: Deferred[None] = Deferred()
 
@@ -88,7 +88,7 @@ class BrokerConnection(Protocol):
         peer = self.transport.getPeer()
         self.host = getattr(peer, "host", "?")
         self.name = self.peer = f"{self.host}:{getattr(peer, 'port', '?')}"
-        if not self.broker.admits(self):
+        if not self.broker.admit(self):
             self.transport.abortConnection()
             return
         if ITCPTransport.providedBy(self.transport):
@@ -109,31 +109,31 @@ class BrokerConnection(Protocol):
         self.vhost = vhost
         self._timer.stop()
 
-    def refuse(self, refusal: Refusal) -> None:
+    def close_with_error(self, error: ProtocolError) -> None:
         """Tell the client why its connection ends, and wait for it to agree (AMQP 0-9-1, connection.close)."""
         if self._zero.state is State.CLOSING:
             return
-        self.broker.log(f"connection {self.name} is closed: {refusal}")
+        self.broker.log(f"connection {self.name} is closed: {error}")
         self._zero.state = State.CLOSING
-        self.end_channels()
-        key = refusal.key
-        self.reply("connection.close", refusal.code, refusal.reply_text, key >> 16, key & 0xFFFF)
+        self.close_channels()
+        key = error.key
+        self.reply("connection.close", error.code, error.reply_text, key >> 16, key & 0xFFFF)
         self.back_pressure.closing()  # a peer may answer close-ok while its input is paused
         self._timer.start(SECONDS_TO_CLOSE)
 
-    def end_channels(self) -> None:
+    def close_channels(self) -> None:
         """Give back what its consumers have not settled, and remove its exclusive queues."""
         channels = [channel for channel in self._channels.values() if isinstance(channel, Channel)]
         for number in [*self._channels]:
             if number:
                 del self._channels[number]
         for channel in channels:  # before anything is given back, or it would come to another of them
-            channel.end_consumers()
-        requeued = sum(channel.give_back_all() for channel in channels)
+            channel.stop_consumers()
+        requeued = sum(channel.requeue_all() for channel in channels)
         if requeued:
             self.broker.log(f"connection {self.name} ended: {requeued} deliveries requeued")
         for queue in [*self.exclusive_queues]:
-            self.vhost.unused(queue)
+            self.vhost.delete_unused(queue)
 
     def hang_up(self) -> None:
         """End the connection when what was written has gone out, or by force after some seconds."""
@@ -159,9 +159,9 @@ class BrokerConnection(Protocol):
             self._heart.stop()
         self.back_pressure.drop_postponed()
         self._reader.clear()
-        self._count_held()
-        self.broker.turn(self.end_channels)
-        self.broker.gone(self)
+        self._account_unfinished()
+        self.broker.run_pass(self.close_channels)
+        self.broker.connection_ended(self)
         self.ended.callback(None)
 
     def _beat(self, frame: bytes) -> None:
@@ -176,19 +176,19 @@ class BrokerConnection(Protocol):
 
     # -- channels
 
-    def _unknown(self, number: int) -> Receiver:
+    def _closed_channel(self, number: int) -> Receiver:
         if self._zero.state is State.CLOSING:
-            return Discarding()
+            return DiscardingChannel()
         if self._zero.state is not State.RUNNING:
             raise FrameError(CHANNEL_ERROR, f"a frame on channel {number} before the connection is open")
-        return Unopened(self, number)
+        return ClosedChannel(self, number)
 
     def open_channel(self, number: int) -> None:
         """Open a channel."""
         count = len(self._channels) - 1
         if count >= self._channel_max:
             problem = f"number of channels opened ({count}) has reached the negotiated channel_max"
-            self.refuse(Refusal(NOT_ALLOWED, f"{problem} ({self._channel_max})"))
+            self.close_with_error(ProtocolError(NOT_ALLOWED, f"{problem} ({self._channel_max})"))
             return
         channel = self._channels[number] = Channel(self, number)
         channel.reply("channel.open-ok", b"")
@@ -199,7 +199,7 @@ class BrokerConnection(Protocol):
         self._reader.forget(channel.number)
 
     def _too_large(self, number: int, size: int) -> None:
-        receiver: Any = self._channels.get(number) or self._unknown(number)
+        receiver: Any = self._channels.get(number) or self._closed_channel(number)
         receiver.content_too_large(size)
 
     @property
@@ -220,21 +220,21 @@ class BrokerConnection(Protocol):
             self._heart.silent_ticks = 0
         try:
             if self._zero.state is State.HEADER:
-                data = self._read_greeting(data)
+                data = self._read_header(data)
             self._reader.feed(data)
-            self._count_held()
+            self._account_unfinished()
             held, memory = self._reader.held, self.broker.memory
             if held > self.broker.limits.contents or (held and memory.exhausted):
                 raise FrameError(RESOURCE_ERROR, "too much of contents that are not complete")
         except FrameError as error:
-            self.refuse(Refusal(error.code, error.text, ends_connection=True))
+            self.close_with_error(ProtocolError(error.code, error.text, ends_connection=True))
             self._reader.stopped = True
         except Exception:
             log.err(None, f"while reading from the connection of {self.peer}")
-            self.refuse(Refusal(INTERNAL_ERROR, "a mistake of the broker; see its log"))
+            self.close_with_error(ProtocolError(INTERNAL_ERROR, "a mistake of the broker; see its log"))
             self._reader.stopped = True
         finally:
-            self.broker.end_turn()
+            self.broker.end_pass()
 
     def postpone_input(self, rest: bytes) -> None:
         """Postpone the input behind a method until the client has read its answers so far.
@@ -249,27 +249,27 @@ class BrokerConnection(Protocol):
             self._reader.stopped = False
             self.dataReceived(self.back_pressure.take_postponed())
 
-    def _read_greeting(self, data: bytes) -> bytes:
+    def _read_header(self, data: bytes) -> bytes:
         """Take the protocol header (AMQP 0-9-1, section 4.2.2); return what follows it."""
-        data = self._greeting + data
+        data = self._header + data
         beginning, rest = data[: len(PROTOCOL_HEADER)], data[len(PROTOCOL_HEADER) :]
-        if not any(header.startswith(beginning) for header in SPOKEN):
+        if not any(header.startswith(beginning) for header in ACCEPTED_HEADERS):
             self.transport.write(PROTOCOL_HEADER)  # what is spoken here; then we part
             self.hang_up()
             return b""
         if len(beginning) < len(PROTOCOL_HEADER):
-            self._greeting = data
+            self._header = data
             return b""
-        self._zero.greeted()
+        self._zero.header_received()
         return rest
 
-    def _count_held(self) -> None:
+    def _account_unfinished(self) -> None:
         held = self._reader.held
-        if held > self._held:
-            self.broker.memory.take(held - self._held)
-        elif held < self._held:
-            self.broker.memory.release(self._held - held)
-        self._held = held
+        if held > self._unfinished:
+            self.broker.memory.take(held - self._unfinished)
+        elif held < self._unfinished:
+            self.broker.memory.release(self._unfinished - held)
+        self._unfinished = held
 
     # -- bytes out
 
@@ -280,10 +280,10 @@ class BrokerConnection(Protocol):
     def send(self, data: bytes) -> None:
         """Write frames at the end of the turn."""
         if not self._gathered:
-            self.broker.unwritten.append(self)
+            self.broker.unflushed.append(self)
         self._output.append(data)
         self._gathered += len(data)
-        if self._gathered > OUTGOING_BEFORE_PAUSE:
+        if self._gathered > MAX_GATHERED:
             self.back_pressure.signal(Signal.GATHERED_MUCH)
 
     def can_carry(self, message: Message) -> bool:
@@ -305,7 +305,7 @@ class BrokerConnection(Protocol):
             return
         self._gathered = 0
         congested = pressure.congested
-        self._output.flush(at_once=not pressure.slow and size < OUTGOING_BEFORE_PAUSE)
+        self._output.flush(at_once=not pressure.slow and size < MAX_GATHERED)
         pressure.flushed(size)
         if congested:
             self._deliver_again()
@@ -317,7 +317,7 @@ class BrokerConnection(Protocol):
     def resumeProducing(self) -> None:
         """The transport has sent everything (``IPushProducer``): deliver again."""
         self.back_pressure.signal(Signal.TRANSPORT_EMPTY)
-        self.broker.turn(self._deliver_again)
+        self.broker.run_pass(self._deliver_again)
 
     def stopProducing(self) -> None:
         """The socket is gone (``IPushProducer``); :meth:`connectionLost` follows."""
@@ -327,7 +327,7 @@ class BrokerConnection(Protocol):
             return
         for channel in [*self._channels.values()]:
             if isinstance(channel, Channel):
-                channel.look_for_messages()
+                channel.deliver_ready()
         if not self.back_pressure.congested:
             self._read_postponed()
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from rpc.amqp.codec.fields import LongLong, encode_short_string
 from rpc.broker.arguments import type_name
 from rpc.broker.message import Message
-from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
+from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
 EXPIRED, MAXLEN, REJECTED, DELIVERY_LIMIT = "expired", "maxlen", "rejected", "delivery_limit"
 
@@ -22,14 +22,14 @@ COPIES: Final = ("CC", "BCC")
 def copied_keys(headers: dict[str, Any]) -> list[str]:
     """Return further routing keys that a message's headers name (RabbitMQ extension: sender-selected distribution).
 
-    :raises Refusal: 406, such a header is no array.
+    :raises ProtocolError: 406, such a header is no array.
     """
     keys: list[str] = []
     for name in COPIES:
         value = headers.get(name, [])
         if not isinstance(value, list):
             problem = f'{{unacceptable_type_in_header,"{name}",{type_name(value)}}}'
-            raise Refusal(PRECONDITION_FAILED, f"invalid message: {problem}")
+            raise ProtocolError(PRECONDITION_FAILED, f"invalid message: {problem}")
         keys += [key for key in value if isinstance(key, str)]
     return keys
 
@@ -92,7 +92,7 @@ def _counted(death: dict[str, Any]) -> dict[str, Any]:
     return {**death, "count": LongLong(death["count"])} if written else death
 
 
-def goes_in_circles(message: Message, queue: str) -> bool:
+def is_cycle(message: Message, queue: str) -> bool:
     """Whether a message has come back to `queue` by dead letter exchanges alone, nobody having rejected it.
 
     :raises CodecError: its headers cannot be decoded.

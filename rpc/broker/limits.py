@@ -8,13 +8,13 @@ import attrs
 
 MEGABYTE: Final = 1024 * 1024
 
-OUTGOING_BEFORE_PAUSE: Final = 65536
+MAX_GATHERED: Final = 65536
 """Bytes that wait for a slow reader before nothing more is delivered to it: what Twisted's transports keep as well."""
 
-DEAD_LETTERS_AT_ONCE: Final = 100
+DEAD_LETTERS_PER_PASS: Final = 100
 """Dead letters that one turn publishes; the next ones are left to turns of their own, for each may lead to many."""
 
-OUTGOING_AT_MOST: Final = 8 * MEGABYTE
+MAX_UNREAD: Final = 8 * MEGABYTE
 """Bytes that wait for a reader who takes none, but goes on asking, before it is heard no more."""
 
 

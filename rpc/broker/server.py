@@ -77,11 +77,11 @@ class BrokerServer(Service):
             f"the embedded broker listens on {self._interface}:{self.port}; it is for trying, developing and testing "
             "on one machine, not for production"
         )
-        self._tell_waiting()
+        self._notify()
 
     def _failed(self, failure: Failure) -> None:
         self._problem = failure
-        self._tell_waiting()
+        self._notify()
 
     def when_listening(self) -> Deferred[None]:
         """Fires when it listens. Fails with Twisted's ``CannotListenError`` when the port cannot be had, with
@@ -91,10 +91,10 @@ class BrokerServer(Service):
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         if self._listening is not None or self._problem is not None:
-            self._tell_waiting()
+            self._notify()
         return waiting
 
-    def _tell_waiting(self) -> None:
+    def _notify(self) -> None:
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             if self._problem is not None:

@@ -22,7 +22,7 @@ from rpc.amqp.codec.properties import split_properties
 from rpc.broker.exchange import Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.queue import Queue
-from rpc.broker.waiting import Entry
+from rpc.broker.ready import Entry
 from rpc.errors import AMQPError, CodecError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Store:
         self._path = os.fspath(path)
         self._pool: Any = None  # from load to close
         self._definitions: list[Statement] = []
-        self._kept: dict[Entry, tuple[Any, ...]] = {}  # not written yet
-        self._dropped: list[tuple[int]] = []
+        self._inserts: dict[Entry, tuple[Any, ...]] = {}  # not written yet
+        self._deletes: list[tuple[int]] = []
         self._ids: dict[Entry, int] = {}
         self._next_id = 1
         self._loading = False
@@ -73,7 +73,7 @@ class Store:
 
     # -- what changes
 
-    def changed(self, vhost: str, thing: Destination, there: bool) -> None:
+    def definition_changed(self, vhost: str, thing: Destination, there: bool) -> None:
         """An exchange or queue has come, or gone."""
         if self._loading or not thing.durable:
             return
@@ -94,8 +94,8 @@ class Store:
             self._definitions.append(("INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?)", row))
         else:
             # What is still in consumers' hands goes as well: a file must not have messages of no queue.
-            for entry in [entry for entry in self._kept if entry.queue is queue]:
-                self.drop(entry)
+            for entry in [entry for entry in self._inserts if entry.queue is queue]:
+                self.erase(entry)
             self._definitions.append(("DELETE FROM message WHERE vhost = ? AND queue = ?", (vhost, queue.name)))
             self._definitions.append(("DELETE FROM queue WHERE vhost = ? AND name = ?", (vhost, queue.name)))
             self._drop_bindings_to(vhost, queue, True)
@@ -104,7 +104,7 @@ class Store:
         statement = "DELETE FROM binding WHERE vhost = ? AND is_queue = ? AND destination = ?"
         self._definitions.append((statement, (vhost, is_queue, thing.name)))
 
-    def bound(
+    def binding_changed(
         self,
         vhost: str,
         source: Exchange,
@@ -127,12 +127,12 @@ class Store:
             )
             self._definitions.append((f"DELETE FROM binding WHERE {where}", row))
 
-    def keep(self, vhost: str, queue: str, entry: Entry) -> None:
+    def persist(self, vhost: str, queue: str, entry: Entry) -> None:
         """A persistent message has come to a stored queue."""
         message, number = entry.message, self._next_id
         self._next_id += 1
         self._ids[entry] = number
-        self._kept[entry] = (
+        self._inserts[entry] = (
             number,
             vhost,
             queue,
@@ -143,17 +143,17 @@ class Store:
             message.body,
         )
 
-    def drop(self, entry: Entry) -> None:
+    def erase(self, entry: Entry) -> None:
         """It has gone."""
         number = self._ids.pop(entry, None)
-        if number is not None and self._kept.pop(entry, None) is None:
-            self._dropped.append((number,))
+        if number is not None and self._inserts.pop(entry, None) is None:
+            self._deletes.append((number,))
 
     # -- writing
 
     @property
     def _changes(self) -> bool:
-        return bool(self._definitions or self._kept or self._dropped)
+        return bool(self._definitions or self._inserts or self._deletes)
 
     def write(self) -> None:
         """Begin to write what has changed, unless something is being written: then it is written after that."""
@@ -162,8 +162,8 @@ class Store:
         self._writing = True
         self._waiting, self._waiting_next = self._waiting_next, []
         definitions, self._definitions = self._definitions, []
-        kept, self._kept = list(self._kept.values()), {}
-        dropped, self._dropped = self._dropped, []
+        kept, self._inserts = list(self._inserts.values()), {}
+        dropped, self._deletes = self._deletes, []
         done = self._pool.runInteraction(_write, definitions, kept, dropped)
         done.addCallbacks(self._written, self._not_written)
 
@@ -214,8 +214,8 @@ class Store:
 
     def _forget_all(self) -> None:
         self._definitions.clear()
-        self._kept.clear()
-        self._dropped.clear()
+        self._inserts.clear()
+        self._deletes.clear()
         self._ids.clear()
 
     # -- reading

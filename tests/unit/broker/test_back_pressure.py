@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.broker.back_pressure import TRANSITIONS, BackPressure, OutputState, PauseReason, Signal
-from rpc.broker.limits import OUTGOING_AT_MOST
+from rpc.broker.limits import MAX_UNREAD
 from rpc.broker.memory import Level, level_of
 
 OPEN, CONGESTED, SLOW, OVERFULL = OutputState
@@ -81,20 +81,20 @@ class OutputTests(BackPressureCase):
 
     def test_counts_unread_bytes_while_the_transport_is_full(self) -> None:
         pressure = self.bring_to(SLOW)
-        pressure.flushed(OUTGOING_AT_MOST)
+        pressure.flushed(MAX_UNREAD)
         self.assertIs(pressure.output, SLOW)
         self.assertEqual((pressure.takes(0), pressure.takes(1)), (True, False))
         pressure.flushed(1)
         self.assertEqual((pressure.output, self.valve.told), (OVERFULL, [False]))
         pressure.signal(EMPTY)
         self.assertEqual((pressure.output, self.valve.told), (OPEN, [False, True]))
-        self.assertTrue(pressure.takes(OUTGOING_AT_MOST))
+        self.assertTrue(pressure.takes(MAX_UNREAD))
 
     def test_counts_no_bytes_that_the_transport_takes(self) -> None:
         pressure = self.bring_to(OPEN)
-        pressure.flushed(2 * OUTGOING_AT_MOST)
+        pressure.flushed(2 * MAX_UNREAD)
         pressure.signal(FULL)
-        self.assertTrue(pressure.takes(OUTGOING_AT_MOST))
+        self.assertTrue(pressure.takes(MAX_UNREAD))
 
 
 class InputTests(BackPressureCase):

@@ -26,11 +26,11 @@ class Entry:
 
     :ivar position: its place in the queue: a number that only grows.
     :ivar expires: when it is too old, by the broker's clock; ``None``: never.
-    :ivar returns: how often it came back without being settled.
+    :ivar delivery_count: how often it came back without being settled.
     :ivar consumer: who has it; ``None`` while it waits, or was got by ``basic.get``.
     """
 
-    __slots__ = ("consumer", "expires", "message", "position", "queue", "redelivered", "returns")
+    __slots__ = ("consumer", "delivery_count", "expires", "message", "position", "queue", "redelivered")
 
     def __init__(self, queue: Queue, message: Message, position: int, expires: float | None) -> None:
         self.queue = queue
@@ -38,11 +38,11 @@ class Entry:
         self.position = position
         self.expires = expires
         self.redelivered = False
-        self.returns = 0
+        self.delivery_count = 0
         self.consumer: Consumer | None = None
 
 
-class Waiting:
+class ReadyMessages:
     """Entries in the order in which they are delivered.
 
     :ivar count: how many there are.
@@ -71,7 +71,7 @@ class Waiting:
         self.size += len(entry.message.body)
         self._lane(entry).append(entry)
 
-    def put_back(self, entries: Iterable[Entry]) -> None:
+    def requeue(self, entries: Iterable[Entry]) -> None:
         """Add some that were here before, each to its old place."""
         by_lane: dict[int, list[Entry]] = {}
         for entry in entries:

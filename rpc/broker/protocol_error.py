@@ -25,7 +25,7 @@ INTERNAL_ERROR: Final = 541
 _codes = {constant.id: constant for constant in load_spec().constants.items}
 
 
-class Refusal(AMQPError):
+class ProtocolError(AMQPError):
     """Something that a client asked for is not done; its channel is closed, or its connection.
 
     :ivar code: the reply code.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rpc.broker.refusals import CHANNEL_ERROR, Refusal
+from rpc.broker.protocol_error import CHANNEL_ERROR, ProtocolError
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE_OK = 20 << 16 | 10, 20 << 16 | 41
 
 
-class Unopened:
+class ClosedChannel:
     """A channel that is not open: takes ``channel.open``, and nothing else."""
 
     def __init__(self, connection: BrokerConnection, number: int) -> None:
@@ -35,12 +35,12 @@ class Unopened:
         self._refuse(0)
 
     def _refuse(self, key: int) -> None:
-        refusal = Refusal(CHANNEL_ERROR, "expected 'channel.open'")
-        refusal.key = key
-        self._connection.refuse(refusal)
+        error = ProtocolError(CHANNEL_ERROR, "expected 'channel.open'")
+        error.key = key
+        self._connection.close_with_error(error)
 
 
-class Discarding:
+class DiscardingChannel:
     """Any channel of a connection that the broker has closed: what comes on it is discarded."""
 
     def method_arrived(self, *_: object) -> None:
