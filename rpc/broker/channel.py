@@ -16,6 +16,7 @@ from rpc.broker.protocol_error import COMMAND_INVALID, NOT_IMPLEMENTED, PRECONDI
 from rpc.broker.publishing import Publisher
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
+from rpc.broker.round_robin import rotate_past
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
@@ -159,9 +160,19 @@ class Channel:
         return [self.unacked.pop(each) for each in tags]
 
     def deliver_ready(self) -> None:
-        """Its consumers may have room again."""
-        for consumer in [*self.consumers.values()]:
+        """Deliver to the consumers that can take messages again.
+
+        The first one that takes some comes last the next time. Otherwise it would take all credit that the channel's
+        prefetch allows, or all that a slow connection takes, each time (RabbitMQ's limiter varies the order as well).
+        """
+        taker = None
+        for tag, consumer in [*self.consumers.items()]:
+            before = self.last_tag
             consumer.deliver_ready()
+            if taker is None and self.last_tag != before:
+                taker = tag
+        if taker is not None:
+            rotate_past(self.consumers, taker)
 
     # -- consumers
 
@@ -204,6 +215,10 @@ class Channel:
         """Take the consumers away, and put back what they have not settled."""
         self.stop_consumers()
         self.requeue_all()
+
+    def stop_deliveries(self) -> None:
+        """Deliver nothing more to its consumers, which are still registered."""
+        self.closing = True
 
     def stop_consumers(self) -> None:
         """Deliver nothing more, and confirm nothing: behind a close it would be on a channel that is not open."""

@@ -29,6 +29,7 @@ from rpc.broker.closed_channels import ClosedChannel, DiscardingChannel
 from rpc.broker.handshake import ChannelZero, State
 from rpc.broker.limits import MAX_GATHERED
 from rpc.broker.protocol_error import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, ProtocolError
+from rpc.broker.round_robin import rotate_past
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ class BrokerConnection(Protocol):
         for number in [*self._channels]:
             if number:
                 del self._channels[number]
+        for channel in channels:  # or a queue would activate a consumer that is lost as well
+            channel.stop_deliveries()
         for channel in channels:  # before anything is given back, or it would come to another of them
             channel.stop_consumers()
         requeued = sum(channel.requeue_all() for channel in channels)
@@ -325,9 +328,15 @@ class BrokerConnection(Protocol):
     def _deliver_again(self) -> None:
         if self.back_pressure.congested:
             return
-        for channel in [*self._channels.values()]:
+        taker = None
+        for number, channel in [*self._channels.items()]:
             if isinstance(channel, Channel):
+                before = self._gathered
                 channel.deliver_ready()
+                if taker is None and self._gathered != before:
+                    taker = number
+        if taker is not None:  # it comes last the next time, or its full queue would be all that is delivered
+            rotate_past(self._channels, taker)
         if not self.back_pressure.congested:
             self._read_postponed()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rpc.broker.arguments import QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
+from rpc.broker.arguments import DROP_HEAD, QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
 from rpc.broker.consumer import Consumer
 from rpc.broker.dead_letters import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from rpc.broker.memory import Memory
@@ -145,6 +145,13 @@ class Queue:
         )
 
     def _drop_overflow(self) -> None:
+        """Drop the head of a queue that is too long (RabbitMQ: "Queue Length Limit", overflow behaviour drop-head).
+
+        Queues with another overflow reject publishes instead. Their messages are confirmed, so none is dropped, also
+        when requeued ones make the queue longer than its limit.
+        """
+        if self.arguments.overflow != DROP_HEAD:
+            return
         while self.ready.count and self._over():
             self._dead_letter(self.ready.pop(), MAXLEN)
 
@@ -295,8 +302,10 @@ class Queue:
             self._host.delete_unused(self)
 
     def activate(self, consumer: Consumer) -> None:
-        """A consumer may have room again."""
+        """Put a consumer that can take messages into the rotation, and deliver."""
         if consumer.in_rotation or not consumer.can_take() or consumer not in self.consumers:
+            return
+        if consumer.channel.closing:  # it is about to be removed, as all consumers of a lost connection are
             return
         if self.arguments.single_active and consumer is not self.consumers[0]:
             return

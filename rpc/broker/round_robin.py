@@ -17,6 +17,16 @@ class Candidate(Protocol):
 
 
 T = TypeVar("T", bound=Candidate)
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def rotate_past(order: dict[K, V], key: K) -> None:
+    """Move every item up to and including `key` behind the others, in their order."""
+    for each in [*order]:
+        order[each] = order.pop(each)
+        if each == key:
+            return
 
 
 class RoundRobin(Generic[T]):
