@@ -103,6 +103,8 @@ class Broker(Factory):
         for vhost in self.vhosts.values():
             for queue in vhost.queues.values():
                 queue.stop_timers()
+        self._at_end.clear()
+        self._next_pass.stop()
         self.memory.release(self.memory.held)
         self.vhosts = {name: VirtualHost(self, name, self.store) for name in self.vhosts}
 

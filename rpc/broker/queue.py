@@ -33,7 +33,10 @@ class QueueHost(Protocol):
         """A timer that calls `function`, and then has all written that it led to."""
 
     def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
-        """Take a message that the queue has given up: it is published elsewhere before the turn ends."""
+        """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends.
+
+        The message is erased from the state in the same transaction that has its copies.
+        """
 
     def delete_unused(self, queue: Queue) -> None:
         """The queue has lost its last consumer, or nobody used it in time: delete it."""
@@ -233,8 +236,9 @@ class Queue:
             self._host.erase(self, entry)
 
     def _dead_letter(self, entry: Entry, reason: str) -> None:
+        """Give a message to the dead-letter exchange, which also removes it from the state: both in one transaction."""
+        self._host.memory.release(entry.message.size)
         self._host.dead_letter(self, entry, reason)
-        self._release(entry)
 
     def purge(self) -> int:
         """Drop what waits; return how many messages that were."""

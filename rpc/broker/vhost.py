@@ -90,17 +90,25 @@ class VirtualHost:
         return Timer(self.broker.clock, lambda: self.broker.run_pass(function))
 
     def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
-        """Publish a message to the queue's dead-letter exchange before the turn ends."""
-        if queue.arguments.dead_letter_exchange is not None and not self.memory.exhausted:
-            message = entry.message
-            self.memory.take(message.size)
-            self.broker.at_end_of_pass(lambda: self._publish_dead_letter(queue, message, reason))
+        """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends.
 
-    def _publish_dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
-        self.memory.release(message.size)
+        A pass publishes a limited number, and a process may end between two. So the message stays in the state until
+        its copies are written there: then both changes are in one transaction.
+        """
+        if queue.arguments.dead_letter_exchange is None or self.memory.exhausted:
+            self.erase(queue, entry)
+            return
+        self.memory.take(entry.message.size)
+        self.broker.at_end_of_pass(lambda: self._publish_dead_letter(queue, entry, reason))
+
+    def _publish_dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
+        self.memory.release(entry.message.size)
         exchange = self.exchanges.get(queue.arguments.dead_letter_exchange or DEFAULT)
-        if exchange is None:
-            return  # as in RabbitMQ, messages are lost then
+        if exchange is not None:  # else the message is lost (RabbitMQ: "Dead Letter Exchanges", Routing)
+            self._route_dead_letter(queue, entry.message, reason, exchange)
+        self.erase(queue, entry)
+
+    def _route_dead_letter(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
         key = queue.arguments.dead_letter_routing_key
         try:
             dead, keys = dead_letter(message, queue.name, reason, self.seconds(), exchange.name, key)
