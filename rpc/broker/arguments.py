@@ -23,17 +23,17 @@ _MAX_PRIORITY = 255
 
 @attrs.frozen
 class QueueArguments:
-    """What a queue's arguments say.
+    """The values of a queue's arguments.
 
-    :ivar message_ttl: milliseconds that a message may wait; ``None``: for ever.
-    :ivar expires: milliseconds that the queue may be unused.
-    :ivar max_length: messages that may wait.
-    :ivar max_length_bytes: bytes of their bodies.
-    :ivar overflow: what becomes of messages beyond these.
-    :ivar priorities: the highest one; 0: none.
+    :ivar message_ttl: milliseconds until a ready message expires; ``None``: never.
+    :ivar expires: milliseconds until an unused queue is deleted.
+    :ivar max_length: ready messages, at most.
+    :ivar max_length_bytes: bytes of their bodies, at most.
+    :ivar overflow: whether a full queue drops its head or rejects publishes.
+    :ivar priorities: the highest priority; 0: none.
     :ivar queue_type: ``"classic"``, or ``"quorum"``: here a durable queue that counts deliveries.
-    :ivar single_active: whether one consumer gets all messages, and the others wait for its end.
-    :ivar delivery_limit: of a quorum queue: how often a message may come back to it.
+    :ivar single_active: whether one consumer gets all messages until it ends (RabbitMQ: "Single Active Consumer").
+    :ivar delivery_limit: how often a quorum queue takes a message back; ``None``: always.
     """
 
     message_ttl: int | None = None
@@ -55,10 +55,10 @@ class QueueArguments:
 
 
 def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments:
-    """Return what `table` says; arguments that nobody knows are kept and have no effect, as in RabbitMQ.
+    """Return the values in `table`. Unknown arguments have no effect, as in RabbitMQ.
 
-    :param queue: how errors name the queue.
-    :raises ProtocolError: 406, a value is not one of its argument's.
+    :param queue: the queue's name in error texts.
+    :raises ProtocolError: 406, a value is not allowed for its argument.
     """
     for name, check in _CHECKS.items():
         if name in table:
@@ -70,7 +70,7 @@ def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments
 
 
 def check_alternate(exchange: str, table: Mapping[str, Any]) -> None:
-    """See that the alternate exchange is named by a text.
+    """Check that the name of the alternate exchange is a string.
 
     :raises ProtocolError: 406, it is not.
     """
@@ -79,7 +79,7 @@ def check_alternate(exchange: str, table: Mapping[str, Any]) -> None:
 
 
 def check_equivalent(what: str, name: str, current: object, received: object) -> None:
-    """See that a property that is declared again is as it was.
+    """Check that a property is equivalent when something is declared again (AMQP 0-9-1, queue.declare).
 
     :raises ProtocolError: 406, it is not.
     """
@@ -89,7 +89,7 @@ def check_equivalent(what: str, name: str, current: object, received: object) ->
 
 
 def check_equivalent_argument(what: str, name: str, current: Mapping[str, Any], received: Mapping[str, Any]) -> None:
-    """See that an argument that is declared again is as it was. To name the queue's usual type is to leave it out.
+    """Check that an argument is equivalent when something is declared again. The queue type is classic by default.
 
     :raises ProtocolError: 406, it is not.
     """
@@ -112,7 +112,7 @@ def _shown(value: object) -> str:
 
 
 def type_name(value: object) -> str:
-    """Return RabbitMQ's name of a value's type. Which of several integers it was is not known any more."""
+    """Return RabbitMQ's name of a value's type. All integers are "signedint": the codec does not keep their width."""
     for kind, name in _TYPE_NAMES:
         if isinstance(value, kind):
             return name
@@ -151,9 +151,9 @@ def _invalid(queue: str, name: str, problem: str) -> ProtocolError:
 
 
 def check_match(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
-    """See that a headers exchange knows what a binding's ``x-match`` says.
+    """Check that ``x-match`` of a binding to a headers exchange is a known value.
 
-    :raises ProtocolError: 406, it does not.
+    :raises ProtocolError: 406, it is not.
     """
     how = table.get("x-match", allowed[0])
     if not isinstance(how, str):
@@ -200,7 +200,7 @@ def _text(problem: Callable[[str], str], *allowed: str) -> Check:
     return check
 
 
-_CHECKS: Mapping[str, Check] = {  # in RabbitMQ's order: of several wrong ones, the first is told
+_CHECKS: Mapping[str, Check] = {  # in RabbitMQ's order: an error names the first invalid argument
     "x-expires": _number(least=1, most=MAX_MILLISECONDS),
     "x-message-ttl": _number(most=MAX_MILLISECONDS),
     "x-dead-letter-exchange": _text(str),

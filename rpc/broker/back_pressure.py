@@ -1,8 +1,7 @@
-"""Back-pressure of one connection: when nothing is delivered to a client, and when its input is not read.
+"""Back-pressure of one connection: when deliveries to a client stop, and when its input is paused.
 
-Two questions, two answers. A slow reader gets no deliveries, or a queue would move into this process's memory: that is
-:class:`OutputState`, changed by the table :data:`TRANSITIONS`. Input is paused for one or more reasons
-(:class:`PauseReason`), and read again when the last of them is gone. Pure: no socket, no clock.
+A slow reader gets no deliveries, because its output would fill this process: see :class:`OutputState` and the table
+:data:`TRANSITIONS`. Input is paused while there is a reason (:class:`PauseReason`). Pure: no socket, no clock.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class OutputState(enum.Enum):
 
 
 class Signal(enum.Enum):
-    """What changes the state of the output."""
+    """Events that change the state of the output."""
 
     GATHERED_MUCH = "a pass has gathered more than OUTGOING_BEFORE_PAUSE"
     FLUSHED = "the pass is written, and the transport is not full"
@@ -70,10 +69,9 @@ class Valve(Protocol):
 class BackPressure:
     """The back-pressure of one connection.
 
-    :ivar output: how far the client is with reading.
-    :ivar congested: whether nothing is delivered: the output is not ``OPEN``. It stands beside the state because each
-        delivery asks for it.
-    :ivar paused: why input is not read.
+    :ivar output: the state of the output.
+    :ivar congested: whether deliveries stop: the output is not ``OPEN``. Each delivery reads it.
+    :ivar paused: the reasons for which input is paused.
     """
 
     __slots__ = ("_closing", "_postponed", "_unread", "_valve", "congested", "output", "paused")
@@ -90,7 +88,7 @@ class BackPressure:
     # -- output
 
     def signal(self, signal: Signal) -> None:
-        """Change the state of the output as :data:`TRANSITIONS` says."""
+        """Change the state of the output by :data:`TRANSITIONS`."""
         self.output = TRANSITIONS.get((self.output, signal), self.output)
         self.congested = self.output is not OutputState.OPEN
         if not self.slow:
@@ -112,7 +110,7 @@ class BackPressure:
         return self.output is OutputState.SLOW or self.output is OutputState.OVERFULL
 
     def takes(self, gathered: int) -> bool:
-        """Whether a message without a queue may be written too, with so many bytes gathered in this pass."""
+        """Whether a message without a queue may be written too, when `gathered` bytes wait for the flush."""
         return self._unread + gathered <= MAX_UNREAD
 
     # -- input
@@ -156,7 +154,7 @@ class BackPressure:
         self._pause(PauseReason.POSTPONED, False)
 
     def closing(self) -> None:
-        """Read input from now on, whatever was a reason to pause it."""
+        """Read input from now on, whatever the reasons to pause it."""
         before, self._closing = self.reading, True
         if not before:
             self._valve.set_reading(True)

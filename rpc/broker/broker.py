@@ -1,7 +1,7 @@
-"""The broker: its users, virtual hosts and connections, and the turns in which it works.
+"""The broker: its users, virtual hosts and connections, and the passes in which it works.
 
-Whatever the broker does, it does in a turn: bytes arrive, a timer fires, a client can be written to again. At a turn's
-end dead letters are published, publishes confirmed, and each connection gets all that is for it in one write.
+All work is done in passes. Bytes arrive, a timer fires, or a transport is empty again: each begins a pass. Before it
+ends, dead letters are published, publishes are confirmed, and the output of each connection is sent in a single write.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Broker(Factory):
         limits: Limits | None = None,
         store: Store | None = None,
     ) -> None:
-        """:param users: passwords by name; ``None``: guest, password guest, who is let in from this machine alone."""
+        """:param users: passwords by name; ``None``: guest with password guest, from this machine alone."""
         self.clock = clock
         self.limits = limits or Limits()
         self.users = dict(users) if users is not None else {GUEST: GUEST}
@@ -73,7 +73,7 @@ class Broker(Factory):
         for name in vhosts:
             self.add_vhost(name)
 
-    # -- who may come
+    # -- users and virtual hosts
 
     def add_user(self, name: str, password: str) -> None:
         """Let a user in, to all virtual hosts; or change the password."""
@@ -81,9 +81,9 @@ class Broker(Factory):
         self._loopback_only.discard(name)
 
     def add_vhost(self, name: str) -> None:
-        """Make a virtual host. One that is there stays as it is.
+        """Make a virtual host. An existing one is left as it is.
 
-        :raises ConfigurationError: the name is longer than AMQP has room for.
+        :raises ConfigurationError: the name is longer than 255 bytes (AMQP 0-9-1, section 4.2.5.3).
         """
         if len(name.encode("utf-8", "surrogateescape")) > 255:
             raise ConfigurationError(f"virtual host {name[:40]!r}...: its name is longer than 255 bytes")
@@ -91,7 +91,7 @@ class Broker(Factory):
             self.vhosts[name] = VirtualHost(self, name, self.store)
 
     def login_problem(self, user: str, password: str, host: str) -> str | None:
-        """Return why somebody is not let in, or ``None``."""
+        """Return why a login is rejected, or ``None``."""
         if self.users.get(user) != password:
             return WRONG_LOGIN
         if user in self._loopback_only and not _is_loopback(host):
@@ -99,7 +99,7 @@ class Broker(Factory):
         return None
 
     def clear(self) -> None:
-        """Forget exchanges, queues and messages, as the end of a process does. There must be no connections."""
+        """Drop exchanges, queues and messages, as the end of a process does. All connections must be closed."""
         for vhost in self.vhosts.values():
             for queue in vhost.queues.values():
                 queue.stop_timers()
@@ -111,13 +111,13 @@ class Broker(Factory):
     # -- connections
 
     def buildProtocol(self, addr: IAddress | None) -> BrokerConnection:
-        """Return what speaks to a new client."""
+        """Return the protocol of a new connection."""
         return BrokerConnection(self)
 
     def admit(self, connection: BrokerConnection) -> bool:
-        """Take a connection among the open ones, or say that there are too many."""
+        """Add a new connection; return False when there are too many."""
         if len(self.connections) >= self.limits.connections:
-            self.log(f"connection from {connection.peer} refused: there are {len(self.connections)} already")
+            self.log(f"connection from {connection.peer} rejected: there are {len(self.connections)} already")
             return False
         self.connections[connection] = None
         return True
@@ -142,18 +142,18 @@ class Broker(Factory):
         if alarm:
             self.log(f"memory is short: {self.memory.held} bytes of messages are held; publishers are blocked")
             return
-        self.log("memory is free again: publishers are heard")
+        self.log("memory is free again: publishers are unblocked")
         for connection in [*self.connections]:
             connection.alarm_ended()
 
-    # -- turns
+    # -- passes
 
     def timer(self, function: Callable[[], None]) -> Timer:
-        """Return a timer whose function is a turn."""
+        """Return a timer whose function runs in a pass."""
         return Timer(self.clock, lambda: self.run_pass(function))
 
     def run_pass(self, function: Callable[[], None]) -> None:
-        """Call a function, and write what it leads to."""
+        """Run a pass that begins with a function. An exception is logged, and ends only the function."""
         try:
             function()
         except Exception:
@@ -162,15 +162,15 @@ class Broker(Factory):
             self.end_pass()
 
     def at_end_of_pass(self, function: Callable[[], None]) -> None:
-        """Call a function before this turn is over."""
+        """Call a function before this pass ends."""
         self._at_end.append(function)
 
     def confirm_at_end_of_pass(self, publisher: Publisher) -> None:
-        """Confirm what was published in this turn; what is to be kept, when it is written."""
+        """Confirm the publishes of this pass at its end, or as soon as its changes are in the state file."""
         self._confirming[publisher] = None
 
     def end_pass(self) -> None:
-        """Do what is left of the turn, and what comes of that."""
+        """Do the rest of the pass, and everything caused by it."""
         if self._ending:
             return
         self._ending = True
@@ -211,7 +211,7 @@ class Broker(Factory):
             )
 
     def log(self, text: str) -> None:
-        """Write a line to Twisted's log, and one line it stays whatever names a peer has chosen."""
+        """Write one line to Twisted's log. Line ends in names that peers chose are escaped."""
         log.msg("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text))
 
 

@@ -1,4 +1,4 @@
-"""A channel: what arrives on it, what its consumers have in hand, and its end."""
+"""A channel: its input, its unacked messages, and its end."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ _CLOSE, _CLOSE_OK, _GET = 20 << 16 | 40, 20 << 16 | 41, 60 << 16 | 70
 
 
 class Channel:
-    """One channel of one connection, from ``channel.open`` to the end of its number's use.
+    """One channel of one connection, from ``channel.open`` until its number is free again.
 
-    :ivar unacked: what was delivered and is to be settled, by delivery tag, in their order.
+    :ivar unacked: delivered messages that are not settled yet, by delivery tag, in the tags' order.
     :ivar last_tag: the latest delivery tag.
-    :ivar prefetch: of consumers that come from now on.
-    :ivar channel_prefetch: of all consumers together (RabbitMQ: ``basic.qos`` with global); ``room`` is what is left.
-    :ivar last_queue: the name of the queue declared last: what an empty name means.
-    :ivar closing: whether it has ended; mostly the broker has closed it, and waits for the client's agreement.
+    :ivar prefetch: the prefetch of consumers that are added from now on.
+    :ivar channel_prefetch: the prefetch of all consumers together (RabbitMQ: ``basic.qos`` with global).
+    :ivar credit: deliveries that are left of it.
+    :ivar last_queue: the queue declared last, which an empty name means (AMQP 0-9-1, queue.bind).
+    :ivar closing: whether the channel has ended. Mostly the broker has closed it and expects ``channel.close-ok``.
     """
 
     def __init__(self, connection: BrokerConnection, number: int) -> None:
@@ -53,7 +54,7 @@ class Channel:
         self.last_queue = ""
         self.closing = False
 
-    # -- what arrives: called by the connection's reader
+    # -- input: called by the connection's reader
 
     def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
         """Take a method without content."""
@@ -66,7 +67,7 @@ class Channel:
         try:
             if key in (ACK, REJECT, NACK):
                 if end - start != 9:
-                    raise ProtocolError(SYNTAX_ERROR, "a settlement that is not nine bytes")
+                    raise ProtocolError(SYNTAX_ERROR, "an ack, nack or reject is not nine bytes long")
                 self._settle(key, *_tag_and_flags.unpack_from(buffer, start))
             else:
                 self._control(buffer[start - 4 : end])
@@ -85,13 +86,13 @@ class Channel:
             return
         try:
             if key != PUBLISH:
-                raise ProtocolError(COMMAND_INVALID, "a content that only a broker sends")
+                raise ProtocolError(COMMAND_INVALID, "content of a method that only a broker sends")
             self.publisher.publish(buffer[start + 2 : end], encoded_properties, body)
         except ProtocolError as error:
             self._fail(error, key)
 
     def content_too_large(self, size: int) -> None:
-        """Refuse a message whose body was not kept."""
+        """Close the channel for a message whose body was skipped (RabbitMQ: ``max_message_size``)."""
         if not self.closing:
             most = self.broker.limits.message
             problem = f"message size {size} is larger than configured max size {most}"
@@ -135,7 +136,7 @@ class Channel:
                 consumer.deliver_ready()
 
     def _restore_credit(self, entries: Iterable[Entry]) -> list[Consumer]:
-        """Return whose deliveries these were: they have room for as many more."""
+        """Return the credit of these deliveries to their consumers, and return those."""
         consumers = [entry.consumer for entry in entries if entry.consumer is not None]
         for consumer in consumers:
             consumer.credit += 1
@@ -177,7 +178,7 @@ class Channel:
     # -- consumers
 
     def cancel(self, tag: str) -> None:
-        """End a consumer, if there is one; what it has in hand stays to be settled."""
+        """End a consumer, if there is one. Its unacked messages can still be settled."""
         consumer = self.consumers.pop(tag, None)
         if consumer is not None:
             consumer.queue.remove_consumer(consumer)
@@ -185,13 +186,13 @@ class Channel:
             self._end_direct_reply(self.direct_reply)
 
     def consumer_ended(self, consumer: Consumer) -> None:
-        """A consumer's queue was deleted: tell the client (RabbitMQ extension: consumer cancel notification)."""
+        """Cancel a consumer whose queue was deleted (RabbitMQ extension: consumer cancel notification)."""
         del self.consumers[consumer.tag]
         if self.connection.wants_cancels and not self.closing:
             self.reply("basic.cancel", consumer.tag, True)
 
     def consume_direct_replies(self, reply: DirectReply) -> None:
-        """Let replies come to this channel."""
+        """Deliver direct replies on this channel."""
         self.direct_reply = reply
         self.vhost.reply_consumers[reply.routing_key] = reply
 
@@ -212,16 +213,16 @@ class Channel:
         self.reply("channel.close", error.code, error.reply_text, key >> 16, key & 0xFFFF)
 
     def end(self) -> None:
-        """Take the consumers away, and put back what they have not settled."""
+        """End the channel: remove its consumers, and requeue its unacked messages."""
         self.stop_consumers()
         self.requeue_all()
 
     def stop_deliveries(self) -> None:
-        """Deliver nothing more to its consumers, which are still registered."""
+        """Deliver and confirm nothing more. The consumers are still registered."""
         self.closing = True
 
     def stop_consumers(self) -> None:
-        """Deliver nothing more, and confirm nothing: behind a close it would be on a channel that is not open."""
+        """Remove the consumers. Nothing is delivered or confirmed behind a close, where the channel is not open."""
         self.closing = True
         for tag in [*self.consumers]:
             self.cancel(tag)
@@ -229,7 +230,7 @@ class Channel:
             self._end_direct_reply(self.direct_reply)
 
     def requeue_all(self) -> int:
-        """Put back all that is not settled; return how much that was."""
+        """Requeue all unacked messages; return their number."""
         entries = [*self.unacked.values()]
         self.unacked.clear()
         self._restore_credit(entries)
@@ -239,7 +240,7 @@ class Channel:
 
 
 def requeue(entries: Iterable[Entry]) -> None:
-    """Put messages back, each into its queue."""
+    """Requeue messages, each in its queue."""
     by_queue: dict[Queue, list[Entry]] = {}
     for entry in entries:
         by_queue.setdefault(entry.queue, []).append(entry)

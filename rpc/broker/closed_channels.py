@@ -1,4 +1,4 @@
-"""Who takes what comes on a channel that is not open."""
+"""Receivers of frames on channels that are not open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OPEN, _CLOSE_OK = 20 << 16 | 10, 20 << 16 | 41
 
 
 class ClosedChannel:
-    """A channel that is not open: takes ``channel.open``, and nothing else."""
+    """A channel that is not open: it can be opened, and every other method is an error (504)."""
 
     def __init__(self, connection: BrokerConnection, number: int) -> None:
         self._connection = connection
@@ -41,13 +41,13 @@ class ClosedChannel:
 
 
 class DiscardingChannel:
-    """Any channel of a connection that the broker has closed: what comes on it is discarded."""
+    """Any channel of a connection that the broker has closed: its frames are discarded (connection.close)."""
 
     def method_arrived(self, *_: object) -> None:
-        """Do nothing."""
+        """Discard a method."""
 
     def content_arrived(self, *_: object) -> None:
-        """Do nothing."""
+        """Discard a content."""
 
     def content_too_large(self, size: int) -> None:
-        """Do nothing."""
+        """Discard the beginning of a content."""

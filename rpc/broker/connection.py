@@ -1,4 +1,4 @@
-"""One client's connection: bytes in, channels, bytes out, and what ends it."""
+"""One client's connection: input, channels, output, and its end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rpc.broker.vhost import VirtualHost
 
 ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
-"""The second is 0-9's, which txAMQP sends and RabbitMQ takes for 0-9-1 too."""
+"""The second is the header of AMQP 0-9. txAMQP sends it, and RabbitMQ takes it for 0-9-1."""
 
 CONTENT_HEADER = 12
 """Bytes of a content header before the properties."""
@@ -49,10 +49,10 @@ CONTENT_HEADER = 12
 class BrokerConnection(Protocol):
     """One connection.
 
-    :ivar user: who has logged in.
-    :ivar name: what the client calls it, or where it comes from.
-    :ivar exclusive_queues: those that go with it.
-    :ivar ended: fires when its socket is gone.
+    :ivar user: the user's name.
+    :ivar name: ``connection_name`` of the client's properties, or its address.
+    :ivar exclusive_queues: deleted with the connection.
+    :ivar ended: fires when the socket is closed.
     :ivar back_pressure: whether the client is delivered to, and whether its input is read.
     :ivar max_payload: bytes of a frame's payload, at most.
     """
@@ -75,9 +75,9 @@ class BrokerConnection(Protocol):
         self._header = b""
         self._channel_max = 0
         self._heart: Heartbeat | None = None
-        self._timer = broker.timer(self._abort)  # of the handshake, then of the end
+        self._timer = broker.timer(self._abort)  # limits the handshake, then the close
         self._gathered = 0
-        self._unfinished = 0  # of contents that are not complete, as counted against the broker's memory
+        self._unfinished = 0  # bytes of unfinished contents, as counted against the broker's memory
         self._lost = False
         self.ended: Deferred[None] = Deferred()
 
@@ -99,19 +99,19 @@ class BrokerConnection(Protocol):
         self._timer.start(self.broker.limits.handshake)
 
     def tuned(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
-        """Limits are agreed on."""
+        """Take the limits of ``connection.tune-ok``."""
         self._channel_max = channel_max
         self.max_payload = self._reader.max_payload = frame_max - FRAME_OVERHEAD
         if heartbeat:
             self._heart = Heartbeat(self.broker.clock, heartbeat, self._beat, self._silence)
 
     def opened(self, vhost: VirtualHost) -> None:
-        """The client is in a virtual host: the handshake is over."""
+        """Enter a virtual host: the handshake is over."""
         self.vhost = vhost
         self._timer.stop()
 
     def close_with_error(self, error: ProtocolError) -> None:
-        """Tell the client why its connection ends, and wait for it to agree (AMQP 0-9-1, connection.close)."""
+        """Send ``connection.close`` with the reason, and expect close-ok (AMQP 0-9-1, connection.close)."""
         if self._zero.state is State.CLOSING:
             return
         self.broker.log(f"connection {self.name} is closed: {error}")
@@ -123,14 +123,14 @@ class BrokerConnection(Protocol):
         self._timer.start(SECONDS_TO_CLOSE)
 
     def close_channels(self) -> None:
-        """Give back what its consumers have not settled, and remove its exclusive queues."""
+        """End all channels: requeue unacked messages, and delete exclusive queues."""
         channels = [channel for channel in self._channels.values() if isinstance(channel, Channel)]
         for number in [*self._channels]:
             if number:
                 del self._channels[number]
         for channel in channels:  # or a queue would activate a consumer that is lost as well
             channel.stop_deliveries()
-        for channel in channels:  # before anything is given back, or it would come to another of them
+        for channel in channels:  # before any requeue, or another lost consumer would get the message
             channel.stop_consumers()
         requeued = sum(channel.requeue_all() for channel in channels)
         if requeued:
@@ -139,7 +139,7 @@ class BrokerConnection(Protocol):
             self.vhost.delete_unused(queue)
 
     def hang_up(self) -> None:
-        """End the connection when what was written has gone out, or by force after some seconds."""
+        """End the connection when all output is sent, or by force after :data:`~rpc.amqp.output.SECONDS_TO_CLOSE`."""
         self._reader.stopped = True
         self.back_pressure.drop_postponed()
         self.back_pressure.closing()
@@ -153,7 +153,7 @@ class BrokerConnection(Protocol):
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The socket is gone."""
+        """The socket is closed."""
         self._lost = True
         self._zero.state = State.CLOSING
         self._reader.stopped = True
@@ -207,18 +207,18 @@ class BrokerConnection(Protocol):
 
     @property
     def wants_cancels(self) -> bool:
-        """Whether the client knows what it means that the broker ends a consumer (RabbitMQ extension)."""
+        """Whether the client understands ``basic.cancel`` from the broker (RabbitMQ extension)."""
         return self.capabilities.get("consumer_cancel_notify") is True
 
     # -- bytes in
 
     def dataReceived(self, data: bytes) -> None:
-        """Read frames; what they lead to is written at the end of the turn."""
+        """Read frames. All output that they cause is sent at the end of the pass."""
         if self.back_pressure.has_postponed:
             self.back_pressure.postpone(data)
             return
         if self._lost or self._reader.stopped:
-            return  # until the client hangs up: were the socket closed before, it might never read why
+            return  # the socket stays open until the client has read the reason of the close
         if self._heart is not None:
             self._heart.silent_ticks = 0
         try:
@@ -228,13 +228,13 @@ class BrokerConnection(Protocol):
             self._account_unfinished()
             held, memory = self._reader.held, self.broker.memory
             if held > self.broker.limits.contents or (held and memory.exhausted):
-                raise FrameError(RESOURCE_ERROR, "too much of contents that are not complete")
+                raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
         except FrameError as error:
             self.close_with_error(ProtocolError(error.code, error.text, ends_connection=True))
             self._reader.stopped = True
         except Exception:
             log.err(None, f"while reading from the connection of {self.peer}")
-            self.close_with_error(ProtocolError(INTERNAL_ERROR, "a mistake of the broker; see its log"))
+            self.close_with_error(ProtocolError(INTERNAL_ERROR, "internal error; the broker's log has the details"))
             self._reader.stopped = True
         finally:
             self.broker.end_pass()
@@ -253,11 +253,13 @@ class BrokerConnection(Protocol):
             self.dataReceived(self.back_pressure.take_postponed())
 
     def _read_header(self, data: bytes) -> bytes:
-        """Take the protocol header (AMQP 0-9-1, section 4.2.2); return what follows it."""
+        """Take the protocol header (AMQP 0-9-1, section 4.2.2); return the bytes behind it."""
         data = self._header + data
         beginning, rest = data[: len(PROTOCOL_HEADER)], data[len(PROTOCOL_HEADER) :]
         if not any(header.startswith(beginning) for header in ACCEPTED_HEADERS):
-            self.transport.write(PROTOCOL_HEADER)  # what is spoken here; then we part
+            self.transport.write(
+                PROTOCOL_HEADER
+            )  # section 4.2.2: answer with the header of the supported version, and close
             self.hang_up()
             return b""
         if len(beginning) < len(PROTOCOL_HEADER):
@@ -281,7 +283,7 @@ class BrokerConnection(Protocol):
         self.send(method_frame(0, encode_arguments(load_spec().parse_method(name), arguments)))
 
     def send(self, data: bytes) -> None:
-        """Write frames at the end of the turn."""
+        """Gather frames for the end of the pass."""
         if not self._gathered:
             self.broker.unflushed.append(self)
         self._output.append(data)
@@ -290,7 +292,7 @@ class BrokerConnection(Protocol):
             self.back_pressure.signal(Signal.GATHERED_MUCH)
 
     def can_carry(self, message: Message) -> bool:
-        """Whether a message's properties fit a frame, as they must. It may have come with larger frames, or grown."""
+        """Whether a message's properties fit one frame (AMQP 0-9-1, section 4.2.6). Publishers may have larger ones."""
         if CONTENT_HEADER + len(message.properties) <= self.max_payload:
             return True
         self.broker.log(f"a message for connection {self.name} is lost: its properties do not fit a frame")
@@ -302,7 +304,7 @@ class BrokerConnection(Protocol):
         return not self.back_pressure.takes(self._gathered)
 
     def flush(self) -> None:
-        """Write the output of a pass: a little at once, much in the reactor's next iteration."""
+        """Send the output of a pass: few bytes at once, many in the reactor's next iteration."""
         size, pressure = self._gathered, self.back_pressure
         if not size or self._lost:
             return
@@ -335,7 +337,7 @@ class BrokerConnection(Protocol):
                 channel.deliver_ready()
                 if taker is None and self._gathered != before:
                     taker = number
-        if taker is not None:  # it comes last the next time, or its full queue would be all that is delivered
+        if taker is not None:  # it comes last the next time; otherwise its full queue would be all that is delivered
             rotate_past(self._channels, taker)
         if not self.back_pressure.congested:
             self._read_postponed()
@@ -348,7 +350,7 @@ class BrokerConnection(Protocol):
             self.reply("connection.blocked", "low on memory")
 
     def alarm_ended(self) -> None:
-        """Read again."""
+        """Read again from a client that was blocked."""
         if self.back_pressure.unblock_publisher() and self._knows_blocked:
             self.reply("connection.unblocked")
 

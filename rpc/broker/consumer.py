@@ -1,4 +1,4 @@
-"""Consumers: how messages leave the broker, and how many more one may be given."""
+"""Consumers: how messages are delivered, and to how many a consumer has credit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rpc.broker.queue import Queue
 
 UNLIMITED: Final = 2**62
-"""Room for deliveries when no prefetch bounds them."""
+"""Credit without a prefetch."""
 
 _method_head = Struct(">BHII")  # frame type, channel, bytes of the payload, class and method
 _tag_and_flags = Struct(">QB")
@@ -33,7 +33,7 @@ class Outlet:
         self._encoded_tag = encode_short_string(tag)
 
     def send(self, message: Message, redelivered: bool) -> None:
-        """Write ``basic.deliver`` (AMQP 0-9-1, basic.deliver); nothing, when its properties do not fit a frame."""
+        """Write ``basic.deliver``; drop a message whose properties do not fit a frame (AMQP 0-9-1, basic.deliver)."""
         if self.connection.can_carry(message):
             self._write(message, redelivered)
 
@@ -49,9 +49,9 @@ class Outlet:
 class Consumer(Outlet):
     """One ``basic.consume``.
 
-    :ivar credit: how many more deliveries it may have unsettled, by its own prefetch.
-    :ivar priority: consumers of a higher one go before (RabbitMQ extension: consumer priorities).
-    :ivar in_rotation: whether it is among those of its queue that take messages.
+    :ivar credit: further deliveries that its own prefetch allows.
+    :ivar priority: consumers of a higher one come first (RabbitMQ extension: consumer priorities).
+    :ivar in_rotation: whether it is in its queue's :class:`~rpc.broker.round_robin.RoundRobin`.
     """
 
     __slots__ = ("credit", "exclusive", "in_rotation", "no_ack", "priority", "queue")
@@ -59,7 +59,7 @@ class Consumer(Outlet):
     def __init__(
         self, channel: Channel, queue: Queue, tag: str, *, no_ack: bool, exclusive: bool, prefetch: int, priority: int
     ) -> None:
-        """:param prefetch: 0 is no bound. Without acks there is none either (AMQP 0-9-1, basic.qos)."""
+        """:param prefetch: 0 is no limit. Consumers without acks have none (AMQP 0-9-1, basic.qos)."""
         super().__init__(channel, tag)
         self.queue = queue
         self.no_ack = no_ack
@@ -75,7 +75,7 @@ class Consumer(Outlet):
         )
 
     def give(self, entry: Entry) -> None:
-        """Deliver what is to be settled; nothing, when its properties do not fit a frame."""
+        """Deliver a message that is to be acked; drop one whose properties do not fit a frame."""
         if not self.connection.can_carry(entry.message):
             self.queue.settle(entry)
             return
@@ -87,6 +87,6 @@ class Consumer(Outlet):
         self._write(entry.message, entry.redelivered)
 
     def deliver_ready(self) -> None:
-        """It may have room again."""
+        """Deliver ready messages, when it has credit again."""
         if not self.in_rotation:
             self.queue.activate(self)

@@ -1,6 +1,6 @@
-"""The methods of a channel that are not its data plane, by their names in the specification.
+"""The control methods of a channel, by their names in the specification.
 
-Each takes the channel and the method's arguments in the specification's order. What is refused is a ``ProtocolError``.
+Each function takes the channel, and the method's arguments in the specification's order. Errors are ``ProtocolError``.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ def _recover_async(channel: Channel, requeue: bool) -> None:
 
 
 def _ignore(channel: Channel, *_: object) -> None:
-    """What agrees to something that the broker has done already."""
+    """Ignore an answer to a request that the broker has completed already."""
 
 
 # -- class confirm
@@ -288,7 +288,7 @@ CONTROL: Final[Mapping[str, Method]] = {
     "basic.recover-async": _recover_async,
     "confirm.select": _confirm_select,
 }
-"""What to do for each method."""
+"""The function for each method."""
 
 
 def _answer(channel: Channel, nowait: bool, name: str, *arguments: Any) -> None:
@@ -314,7 +314,7 @@ def _key(channel: Channel, name: str, key: str) -> str:
 
 
 def _unbind(channel: Channel, destination: Queue | Exchange | None, source: str, key: str, arguments: Table) -> None:
-    """What is not there, is not bound."""
+    """Remove a binding. RabbitMQ takes an unknown one for removed already."""
     if destination is not None:
         channel.vhost.unbind(source, destination, key, arguments)
 

@@ -1,4 +1,4 @@
-"""Channel 0: the login, the limits that are agreed on, the virtual host, and the orderly end of a connection
+"""Channel 0: login, tuning, virtual host, and the close of a connection
 (AMQP 0-9-1, section 4.10 and class connection).
 """
 
@@ -43,7 +43,7 @@ CAPABILITIES: Final = {
 
 
 class State(enum.Enum):
-    """What a connection waits for."""
+    """The method that a connection expects next."""
 
     HEADER = "the protocol header"
     START_OK = "connection.start-ok"
@@ -54,9 +54,9 @@ class State(enum.Enum):
 
 
 class ChannelZero:
-    """Takes the methods of class connection.
+    """Receives the methods of class connection.
 
-    :ivar state: what is waited for.
+    :ivar state: the method that is expected next.
     """
 
     def __init__(self, connection: BrokerConnection) -> None:
@@ -72,7 +72,7 @@ class ChannelZero:
         }
 
     def header_received(self) -> None:
-        """The client speaks AMQP 0-9-1: say who we are and how to log in."""
+        """Send ``connection.start``: the client speaks AMQP 0-9-1."""
         properties = {
             "capabilities": CAPABILITIES,
             "cluster_name": "embedded",
@@ -86,7 +86,7 @@ class ChannelZero:
         self._connection.reply("connection.start", 0, 9, properties, MECHANISM, "en_US")
 
     def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
-        """Take a method; in its turn, or to close."""
+        """Take a method that is expected now, or ``connection.close``."""
         try:
             method, arguments = decode_method(load_spec(), buffer[start - 4 : end])
             name = f"{method.klass.name}.{method.name}"
@@ -110,11 +110,11 @@ class ChannelZero:
         self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
     ) -> None:
         """Channel 0 has no contents."""
-        self._connection.close_with_error(ProtocolError(CHANNEL_ERROR, "a content on channel 0"))
+        self._connection.close_with_error(ProtocolError(CHANNEL_ERROR, "content on channel 0"))
 
     def content_too_large(self, size: int) -> None:
-        """The same."""
-        self._connection.close_with_error(ProtocolError(CHANNEL_ERROR, "a content on channel 0"))
+        """Channel 0 has no contents."""
+        self._connection.close_with_error(ProtocolError(CHANNEL_ERROR, "content on channel 0"))
 
     def _start_ok(self, properties: Mapping[str, Any], mechanism: str, response: bytes, locale: str) -> None:
         connection = self._connection
@@ -123,11 +123,11 @@ class ChannelZero:
         name = properties.get("connection_name")
         connection.name = name[:255] if isinstance(name, str) else connection.peer
         if mechanism != MECHANISM:
-            raise ProtocolError(NOT_ALLOWED, f"the broker takes logins by {MECHANISM} alone, not by '{mechanism}'")
+            raise ProtocolError(NOT_ALLOWED, f"the broker supports the mechanism {MECHANISM} only, not '{mechanism}'")
         user, password = _plain(response)
         problem = self._broker.login_problem(user, password, connection.host)
         if problem is not None:
-            self._broker.log(f"login of {user!r} from {connection.peer} refused: {problem}")
+            self._broker.log(f"login of {user!r} from {connection.peer} rejected: {problem}")
             self._reject_login(LOGIN_REFUSED if problem == "wrong user or password" else problem)
             return
         connection.user = user
@@ -136,7 +136,7 @@ class ChannelZero:
         connection.reply("connection.tune", limits.channels, limits.frame, limits.heartbeat)
 
     def _reject_login(self, text: str) -> None:
-        """Who does not know of the reason's being sent, is hung up on (RabbitMQ: authentication_failure_close)."""
+        """Close with the reason; hang up on a client without ``authentication_failure_close`` (RabbitMQ extension)."""
         if self._connection.capabilities.get("authentication_failure_close") is True:
             self._connection.close_with_error(ProtocolError(ACCESS_REFUSED, text, ends_connection=True))
         else:
@@ -168,7 +168,7 @@ class ChannelZero:
         self._connection.reply("connection.open-ok", "")
 
     def _update_secret(self, secret: bytes, reason: str) -> None:
-        """RabbitMQ extension, of use with tokens; a password is asked for once."""
+        """RabbitMQ extension for tokens that expire. A password does not, so there is nothing to check."""
         self._connection.reply("connection.update-secret-ok")
 
     def _close(self) -> None:

@@ -9,13 +9,13 @@ import attrs
 MEGABYTE: Final = 1024 * 1024
 
 MAX_GATHERED: Final = 65536
-"""Bytes that wait for a slow reader before nothing more is delivered to it: what Twisted's transports keep as well."""
+"""Bytes gathered for a client before deliveries to it stop: the buffer of Twisted's transports."""
 
 DEAD_LETTERS_PER_PASS: Final = 100
-"""Dead letters that one turn publishes; the next ones are left to turns of their own, for each may lead to many."""
+"""Dead letters that one pass publishes. The others get passes of their own: each may cause many more."""
 
 MAX_UNREAD: Final = 8 * MEGABYTE
-"""Bytes that wait for a reader who takes none, but goes on asking, before it is heard no more."""
+"""Unread bytes of a client that goes on sending requests, before its input is paused."""
 
 
 @attrs.frozen

@@ -27,8 +27,8 @@ def level_of(held: int, limit: int, forced: bool) -> Level:
 class Memory:
     """The account. Every byte that is taken is released once.
 
-    :ivar held: bytes of ready and unacked messages, with what each costs the process beside its own bytes.
-    :ivar alarm: whether connections that publish are blocked: the level is not ``FREE``. Each publish asks for it.
+    :ivar held: bytes of ready and unacked messages, with the overhead of each.
+    :ivar alarm: whether publishing connections are blocked: the level is not ``FREE``. Each publish reads it.
     """
 
     __slots__ = ("_forced", "_on_change", "alarm", "held", "limit")
@@ -48,7 +48,7 @@ class Memory:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing more is taken, blocked publishers or not."""
+        """Whether nothing more is taken: the level is ``EXHAUSTED``."""
         return self.held > 2 * self.limit
 
     def take(self, size: int) -> None:
@@ -64,7 +64,7 @@ class Memory:
             self._update_alarm()
 
     def force_alarm(self, on: bool) -> None:
-        """Set the alarm whatever is held, as an operator does; or leave it to the account again."""
+        """Set the alarm at any level, as an operator does; or leave it to the account again."""
         self._forced = on
         self._update_alarm()
 

@@ -1,4 +1,4 @@
-"""A message as the broker keeps it: the publisher's bytes, and what of them the broker itself needs."""
+"""A message in the broker: the publisher's bytes, and the few properties that the broker reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rpc.broker.arguments import MAX_MILLISECONDS
 from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
 OVERHEAD: Final = 512
-"""Bytes that a message costs this process beside its own."""
+"""Bytes of memory that a message costs beside its own."""
 
 _PERSISTENT = b"\x02"
 _DELIVERY_MODES = (b"\x01", _PERSISTENT)
@@ -78,10 +78,11 @@ class Message:
     def changed(
         self, headers: Mapping[str, Any], *, without: Sequence[str] = (), routing: bytes | None = None
     ) -> Message:
-        """Return a copy with further headers, in place of those of the same names; all else stays to the byte.
+        """Return a copy with further headers, which replace those of the same names. All other bytes stay the same.
 
-        :param without: names of headers that it loses.
-        :param routing: its new exchange and routing key; then it loses its expiration as well, as dead letters do.
+        :param without: names of headers to remove.
+        :param routing: its new exchange and routing key. The copy has no expiration then (RabbitMQ: "Dead Letter
+            Exchanges").
         :raises CodecError: its headers cannot be decoded.
         """
         fields = split_table(self.headers or _EMPTY_TABLE)

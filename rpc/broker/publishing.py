@@ -1,4 +1,4 @@
-"""What a channel publishes: where it goes, what is given back, and what is confirmed."""
+"""The publishes of a channel: routing, returns and confirms."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _confirm_frame = Struct(">BHIIQBB")
 
 @attrs.frozen
 class Route:
-    """What is known of a publish by its exchange, routing key and flags.
+    """The route of a publish, found by its exchange, routing key and flags.
 
-    :ivar names: exchange and routing key as they came.
-    :ivar targets: where it goes; ``None`` when that hangs on the message's headers.
+    :ivar names: exchange and routing key, encoded.
+    :ivar targets: its destinations; ``None`` when they depend on the message's headers.
     """
 
     exchange: Exchange
@@ -69,8 +69,8 @@ class Publisher:
     def publish(self, named: bytes, properties: bytes, body: bytes) -> None:
         """Take a message (AMQP 0-9-1, basic.publish).
 
-        :param named: exchange, routing key and flags as they came.
-        :raises ProtocolError: it cannot be routed, or something in its properties is not true.
+        :param named: exchange, routing key and flags, encoded.
+        :raises ProtocolError: it cannot be routed, or one of its properties is invalid.
         """
         route = self._vhost.routes.get(named) or self._find_route(named)
         broker = self._channel.broker
@@ -152,7 +152,7 @@ class Publisher:
         return encode_short_string(reply.routing_key)
 
     def _return(self, message: Message) -> None:
-        """What no queue takes goes back (AMQP 0-9-1, basic.return)."""
+        """Return a mandatory message that no queue takes (AMQP 0-9-1, basic.return)."""
         channel = self._channel
         if not channel.connection.can_carry(message):
             return
@@ -164,12 +164,12 @@ class Publisher:
     # -- confirms
 
     def take_outcome(self) -> tuple[int, list[int]]:
-        """Return the number of the latest publish, and of those since the last time that queues have refused."""
+        """Return the number of the latest publish, and the numbers that queues have rejected since the last call."""
         refused, self._nacked = self._nacked, []
         return self._published, refused
 
     def confirm(self, published: int, refused: list[int]) -> None:
-        """Confirm all up to the number `published`, but those that are refused."""
+        """Confirm all publishes up to `published`, except the rejected ones, which are nacked."""
         if self._channel.closing:
             return
         for number in refused:

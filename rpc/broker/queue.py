@@ -1,4 +1,4 @@
-"""A queue: messages in order, consumers in turn, and the bounds that its arguments set (AMQP 0-9-1, section 3.1.1;
+"""A queue: messages in order, consumers in round-robin, and the limits in its arguments (AMQP 0-9-1, section 3.1.1;
 RabbitMQ extensions: TTL, queue length limit, dead letter exchanges, priorities).
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class QueueHost(Protocol):
-    """What a queue needs of the broker around it."""
+    """The services of the broker that a queue uses."""
 
     memory: Memory
 
@@ -39,22 +39,22 @@ class QueueHost(Protocol):
         """
 
     def delete_unused(self, queue: Queue) -> None:
-        """The queue has lost its last consumer, or nobody used it in time: delete it."""
+        """Delete a queue that has lost its last consumer, or was unused for too long."""
 
     def persist(self, queue: Queue, entry: Entry) -> None:
         """Write a persistent message to the state, if there is one."""
 
     def erase(self, queue: Queue, entry: Entry) -> None:
-        """Remove it from there."""
+        """Remove a message from the state."""
 
 
 class Queue:
     """One queue.
 
-    :ivar owner: the connection that has it for itself, of an exclusive queue.
-    :ivar ready: what is not in anybody's hands.
-    :ivar consumers: in the order in which they came.
-    :ivar stored: whether it is in the state, and so its persistent messages.
+    :ivar owner: the connection of an exclusive queue.
+    :ivar ready: messages that are not delivered.
+    :ivar consumers: in the order of their registration.
+    :ivar stored: whether the state file has the queue and its persistent messages.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Queue:
     ) -> None:
         """
         :param table: the arguments as they were declared.
-        :param arguments: what they say.
+        :param arguments: their values.
         """
         self.name = name
         self.durable = durable
@@ -90,14 +90,14 @@ class Queue:
         self.touch()
 
     def touch(self) -> None:
-        """Somebody uses the queue: ``x-expires`` begins anew."""
+        """Note a use of the queue: ``x-expires`` begins anew."""
         if self.arguments.expires is not None:
             if self.consumers:
                 self._idle_timer.stop()
             else:
                 self._idle_timer.start(self.arguments.expires / 1000)
 
-    # -- messages come
+    # -- messages are published
 
     def publish(self, message: Message) -> bool:
         """Take a message, and deliver it at once when there is a consumer for it.
@@ -141,7 +141,7 @@ class Queue:
         return True
 
     def _over(self, messages: int = 0, size: int = 0) -> bool:
-        """Whether so much more would be too much."""
+        """Whether the queue is too long with so much more."""
         arguments, ready = self.arguments, self.ready
         return (arguments.max_length is not None and ready.count + messages > arguments.max_length) or (
             arguments.max_length_bytes is not None and ready.size + size > arguments.max_length_bytes
@@ -165,7 +165,7 @@ class Queue:
     # -- messages go
 
     def deliver(self) -> None:
-        """Deliver what waits, as long as there is a consumer for it."""
+        """Deliver ready messages while a consumer can take them."""
         while self._expire_head():
             consumer = self._round_robin.next()
             if consumer is None:
@@ -179,29 +179,29 @@ class Queue:
         self._watch_head()
 
     def get(self) -> Entry | None:
-        """Take out the next message, for ``basic.get``. Who takes it settles it."""
+        """Take out the next message, for ``basic.get``. The caller settles it."""
         self.touch()
         self._expire_head()
         entry = self.ready.pop() if self.ready.count else None
-        self._expire_head()  # so that what is counted as left is there
+        self._expire_head()  # ``basic.get-ok`` counts the messages behind it
         self._watch_head()
         return entry
 
     # -- messages are settled
 
     def settle(self, entry: Entry) -> None:
-        """Forget a message that was delivered and accepted."""
+        """Drop a message that was acked."""
         self._release(entry)
 
     def reject(self, entry: Entry) -> None:
-        """Give up a message that a consumer does not want."""
+        """Dead-letter a message that a consumer has rejected."""
         if not self.deleted:
             self._dead_letter(entry, REJECTED)
         else:
             self._release(entry)
 
     def requeue(self, entries: Iterable[Entry]) -> None:
-        """Put messages back in their old places, to be delivered again."""
+        """Put messages back at their old positions, and deliver them again."""
         back = []
         for entry in entries:
             entry.consumer = None
@@ -222,11 +222,11 @@ class Queue:
         self.deliver()
 
     def _count_return(self, entry: Entry) -> None:
-        """Write into a message how often it has come back (RabbitMQ extension: quorum queues)."""
+        """Write the number of returns into a message (RabbitMQ: "Quorum Queues", Poison Message Handling)."""
         try:
             told = entry.message.changed({"x-delivery-count": entry.delivery_count})
         except CodecError:
-            return  # whoever cannot read its headers could not read this one either
+            return  # it stays as it was: headers that cannot be decoded tell a consumer no count either
         self._host.memory.take(told.size - entry.message.size)
         entry.message = told
 
@@ -236,12 +236,12 @@ class Queue:
             self._host.erase(self, entry)
 
     def _dead_letter(self, entry: Entry, reason: str) -> None:
-        """Give a message to the dead-letter exchange, which also removes it from the state: both in one transaction."""
+        """Give a message to the dead-letter exchange. The host also erases it: both in one transaction."""
         self._host.memory.release(entry.message.size)
         self._host.dead_letter(self, entry, reason)
 
     def purge(self) -> int:
-        """Drop what waits; return how many messages that were."""
+        """Drop ready messages; return their number."""
         dropped = self.ready.clear()
         for entry in dropped:
             self._release(entry)
@@ -249,20 +249,20 @@ class Queue:
         return len(dropped)
 
     def close(self) -> int:
-        """End the queue; return how many messages were waiting in it."""
+        """End the queue; return the number of its ready messages."""
         self.deleted = True
         self.stop_timers()
         return self.purge()
 
     def stop_timers(self) -> None:
-        """Let time pass without consequences: nobody looks at the queue any more."""
+        """Let time pass without effect: the queue is not used any more."""
         self._head_timer.stop()
         self._idle_timer.stop()
 
     # -- time passes
 
     def _expire_head(self) -> bool:
-        """Give up the messages at the head that have waited too long; return whether there is anything left."""
+        """Dead-letter expired messages at the head; return whether a message is left."""
         ready = self.ready
         first = ready.first()
         if first is None or first.expires is None:
@@ -274,7 +274,7 @@ class Queue:
         return first is not None
 
     def _watch_head(self) -> None:
-        """Messages get too old at the head alone; it may be another one by the time the timer fires."""
+        """Set the timer for the head. Messages behind it expire when they reach the head (RabbitMQ: "Time-To-Live")."""
         first = self.ready.first()
         if first is not None and first.expires is not None:
             self._head_timer.start_by(first.expires)
@@ -287,7 +287,7 @@ class Queue:
         if not self.consumers:
             self._host.delete_unused(self)
 
-    # -- consumers come and go
+    # -- consumers
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Let a consumer have its share of the messages."""
@@ -296,7 +296,7 @@ class Queue:
         self.activate(consumer)
 
     def remove_consumer(self, consumer: Consumer) -> None:
-        """Deliver no more to a consumer. The last one to go takes an auto-delete queue with it."""
+        """Remove a consumer. An auto-delete queue is deleted with its last one."""
         self.consumers.remove(consumer)
         self._round_robin.remove(consumer)
         self.touch()

@@ -42,9 +42,9 @@ class BrokerServer(Service):
         """
         :param reactor: provides ``IReactorTime`` and ``IReactorTCP``.
         :param port: 0 is a free one.
-        :param users: passwords by name; ``None``: guest with password guest, who is let in from this machine alone.
-        :param state: SQLite file that keeps durable exchanges, queues and their persistent messages; ``None``: nothing
-            is kept.
+        :param users: passwords by name; ``None``: guest with password guest, from this machine alone.
+        :param state: SQLite file for durable exchanges, queues and their persistent messages; ``None``: all is in
+            memory alone.
         :raises ConfigurationError: a virtual host's name is too long.
         """
         self.port = port

@@ -1,4 +1,4 @@
-"""A virtual host: exchanges and queues by name, what may be done to them, and where a message goes."""
+"""A virtual host: its exchanges and queues, the operations on them, and routing."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ class Declared:
 class VirtualHost:
     """Exchanges and queues of one name space.
 
-    :ivar routes: what channels have found out of where messages go, by the bytes that name exchange and key; emptied
-        when anything is declared, bound or deleted.
-    :ivar reply_consumers: who takes direct replies, by routing key.
+    :ivar routes: routes that channels have found, by the bytes that name exchange and key. They are dropped when
+        anything is declared, bound or deleted.
+    :ivar reply_consumers: consumers of direct replies, by routing key.
     """
 
     def __init__(self, broker: Broker, name: str, store: Store | None = None) -> None:
@@ -79,14 +79,14 @@ class VirtualHost:
         self.routes: dict[bytes, Any] = {}
         self._store = store
 
-    # -- what a queue needs: see rpc.broker.queue.House
+    # -- services of a queue: see rpc.broker.queue.QueueHost
 
     def seconds(self) -> float:
         """The broker's clock."""
         return self.broker.clock.seconds()
 
     def timer(self, function: Callable[[], None]) -> Timer:
-        """A timer whose function is a turn of the broker."""
+        """Return a timer whose function runs in a pass of the broker."""
         return Timer(self.broker.clock, lambda: self.broker.run_pass(function))
 
     def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
@@ -132,7 +132,7 @@ class VirtualHost:
             self._store.persist(self.name, queue.name, entry)
 
     def erase(self, queue: Queue, entry: Entry) -> None:
-        """Remove it from there."""
+        """Remove a message from the state."""
         if self._store is not None:
             self._store.erase(entry)
 
@@ -161,9 +161,9 @@ class VirtualHost:
     def declare_exchange(
         self, name: str, kind: str, durable: bool, auto_delete: bool, internal: bool, table: Mapping[str, Any]
     ) -> None:
-        """Make an exchange, or see that it is as described.
+        """Make an exchange, or check that the existing one is equivalent.
 
-        :raises ProtocolError: 403, a name that is not for clients; 406, it is otherwise; 503, an unknown type.
+        :raises ProtocolError: 403, the name is reserved; 406, a property differs; 503, unknown type.
         """
         if kind not in TYPES:
             problem = "unknown" if kind else "invalid"
@@ -186,9 +186,9 @@ class VirtualHost:
         check_equivalent_argument(what, ALTERNATE_EXCHANGE, there.arguments, table)
 
     def delete_exchange(self, name: str, if_unused: bool) -> None:
-        """Remove an exchange and its bindings; nothing, when there is none.
+        """Delete an exchange and its bindings; do nothing when it does not exist.
 
-        :raises ProtocolError: 403, it is the broker's own; 406, it is used.
+        :raises ProtocolError: 403, it is one of the broker's own; 406, it is in use.
         """
         check_not_default(name)
         if name.startswith(RESERVED):
@@ -212,8 +212,8 @@ class VirtualHost:
     def queue(self, name: str, connection: BrokerConnection | None) -> Queue:
         """Return the queue of this name.
 
-        :param connection: who wants it; ``None``: whoever may.
-        :raises ProtocolError: 404, there is none; 405, it is exclusively another's.
+        :param connection: the connection that uses it; ``None``: any.
+        :raises ProtocolError: 404, it does not exist; 405, another connection owns it.
         """
         queue = self.queues.get(name)
         if queue is None:
@@ -233,9 +233,9 @@ class VirtualHost:
     def declare_queue(
         self, name: str, declared: Declared, table: Mapping[str, Any], connection: BrokerConnection
     ) -> Queue:
-        """Return a new queue, or the one that is there and as described. Without a name it is given one.
+        """Return a new queue, or the existing one when it is equivalent. An empty name is replaced by a new one.
 
-        :param connection: whose queue it is when it is exclusive.
+        :param connection: the owner of an exclusive queue.
         :raises ProtocolError: 403, the name is reserved; 405, another connection owns the queue; 406, a property or
             argument differs from the queue's, or has an invalid value.
         """
@@ -283,9 +283,9 @@ class VirtualHost:
             check_equivalent_argument(what, argument, queue.table, table)
 
     def delete_queue(self, name: str, if_unused: bool, if_empty: bool, connection: BrokerConnection) -> int:
-        """Remove a queue; return how many messages were waiting in it: 0, when there is none.
+        """Delete a queue; return the number of its ready messages: 0 when it does not exist.
 
-        :raises ProtocolError: 405, it is exclusively another's; 406, it is used, or not empty.
+        :raises ProtocolError: 405, another connection owns it; 406, it is used, or not empty.
         """
         if name not in self.queues:
             return 0
@@ -311,7 +311,7 @@ class VirtualHost:
     # -- bindings
 
     def bind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
-        """Bind a queue or exchange to an exchange; again is nothing.
+        """Bind a queue or exchange to an exchange. An existing binding is left as it is.
 
         :raises ProtocolError: 403, `source` is the default exchange; 404, it does not exist; 406, unknown ``x-match``.
         """
@@ -325,9 +325,9 @@ class VirtualHost:
                 self._store.binding_changed(self.name, exchange, destination, routing_key, arguments, True)
 
     def unbind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
-        """Take a binding back; nothing, when there is none. An auto-delete exchange goes with its last one.
+        """Remove a binding, if it exists. An auto-delete exchange is deleted with its last one.
 
-        :raises ProtocolError: 403, from the default exchange.
+        :raises ProtocolError: 403, `source` is the default exchange.
         """
         check_not_default(source)
         exchange = self.exchanges.get(source)
@@ -342,12 +342,12 @@ class VirtualHost:
                 self._remove_exchange(exchange)
 
     def _unbind_all(self, destination: Destination) -> list[Exchange]:
-        """Take back all bindings to what is gone; return the exchanges that go with their last one."""
+        """Remove all bindings to a deleted destination; return auto-delete exchanges that have lost their last one."""
         bound = [each for each in self.exchanges.values() if each.in_use and each.unbind_all(destination)]
         return [each for each in bound if each.auto_delete and not each.in_use]
 
     def _changed(self, thing: Destination, there: bool) -> None:
-        """An exchange or queue has come or gone."""
+        """Note that an exchange or queue was declared or deleted."""
         self.routes.clear()
         if self._store is not None:
             self._store.definition_changed(self.name, thing, there)
@@ -357,10 +357,10 @@ class VirtualHost:
     def route(
         self, exchange: Exchange, routing_keys: Iterable[str], message: Message | None
     ) -> tuple[list[Queue], bool]:
-        """Return where a message goes, each queue once; and whether that hangs on its headers.
+        """Return the queues that a message is routed to, each once; and whether they depend on its headers.
 
         :param message: ``None``: one without headers.
-        :raises CodecError: its headers are wanted, and cannot be decoded.
+        :raises CodecError: its headers are needed, and cannot be decoded.
         """
         found: dict[Queue, None] = {}
         headers: dict[str, Any] | None = None
@@ -384,12 +384,12 @@ class VirtualHost:
 
 
 def server_name(kind: str) -> str:
-    """Return a name that nothing else has: of a queue (``"gen"``) or consumer (``"ctag"``)."""
+    """Return a new unique name of a queue (``"gen"``) or a consumer (``"ctag"``)."""
     return f"{RESERVED}{kind}-{secrets.token_urlsafe(16)}"
 
 
 def check_not_default(exchange: str) -> None:
-    """See that it is not the default exchange.
+    """Check that an exchange is not the default one.
 
     :raises ProtocolError: 403, it is.
     """
