@@ -9,31 +9,31 @@ from typing import Any, Final
 
 import attrs
 
-from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
+from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
 DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER = "drop-head", "reject-publish", "reject-publish-dlx"
 CLASSIC, QUORUM = "classic", "quorum"
 ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
-MOST_MILLISECONDS: Final = 10 * 365 * 24 * 60 * 60 * 1000
+MAX_MILLISECONDS: Final = 10 * 365 * 24 * 60 * 60 * 1000
 """Of any time to live: RabbitMQ's bound, ten years."""
 
-_MOST_PRIORITIES = 255
+_MAX_PRIORITY = 255
 
 
 @attrs.frozen
 class QueueArguments:
-    """What a queue's arguments say.
+    """The values of a queue's arguments.
 
-    :ivar message_ttl: milliseconds that a message may wait; ``None``: for ever.
-    :ivar expires: milliseconds that the queue may be unused.
-    :ivar max_length: messages that may wait.
-    :ivar max_length_bytes: bytes of their bodies.
-    :ivar overflow: what becomes of messages beyond these.
-    :ivar priorities: the highest one; 0: none.
+    :ivar message_ttl: milliseconds until a ready message expires; ``None``: never.
+    :ivar expires: milliseconds until an unused queue is deleted.
+    :ivar max_length: ready messages, at most.
+    :ivar max_length_bytes: bytes of their bodies, at most.
+    :ivar overflow: whether a full queue drops its head or rejects publishes.
+    :ivar priorities: the highest priority; 0: none.
     :ivar queue_type: ``"classic"``, or ``"quorum"``: here a durable queue that counts deliveries.
-    :ivar single_active: whether one consumer gets all messages, and the others wait for its end.
-    :ivar delivery_limit: of a quorum queue: how often a message may come back to it.
+    :ivar single_active: whether one consumer gets all messages until it ends (RabbitMQ: "Single Active Consumer").
+    :ivar delivery_limit: how often a quorum queue takes a message back; ``None``: always.
     """
 
     message_ttl: int | None = None
@@ -55,10 +55,10 @@ class QueueArguments:
 
 
 def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments:
-    """Return what `table` says; arguments that nobody knows are kept and have no effect, as in RabbitMQ.
+    """Return the values in `table`. Unknown arguments have no effect, as in RabbitMQ.
 
-    :param queue: how errors name the queue.
-    :raises Refusal: 406, a value is not one of its argument's.
+    :param queue: the queue's name in error texts.
+    :raises ProtocolError: 406, a value is not allowed for its argument.
     """
     for name, check in _CHECKS.items():
         if name in table:
@@ -70,37 +70,37 @@ def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments
 
 
 def check_alternate(exchange: str, table: Mapping[str, Any]) -> None:
-    """See that the alternate exchange is named by a text.
+    """Check that the name of the alternate exchange is a string.
 
-    :raises Refusal: 406, it is not.
+    :raises ProtocolError: 406, it is not.
     """
     if ALTERNATE_EXCHANGE in table:
         _exchange_name(f"exchange {exchange}", ALTERNATE_EXCHANGE, table[ALTERNATE_EXCHANGE])
 
 
-def same(what: str, name: str, current: object, received: object) -> None:
-    """See that a property that is declared again is as it was.
+def check_equivalent(what: str, name: str, current: object, received: object) -> None:
+    """Check that a property is equivalent when something is declared again (AMQP 0-9-1, queue.declare).
 
-    :raises Refusal: 406, it is not.
+    :raises ProtocolError: 406, it is not.
     """
     if current != received or isinstance(current, float) is not isinstance(received, float):
         difference = f"received '{_shown(received)}' but current is '{_shown(current)}'"
-        raise Refusal(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: {difference}")
+        raise ProtocolError(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: {difference}")
 
 
-def same_argument(what: str, name: str, current: Mapping[str, Any], received: Mapping[str, Any]) -> None:
-    """See that an argument that is declared again is as it was. To name the queue's usual type is to leave it out.
+def check_equivalent_argument(what: str, name: str, current: Mapping[str, Any], received: Mapping[str, Any]) -> None:
+    """Check that an argument is equivalent when something is declared again. The queue type is classic by default.
 
-    :raises Refusal: 406, it is not.
+    :raises ProtocolError: 406, it is not.
     """
     if name == "x-queue-type":
         current, received = {name: CLASSIC, **current}, {name: CLASSIC, **received}
     if name in current and name in received:
-        same(what, name, current[name], received[name])
+        check_equivalent(what, name, current[name], received[name])
     elif name in current or name in received:
         sides = (_described(table, name) for table in (received, current))
         difference = " but current is ".join(sides)
-        raise Refusal(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: received {difference}")
+        raise ProtocolError(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: received {difference}")
 
 
 def _described(table: Mapping[str, Any], name: str) -> str:
@@ -112,7 +112,7 @@ def _shown(value: object) -> str:
 
 
 def type_name(value: object) -> str:
-    """Return RabbitMQ's name of a value's type. Which of several integers it was is not known any more."""
+    """Return RabbitMQ's name of a value's type. All integers are "signedint": the codec does not keep their width."""
     for kind, name in _TYPE_NAMES:
         if isinstance(value, kind):
             return name
@@ -143,17 +143,17 @@ def _check(queue: str, name: str, value: object, check: Check) -> None:
 
 def _exchange_name(what: str, name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise Refusal(PRECONDITION_FAILED, f"invalid type '{type_name(value)}' for arg '{name}' in {what}")
+        raise ProtocolError(PRECONDITION_FAILED, f"invalid type '{type_name(value)}' for arg '{name}' in {what}")
 
 
-def _invalid(queue: str, name: str, problem: str) -> Refusal:
-    return Refusal(PRECONDITION_FAILED, f"invalid arg '{name}' for queue {queue}: {problem}")
+def _invalid(queue: str, name: str, problem: str) -> ProtocolError:
+    return ProtocolError(PRECONDITION_FAILED, f"invalid arg '{name}' for queue {queue}: {problem}")
 
 
 def check_match(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
-    """See that a headers exchange knows what a binding's ``x-match`` says.
+    """Check that ``x-match`` of a binding to a headers exchange is a known value.
 
-    :raises Refusal: 406, it does not.
+    :raises ProtocolError: 406, it is not.
     """
     how = table.get("x-match", allowed[0])
     if not isinstance(how, str):
@@ -163,14 +163,14 @@ def check_match(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
         problem = f"value {written}; expected {', '.join(allowed[:-1])}, or {allowed[-1]}"
     else:
         return
-    raise Refusal(PRECONDITION_FAILED, f"Invalid x-match field {problem}")
+    raise ProtocolError(PRECONDITION_FAILED, f"Invalid x-match field {problem}")
 
 
 def check_priority(queue: str, table: Mapping[str, Any]) -> int:
     """Return a consumer's priority (RabbitMQ extension); 0, when it has none.
 
     :param queue: how errors name the queue.
-    :raises Refusal: 406, it is no whole number.
+    :raises ProtocolError: 406, it is no whole number.
     """
     priority = table.get("x-priority", 0)
     if not isinstance(priority, int) or isinstance(priority, bool):
@@ -200,14 +200,14 @@ def _text(problem: Callable[[str], str], *allowed: str) -> Check:
     return check
 
 
-_CHECKS: Mapping[str, Check] = {  # in RabbitMQ's order: of several wrong ones, the first is told
-    "x-expires": _number(least=1, most=MOST_MILLISECONDS),
-    "x-message-ttl": _number(most=MOST_MILLISECONDS),
+_CHECKS: Mapping[str, Check] = {  # in RabbitMQ's order: an error names the first invalid argument
+    "x-expires": _number(least=1, most=MAX_MILLISECONDS),
+    "x-message-ttl": _number(most=MAX_MILLISECONDS),
     "x-dead-letter-exchange": _text(str),
     "x-dead-letter-routing-key": _text(str),
     "x-max-length": _number(),
     "x-max-length-bytes": _number(),
-    "x-max-priority": _number(most=_MOST_PRIORITIES, above="max_value_exceeded"),
+    "x-max-priority": _number(most=_MAX_PRIORITY, above="max_value_exceeded"),
     "x-overflow": _text(lambda _: "invalid_overflow", DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER),
     "x-queue-mode": _text(lambda value: f"\"unsupported queue mode '{value}'\"", "default", "lazy"),
     "x-single-active-consumer": lambda value: (

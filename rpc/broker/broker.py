@@ -1,7 +1,7 @@
-"""The broker: its users, virtual hosts and connections, and the turns in which it works.
+"""The broker: its users, virtual hosts and connections, and the passes in which it works.
 
-Whatever the broker does, it does in a turn: bytes arrive, a timer fires, a client can be written to again. At a turn's
-end dead letters are published, publishes confirmed, and each connection gets all that is for it in one write.
+All work is done in passes. Bytes arrive, a timer fires, or a transport is empty again: each begins a pass. Before it
+ends, dead letters are published, publishes are confirmed, and the output of each connection is sent in a single write.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from twisted.internet.protocol import Factory
 from twisted.python import log
 
 from rpc.broker.connection import BrokerConnection
-from rpc.broker.limits import DEAD_LETTERS_AT_ONCE, Limits, Memory
+from rpc.broker.limits import DEAD_LETTERS_PER_PASS, Limits
+from rpc.broker.memory import Memory
 from rpc.broker.message import Message
+from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
 from rpc.broker.publishing import Publisher, Target
-from rpc.broker.refusals import CONNECTION_FORCED, Refusal
 from rpc.broker.timer import Timer
 from rpc.broker.vhost import VirtualHost
 from rpc.errors import ConfigurationError
@@ -54,7 +55,7 @@ class Broker(Factory):
         limits: Limits | None = None,
         store: Store | None = None,
     ) -> None:
-        """:param users: passwords by name; ``None``: guest, password guest, who is let in from this machine alone."""
+        """:param users: passwords by name; ``None``: guest with password guest, from this machine alone."""
         self.clock = clock
         self.limits = limits or Limits()
         self.users = dict(users) if users is not None else {GUEST: GUEST}
@@ -64,15 +65,15 @@ class Broker(Factory):
         self.vhosts: dict[str, VirtualHost] = {}
         self.connections: dict[BrokerConnection, None] = {}
         self.tamper: Callable[[Message, list[Target]], tuple[bool, list[Target]]] | None = None
-        self.unwritten: list[BrokerConnection] = []
-        self._before_end: deque[Callable[[], None]] = deque()
+        self.unflushed: list[BrokerConnection] = []
+        self._at_end: deque[Callable[[], None]] = deque()
         self._confirming: dict[Publisher, None] = {}
         self._ending = False
-        self._go_on = Timer(clock, self.end_turn)
+        self._next_pass = Timer(clock, self.end_pass)
         for name in vhosts:
             self.add_vhost(name)
 
-    # -- who may come
+    # -- users and virtual hosts
 
     def add_user(self, name: str, password: str) -> None:
         """Let a user in, to all virtual hosts; or change the password."""
@@ -80,9 +81,9 @@ class Broker(Factory):
         self._loopback_only.discard(name)
 
     def add_vhost(self, name: str) -> None:
-        """Make a virtual host. One that is there stays as it is.
+        """Make a virtual host. An existing one is left as it is.
 
-        :raises ConfigurationError: the name is longer than AMQP has room for.
+        :raises ConfigurationError: the name is longer than 255 bytes (AMQP 0-9-1, section 4.2.5.3).
         """
         if len(name.encode("utf-8", "surrogateescape")) > 255:
             raise ConfigurationError(f"virtual host {name[:40]!r}...: its name is longer than 255 bytes")
@@ -90,7 +91,7 @@ class Broker(Factory):
             self.vhosts[name] = VirtualHost(self, name, self.store)
 
     def login_problem(self, user: str, password: str, host: str) -> str | None:
-        """Return why somebody is not let in, or ``None``."""
+        """Return why a login is rejected, or ``None``."""
         if self.users.get(user) != password:
             return WRONG_LOGIN
         if user in self._loopback_only and not _is_loopback(host):
@@ -98,28 +99,30 @@ class Broker(Factory):
         return None
 
     def clear(self) -> None:
-        """Forget exchanges, queues and messages, as the end of a process does. There must be no connections."""
+        """Drop exchanges, queues and messages, as the end of a process does. All connections must be closed."""
         for vhost in self.vhosts.values():
             for queue in vhost.queues.values():
                 queue.stop_timers()
+        self._at_end.clear()
+        self._next_pass.stop()
         self.memory.release(self.memory.held)
         self.vhosts = {name: VirtualHost(self, name, self.store) for name in self.vhosts}
 
     # -- connections
 
     def buildProtocol(self, addr: IAddress | None) -> BrokerConnection:
-        """Return what speaks to a new client."""
+        """Return the protocol of a new connection."""
         return BrokerConnection(self)
 
-    def admits(self, connection: BrokerConnection) -> bool:
-        """Take a connection among the open ones, or say that there are too many."""
+    def admit(self, connection: BrokerConnection) -> bool:
+        """Add a new connection; return False when there are too many."""
         if len(self.connections) >= self.limits.connections:
-            self.log(f"connection from {connection.peer} refused: there are {len(self.connections)} already")
+            self.log(f"connection from {connection.peer} rejected: there are {len(self.connections)} already")
             return False
         self.connections[connection] = None
         return True
 
-    def gone(self, connection: BrokerConnection) -> None:
+    def connection_ended(self, connection: BrokerConnection) -> None:
         """A connection has ended."""
         self.connections.pop(connection, None)
 
@@ -127,72 +130,72 @@ class Broker(Factory):
         """Close all connections, or those to one virtual host, as an operator does (320, CONNECTION_FORCED)."""
         for connection in [*self.connections]:
             if vhost is None or getattr(connection, "vhost", None) is self.vhosts.get(vhost):
-                connection.refuse(Refusal(CONNECTION_FORCED, reason))
-        self.end_turn()
+                connection.close_with_error(ProtocolError(CONNECTION_FORCED, reason))
+        self.end_pass()
 
     def set_alarm(self, on: bool) -> None:
         """Have publishers blocked, as if memory had run out; or no more."""
-        self.memory.set_alarm(on)
-        self.end_turn()
+        self.memory.force_alarm(on)
+        self.end_pass()
 
     def _alarm_changed(self, alarm: bool) -> None:
         if alarm:
             self.log(f"memory is short: {self.memory.held} bytes of messages are held; publishers are blocked")
             return
-        self.log("memory is free again: publishers are heard")
+        self.log("memory is free again: publishers are unblocked")
         for connection in [*self.connections]:
             connection.alarm_ended()
 
-    # -- turns
+    # -- passes
 
     def timer(self, function: Callable[[], None]) -> Timer:
-        """Return a timer whose function is a turn."""
-        return Timer(self.clock, lambda: self.turn(function))
+        """Return a timer whose function runs in a pass."""
+        return Timer(self.clock, lambda: self.run_pass(function))
 
-    def turn(self, function: Callable[[], None]) -> None:
-        """Call a function, and write what it leads to."""
+    def run_pass(self, function: Callable[[], None]) -> None:
+        """Run a pass that begins with a function. An exception is logged, and ends only the function."""
         try:
             function()
         except Exception:
             log.err(None, "in the embedded broker")
         finally:
-            self.end_turn()
+            self.end_pass()
 
-    def before_end(self, function: Callable[[], None]) -> None:
-        """Call a function before this turn is over."""
-        self._before_end.append(function)
+    def at_end_of_pass(self, function: Callable[[], None]) -> None:
+        """Call a function before this pass ends."""
+        self._at_end.append(function)
 
-    def confirm_at_end(self, publisher: Publisher) -> None:
-        """Confirm what was published in this turn; what is to be kept, when it is written."""
+    def confirm_at_end_of_pass(self, publisher: Publisher) -> None:
+        """Confirm the publishes of this pass at its end, or as soon as its changes are in the state file."""
         self._confirming[publisher] = None
 
-    def end_turn(self) -> None:
-        """Do what is left of the turn, and what comes of that."""
+    def end_pass(self) -> None:
+        """Do the rest of the pass, and everything caused by it."""
         if self._ending:
             return
         self._ending = True
         try:
-            left = DEAD_LETTERS_AT_ONCE
-            while (self._before_end and left) or self._confirming or self.unwritten:
+            left = DEAD_LETTERS_PER_PASS
+            while (self._at_end and left) or self._confirming or self.unflushed:
                 left = self._finish(left)
-            if self._before_end:
-                self._go_on.start(0)
+            if self._at_end:
+                self._next_pass.start(0)
         finally:
             self._ending = False
 
     def _finish(self, left: int) -> int:
-        while self._before_end and left:
+        while self._at_end and left:
             left -= 1
             try:
-                self._before_end.popleft()()
+                self._at_end.popleft()()
             except Exception:
                 log.err(None, "in the embedded broker")
         if self.store is not None:
             self.store.write()
         publishers, self._confirming = self._confirming, {}
         for publisher in publishers:
-            self._confirm(publisher, *publisher.outcome())
-        connections, self.unwritten = self.unwritten, []
+            self._confirm(publisher, *publisher.take_outcome())
+        connections, self.unflushed = self.unflushed, []
         for connection in connections:
             connection.flush()
         return left
@@ -203,12 +206,12 @@ class Broker(Factory):
             publisher.confirm(published, refused)
         else:
             written.addCallbacks(
-                lambda _: self.turn(lambda: publisher.confirm(published, refused)),
-                lambda _: self.turn(lambda: publisher.refuse(published)),
+                lambda _: self.run_pass(lambda: publisher.confirm(published, refused)),
+                lambda _: self.run_pass(lambda: publisher.nack_up_to(published)),
             )
 
     def log(self, text: str) -> None:
-        """Write a line to Twisted's log, and one line it stays whatever names a peer has chosen."""
+        """Write one line to Twisted's log. Line ends in names that peers chose are escaped."""
         log.msg("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text))
 
 

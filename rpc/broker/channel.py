@@ -1,4 +1,4 @@
-"""A channel: what arrives on it, what its consumers have in hand, and its end."""
+"""A channel: its input, its unacked messages, and its end."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rpc.amqp.codec.frames import ACK, NACK, PUBLISH, REJECT, method_frame
 from rpc.amqp.codec.methods import decode_method, encode_arguments
 from rpc.amqp.codec.spec import load_spec
-from rpc.broker.consumer import BOUNDLESS, Consumer
+from rpc.broker.consumer import UNLIMITED, Consumer
 from rpc.broker.control import CONTROL
 from rpc.broker.direct_reply import DirectReply
+from rpc.broker.protocol_error import COMMAND_INVALID, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR, ProtocolError
 from rpc.broker.publishing import Publisher
 from rpc.broker.queue import Queue
-from rpc.broker.refusals import COMMAND_INVALID, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR, Refusal
-from rpc.broker.waiting import Entry
+from rpc.broker.ready import Entry
+from rpc.broker.round_robin import rotate_past
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
@@ -26,14 +27,15 @@ _CLOSE, _CLOSE_OK, _GET = 20 << 16 | 40, 20 << 16 | 41, 60 << 16 | 70
 
 
 class Channel:
-    """One channel of one connection, from ``channel.open`` to the end of its number's use.
+    """One channel of one connection, from ``channel.open`` until its number is free again.
 
-    :ivar unsettled: what was delivered and is to be settled, by delivery tag, in their order.
+    :ivar unacked: delivered messages that are not settled yet, by delivery tag, in the tags' order.
     :ivar last_tag: the latest delivery tag.
-    :ivar prefetch: of consumers that come from now on.
-    :ivar channel_prefetch: of all consumers together (RabbitMQ: ``basic.qos`` with global); ``room`` is what is left.
-    :ivar last_queue: the name of the queue declared last: what an empty name means.
-    :ivar closing: whether it has ended; mostly the broker has closed it, and waits for the client's agreement.
+    :ivar prefetch: the prefetch of consumers that are added from now on.
+    :ivar channel_prefetch: the prefetch of all consumers together (RabbitMQ: ``basic.qos`` with global).
+    :ivar credit: deliveries that are left of it.
+    :ivar last_queue: the queue declared last, which an empty name means (AMQP 0-9-1, queue.bind).
+    :ivar closing: whether the channel has ended. Mostly the broker has closed it and expects ``channel.close-ok``.
     """
 
     def __init__(self, connection: BrokerConnection, number: int) -> None:
@@ -44,15 +46,15 @@ class Channel:
         self.publisher = Publisher(self)
         self.consumers: dict[str, Consumer] = {}
         self.direct_reply: DirectReply | None = None
-        self.unsettled: dict[int, Entry] = {}
+        self.unacked: dict[int, Entry] = {}
         self.last_tag = 0
         self.prefetch = 0
         self.channel_prefetch = 0
-        self.room = BOUNDLESS
+        self.credit = UNLIMITED
         self.last_queue = ""
         self.closing = False
 
-    # -- what arrives: called by the connection's reader
+    # -- input: called by the connection's reader
 
     def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
         """Take a method without content."""
@@ -65,16 +67,16 @@ class Channel:
         try:
             if key in (ACK, REJECT, NACK):
                 if end - start != 9:
-                    raise Refusal(SYNTAX_ERROR, "a settlement that is not nine bytes")
+                    raise ProtocolError(SYNTAX_ERROR, "an ack, nack or reject is not nine bytes long")
                 self._settle(key, *_tag_and_flags.unpack_from(buffer, start))
             else:
                 self._control(buffer[start - 4 : end])
-                if key == _GET and self.connection.congested and end + 1 < len(buffer):
-                    self.connection.put_off(buffer[end + 1 :])
-        except Refusal as refusal:
-            self._refuse(refusal, key)
+                if key == _GET and self.connection.back_pressure.congested and end + 1 < len(buffer):
+                    self.connection.postpone_input(buffer[end + 1 :])
+        except ProtocolError as error:
+            self._fail(error, key)
         except FrameError as error:
-            self._refuse(Refusal(error.code, error.text, ends_connection=True), key)
+            self._fail(ProtocolError(error.code, error.text, ends_connection=True), key)
 
     def content_arrived(
         self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
@@ -84,17 +86,17 @@ class Channel:
             return
         try:
             if key != PUBLISH:
-                raise Refusal(COMMAND_INVALID, "a content that only a broker sends")
+                raise ProtocolError(COMMAND_INVALID, "content of a method that only a broker sends")
             self.publisher.publish(buffer[start + 2 : end], encoded_properties, body)
-        except Refusal as refusal:
-            self._refuse(refusal, key)
+        except ProtocolError as error:
+            self._fail(error, key)
 
     def content_too_large(self, size: int) -> None:
-        """Refuse a message whose body was not kept."""
+        """Close the channel for a message whose body was skipped (RabbitMQ: ``max_message_size``)."""
         if not self.closing:
             most = self.broker.limits.message
             problem = f"message size {size} is larger than configured max size {most}"
-            self._refuse(Refusal(PRECONDITION_FAILED, problem), PUBLISH)
+            self._fail(ProtocolError(PRECONDITION_FAILED, problem), PUBLISH)
 
     def _control(self, payload: bytes) -> None:
         method, arguments = decode_method(load_spec(), payload)
@@ -102,8 +104,8 @@ class Channel:
         control = CONTROL.get(name)
         if control is None:
             if method.klass.name == "tx":
-                raise Refusal(NOT_IMPLEMENTED, "the embedded broker has no transactions")
-            raise Refusal(COMMAND_INVALID, "unimplemented method")
+                raise ProtocolError(NOT_IMPLEMENTED, "the embedded broker has no transactions")
+            raise ProtocolError(COMMAND_INVALID, "unimplemented method")
         control(self, *arguments)
 
     def reply(self, name: str, *arguments: Any) -> None:
@@ -117,8 +119,8 @@ class Channel:
         """Take ``basic.ack``, ``basic.reject`` or ``basic.nack``: the first flag means multiple, but in a reject."""
         multiple = key != REJECT and flags & 1 == 1
         entries = self._up_to(tag) if multiple else [self._one(tag)]
-        was_full = self.room <= 0
-        takers = self._make_room(entries)
+        was_full = self.credit <= 0
+        consumers = self._restore_credit(entries)
         if key == ACK:
             for entry in entries:
                 entry.queue.settle(entry)
@@ -127,60 +129,70 @@ class Channel:
         else:
             for entry in entries:
                 entry.queue.reject(entry)
-        if was_full and self.room > 0:
-            self.look_for_messages()
+        if was_full and self.credit > 0:
+            self.deliver_ready()
         else:
-            for consumer in takers:
-                consumer.look_for_messages()
+            for consumer in consumers:
+                consumer.deliver_ready()
 
-    def _make_room(self, entries: Iterable[Entry]) -> list[Consumer]:
-        """Return whose deliveries these were: they have room for as many more."""
-        takers = [entry.consumer for entry in entries if entry.consumer is not None]
-        for consumer in takers:
-            consumer.room += 1
-        self.room += len(takers)
-        return takers
+    def _restore_credit(self, entries: Iterable[Entry]) -> list[Consumer]:
+        """Return the credit of these deliveries to their consumers, and return those."""
+        consumers = [entry.consumer for entry in entries if entry.consumer is not None]
+        for consumer in consumers:
+            consumer.credit += 1
+        self.credit += len(consumers)
+        return consumers
 
     def _one(self, tag: int) -> Entry:
-        entry = self.unsettled.pop(tag, None)
+        entry = self.unacked.pop(tag, None)
         if entry is None:
-            raise Refusal(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
+            raise ProtocolError(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
         return entry
 
     def _up_to(self, tag: int) -> list[Entry]:
         """Take out all up to `tag`, or all (0)."""
-        if tag and tag not in self.unsettled:
-            raise Refusal(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
+        if tag and tag not in self.unacked:
+            raise ProtocolError(PRECONDITION_FAILED, f"unknown delivery tag {tag}")
         tags = []
-        for each in self.unsettled:
+        for each in self.unacked:
             if tag and each > tag:
                 break
             tags.append(each)
-        return [self.unsettled.pop(each) for each in tags]
+        return [self.unacked.pop(each) for each in tags]
 
-    def look_for_messages(self) -> None:
-        """Its consumers may have room again."""
-        for consumer in [*self.consumers.values()]:
-            consumer.look_for_messages()
+    def deliver_ready(self) -> None:
+        """Deliver to the consumers that can take messages again.
+
+        The first one that takes some comes last the next time. Otherwise it would take all credit that the channel's
+        prefetch allows, or all that a slow connection takes, each time (RabbitMQ's limiter varies the order as well).
+        """
+        taker = None
+        for tag, consumer in [*self.consumers.items()]:
+            before = self.last_tag
+            consumer.deliver_ready()
+            if taker is None and self.last_tag != before:
+                taker = tag
+        if taker is not None:
+            rotate_past(self.consumers, taker)
 
     # -- consumers
 
     def cancel(self, tag: str) -> None:
-        """End a consumer, if there is one; what it has in hand stays to be settled."""
+        """End a consumer, if there is one. Its unacked messages can still be settled."""
         consumer = self.consumers.pop(tag, None)
         if consumer is not None:
-            consumer.queue.remove(consumer)
+            consumer.queue.remove_consumer(consumer)
         elif self.direct_reply is not None and self.direct_reply.tag == tag:
             self._end_direct_reply(self.direct_reply)
 
     def consumer_ended(self, consumer: Consumer) -> None:
-        """A consumer's queue was deleted: tell the client (RabbitMQ extension: consumer cancel notification)."""
+        """Cancel a consumer whose queue was deleted (RabbitMQ extension: consumer cancel notification)."""
         del self.consumers[consumer.tag]
         if self.connection.wants_cancels and not self.closing:
             self.reply("basic.cancel", consumer.tag, True)
 
-    def take_direct_replies(self, reply: DirectReply) -> None:
-        """Let replies come to this channel."""
+    def consume_direct_replies(self, reply: DirectReply) -> None:
+        """Deliver direct replies on this channel."""
         self.direct_reply = reply
         self.vhost.reply_consumers[reply.routing_key] = reply
 
@@ -191,40 +203,44 @@ class Channel:
 
     # -- the end
 
-    def _refuse(self, refusal: Refusal, key: int) -> None:
+    def _fail(self, error: ProtocolError, key: int) -> None:
         """Close the channel for a soft error (AMQP 0-9-1, section 1.2), the connection for a hard one."""
-        refusal.key = key
-        if refusal.ends_connection:
-            self.connection.refuse(refusal)
+        error.key = key
+        if error.ends_connection:
+            self.connection.close_with_error(error)
             return
         self.end()
-        self.reply("channel.close", refusal.code, refusal.reply_text, key >> 16, key & 0xFFFF)
+        self.reply("channel.close", error.code, error.reply_text, key >> 16, key & 0xFFFF)
 
     def end(self) -> None:
-        """Take the consumers away, and put back what they have not settled."""
-        self.end_consumers()
-        self.give_back_all()
+        """End the channel: remove its consumers, and requeue its unacked messages."""
+        self.stop_consumers()
+        self.requeue_all()
 
-    def end_consumers(self) -> None:
-        """Deliver nothing more, and confirm nothing: behind a close it would be on a channel that is not open."""
+    def stop_deliveries(self) -> None:
+        """Deliver and confirm nothing more. The consumers are still registered."""
+        self.closing = True
+
+    def stop_consumers(self) -> None:
+        """Remove the consumers. Nothing is delivered or confirmed behind a close, where the channel is not open."""
         self.closing = True
         for tag in [*self.consumers]:
             self.cancel(tag)
         if self.direct_reply is not None:
             self._end_direct_reply(self.direct_reply)
 
-    def give_back_all(self) -> int:
-        """Put back all that is not settled; return how much that was."""
-        entries = [*self.unsettled.values()]
-        self.unsettled.clear()
-        self._make_room(entries)
+    def requeue_all(self) -> int:
+        """Requeue all unacked messages; return their number."""
+        entries = [*self.unacked.values()]
+        self.unacked.clear()
+        self._restore_credit(entries)
         requeue(entries)
-        self.look_for_messages()
+        self.deliver_ready()
         return len(entries)
 
 
 def requeue(entries: Iterable[Entry]) -> None:
-    """Put messages back, each into its queue."""
+    """Requeue messages, each in its queue."""
     by_queue: dict[Queue, list[Entry]] = {}
     for entry in entries:
         by_queue.setdefault(entry.queue, []).append(entry)

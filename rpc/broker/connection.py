@@ -1,4 +1,4 @@
-"""One client's connection: bytes in, channels, bytes out, and what ends it."""
+"""One client's connection: input, channels, output, and its end."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from rpc.amqp.codec.methods import encode_arguments
 from rpc.amqp.codec.spec import load_spec
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
+from rpc.broker.back_pressure import BackPressure, PauseReason, Signal
 from rpc.broker.channel import Channel
+from rpc.broker.closed_channels import ClosedChannel, DiscardingChannel
 from rpc.broker.handshake import ChannelZero, State
-from rpc.broker.limits import OUTGOING_AT_MOST, OUTGOING_BEFORE_PAUSE
-from rpc.broker.refusals import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, Refusal
-from rpc.broker.unopened import Discarding, Unopened
+from rpc.broker.limits import MAX_GATHERED
+from rpc.broker.protocol_error import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, ProtocolError
+from rpc.broker.round_robin import rotate_past
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from rpc.broker.queue import Queue
     from rpc.broker.vhost import VirtualHost
 
-SPOKEN = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
-"""The second is 0-9's, which txAMQP sends and RabbitMQ takes for 0-9-1 too."""
+ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
+"""The second is the header of AMQP 0-9. txAMQP sends it, and RabbitMQ takes it for 0-9-1."""
 
 CONTENT_HEADER = 12
 """Bytes of a content header before the properties."""
@@ -47,11 +49,11 @@ CONTENT_HEADER = 12
 class BrokerConnection(Protocol):
     """One connection.
 
-    :ivar user: who has logged in.
-    :ivar name: what the client calls it, or where it comes from.
-    :ivar exclusive_queues: those that go with it.
-    :ivar ended: fires when its socket is gone.
-    :ivar congested: whether the client reads more slowly than it is written to: then nothing is delivered to it.
+    :ivar user: the user's name.
+    :ivar name: ``connection_name`` of the client's properties, or its address.
+    :ivar exclusive_queues: deleted with the connection.
+    :ivar ended: fires when the socket is closed.
+    :ivar back_pressure: whether the client is delivered to, and whether its input is read.
     :ivar max_payload: bytes of a frame's payload, at most.
     """
 
@@ -64,23 +66,18 @@ class BrokerConnection(Protocol):
         self.name = self.peer = self.host = "?"
         self.capabilities: dict[str, Any] = {}
         self.exclusive_queues: set[Queue] = set()
-        self.congested = False
+        self.back_pressure = BackPressure(self)
         self.max_payload = SMALLEST_FRAME_MAX - FRAME_OVERHEAD
         self._zero = ChannelZero(self)
         self._channels: dict[int, Receiver] = {0: self._zero}
-        self._reader = FrameReader(self._channels, self._unknown, self._too_large)
+        self._reader = FrameReader(self._channels, self._closed_channel, self._too_large)
         self._reader.max_content = broker.limits.message
-        self._greeting = b""
+        self._header = b""
         self._channel_max = 0
         self._heart: Heartbeat | None = None
-        self._timer = broker.timer(self._abort)  # of the handshake, then of the end
-        self._outgoing_size = 0
-        self._behind = 0  # bytes written since the client stopped reading
-        self._slow = False  # the transport says so
-        self._blocked = False
-        self._deaf = False  # nothing is read from the socket
-        self._put_off: list[bytes] = []  # read, and to be taken when the client has read its answers
-        self._held = 0  # of contents that are not complete, as counted against the broker's memory
+        self._timer = broker.timer(self._abort)  # limits the handshake, then the close
+        self._gathered = 0
+        self._unfinished = 0  # bytes of unfinished contents, as counted against the broker's memory
         self._lost = False
         self.ended: Deferred[None] = Deferred()
 
@@ -92,7 +89,7 @@ class BrokerConnection(Protocol):
         peer = self.transport.getPeer()
         self.host = getattr(peer, "host", "?")
         self.name = self.peer = f"{self.host}:{getattr(peer, 'port', '?')}"
-        if not self.broker.admits(self):
+        if not self.broker.admit(self):
             self.transport.abortConnection()
             return
         if ITCPTransport.providedBy(self.transport):
@@ -102,47 +99,50 @@ class BrokerConnection(Protocol):
         self._timer.start(self.broker.limits.handshake)
 
     def tuned(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
-        """Limits are agreed on."""
+        """Take the limits of ``connection.tune-ok``."""
         self._channel_max = channel_max
         self.max_payload = self._reader.max_payload = frame_max - FRAME_OVERHEAD
         if heartbeat:
             self._heart = Heartbeat(self.broker.clock, heartbeat, self._beat, self._silence)
 
     def opened(self, vhost: VirtualHost) -> None:
-        """The client is in a virtual host: the handshake is over."""
+        """Enter a virtual host: the handshake is over."""
         self.vhost = vhost
         self._timer.stop()
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Tell the client why its connection ends, and wait for it to agree (AMQP 0-9-1, connection.close)."""
+    def close_with_error(self, error: ProtocolError) -> None:
+        """Send ``connection.close`` with the reason, and expect close-ok (AMQP 0-9-1, connection.close)."""
         if self._zero.state is State.CLOSING:
             return
-        self.broker.log(f"connection {self.name} is closed: {refusal}")
+        self.broker.log(f"connection {self.name} is closed: {error}")
         self._zero.state = State.CLOSING
-        self.end_channels()
-        key = refusal.key
-        self.reply("connection.close", refusal.code, refusal.reply_text, key >> 16, key & 0xFFFF)
-        self._listen()  # also to who was not heard: it may agree
+        self.close_channels()
+        key = error.key
+        self.reply("connection.close", error.code, error.reply_text, key >> 16, key & 0xFFFF)
+        self.back_pressure.closing()  # a peer may answer close-ok while its input is paused
         self._timer.start(SECONDS_TO_CLOSE)
 
-    def end_channels(self) -> None:
-        """Give back what its consumers have not settled, and remove its exclusive queues."""
+    def close_channels(self) -> None:
+        """End all channels: requeue unacked messages, and delete exclusive queues."""
         channels = [channel for channel in self._channels.values() if isinstance(channel, Channel)]
         for number in [*self._channels]:
             if number:
                 del self._channels[number]
-        for channel in channels:  # before anything is given back, or it would come to another of them
-            channel.end_consumers()
-        requeued = sum(channel.give_back_all() for channel in channels)
+        for channel in channels:  # or a queue would activate a consumer that is lost as well
+            channel.stop_deliveries()
+        for channel in channels:  # before any requeue, or another lost consumer would get the message
+            channel.stop_consumers()
+        requeued = sum(channel.requeue_all() for channel in channels)
         if requeued:
             self.broker.log(f"connection {self.name} ended: {requeued} deliveries requeued")
         for queue in [*self.exclusive_queues]:
-            self.vhost.unused(queue)
+            self.vhost.delete_unused(queue)
 
     def hang_up(self) -> None:
-        """End the connection when what was written has gone out, or by force after some seconds."""
+        """End the connection when all output is sent, or by force after :data:`~rpc.amqp.output.SECONDS_TO_CLOSE`."""
         self._reader.stopped = True
-        self._put_off.clear()
+        self.back_pressure.drop_postponed()
+        self.back_pressure.closing()
         self._zero.state = State.CLOSING
         self.flush()
         self.transport.unregisterProducer()  # which would keep it from ending
@@ -153,24 +153,24 @@ class BrokerConnection(Protocol):
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The socket is gone."""
+        """The socket is closed."""
         self._lost = True
         self._zero.state = State.CLOSING
         self._reader.stopped = True
         self._timer.stop()
         if self._heart is not None:
             self._heart.stop()
-        self._put_off.clear()
+        self.back_pressure.drop_postponed()
         self._reader.clear()
-        self._count_held()
-        self.broker.turn(self.end_channels)
-        self.broker.gone(self)
+        self._account_unfinished()
+        self.broker.run_pass(self.close_channels)
+        self.broker.connection_ended(self)
         self.ended.callback(None)
 
     def _beat(self, frame: bytes) -> None:
-        if self._deaf and self._blocked and self._heart is not None:
-            self._heart.silent_ticks = 0  # it is we who do not listen
-        if not self._slow:  # else there is enough for it to hear us by
+        if PauseReason.MEMORY in self.back_pressure.paused and self._heart is not None:
+            self._heart.silent_ticks = 0  # its heartbeats are in the socket, unread
+        if not self.back_pressure.slow:  # the bytes that it has not read yet show that the broker lives
             self.transport.write(frame)
 
     def _silence(self) -> None:
@@ -179,19 +179,19 @@ class BrokerConnection(Protocol):
 
     # -- channels
 
-    def _unknown(self, number: int) -> Receiver:
+    def _closed_channel(self, number: int) -> Receiver:
         if self._zero.state is State.CLOSING:
-            return Discarding()
+            return DiscardingChannel()
         if self._zero.state is not State.RUNNING:
             raise FrameError(CHANNEL_ERROR, f"a frame on channel {number} before the connection is open")
-        return Unopened(self, number)
+        return ClosedChannel(self, number)
 
     def open_channel(self, number: int) -> None:
         """Open a channel."""
         count = len(self._channels) - 1
         if count >= self._channel_max:
             problem = f"number of channels opened ({count}) has reached the negotiated channel_max"
-            self.refuse(Refusal(NOT_ALLOWED, f"{problem} ({self._channel_max})"))
+            self.close_with_error(ProtocolError(NOT_ALLOWED, f"{problem} ({self._channel_max})"))
             return
         channel = self._channels[number] = Channel(self, number)
         channel.reply("channel.open-ok", b"")
@@ -202,81 +202,79 @@ class BrokerConnection(Protocol):
         self._reader.forget(channel.number)
 
     def _too_large(self, number: int, size: int) -> None:
-        receiver: Any = self._channels.get(number) or self._unknown(number)
+        receiver: Any = self._channels.get(number) or self._closed_channel(number)
         receiver.content_too_large(size)
 
     @property
     def wants_cancels(self) -> bool:
-        """Whether the client knows what it means that the broker ends a consumer (RabbitMQ extension)."""
+        """Whether the client understands ``basic.cancel`` from the broker (RabbitMQ extension)."""
         return self.capabilities.get("consumer_cancel_notify") is True
 
     # -- bytes in
 
     def dataReceived(self, data: bytes) -> None:
-        """Read frames; what they lead to is written at the end of the turn."""
-        if self._put_off:
-            self._put_off.append(data)  # what TLS had at hand; nothing more is read from the socket
+        """Read frames. All output that they cause is sent at the end of the pass."""
+        if self.back_pressure.has_postponed:
+            self.back_pressure.postpone(data)
             return
         if self._lost or self._reader.stopped:
-            return  # until the client hangs up: were the socket closed before, it might never read why
+            return  # the socket stays open until the client has read the reason of the close
         if self._heart is not None:
             self._heart.silent_ticks = 0
         try:
             if self._zero.state is State.HEADER:
-                data = self._read_greeting(data)
+                data = self._read_header(data)
             self._reader.feed(data)
-            self._count_held()
+            self._account_unfinished()
             held, memory = self._reader.held, self.broker.memory
             if held > self.broker.limits.contents or (held and memory.exhausted):
-                raise FrameError(RESOURCE_ERROR, "too much of contents that are not complete")
+                raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
         except FrameError as error:
-            self.refuse(Refusal(error.code, error.text, ends_connection=True))
+            self.close_with_error(ProtocolError(error.code, error.text, ends_connection=True))
             self._reader.stopped = True
         except Exception:
             log.err(None, f"while reading from the connection of {self.peer}")
-            self.refuse(Refusal(INTERNAL_ERROR, "a mistake of the broker; see its log"))
+            self.close_with_error(ProtocolError(INTERNAL_ERROR, "internal error; the broker's log has the details"))
             self._reader.stopped = True
         finally:
-            self.broker.end_turn()
+            self.broker.end_pass()
 
-    def put_off(self, rest: bytes) -> None:
-        """Take what is at hand behind a method no sooner than the client has read what there is for it.
+    def postpone_input(self, rest: bytes) -> None:
+        """Postpone the input behind a method until the client has read its answers so far.
 
         A few bytes can ask for many large messages.
         """
         self._reader.stopped = True
-        self._put_off.append(rest)
-        self._listen()
+        self.back_pressure.postpone(rest)
 
-    def _take_put_off(self) -> None:
-        if self._put_off and not self._lost:
-            data = b"".join(self._put_off)
-            self._put_off.clear()
+    def _read_postponed(self) -> None:
+        if self.back_pressure.has_postponed and not self._lost:
             self._reader.stopped = False
-            self._listen()
-            self.dataReceived(data)
+            self.dataReceived(self.back_pressure.take_postponed())
 
-    def _read_greeting(self, data: bytes) -> bytes:
-        """Take the protocol header (AMQP 0-9-1, section 4.2.2); return what follows it."""
-        data = self._greeting + data
+    def _read_header(self, data: bytes) -> bytes:
+        """Take the protocol header (AMQP 0-9-1, section 4.2.2); return the bytes behind it."""
+        data = self._header + data
         beginning, rest = data[: len(PROTOCOL_HEADER)], data[len(PROTOCOL_HEADER) :]
-        if not any(header.startswith(beginning) for header in SPOKEN):
-            self.transport.write(PROTOCOL_HEADER)  # what is spoken here; then we part
+        if not any(header.startswith(beginning) for header in ACCEPTED_HEADERS):
+            self.transport.write(
+                PROTOCOL_HEADER
+            )  # section 4.2.2: answer with the header of the supported version, and close
             self.hang_up()
             return b""
         if len(beginning) < len(PROTOCOL_HEADER):
-            self._greeting = data
+            self._header = data
             return b""
-        self._zero.greeted()
+        self._zero.header_received()
         return rest
 
-    def _count_held(self) -> None:
+    def _account_unfinished(self) -> None:
         held = self._reader.held
-        if held > self._held:
-            self.broker.memory.take(held - self._held)
-        elif held < self._held:
-            self.broker.memory.release(self._held - held)
-        self._held = held
+        if held > self._unfinished:
+            self.broker.memory.take(held - self._unfinished)
+        elif held < self._unfinished:
+            self.broker.memory.release(self._unfinished - held)
+        self._unfinished = held
 
     # -- bytes out
 
@@ -285,16 +283,16 @@ class BrokerConnection(Protocol):
         self.send(method_frame(0, encode_arguments(load_spec().parse_method(name), arguments)))
 
     def send(self, data: bytes) -> None:
-        """Write frames at the end of the turn."""
-        if not self._outgoing_size:
-            self.broker.unwritten.append(self)
+        """Gather frames for the end of the pass."""
+        if not self._gathered:
+            self.broker.unflushed.append(self)
         self._output.append(data)
-        self._outgoing_size += len(data)
-        if self._outgoing_size > OUTGOING_BEFORE_PAUSE:
-            self.congested = True
+        self._gathered += len(data)
+        if self._gathered > MAX_GATHERED:
+            self.back_pressure.signal(Signal.GATHERED_MUCH)
 
     def can_carry(self, message: Message) -> bool:
-        """Whether a message's properties fit a frame, as they must. It may have come with larger frames, or grown."""
+        """Whether a message's properties fit one frame (AMQP 0-9-1, section 4.2.6). Publishers may have larger ones."""
         if CONTENT_HEADER + len(message.properties) <= self.max_payload:
             return True
         self.broker.log(f"a message for connection {self.name} is lost: its properties do not fit a frame")
@@ -302,72 +300,69 @@ class BrokerConnection(Protocol):
 
     @property
     def overfull(self) -> bool:
-        """Whether more waits for the client than is bearable."""
-        return self._behind + self._outgoing_size > OUTGOING_AT_MOST
+        """Whether too much is unread for a message that has no queue to stay in."""
+        return not self.back_pressure.takes(self._gathered)
 
     def flush(self) -> None:
-        """Write what the turn has led to: a little at once, more when the reactor comes to it."""
-        size = self._outgoing_size
+        """Send the output of a pass: few bytes at once, many in the reactor's next iteration."""
+        size, pressure = self._gathered, self.back_pressure
         if not size or self._lost:
             return
-        self._outgoing_size = 0
-        self._output.flush(at_once=not self._slow and size < OUTGOING_BEFORE_PAUSE)
-        if self._slow:
-            self._behind += size
-            if self._behind > OUTGOING_AT_MOST:
-                self._listen()
-        elif self.congested:
-            self._caught_up()  # the transport has room after all
+        self._gathered = 0
+        congested = pressure.congested
+        self._output.flush(at_once=not pressure.slow and size < MAX_GATHERED)
+        pressure.flushed(size)
+        if congested:
+            self._deliver_again()
 
     def pauseProducing(self) -> None:
-        """The client does not read: deliver nothing until it does."""
-        self._slow = self.congested = True
+        """The transport is full (``IPushProducer``): deliver nothing."""
+        self.back_pressure.signal(Signal.TRANSPORT_FULL)
 
     def resumeProducing(self) -> None:
-        """All that was written has gone out."""
-        self._slow = False
-        self._behind = 0
-        self._listen()
-        self.broker.turn(self._caught_up)
+        """The transport has sent everything (``IPushProducer``): deliver again."""
+        self.back_pressure.signal(Signal.TRANSPORT_EMPTY)
+        self.broker.run_pass(self._deliver_again)
 
     def stopProducing(self) -> None:
-        """The socket is gone; :meth:`connectionLost` follows."""
+        """The socket is gone (``IPushProducer``); :meth:`connectionLost` follows."""
 
-    def _caught_up(self) -> None:
-        if self._slow or not self.congested:
+    def _deliver_again(self) -> None:
+        if self.back_pressure.congested:
             return
-        self.congested = False
-        for channel in [*self._channels.values()]:
+        taker = None
+        for number, channel in [*self._channels.items()]:
             if isinstance(channel, Channel):
-                channel.look_for_messages()
-        if not self.congested:
-            self._take_put_off()
+                before = self._gathered
+                channel.deliver_ready()
+                if taker is None and self._gathered != before:
+                    taker = number
+        if taker is not None:  # it comes last the next time; otherwise its full queue would be all that is delivered
+            rotate_past(self._channels, taker)
+        if not self.back_pressure.congested:
+            self._read_postponed()
 
     # -- the broker's memory
 
     def published_in_alarm(self) -> None:
-        """Take nothing more from who publishes while memory is short (RabbitMQ extension: connection.blocked)."""
-        if not self._blocked:
-            self._blocked = True
-            if self.capabilities.get("connection.blocked") is True:
-                self.reply("connection.blocked", "low on memory")
-            self._listen()
+        """Read no more from a client that publishes during a memory alarm (RabbitMQ extension: connection.blocked)."""
+        if self.back_pressure.block_publisher() and self._knows_blocked:
+            self.reply("connection.blocked", "low on memory")
 
     def alarm_ended(self) -> None:
-        """Take messages again."""
-        if self._blocked:
-            self._blocked = False
-            if self.capabilities.get("connection.blocked") is True:
-                self.reply("connection.unblocked")
-            self._listen()
+        """Read again from a client that was blocked."""
+        if self.back_pressure.unblock_publisher() and self._knows_blocked:
+            self.reply("connection.unblocked")
 
-    def _listen(self) -> None:
-        """Read from the socket, or do not, as things are."""
-        wanted = not (self._blocked or self._put_off or self._behind > OUTGOING_AT_MOST)
-        deaf = not wanted and self._zero.state is State.RUNNING
-        if deaf is not self._deaf and not self._lost:
-            self._deaf = deaf
-            if deaf:
-                self.transport.pauseProducing()
-            else:
-                self.transport.resumeProducing()
+    @property
+    def _knows_blocked(self) -> bool:
+        return self.capabilities.get("connection.blocked") is True
+
+    def set_reading(self, reading: bool) -> None:
+        """Read from the socket, or pause (:class:`~rpc.broker.back_pressure.Valve`)."""
+        if self._lost:
+            return
+        if reading:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()

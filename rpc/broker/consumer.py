@@ -1,4 +1,4 @@
-"""Consumers: how messages leave the broker, and how many more one may be given."""
+"""Consumers: how messages are delivered, and to how many a consumer has credit."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.codec.frames import DELIVER, FRAME_END, METHOD, content_parts
 from rpc.broker.message import Message
-from rpc.broker.waiting import Entry
+from rpc.broker.ready import Entry
 
 if TYPE_CHECKING:
     from rpc.broker.channel import Channel
     from rpc.broker.queue import Queue
 
-BOUNDLESS: Final = 2**62
-"""Room for deliveries when no prefetch bounds them."""
+UNLIMITED: Final = 2**62
+"""Credit without a prefetch."""
 
 _method_head = Struct(">BHII")  # frame type, channel, bytes of the payload, class and method
 _tag_and_flags = Struct(">QB")
@@ -33,7 +33,7 @@ class Outlet:
         self._encoded_tag = encode_short_string(tag)
 
     def send(self, message: Message, redelivered: bool) -> None:
-        """Write ``basic.deliver`` (AMQP 0-9-1, basic.deliver); nothing, when its properties do not fit a frame."""
+        """Write ``basic.deliver``; drop a message whose properties do not fit a frame (AMQP 0-9-1, basic.deliver)."""
         if self.connection.can_carry(message):
             self._write(message, redelivered)
 
@@ -49,42 +49,44 @@ class Outlet:
 class Consumer(Outlet):
     """One ``basic.consume``.
 
-    :ivar room: how many more deliveries it may have unsettled, by its own prefetch.
-    :ivar priority: consumers of a higher one go before (RabbitMQ extension: consumer priorities).
-    :ivar queued: whether it is among those of its queue that take messages.
+    :ivar credit: further deliveries that its own prefetch allows.
+    :ivar priority: consumers of a higher one come first (RabbitMQ extension: consumer priorities).
+    :ivar in_rotation: whether it is in its queue's :class:`~rpc.broker.round_robin.RoundRobin`.
     """
 
-    __slots__ = ("exclusive", "no_ack", "priority", "queue", "queued", "room")
+    __slots__ = ("credit", "exclusive", "in_rotation", "no_ack", "priority", "queue")
 
     def __init__(
         self, channel: Channel, queue: Queue, tag: str, *, no_ack: bool, exclusive: bool, prefetch: int, priority: int
     ) -> None:
-        """:param prefetch: 0 is no bound. Without acks there is none either (AMQP 0-9-1, basic.qos)."""
+        """:param prefetch: 0 is no limit. Consumers without acks have none (AMQP 0-9-1, basic.qos)."""
         super().__init__(channel, tag)
         self.queue = queue
         self.no_ack = no_ack
         self.exclusive = exclusive
-        self.room = prefetch if prefetch and not no_ack else BOUNDLESS
+        self.credit = prefetch if prefetch and not no_ack else UNLIMITED
         self.priority = priority
-        self.queued = False
+        self.in_rotation = False
 
-    def has_room(self) -> bool:
+    def can_take(self) -> bool:
         """Whether it can be given another message now."""
-        return self.room > 0 and not self.connection.congested and (self.no_ack or self.channel.room > 0)
+        return (
+            self.credit > 0 and not self.connection.back_pressure.congested and (self.no_ack or self.channel.credit > 0)
+        )
 
     def give(self, entry: Entry) -> None:
-        """Deliver what is to be settled; nothing, when its properties do not fit a frame."""
+        """Deliver a message that is to be acked; drop one whose properties do not fit a frame."""
         if not self.connection.can_carry(entry.message):
             self.queue.settle(entry)
             return
         entry.consumer = self
-        self.room -= 1
+        self.credit -= 1
         channel = self.channel
-        channel.room -= 1
-        channel.unsettled[channel.last_tag + 1] = entry
+        channel.credit -= 1
+        channel.unacked[channel.last_tag + 1] = entry
         self._write(entry.message, entry.redelivered)
 
-    def look_for_messages(self) -> None:
-        """It may have room again."""
-        if not self.queued:
-            self.queue.look_at(self)
+    def deliver_ready(self) -> None:
+        """Deliver ready messages, when it has credit again."""
+        if not self.in_rotation:
+            self.queue.activate(self)

@@ -1,6 +1,6 @@
-"""The methods of a channel that are not its data plane, by their names in the specification.
+"""The control methods of a channel, by their names in the specification.
 
-Each takes the channel and the method's arguments in the specification's order. What is refused is a ``Refusal``.
+Each function takes the channel, and the method's arguments in the specification's order. Errors are ``ProtocolError``.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rpc.amqp.codec.frames import FRAME_END, GET_OK, METHOD, content_parts
 from rpc.broker.arguments import check_priority
-from rpc.broker.consumer import BOUNDLESS, Consumer
+from rpc.broker.consumer import UNLIMITED, Consumer
 from rpc.broker.direct_reply import REPLY_TO, DirectReply
 from rpc.broker.exchange import Exchange
-from rpc.broker.queue import Queue
-from rpc.broker.refusals import (
+from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     CHANNEL_ERROR,
     NOT_ALLOWED,
     NOT_FOUND,
     NOT_IMPLEMENTED,
     PRECONDITION_FAILED,
-    Refusal,
+    ProtocolError,
 )
-from rpc.broker.vhost import Declared, refuse_default, server_name
+from rpc.broker.queue import Queue
+from rpc.broker.vhost import Declared, check_not_default, server_name
 
 if TYPE_CHECKING:
     from rpc.broker.channel import Channel
@@ -41,12 +41,12 @@ _count = Struct(">I")
 
 
 def _open(channel: Channel, _: str) -> None:
-    raise Refusal(CHANNEL_ERROR, "second 'channel.open' seen")
+    raise ProtocolError(CHANNEL_ERROR, "second 'channel.open' seen")
 
 
 def _flow(channel: Channel, active: bool) -> None:
     if not active:
-        raise Refusal(NOT_IMPLEMENTED, "active=false")
+        raise ProtocolError(NOT_IMPLEMENTED, "active=false")
     channel.reply("channel.flow-ok", True)
 
 
@@ -71,9 +71,9 @@ def _exchange_declare(
     nowait: bool,
     arguments: Table,
 ) -> None:
-    name = _one_line(name)
+    name = _without_line_ends(name)
     if passive:
-        refuse_default(name)
+        check_not_default(name)
         channel.vhost.exchange(name)
     else:
         channel.vhost.declare_exchange(name, kind, durable, auto_delete, internal, arguments)
@@ -88,8 +88,8 @@ def _exchange_delete(channel: Channel, _: int, name: str, if_unused: bool, nowai
 def _exchange_bind(
     channel: Channel, _: int, destination: str, source: str, key: str, nowait: bool, arguments: Table
 ) -> None:
-    refuse_default(destination)
-    refuse_default(source)
+    check_not_default(destination)
+    check_not_default(source)
     channel.vhost.bind(source, channel.vhost.exchange(destination), key, arguments)
     _answer(channel, nowait, "exchange.bind-ok")
 
@@ -97,8 +97,8 @@ def _exchange_bind(
 def _exchange_unbind(
     channel: Channel, _: int, destination: str, source: str, key: str, nowait: bool, arguments: Table
 ) -> None:
-    refuse_default(destination)
-    refuse_default(source)
+    check_not_default(destination)
+    check_not_default(source)
     _unbind(channel, channel.vhost.exchanges.get(destination), source, key, arguments)
     _answer(channel, nowait, "exchange.unbind-ok")
 
@@ -117,7 +117,7 @@ def _queue_declare(
     nowait: bool,
     arguments: Table,
 ) -> None:
-    vhost, connection, name = channel.vhost, channel.connection, _one_line(name)
+    vhost, connection, name = channel.vhost, channel.connection, _without_line_ends(name)
     if name == REPLY_TO or name in vhost.reply_consumers:
         _answer(channel, nowait, "queue.declare-ok", name, 0, 1)
         return
@@ -127,12 +127,12 @@ def _queue_declare(
     else:
         queue = vhost.declare_queue(name, Declared(durable, exclusive, auto_delete), arguments, connection)
     channel.last_queue = queue.name
-    _answer(channel, nowait, "queue.declare-ok", queue.name, queue.waiting.count, len(queue.consumers))
+    _answer(channel, nowait, "queue.declare-ok", queue.name, queue.ready.count, len(queue.consumers))
 
 
 def _queue_bind(channel: Channel, _: int, name: str, source: str, key: str, nowait: bool, arguments: Table) -> None:
     name, key = _named(channel, name), _key(channel, name, key)
-    refuse_default(source)
+    check_not_default(source)
     channel.vhost.exchange(source)
     channel.vhost.bind(source, channel.vhost.queue(name, channel.connection), key, arguments)
     _answer(channel, nowait, "queue.bind-ok")
@@ -140,7 +140,7 @@ def _queue_bind(channel: Channel, _: int, name: str, source: str, key: str, nowa
 
 def _queue_unbind(channel: Channel, _: int, name: str, source: str, key: str, arguments: Table) -> None:
     name, key = _named(channel, name), _key(channel, name, key)
-    refuse_default(source)
+    check_not_default(source)
     _unbind(channel, channel.vhost.queues.get(name), source, key, arguments)
     channel.reply("queue.unbind-ok")
 
@@ -160,15 +160,15 @@ def _queue_delete(channel: Channel, _: int, name: str, if_unused: bool, if_empty
 
 def _qos(channel: Channel, size: int, count: int, for_channel: bool) -> None:
     if size:
-        raise Refusal(NOT_IMPLEMENTED, f"prefetch_size!=0 ({size})")
+        raise ProtocolError(NOT_IMPLEMENTED, f"prefetch_size!=0 ({size})")
     if for_channel:
-        in_hand = (channel.channel_prefetch or BOUNDLESS) - channel.room
+        in_hand = (channel.channel_prefetch or UNLIMITED) - channel.credit
         channel.channel_prefetch = count
-        channel.room = (count or BOUNDLESS) - in_hand
+        channel.credit = (count or UNLIMITED) - in_hand
     else:
         channel.prefetch = count
     channel.reply("basic.qos-ok")
-    channel.look_for_messages()
+    channel.deliver_ready()
 
 
 def _consume(
@@ -187,26 +187,26 @@ def _consume(
         return
     queue = channel.vhost.queue(_named(channel, name), channel.connection)
     tag = tag or server_name("ctag")
-    _refuse_tag_in_use(channel, tag)
+    _check_tag_unused(channel, tag)
     if queue.consumers and (exclusive or queue.consumers[0].exclusive):
-        raise Refusal(ACCESS_REFUSED, f"queue '{queue.name}' in vhost '{channel.vhost.name}' in exclusive use")
+        raise ProtocolError(ACCESS_REFUSED, f"queue '{queue.name}' in vhost '{channel.vhost.name}' in exclusive use")
     priority = check_priority(f"'{queue.name}' in vhost '{channel.vhost.name}'", arguments)
     consumer = Consumer(
         channel, queue, tag, no_ack=no_ack, exclusive=exclusive, prefetch=channel.prefetch, priority=priority
     )
     channel.consumers[tag] = consumer
     _answer(channel, nowait, "basic.consume-ok", tag)
-    queue.add(consumer)
+    queue.add_consumer(consumer)
 
 
 def _consume_direct_replies(channel: Channel, tag: str, no_ack: bool, nowait: bool) -> None:
     if channel.direct_reply is not None:
-        raise Refusal(PRECONDITION_FAILED, "reply consumer already set")
+        raise ProtocolError(PRECONDITION_FAILED, "reply consumer already set")
     if not no_ack:
-        raise Refusal(PRECONDITION_FAILED, "reply consumer cannot acknowledge")
+        raise ProtocolError(PRECONDITION_FAILED, "reply consumer cannot acknowledge")
     tag = tag or server_name("ctag")
-    _refuse_tag_in_use(channel, tag)
-    channel.take_direct_replies(DirectReply(channel, tag))
+    _check_tag_unused(channel, tag)
+    channel.consume_direct_replies(DirectReply(channel, tag))
     _answer(channel, nowait, "basic.consume-ok", tag)
 
 
@@ -230,7 +230,7 @@ def _get(channel: Channel, _: int, name: str, no_ack: bool) -> None:
         (
             _tag_and_flags.pack(channel.last_tag, entry.redelivered),
             message.routing,
-            _count.pack(queue.waiting.count),
+            _count.pack(queue.ready.count),
         )
     )
     head = _method_head.pack(METHOD, channel.number, len(arguments) + 4, GET_OK)
@@ -239,7 +239,7 @@ def _get(channel: Channel, _: int, name: str, no_ack: bool) -> None:
     if no_ack:
         queue.settle(entry)
     else:
-        channel.unsettled[channel.last_tag] = entry
+        channel.unacked[channel.last_tag] = entry
 
 
 def _recover(channel: Channel, requeue: bool) -> None:
@@ -249,12 +249,12 @@ def _recover(channel: Channel, requeue: bool) -> None:
 
 def _recover_async(channel: Channel, requeue: bool) -> None:
     if not requeue:
-        raise Refusal(NOT_IMPLEMENTED, "requeue=false")
-    channel.give_back_all()
+        raise ProtocolError(NOT_IMPLEMENTED, "requeue=false")
+    channel.requeue_all()
 
 
 def _ignore(channel: Channel, *_: object) -> None:
-    """What agrees to something that the broker has done already."""
+    """Ignore an answer to a request that the broker has completed already."""
 
 
 # -- class confirm
@@ -288,7 +288,7 @@ CONTROL: Final[Mapping[str, Method]] = {
     "basic.recover-async": _recover_async,
     "confirm.select": _confirm_select,
 }
-"""What to do for each method."""
+"""The function for each method."""
 
 
 def _answer(channel: Channel, nowait: bool, name: str, *arguments: Any) -> None:
@@ -296,7 +296,7 @@ def _answer(channel: Channel, nowait: bool, name: str, *arguments: Any) -> None:
         channel.reply(name, *arguments)
 
 
-def _one_line(name: str) -> str:
+def _without_line_ends(name: str) -> str:
     """Names are declared without line ends, as in RabbitMQ."""
     return name.replace("\r", "").replace("\n", "")
 
@@ -304,7 +304,7 @@ def _one_line(name: str) -> str:
 def _named(channel: Channel, name: str) -> str:
     """An empty name means the queue that the channel has declared last (AMQP 0-9-1, queue.bind)."""
     if not name and not channel.last_queue:
-        raise Refusal(NOT_FOUND, "no previously declared queue")
+        raise ProtocolError(NOT_FOUND, "no previously declared queue")
     return name or channel.last_queue
 
 
@@ -314,12 +314,12 @@ def _key(channel: Channel, name: str, key: str) -> str:
 
 
 def _unbind(channel: Channel, destination: Queue | Exchange | None, source: str, key: str, arguments: Table) -> None:
-    """What is not there, is not bound."""
+    """Remove a binding. RabbitMQ takes an unknown one for removed already."""
     if destination is not None:
         channel.vhost.unbind(source, destination, key, arguments)
 
 
-def _refuse_tag_in_use(channel: Channel, tag: str) -> None:
+def _check_tag_unused(channel: Channel, tag: str) -> None:
     reply = channel.direct_reply
     if tag in channel.consumers or (reply is not None and reply.tag == tag):
-        raise Refusal(NOT_ALLOWED, f"attempt to reuse consumer tag '{tag}'")
+        raise ProtocolError(NOT_ALLOWED, f"attempt to reuse consumer tag '{tag}'")

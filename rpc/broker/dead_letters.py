@@ -1,5 +1,5 @@
-"""What becomes of messages that a queue gives up: published to its dead-letter exchange, with their history in the
-header ``x-death`` (RabbitMQ extension: dead letter exchanges).
+"""Dead letters: messages published again to their queue's dead-letter exchange, with their history in the header
+``x-death`` (RabbitMQ: "Dead Letter Exchanges").
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 from rpc.amqp.codec.fields import LongLong, encode_short_string
 from rpc.broker.arguments import type_name
 from rpc.broker.message import Message
-from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
+from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
 EXPIRED, MAXLEN, REJECTED, DELIVERY_LIMIT = "expired", "maxlen", "rejected", "delivery_limit"
 
@@ -22,14 +22,14 @@ COPIES: Final = ("CC", "BCC")
 def copied_keys(headers: dict[str, Any]) -> list[str]:
     """Return further routing keys that a message's headers name (RabbitMQ extension: sender-selected distribution).
 
-    :raises Refusal: 406, such a header is no array.
+    :raises ProtocolError: 406, such a header is no array.
     """
     keys: list[str] = []
     for name in COPIES:
         value = headers.get(name, [])
         if not isinstance(value, list):
             problem = f'{{unacceptable_type_in_header,"{name}",{type_name(value)}}}'
-            raise Refusal(PRECONDITION_FAILED, f"invalid message: {problem}")
+            raise ProtocolError(PRECONDITION_FAILED, f"invalid message: {problem}")
         keys += [key for key in value if isinstance(key, str)]
     return keys
 
@@ -69,15 +69,13 @@ def dead_letter(
 
 
 def deaths_of(headers: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the history that a message's headers tell, the latest death first."""
+    """Return the history in a message's headers, the latest death first."""
     deaths = headers.get(X_DEATH)
     return [death for death in deaths if isinstance(death, dict)] if isinstance(deaths, list) else []
 
 
 def _with(deaths: list[dict[str, Any]], death: dict[str, Any]) -> list[dict[str, Any]]:
-    """Add a death, the latest first. A queue that gave the message up before, for the same reason, counts on; the
-    others come in the opposite order of before, as they do in RabbitMQ.
-    """
+    """Add a death, the latest first. A repeated pair of queue and reason is counted. RabbitMQ reverses the others."""
     same = [each for each in deaths if (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])]
     others = [_counted(each) for each in reversed(deaths) if each not in same]
     if not same:
@@ -87,13 +85,15 @@ def _with(deaths: list[dict[str, Any]], death: dict[str, Any]) -> list[dict[str,
 
 
 def _counted(death: dict[str, Any]) -> dict[str, Any]:
-    """What a broker has written has a count of 64 bits, and a time."""
+    """Return a death as RabbitMQ encodes those that it wrote: with a count of 64 bits."""
     written = "time" in death and isinstance(death.get("count"), int)
     return {**death, "count": LongLong(death["count"])} if written else death
 
 
-def goes_in_circles(message: Message, queue: str) -> bool:
-    """Whether a message has come back to `queue` by dead letter exchanges alone, nobody having rejected it.
+def is_cycle(message: Message, queue: str) -> bool:
+    """Whether dead-letter exchanges alone have returned a message to `queue` (RabbitMQ: "Dead Letter Exchanges").
+
+    A rejection anywhere on the way means that a consumer wanted it so.
 
     :raises CodecError: its headers cannot be decoded.
     """

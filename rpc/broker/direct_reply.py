@@ -16,9 +16,9 @@ REPLY_TO: Final = "amq.rabbitmq.reply-to"
 
 
 class DirectReply(Outlet):
-    """Takes the replies to what one channel has published.
+    """Delivers the replies to requests that one channel has published.
 
-    :ivar routing_key: what the broker writes in place of :data:`REPLY_TO`.
+    :ivar routing_key: replaces :data:`REPLY_TO` in those requests.
     """
 
     __slots__ = ("routing_key",)
@@ -28,7 +28,7 @@ class DirectReply(Outlet):
         self.routing_key = f"{REPLY_TO}.{secrets.token_urlsafe(24)}"
 
     def publish(self, message: Message) -> bool:
-        """Deliver a reply. Who has let too much wait does not get it: there is no queue for it to wait in."""
+        """Deliver a reply. It is dropped when the client has too much to read: there is no queue to keep it."""
         if not self.connection.overfull:
             self.send(message, False)
         return True

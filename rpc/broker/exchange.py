@@ -16,7 +16,7 @@ TYPES: Final = (DIRECT, FANOUT, TOPIC, HEADERS)
 ANY: Final = ("any", "any-with-x")
 WITH_X: Final = ("all-with-x", "any-with-x")
 MATCHES: Final = ("all", "any", *WITH_X)
-"""What the binding argument ``x-match`` may say."""
+"""Values of the binding argument ``x-match``."""
 
 Destination: TypeAlias = "Queue | Exchange"
 
@@ -97,7 +97,7 @@ class Exchange:
             del self._bindings[binding.routing_key]
 
     def matching(self, routing_key: str, headers: Mapping[str, Any]) -> Iterator[Destination]:
-        """Where a message with this key and these headers goes; more than once when several bindings say so."""
+        """Return the destinations of a message. One with several matching bindings is repeated."""
         if self.type == DIRECT:
             matched = iter(self._bindings.get(routing_key, ()))
         elif self.type == FANOUT:
@@ -112,17 +112,17 @@ class Exchange:
 
 
 def words_of(key: str) -> list[str]:
-    """Return the words of a key or pattern: what stands between its dots; of an empty one, none."""
+    """Return the words of a key or pattern, which dots separate; an empty one has none."""
     return key.split(".") if key else []
 
 
 def topic_matches(pattern: list[str], words: list[str]) -> bool:
     """Whether the words of a key match those of a pattern, in which ``*`` is one word and ``#`` any number of them.
 
-    In one step for each word of either, whatever a peer binds: bit n of a number says that the pattern may have taken n
-    words of the key so far.
+    The effort is one step a word, for any pattern. Bit n of `taken` says that the pattern may have matched n words of
+    the key so far.
     """
-    places: dict[str, int] = {}  # after which numbers of words each word comes
+    places: dict[str, int] = {}  # each word, with bits at its positions
     for at, word in enumerate(words):
         places[word] = places.get(word, 0) | 1 << at
     all_words = 1 << len(words)
@@ -138,7 +138,7 @@ def topic_matches(pattern: list[str], words: list[str]) -> bool:
 
 
 def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
-    """Whether headers match a binding's arguments, all of them or any, as its ``x-match`` says."""
+    """Whether headers match a binding's arguments: all of them or any, depending on ``x-match``."""
     how = wanted.get("x-match", "all")
     found = (
         name in headers and (value is None or _equal(value, headers[name]))
@@ -149,7 +149,7 @@ def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool
 
 
 def _same_tables(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether tables say the same, in whatever order."""
+    """Whether two tables are equal, in any order."""
     return one.keys() == other.keys() and all(_equal(value, other[name]) for name, value in one.items())
 
 

@@ -1,4 +1,4 @@
-"""Channel 0: the login, the limits that are agreed on, the virtual host, and the orderly end of a connection
+"""Channel 0: login, tuning, virtual host, and the close of a connection
 (AMQP 0-9-1, section 4.10 and class connection).
 """
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rpc.amqp.codec.frames import SMALLEST_FRAME_MAX
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
-from rpc.broker.refusals import (
+from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     CHANNEL_ERROR,
     COMMAND_INVALID,
     NOT_ALLOWED,
-    Refusal,
+    ProtocolError,
 )
 from rpc.errors import FrameError
 
@@ -43,7 +43,7 @@ CAPABILITIES: Final = {
 
 
 class State(enum.Enum):
-    """What a connection waits for."""
+    """The method that a connection expects next."""
 
     HEADER = "the protocol header"
     START_OK = "connection.start-ok"
@@ -54,9 +54,9 @@ class State(enum.Enum):
 
 
 class ChannelZero:
-    """Takes the methods of class connection.
+    """Receives the methods of class connection.
 
-    :ivar state: what is waited for.
+    :ivar state: the method that is expected next.
     """
 
     def __init__(self, connection: BrokerConnection) -> None:
@@ -71,8 +71,8 @@ class ChannelZero:
             (State.CLOSING, "connection.close-ok"): self._close_ok,
         }
 
-    def greeted(self) -> None:
-        """The client speaks AMQP 0-9-1: say who we are and how to log in."""
+    def header_received(self) -> None:
+        """Send ``connection.start``: the client speaks AMQP 0-9-1."""
         properties = {
             "capabilities": CAPABILITIES,
             "cluster_name": "embedded",
@@ -86,7 +86,7 @@ class ChannelZero:
         self._connection.reply("connection.start", 0, 9, properties, MECHANISM, "en_US")
 
     def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
-        """Take a method; in its turn, or to close."""
+        """Take a method that is expected now, or ``connection.close``."""
         try:
             method, arguments = decode_method(load_spec(), buffer[start - 4 : end])
             name = f"{method.klass.name}.{method.name}"
@@ -97,24 +97,24 @@ class ChannelZero:
             if handler is not None:
                 handler(*arguments)
             elif self.state is State.RUNNING:
-                raise Refusal(CHANNEL_ERROR, "unexpected method in connection state running")
+                raise ProtocolError(CHANNEL_ERROR, "unexpected method in connection state running")
             elif self.state is not State.CLOSING:
-                raise Refusal(COMMAND_INVALID, f"{name} where {self.state.value} was expected")
-        except Refusal as refusal:
-            refusal.key = key
-            self._connection.refuse(refusal)
+                raise ProtocolError(COMMAND_INVALID, f"{name} where {self.state.value} was expected")
+        except ProtocolError as error:
+            error.key = key
+            self._connection.close_with_error(error)
         except FrameError as error:
-            self._connection.refuse(Refusal(error.code, error.text, ends_connection=True))
+            self._connection.close_with_error(ProtocolError(error.code, error.text, ends_connection=True))
 
     def content_arrived(
         self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
     ) -> None:
         """Channel 0 has no contents."""
-        self._connection.refuse(Refusal(CHANNEL_ERROR, "a content on channel 0"))
+        self._connection.close_with_error(ProtocolError(CHANNEL_ERROR, "content on channel 0"))
 
     def content_too_large(self, size: int) -> None:
-        """The same."""
-        self._connection.refuse(Refusal(CHANNEL_ERROR, "a content on channel 0"))
+        """Channel 0 has no contents."""
+        self._connection.close_with_error(ProtocolError(CHANNEL_ERROR, "content on channel 0"))
 
     def _start_ok(self, properties: Mapping[str, Any], mechanism: str, response: bytes, locale: str) -> None:
         connection = self._connection
@@ -123,22 +123,22 @@ class ChannelZero:
         name = properties.get("connection_name")
         connection.name = name[:255] if isinstance(name, str) else connection.peer
         if mechanism != MECHANISM:
-            raise Refusal(NOT_ALLOWED, f"the broker takes logins by {MECHANISM} alone, not by '{mechanism}'")
+            raise ProtocolError(NOT_ALLOWED, f"the broker supports the mechanism {MECHANISM} only, not '{mechanism}'")
         user, password = _plain(response)
         problem = self._broker.login_problem(user, password, connection.host)
         if problem is not None:
-            self._broker.log(f"login of {user!r} from {connection.peer} refused: {problem}")
-            self._refuse_login(LOGIN_REFUSED if problem == "wrong user or password" else problem)
+            self._broker.log(f"login of {user!r} from {connection.peer} rejected: {problem}")
+            self._reject_login(LOGIN_REFUSED if problem == "wrong user or password" else problem)
             return
         connection.user = user
         self.state = State.TUNE_OK
         limits = self._broker.limits
         connection.reply("connection.tune", limits.channels, limits.frame, limits.heartbeat)
 
-    def _refuse_login(self, text: str) -> None:
-        """Who does not know of the reason's being sent, is hung up on (RabbitMQ: authentication_failure_close)."""
+    def _reject_login(self, text: str) -> None:
+        """Close with the reason; hang up on a client without ``authentication_failure_close`` (RabbitMQ extension)."""
         if self._connection.capabilities.get("authentication_failure_close") is True:
-            self._connection.refuse(Refusal(ACCESS_REFUSED, text, ends_connection=True))
+            self._connection.close_with_error(ProtocolError(ACCESS_REFUSED, text, ends_connection=True))
         else:
             self._connection.hang_up()
 
@@ -146,14 +146,14 @@ class ChannelZero:
         limits = self._broker.limits
         if 0 < frame_max < SMALLEST_FRAME_MAX:
             problem = f"negotiated frame_max = {frame_max} is lower than the minimum allowed value"
-            raise Refusal(NOT_ALLOWED, f"{problem} ({SMALLEST_FRAME_MAX})")
+            raise ProtocolError(NOT_ALLOWED, f"{problem} ({SMALLEST_FRAME_MAX})")
         for name, agreed, most in (
             ("channel_max", channel_max, limits.channels),
             ("frame_max", frame_max, limits.frame),
         ):
             if agreed == 0 or agreed > most:
                 shown = agreed or "no limit,"
-                raise Refusal(
+                raise ProtocolError(
                     NOT_ALLOWED, f"negotiated {name} = {shown} is higher than the maximum allowed value ({most})"
                 )
         self._connection.tuned(channel_max, frame_max, heartbeat)
@@ -162,17 +162,17 @@ class ChannelZero:
     def _open(self, name: str, *_: object) -> None:
         vhost = self._broker.vhosts.get(name)
         if vhost is None:
-            raise Refusal(NOT_ALLOWED, f"vhost {name} not found")
+            raise ProtocolError(NOT_ALLOWED, f"vhost {name} not found")
         self.state = State.RUNNING
         self._connection.opened(vhost)
         self._connection.reply("connection.open-ok", "")
 
     def _update_secret(self, secret: bytes, reason: str) -> None:
-        """RabbitMQ extension, of use with tokens; a password is asked for once."""
+        """RabbitMQ extension for tokens that expire. A password does not, so there is nothing to check."""
         self._connection.reply("connection.update-secret-ok")
 
     def _close(self) -> None:
-        self._connection.end_channels()
+        self._connection.close_channels()
         self._connection.reply("connection.close-ok")
         self._connection.hang_up()
 

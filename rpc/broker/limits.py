@@ -1,22 +1,21 @@
-"""What one broker takes: bounds that keep a peer from filling the process, and the account of what it holds."""
+"""Bounds of one broker: they keep a peer from filling the process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import attrs
 
 MEGABYTE: Final = 1024 * 1024
 
-OUTGOING_BEFORE_PAUSE: Final = 65536
-"""Bytes that wait for a slow reader before nothing more is delivered to it: what Twisted's transports keep as well."""
+MAX_GATHERED: Final = 65536
+"""Bytes gathered for a client before deliveries to it stop: the buffer of Twisted's transports."""
 
-DEAD_LETTERS_AT_ONCE: Final = 100
-"""Dead letters that one turn publishes; the next ones are left to turns of their own, for each may lead to many."""
+DEAD_LETTERS_PER_PASS: Final = 100
+"""Dead letters that one pass publishes. The others get passes of their own: each may cause many more."""
 
-OUTGOING_AT_MOST: Final = 8 * MEGABYTE
-"""Bytes that wait for a reader who takes none, but goes on asking, before it is heard no more."""
+MAX_UNREAD: Final = 8 * MEGABYTE
+"""Unread bytes of a client that goes on sending requests, before its input is paused."""
 
 
 @attrs.frozen
@@ -42,49 +41,3 @@ class Limits:
     frame: int = 131072
     heartbeat: int = 60
     handshake: float = 10.0
-
-
-class Memory:
-    """The account of the messages that are held.
-
-    :ivar held: bytes in queues and in the hands of consumers, what is kept beside each message counted.
-    :ivar alarm: whether publishers are to be blocked.
-    """
-
-    __slots__ = ("_on_change", "_operator", "alarm", "held", "limit")
-
-    def __init__(self, limit: int, on_change: Callable[[bool], None]) -> None:
-        """:param on_change: called with the alarm when it begins and ends."""
-        self.held = 0
-        self.limit = limit
-        self.alarm = False
-        self._operator = False
-        self._on_change = on_change
-
-    def take(self, size: int) -> None:
-        """Count bytes that are kept from now on."""
-        self.held += size
-        if self.held > self.limit and not self.alarm:
-            self._look()
-
-    def release(self, size: int) -> None:
-        """Count bytes that are kept no more."""
-        self.held -= size
-        if self.alarm:
-            self._look()
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether even twice the limit is held: then nothing is taken that could still come, blocked or not."""
-        return self.held > 2 * self.limit
-
-    def set_alarm(self, on: bool) -> None:
-        """Have publishers blocked whatever is held, as an operator does; or no more."""
-        self._operator = on
-        self._look()
-
-    def _look(self) -> None:
-        alarm = self._operator or self.held > self.limit
-        if alarm is not self.alarm:
-            self.alarm = alarm
-            self._on_change(alarm)

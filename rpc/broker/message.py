@@ -1,4 +1,4 @@
-"""A message as the broker keeps it: the publisher's bytes, and what of them the broker itself needs."""
+"""A message in the broker: the publisher's bytes, and the few properties that the broker reads."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rpc.amqp.codec.properties import (
     join_properties,
     split_properties,
 )
-from rpc.broker.arguments import MOST_MILLISECONDS
-from rpc.broker.refusals import PRECONDITION_FAILED, Refusal
+from rpc.broker.arguments import MAX_MILLISECONDS
+from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
-KEPT_BESIDE: Final = 512
-"""Bytes that a message costs this process beside its own."""
+OVERHEAD: Final = 512
+"""Bytes of memory that a message costs beside its own."""
 
 _PERSISTENT = b"\x02"
 _DELIVERY_MODES = (b"\x01", _PERSISTENT)
@@ -43,7 +43,7 @@ class Message:
     def __init__(self, routing: bytes, properties: bytes, body: bytes, parts: Sequence[bytes | None]) -> None:
         """
         :param parts: `properties`, as :func:`~rpc.amqp.codec.properties.split_properties` has them.
-        :raises Refusal: 406, the expiration is no number of milliseconds, or the delivery mode is unknown.
+        :raises ProtocolError: 406, the expiration is no number of milliseconds, or the delivery mode is unknown.
         """
         self.routing = routing
         self.properties = properties
@@ -51,11 +51,11 @@ class Message:
         self.headers = parts[HEADERS]
         expiration, priority, mode = parts[EXPIRATION], parts[PRIORITY], parts[DELIVERY_MODE]
         if mode is not None and mode not in _DELIVERY_MODES:
-            raise Refusal(PRECONDITION_FAILED, f"invalid message: {{delivery_mode_unknown,{mode[0]}}}")
+            raise ProtocolError(PRECONDITION_FAILED, f"invalid message: {{delivery_mode_unknown,{mode[0]}}}")
         self.expiration = None if expiration is None else _milliseconds(expiration[1:])
         self.priority = 0 if priority is None else priority[0]
         self.persistent = mode == _PERSISTENT
-        self.size = len(body) + len(properties) + KEPT_BESIDE
+        self.size = len(body) + len(properties) + OVERHEAD
 
     @property
     def exchange(self) -> str:
@@ -78,10 +78,11 @@ class Message:
     def changed(
         self, headers: Mapping[str, Any], *, without: Sequence[str] = (), routing: bytes | None = None
     ) -> Message:
-        """Return a copy with further headers, in place of those of the same names; all else stays to the byte.
+        """Return a copy with further headers, which replace those of the same names. All other bytes stay the same.
 
-        :param without: names of headers that it loses.
-        :param routing: its new exchange and routing key; then it loses its expiration as well, as dead letters do.
+        :param without: names of headers to remove.
+        :param routing: its new exchange and routing key. The copy has no expiration then (RabbitMQ: "Dead Letter
+            Exchanges").
         :raises CodecError: its headers cannot be decoded.
         """
         fields = split_table(self.headers or _EMPTY_TABLE)
@@ -103,11 +104,11 @@ def _milliseconds(text: bytes) -> int:
         problem = f'{{leftover_string,"{_shown(text[found.end() :])}"}}'
     elif number < 0:
         problem = f"{{value_negative,{number}}}"
-    elif number > MOST_MILLISECONDS:
+    elif number > MAX_MILLISECONDS:
         problem = f"{{value_too_large,{number}}}"
     else:
         return number
-    raise Refusal(PRECONDITION_FAILED, f"invalid expiration '{_shown(text)}': {problem}")
+    raise ProtocolError(PRECONDITION_FAILED, f"invalid expiration '{_shown(text)}': {problem}")
 
 
 def _shown(text: bytes) -> str:

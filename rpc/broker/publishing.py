@@ -1,4 +1,4 @@
-"""What a channel publishes: where it goes, what is given back, and what is confirmed."""
+"""The publishes of a channel: routing, returns and confirms."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rpc.broker.dead_letters import copied_keys
 from rpc.broker.direct_reply import REPLY_TO, DirectReply
 from rpc.broker.exchange import Exchange
 from rpc.broker.message import Message
+from rpc.broker.protocol_error import ACCESS_REFUSED, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR, ProtocolError
 from rpc.broker.queue import Queue
-from rpc.broker.refusals import ACCESS_REFUSED, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR, Refusal
 from rpc.errors import CodecError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Target: TypeAlias = "Queue | DirectReply"
 """Where a message goes."""
 
-ROUTES_KEPT: Final = 4096
+MAX_ROUTES: Final = 4096
 
 _MANDATORY, _IMMEDIATE = 1, 2
 _NO_ROUTE = (312).to_bytes(2, "big") + encode_short_string("NO_ROUTE")
@@ -37,10 +37,10 @@ _confirm_frame = Struct(">BHIIQBB")
 
 @attrs.frozen
 class Route:
-    """What is known of a publish by its exchange, routing key and flags.
+    """The route of a publish, found by its exchange, routing key and flags.
 
-    :ivar names: exchange and routing key as they came.
-    :ivar targets: where it goes; ``None`` when that hangs on the message's headers.
+    :ivar names: exchange and routing key, encoded.
+    :ivar targets: its destinations; ``None`` when they depend on the message's headers.
     """
 
     exchange: Exchange
@@ -56,7 +56,7 @@ class Publisher:
     :ivar confirming: whether they are confirmed (RabbitMQ extension: publisher confirms).
     """
 
-    __slots__ = ("_channel", "_confirmed", "_published", "_refused", "_vhost", "confirming")
+    __slots__ = ("_channel", "_confirmed", "_nacked", "_published", "_vhost", "confirming")
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -64,13 +64,13 @@ class Publisher:
         self.confirming = False
         self._published = 0
         self._confirmed = 0
-        self._refused: list[int] = []
+        self._nacked: list[int] = []
 
     def publish(self, named: bytes, properties: bytes, body: bytes) -> None:
         """Take a message (AMQP 0-9-1, basic.publish).
 
-        :param named: exchange, routing key and flags as they came.
-        :raises Refusal: it cannot be routed, or something in its properties is not true.
+        :param named: exchange, routing key and flags, encoded.
+        :raises ProtocolError: it cannot be routed, or one of its properties is invalid.
         """
         route = self._vhost.routes.get(named) or self._find_route(named)
         broker = self._channel.broker
@@ -87,20 +87,20 @@ class Publisher:
             if targets is None or (message.headers is not None and b"CC" in message.headers):
                 message, targets = self._route_by_headers(route, message)
         except CodecError as error:
-            raise Refusal(SYNTAX_ERROR, str(error)) from None
+            raise ProtocolError(SYNTAX_ERROR, str(error)) from None
         routed = bool(targets)
         if broker.tamper is not None:
             routed, targets = broker.tamper(message, targets)
         if route.mandatory and not routed:
-            self._give_back(message)
+            self._return(message)
         taken = True
         for target in targets:
             taken = target.publish(message) and taken
         if self.confirming:
             self._published += 1
             if not taken:
-                self._refused.append(self._published)
-            broker.confirm_at_end(self)
+                self._nacked.append(self._published)
+            broker.confirm_at_end_of_pass(self)
         if broker.memory.alarm:
             self._channel.connection.published_in_alarm()
 
@@ -109,19 +109,19 @@ class Publisher:
             exchange_name, at = decode_short_string(named, 0)
             routing_key, at = decode_short_string(named, at)
         except CodecError as error:
-            raise Refusal(SYNTAX_ERROR, f"basic.publish: {error}") from None
+            raise ProtocolError(SYNTAX_ERROR, f"basic.publish: {error}") from None
         if at + 1 != len(named):
-            raise Refusal(SYNTAX_ERROR, "basic.publish ends within or past its arguments")
+            raise ProtocolError(SYNTAX_ERROR, "basic.publish ends within or past its arguments")
         if named[at] & _IMMEDIATE:
-            raise Refusal(NOT_IMPLEMENTED, "immediate=true")
+            raise ProtocolError(NOT_IMPLEMENTED, "immediate=true")
         exchange = self._vhost.exchange(exchange_name)
         if exchange.internal:
             problem = f"cannot publish to internal exchange '{exchange_name}' in vhost '{self._vhost.name}'"
-            raise Refusal(ACCESS_REFUSED, problem)
+            raise ProtocolError(ACCESS_REFUSED, problem)
         targets, by_headers = self._targets(exchange, [routing_key], None)
         mandatory = named[at] & _MANDATORY != 0
         route = Route(exchange, routing_key, named[:at], mandatory, None if by_headers else targets)
-        if len(self._vhost.routes) >= ROUTES_KEPT:
+        if len(self._vhost.routes) >= MAX_ROUTES:
             self._vhost.routes.clear()
         self._vhost.routes[named] = route
         return route
@@ -143,16 +143,16 @@ class Publisher:
         claimed, user = decode_short_string(encoded or b"\x00", 0)[0], self._channel.connection.user
         if claimed != user:
             problem = f"user_id property set to '{claimed}' but authenticated user was '{user}'"
-            raise Refusal(PRECONDITION_FAILED, problem)
+            raise ProtocolError(PRECONDITION_FAILED, problem)
 
     def _own_reply_address(self) -> bytes:
         reply = self._channel.direct_reply
         if reply is None:
-            raise Refusal(PRECONDITION_FAILED, "fast reply consumer does not exist")
+            raise ProtocolError(PRECONDITION_FAILED, "fast reply consumer does not exist")
         return encode_short_string(reply.routing_key)
 
-    def _give_back(self, message: Message) -> None:
-        """What no queue takes goes back (AMQP 0-9-1, basic.return)."""
+    def _return(self, message: Message) -> None:
+        """Return a mandatory message that no queue takes (AMQP 0-9-1, basic.return)."""
         channel = self._channel
         if not channel.connection.can_carry(message):
             return
@@ -163,13 +163,13 @@ class Publisher:
 
     # -- confirms
 
-    def outcome(self) -> tuple[int, list[int]]:
-        """Return the number of the latest publish, and of those since the last time that queues have refused."""
-        refused, self._refused = self._refused, []
+    def take_outcome(self) -> tuple[int, list[int]]:
+        """Return the number of the latest publish, and the numbers that queues have rejected since the last call."""
+        refused, self._nacked = self._nacked, []
         return self._published, refused
 
     def confirm(self, published: int, refused: list[int]) -> None:
-        """Confirm all up to the number `published`, but those that are refused."""
+        """Confirm all publishes up to `published`, except the rejected ones, which are nacked."""
         if self._channel.closing:
             return
         for number in refused:
@@ -178,7 +178,7 @@ class Publisher:
             self._confirmed = number
         self._confirm_up_to(published)
 
-    def refuse(self, published: int) -> None:
+    def nack_up_to(self, published: int) -> None:
         """Refuse all up to the number `published`: it could not be kept."""
         if not self._channel.closing and published > self._confirmed:
             self._send(NACK, published, True)

@@ -1,4 +1,4 @@
-"""A queue: messages in order, consumers in turn, and the bounds that its arguments set (AMQP 0-9-1, section 3.1.1;
+"""A queue: messages in order, consumers in round-robin, and the limits in its arguments (AMQP 0-9-1, section 3.1.1;
 RabbitMQ extensions: TTL, queue length limit, dead letter exchanges, priorities).
 """
 
@@ -7,22 +7,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rpc.broker.arguments import QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
+from rpc.broker.arguments import DROP_HEAD, QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
 from rpc.broker.consumer import Consumer
 from rpc.broker.dead_letters import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
-from rpc.broker.limits import Memory
+from rpc.broker.memory import Memory
 from rpc.broker.message import Message
+from rpc.broker.ready import Entry, ReadyMessages
+from rpc.broker.round_robin import RoundRobin
 from rpc.broker.timer import Timer
-from rpc.broker.turns import Turns
-from rpc.broker.waiting import Entry, Waiting
 from rpc.errors import CodecError
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
 
 
-class House(Protocol):
-    """What a queue needs of the broker around it."""
+class QueueHost(Protocol):
+    """The services of the broker that a queue uses."""
 
     memory: Memory
 
@@ -33,30 +33,33 @@ class House(Protocol):
         """A timer that calls `function`, and then has all written that it led to."""
 
     def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
-        """Take a message that the queue has given up: it is published elsewhere before the turn ends."""
+        """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends.
 
-    def unused(self, queue: Queue) -> None:
-        """The queue has lost its last consumer, or nobody used it in time: delete it."""
+        The message is erased from the state in the same transaction that has its copies.
+        """
 
-    def keep(self, queue: Queue, entry: Entry) -> None:
+    def delete_unused(self, queue: Queue) -> None:
+        """Delete a queue that has lost its last consumer, or was unused for too long."""
+
+    def persist(self, queue: Queue, entry: Entry) -> None:
         """Write a persistent message to the state, if there is one."""
 
-    def drop(self, queue: Queue, entry: Entry) -> None:
-        """Remove it from there."""
+    def erase(self, queue: Queue, entry: Entry) -> None:
+        """Remove a message from the state."""
 
 
 class Queue:
     """One queue.
 
-    :ivar owner: the connection that has it for itself, of an exclusive queue.
-    :ivar waiting: what is not in anybody's hands.
-    :ivar consumers: in the order in which they came.
-    :ivar stored: whether it is in the state, and so its persistent messages.
+    :ivar owner: the connection of an exclusive queue.
+    :ivar ready: messages that are not delivered.
+    :ivar consumers: in the order of their registration.
+    :ivar stored: whether the state file has the queue and its persistent messages.
     """
 
     def __init__(
         self,
-        house: House,
+        host: QueueHost,
         name: str,
         *,
         durable: bool,
@@ -67,7 +70,7 @@ class Queue:
     ) -> None:
         """
         :param table: the arguments as they were declared.
-        :param arguments: what they say.
+        :param arguments: their values.
         """
         self.name = name
         self.durable = durable
@@ -75,26 +78,26 @@ class Queue:
         self.auto_delete = auto_delete
         self.table = table
         self.arguments = arguments
-        self.waiting = Waiting(arguments.priorities)
+        self.ready = ReadyMessages(arguments.priorities)
         self.consumers: list[Consumer] = []
         self.deleted = False
         self.stored = durable and owner is None
-        self._house = house
-        self._turns: Turns[Consumer] = Turns()
+        self._host = host
+        self._round_robin: RoundRobin[Consumer] = RoundRobin()
         self._next_position = 0
-        self._head_timer = house.timer(self._head_is_old)
-        self._idle_timer = house.timer(self._is_idle)
+        self._head_timer = host.timer(self._head_expired)
+        self._idle_timer = host.timer(self._unused)
         self.touch()
 
     def touch(self) -> None:
-        """Somebody uses the queue: ``x-expires`` begins anew."""
+        """Note a use of the queue: ``x-expires`` begins anew."""
         if self.arguments.expires is not None:
             if self.consumers:
                 self._idle_timer.stop()
             else:
                 self._idle_timer.start(self.arguments.expires / 1000)
 
-    # -- messages come
+    # -- messages are published
 
     def publish(self, message: Message) -> bool:
         """Take a message, and deliver it at once when there is a consumer for it.
@@ -103,21 +106,21 @@ class Queue:
         """
         if self.arguments.bounded and self._rejects(message):
             return False
-        consumer = None if self.waiting.count else self._turns.next()
+        consumer = None if self.ready.count else self._round_robin.next()
         if consumer is not None and consumer.no_ack:
             consumer.send(message, False)
             return True
         entry = Entry(self, message, self._next_position, self._expiry(message))
         self._next_position += 1
-        self._house.memory.take(message.size)
+        self._host.memory.take(message.size)
         if message.persistent and self.stored:
-            self._house.keep(self, entry)
+            self._host.persist(self, entry)
         if consumer is not None:
             consumer.give(entry)
             return True
-        self.waiting.append(entry)
+        self.ready.append(entry)
         if self.arguments.bounded:
-            self._drop_excess()
+            self._drop_overflow()
         self._watch_head()
         return True
 
@@ -125,8 +128,8 @@ class Queue:
         """Take a message out of the state, in the order of positions."""
         entry.redelivered = True
         self._next_position = entry.position + 1
-        self._house.memory.take(entry.message.size)
-        self.waiting.append(entry)
+        self._host.memory.take(entry.message.size)
+        self.ready.append(entry)
         self._watch_head()
 
     def _rejects(self, message: Message) -> bool:
@@ -134,172 +137,182 @@ class Queue:
         if how not in (REJECT, REJECT_AND_DEAD_LETTER) or not self._over(1, len(message.body)):
             return False
         if how == REJECT_AND_DEAD_LETTER:
-            self._house.dead_letter(self, Entry(self, message, 0, None), MAXLEN)
+            self._host.dead_letter(self, Entry(self, message, 0, None), MAXLEN)
         return True
 
     def _over(self, messages: int = 0, size: int = 0) -> bool:
-        """Whether so much more would be too much."""
-        arguments, waiting = self.arguments, self.waiting
-        return (arguments.max_length is not None and waiting.count + messages > arguments.max_length) or (
-            arguments.max_length_bytes is not None and waiting.size + size > arguments.max_length_bytes
+        """Whether the queue is too long with so much more."""
+        arguments, ready = self.arguments, self.ready
+        return (arguments.max_length is not None and ready.count + messages > arguments.max_length) or (
+            arguments.max_length_bytes is not None and ready.size + size > arguments.max_length_bytes
         )
 
-    def _drop_excess(self) -> None:
-        while self.waiting.count and self._over():
-            self._give_up(self.waiting.pop(), MAXLEN)
+    def _drop_overflow(self) -> None:
+        """Drop the head of a queue that is too long (RabbitMQ: "Queue Length Limit", overflow behaviour drop-head).
+
+        Queues with another overflow reject publishes instead. Their messages are confirmed, so none is dropped, also
+        when requeued ones make the queue longer than its limit.
+        """
+        if self.arguments.overflow != DROP_HEAD:
+            return
+        while self.ready.count and self._over():
+            self._dead_letter(self.ready.pop(), MAXLEN)
 
     def _expiry(self, message: Message) -> float | None:
         times = [time for time in (self.arguments.message_ttl, message.expiration) if time is not None]
-        return self._house.seconds() + min(times) / 1000 if times else None
+        return self._host.seconds() + min(times) / 1000 if times else None
 
     # -- messages go
 
-    def pump(self) -> None:
-        """Deliver what waits, as long as there is a consumer for it."""
-        while self._drop_old():
-            consumer = self._turns.next()
+    def deliver(self) -> None:
+        """Deliver ready messages while a consumer can take them."""
+        while self._expire_head():
+            consumer = self._round_robin.next()
             if consumer is None:
                 break
-            entry = self.waiting.pop()
+            entry = self.ready.pop()
             if consumer.no_ack:
                 consumer.send(entry.message, entry.redelivered)
-                self._forget(entry)
+                self._release(entry)
             else:
                 consumer.give(entry)
         self._watch_head()
 
     def get(self) -> Entry | None:
-        """Take out the next message, for ``basic.get``. Who takes it settles it."""
+        """Take out the next message, for ``basic.get``. The caller settles it."""
         self.touch()
-        self._drop_old()
-        entry = self.waiting.pop() if self.waiting.count else None
-        self._drop_old()  # so that what is counted as left is there
+        self._expire_head()
+        entry = self.ready.pop() if self.ready.count else None
+        self._expire_head()  # ``basic.get-ok`` counts the messages behind it
         self._watch_head()
         return entry
 
     # -- messages are settled
 
     def settle(self, entry: Entry) -> None:
-        """Forget a message that was delivered and accepted."""
-        self._forget(entry)
+        """Drop a message that was acked."""
+        self._release(entry)
 
     def reject(self, entry: Entry) -> None:
-        """Give up a message that a consumer does not want."""
+        """Dead-letter a message that a consumer has rejected."""
         if not self.deleted:
-            self._give_up(entry, REJECTED)
+            self._dead_letter(entry, REJECTED)
         else:
-            self._forget(entry)
+            self._release(entry)
 
     def requeue(self, entries: Iterable[Entry]) -> None:
-        """Put messages back in their old places, to be delivered again."""
+        """Put messages back at their old positions, and deliver them again."""
         back = []
         for entry in entries:
             entry.consumer = None
             entry.redelivered = True
-            entry.returns += 1
+            entry.delivery_count += 1
             limit = self.arguments.delivery_limit
             if self.deleted:
-                self._forget(entry)
-            elif limit is not None and entry.returns > limit and self.arguments.queue_type == QUORUM:
-                self._give_up(entry, DELIVERY_LIMIT)
+                self._release(entry)
+            elif limit is not None and entry.delivery_count > limit and self.arguments.queue_type == QUORUM:
+                self._dead_letter(entry, DELIVERY_LIMIT)
             else:
                 if self.arguments.queue_type == QUORUM:
-                    self._tell_returns(entry)
+                    self._count_return(entry)
                 back.append(entry)
-        self.waiting.put_back(back)
+        self.ready.requeue(back)
         if self.arguments.bounded and back:
-            self._drop_excess()
-        self.pump()
+            self._drop_overflow()
+        self.deliver()
 
-    def _tell_returns(self, entry: Entry) -> None:
-        """Write into a message how often it has come back (RabbitMQ extension: quorum queues)."""
+    def _count_return(self, entry: Entry) -> None:
+        """Write the number of returns into a message (RabbitMQ: "Quorum Queues", Poison Message Handling)."""
         try:
-            told = entry.message.changed({"x-delivery-count": entry.returns})
+            told = entry.message.changed({"x-delivery-count": entry.delivery_count})
         except CodecError:
-            return  # whoever cannot read its headers could not read this one either
-        self._house.memory.take(told.size - entry.message.size)
+            return  # it stays as it was: headers that cannot be decoded tell a consumer no count either
+        self._host.memory.take(told.size - entry.message.size)
         entry.message = told
 
-    def _forget(self, entry: Entry) -> None:
-        self._house.memory.release(entry.message.size)
+    def _release(self, entry: Entry) -> None:
+        self._host.memory.release(entry.message.size)
         if entry.message.persistent and self.stored:
-            self._house.drop(self, entry)
+            self._host.erase(self, entry)
 
-    def _give_up(self, entry: Entry, reason: str) -> None:
-        self._house.dead_letter(self, entry, reason)
-        self._forget(entry)
+    def _dead_letter(self, entry: Entry, reason: str) -> None:
+        """Give a message to the dead-letter exchange. The host also erases it: both in one transaction."""
+        self._host.memory.release(entry.message.size)
+        self._host.dead_letter(self, entry, reason)
 
     def purge(self) -> int:
-        """Drop what waits; return how many messages that were."""
-        dropped = self.waiting.clear()
+        """Drop ready messages; return their number."""
+        dropped = self.ready.clear()
         for entry in dropped:
-            self._forget(entry)
+            self._release(entry)
         self._watch_head()
         return len(dropped)
 
     def close(self) -> int:
-        """End the queue; return how many messages were waiting in it."""
+        """End the queue; return the number of its ready messages."""
         self.deleted = True
         self.stop_timers()
         return self.purge()
 
     def stop_timers(self) -> None:
-        """Let time pass without consequences: nobody looks at the queue any more."""
+        """Let time pass without effect: the queue is not used any more."""
         self._head_timer.stop()
         self._idle_timer.stop()
 
     # -- time passes
 
-    def _drop_old(self) -> bool:
-        """Give up the messages at the head that have waited too long; return whether there is anything left."""
-        waiting = self.waiting
-        first = waiting.first()
+    def _expire_head(self) -> bool:
+        """Dead-letter expired messages at the head; return whether a message is left."""
+        ready = self.ready
+        first = ready.first()
         if first is None or first.expires is None:
             return first is not None
-        now = self._house.seconds()
+        now = self._host.seconds()
         while first is not None and first.expires is not None and first.expires <= now:
-            self._give_up(waiting.pop(), EXPIRED)
-            first = waiting.first()
+            self._dead_letter(ready.pop(), EXPIRED)
+            first = ready.first()
         return first is not None
 
     def _watch_head(self) -> None:
-        """Messages get too old at the head alone; it may be another one by the time the timer fires."""
-        first = self.waiting.first()
+        """Set the timer for the head. Messages behind it expire when they reach the head (RabbitMQ: "Time-To-Live")."""
+        first = self.ready.first()
         if first is not None and first.expires is not None:
             self._head_timer.start_by(first.expires)
 
-    def _head_is_old(self) -> None:
-        self._drop_old()
+    def _head_expired(self) -> None:
+        self._expire_head()
         self._watch_head()
 
-    def _is_idle(self) -> None:
+    def _unused(self) -> None:
         if not self.consumers:
-            self._house.unused(self)
+            self._host.delete_unused(self)
 
-    # -- consumers come and go
+    # -- consumers
 
-    def add(self, consumer: Consumer) -> None:
+    def add_consumer(self, consumer: Consumer) -> None:
         """Let a consumer have its share of the messages."""
         self.consumers.append(consumer)
         self.touch()
-        self.look_at(consumer)
+        self.activate(consumer)
 
-    def remove(self, consumer: Consumer) -> None:
-        """Deliver no more to a consumer. The last one to go takes an auto-delete queue with it."""
+    def remove_consumer(self, consumer: Consumer) -> None:
+        """Remove a consumer. An auto-delete queue is deleted with its last one."""
         self.consumers.remove(consumer)
-        self._turns.drop(consumer)
+        self._round_robin.remove(consumer)
         self.touch()
         if self.arguments.single_active and self.consumers:
-            self.look_at(self.consumers[0])
+            self.activate(self.consumers[0])
         if self.auto_delete and not self.consumers:
-            self._house.unused(self)
+            self._host.delete_unused(self)
 
-    def look_at(self, consumer: Consumer) -> None:
-        """A consumer may have room again."""
-        if consumer.queued or not consumer.has_room() or consumer not in self.consumers:
+    def activate(self, consumer: Consumer) -> None:
+        """Put a consumer that can take messages into the rotation, and deliver."""
+        if consumer.in_rotation or not consumer.can_take() or consumer not in self.consumers:
+            return
+        if consumer.channel.closing:  # it is about to be removed, as all consumers of a lost connection are
             return
         if self.arguments.single_active and consumer is not self.consumers[0]:
             return
-        self._turns.add(consumer)
-        if self.waiting.count:
-            self.pump()
+        self._round_robin.add(consumer)
+        if self.ready.count:
+            self.deliver()

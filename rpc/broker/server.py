@@ -42,9 +42,9 @@ class BrokerServer(Service):
         """
         :param reactor: provides ``IReactorTime`` and ``IReactorTCP``.
         :param port: 0 is a free one.
-        :param users: passwords by name; ``None``: guest with password guest, who is let in from this machine alone.
-        :param state: SQLite file that keeps durable exchanges, queues and their persistent messages; ``None``: nothing
-            is kept.
+        :param users: passwords by name; ``None``: guest with password guest, from this machine alone.
+        :param state: SQLite file for durable exchanges, queues and their persistent messages; ``None``: all is in
+            memory alone.
         :raises ConfigurationError: a virtual host's name is too long.
         """
         self.port = port
@@ -77,11 +77,11 @@ class BrokerServer(Service):
             f"the embedded broker listens on {self._interface}:{self.port}; it is for trying, developing and testing "
             "on one machine, not for production"
         )
-        self._tell_waiting()
+        self._notify()
 
     def _failed(self, failure: Failure) -> None:
         self._problem = failure
-        self._tell_waiting()
+        self._notify()
 
     def when_listening(self) -> Deferred[None]:
         """Fires when it listens. Fails with Twisted's ``CannotListenError`` when the port cannot be had, with
@@ -91,10 +91,10 @@ class BrokerServer(Service):
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         if self._listening is not None or self._problem is not None:
-            self._tell_waiting()
+            self._notify()
         return waiting
 
-    def _tell_waiting(self) -> None:
+    def _notify(self) -> None:
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             if self._problem is not None:

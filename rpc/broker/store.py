@@ -1,7 +1,9 @@
-"""The broker's state in an SQLite file: durable exchanges and queues, their bindings, and persistent messages.
+"""The broker's state: durable exchanges and queues, their bindings, and persistent messages, kept in an SQLite file.
 
-What a turn changes is gathered, and written in one transaction on adbapi's thread; what the next turns change meanwhile
-goes into the next one. A message that comes and goes between two transactions is never written.
+The changes of a pass are gathered, and written in one transaction on adbapi's thread. Changes of later passes wait for
+the next transaction. A message that comes and goes between two transactions is never written. A transaction that fails
+is repeated until it succeeds, and nothing is written before it: so a confirm means that the message, its queue and all
+changes before it are in the file.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.enterprise.adbapi import ConnectionPool
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -22,59 +25,43 @@ from rpc.amqp.codec.properties import split_properties
 from rpc.broker.exchange import Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.queue import Queue
-from rpc.broker.waiting import Entry
+from rpc.broker.ready import Entry
+from rpc.broker.state_file import Batch, Row, Rows, StateLock, Statement, name_of, read, write
 from rpc.errors import AMQPError, CodecError, ConfigurationError
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker
 
-Statement: TypeAlias = "tuple[str, tuple[Any, ...]]"
-Rows: TypeAlias = "dict[str, list[tuple[Any, ...]]]"
-
-VERSION = 1
-
-# With a write-ahead log and synchronous=NORMAL, what is committed outlives the process, though not the machine's power.
-_OPENING = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
-
-_SCHEMA = (
-    "CREATE TABLE exchange (vhost, name, type, auto_delete, internal, arguments, PRIMARY KEY (vhost, name))",
-    "CREATE TABLE queue (vhost, name, auto_delete, arguments, PRIMARY KEY (vhost, name))",
-    "CREATE TABLE binding (vhost, source, is_queue, destination, routing_key, arguments)",
-    "CREATE TABLE message (id INTEGER PRIMARY KEY, vhost, queue, position, expires, routing, properties, body)",
-    f"PRAGMA user_version = {VERSION}",
-)
-
-_TABLES = {
-    "exchange": "SELECT vhost, name, type, auto_delete, internal, arguments FROM exchange",
-    "queue": "SELECT vhost, name, auto_delete, arguments FROM queue",
-    "binding": "SELECT vhost, source, is_queue, destination, routing_key, arguments FROM binding",
-    "message": "SELECT id, vhost, queue, position, expires, routing, properties, body FROM message ORDER BY position",
-}
-_KEEP = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_DROP = "DELETE FROM message WHERE id = ?"
+FIRST_RETRY: Final = 0.1
+LAST_RETRY: Final = 10.0
+"""Seconds before a failed transaction is repeated: each time twice as long. SQLite itself waits 5 s for a lock."""
 
 
 class Store:
-    """One state file."""
+    """One state file, from :meth:`load` to :meth:`close`."""
 
     def __init__(self, reactor: Any, path: str | os.PathLike[str]) -> None:
         self._reactor = reactor
         self._path = os.fspath(path)
+        self._lock = StateLock(self._path)
         self._pool: Any = None  # from load to close
+        self._loading = False
+        self._closing = False
         self._definitions: list[Statement] = []
-        self._kept: dict[Entry, tuple[Any, ...]] = {}  # not written yet
-        self._dropped: list[tuple[int]] = []
+        self._inserts: dict[Entry, Row] = {}
+        self._deletes: list[int] = []
         self._ids: dict[Entry, int] = {}
         self._next_id = 1
-        self._loading = False
-        self._writing = False
-        self._waiting: list[Deferred[None]] = []  # for what is being written
-        self._waiting_next: list[Deferred[None]] = []  # for what is written after that
+        self._batch: Batch | None = None  # being written, or to be written again
+        self._retry: IDelayedCall | None = None
+        self._retry_after = FIRST_RETRY
+        self._waiting: list[Deferred[None]] = []  # for the batch
+        self._waiting_next: list[Deferred[None]] = []  # for the one after it
 
-    # -- what changes
+    # -- changes
 
-    def changed(self, vhost: str, thing: Destination, there: bool) -> None:
-        """An exchange or queue has come, or gone."""
+    def definition_changed(self, vhost: str, thing: Destination, there: bool) -> None:
+        """Keep an exchange or queue that was declared, or remove one that was deleted."""
         if self._loading or not thing.durable:
             return
         if isinstance(thing, Queue):
@@ -86,25 +73,25 @@ class Store:
         else:
             self._definitions.append(("DELETE FROM exchange WHERE vhost = ? AND name = ?", (vhost, thing.name)))
             self._definitions.append(("DELETE FROM binding WHERE vhost = ? AND source = ?", (vhost, thing.name)))
-            self._drop_bindings_to(vhost, thing, False)
+            self._delete_bindings_to(vhost, thing, False)
 
     def _queue_changed(self, vhost: str, queue: Queue, there: bool) -> None:
         if there:
             row = (vhost, queue.name, queue.auto_delete, _encoded(queue.table))
             self._definitions.append(("INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?)", row))
         else:
-            # What is still in consumers' hands goes as well: a file must not have messages of no queue.
-            for entry in [entry for entry in self._kept if entry.queue is queue]:
-                self.drop(entry)
+            # Unacked messages are removed as well: the file must not have messages of an unknown queue.
+            for entry in [entry for entry in self._inserts if entry.queue is queue]:
+                self.erase(entry)
             self._definitions.append(("DELETE FROM message WHERE vhost = ? AND queue = ?", (vhost, queue.name)))
             self._definitions.append(("DELETE FROM queue WHERE vhost = ? AND name = ?", (vhost, queue.name)))
-            self._drop_bindings_to(vhost, queue, True)
+            self._delete_bindings_to(vhost, queue, True)
 
-    def _drop_bindings_to(self, vhost: str, thing: Destination, is_queue: bool) -> None:
+    def _delete_bindings_to(self, vhost: str, thing: Destination, is_queue: bool) -> None:
         statement = "DELETE FROM binding WHERE vhost = ? AND is_queue = ? AND destination = ?"
         self._definitions.append((statement, (vhost, is_queue, thing.name)))
 
-    def bound(
+    def binding_changed(
         self,
         vhost: str,
         source: Exchange,
@@ -113,7 +100,7 @@ class Store:
         arguments: Mapping[str, Any],
         there: bool,
     ) -> None:
-        """A binding has come, or gone."""
+        """Keep a binding that was made between durable ends, or remove one that was taken back."""
         is_queue = isinstance(destination, Queue)
         lasting = destination.stored if isinstance(destination, Queue) else destination.durable
         if self._loading or not (source.durable and lasting):
@@ -127,12 +114,12 @@ class Store:
             )
             self._definitions.append((f"DELETE FROM binding WHERE {where}", row))
 
-    def keep(self, vhost: str, queue: str, entry: Entry) -> None:
-        """A persistent message has come to a stored queue."""
+    def persist(self, vhost: str, queue: str, entry: Entry) -> None:
+        """Keep a persistent message that has come to a stored queue."""
         message, number = entry.message, self._next_id
         self._next_id += 1
         self._ids[entry] = number
-        self._kept[entry] = (
+        self._inserts[entry] = (
             number,
             vhost,
             queue,
@@ -143,162 +130,166 @@ class Store:
             message.body,
         )
 
-    def drop(self, entry: Entry) -> None:
-        """It has gone."""
+    def erase(self, entry: Entry) -> None:
+        """Remove a message that is settled; does nothing when it was never kept."""
         number = self._ids.pop(entry, None)
-        if number is not None and self._kept.pop(entry, None) is None:
-            self._dropped.append((number,))
+        if number is not None and self._inserts.pop(entry, None) is None:
+            self._deletes.append(number)
 
     # -- writing
 
     @property
     def _changes(self) -> bool:
-        return bool(self._definitions or self._kept or self._dropped)
+        return bool(self._definitions or self._inserts or self._deletes)
 
     def write(self) -> None:
-        """Begin to write what has changed, unless something is being written: then it is written after that."""
-        if self._writing or not self._changes:
+        """Begin to write the changes. While a batch is being written, they wait for it."""
+        if self._batch is not None or not self._changes:
             return
-        self._writing = True
+        self._batch = Batch(self._definitions, [*self._inserts.values()], self._deletes)
+        self._definitions, self._inserts, self._deletes = [], {}, []
         self._waiting, self._waiting_next = self._waiting_next, []
-        definitions, self._definitions = self._definitions, []
-        kept, self._kept = list(self._kept.values()), {}
-        dropped, self._dropped = self._dropped, []
-        done = self._pool.runInteraction(_write, definitions, kept, dropped)
-        done.addCallbacks(self._written, self._not_written)
+        self._write_batch()
+
+    def _write_batch(self) -> None:
+        self._retry = None
+        written: Deferred[None] = maybeDeferred(self._pool.runInteraction, write, self._batch)
+        written.addCallbacks(self._written, self._not_written)
 
     def written(self) -> Deferred[None] | None:
-        """Fires when all that has changed until now is in the file, and fails when it cannot be written; ``None``: it
-        is there already.
+        """Fires when all changes until now are in the file; ``None``: they are there already.
+
+        It waits as long as the file cannot be written. It fails with ``sqlite3.Error`` when the store is closed then.
         """
-        if not self._writing and not self._changes:
+        if self._batch is None and not self._changes:
             return None
         waiting: Deferred[None] = Deferred()
         (self._waiting_next if self._changes else self._waiting).append(waiting)
         return waiting
 
     def _written(self, _: object) -> None:
-        self._end_writing(None)
-
-    def _not_written(self, failure: Failure) -> None:
-        log.err(failure, f"the broker's state cannot be written to {self._path}")
-        self._end_writing(failure)
-
-    def _end_writing(self, result: Any) -> None:
-        self._writing = False
+        if self._retry_after != FIRST_RETRY:
+            log.msg(f"the broker's state is written to {self._path} again")
+        self._retry_after = FIRST_RETRY
+        self._batch = None
         waiting, self._waiting = self._waiting, []
         if self._changes:
             self.write()
-        else:  # what was to be written next has gone again meanwhile
+        else:  # the changes for the next batch have been undone meanwhile
             waiting += self._waiting_next
             self._waiting_next = []
         for deferred in waiting:
-            if isinstance(result, Failure):
-                deferred.errback(result)
-            else:
-                deferred.callback(None)
+            deferred.callback(None)
+
+    def _not_written(self, failure: Failure) -> None:
+        if self._closing:
+            log.err(failure, f"the broker's state cannot be written to {self._path}: its last changes are lost")
+            self._fail(failure)
+            return
+        if self._retry_after == FIRST_RETRY:
+            log.err(failure, f"the broker's state cannot be written to {self._path}; publishes are not confirmed")
+        self._retry = self._reactor.callLater(self._retry_after, self._write_batch)
+        self._retry_after = min(2 * self._retry_after, LAST_RETRY)
+
+    def _fail(self, failure: Failure) -> None:
+        waiting, self._waiting, self._waiting_next = self._waiting + self._waiting_next, [], []
+        self._batch = None
+        self._forget_all()
+        for deferred in waiting:
+            deferred.errback(failure)
 
     async def close(self) -> None:
-        """Write what has changed, and close the file. It can be loaded again."""
+        """Write the changes, and close the file. It can be loaded again.
+
+        A batch that has failed is tried once more. When it fails again, the changes are lost, and the log says so.
+        """
         if self._pool is None:
             return
+        self._closing = True
+        if self._retry is not None:
+            self._retry.cancel()
+            self._write_batch()
         self.write()
         while (writing := self.written()) is not None:
-            try:
+            with contextlib.suppress(sqlite3.Error):  # logged
                 await writing
-            except sqlite3.Error:  # logged
-                break
+        self._release()
+
+    def _release(self) -> None:
         self._pool.close()
         self._pool = None
+        self._lock.release()
         self._forget_all()
+        self._closing = False
+        self._retry_after = FIRST_RETRY
 
     def _forget_all(self) -> None:
         self._definitions.clear()
-        self._kept.clear()
-        self._dropped.clear()
+        self._inserts.clear()
+        self._deletes.clear()
         self._ids.clear()
 
     # -- reading
 
     async def load(self, broker: Broker) -> None:
-        """Make what the file has of durable things.
+        """Give the broker the durable things of the file.
 
-        :raises ConfigurationError: it cannot be opened, is no state of this version, or is damaged.
+        :raises ConfigurationError: the file cannot be opened, another broker uses it, it is no state of this version,
+            or it is damaged.
         """
+        self._take_lock()
         self._pool = ConnectionPool(
             "sqlite3", self._path, cp_min=1, cp_max=1, cp_reactor=self._reactor, cp_noisy=False, check_same_thread=False
         )
-        try:
-            rows = await self._pool.runInteraction(_read)
-        except (sqlite3.Error, ConfigurationError) as error:
-            raise ConfigurationError(f"the state file {self._path} cannot be used: {error}") from error
         self._loading = True
         try:
-            self._restore(broker, rows)
-        except (KeyError, TypeError, ValueError, AMQPError) as error:  # a row of nothing, or that cannot be read
+            self._restore(broker, await self._pool.runInteraction(read))
+        except (sqlite3.Error, ConfigurationError) as error:
+            self._release()
+            raise ConfigurationError(f"the state file {self._path} cannot be used: {error}") from error
+        except (KeyError, TypeError, ValueError, AMQPError) as error:  # a row without its queue, or an unreadable one
+            self._release()
             raise ConfigurationError(f"the state file {self._path} is damaged: {error!r}") from error
         finally:
             self._loading = False
 
+    def _take_lock(self) -> None:
+        try:
+            if self._lock.acquire():
+                return
+        except OSError as error:
+            problem = f"unable to open its lock: {error}"
+            raise ConfigurationError(f"the state file {self._path} cannot be used: {problem}") from error
+        raise ConfigurationError(
+            f"the state file {self._path} is in use by another broker; stop that one, or name another file"
+        )
+
     def _restore(self, broker: Broker, rows: Rows) -> None:
-        for vhost in {_name(row[0]) for table in ("exchange", "queue", "binding") for row in rows[table]}:
+        for vhost in {name_of(row[0]) for table in ("exchange", "queue", "binding") for row in rows[table]}:
             broker.add_vhost(vhost)
         for vhost, name, kind, auto_delete, internal, arguments in rows["exchange"]:
             table = decode_table(arguments, 0)[0]
-            broker.vhosts[_name(vhost)].restore_exchange(_name(name), kind, bool(auto_delete), bool(internal), table)
+            host = broker.vhosts[name_of(vhost)]
+            host.restore_exchange(name_of(name), kind, bool(auto_delete), bool(internal), table)
         for vhost, name, auto_delete, arguments in rows["queue"]:
             table = decode_table(arguments, 0)[0]
-            broker.vhosts[_name(vhost)].restore_queue(_name(name), bool(auto_delete), table)
+            broker.vhosts[name_of(vhost)].restore_queue(name_of(name), bool(auto_delete), table)
         for vhost, source, is_queue, destination, key, arguments in rows["binding"]:
-            host = broker.vhosts[_name(vhost)]
-            target = host.queues[_name(destination)] if is_queue else host.exchanges[_name(destination)]
-            host.exchanges[_name(source)].bind(target, _name(key), decode_table(arguments, 0)[0])
+            host = broker.vhosts[name_of(vhost)]
+            target = host.queues[name_of(destination)] if is_queue else host.exchanges[name_of(destination)]
+            host.exchanges[name_of(source)].bind(target, name_of(key), decode_table(arguments, 0)[0])
         for number, vhost, queue, position, expires, routing, properties, body in rows["message"]:
             message = Message(routing, properties, body, split_properties(properties))
-            entry = Entry(broker.vhosts[_name(vhost)].queues[_name(queue)], message, position, expires)
+            entry = Entry(broker.vhosts[name_of(vhost)].queues[name_of(queue)], message, position, expires)
             self._ids[entry] = number
             self._next_id = max(self._next_id, number + 1)
             entry.queue.restore(entry)
 
 
 def _encoded(table: Mapping[str, Any]) -> bytes:
-    """The bytes of a table, without what can be read and not written, such as a NaN: no argument of effect is such."""
+    """The bytes of a table, without values that can be read and not written, such as NaN: none has an effect here."""
     fields: dict[str, bytes] = {}
     for name, value in table.items():
         with contextlib.suppress(CodecError):
             fields[name] = encode_field(value)
     return join_table(fields)
-
-
-def _storable(value: Any) -> Any:
-    """A name that is not UTF-8 is stored as the bytes that it came as; SQLite would not take it for a text."""
-    if isinstance(value, str) and not value.isascii():
-        encoded = value.encode("utf-8", "surrogateescape")
-        return encoded if value != encoded.decode("utf-8", "replace") else value
-    return value
-
-
-def _name(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
-
-
-def _write(cursor: Any, definitions: Iterable[Statement], kept: list[Any], dropped: list[Any]) -> None:
-    for statement, values in definitions:
-        cursor.execute(statement, [_storable(value) for value in values])
-    cursor.executemany(_KEEP, [[_storable(value) for value in row] for row in kept])
-    cursor.executemany(_DROP, dropped)
-
-
-def _read(cursor: Any) -> Rows:
-    cursor.connection.commit()  # the journal's mode cannot change within a transaction
-    for statement in _OPENING:
-        cursor.execute(statement)
-    (version,) = cursor.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
-        raise ConfigurationError(f"it is of version {version}, and this is {VERSION}")
-    if version == 0:
-        if cursor.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
-            raise ConfigurationError("it is another program's database")
-        for statement in _SCHEMA:
-            cursor.execute(statement)
-    return {table: cursor.execute(query).fetchall() for table, query in _TABLES.items()}

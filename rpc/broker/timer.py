@@ -10,9 +10,9 @@ from rpc.interfaces import IClock
 
 
 class Timer:
-    """Calls a function when its time has come.
+    """Calls a function at a time.
 
-    A time that is put off does not touch the delayed call: that fires, sees that it is early, and goes on.
+    A later time does not touch the delayed call: that fires, sees that it is early, and is set again.
     """
 
     __slots__ = ("_call", "_clock", "_function", "_when")
@@ -24,11 +24,11 @@ class Timer:
         self._call: IDelayedCall | None = None
 
     def start(self, seconds: float) -> None:
-        """Call in so many seconds, whatever was said before."""
+        """Call in so many seconds, in place of any earlier setting."""
         self._set(self._clock.seconds() + seconds)
 
     def start_by(self, when: float) -> None:
-        """Call at `when` by the clock, or at the earlier time that was said before."""
+        """Call at `when` by the clock, or at the time that is set already when that is earlier."""
         if self._when is None or when < self._when:
             self._set(when)
 

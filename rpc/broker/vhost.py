@@ -1,4 +1,4 @@
-"""A virtual host: exchanges and queues by name, what may be done to them, and where a message goes."""
+"""A virtual host: its exchanges and queues, the operations on them, and routing."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from rpc.broker.arguments import (
     ALTERNATE_EXCHANGE,
     COMPARED,
     check_alternate,
+    check_equivalent,
+    check_equivalent_argument,
     check_match,
     read_queue_arguments,
-    same,
-    same_argument,
 )
-from rpc.broker.dead_letters import REJECTED, dead_letter, goes_in_circles
+from rpc.broker.dead_letters import REJECTED, dead_letter, is_cycle
 from rpc.broker.exchange import DIRECT, FANOUT, HEADERS, MATCHES, TOPIC, TYPES, Destination, Exchange
 from rpc.broker.message import Message
-from rpc.broker.queue import Queue
-from rpc.broker.refusals import (
+from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     COMMAND_INVALID,
     NOT_FOUND,
     PRECONDITION_FAILED,
     RESOURCE_LOCKED,
-    Refusal,
+    ProtocolError,
 )
+from rpc.broker.queue import Queue
+from rpc.broker.ready import Entry
 from rpc.broker.timer import Timer
-from rpc.broker.waiting import Entry
 from rpc.errors import CodecError
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class Declared:
 class VirtualHost:
     """Exchanges and queues of one name space.
 
-    :ivar routes: what channels have found out of where messages go, by the bytes that name exchange and key; emptied
-        when anything is declared, bound or deleted.
-    :ivar reply_consumers: who takes direct replies, by routing key.
+    :ivar routes: routes that channels have found, by the bytes that name exchange and key. They are dropped when
+        anything is declared, bound or deleted.
+    :ivar reply_consumers: consumers of direct replies, by routing key.
     """
 
     def __init__(self, broker: Broker, name: str, store: Store | None = None) -> None:
@@ -79,54 +79,62 @@ class VirtualHost:
         self.routes: dict[bytes, Any] = {}
         self._store = store
 
-    # -- what a queue needs: see rpc.broker.queue.House
+    # -- services of a queue: see rpc.broker.queue.QueueHost
 
     def seconds(self) -> float:
         """The broker's clock."""
         return self.broker.clock.seconds()
 
     def timer(self, function: Callable[[], None]) -> Timer:
-        """A timer whose function is a turn of the broker."""
-        return Timer(self.broker.clock, lambda: self.broker.turn(function))
+        """Return a timer whose function runs in a pass of the broker."""
+        return Timer(self.broker.clock, lambda: self.broker.run_pass(function))
 
     def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
-        """Publish a message to the queue's dead-letter exchange before the turn ends."""
-        if queue.arguments.dead_letter_exchange is not None and not self.memory.exhausted:
-            message = entry.message
-            self.memory.take(message.size)
-            self.broker.before_end(lambda: self._bury(queue, message, reason))
+        """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends.
 
-    def _bury(self, queue: Queue, message: Message, reason: str) -> None:
-        self.memory.release(message.size)
+        A pass publishes a limited number, and a process may end between two. So the message stays in the state until
+        its copies are written there: then both changes are in one transaction.
+        """
+        if queue.arguments.dead_letter_exchange is None or self.memory.exhausted:
+            self.erase(queue, entry)
+            return
+        self.memory.take(entry.message.size)
+        self.broker.at_end_of_pass(lambda: self._publish_dead_letter(queue, entry, reason))
+
+    def _publish_dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
+        self.memory.release(entry.message.size)
         exchange = self.exchanges.get(queue.arguments.dead_letter_exchange or DEFAULT)
-        if exchange is None:
-            return  # as in RabbitMQ, messages are lost then
+        if exchange is not None:  # else the message is lost (RabbitMQ: "Dead Letter Exchanges", Routing)
+            self._route_dead_letter(queue, entry.message, reason, exchange)
+        self.erase(queue, entry)
+
+    def _route_dead_letter(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
         key = queue.arguments.dead_letter_routing_key
         try:
             dead, keys = dead_letter(message, queue.name, reason, self.seconds(), exchange.name, key)
             targets, _ = self.route(exchange, keys, dead)
             if reason != REJECTED:
-                targets = [target for target in targets if not goes_in_circles(dead, target.name)]
+                targets = [target for target in targets if not is_cycle(dead, target.name)]
         except CodecError as error:
             self.broker.log(f"a message of queue '{queue.name}' is lost: its headers are malformed: {error}")
             return
         for target in targets:
             target.publish(dead)
 
-    def unused(self, queue: Queue) -> None:
+    def delete_unused(self, queue: Queue) -> None:
         """Delete a queue that is used no more."""
         if not queue.deleted:
             self._remove_queue(queue)
 
-    def keep(self, queue: Queue, entry: Entry) -> None:
+    def persist(self, queue: Queue, entry: Entry) -> None:
         """Write a persistent message to the state."""
         if self._store is not None:
-            self._store.keep(self.name, queue.name, entry)
+            self._store.persist(self.name, queue.name, entry)
 
-    def drop(self, queue: Queue, entry: Entry) -> None:
-        """Remove it from there."""
+    def erase(self, queue: Queue, entry: Entry) -> None:
+        """Remove a message from the state."""
         if self._store is not None:
-            self._store.drop(entry)
+            self._store.erase(entry)
 
     def restore_exchange(
         self, name: str, kind: str, auto_delete: bool, internal: bool, table: Mapping[str, Any]
@@ -143,53 +151,53 @@ class VirtualHost:
     def exchange(self, name: str) -> Exchange:
         """Return the exchange of this name.
 
-        :raises Refusal: 404, there is none.
+        :raises ProtocolError: 404, there is none.
         """
         found = self.exchanges.get(name)
         if found is None:
-            raise Refusal(NOT_FOUND, f"no exchange '{name}' in vhost '{self.name}'")
+            raise ProtocolError(NOT_FOUND, f"no exchange '{name}' in vhost '{self.name}'")
         return found
 
     def declare_exchange(
         self, name: str, kind: str, durable: bool, auto_delete: bool, internal: bool, table: Mapping[str, Any]
     ) -> None:
-        """Make an exchange, or see that it is as described.
+        """Make an exchange, or check that the existing one is equivalent.
 
-        :raises Refusal: 403, a name that is not for clients; 406, it is otherwise; 503, an unknown type.
+        :raises ProtocolError: 403, the name is reserved; 406, a property differs; 503, unknown type.
         """
         if kind not in TYPES:
             problem = "unknown" if kind else "invalid"
-            raise Refusal(COMMAND_INVALID, f"{problem} exchange type '{kind}'")
-        refuse_default(name)
+            raise ProtocolError(COMMAND_INVALID, f"{problem} exchange type '{kind}'")
+        check_not_default(name)
         what = f"'{name}' in vhost '{self.name}'"
         there = self.exchanges.get(name)
         if there is None:
-            _refuse_reserved("exchange", name)
+            _check_not_reserved("exchange", name)
             check_alternate(what, table)
             exchange = Exchange(name, kind, durable, auto_delete, internal, table)
             self.exchanges[name] = exchange
             self._changed(exchange, True)
             return
         what = f"exchange {what}"
-        same(what, "type", there.type, kind)
-        same(what, "durable", there.durable, durable)
-        same(what, "auto_delete", there.auto_delete, auto_delete)
-        same(what, "internal", there.internal, internal)
-        same_argument(what, ALTERNATE_EXCHANGE, there.arguments, table)
+        check_equivalent(what, "type", there.type, kind)
+        check_equivalent(what, "durable", there.durable, durable)
+        check_equivalent(what, "auto_delete", there.auto_delete, auto_delete)
+        check_equivalent(what, "internal", there.internal, internal)
+        check_equivalent_argument(what, ALTERNATE_EXCHANGE, there.arguments, table)
 
     def delete_exchange(self, name: str, if_unused: bool) -> None:
-        """Remove an exchange and its bindings; nothing, when there is none.
+        """Delete an exchange and its bindings; do nothing when it does not exist.
 
-        :raises Refusal: 403, it is the broker's own; 406, it is used.
+        :raises ProtocolError: 403, it is one of the broker's own; 406, it is in use.
         """
-        refuse_default(name)
+        check_not_default(name)
         if name.startswith(RESERVED):
             problem = f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed"
-            raise Refusal(ACCESS_REFUSED, problem)
+            raise ProtocolError(ACCESS_REFUSED, problem)
         exchange = self.exchanges.get(name)
         if exchange is not None:
             if if_unused and exchange.in_use:
-                raise Refusal(PRECONDITION_FAILED, f"exchange '{name}' in vhost '{self.name}' in use")
+                raise ProtocolError(PRECONDITION_FAILED, f"exchange '{name}' in vhost '{self.name}' in use")
             self._remove_exchange(exchange)
 
     def _remove_exchange(self, exchange: Exchange) -> None:
@@ -204,18 +212,18 @@ class VirtualHost:
     def queue(self, name: str, connection: BrokerConnection | None) -> Queue:
         """Return the queue of this name.
 
-        :param connection: who wants it; ``None``: whoever may.
-        :raises Refusal: 404, there is none; 405, it is exclusively another's.
+        :param connection: the connection that uses it; ``None``: any.
+        :raises ProtocolError: 404, it does not exist; 405, another connection owns it.
         """
         queue = self.queues.get(name)
         if queue is None:
-            raise Refusal(NOT_FOUND, f"no queue '{name}' in vhost '{self.name}'")
+            raise ProtocolError(NOT_FOUND, f"no queue '{name}' in vhost '{self.name}'")
         if connection is not None and queue.owner not in (None, connection):
             raise self._locked(name)
         return queue
 
-    def _locked(self, name: str) -> Refusal:
-        return Refusal(
+    def _locked(self, name: str) -> ProtocolError:
+        return ProtocolError(
             RESOURCE_LOCKED,
             f"cannot obtain exclusive access to locked queue '{name}' in vhost '{self.name}'. It could be originally "
             "declared on another connection or the exclusive property value does not match that of the original "
@@ -225,20 +233,20 @@ class VirtualHost:
     def declare_queue(
         self, name: str, declared: Declared, table: Mapping[str, Any], connection: BrokerConnection
     ) -> Queue:
-        """Return a new queue, or the one that is there and as described. Without a name it is given one.
+        """Return a new queue, or the existing one when it is equivalent. An empty name is replaced by a new one.
 
-        :param connection: whose queue it is when it is exclusive.
-        :raises Refusal: 403, a name that is not for clients; 405, it is exclusively another's; 406, it is otherwise,
-            or an argument has a wrong value.
+        :param connection: the owner of an exclusive queue.
+        :raises ProtocolError: 403, the name is reserved; 405, another connection owns the queue; 406, a property or
+            argument differs from the queue's, or has an invalid value.
         """
         if not name:
             name = server_name("gen")
         else:
-            _refuse_reserved("queue", name)
+            _check_not_reserved("queue", name)
         what = f"'{name}' in vhost '{self.name}'"
         queue = self.queues.get(name)
         if queue is not None:
-            self._see_same(queue, what, declared, table, connection)
+            self._check_equivalent(queue, what, declared, table, connection)
             queue.touch()
             return queue
         owner = connection if declared.exclusive else None
@@ -258,7 +266,7 @@ class VirtualHost:
         self.queues[name] = queue
         return queue
 
-    def _see_same(
+    def _check_equivalent(
         self,
         queue: Queue,
         what: str,
@@ -269,23 +277,23 @@ class VirtualHost:
         if queue.owner is not (connection if declared.exclusive else None):
             raise self._locked(queue.name)
         what = f"queue {what}"
-        same(what, "durable", queue.durable, declared.durable)
-        same(what, "auto_delete", queue.auto_delete, declared.auto_delete)
+        check_equivalent(what, "durable", queue.durable, declared.durable)
+        check_equivalent(what, "auto_delete", queue.auto_delete, declared.auto_delete)
         for argument in COMPARED:
-            same_argument(what, argument, queue.table, table)
+            check_equivalent_argument(what, argument, queue.table, table)
 
     def delete_queue(self, name: str, if_unused: bool, if_empty: bool, connection: BrokerConnection) -> int:
-        """Remove a queue; return how many messages were waiting in it: 0, when there is none.
+        """Delete a queue; return the number of its ready messages: 0 when it does not exist.
 
-        :raises Refusal: 405, it is exclusively another's; 406, it is used, or not empty.
+        :raises ProtocolError: 405, another connection owns it; 406, it is used, or not empty.
         """
         if name not in self.queues:
             return 0
         queue = self.queue(name, connection)
         if if_unused and queue.consumers:
-            raise Refusal(PRECONDITION_FAILED, f"queue '{name}' in vhost '{self.name}' in use")
-        if if_empty and queue.waiting.count:
-            raise Refusal(PRECONDITION_FAILED, f"queue '{name}' in vhost '{self.name}' not empty")
+            raise ProtocolError(PRECONDITION_FAILED, f"queue '{name}' in vhost '{self.name}' in use")
+        if if_empty and queue.ready.count:
+            raise ProtocolError(PRECONDITION_FAILED, f"queue '{name}' in vhost '{self.name}' not empty")
         return self._remove_queue(queue)
 
     def _remove_queue(self, queue: Queue) -> int:
@@ -303,25 +311,25 @@ class VirtualHost:
     # -- bindings
 
     def bind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
-        """Bind a queue or exchange to an exchange; again is nothing.
+        """Bind a queue or exchange to an exchange. An existing binding is left as it is.
 
-        :raises Refusal: 403, to the default exchange; 404, there is no such exchange; 406, an unknown ``x-match``.
+        :raises ProtocolError: 403, `source` is the default exchange; 404, it does not exist; 406, unknown ``x-match``.
         """
-        refuse_default(source)
+        check_not_default(source)
         exchange = self.exchange(source)
         if exchange.type == HEADERS:
             check_match(arguments, MATCHES)
         if exchange.bind(destination, routing_key, arguments):
             self.routes.clear()
             if self._store is not None:
-                self._store.bound(self.name, exchange, destination, routing_key, arguments, True)
+                self._store.binding_changed(self.name, exchange, destination, routing_key, arguments, True)
 
     def unbind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
-        """Take a binding back; nothing, when there is none. An auto-delete exchange goes with its last one.
+        """Remove a binding, if it exists. An auto-delete exchange is deleted with its last one.
 
-        :raises Refusal: 403, from the default exchange.
+        :raises ProtocolError: 403, `source` is the default exchange.
         """
-        refuse_default(source)
+        check_not_default(source)
         exchange = self.exchanges.get(source)
         if exchange is None:
             return
@@ -329,30 +337,30 @@ class VirtualHost:
         if binding is not None:
             self.routes.clear()
             if self._store is not None:
-                self._store.bound(self.name, exchange, destination, routing_key, binding.arguments, False)
+                self._store.binding_changed(self.name, exchange, destination, routing_key, binding.arguments, False)
             if exchange.auto_delete and not exchange.in_use:
                 self._remove_exchange(exchange)
 
     def _unbind_all(self, destination: Destination) -> list[Exchange]:
-        """Take back all bindings to what is gone; return the exchanges that go with their last one."""
+        """Remove all bindings to a deleted destination; return auto-delete exchanges that have lost their last one."""
         bound = [each for each in self.exchanges.values() if each.in_use and each.unbind_all(destination)]
         return [each for each in bound if each.auto_delete and not each.in_use]
 
     def _changed(self, thing: Destination, there: bool) -> None:
-        """An exchange or queue has come or gone."""
+        """Note that an exchange or queue was declared or deleted."""
         self.routes.clear()
         if self._store is not None:
-            self._store.changed(self.name, thing, there)
+            self._store.definition_changed(self.name, thing, there)
 
     # -- routing
 
     def route(
         self, exchange: Exchange, routing_keys: Iterable[str], message: Message | None
     ) -> tuple[list[Queue], bool]:
-        """Return where a message goes, each queue once; and whether that hangs on its headers.
+        """Return the queues that a message is routed to, each once; and whether they depend on its headers.
 
         :param message: ``None``: one without headers.
-        :raises CodecError: its headers are wanted, and cannot be decoded.
+        :raises CodecError: its headers are needed, and cannot be decoded.
         """
         found: dict[Queue, None] = {}
         headers: dict[str, Any] | None = None
@@ -376,19 +384,19 @@ class VirtualHost:
 
 
 def server_name(kind: str) -> str:
-    """Return a name that nothing else has: of a queue (``"gen"``) or consumer (``"ctag"``)."""
+    """Return a new unique name of a queue (``"gen"``) or a consumer (``"ctag"``)."""
     return f"{RESERVED}{kind}-{secrets.token_urlsafe(16)}"
 
 
-def refuse_default(exchange: str) -> None:
-    """See that it is not the default exchange.
+def check_not_default(exchange: str) -> None:
+    """Check that an exchange is not the default one.
 
-    :raises Refusal: 403, it is.
+    :raises ProtocolError: 403, it is.
     """
     if exchange == DEFAULT:
-        raise Refusal(ACCESS_REFUSED, "operation not permitted on the default exchange")
+        raise ProtocolError(ACCESS_REFUSED, "operation not permitted on the default exchange")
 
 
-def _refuse_reserved(what: str, name: str) -> None:
+def _check_not_reserved(what: str, name: str) -> None:
     if name.startswith(RESERVED):
-        raise Refusal(ACCESS_REFUSED, f"{what} name '{name}' contains reserved prefix '{RESERVED}*'")
+        raise ProtocolError(ACCESS_REFUSED, f"{what} name '{name}' contains reserved prefix '{RESERVED}*'")

@@ -89,7 +89,7 @@ class Faults:
                 for target in targets:
                     target.publish(message)
 
-            self._delayed.append(self._broker.clock.callLater(seconds, self._broker.turn, let_go))
+            self._delayed.append(self._broker.clock.callLater(seconds, self._broker.run_pass, let_go))
             return bool(targets), []
 
         return self._add(call, times, of_replies, hold)

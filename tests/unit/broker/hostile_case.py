@@ -69,14 +69,14 @@ def contents(frames: list[Written]) -> list[tuple[Written, bytes, bytes]]:
 class HostileCase(SynchronousTestCase):
     """A broker with an honest client."""
 
-    def new_stage(self, **options: Any) -> None:
+    def restart_broker(self, **options: Any) -> None:
         """Begin anew; for each example."""
         self.broker = new_broker(**options)
         self.clock: Any = self.broker.clock
         self.honest = Honest(self.broker)
 
     def setUp(self) -> None:
-        self.new_stage()
+        self.restart_broker()
 
     def assert_unharmed(self) -> None:
         """Nothing went wrong within the broker, and the honest client is served."""

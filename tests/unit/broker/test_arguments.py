@@ -10,18 +10,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.broker.arguments import (
     COMPARED,
-    MOST_MILLISECONDS,
+    MAX_MILLISECONDS,
     QueueArguments,
     check_alternate,
+    check_equivalent,
+    check_equivalent_argument,
     check_match,
     check_priority,
     read_queue_arguments,
-    same,
-    same_argument,
     type_name,
 )
 from rpc.broker.exchange import MATCHES
-from rpc.broker.refusals import Refusal
+from rpc.broker.protocol_error import ProtocolError
 
 NUMBERS = ("x-expires", "x-message-ttl", "x-max-length", "x-max-length-bytes", "x-max-priority", "x-delivery-limit")
 TEXTS = ("x-overflow", "x-queue-mode", "x-queue-type")
@@ -32,7 +32,7 @@ class ReadTests(SynchronousTestCase):
 
     def problem(self, **table: Any) -> str:
         """What is said of an argument; underscores stand for dashes."""
-        with self.assertRaises(Refusal) as raised:
+        with self.assertRaises(ProtocolError) as raised:
             read_queue_arguments("'q'", {name.replace("_", "-"): value for name, value in table.items()})
         self.assertEqual((raised.exception.code, raised.exception.ends_connection), (406, False))
         text: str = raised.exception.text
@@ -49,9 +49,9 @@ class ReadTests(SynchronousTestCase):
     def test_bounds(self) -> None:
         """Ten years, 255 priorities and no unused time of 0; what is at the bound is taken."""
         for name, attribute in (("x-expires", "expires"), ("x-message-ttl", "message_ttl")):
-            read = read_queue_arguments("'q'", {name: MOST_MILLISECONDS})
-            self.assertEqual(getattr(read, attribute), MOST_MILLISECONDS)
-            self.assertIn("{value_too_large,315360000001}", self.problem(**{name: MOST_MILLISECONDS + 1}))
+            read = read_queue_arguments("'q'", {name: MAX_MILLISECONDS})
+            self.assertEqual(getattr(read, attribute), MAX_MILLISECONDS)
+            self.assertIn("{value_too_large,315360000001}", self.problem(**{name: MAX_MILLISECONDS + 1}))
         self.assertIn("{value_zero,0}", self.problem(x_expires=0))
         self.assertEqual(read_queue_arguments("'q'", {"x-message-ttl": 0}).message_ttl, 0)
         self.assertEqual(read_queue_arguments("'q'", {"x-max-priority": 255}).priorities, 255)
@@ -104,7 +104,7 @@ class OtherTests(SynchronousTestCase):
             (5, "type signedint (value 5); expected longstr"),
         ]
         for how, words in unknown:
-            with self.assertRaises(Refusal) as raised:
+            with self.assertRaises(ProtocolError) as raised:
                 check_match({"x-match": how}, MATCHES)
             self.assertIn(f"Invalid x-match field {words}", raised.exception.text)
 
@@ -112,31 +112,31 @@ class OtherTests(SynchronousTestCase):
         """Any whole number, also a negative one; 0 without."""
         self.assertEqual([check_priority("'q'", {}), check_priority("'q'", {"x-priority": -7})], [0, -7])
         for value in (True, "1", 1.5, None):
-            self.assertRaises(Refusal, check_priority, "'q'", {"x-priority": value})
+            self.assertRaises(ProtocolError, check_priority, "'q'", {"x-priority": value})
 
     def test_alternate(self) -> None:
         """It is named by a text, or not at all."""
         check_alternate("'x'", {})
         check_alternate("'x'", {"alternate-exchange": "rest"})
-        with self.assertRaises(Refusal) as raised:
+        with self.assertRaises(ProtocolError) as raised:
             check_alternate("'x'", {"alternate-exchange": None})
         self.assertIn("invalid type 'void' for arg 'alternate-exchange' in exchange 'x'", raised.exception.text)
 
     def test_same(self) -> None:
         """What differs is told: properties by their values, arguments with their types."""
-        same("queue 'q'", "durable", True, True)
-        with self.assertRaises(Refusal) as raised:
-            same("queue 'q'", "durable", True, False)
+        check_equivalent("queue 'q'", "durable", True, True)
+        with self.assertRaises(ProtocolError) as raised:
+            check_equivalent("queue 'q'", "durable", True, False)
         self.assertIn(
             "inequivalent arg 'durable' for queue 'q': received 'false' but current is 'true'", raised.exception.text
         )
         for name in COMPARED:
-            same_argument("queue 'q'", name, {}, {})
-        with self.assertRaises(Refusal) as raised:
-            same_argument("queue 'q'", "x-max-length", {"x-max-length": 5}, {})
+            check_equivalent_argument("queue 'q'", name, {}, {})
+        with self.assertRaises(ProtocolError) as raised:
+            check_equivalent_argument("queue 'q'", "x-max-length", {"x-max-length": 5}, {})
         self.assertIn("received none but current is the value '5' of type 'signedint'", str(raised.exception))
-        with self.assertRaises(Refusal) as raised:
-            same_argument("queue 'q'", "x-queue-type", {}, {"x-queue-type": "quorum"})
+        with self.assertRaises(ProtocolError) as raised:
+            check_equivalent_argument("queue 'q'", "x-queue-type", {}, {"x-queue-type": "quorum"})
         self.assertIn("received 'quorum' but current is 'classic'", str(raised.exception))
 
     def test_type_names(self) -> None:

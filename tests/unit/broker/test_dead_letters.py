@@ -8,9 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.fields import encode_short_string, split_table
 from rpc.amqp.codec.properties import encode_properties, split_properties
-from rpc.broker.dead_letters import copied_keys, dead_letter, deaths_of, goes_in_circles
+from rpc.broker.dead_letters import copied_keys, dead_letter, deaths_of, is_cycle
 from rpc.broker.message import Message
-from rpc.broker.refusals import Refusal
+from rpc.broker.protocol_error import ProtocolError
 from rpc.errors import CodecError
 from rpc.messages import Properties
 
@@ -33,7 +33,7 @@ class KeyTests(SynchronousTestCase):
         """Anything else than an array is refused, with its type."""
         for name in ("CC", "BCC"):
             for value, kind in (("a", "longstr"), (None, "void"), ({}, "table")):
-                with self.assertRaises(Refusal) as raised:
+                with self.assertRaises(ProtocolError) as raised:
                     copied_keys({name: value})
                 self.assertIn(f'{{unacceptable_type_in_header,"{name}",{kind}}}', raised.exception.text)
 
@@ -72,11 +72,11 @@ class HistoryTests(SynchronousTestCase):
         """They are the caller's to handle."""
         broken = message(b"\x20\x00\x00\x00\x00\x03\x01a?")
         self.assertRaises(CodecError, dead_letter, broken, "q", "expired", 0, "", None)
-        self.assertRaises(CodecError, goes_in_circles, broken, "q")
+        self.assertRaises(CodecError, is_cycle, broken, "q")
 
     def test_no_history(self) -> None:
         """Without one, nothing goes in circles."""
         made_up: list[Any] = [None, [], {}, "q", [5]]
         for forged in made_up:
             headers: dict[str, Any] = {"x-death": forged}
-            self.assertFalse(goes_in_circles(message(**headers), "q"))
+            self.assertFalse(is_cycle(message(**headers), "q"))

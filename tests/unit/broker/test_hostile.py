@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.properties import encode_properties
 from rpc.broker.exchange import topic_matches
-from rpc.broker.limits import DEAD_LETTERS_AT_ONCE
+from rpc.broker.limits import DEAD_LETTERS_PER_PASS
 from rpc.broker.message import Message
-from rpc.broker.waiting import Entry, Waiting
+from rpc.broker.ready import Entry, ReadyMessages
 from rpc.messages import Properties
 from tests.unit.amqp.peer import method
 from tests.unit.broker.hostile_case import REPLY_TO, SERVICE, HostileCase, contents
@@ -186,7 +186,7 @@ class HostileTests(HostileCase):
         while self.broker.memory.held:
             self.honest.client.call(1, "basic.qos", 0, 0, False)
             turns += 1
-        self.assertEqual(turns, letters // DEAD_LETTERS_AT_ONCE + 1)
+        self.assertEqual(turns, letters // DEAD_LETTERS_PER_PASS + 1)
         self.clock.advance(0)
         self.assert_nothing_left(self.hostile)
 
@@ -210,7 +210,7 @@ class HostileTests(HostileCase):
 
     def test_priorities_that_nobody_uses(self) -> None:
         """A queue of 255 priorities holds a place for those that its messages have."""
-        waiting = Waiting(255)
+        waiting = ReadyMessages(255)
         for priority in (0, 7, 255):
             waiting.append(entry(priority, priority))
         self.assertEqual([each.position for each in waiting], [255, 7, 0])
@@ -251,7 +251,7 @@ class OrderTests(SynchronousTestCase):
     )
     def test_requeues(self, priorities: int, steps: list[tuple[str, int]]) -> None:
         """Messages that come back, few or many, are in their old places."""
-        waiting, taken = Waiting(priorities), deque[Entry]()
+        waiting, taken = ReadyMessages(priorities), deque[Entry]()
         come = 0
         for what, number in steps:
             if what == "come":
@@ -262,6 +262,6 @@ class OrderTests(SynchronousTestCase):
                 taken += [waiting.pop() for _ in range(min(number, waiting.count))]
             else:
                 taken.rotate(number)
-                waiting.put_back([taken.pop() for _ in range(min(number, len(taken)))])
+                waiting.requeue([taken.pop() for _ in range(min(number, len(taken)))])
             order = [(-min(each.message.priority, priorities), each.position) for each in waiting]
             self.assertEqual((order, len(order)), (sorted(order), waiting.count))

@@ -99,7 +99,7 @@ class HostileBytesTests(HostileCase):
 
     def assert_survived(self, *streams: list[bytes]) -> None:
         """Each stream of chunks, on a connection of its own, harms nobody and leaves nothing."""
-        self.new_stage()
+        self.restart_broker()
         for chunks in streams:
             hostile = Client(self.broker)
             hostile.feed(*chunks)
@@ -158,7 +158,7 @@ class HostileBytesTests(HostileCase):
 
     def test_every_end(self) -> None:
         """A session that ends within any of its bytes."""
-        self.new_stage()
+        self.restart_broker()
         stream = b"".join(SESSION)
         body = stream.index(b"two" * 100)
         for end in [*range(body), *range(body + 6000, len(stream))][::7]:

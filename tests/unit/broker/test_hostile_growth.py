@@ -7,9 +7,9 @@ from typing import Any
 
 from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.amqp.output import SECONDS_TO_CLOSE
-from rpc.broker.limits import OUTGOING_AT_MOST, Limits
-from rpc.broker.publishing import ROUTES_KEPT
-from rpc.broker.refusals import CONNECTION_FORCED, Refusal
+from rpc.broker.limits import MAX_UNREAD, Limits
+from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
+from rpc.broker.publishing import MAX_ROUTES
 from tests.unit.amqp.peer import BODY, HEADER, HEARTBEAT, frame, method
 from tests.unit.broker.hostile_case import REPLY_TO, SERVICE, HostileCase, contents
 from tests.unit.broker.peer import BUFFER, Client, publish, start_ok
@@ -50,7 +50,7 @@ class UnfinishedContentTests(GrowthCase):
 
     def test_of_one_connection(self) -> None:
         """A connection holds so much in all its channels, and is closed for more (506)."""
-        self.new_stage(limits=Limits(contents=100_000))
+        self.restart_broker(limits=Limits(contents=100_000))
         hostile = self.new_client(channels=200)
         for number in range(1, 200):
             hostile.feed(begun(number, 2000, bytes(1000)))
@@ -62,7 +62,7 @@ class UnfinishedContentTests(GrowthCase):
 
     def test_larger_than_any_message(self) -> None:
         """Of a body that says it is too large nothing is kept, however much of it comes."""
-        self.new_stage(limits=Limits(message=10_000))
+        self.restart_broker(limits=Limits(message=10_000))
         hostile = self.new_client()
         hostile.feed(begun(1, 2**64 - 1))
         for _ in range(100):
@@ -72,7 +72,7 @@ class UnfinishedContentTests(GrowthCase):
 
     def test_of_all_connections(self) -> None:
         """All together hold twice the limit of memory at most."""
-        self.new_stage(limits=Limits(memory=1_000_000))
+        self.restart_broker(limits=Limits(memory=1_000_000))
         hostile = [self.new_client() for _ in range(30)]
         for _ in range(3):
             for client in hostile:
@@ -132,8 +132,8 @@ class SlowReaderTests(GrowthCase):
         """A client that is told to go while it has not read: it goes when it has, or after some seconds."""
         for reads in (True, False):
             hostile = self.asks_for_large_messages()
-            hostile.protocol.refuse(Refusal(CONNECTION_FORCED, "enough"))
-            self.broker.end_turn()
+            hostile.protocol.close_with_error(ProtocolError(CONNECTION_FORCED, "enough"))
+            self.broker.end_pass()
             hostile.wire.reads = reads
             if reads:
                 self.assertEqual(hostile.names()[-1], "connection.close")
@@ -154,7 +154,7 @@ class SlowReaderTests(GrowthCase):
             hostile.wire.reads = False
             heard = self.times_heard(hostile, asked * (CHUNK // len(asked)), 1000)
             self.assertGreater(heard, 0)
-            self.assertLess(len(hostile.wire.waiting), OUTGOING_AT_MOST + 2 * CHUNK)
+            self.assertLess(len(hostile.wire.waiting), MAX_UNREAD + 2 * CHUNK)
             self.assert_unharmed()
             hostile.wire.reads = True
             self.assertFalse(hostile.gone)
@@ -170,7 +170,7 @@ class SlowReaderTests(GrowthCase):
         other = self.new_client()
         for _ in range(300):
             other.publish(1, "", address, bytes(100_000))
-            self.assertLess(len(hostile.wire.waiting), OUTGOING_AT_MOST + 101_000)
+            self.assertLess(len(hostile.wire.waiting), MAX_UNREAD + 101_000)
         self.assert_nothing_left(hostile, other)
 
     def test_heartbeats(self) -> None:
@@ -255,7 +255,7 @@ class CountTests(GrowthCase):
 
     def test_connections(self) -> None:
         """There are so many, and more are cut off at once."""
-        self.new_stage(limits=Limits(connections=5))
+        self.restart_broker(limits=Limits(connections=5))
         hostile = [Client(self.broker) for _ in range(100)]
         self.assertEqual([each.gone for each in hostile], [False] * 4 + [True] * 96)
         self.assert_nothing_left(*hostile)
@@ -269,14 +269,14 @@ class CountTests(GrowthCase):
     def test_routes(self) -> None:
         """Of routing keys that never come again so many are remembered."""
         hostile = self.new_client()
-        for number in range(ROUTES_KEPT + 10):
+        for number in range(MAX_ROUTES + 10):
             hostile.publish(1, "", f"key {number}")
-            self.assertLessEqual(len(self.broker.vhosts["/"].routes), ROUTES_KEPT)
+            self.assertLessEqual(len(self.broker.vhosts["/"].routes), MAX_ROUTES)
         self.assert_nothing_left(hostile)
 
     def test_messages(self) -> None:
         """Who goes on publishing when memory is short is heard no more, until there is some again."""
-        self.new_stage(limits=Limits(memory=1_000_000))
+        self.restart_broker(limits=Limits(memory=1_000_000))
         hostile = self.new_client(capabilities={})
         hostile.declare(1, "q", exclusive=True)
         message = publish(1, "", "q", bytes(10_000))
@@ -287,7 +287,7 @@ class CountTests(GrowthCase):
 
     def test_dead_letters(self) -> None:
         """Dead letters that lead to ever more are lost when twice the limit of memory is held."""
-        self.new_stage(limits=Limits(memory=20_000))
+        self.restart_broker(limits=Limits(memory=20_000))
         hostile = self.new_client()
         for number in range(10):
             hostile.declare(

@@ -39,9 +39,9 @@ class Hostile:
             self.client.lose()
         else:
             self._case.clock.advance(step)
-        self._go_on()
+        self._next_pass()
 
-    def _go_on(self) -> None:
+    def _next_pass(self) -> None:
         for frame in self.client.written():
             if frame.name == "channel.close":
                 self.client.feed(method(frame.channel, "channel.close-ok"), method(frame.channel, "channel.open", ""))
@@ -56,7 +56,7 @@ class HostileMethodsTests(HostileCase):
 
     def assert_survived(self, played: list[tuple[int, Step]], frame_max: int) -> None:
         """They harm nobody, and leave nothing."""
-        self.new_stage()
+        self.restart_broker()
         hostile = [Hostile(self, frame_max) for _ in range(2)]
         for number, step in played:
             hostile[number].play(step)

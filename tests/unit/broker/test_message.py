@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.fields import encode_short_string, split_table
 from rpc.amqp.codec.properties import EXPIRATION, HEADERS, encode_properties, join_properties, split_properties
-from rpc.broker.message import KEPT_BESIDE, Message
+from rpc.broker.message import OVERHEAD, Message
 from rpc.errors import CodecError
 from rpc.messages import Properties
 
@@ -95,7 +95,7 @@ class MessageTests(SynchronousTestCase):
 
     def test_size(self) -> None:
         """Body and properties count, and what Python needs beside them."""
-        self.assertEqual(message(b"\x00\x00", b"12345").size, 7 + KEPT_BESIDE)
+        self.assertEqual(message(b"\x00\x00", b"12345").size, 7 + OVERHEAD)
 
     def test_names_of_any_bytes(self) -> None:
         """Exchange and key may be no UTF-8."""

@@ -20,14 +20,14 @@ from rpc.amqp.codec.fields import (
     split_table,
 )
 from rpc.amqp.codec.properties import decode_properties, encode_properties, join_properties, split_properties
-from rpc.broker.arguments import QueueArguments, read_queue_arguments, same_argument
-from rpc.broker.dead_letters import dead_letter, goes_in_circles
+from rpc.broker.arguments import QueueArguments, check_equivalent_argument, read_queue_arguments
+from rpc.broker.dead_letters import dead_letter, is_cycle
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, Exchange, headers_match, topic_matches, words_of
-from rpc.broker.limits import Memory
+from rpc.broker.memory import Memory
 from rpc.broker.message import Message
-from rpc.broker.refusals import Refusal
+from rpc.broker.protocol_error import ProtocolError
+from rpc.broker.round_robin import RoundRobin
 from rpc.broker.timer import Timer
-from rpc.broker.turns import Turns
 from rpc.errors import CodecError
 from rpc.messages import Properties
 
@@ -89,59 +89,59 @@ class ExchangeTests(SynchronousTestCase):
         self.assertEqual(Exchange("x", HEADERS, True, False, False, {}).type, "headers")
 
 
-class Taker:
+class Candidate:
     """A consumer, as far as its turn hangs on it."""
 
-    def __init__(self, name: str, priority: int, room: int) -> None:
+    def __init__(self, name: str, priority: int, credit: int) -> None:
         self.name = name
         self.priority = priority
-        self.room = room
-        self.queued = False
+        self.credit = credit
+        self.in_rotation = False
 
-    def has_room(self) -> bool:
-        return self.room > 0
+    def can_take(self) -> bool:
+        return self.credit > 0
 
 
-class TurnsTests(SynchronousTestCase):
+class RoundRobinTests(SynchronousTestCase):
     """Whose turn it is."""
 
     def test_in_turn(self) -> None:
         """Who has room is asked in turn; who has none is dropped, and comes again at the end."""
-        a, b, c = (Taker(name, 0, room) for name, room in (("a", 3), ("b", 1), ("c", 3)))
-        turns: Turns[Taker] = Turns()
+        a, b, c = (Candidate(name, 0, credit) for name, credit in (("a", 3), ("b", 1), ("c", 3)))
+        turns: RoundRobin[Candidate] = RoundRobin()
         for taker in (a, b, c):
             turns.add(taker)
         order = []
         while (taker_now := turns.next()) is not None:
-            taker_now.room -= 1
+            taker_now.credit -= 1
             order.append(taker_now.name)
-        self.assertEqual(("".join(order), a.queued, b.queued), ("abcacac", False, False))
-        b.room = 1
+        self.assertEqual(("".join(order), a.in_rotation, b.in_rotation), ("abcacac", False, False))
+        b.credit = 1
         turns.add(b)
         self.assertIs(turns.next(), b)
 
     @given(some.lists(some.tuples(some.integers(-2, 2), some.integers(0, 3)), max_size=8))
-    def test_priorities(self, takers: list[tuple[int, int]]) -> None:
+    def test_priorities(self, consumers: list[tuple[int, int]]) -> None:
         """The highest priority that has room goes first, and nobody is forgotten."""
-        turns: Turns[Taker] = Turns()
-        made = [Taker(str(number), priority, room) for number, (priority, room) in enumerate(takers)]
+        turns: RoundRobin[Candidate] = RoundRobin()
+        made = [Candidate(str(number), priority, credit) for number, (priority, credit) in enumerate(consumers)]
         for taker in made:
             turns.add(taker)
         served = 0
         while (taker_now := turns.next()) is not None:
-            self.assertEqual(taker_now.priority, max(each.priority for each in made if each.room))
-            taker_now.room -= 1
+            self.assertEqual(taker_now.priority, max(each.priority for each in made if each.credit))
+            taker_now.credit -= 1
             served += 1
-        self.assertEqual((served, [*turns]), (sum(room for _, room in takers), []))
+        self.assertEqual((served, len(turns)), (sum(credit for _, credit in consumers), 0))
 
     def test_drop(self) -> None:
         """Who is dropped has no turn; to drop somebody again is nothing."""
-        a, b = Taker("a", 0, 9), Taker("b", 1, 9)
-        turns: Turns[Taker] = Turns()
+        a, b = Candidate("a", 0, 9), Candidate("b", 1, 9)
+        turns: RoundRobin[Candidate] = RoundRobin()
         turns.add(a)
         turns.add(b)
         for _ in range(2):
-            turns.drop(b)
+            turns.remove(b)
         self.assertIs(turns.next(), a)
 
 
@@ -195,9 +195,9 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(told, [True])
         memory.release(60)
         self.assertEqual((told, memory.held), ([True, False], 60))
-        memory.set_alarm(True)
+        memory.force_alarm(True)
         memory.release(60)
-        memory.set_alarm(False)
+        memory.force_alarm(False)
         self.assertEqual(told, [True, False, True, False])
 
 
@@ -215,14 +215,14 @@ class MessageTests(SynchronousTestCase):
             ("-1", "{value_negative,-1}"),
             ("315360000001", "{value_too_large,315360000001}"),
         ):
-            with self.assertRaises(Refusal) as raised:
+            with self.assertRaises(ProtocolError) as raised:
                 message(expiration=text)
             self.assertEqual(raised.exception.text, f"PRECONDITION_FAILED - invalid expiration '{text}': {problem}")
 
     def test_delivery_modes(self) -> None:
         """1 and 2 are known, and none is 1."""
         self.assertEqual([message(delivery_mode=mode).persistent for mode in (None, 1, 2)], [False, False, True])
-        with self.assertRaisesRegex(Refusal, "delivery_mode_unknown,3"):
+        with self.assertRaisesRegex(ProtocolError, "delivery_mode_unknown,3"):
             message(delivery_mode=3)
 
     @given(tables, tables)
@@ -287,17 +287,17 @@ class ArgumentTests(SynchronousTestCase):
             ({"x-dead-letter-routing-key": "k"}, "routing_key_but_no_dlx_defined"),
             ({"x-dead-letter-exchange": 5}, "invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'q'"),
         ):
-            with self.assertRaises(Refusal) as raised:
+            with self.assertRaises(ProtocolError) as raised:
                 read_queue_arguments("'q'", table)
             self.assertIn(words_of_it, raised.exception.text)
             self.assertFalse(raised.exception.ends_connection)
 
     def test_the_same(self) -> None:
         """A number of another kind is another value, and the usual type may be left out."""
-        same_argument("queue 'q'", "x-queue-type", {}, {"x-queue-type": "classic"})
-        same_argument("queue 'q'", "x-max-length", {"x-max-length": 5}, {"x-max-length": 5})
+        check_equivalent_argument("queue 'q'", "x-queue-type", {}, {"x-queue-type": "classic"})
+        check_equivalent_argument("queue 'q'", "x-max-length", {"x-max-length": 5}, {"x-max-length": 5})
         for current, received in (({"x-max-length": 5}, {"x-max-length": 5.0}), ({}, {"x-max-length": 5})):
-            self.assertRaises(Refusal, same_argument, "queue 'q'", "x-max-length", current, received)
+            self.assertRaises(ProtocolError, check_equivalent_argument, "queue 'q'", "x-max-length", current, received)
 
 
 class DeadLetterTests(SynchronousTestCase):
@@ -330,7 +330,7 @@ class DeadLetterTests(SynchronousTestCase):
         once, _ = dead_letter(message(), "a", "expired", 0, "", "b")
         twice, _ = dead_letter(once, "b", "expired", 0, "", "a")
         rejected, _ = dead_letter(once, "b", "rejected", 0, "", "a")
-        found = [goes_in_circles(each, queue) for each in (once, twice, rejected) for queue in ("a", "c")]
+        found = [is_cycle(each, queue) for each in (once, twice, rejected) for queue in ("a", "c")]
         self.assertEqual(found, [True, False, True, False, False, False])
 
     def test_made_up_history(self) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
@@ -16,8 +15,10 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.fields import decode_table
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.endpoint import BrokerEndpoint
+from rpc.broker.limits import DEAD_LETTERS_PER_PASS
 from rpc.broker.server import BrokerServer
-from rpc.errors import ChannelClosed, ConfigurationError
+from rpc.broker.state_file import Batch
+from rpc.errors import ChannelClosed
 from rpc.messages import Properties
 from rpc.uri import parse
 
@@ -171,9 +172,9 @@ class StateTests(StoreCase):
         writes: list[int] = []
         run = store._pool.runInteraction
 
-        def note(function: Any, definitions: Any, kept: list[Any], dropped: Any) -> Any:
-            writes.append(len(kept))
-            return run(function, definitions, kept, dropped)
+        def note(function: Any, batch: Batch) -> Any:
+            writes.append(len(batch.inserts))
+            return run(function, batch)
 
         store._pool.runInteraction = note
         channel = await self.channel(server)
@@ -213,8 +214,8 @@ class StateTests(StoreCase):
         self.assertEqual((server.broker.memory.held, server.broker.vhosts["/"].queues), (0, {}))
 
 
-class CrashTests(StoreCase):
-    """What a broker finds that was not stopped: the file as it was at some moment."""
+class CrashCase(StoreCase):
+    """A broker that is killed: the next one finds the file as it was at some moment."""
 
     def crash(self) -> None:
         """Go on with the file as it is now, as if the process had ended."""
@@ -238,6 +239,10 @@ class CrashTests(StoreCase):
         await channel.consume(queue, take, lambda: None)
         await enough
         return taken
+
+
+class CrashTests(CrashCase):
+    """What a broker finds that was not stopped."""
 
     async def test_in_hand(self) -> None:
         """What a consumer had, and had not settled, is in its place again."""
@@ -300,6 +305,48 @@ class CrashTests(StoreCase):
         self.assertEqual([body for body, _ in found], [b"urgent 0", b"urgent 1", b"urgent 2", b"0", b"1", b"2"])
 
 
+class DeadLetterTests(CrashCase):
+    """Dead letters of a broker that is killed."""
+
+    async def test_a_message_leaves_the_file_together_with_its_dead_letter(self) -> None:
+        """A pass publishes a limited number of dead letters: the others are in their queue still, at any moment."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="dead", durable=True)
+        table = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+        await channel.queue_declare(queue="q", durable=True, arguments=table)
+        count = 5 * DEAD_LETTERS_PER_PASS + 1
+        await self.publish(channel, "", "q", *(b"%d" % number for number in range(count)))
+        taken = await self.take(channel, "q", count)
+        written: Deferred[None] = Deferred()
+        store: Any = server._store
+        run, killed = store._pool.runInteraction, Deferred[None]()
+
+        def run_once(*args: Any) -> Deferred[Any]:
+            """Write one batch, and hold back the others, as if the process were killed then."""
+            done: Deferred[Any] = Deferred()
+            if written.called:
+                killed.addCallback(lambda _: run(*args).chainDeferred(done))
+                return done
+            done = run(*args)
+            return done.addCallback(lambda _: written.callback(None))
+
+        store._pool.runInteraction = run_once
+        self.nack(channel, taken)
+        await written
+        self.crash()
+        store._pool.runInteraction = run
+        killed.callback(None)
+        rows = self.rows("message")
+        self.assertEqual(sorted(int(row[-1]) for row in rows), [*range(count)])
+        self.assertIn("dead", {row[2] for row in rows})
+
+    def nack(self, channel: Channel, deliveries: list[Any]) -> None:
+        """Reject deliveries, in one read of the broker's."""
+        for delivery in deliveries:
+            channel.reject(delivery.delivery_tag, requeue=False)
+
+
 class BindingTests(StoreCase):
     """Bindings in the file."""
 
@@ -343,151 +390,3 @@ class BindingTests(StoreCase):
         await self.stop(server)
         self.assertEqual([row[1] for row in self.rows("exchange")], ["to"])
         self.assertEqual([row[1] for row in self.rows("binding")], ["to"])
-
-
-class WritingTests(StoreCase):
-    """When the file is written to, and when it cannot be."""
-
-    def gate(self, server: BrokerServer) -> Deferred[None]:
-        """Hold back all writing until the Deferred is fired."""
-        store: Any = server._store
-        run, opened = store._pool.runInteraction, Deferred[None]()
-
-        def wait(*args: Any) -> Deferred[Any]:
-            done: Deferred[Any] = Deferred()
-            opened.addCallback(lambda _: run(*args).chainDeferred(done))
-            return done
-
-        store._pool.runInteraction = wait
-        return opened
-
-    async def test_no_confirm_before_the_commit(self) -> None:
-        """As long as the file is not written nothing is confirmed, though the message has long been delivered."""
-        server = await self.start()
-        channel = await self.channel(server)
-        await channel.queue_declare(queue="q", durable=True)
-        await self.publish(channel, "", "q", b"before")  # the declaration is written too
-        opened = self.gate(server)
-        confirmed: list[int] = []
-        told: Deferred[None] = Deferred()
-
-        def note(tag: int, multiple: bool, acknowledged: bool) -> None:
-            confirmed.append(tag)
-            told.callback(None)
-
-        channel.on_confirm = note
-        channel.publish("", "q", PERSISTENT, b"held back")
-        # An answer to what was asked later is here: a confirm that did not wait would be, too.
-        self.assertEqual((await channel.queue_declare(queue="q", passive=True)).message_count, 2)
-        self.assertEqual((confirmed, [row[-1] for row in self.rows("message")]), ([], [b"before"]))
-        opened.callback(None)
-        await told
-        self.assertEqual(([row[-1] for row in self.rows("message")]), [b"before", b"held back"])
-
-    async def test_gone_while_it_waits(self) -> None:
-        """A message that is purged while another write goes on is never written, and confirmed all the same."""
-        server = await self.start()
-        channel = await self.channel(server)
-        await channel.queue_declare(queue="q", durable=True)
-        await self.publish(channel, "", "q", b"first")
-        opened = self.gate(server)
-        other = await self.channel(server)
-        await other.exchange_declare(exchange="keeps the writer busy", type="fanout", durable=True)
-        confirmed: Deferred[int] = Deferred()
-        channel.on_confirm = lambda tag, multiple, acknowledged: confirmed.callback(tag if acknowledged else -tag)
-        channel.publish("", "q", PERSISTENT, b"second")
-        self.assertEqual((await channel.queue_purge(queue="q")).message_count, 2)
-        opened.callback(None)
-        self.assertEqual(await confirmed, 2)
-        await self.stop(server)
-        self.assertEqual(self.rows("message"), [])
-
-    async def test_a_file_that_cannot_be_written(self) -> None:
-        """Publishers are told by a nack, the log says why, and the broker goes on."""
-        server = await self.start()
-        channel = await self.channel(server)
-        await channel.queue_declare(queue="q", durable=True)
-        await self.publish(channel, "", "q", b"before")
-        database = sqlite3.connect(self.file)
-        database.execute("DROP TABLE message")
-        database.commit()
-        database.close()
-        told: Deferred[tuple[int, bool]] = Deferred()
-        channel.on_confirm = lambda tag, multiple, acknowledged: told.callback((tag, acknowledged))
-        channel.publish("", "q", PERSISTENT, b"lost to the file")
-        self.assertEqual(await told, (2, False))
-        self.assertEqual((await channel.queue_declare(queue="q", passive=True)).message_count, 2)
-        await self.stop(server)
-        self.assertTrue(self.flushLoggedErrors(sqlite3.OperationalError))
-
-    async def test_one_server_again(self) -> None:
-        """A server that is stopped can be started again, and has what it had."""
-        server = await self.start()
-        channel = await self.channel(server)
-        await channel.queue_declare(queue="q", durable=True)
-        await self.publish(channel, "", "q", b"body")
-        for _ in range(2):
-            await server.stopService()
-            server.startService()
-            await server.when_listening()
-        self.assertEqual(await self.drain(await self.channel(server), "q"), [(b"body", True)])
-
-    async def test_stopped_while_it_starts(self) -> None:
-        """A server that is stopped before it has loaded does not listen, and has forgotten what it loaded."""
-        server = await self.start()
-        channel = await self.channel(server)
-        await channel.queue_declare(queue="q", durable=True)
-        await self.publish(channel, "", "q", b"body")
-        await server.stopService()
-        server.startService()
-        waiting = server.when_listening()
-        await server.stopService()
-        with self.assertRaises(CancelledError):
-            await waiting
-        self.assertEqual((server.broker.vhosts["/"].queues, server.broker.memory.held), ({}, 0))
-        self.assertEqual(len(self.rows("message")), 1)
-
-
-class FileTests(StoreCase):
-    """Files that are no state."""
-
-    async def refused(self, *words: str) -> None:
-        """The server does not start, and says why, with the file's name."""
-        server = BrokerServer(reactor, port=0, state=self.file)
-        self.addCleanup(self.stop, server)
-        server.startService()
-        with self.assertRaises(ConfigurationError) as raised:
-            await server.when_listening()
-        for word in (str(self.file), *words):
-            self.assertIn(word, str(raised.exception))
-        self.assertEqual(len(str(raised.exception).splitlines()), 1)
-
-    async def test_no_database(self) -> None:
-        """A file of something else is left as it is."""
-        self.file.write_bytes(b"a letter " * 1000)
-        await self.refused("not a database")
-        self.assertEqual(self.file.read_bytes(), b"a letter " * 1000)
-
-    async def test_database_of_another_program(self) -> None:
-        """Its tables are not touched."""
-        database = sqlite3.connect(self.file)
-        database.execute("CREATE TABLE letters (text)")
-        database.commit()
-        database.close()
-        await self.refused("another program's")
-        self.assertEqual(self.rows("letters"), [])
-
-    async def test_newer_version(self) -> None:
-        """What a newer version has written is not guessed at."""
-        await self.stop(await self.start())
-        database = sqlite3.connect(self.file)
-        database.execute("PRAGMA user_version = 99")
-        database.commit()
-        database.close()
-        await self.refused("version 99")
-
-    async def test_no_such_folder(self) -> None:
-        """A folder is not made up."""
-        self.file = self.file.parent / "missing" / "state"
-        await self.refused("unable to open")
-        self.assertFalse(os.path.exists(self.file.parent))

@@ -7,70 +7,70 @@ from hypothesis import given
 from hypothesis import strategies as some
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.broker.turns import Turns
+from rpc.broker.round_robin import RoundRobin
 
 
 @attrs.define(eq=False)
-class Taker:
+class Candidate:
     """A consumer, as far as its turn hangs on it."""
 
     priority: int = 0
-    room: int = 1
-    queued: bool = False
+    credit: int = 1
+    in_rotation: bool = False
 
-    def has_room(self) -> bool:
+    def can_take(self) -> bool:
         """Whether there is room."""
-        return self.room > 0
+        return self.credit > 0
 
 
 steps = some.lists(some.tuples(some.sampled_from(["add", "drop", "next"]), some.integers(0, 4)), max_size=40)
 
 
-class TurnsTests(SynchronousTestCase):
+class RoundRobinTests(SynchronousTestCase):
     """Turns."""
 
     @given(some.lists(some.tuples(some.integers(-1, 1), some.integers(0, 3)), min_size=5, max_size=5), steps)
     def test_any_steps(self, made: list[tuple[int, int]], steps: list[tuple[str, int]]) -> None:
         """However they come and go, it is the turn of the one who has waited longest of the highest priority."""
-        takers = [Taker(priority, room) for priority, room in made]
-        turns: Turns[Taker] = Turns()
-        line: list[Taker] = []
+        consumers = [Candidate(priority, credit) for priority, credit in made]
+        turns: RoundRobin[Candidate] = RoundRobin()
+        line: list[Candidate] = []
         for step, number in steps:
-            taker = takers[number]
-            if step == "add" and not taker.queued:
+            taker = consumers[number]
+            if step == "add" and not taker.in_rotation:
                 turns.add(taker)
                 line.append(taker)
             elif step == "drop":
-                turns.drop(taker)
+                turns.remove(taker)
                 line = [each for each in line if each is not taker]
             elif step == "next":
-                highest = max((each.priority for each in line if each.room), default=None)
+                highest = max((each.priority for each in line if each.credit), default=None)
                 found = turns.next()
                 if highest is None:
                     self.assertIsNone(found)
                     line.clear()
                 else:
-                    expected = next(each for each in line if each.room and each.priority == highest)
+                    expected = next(each for each in line if each.credit and each.priority == highest)
                     self.assertIs(found, expected)
                     # Whoever was found without room on the way is out.
                     passed = line[: line.index(expected)]
-                    gone = [each for each in line if not each.room and each.priority > highest]
-                    gone += [each for each in passed if not each.room and each.priority == highest]
+                    gone = [each for each in line if not each.credit and each.priority > highest]
+                    gone += [each for each in passed if not each.credit and each.priority == highest]
                     line = [each for each in line if each is not expected and each not in gone] + [expected]
-                    expected.room -= 1
-            self.assertEqual({id(each) for each in takers if each.queued}, {id(each) for each in line})
+                    expected.credit -= 1
+            self.assertEqual({id(each) for each in consumers if each.in_rotation}, {id(each) for each in line})
 
     def test_nobody(self) -> None:
         """Where nobody waits it is nobody's turn."""
-        self.assertIsNone(Turns[Taker]().next())
+        self.assertIsNone(RoundRobin[Candidate]().next())
 
     def test_alone(self) -> None:
         """One consumer has every turn while there is room, and is out when there is none."""
-        turns: Turns[Taker] = Turns()
-        taker = Taker(room=2)
+        turns: RoundRobin[Candidate] = RoundRobin()
+        taker = Candidate(credit=2)
         turns.add(taker)
         found = []
         while (now := turns.next()) is not None:
-            now.room -= 1
+            now.credit -= 1
             found.append(now)
-        self.assertEqual((found, taker.queued, [*turns]), ([taker, taker], False, []))
+        self.assertEqual((found, taker.in_rotation, len(turns)), ([taker, taker], False, 0))

@@ -1,10 +1,10 @@
-"""Who takes what comes on a channel that is not open."""
+"""Receivers of frames on channels that are not open."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rpc.broker.refusals import CHANNEL_ERROR, Refusal
+from rpc.broker.protocol_error import CHANNEL_ERROR, ProtocolError
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE_OK = 20 << 16 | 10, 20 << 16 | 41
 
 
-class Unopened:
-    """A channel that is not open: takes ``channel.open``, and nothing else."""
+class ClosedChannel:
+    """A channel that is not open: it can be opened, and every other method is an error (504)."""
 
     def __init__(self, connection: BrokerConnection, number: int) -> None:
         self._connection = connection
@@ -35,19 +35,19 @@ class Unopened:
         self._refuse(0)
 
     def _refuse(self, key: int) -> None:
-        refusal = Refusal(CHANNEL_ERROR, "expected 'channel.open'")
-        refusal.key = key
-        self._connection.refuse(refusal)
+        error = ProtocolError(CHANNEL_ERROR, "expected 'channel.open'")
+        error.key = key
+        self._connection.close_with_error(error)
 
 
-class Discarding:
-    """Any channel of a connection that the broker has closed: what comes on it is discarded."""
+class DiscardingChannel:
+    """Any channel of a connection that the broker has closed: its frames are discarded (connection.close)."""
 
     def method_arrived(self, *_: object) -> None:
-        """Do nothing."""
+        """Discard a method."""
 
     def content_arrived(self, *_: object) -> None:
-        """Do nothing."""
+        """Discard a content."""
 
     def content_too_large(self, size: int) -> None:
-        """Do nothing."""
+        """Discard the beginning of a content."""

@@ -1,4 +1,4 @@
-"""What the broker refuses, with the reply codes of the specification (AMQP 0-9-1, section 1.2) and RabbitMQ's words."""
+"""Errors of clients, with the reply codes of the specification (AMQP 0-9-1, section 1.2) and RabbitMQ's texts."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ INTERNAL_ERROR: Final = 541
 _codes = {constant.id: constant for constant in load_spec().constants.items}
 
 
-class Refusal(AMQPError):
-    """Something that a client asked for is not done; its channel is closed, or its connection.
+class ProtocolError(AMQPError):
+    """A request fails: its channel is closed, or its connection.
 
     :ivar code: the reply code.
-    :ivar text: what it is told, as ``NOT_FOUND - no queue 'q' in vhost '/'``.
-    :ivar key: class and method of what was asked for, in one number; 0 when it is no method's fault.
-    :ivar ends_connection: whether the specification calls the error hard; a soft one ends the channel alone.
+    :ivar text: the reply text, such as ``NOT_FOUND - no queue 'q' in vhost '/'``.
+    :ivar key: class and method of the request, in one number; 0 when no method is at fault.
+    :ivar ends_connection: whether it is a hard error; a soft one ends the channel alone (AMQP 0-9-1, section 1.2).
     """
 
     def __init__(self, code: int, text: str, *, ends_connection: bool | None = None) -> None:
@@ -44,7 +44,7 @@ class Refusal(AMQPError):
 
     @property
     def reply_text(self) -> str:
-        """As much of the text as AMQP has room for: 255 bytes, without the half of a character."""
+        """The text, cut to the 255 bytes of a short string, and not within a character."""
         encoded = self.text.encode("utf-8", "surrogateescape")
         return self.text if len(encoded) <= 255 else encoded[:255].decode("utf-8", "ignore")
 

@@ -1,4 +1,4 @@
-"""The messages that wait in a queue, in order: by priority, then by when they came. Pure: no queue, no clock."""
+"""The ready messages of a queue, in the order of delivery: by priority, then by position. Pure: no queue, no clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rpc.broker.queue import Queue
 
 FEW: Final = 16
-"""So many are put to their places one by one, and more by going through all."""
+"""Requeued messages that are inserted one by one. More are merged, in one walk over the queue."""
 
 _by_position = attrgetter("position")
 
@@ -24,13 +24,13 @@ _by_position = attrgetter("position")
 class Entry:
     """One message in one queue, from its arrival until it is settled.
 
-    :ivar position: its place in the queue: a number that only grows.
-    :ivar expires: when it is too old, by the broker's clock; ``None``: never.
-    :ivar returns: how often it came back without being settled.
-    :ivar consumer: who has it; ``None`` while it waits, or was got by ``basic.get``.
+    :ivar position: its position in the queue, a number that only grows.
+    :ivar expires: the time on the broker's clock at which it expires; ``None``: never.
+    :ivar delivery_count: how often it was requeued.
+    :ivar consumer: its consumer while it is unacked; ``None`` after ``basic.get``.
     """
 
-    __slots__ = ("consumer", "expires", "message", "position", "queue", "redelivered", "returns")
+    __slots__ = ("consumer", "delivery_count", "expires", "message", "position", "queue", "redelivered")
 
     def __init__(self, queue: Queue, message: Message, position: int, expires: float | None) -> None:
         self.queue = queue
@@ -38,11 +38,11 @@ class Entry:
         self.position = position
         self.expires = expires
         self.redelivered = False
-        self.returns = 0
+        self.delivery_count = 0
         self.consumer: Consumer | None = None
 
 
-class Waiting:
+class ReadyMessages:
     """Entries in the order in which they are delivered.
 
     :ivar count: how many there are.
@@ -52,10 +52,10 @@ class Waiting:
     __slots__ = ("_lanes", "count", "size")
 
     def __init__(self, priorities: int) -> None:
-        """:param priorities: the highest priority that is told from others; 0: none is."""
+        """:param priorities: the highest priority; higher ones count as this one. 0: no priorities."""
         self.count = 0
         self.size = 0
-        # The highest priority first. Most are never used, and cost nothing then.
+        # the highest priority first; most lanes stay unused
         self._lanes: list[deque[Entry] | None] = [None] * (priorities + 1)
 
     def _lane(self, entry: Entry) -> deque[Entry]:
@@ -66,13 +66,13 @@ class Waiting:
         return lane
 
     def append(self, entry: Entry) -> None:
-        """Add one that has just come."""
+        """Add a new message."""
         self.count += 1
         self.size += len(entry.message.body)
         self._lane(entry).append(entry)
 
-    def put_back(self, entries: Iterable[Entry]) -> None:
-        """Add some that were here before, each to its old place."""
+    def requeue(self, entries: Iterable[Entry]) -> None:
+        """Put requeued messages back at their old positions (RabbitMQ: "Consumer Acknowledgements", Negative Acks)."""
         by_lane: dict[int, list[Entry]] = {}
         for entry in entries:
             self.count += 1
@@ -92,21 +92,21 @@ class Waiting:
                 lane.extend(merged)
 
     def first(self) -> Entry | None:
-        """Return the next one."""
+        """Return the next entry, or ``None``."""
         for lane in self._lanes:
             if lane:
                 return lane[0]
         return None
 
     def pop(self) -> Entry:
-        """Take out the next one; there must be one."""
+        """Take out the next entry; there must be one."""
         for lane in self._lanes:
             if lane:
                 entry = lane.popleft()
                 self.count -= 1
                 self.size -= len(entry.message.body)
                 return entry
-        raise IndexError("nothing waits")
+        raise IndexError("no message is ready")
 
     def clear(self) -> list[Entry]:
         """Take out all."""

@@ -1,0 +1,75 @@
+"""The account of the bytes that the broker holds, and its alarm (RabbitMQ: "Memory Threshold and Limit")."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+
+class Level(enum.Enum):
+    """How much is held."""
+
+    FREE = "up to the limit: everything is taken"
+    ALARM = "above the limit, or an operator has said so: connections that publish are blocked"
+    EXHAUSTED = "above twice the limit: dead letters are dropped, and unfinished contents end their connections"
+
+
+def level_of(held: int, limit: int, forced: bool) -> Level:
+    """Return the level.
+
+    :param forced: whether an operator has set the alarm.
+    """
+    if held > 2 * limit:
+        return Level.EXHAUSTED
+    return Level.ALARM if forced or held > limit else Level.FREE
+
+
+class Memory:
+    """The account. Every byte that is taken is released once.
+
+    :ivar held: bytes of ready and unacked messages, with the overhead of each.
+    :ivar alarm: whether publishing connections are blocked: the level is not ``FREE``. Each publish reads it.
+    """
+
+    __slots__ = ("_forced", "_on_change", "alarm", "held", "limit")
+
+    def __init__(self, limit: int, on_change: Callable[[bool], None]) -> None:
+        """:param on_change: called with the alarm when it begins and when it ends."""
+        self.held = 0
+        self.limit = limit
+        self.alarm = False
+        self._forced = False
+        self._on_change = on_change
+
+    @property
+    def level(self) -> Level:
+        """How much is held now."""
+        return level_of(self.held, self.limit, self._forced)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more is taken: the level is ``EXHAUSTED``."""
+        return self.held > 2 * self.limit
+
+    def take(self, size: int) -> None:
+        """Count bytes that are kept from now on."""
+        self.held += size
+        if self.held > self.limit and not self.alarm:
+            self._update_alarm()
+
+    def release(self, size: int) -> None:
+        """Count bytes that are not kept any more."""
+        self.held -= size
+        if self.alarm:
+            self._update_alarm()
+
+    def force_alarm(self, on: bool) -> None:
+        """Set the alarm at any level, as an operator does; or leave it to the account again."""
+        self._forced = on
+        self._update_alarm()
+
+    def _update_alarm(self) -> None:
+        alarm = self.level is not Level.FREE
+        if alarm is not self.alarm:
+            self.alarm = alarm
+            self._on_change(alarm)

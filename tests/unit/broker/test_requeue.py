@@ -1,0 +1,90 @@
+"""Requeued messages: none is lost, whatever the queue's bounds and whichever of its consumers are gone."""
+
+from __future__ import annotations
+
+from tests.unit.broker.peer import Client
+from tests.unit.broker.test_queue import DEAD, QueueCase
+
+
+class BoundedQueueTests(QueueCase):
+    """A requeue to a queue that is full meanwhile."""
+
+    def fill(self, overflow: str) -> Client:
+        """A queue for three messages: three are ready, and a worker has three more."""
+        self.client.declare(1, "dead")
+        self.client.declare(1, "q", {"x-max-length": 3, "x-overflow": overflow, **DEAD})
+        worker = Client(self.broker).login()
+        worker.channel()
+        worker.call(1, "basic.qos", 0, 3, False)
+        worker.consume(1, "q")
+        self.client.call(1, "confirm.select", False)
+        self.put("q", *(b"%d" % number for number in range(6)))
+        self.assertEqual({each.name for each in self.client.written()}, {"basic.ack"})
+        return worker
+
+    def test_a_lost_worker_costs_no_message_of_a_queue_that_rejects_publishes(self) -> None:
+        """RabbitMQ drops the head of a queue only when its overflow is drop-head: all six were confirmed."""
+        for overflow in ("reject-publish", "reject-publish-dlx"):
+            self.fill(overflow).lose()
+            self.assertEqual((self.count("q"), self.count("dead")), (6, 0), overflow)
+            self.put("q", b"rejected")
+            self.assertEqual(self.client.names(), ["basic.nack"])
+            self.assertEqual([self.get("q") for _ in range(6)], [(b"%d" % n, n < 3, None) for n in range(6)])
+            for queue in ("q", "dead"):
+                self.client.call(1, "queue.delete", 0, queue, False, False, False)
+            self.client.send(1, "channel.close", 200, "", 0, 0)
+            self.client.written()
+            self.client.channel()
+
+    def test_a_nack_costs_no_message_of_a_queue_that_rejects_publishes(self) -> None:
+        worker = self.fill("reject-publish")
+        worker.written()
+        worker.send(1, "basic.nack", 0, True, True)
+        self.assertEqual(self.count("q") + len(self.bodies(worker)), 6)
+
+    def test_a_queue_that_drops_its_head_drops_requeued_messages(self) -> None:
+        """As RabbitMQ does: they are dead letters with the reason maxlen."""
+        self.fill("drop-head").lose()
+        self.assertEqual((self.count("q"), self.count("dead")), (3, 3))
+
+
+class LostConsumersTests(QueueCase):
+    """Consumers of one queue that are all lost at once."""
+
+    def lose_two_consumers(self, *channels: int, no_ack: bool, arguments: dict[str, object]) -> int:
+        """Two consumers on these channels of one connection, five messages, and the loss; return what is left."""
+        self.client.declare(1, "q", arguments)
+        lost = Client(self.broker).login()
+        for number in {*channels}:
+            lost.channel(number)
+        for number, tag in zip(channels, "ab", strict=True):
+            lost.call(number, "basic.qos", 0, 1, False)
+            lost.consume(number, "q", tag, no_ack=no_ack and tag == "b")
+        self.put("q", *(b"%d" % number for number in range(5)))
+        delivered = [each for each in lost.written() if each.name == "basic.deliver"]
+        lost.lose()
+        left = [self.get("q") for _ in range(self.count("q"))]
+        self.assertEqual([each[1] for each in left if each], [n < len(delivered) for n in range(len(left))])
+        return len(left)
+
+    def test_a_single_active_consumer_is_not_followed_by_one_that_is_lost_too(self) -> None:
+        """No message is delivered to a channel that is gone, whether it acks or not."""
+        for number, (channels, no_ack) in enumerate((c, n) for c in ((1, 1), (1, 2), (2, 1)) for n in (False, True)):
+            left = self.lose_two_consumers(
+                *channels, no_ack=no_ack, arguments={"x-single-active-consumer": True, "x-max-priority": number + 1}
+            )
+            self.assertEqual(left, 5, (channels, no_ack))
+            self.client.call(1, "queue.delete", 0, "q", False, False, False)
+
+    def test_a_single_active_consumer_is_followed_by_one_that_lives(self) -> None:
+        """The next consumer in order of their registration gets what the lost one had."""
+        self.client.declare(1, "q", {"x-single-active-consumer": True})
+        lost = Client(self.broker).login()
+        for number in (1, 2):
+            lost.channel(number)
+            lost.consume(number, "q", f"lost {number}")
+        self.client.consume(1, "q", "next")
+        self.put("q", *(b"%d" % number for number in range(5)))
+        lost.lose()
+        found = [(each[0], each[2], each[3]) for each in self.deliveries()]
+        self.assertEqual(found, [("next", True, b"%d" % number) for number in range(5)])

@@ -1,0 +1,246 @@
+"""The state file: when it is written to, when it cannot be, and which files are refused."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, fail
+
+from rpc.broker.server import BrokerServer
+from rpc.errors import ConfigurationError
+from tests.unit.broker.test_store import PERSISTENT, StoreCase
+
+
+class WritingTests(StoreCase):
+    """When the file is written to, and when it cannot be."""
+
+    def gate(self, server: BrokerServer) -> Deferred[None]:
+        """Hold back all writing until the Deferred is fired."""
+        store: Any = server._store
+        run, opened = store._pool.runInteraction, Deferred[None]()
+
+        def wait(*args: Any) -> Deferred[Any]:
+            done: Deferred[Any] = Deferred()
+            opened.addCallback(lambda _: run(*args).chainDeferred(done))
+            return done
+
+        store._pool.runInteraction = wait
+        return opened
+
+    async def test_no_confirm_before_the_commit(self) -> None:
+        """As long as the file is not written nothing is confirmed, though the message has long been delivered."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"before")  # the declaration is written too
+        opened = self.gate(server)
+        confirmed: list[int] = []
+        told: Deferred[None] = Deferred()
+
+        def note(tag: int, multiple: bool, acknowledged: bool) -> None:
+            confirmed.append(tag)
+            told.callback(None)
+
+        channel.on_confirm = note
+        channel.publish("", "q", PERSISTENT, b"held back")
+        # An answer to what was asked later is here: a confirm that did not wait would be, too.
+        self.assertEqual((await channel.queue_declare(queue="q", passive=True)).message_count, 2)
+        self.assertEqual((confirmed, [row[-1] for row in self.rows("message")]), ([], [b"before"]))
+        opened.callback(None)
+        await told
+        self.assertEqual(([row[-1] for row in self.rows("message")]), [b"before", b"held back"])
+
+    async def test_gone_while_it_waits(self) -> None:
+        """A message that is purged while another write goes on is never written, and confirmed all the same."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"first")
+        opened = self.gate(server)
+        other = await self.channel(server)
+        await other.exchange_declare(exchange="keeps the writer busy", type="fanout", durable=True)
+        confirmed: Deferred[int] = Deferred()
+        channel.on_confirm = lambda tag, multiple, acknowledged: confirmed.callback(tag if acknowledged else -tag)
+        channel.publish("", "q", PERSISTENT, b"second")
+        self.assertEqual((await channel.queue_purge(queue="q")).message_count, 2)
+        opened.callback(None)
+        self.assertEqual(await confirmed, 2)
+        await self.stop(server)
+        self.assertEqual(self.rows("message"), [])
+
+    async def test_a_write_that_fails_is_repeated_until_it_succeeds(self) -> None:
+        """Definitions, messages and acks are in the file when it can be written again, and nothing is confirmed before.
+
+        SQLite gives up a file that another program has locked for more than five seconds.
+        """
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"acked", b"stays")
+        channel = await self.channel(server)
+        await channel.confirm_select()
+        failing = self.fail_writes(server, 3)
+        for declared in ("new", "newer"):
+            await channel.queue_declare(queue=declared, durable=True)
+        told: Deferred[tuple[int, bool]] = Deferred()
+        channel.on_confirm = lambda tag, multiple, acknowledged: told.callback((tag, acknowledged))
+        channel.publish("", "new", PERSISTENT, b"late")
+        taken: Deferred[Any] = Deferred()
+        await channel.consume("q", lambda delivery: None if taken.called else taken.callback(delivery), lambda: None)
+        channel.ack((await taken).delivery_tag)
+        self.assertEqual([row[1] for row in self.rows("queue")], ["q"])
+        self.assertEqual(await told, (1, True))
+        self.assertEqual(failing, [])
+        self.assertEqual([row[1] for row in self.rows("queue")], ["q", "new", "newer"])
+        await self.stop(server)
+        self.assertEqual([row[-1] for row in self.rows("message")], [b"stays", b"late"])
+        self.assertEqual(len(self.flushLoggedErrors(sqlite3.OperationalError)), 1)
+
+    def fail_writes(self, server: BrokerServer, count: int) -> list[int]:
+        """Let the next writes fail as with a locked file; the list says which are still to come."""
+        store: Any = server._store
+        run, failing = store._pool.runInteraction, [*range(count)]
+
+        def fail_or_run(*args: Any) -> Deferred[Any]:
+            if not failing:
+                done: Deferred[Any] = run(*args)
+                return done
+            failing.pop()
+            return fail(sqlite3.OperationalError("database is locked"))
+
+        store._pool.runInteraction = fail_or_run
+        return failing
+
+    async def test_changes_after_a_failed_write_come_after_it(self) -> None:
+        """A queue that is deleted while its messages wait to be written leaves none of them."""
+        server = await self.start()
+        channel = await self.channel(server)
+        self.fail_writes(server, 2)
+        await channel.queue_declare(queue="gone", durable=True)
+        channel.publish("", "gone", PERSISTENT, b"gone")
+        await channel.queue_delete(queue="gone")
+        await channel.queue_declare(queue="stays", durable=True)
+        await self.publish(channel, "", "stays", b"stays")
+        self.assertEqual([row[-1] for row in self.rows("message")], [b"stays"])
+        self.assertEqual([row[1] for row in self.rows("queue")], ["stays"])
+        self.flushLoggedErrors(sqlite3.OperationalError)
+
+    async def test_a_file_that_cannot_be_written_when_the_server_stops(self) -> None:
+        """The log says that the last changes are lost, nothing was confirmed, and the server stops."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"before")
+        self.fail_writes(server, 1000)
+        confirmed: list[int] = []
+        channel.on_confirm = lambda tag, multiple, acknowledged: confirmed.append(tag)
+        channel.publish("", "q", PERSISTENT, b"lost")
+        self.assertEqual((await channel.queue_declare(queue="q", passive=True)).message_count, 2)
+        await self.stop(server)
+        self.assertEqual((confirmed, [row[-1] for row in self.rows("message")]), ([], [b"before"]))
+        self.assertEqual(len(self.flushLoggedErrors(sqlite3.OperationalError)), 2)
+        await self.start()
+
+    async def test_one_server_again(self) -> None:
+        """A server that is stopped can be started again, and has what it had."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"body")
+        for _ in range(2):
+            await server.stopService()
+            server.startService()
+            await server.when_listening()
+        self.assertEqual(await self.drain(await self.channel(server), "q"), [(b"body", True)])
+
+    async def test_stopped_while_it_starts(self) -> None:
+        """A server that is stopped before it has loaded does not listen, and has forgotten what it loaded."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"body")
+        await server.stopService()
+        server.startService()
+        waiting = server.when_listening()
+        await server.stopService()
+        with self.assertRaises(CancelledError):
+            await waiting
+        self.assertEqual((server.broker.vhosts["/"].queues, server.broker.memory.held), ({}, 0))
+        self.assertEqual(len(self.rows("message")), 1)
+
+
+class FileTests(StoreCase):
+    """Files that are no state."""
+
+    async def refused(self, *words: str) -> None:
+        """The server does not start, and says why, with the file's name."""
+        server = BrokerServer(reactor, port=0, state=self.file)
+        self.addCleanup(self.stop, server)
+        server.startService()
+        with self.assertRaises(ConfigurationError) as raised:
+            await server.when_listening()
+        for word in (str(self.file), *words):
+            self.assertIn(word, str(raised.exception))
+        self.assertEqual(len(str(raised.exception).splitlines()), 1)
+
+    async def test_no_database(self) -> None:
+        """A file of something else is left as it is."""
+        self.file.write_bytes(b"a letter " * 1000)
+        await self.refused("not a database")
+        self.assertEqual(self.file.read_bytes(), b"a letter " * 1000)
+
+    async def test_database_of_another_program(self) -> None:
+        """Its tables are not touched."""
+        database = sqlite3.connect(self.file)
+        database.execute("CREATE TABLE letters (text)")
+        database.commit()
+        database.close()
+        await self.refused("another program's")
+        self.assertEqual(self.rows("letters"), [])
+
+    async def test_newer_version(self) -> None:
+        """What a newer version has written is not guessed at."""
+        await self.stop(await self.start())
+        database = sqlite3.connect(self.file)
+        database.execute("PRAGMA user_version = 99")
+        database.commit()
+        database.close()
+        await self.refused("version 99")
+
+    async def test_a_file_that_another_broker_uses_is_refused(self) -> None:
+        """Two brokers would overwrite each other's state. When the first one has stopped, the second may have it."""
+        first = await self.start()
+        await self.refused("in use by another broker")
+        alias = self.file.with_name("alias")
+        alias.symlink_to(self.file.name)
+        self.file, file = alias, self.file
+        await self.refused("in use by another broker")
+        self.file = file
+        channel = await self.channel(first)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"body")
+        await self.stop(first)
+        self.assertEqual(await self.drain(await self.channel(await self.start()), "q"), [(b"body", True)])
+
+    async def test_a_lock_of_a_killed_broker_is_no_obstacle(self) -> None:
+        """The system releases it with the process; the lock's file stays, and is removed by the next broker."""
+        lock = self.file.with_name(f"{self.file.name}.lock")
+        lock.touch()
+        server = await self.start()
+        self.assertTrue(lock.exists())
+        await self.stop(server)
+        self.assertFalse(lock.exists())
+
+    async def test_a_file_that_is_refused_is_not_locked(self) -> None:
+        self.file.write_bytes(b"a letter " * 1000)
+        for _ in range(2):
+            await self.refused("not a database")
+
+    async def test_no_such_folder(self) -> None:
+        """A folder is not made up."""
+        self.file = self.file.parent / "missing" / "state"
+        await self.refused("unable to open")
+        self.assertFalse(os.path.exists(self.file.parent))
