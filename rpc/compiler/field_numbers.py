@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rpc.compiler.sources import Source
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 

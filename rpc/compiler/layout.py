@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from rpc.compiler.references import make_relative
-from rpc.compiler.sources import Source
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 _SHARED: Final = ("ttypes", "constants")

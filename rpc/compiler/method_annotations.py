@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from rpc.compiler.sources import Source
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 

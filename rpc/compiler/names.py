@@ -11,7 +11,7 @@ import keyword
 from collections.abc import Iterator
 from typing import Any, Final
 
-from rpc.compiler.sources import Source
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 _LOCALS: Final = frozenset({"self", "seqid", "args", "oprot", "defer", "TMessageType"})
