@@ -24,6 +24,18 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual((result.exit_code, result.stdout), (status, ""), result.output)
         self.assertIn(text, result.stderr)
 
+    def test_takes_a_word_with_one_dash_as_an_argument(self) -> None:
+        """Also one that ends with the letter of an option, wherever it stands."""
+        self.refused(
+            1, "num2: i32 takes a whole number from -2147483648 to 2147483647, not '-2h'", STUB, "add", "1", "-2h"
+        )
+        self.refused(1, "num1: i32 takes", STUB, "add", "-x", "1", "--timeout", "5")
+        self.refused(1, "takes 2 arguments, not 1", STUB, "--timeout=5", "add", "-h2")
+
+    def test_asks_for_the_value_of_the_last_option(self) -> None:
+        """The words before it do not become its value."""
+        self.refused(2, "Option '--timeout' requires an argument", STUB, "add", "1", "2", "--timeout")
+
     def test_unknown_option(self) -> None:
         """A mistyped option is no argument of the call."""
         self.refused(2, "No such option '--tmeout'. Did you mean '--timeout'?", STUB, "add", "1", "2", "--tmeout=3")

@@ -218,6 +218,27 @@ class RefusalTests(SynchronousTestCase):
         self.refused(DOUBLE, "nan", "not 'nan'")
         self.refused(BOOL, "1", "it: bool takes true or false, not 1")
 
+    def test_refuses_a_number_beyond_a_double(self) -> None:
+        """It would become an infinity. The number is shown as it was written."""
+        self.refused(DOUBLE, "1e400", 'it: double takes a number, "NaN", "Infinity" or "-Infinity", not 1e400')
+        self.refused(
+            MapType(STRING, ListType(DOUBLE)), '{"a": [1.5, -1e999]}', "it['a'][1]: double takes", "not -1e999"
+        )
+        self.refused(I32, "[1e400]", "it: i32 takes a whole number", 'not ["1e400"]')
+        self.refused(MapType(DOUBLE, I32), '{"1e400": 1}', "it, key '1e400': double takes")
+
+    def test_refuses_two_keys_that_are_one_value(self) -> None:
+        """A map would keep only one of their values."""
+        self.refused(MapType(DOUBLE, I32), '{"1": 1, "1.0": 2}', "it: the keys '1' and '1.0' are the same double")
+        self.refused(
+            ListType(MapType(OPERATION, I32)), '[{"ADD": 1, "1": 2}]', "it[0]: the keys 'ADD' and '1' are the same"
+        )
+
+    def test_refuses_a_key_that_is_given_twice(self) -> None:
+        """In maps and in structs."""
+        self.refused(MapType(STRING, I32), '{"a": 1, "b": 1, "a": 2}', "it: the key 'a' is given twice")
+        self.refused(ListType(WORK), '[{"num1": 1, "num1": 1}]', "it[0]: the key 'num1' is given twice")
+
     def test_text(self) -> None:
         """Half a surrogate pair is no text; base64 is checked to the letter."""
         self.refused(STRING, '"\\ud800"', "it: string takes text")

@@ -1,0 +1,55 @@
+"""Standard output that fails: a full disk (``/dev/full``), or a reader that has gone (``| head``).
+
+The work of a command may be done by then, so the error says so, on standard error. The exit status is 1; after a broken
+pipe it is 128 + SIGPIPE, as a shell reports a program that the signal ended (POSIX, "Exit Status for Commands").
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import IO, Any
+
+import click
+
+
+class OutputFailed(click.ClickException):
+    """Standard output cannot be written to."""
+
+
+class ReaderGone(OutputFailed):
+    """Standard output is a pipe, and its reader has closed it. Without work to report, the command ends silently."""
+
+    exit_code = 128 + signal.SIGPIPE
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the message, if there is one, to standard error."""
+        if self.message:
+            super().show(file)
+
+
+def say(text: str | bytes, done: str = "", *, newline: bool = True) -> None:
+    """Write a line to standard output.
+
+    :param done: the work that was done, for the error.
+    :raises OutputFailed: the line cannot be written.
+    """
+    try:
+        click.echo(text, nl=newline)
+    except OSError as error:
+        _discard_output()
+        reason = f"standard output cannot be written: {error.strerror}"
+        if error.errno != errno.EPIPE:
+            raise OutputFailed(f"{done}; {reason}" if done else reason) from error
+        raise ReaderGone(f"{done}; {reason}" if done else "") from error
+
+
+def _discard_output() -> None:
+    """Python writes its buffer once more at the end, and would exit with 120 when that fails."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
