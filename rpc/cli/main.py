@@ -12,7 +12,7 @@ VERBS: Final = {
     "compile": "rpc.cli.compile:compile_command",
     "dead": "rpc.cli.dead:dead_command",
 }
-"""Where each verb's click command is. Only the verb that is used is imported."""
+"""The module and name of each verb's click command. Only the module of the verb in use is imported."""
 
 
 class _Verbs(click.Group):
@@ -32,4 +32,4 @@ class _Verbs(click.Group):
 
 @click.group(cls=_Verbs, name="thrift-rpc", context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Thrift RPC over AMQP: compile IDL into stubs, call services, and see to requests that failed."""
+    """Thrift RPC over AMQP: compile IDL into stubs, call services, and inspect or replay dead letters."""

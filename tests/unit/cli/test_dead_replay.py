@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.cli.dead_letters import DeadLetters
-from rpc.cli.dead_replay import BYTES_IN_FLIGHT, IN_FLIGHT, PARTING_SECONDS, Replay, revived
+from rpc.cli.dead_replay import BYTES_IN_FLIGHT, DRAIN_SECONDS, IN_FLIGHT, Replay, revived
 from rpc.errors import AMQPError, ConnectionClosed
 from rpc.messages import Properties
 from tests.unit.amqp.peer import HEADER, Peer, method, returned
@@ -191,9 +191,9 @@ class ReplayTests(SynchronousTestCase):
         self.running.cancel()
         self.confirm(3, multiple=True)
         self.assertEqual(self.acked(), [1, 2, 3])
-        self.holding.clock.advance(PARTING_SECONDS)
+        self.holding.clock.advance(DRAIN_SECONDS)
         self.assertNoResult(self.running)
-        self.holding.clock.advance(PARTING_SECONDS)  # the broker says nothing of the acks, either
+        self.holding.clock.advance(DRAIN_SECONDS)  # the broker says nothing of the acks, either
         self.failureResultOf(self.running, CancelledError)
         self.assertEqual([each.number for each in self.replay.unanswered], [4, 5, 6, 7, 8, 9])
         self.assertFalse(self.replay.removed)
