@@ -52,6 +52,31 @@ class NamesTests(IDLTestCase):
         self.assert_refused("service S {\n void __init__() }", "x.thrift:2: method __init__: ")
         self.assert_refused("service S {\n void f(),\n void send_f() }", "x.thrift:3: method send_f: ")
 
+    def test_refuses_a_name_that_python_mangles(self) -> None:
+        """A name of a class that begins with two underscores is another name outside of the class."""
+        self.assert_refused("service S {\n void f(),\n void __f() }", "x.thrift:3: method __f: ")
+        self.assert_refused("service S {\n void f(1: i32 __f) }", "x.thrift:2: argument __f: ")
+        self.assert_refused("exception E {}\nservice S {\n void f() throws (1: E __f) }", "x.thrift:3: exception __f: ")
+        self.assert_refused("struct A {\n 1: i32 __a }", "x.thrift:2: field __a: ")
+        self.assert_refused("enum A {\n __a }", "x.thrift:2: member __a: ")
+
+    def test_refuses_a_constant_with_the_name_of_a_type(self) -> None:
+        """The module of the constants also has the types."""
+        for kind in ("struct A {}", "enum A { B }", "exception A {}", "union A { 1: i32 a }"):
+            self.assert_refused(
+                f"{kind}\nconst i32 B = 1\nconst i32 A = 1", "x.thrift:3: const A: a type has this name"
+            )
+
+    def test_refuses_a_name_that_the_type_files_use(self) -> None:
+        """The ``.pyi`` files import some names for themselves."""
+        self.assert_refused("enum _Any { A }", "x.thrift:1: enum _Any: ")
+        self.assert_refused("\nconst i32 _Final = 1", "x.thrift:2: const _Final: ")
+        self.assert_refused("struct A {\n 1: i32 _ClassVar }", "x.thrift:2: field _ClassVar: ")
+        self.assert_refused("enum A {\n _builtins }", "x.thrift:2: member _builtins: ")
+        self.assert_refused("service S {\n void _Deferred() }", "x.thrift:2: method _Deferred: ")
+        self.assert_refused("service S {\n void _idl_x_ttypes() }", "x.thrift:2: method _idl_x_ttypes: ")
+        self.assert_refused("enum classmethod { A }", "x.thrift:1: enum classmethod: ")
+
     def test_services(self) -> None:
         """A service whose module would replace the types or the constants."""
         self.assert_refused("\nservice ttypes {}", "x.thrift:2: service ttypes: ")

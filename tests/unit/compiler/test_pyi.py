@@ -91,13 +91,39 @@ async def use(client: Shop.Client, dear: TooDear) -> None:
     dear.price = None
 """
 
+_BUILTIN_NAMES = """
+struct str { 1: string a }
+struct property { 1: i32 b, 2: map<string, bool> more }
+enum int { A }
+enum dict { B }
+exception E { 1: string E, 2: str property, 3: bool classmethod, 4: list<i64> more }
+const string TEXT = "x"
+const map<string, i32> NUMBERS = {}
+service V {
+  str f(1: property p, 2: list<string> texts) throws (1: E error), bool property(),
+  map<string, bool> classmethod()
+}
+"""
+
+_BUILTIN_USE = """
+from stubs.x import V, constants
+from stubs.x.ttypes import E, int, property, str
+
+async def use(client: V.Client, error: E) -> None:
+    text: str = await client.f(property(1, {"a": True}), ["b"])
+    number = constants.NUMBERS[constants.TEXT] + int.A + await client.property()
+    texts = {error.E: error.property, text.a: text}
+    truths = await client.classmethod()
+    print(number, texts, truths["x"], E.read(None).classmethod)
+"""
+
 
 class TypesTests(IDLTestCase):
     """One IDL with what is hard: names of Python's types as fields, methods and arguments."""
 
-    def mypy(self, program: str) -> list[str]:
-        """Check a program with the stubs beside it; gives mypy's complaints, stubs' own included."""
-        self.write(x=_IDL)
+    def mypy(self, program: str, text: str = _IDL) -> list[str]:
+        """Check a program with the stubs beside it; returns mypy's errors, also those in the stubs."""
+        self.write(x=text)
         install(self.folder / "stubs", self.compiled().files)
         (self.folder / "program.py").write_text(program)
         (self.folder / "mypy.ini").write_text(
@@ -131,6 +157,11 @@ class TypesTests(IDLTestCase):
         for complaint, (line, mistake) in zip(complaints, mistakes, strict=True):
             self.assertTrue(complaint.startswith(f"program.py:{line}: error: "), complaint)
             self.assertIn(mistake, complaint)
+
+    def test_names_of_python_types_are_names_of_idl_types(self) -> None:
+        """The annotations mean Python's types all the same, and the stubs import."""
+        self.assertEqual(self.mypy(_BUILTIN_USE, _BUILTIN_NAMES), [])
+        self.assertEqual(self.run_with_stubs("import stubs.x.V as v; print(v.str(a='b'))"), "str(a='b')")
 
     def test_doc_comments(self) -> None:
         """Doc comments come back as they stand in the IDL, of methods with what is thrown."""
