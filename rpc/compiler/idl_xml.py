@@ -1,4 +1,4 @@
-"""Turns the compiler's XML into the content of ``idl.json``, typedefs resolved; :mod:`rpc.idl_document` reads it.
+"""Turns the compiler's XML into the content of ``idl.json``, typedefs resolved; :func:`rpc.idl.parse` reads it.
 
 A key is the Python package below the output's root, a dot and the name: it does not depend on the place of the output.
 """

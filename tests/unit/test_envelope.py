@@ -20,8 +20,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work
 from generated.kvstore.ttypes import Page
-from rpc import envelope
-from rpc.envelope import CODECS, CONTAINER_LIMIT, Codec, codec_for, read_application_exception, read_value
+from rpc.envelope import (
+    CODECS,
+    CONTAINER_LIMIT,
+    Codec,
+    codec_for,
+    fast_binary,
+    read_application_exception,
+    read_value,
+)
 from rpc.errors import MalformedMessage, UnknownProtocol
 from tests.values import generated_structs, structs
 
@@ -92,7 +99,7 @@ class BytesTests(SynchronousTestCase):
     @given(messages)
     def test_long_strings(self, message: tuple[str, int, int, Any]) -> None:
         """The same for the way that long strings go, here taken for all."""
-        self.patch(envelope, "LONG_STRING", 0)
+        self.patch(fast_binary, "LONG_STRING", 0)
         self.assert_equal_to_plain_thrift(message)
 
     def assert_equal_to_plain_thrift(self, message: tuple[str, int, int, Any]) -> None:

@@ -87,6 +87,6 @@ class InvocationTests(SynchronousTestCase):
 
     def test_damaged_idl(self) -> None:
         """An idl.json that another version wrote is told as such."""
-        self.patch(sys.modules["rpc.idl"], "FORMAT", 99)
+        self.patch(sys.modules["rpc.idl.document"], "FORMAT", 99)
         self.assertIn("idl.json of generated has format 1", self.refused(STUB, "ping"))
         self.assertEqual(generated.__name__, "generated")
