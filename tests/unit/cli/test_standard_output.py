@@ -1,4 +1,4 @@
-"""Standard output that cannot be written to, in processes: its buffers end with them."""
+"""Standard output that cannot be written to, in processes: Python's buffer is flushed at their end."""
 
 from __future__ import annotations
 

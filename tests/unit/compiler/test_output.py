@@ -1,4 +1,4 @@
-"""Files are put in place all or none, and only those that the command made are replaced or removed."""
+"""Files are put in place all or none; only files of an earlier run are replaced or removed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class OutputTests(OutputTestCase):
     """The files that a run writes, keeps and removes."""
 
     def test_two_runs_give_the_same_bytes(self) -> None:
-        """From whatever folder; no folder is named in them."""
+        """From any folder; the files name no folder."""
         self.assertEqual(self.compiled().files, files_in(self.out))
         self.assertNotIn(str(self.folder).encode(), b"".join(self.compiled().files.values()))
 

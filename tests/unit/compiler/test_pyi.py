@@ -1,4 +1,4 @@
-"""The types beside the stubs: right use is accepted by mypy, wrong use is not, and they match what runs."""
+"""The types beside the stubs: mypy accepts right use and refuses wrong use, and the types match the modules."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def use(client: V.Client, error: E) -> None:
 
 
 class TypesTests(IDLTestCase):
-    """One IDL with what is hard: names of Python's types as fields, methods and arguments."""
+    """One IDL with the hard cases: names of Python's types as fields, methods and arguments."""
 
     def mypy(self, program: str, text: str = _IDL) -> list[str]:
         """Check a program with the stubs beside it; returns mypy's errors, also those in the stubs."""
@@ -139,8 +139,8 @@ class TypesTests(IDLTestCase):
         )
         return [line for line in (done.stdout + done.stderr).splitlines() if ": note: " not in line]
 
-    def test_right_and_wrong_use(self) -> None:
-        """Handlers of all three kinds and a client are accepted; each mistake is found, and nothing else."""
+    def test_mypy_accepts_right_use_and_finds_each_mistake(self) -> None:
+        """Handlers of all three kinds and a client are accepted. Only the mistakes are reported."""
         self.assertEqual(self.mypy(_RIGHT), [])
         complaints = self.mypy(_WRONG)
         mistakes = (
@@ -158,13 +158,13 @@ class TypesTests(IDLTestCase):
             self.assertTrue(complaint.startswith(f"program.py:{line}: error: "), complaint)
             self.assertIn(mistake, complaint)
 
-    def test_names_of_python_types_are_names_of_idl_types(self) -> None:
-        """The annotations mean Python's types all the same, and the stubs import."""
+    def test_idl_types_may_have_the_names_of_python_types(self) -> None:
+        """The annotations still mean Python's types, and the stubs import."""
         self.assertEqual(self.mypy(_BUILTIN_USE, _BUILTIN_NAMES), [])
         self.assertEqual(self.run_with_stubs("import stubs.x.V as v; print(v.str(a='b'))"), "str(a='b')")
 
-    def test_doc_comments(self) -> None:
-        """Doc comments come back as they stand in the IDL, of methods with what is thrown."""
+    def test_keeps_doc_comments(self) -> None:
+        """As the IDL has them; a method's with its exceptions."""
         self.write(x=_IDL)
         files = self.compiled().files
         ttypes = ast.parse(files["acme/shop/ttypes.pyi"])
@@ -174,8 +174,8 @@ class TypesTests(IDLTestCase):
         self.assertIn(b":raises TooDear: as ``dear`` of the IDL.", files["acme/shop/Shop.pyi"])
         self.assertIn(b"Do nothing.\n\n        Oneway: there is no answer.", files["acme/shop/Base.pyi"])
 
-    def test_names_match_what_runs(self) -> None:
-        """Each class and method of a ``.pyi`` is in the module that runs, with the same arguments."""
+    def test_classes_and_methods_match_the_modules(self) -> None:
+        """Each class and method of a ``.pyi`` is in its module, with the same arguments."""
         self.write(x=_IDL)
         program = """
 import ast, importlib, inspect, pathlib, stubs

@@ -1,4 +1,4 @@
-"""Finding IDL files and what they include."""
+"""Finding IDL files and their includes."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from tests.unit.compiler.idl_files import IDLTestCase
 
 
 class SourcesTests(IDLTestCase):
-    """The text is searched, not parsed."""
+    """The Thrift compiler finds the includes."""
 
     def names(self, *paths: Path, include_dirs: tuple[Path, ...] = ()) -> list[str]:
         return [source.program for source in sources.find(driver.find(), paths, include_dirs)]
 
-    def test_order(self) -> None:
-        """What is included comes first, each file once."""
+    def test_an_include_precedes_the_files_that_include_it(self) -> None:
+        """Each file once."""
         self.write(a='include "c.thrift"\ninclude "b.thrift"', b="include 'c.thrift'", c="")
         self.assertEqual(self.names(self.idl, self.idl / "a.thrift"), ["c", "b", "a"])
 
-    def test_include_dirs(self) -> None:
-        """An include is looked for beside its file, then in the folders given."""
+    def test_searches_includes_beside_the_file_and_in_the_given_folders(self) -> None:
+        """In this order."""
         self.write(a__x='include "y.thrift"\nservice S extends y.T {}', b__y="service T {}")
         self.assertEqual(self.names(self.idl / "a", include_dirs=(self.idl / "b",)), ["y", "x"])
         self.assertIn("y/T.py", compile_idl([self.idl / "a"], [self.idl / "b"]).files)
 
-    def test_comments(self) -> None:
-        """An include in a comment is none; a string that looks like a comment is a string."""
+    def test_ignores_comments(self) -> None:
+        """An include in a comment is none. A string that looks like a comment is a string."""
         self.write(a='/* \ninclude "no.thrift"\n*/\n# include\n// include\nconst string A = "/*"\nstruct B {} // */')
         (source,) = sources.find(driver.find(), [self.idl])
         self.assertEqual(source.includes, ())
         self.assertEqual(source.locate("struct B"), f"{source.shown}:7")
 
-    def test_missing_include(self) -> None:
-        """The file and line that include it, and where it was looked for."""
+    def test_names_the_line_of_a_missing_include(self) -> None:
+        """And the folders that were searched."""
         self.write(a='\ninclude "no.thrift"')
         self.assertIn("a.thrift:2: the included file 'no.thrift' is not in ", self.refusal())
 
@@ -70,13 +70,13 @@ class SourcesTests(IDLTestCase):
         self.write(a='include "b.thrift"', b="\nstruct A {\n 1: Nope a\n}")
         self.assertEqual(self.refusal(), 'b.thrift:3: Type "Nope" not defined')
 
-    def test_cycle(self) -> None:
-        """Files that include each other."""
+    def test_refuses_files_that_include_each_other(self) -> None:
+        """The Thrift compiler would recurse until it crashes."""
         self.write(a='include "b.thrift"', b='include "a.thrift"')
         self.assertIn("a.thrift: includes itself", self.refusal())
 
-    def test_missing_source(self) -> None:
-        """A path that does not exist, a folder without IDL, nothing at all."""
+    def test_refuses_a_path_without_idl(self) -> None:
+        """A path that does not exist, a folder without IDL, no path."""
         self.idl.mkdir()
         for paths, message in (
             ([self.idl / "x.thrift"], "no such file or folder"),
@@ -85,7 +85,7 @@ class SourcesTests(IDLTestCase):
         ):
             self.assertIn(message, str(self.assertRaises(CompileError, sources.find, driver.find(), paths)))
 
-    def test_two_of_one_name_together(self) -> None:
-        """Thrift would take one file's types for the other's."""
+    def test_refuses_two_includes_of_one_name(self) -> None:
+        """Thrift would take the types of one for those of the other."""
         self.write(a='include "x/t.thrift"\ninclude "y/t.thrift"', x__t="", y__t="")
         self.assertIn("tells included files apart by their name alone", self.refusal())
