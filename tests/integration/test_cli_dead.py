@@ -1,4 +1,4 @@
-"""``thrift-rpc dead`` as people run it: a process of its own, a real broker, and dead letters of a service's own."""
+"""``thrift-rpc dead`` as a process, with a real broker and the dead letters of a service of the test's own."""
 
 from __future__ import annotations
 
@@ -41,9 +41,8 @@ CALL, ONEWAY = 1, 4
 class Command(ProcessProtocol):
     """``thrift-rpc dead`` in the project's folder.
 
-    :ivar output: what it has written to standard output.
-    :ivar error: the same for standard error.
-    :ivar ended: fires with its exit status.
+    :ivar output: its standard output so far. :ivar error: its standard error so far. :ivar ended: fires with its exit
+    status.
     """
 
     def __init__(self, *arguments: str) -> None:
@@ -68,7 +67,7 @@ class Command(ProcessProtocol):
         self.ended.callback(ended.exitCode)
 
     def says(self, text: str) -> Deferred[None]:
-        """Fires when standard output has the text, which it has not yet."""
+        """Return a Deferred that fires when standard output has the text, which it has not yet."""
         assert text not in self.output
         seen: Deferred[None] = Deferred()
         self._awaited = text, seen
@@ -80,7 +79,7 @@ class Command(ProcessProtocol):
 
 
 def read_until(terminal: int, text: bytes) -> None:
-    """Read what a terminal shows until the text is there; blocks."""
+    """Read the output of a terminal until it has the text; blocks."""
     seen = b""
     while text not in seen:
         seen += os.read(terminal, 1024)
@@ -96,7 +95,7 @@ class Ended:
 
 
 class DeadTestCase(AMQPTestCase):
-    """A service of the test's own, declared as a worker does, with dead letters as the test has them."""
+    """A service of the test's own, declared as a worker does, with the dead letters of the test."""
 
     timeout = 60.0
     backlog: int | None = None
@@ -114,30 +113,30 @@ class DeadTestCase(AMQPTestCase):
             await self.broker_channel.declare(declaration)
 
     def bury(self, body: bytes = b"abc", **properties: Any) -> None:
-        """Put a letter into the queue, as a worker does."""
+        """Publish a letter to the queue, as a worker does."""
         given = {"type": f"{self.name}.add", "headers": {"rpc-dead-reason": "it is short"}, "delivery_mode": 2}
         encoded = encode_properties(Properties(**{**given, **properties}))
         self.broker_channel.publish("rpc.dead", self.name, encoded, body)
 
     async def waiting(self, queue: str) -> int:
-        """How many messages wait in a queue, when all that was published has been dealt with."""
+        """Return the number of ready messages of a queue, after all that was published."""
         declared = await self.broker_channel.queue_declare(queue=queue, passive=True)
         count: int = declared.message_count
         return count
 
     async def buried(self, *message_ids: str) -> None:
-        """Put letters with these message ids into the queue."""
+        """Publish letters with these message ids to the queue."""
         for message_id in message_ids:
             self.bury(message_id=message_id)
         await self.has_dead(len(message_ids))
 
     async def has_dead(self, count: int) -> None:
-        """Wait until so many letters are in their queue."""
+        """Wait until the queue of dead letters has this number."""
         while await self.waiting(self.topology.dead_queue) != count:
             await later(0.02)
 
     async def taken(self, queue: str) -> list[Delivery]:
-        """Take all messages out of a queue."""
+        """Consume all messages of a queue."""
         count = await self.waiting(queue)
         messages: list[Delivery] = []
         complete: Deferred[None] = Deferred()
@@ -155,7 +154,7 @@ class DeadTestCase(AMQPTestCase):
         return messages
 
     async def ids(self, queue: str) -> list[str | None]:
-        """Take all messages out of a queue, and give their message ids."""
+        """Consume all messages of a queue and return their message ids."""
         return [message.properties.message_id for message in await self.taken(queue)]
 
     def start(self, verb: str, *arguments: str) -> Command:
@@ -174,13 +173,13 @@ class DeadTestCase(AMQPTestCase):
         return Ended(status, command.output, command.error)
 
     async def done(self, verb: str, *arguments: str, answer: str | None = None) -> str:
-        """What a command says that succeeds; nothing goes to standard error."""
+        """Return the output of a command that succeeds; standard error stays empty."""
         ended = await self.run_dead(verb, *arguments, answer=answer)
         self.assertEqual((ended.status, ended.error), (0, ""), ended.output)
         return ended.output
 
     async def failure(self, verb: str, *arguments: str) -> str:
-        """What a command says that fails, without a traceback."""
+        """Return the message of a command that fails, without a traceback."""
         ended = await self.run_dead(verb, *arguments)
         self.assertEqual(ended.status, 1, ended.output)
         self.assertTrue(ended.error.startswith("Error: "), ended.error)
@@ -188,15 +187,15 @@ class DeadTestCase(AMQPTestCase):
         return ended.error.removeprefix("Error: ").strip()
 
     async def listed(self) -> list[Any]:
-        """What a list for programs has."""
+        """Return the letters of ``list --json``."""
         return [json.loads(line) for line in (await self.done("list", "--json")).splitlines()]
 
 
 class LookTests(DeadTestCase):
-    """Looking changes nothing."""
+    """``list`` and ``show`` change nothing."""
 
-    async def test_list(self) -> None:
-        """A line a letter, oldest first; whoever looks again sees the same."""
+    async def test_lists_a_letter_per_line(self) -> None:
+        """The oldest first; a second list is the same."""
         self.bury(message_id="a.1")
         self.bury(b"", type=None, headers=None)
         await self.has_dead(2)
@@ -211,29 +210,29 @@ class LookTests(DeadTestCase):
             self.assertEqual(first, expected)
             self.assertEqual(second, {"number": 2, "method": None, "size": 0, "message_id": None, "reason": None})
 
-    async def test_nothing(self) -> None:
-        """No letters are no error, unless one is asked for."""
+    async def test_an_empty_queue_is_no_error(self) -> None:
+        """Unless a letter is named."""
         self.assertEqual(await self.done("list"), f"0 dead letters of {self.name}\n")
         self.assertEqual(await self.done("list", "--json"), "")
         self.assertEqual(await self.done("purge", "--all"), f"deleted 0 dead letters of {self.name}\n")
         self.assertEqual(await self.done("replay", "--all"), f"replayed 0 dead letters to {self.topology.queue}\n")
         self.assertIn("no such dead letter: 1; there are 0", await self.failure("show", "1"))
 
-    async def test_unknown_queue(self) -> None:
-        """A service that nobody has served is told by its queue's name."""
+    async def test_names_the_queue_that_does_not_exist(self) -> None:
+        """No worker has served the service."""
         self.name = self.unique("Nobody")
         for arguments in (["list"], ["show", "1"], ["replay", "--all"], ["purge", "--all"]):
             self.assertIn(f"there is no queue rpc.{self.name}", await self.failure(*arguments))
         self.assertIn("there is no queue elsewhere.dead", await self.failure("list", "--queue", "elsewhere"))
 
-    async def test_queue_of_another_name(self) -> None:
-        """The service's queue is an option of services, and of this."""
+    async def test_takes_the_name_of_the_queue_as_an_option(self) -> None:
+        """As services do."""
         await self.buried("a")
         self.name = "another"
         self.assertIn("1 dead letter of another", await self.done("list", "--queue", self.topology.queue))
 
-    async def test_broker_that_is_not_there(self) -> None:
-        """The broker's errors are told as with calls; several hosts are tried in turn."""
+    async def test_tries_the_hosts_of_the_url_one_after_another(self) -> None:
+        """The error is that of a call."""
         (port,) = free_ports(1)
         self.url_used = f"amqp://127.0.0.1:{port}"
         error = await self.failure("list")
@@ -241,8 +240,8 @@ class LookTests(DeadTestCase):
         self.url_used = self.url.replace("@", f"@127.0.0.1:{port},")
         self.assertIn("0 dead letters", await self.done("list"))
 
-    async def test_show(self) -> None:
-        """Everything of a letter: by its number, by its message id."""
+    async def test_shows_all_of_a_letter(self) -> None:
+        """Named by number or by message id."""
         self.bury(message_id="a.1")
         self.bury(b"\x00\x01A", message_id="a.2", headers={"rpc-dead-reason": "odd\x1b", "user": "Ada"}, priority=3)
         await self.has_dead(2)
@@ -264,8 +263,8 @@ class LookTests(DeadTestCase):
         )
         self.assertIn("no such dead letter: 3, a.3; there are 2", await self.failure("show", "1", "3", "a.3"))
 
-    async def test_arguments(self) -> None:
-        """With the stub the arguments are shown; of a body that is no request, why not, and its bytes."""
+    async def test_shows_arguments_with_the_stub(self) -> None:
+        """For a body that is no request, the reason and the bytes."""
         codec = CODECS["compact"]
         self.bury(codec.encode("add", CALL, 1, Calculator.add_args(num1=1, num2=2)), content_type=codec.content_type)
         self.bury(b"abc")
@@ -275,8 +274,8 @@ class LookTests(DeadTestCase):
         self.assertIn("  no arguments: not a Thrift message", second)
         self.assertIn("61 62 63", second)
 
-    async def test_fewer_than_counted(self) -> None:
-        """RabbitMQ counts expired letters as long as one before them has not expired, and never delivers them."""
+    async def test_lists_fewer_letters_than_rabbitmq_counts(self) -> None:
+        """RabbitMQ counts expired letters behind one that has not expired, and does not deliver them."""
         self.bury(message_id="a")
         self.bury(message_id="b", expiration="1")
         self.bury(message_id="c")
@@ -285,10 +284,10 @@ class LookTests(DeadTestCase):
 
 
 class ReplayTests(DeadTestCase):
-    """Letters go back to the service's queue."""
+    """Letters are republished to the service's queue."""
 
-    async def test_chosen(self) -> None:
-        """Those that were named, as they were; the others keep their places."""
+    async def test_replays_the_letters_that_are_named(self) -> None:
+        """Unchanged; the others keep their places."""
         reason = {"rpc-dead-reason": "x", "rpc-deliveries": 6, "user": "Ada"}
         self.bury(b"one", message_id="a", headers=reason, reply_to="gone", correlation_id="7", expiration="600000")
         for message_id in "bcd":
@@ -305,8 +304,8 @@ class ReplayTests(DeadTestCase):
         self.assertEqual(second.properties.message_id, "c")
         self.assertEqual(await self.ids(self.topology.dead_queue), ["b", "d"])
 
-    async def test_many(self) -> None:
-        """As many as the queue may have, in their order."""
+    async def test_replays_as_many_letters_as_the_queue_may_have(self) -> None:
+        """In their order."""
         for number in range(10_000):
             self.bury(message_id=f"a.{number}")
         await self.has_dead(10_000)
@@ -315,15 +314,15 @@ class ReplayTests(DeadTestCase):
         self.assertEqual(await self.ids(self.topology.queue), [f"a.{number}" for number in range(10_000)])
         self.assertEqual(await self.waiting(self.topology.dead_queue), 0)
 
-    async def test_no_queue(self) -> None:
-        """Without the service's queue nothing is replayed, and nothing is lost."""
+    async def test_replays_nothing_without_the_queue_of_the_service(self) -> None:
+        """No letter is lost."""
         await self.buried("a")
         await self.broker_channel.queue_delete(queue=self.topology.queue)
         self.assertIn(f"there is no queue {self.topology.queue} to replay to", await self.failure("replay", "--all"))
         self.assertEqual(await self.ids(self.topology.dead_queue), ["a"])
 
-    async def test_interrupt(self) -> None:
-        """Control-C midway: every letter is in one of the queues and in none twice, and how far it came is said."""
+    async def test_control_c_leaves_every_letter_in_exactly_one_queue(self) -> None:
+        """And the progress is reported."""
         total = 5000
         for number in range(total):
             self.bury(b"x" * 2000, message_id=str(number))
@@ -337,15 +336,15 @@ class ReplayTests(DeadTestCase):
         await self.has_dead(total - len(replayed))
         left = await self.ids(self.topology.dead_queue)
         self.assertEqual([*replayed, *left], [str(number) for number in range(total)])
-        if left:  # otherwise it came too late
+        if left:  # otherwise the replay had ended before the signal
             self.assertEqual(status, 1, command.output)
             told = (
                 rf"{len(replayed)} dead letters? replayed\n{len(left)} dead letters? not sent: still dead\nAborted!\n"
             )
             self.assertRegex(command.error, f"^{told}$")
 
-    async def test_worker(self) -> None:
-        """What a worker has refused is refused again; what it can run, it runs."""
+    async def test_a_worker_rejects_a_replayed_letter_again_or_runs_it(self) -> None:
+        """It runs the letters that it can run."""
         done: list[int] = []
 
         class Counting(CalculatorHandler):
@@ -370,12 +369,12 @@ class ReplayTests(DeadTestCase):
 
 
 class FullTests(DeadTestCase):
-    """A service whose queue has room for two."""
+    """A service whose queue has a limit of two."""
 
     backlog = 2
 
-    async def test_full(self) -> None:
-        """What the queue refuses stays, in its order, and it is said what that is."""
+    async def test_keeps_the_letters_that_a_full_queue_refuses(self) -> None:
+        """In their order, with the reason."""
         await self.buried("a", "b", "c", "d")
         error = await self.failure("replay", "--all")
         self.assertEqual(
@@ -393,7 +392,7 @@ class FullTests(DeadTestCase):
 
 
 class PurgeTests(DeadTestCase):
-    """Deleting, and what may happen while somebody thinks about it."""
+    """Deleting, and events during the question."""
 
     async def ask(self, *arguments: str) -> Command:
         """Start a purge that asks."""
@@ -401,8 +400,8 @@ class PurgeTests(DeadTestCase):
         await command.says("[y/N]: ")
         return command
 
-    async def test_asks(self) -> None:
-        """What is to go is shown; only yes deletes it."""
+    async def test_asks_before_it_deletes(self) -> None:
+        """With a list of the letters; only yes deletes them."""
         await self.buried("a", "b", "c")
         for answer in ("n", "", "what?", "what?\nno"):
             ended = await self.run_dead("purge", "b", "3", answer=answer)
@@ -415,14 +414,14 @@ class PurgeTests(DeadTestCase):
         self.assertTrue(shown[-1].endswith(f"deleted 2 dead letters of {self.name}"), shown)
         self.assertEqual(await self.ids(self.topology.dead_queue), ["a"])
 
-    async def test_without_asking(self) -> None:
+    async def test_deletes_without_a_question(self) -> None:
         """For programs."""
         await self.buried("a", "b")
         self.assertEqual(await self.done("purge", "--all", "--yes"), f"deleted 2 dead letters of {self.name}\n")
         self.assertEqual(await self.waiting(self.topology.dead_queue), 0)
 
-    async def test_two_operators(self) -> None:
-        """As long as one holds the letters, another is told so, and does not see an empty queue."""
+    async def test_refuses_a_second_command_while_one_holds_the_letters(self) -> None:
+        """It does not see an empty queue."""
         await self.buried("a", "b")
         command = await self.ask("--all")
         for arguments in (["list"], ["show", "1"], ["replay", "--all"], ["purge", "--all", "--yes"]):
@@ -431,8 +430,8 @@ class PurgeTests(DeadTestCase):
         self.assertEqual(await command.ended, 1)
         self.assertEqual([letter["message_id"] for letter in await self.listed()], ["a", "b"])
 
-    async def test_letters_that_come_meanwhile(self) -> None:
-        """They were not asked about."""
+    async def test_keeps_letters_that_arrive_during_the_question(self) -> None:
+        """They were not in the list."""
         await self.buried("a", "b")
         command = await self.ask("--all")
         self.bury(message_id="c")
@@ -442,8 +441,8 @@ class PurgeTests(DeadTestCase):
         await self.has_dead(1)
         self.assertEqual(await self.ids(self.topology.dead_queue), ["c"])
 
-    async def test_interrupt(self) -> None:
-        """Control-C puts the letters back, in their order; so does an end by force."""
+    async def test_signals_put_the_letters_back(self) -> None:
+        """In their order; also SIGKILL."""
         await self.buried("a", "b", "c")
         for number, status in ((signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGKILL, None)):
             command = await self.ask("2")
@@ -454,8 +453,8 @@ class PurgeTests(DeadTestCase):
             await self.has_dead(3)
         self.assertEqual(await self.ids(self.topology.dead_queue), ["a", "b", "c"])
 
-    async def test_terminal(self) -> None:
-        """At a terminal, where the answer comes from people."""
+    async def test_reads_the_answer_from_a_terminal(self) -> None:
+        """A pseudo-terminal."""
         await self.buried("a")
         ours, theirs = os.openpty()
         self.addCleanup(os.close, ours)
@@ -468,8 +467,8 @@ class PurgeTests(DeadTestCase):
         await deferToThread(read_until, ours, b"deleted 1 dead letter")
         self.assertEqual(await deferToThread(process.wait), 0)
 
-    async def test_queue_deleted(self) -> None:
-        """A queue that is deleted meanwhile is told as such."""
+    async def test_reports_a_queue_that_was_deleted_during_the_question(self) -> None:
+        """With exit status 1."""
         await self.buried("a")
         command = await self.ask("1")
         await self.broker_channel.queue_delete(queue=self.topology.dead_queue)
@@ -477,8 +476,8 @@ class PurgeTests(DeadTestCase):
         self.assertEqual(await command.ended, 1)
         self.assertIn("was deleted", command.error)
 
-    async def test_connection_lost(self) -> None:
-        """A lost connection is told as such, and nothing was deleted."""
+    async def test_reports_a_connection_that_was_lost_during_the_question(self) -> None:
+        """No letter was deleted."""
         await self.declare(self.virtual_host())
         await self.buried("a", "b")
         command = await self.ask("1")
@@ -492,12 +491,12 @@ class PurgeTests(DeadTestCase):
 
 
 class BlockedTests(DeadTestCase):
-    """A broker that is short of memory."""
+    """A broker with a memory alarm."""
 
     own_broker = True
 
-    async def test_blocked(self) -> None:
-        """It is told, and what was replayed before is not a dead letter any more."""
+    async def test_reports_a_blocked_broker(self) -> None:
+        """Letters that were replayed before are no longer dead letters."""
         await self.buried("a", "b", "c")
         self.broker.set_memory_alarm(True)
         error = await self.failure("replay", "--all")

@@ -193,7 +193,7 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(self.acked(), [1, 2, 3])
         self.holding.clock.advance(DRAIN_SECONDS)
         self.assertNoResult(self.running)
-        self.holding.clock.advance(DRAIN_SECONDS)  # the broker says nothing of the acks, either
+        self.holding.clock.advance(DRAIN_SECONDS)  # nor does the broker answer the count
         self.failureResultOf(self.running, CancelledError)
         self.assertEqual([each.number for each in self.replay.unanswered], [4, 5, 6, 7, 8, 9])
         self.assertFalse(self.replay.removed)

@@ -22,7 +22,7 @@ from tests.unit.cli.dead_support import letter
 Calculator: Any = CalculatorStub
 
 CALL = 1
-MALFORMED = b"\x20\x00\x00\x00\x00\x03\x01a?"  # headers whose one field is of no type
+MALFORMED = b"\x20\x00\x00\x00\x00\x03\x01a?"  # headers with a field of an unknown type
 
 DEAD = Properties(
     type="Calculator.add", message_id="x.1", headers={"rpc-dead-reason": "its body ends early", "user": "Ada"}
