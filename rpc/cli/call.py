@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import attrs
 import click
@@ -16,6 +18,31 @@ from rpc.cli.running import KNOWN, broker_option, meaning, run
 from rpc.cli.standard_output import say
 from rpc.client.connection import DEFAULT_TIMEOUT, ClientOptions, connect
 from rpc.envelope import CODECS
+
+HELP: Final = """
+Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the service's methods.
+
+STUB is a module made by "thrift-rpc compile", such as generated.calculator.Calculator; the current directory is
+searched first.
+
+\b
+ARGS are JSON, one for each argument of the method:
+  struct      an object: '{"num1": 6, "num2": 7, "op": "MULTIPLY"}'
+  list, set   an array
+  map         an object; a key that is not text is written as the text of its JSON
+  string      text as it is, or JSON when it begins with a quotation mark
+  binary      base64, otherwise as string
+  enum        the name or the number
+  double      a number, NaN, Infinity or -Infinity (the last three as JSON text)
+
+A word that begins with one "-", such as -2, is an argument; one that begins with "--" is an option, unless it
+follows a "--" of its own.
+
+The result is written the same way, enums by name. A method without a result prints nothing.
+
+Exit status: 0 when the method answered; 1 when the call failed, or the method threw an exception of the IDL, with
+the reason on standard error; 2 when the command line is wrong; 141 when the reader of the result is gone.
+"""
 
 
 class CallCommand(click.Command):
@@ -57,7 +84,7 @@ def _split(ctx: click.Context, parameters: list[click.Parameter], args: list[str
     return options, words
 
 
-@click.command(name="call", cls=CallCommand)
+@click.command(name="call", cls=CallCommand, help=HELP)
 @click.argument("stub")
 @click.argument("method", required=False)
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
@@ -81,41 +108,22 @@ def call_command(
     protocol: str,
     name: str | None,
 ) -> None:
-    """Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the service's methods.
-
-    STUB is a module made by "thrift-rpc compile", such as generated.calculator.Calculator; the current directory is
-    searched first.
-
-    \b
-    ARGS are JSON, one for each argument of the method:
-      struct      an object: '{"num1": 6, "num2": 7, "op": "MULTIPLY"}'
-      list, set   an array
-      map         an object; a key that is not text is written as the text of its JSON
-      string      text as it is, or JSON when it begins with a quotation mark
-      binary      base64, otherwise as string
-      enum        the name or the number
-      double      a number, NaN, Infinity or -Infinity (the last three as JSON text)
-
-    A word that begins with one "-", such as -2, is an argument; one that begins with "--" is an option, unless it
-    follows a "--" of its own.
-
-    The result is written the same way, enums by name. A method without a result prints nothing.
-
-    Exit status: 0 when the method answered; 1 when the call failed, or the method threw an exception of the IDL, with
-    the reason on standard error; 2 when the command line is wrong; 141 when the reader of the result is gone.
-    """  # noqa: D301  # click's mark for lines that are not to be wrapped
-    try:
+    """Call a method, or list the methods of a service."""
+    with _errors_in_words():
         if method is None:
             say("\n".join(methods(stub)))
-            return
-        invocation = Invocation.read(stub, method, arguments)
-        options = ClientOptions(timeout=timeout, protocol=protocol, name=name)
+        else:
+            invocation = Invocation.read(stub, method, arguments)
+            _call(invocation, broker, ClientOptions(timeout=timeout, protocol=protocol, name=name))
+
+
+def _call(invocation: Invocation, broker: str, options: ClientOptions) -> None:
+    label = invocation.label(options.name)
+    try:
         result = run(lambda reactor: _perform(reactor, broker, invocation, options))
     except TApplicationException as error:
         log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
-        raise click.ClickException(f"service failed: {invocation.label(name)}: {error}{log}") from error
-    except KNOWN as error:
-        raise click.ClickException(meaning(error)) from error
+        raise click.ClickException(f"service failed: {label}: {error}{log}") from error
     except ThriftException as error:
         thrown = invocation.show_thrown(error)
         if thrown is None:
@@ -124,7 +132,16 @@ def call_command(
     shown = invocation.show(result)
     if shown is not None:
         # Half a surrogate pair becomes JSON's escape of it.
-        say(shown.encode("utf-8", "backslashreplace"), f"{invocation.label(name)} was executed")
+        say(shown.encode("utf-8", "backslashreplace"), f"{label} was executed")
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    """Turn the errors that are known into messages without a traceback."""
+    try:
+        yield
+    except KNOWN as error:
+        raise click.ClickException(meaning(error)) from error
 
 
 async def _perform(reactor: Any, broker: str, invocation: Invocation, options: ClientOptions) -> Any:

@@ -165,10 +165,8 @@ class HostileRequestTests(ServiceTestCase):
         self.assertGreater(len(self.hostile.replies), 1_000)
 
     def odd_properties(self) -> list[Properties | bytes]:
-        """Yield unusual properties that RabbitMQ accepts."""
-        reply_to = self.hostile.reply_queue
-        answered = Properties(reply_to=reply_to)
-        direct = "amq.rabbitmq.reply-to"
+        """Return unusual properties that RabbitMQ accepts."""
+        answered = Properties(reply_to=self.hostile.reply_queue)
         odd: list[Properties | bytes] = [
             *(
                 attrs.evolve(answered, content_type=odd)
@@ -180,22 +178,7 @@ class HostileRequestTests(ServiceTestCase):
             *(attrs.evolve(answered, priority=octet, delivery_mode=2) for octet in (0, 9, 255)),
             attrs.evolve(answered, timestamp=2**64 - 1, type="t" * 255, app_id="\udcff", cluster_id="c" * 255),
             attrs.evolve(answered, content_encoding="gzip", user_id="guest"),
-            *(
-                Properties(reply_to=queue)
-                for queue in (
-                    "",
-                    "nobody",
-                    "x" * 255,
-                    "\udcff",
-                    f"rpc.{self.name}",
-                    f"rpc.{self.name}.dead",
-                    f"{direct}.",
-                    f"{direct}.abc",
-                    f"{direct}.abc.def",
-                    f"{direct}.g1h2AA9yZXBseUAxMjYxNDA3NzIAAAKwAAAAAGsEqrc=.EefU8xg089hOXOqT",
-                    f"{direct}.\udcff.\udcff",
-                )
-            ),
+            *(Properties(reply_to=queue) for queue in self.odd_reply_queues()),
             *(attrs.evolve(answered, headers=headers) for headers in self.odd_headers()),
         ]
         # deeper than the limit of our codec, which therefore cannot write it
@@ -207,8 +190,25 @@ class HostileRequestTests(ServiceTestCase):
         odd.append(b"\x00\x00")
         return odd
 
+    def odd_reply_queues(self) -> list[str]:
+        """Return names that are no reply queue of the peer."""
+        direct = "amq.rabbitmq.reply-to"
+        return [
+            "",
+            "nobody",
+            "x" * 255,
+            "\udcff",
+            f"rpc.{self.name}",
+            f"rpc.{self.name}.dead",
+            f"{direct}.",
+            f"{direct}.abc",
+            f"{direct}.abc.def",
+            f"{direct}.g1h2AA9yZXBseUAxMjYxNDA3NzIAAAKwAAAAAGsEqrc=.EefU8xg089hOXOqT",
+            f"{direct}.\udcff.\udcff",
+        ]
+
     def odd_headers(self) -> list[dict[str, Any]]:
-        """Yield headers that RabbitMQ itself reads, that fill a frame, or that few codecs know."""
+        """Return headers that RabbitMQ itself reads, that fill a frame, or that few codecs know."""
         return [
             {},
             {"": ""},
