@@ -38,9 +38,9 @@ def dead_command() -> None:
 
     SERVICE is the service's name, such as Calculator; its dead letters are in the queue rpc.SERVICE.dead.
 
-    A letter is named by its NUMBER in the list, 1 being the oldest, or by its message id, with "id:" before it when it
-    is all digits. Numbers are positions: they change when letters are removed, also when a full queue drops its oldest.
-    Message ids stay. A request that was dead-lettered twice is listed twice.
+    A letter is named by its NUMBER in the list, 1 being the oldest, or by its message id. A message id of digits needs
+    "id:" before it. Numbers are positions: they change when letters are removed, also when a full queue drops its
+    oldest. Message ids stay. A request that was dead-lettered twice is listed twice.
 
     While a command runs, it holds all letters, and refuses another command. Letters that arrive meanwhile are left
     alone. When a command ends in any way, the letters that it has not removed are back in their places.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from rpc.cli.standard_output import output_errors
 
 VERBS: Final = {
     "call": "rpc.cli.call:call_command",
@@ -16,7 +18,17 @@ VERBS: Final = {
 
 
 class _Verbs(click.Group):
-    """Finds commands in the table."""
+    """Finds commands in the table. click itself writes the help, without :func:`~rpc.cli.standard_output.say`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with output_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with output_errors():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)

@@ -10,7 +10,8 @@ import errno
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import click
@@ -37,9 +38,21 @@ def say(text: str | bytes, done: str = "", *, newline: bool = True) -> None:
     :param done: the work that was done, for the error.
     :raises OutputFailed: the line cannot be written.
     """
-    try:
+    with output_errors(done):
         click.echo(text, nl=newline)
+
+
+@contextmanager
+def output_errors(done: str = "") -> Iterator[None]:
+    """Turn errors of standard output into :class:`OutputFailed`.
+
+    :param done: the work that was done, for the error.
+    """
+    try:
+        yield
     except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG) or error.filename is not None:
+            raise
         _discard_output()
         reason = f"standard output cannot be written: {error.strerror}"
         if error.errno != errno.EPIPE:

@@ -49,8 +49,8 @@ class Values:
     def argument(self, kind: Type, text: str, where: str) -> Any:
         """Return the value of an argument on the command line.
 
-        A type that is text in JSON (string, binary, uuid, the name of an enum) takes the word as it is, unless it
-        begins with a quotation mark. Every other word is JSON.
+        Types that are text in JSON (string, binary, uuid, the name of an enum) take the word as it is. Every other word
+        is JSON, and so is a word that begins with a quotation mark.
 
         :param where: the name of the argument, with which errors begin.
         :raises InvalidRequest: the word does not fit the type.

@@ -1,7 +1,7 @@
 """Refuses fields and arguments without a number above 0; the Thrift compiler only warns of them.
 
-It numbers them from -1 downwards, also where 0 or less is written (Thrift's IDL reference, "Field ID"), and leaves them
-out of ``thrift_spec`` of the Python stubs. Thrift's accelerated protocols then do not send them, and every handler is
+It numbers them from -1 downwards, also where 0 or less is written (Thrift's IDL reference, "Field ID"). The Python
+stubs leave them out of ``thrift_spec``. Thrift's accelerated protocols then do not send them, and every handler is
 called with ``None``.
 """
 

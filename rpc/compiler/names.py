@@ -1,8 +1,8 @@
 """Refuses IDL names that the Thrift compiler accepts and that make broken stubs.
 
 ``--gen py:twisted`` uses names of its own beside the IDL's: ``seqid`` in each client method, ``Client`` in each service
-module. So do the ``.pyi`` files. An IDL name that equals one of them shows as a wrong value or an AttributeError at the
-first call, so it is refused here, by file, line and name.
+module. So do the ``.pyi`` files. An IDL name that equals one of them would cause a wrong value or an AttributeError at
+the first call. It is refused here, by file, line and name.
 """
 
 from __future__ import annotations

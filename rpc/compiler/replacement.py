@@ -1,8 +1,8 @@
 """Replaces several files of a folder, all or none.
 
-POSIX renames one file atomically, not several. So the previous files are copied into an undo folder first, then the new
-ones are renamed into place, and the rename of one chosen file (``idl.json``) comes last: it decides. A run that fails
-before it is undone at once. If the process is killed before it, the next run undoes it.
+POSIX renames one file atomically (``rename``), not several. So the previous files are copied into an undo folder first.
+Then the new files are renamed into place. The rename of one chosen file, ``idl.json``, comes last and decides. A run
+that fails before it is undone at once. If the process is killed before it, the next run undoes it.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ def find(compiler: ThriftCompiler, paths: Iterable[Path], include_dirs: Sequence
     """Parse the files at some paths (files, or folders that are searched for ``*.thrift``) and their includes.
 
     :param include_dirs: folders that are searched for an include that is not beside the file that includes it.
-    :raises CompileError: a path or an include does not exist, a folder holds no IDL, a file includes itself, the
-        Thrift compiler refuses a file, or two files that are used together have the same name.
+    :raises CompileError: a path or an include does not exist; a folder has no IDL; a file includes itself; the Thrift
+        compiler refuses a file; or two files that are used together have the same name.
     """
     reader = _Reader(compiler, tuple(paths), include_dirs)
     for path in reader.paths:

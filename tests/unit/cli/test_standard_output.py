@@ -66,6 +66,14 @@ class StandardOutputTests(SynchronousTestCase):
         """As other programs do in a pipeline."""
         self.assertEqual(run_python(self.command(""), self.closed_pipe()), (BROKEN_PIPE, ""))
 
+    def test_help_fails_like_any_output(self) -> None:
+        """The help of the group, and that of a verb."""
+        for arguments in (["--help"], ["call", "--help"], ["dead", "list", "-h"]):
+            program = f"from rpc.cli.main import main\nmain({arguments!r})"
+            expected = "Error: standard output cannot be written: No space left on device\n"
+            self.assertEqual(run_python(program, self.full_disk()), (1, expected))
+            self.assertEqual(run_python(program, self.closed_pipe()), (BROKEN_PIPE, ""))
+
     def test_compile_reports_that_the_files_were_written(self) -> None:
         """The output is complete."""
         out = str(Path(self.mktemp()).absolute())
