@@ -92,7 +92,7 @@ class BytesTests(SynchronousTestCase):
         self.assertEqual(read(CODECS["binary"], body, Calculator.add_args), ADD)
 
     def test_reads_strings_above_16_megabytes_quickly(self) -> None:
-        """PITFALLS, Thrift protocols: Thrift's limit is 16,384,000 bytes, and its JSON takes ten seconds for them."""
+        """Thrift's own limit is 16,384,000 bytes, and its JSON protocol takes ten seconds for them."""
         struct = Calculator.blob_args(b"x" * 16_777_216)
         for codec in CODECS.values():
             body = codec.encode("blob", TMessageType.CALL, 1, struct)
@@ -114,7 +114,7 @@ class BytesTests(SynchronousTestCase):
             self.assertEqual(sys.getrefcount(body), before)
 
     def test_a_value_that_does_not_encode_has_no_effect_on_the_next_message(self) -> None:
-        """PITFALLS, stubs 3."""
+        """Thrift's generated client would keep the half-written message in its transport."""
         for protocol, codec in CODECS.items():
             with self.assertRaises(Exception):  # noqa: B017  # Thrift raises what it likes
                 codec.encode("add", 1, 1, Calculator.add_args(1, object()))

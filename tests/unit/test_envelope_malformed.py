@@ -22,7 +22,7 @@ MANY = 1_000_000
 
 
 class MalformedTests(SynchronousTestCase):
-    """PITFALLS, Thrift protocols: decoding raises errors of many classes; here only MalformedMessage."""
+    """Thrift's decoders raise errors of many classes; the envelope raises only MalformedMessage."""
 
     def test_refuses_a_message_truncated_at_any_byte(self) -> None:
         """No prefix of a message is a message."""
@@ -85,7 +85,7 @@ class MalformedTests(SynchronousTestCase):
         self.assertLess(len(str(caught.exception)), 400)
 
     def test_refuses_json_that_ends_in_a_number(self) -> None:
-        """PITFALLS, Thrift protocols: Thrift's JSON reads it for ever."""
+        """Thrift's JSON protocol reads such a number for ever."""
         for body in (b'[1,"add",1,1', b"[", b"[1", b"1", b"12", b'[1,"add",1,1,{"1":{"i32":1', b'[1,"a",1,1,{"', b""):
             self.assert_refused_at_once("json", body)
 
@@ -100,7 +100,7 @@ class MalformedTests(SynchronousTestCase):
             self.assert_refused_at_once("json", b'[1,"' + text * MANY + b"]")
 
     def test_refuses_structs_and_containers_nested_a_million_deep(self) -> None:
-        """PITFALLS, Thrift protocols: the process survives."""
+        """The process survives: Thrift's extension and Python have recursion limits."""
         binary, compact = GOLDEN["binary"][:15], GOLDEN["compact"][:7]
         self.assert_refused_at_once("binary", binary + b"\x0c\x00\x09" * MANY)
         self.assert_refused_at_once("binary", binary + b"\x0f\x00\x09" + b"\x0f\x00\x00\x00\x01" * MANY)
@@ -112,7 +112,7 @@ class MalformedTests(SynchronousTestCase):
         self.assert_refused_at_once("json", b"[" * MANY + b"]" * MANY)
 
     def test_does_not_trust_declared_sizes(self) -> None:
-        """PITFALLS, Thrift protocols: of strings, names and containers."""
+        """Of strings, names and containers: Thrift would allocate memory for them."""
         binary, compact = GOLDEN["binary"][:15], GOLDEN["compact"][:7]
         blob, numbers = Calculator.blob_args, Calculator.sum_args
         for size in (b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\x80\x00\x00\x00"):
@@ -131,7 +131,7 @@ class MalformedTests(SynchronousTestCase):
             self.assert_refused_at_once("json", body, numbers)
 
     def test_limits_the_elements_of_a_container(self) -> None:
-        """PITFALLS, Thrift protocols: an element of a byte may cost a hundred bytes in memory."""
+        """An element of one byte may cost a hundred bytes in memory."""
         size = (CONTAINER_LIMIT + 1).to_bytes(4, "big")
         page = GOLDEN["binary"][:15] + b"\x0f\x00\x01\x0c" + size + b"\x00" * (CONTAINER_LIMIT + 1) + b"\x00"
         self.assert_refused_at_once("binary", page, Page)

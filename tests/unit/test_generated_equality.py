@@ -4,7 +4,7 @@ Client and worker do not use the generated code, to be faster and to lose no cal
 called here both ways, in every protocol: the requests are equal, the replies are equal, and each end understands the
 other's.
 
-Some cases are not compared, since the generated code is wrong there (PITFALLS, stubs): a value that does not encode, an
+Some cases are not compared, since the generated code is wrong there: a value that does not encode, an
 unset required field, an unknown oneway method, a handler's TTransportException, and the seqid after 2^31 - 1.
 """
 

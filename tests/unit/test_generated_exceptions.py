@@ -1,4 +1,4 @@
-"""PITFALLS, stubs 9: generated exceptions are immutable, and can still be raised, copied and pickled."""
+"""Generated exceptions are immutable, and can still be raised, copied and pickled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Special(InvalidOperation):
 
 
 class RepairTests(SynchronousTestCase):
-    """PITFALLS, stubs 9: operations that fail with a generated class and succeed with a repaired one."""
+    """Operations that fail with a generated class and succeed with a repaired one."""
 
     def setUp(self) -> None:
         self.error: Any = InvalidOperation(whatOp=4, why="zero")

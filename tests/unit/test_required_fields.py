@@ -1,4 +1,4 @@
-"""PITFALLS, stubs 7: required fields, which Thrift's decoders do not check, are checked at any depth."""
+"""Required fields, which Thrift's decoders do not check, are checked at any depth."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class StubTests(SynchronousTestCase):
         self.assertIsNone(methods["ping"].timeout)
 
     def test_methods_of_the_base_service_have_its_structs(self) -> None:
-        """PITFALLS, stubs 13."""
+        """The generated module of the derived service does not have them."""
         get = Stub.of(Calculator).methods["getStruct"]
         self.assertTrue(get.arguments_class.__module__.endswith("SharedService"))
 
