@@ -4,8 +4,8 @@
   (``py:twisted``). :mod:`~rpc.compiler.reading` reads its list of the files that it parsed.
 - :mod:`~rpc.compiler.sources` finds the files and their includes; :mod:`~rpc.compiler.source` is one of them.
 - :mod:`~rpc.compiler.idl_xml` turns the parsed IDL into the content of ``idl.json``.
-- :mod:`~rpc.compiler.names`, :mod:`~rpc.compiler.field_numbers` and :mod:`~rpc.compiler.method_annotations` refuse IDL
-  that would make broken stubs.
+- :mod:`~rpc.compiler.names`, :mod:`~rpc.compiler.struct_names`, :mod:`~rpc.compiler.field_numbers` and
+  :mod:`~rpc.compiler.method_annotations` refuse IDL that would make broken stubs, by :mod:`~rpc.compiler.name_rules`.
 - :mod:`~rpc.compiler.layout` arranges all stubs as one package; :mod:`~rpc.compiler.references` makes their imports
   relative.
 - :mod:`~rpc.compiler.pyi` adds the types.

@@ -138,9 +138,7 @@ class _TypesModule(_Module):
         yield "    thrift_spec: _ClassVar[_Any]"
         yield f"    def __init__({', '.join(self._parameters(struct))}) -> None: ..."
         if is_exception:
-            hidden = any(field.name == struct.name for field in struct.fields)  # by a property of the class
-            own = self.spell(idl.StructType(f"{self.package}.{struct.name}")) if hidden else struct.name
-            yield from (f"    @{self.builtin('classmethod')}", f"    def read(cls, iprot: _Any) -> {own}: ...")
+            yield from (f"    @{self.builtin('classmethod')}", f"    def read(cls, iprot: _Any) -> {struct.name}: ...")
         else:
             yield "    def read(self, iprot: _Any) -> None: ..."
         yield "    def write(self, oprot: _Any) -> None: ..."

@@ -45,6 +45,17 @@ class NamesTests(IDLTestCase):
             self.assert_refused(f"struct A {{\n 1: i32 {name} }}", f"x.thrift:2: field {name}: ")
         self.assert_refused("exception A {\n 1: i32 args }", "x.thrift:2: field args: ")
 
+    def test_refuses_fields_that_are_variables_of_an_immutable_struct(self) -> None:
+        """Their ``read`` and ``__init__`` use fields as local variables, in exceptions and in immutable structs."""
+        for name in ("super", "cls", "iprot", "fid", "TType", "range", "_elem5", "A", "Inner"):
+            for kind, annotation in (("exception", ""), ("struct", '(python.immutable = "")')):
+                self.assert_refused(
+                    f"struct Inner {{}}\n{kind} A {{\n 2: i32 {name},\n 1: list<Inner> inner }} {annotation}",
+                    f"x.thrift:3: field {name}: ",
+                )
+        self.write(x="struct Inner {}\nstruct A {\n 1: list<Inner> inner,\n 2: i32 iprot, 3: i32 Inner, 4: i32 A }")
+        self.assertIn("x/ttypes.py", self.compiled().files)
+
     def test_refuses_methods_that_hide_attributes_of_the_client(self) -> None:
         """The generated client's, and the framework's."""
         self.assert_refused("service S {\n void _reqs() }", "x.thrift:2: method _reqs: ")

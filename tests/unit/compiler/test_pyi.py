@@ -96,7 +96,7 @@ struct str { 1: string a }
 struct property { 1: i32 b, 2: map<string, bool> more }
 enum int { A }
 enum dict { B }
-exception E { 1: string E, 2: str property, 3: bool classmethod, 4: list<i64> more }
+exception E { 1: string why, 2: str property, 3: bool classmethod, 4: list<i64> more }
 const string TEXT = "x"
 const map<string, i32> NUMBERS = {}
 service V {
@@ -112,7 +112,7 @@ from stubs.x.ttypes import E, int, property, str
 async def use(client: V.Client, error: E) -> None:
     text: str = await client.f(property(1, {"a": True}), ["b"])
     number = constants.NUMBERS[constants.TEXT] + int.A + await client.property()
-    texts = {error.E: error.property, text.a: text}
+    texts = {error.why: error.property, text.a: text}
     truths = await client.classmethod()
     print(number, texts, truths["x"], E.read(None).classmethod)
 """
