@@ -1,4 +1,4 @@
-"""Standard output that fails: a full disk (``/dev/full``), or a reader that has gone (``| head``).
+"""Standard output that fails: a closed descriptor, a full disk (``/dev/full``), or a reader that has gone (``| head``).
 
 The work of a command may be done by then, so the error says so, on standard error. The exit status is 1; after a broken
 pipe it is 128 + SIGPIPE, as a shell reports a program that the signal ended (POSIX, "Exit Status for Commands").
@@ -12,9 +12,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import click
+
+_ERRORS: Final = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""Errors of ``write`` (POSIX) that concern the file."""
 
 
 class OutputFailed(click.ClickException):
@@ -39,6 +42,8 @@ def say(text: str | bytes, done: str = "", *, newline: bool = True) -> None:
     :raises OutputFailed: the line cannot be written.
     """
     with output_errors(done):
+        if sys.stdout is None:  # it was closed when the process started
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         click.echo(text, nl=newline)
 
 
@@ -51,7 +56,7 @@ def output_errors(done: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG) or error.filename is not None:
+        if error.errno not in _ERRORS or error.filename is not None:
             raise
         _discard_output()
         reason = f"standard output cannot be written: {error.strerror}"
@@ -62,7 +67,7 @@ def output_errors(done: str = "") -> Iterator[None]:
 
 def _discard_output() -> None:
     """Python writes its buffer once more at the end, and would exit with 120 when that fails."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)

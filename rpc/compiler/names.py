@@ -32,7 +32,9 @@ _THROWS: Final = frozenset(
 )
 """Variables of the processor's methods, beside the exception that they caught under the name in ``throws``."""
 
-_METHODS: Final = frozenset({"_transport", "_oprot_factory", "_seqid", "_reqs", "_stub", "_options"})
+_METHODS: Final = frozenset(
+    {"_transport", "_oprot_factory", "_seqid", "_reqs", "_stub", "_caller", "_caller_to", "_options"}
+)
 """Attributes of the generated client, or of the framework's."""
 
 _MEMBERS: Final = frozenset({"_VALUES_TO_NAMES", "_NAMES_TO_VALUES"})

@@ -66,6 +66,18 @@ class StandardOutputTests(SynchronousTestCase):
         """As other programs do in a pipeline."""
         self.assertEqual(run_python(self.command(""), self.closed_pipe()), (BROKEN_PIPE, ""))
 
+    def test_reports_that_standard_output_was_closed(self) -> None:
+        """Python then has no stream for it, and click writes nothing."""
+        done = subprocess.run(
+            ["sh", "-c", f'exec "{COMMAND}" call generated.calculator.Calculator >&-'],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        expected = "Error: standard output cannot be written: Bad file descriptor\n"
+        self.assertEqual((done.returncode, done.stderr), (1, expected))
+
     def test_help_fails_like_any_output(self) -> None:
         """The help of the group, and that of a verb."""
         for arguments in (["--help"], ["call", "--help"], ["dead", "list", "-h"]):
