@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 
 import click
 
-_ERRORS: Final = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+_ERRORS: Final = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Errors of ``write`` (POSIX) that concern the file."""
 
 
@@ -41,9 +41,9 @@ def say(text: str | bytes, done: str = "", *, newline: bool = True) -> None:
     :param done: the work that was done, for the error.
     :raises OutputFailed: the line cannot be written.
     """
+    if sys.stdout is None:  # it was closed when the process started
+        raise OutputFailed(_message(done, os.strerror(errno.EBADF)))
     with output_errors(done):
-        if sys.stdout is None:  # it was closed when the process started
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         click.echo(text, nl=newline)
 
 
@@ -59,15 +59,20 @@ def output_errors(done: str = "") -> Iterator[None]:
         if error.errno not in _ERRORS or error.filename is not None:
             raise
         _discard_output()
-        reason = f"standard output cannot be written: {error.strerror}"
+        message = _message(done, error.strerror)
         if error.errno != errno.EPIPE:
-            raise OutputFailed(f"{done}; {reason}" if done else reason) from error
-        raise ReaderGone(f"{done}; {reason}" if done else "") from error
+            raise OutputFailed(message) from error
+        raise ReaderGone(message if done else "") from error
+
+
+def _message(done: str, reason: str | None) -> str:
+    failed = f"standard output cannot be written: {reason}"
+    return f"{done}; {failed}" if done else failed
 
 
 def _discard_output() -> None:
     """Python writes its buffer once more at the end, and would exit with 120 when that fails."""
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
