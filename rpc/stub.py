@@ -1,8 +1,8 @@
-"""What a stub made by the Thrift compiler offers: its methods with the structs of their arguments and results.
+"""A stub of the Thrift compiler as data: its methods with the structs of their arguments and results.
 
-The generated ``Client`` and ``Processor`` lose calls and mix up replies (a reply that does not decode, a seqid past
-2^31, half a reply followed by an exception). The generated structs are sound. So both ends here use the structs, and
-what is on the wire is the same. Pure: reads modules, no I/O.
+The generated ``Client`` and ``Processor`` lose calls and mix up replies: after a reply that does not decode, a seqid
+past 2^31, or half a reply followed by an exception. The generated structs are sound. So client and worker use only the
+structs; the messages are the same. Pure: reads modules, no I/O beside ``idl.json``.
 """
 
 from __future__ import annotations
@@ -27,17 +27,21 @@ from rpc.required_fields import Check, required_fields_check
 class StubMethod:
     """One method of a service.
 
+    :ivar name: the method's name in the IDL.
+    :ivar argument_names: in the IDL's order, which is that of the handler's parameters.
     :ivar arguments_class: the generated struct of the arguments.
     :ivar result_class: the generated struct of result and exceptions; ``None`` for a oneway method.
     :ivar oneway: the method has no reply, not even an empty one.
     :ivar has_result: ``False`` for ``void``.
-    :ivar throws: the IDL's exceptions: attribute of the result struct and class, in the IDL's order.
-    :ivar doc: the IDL's doc comment; ``""`` when there is none.
-    :ivar timeout: seconds, of the IDL's ``timeout_ms`` annotation.
-    :ivar idempotent: whether the IDL says that it may be run twice.
-    :ivar arguments_of: returns the values of an arguments struct, in the handler's order.
+    :ivar throws: the IDL's exceptions, by number: attribute of the result struct, and class.
+    :ivar signature: the parameters of the stub's method, without ``self``.
+    :ivar doc: the IDL's doc comment; ``""`` without one.
+    :ivar timeout: seconds, from the IDL's annotation ``timeout_ms``; ``None`` without one.
     :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset; ``None`` when the types
-        have no such field. The accelerated decoders of Thrift do not look.
+        have no such field. Thrift's accelerated decoders do not check.
+    :ivar check_result: the same for the result.
+    :ivar idempotent: whether the IDL says that the method may be run twice.
+    :ivar arguments_of: returns the values of an arguments struct, in the handler's order.
     """
 
     name: str
@@ -71,10 +75,11 @@ class StubMethod:
 
 @attrs.frozen(eq=False)
 class Stub:
-    """A service as the compiler left it.
+    """A service of a stub module.
 
     :ivar service: the service's name in the IDL.
     :ivar interface: the generated zope interface, ``Iface``.
+    :ivar methods: by name, in alphabetical order; inherited ones, too.
     """
 
     service: str
@@ -85,8 +90,8 @@ class Stub:
     def of(cls, module: ModuleType) -> Stub:
         """Read the stub module `module`, such as ``generated.calculator.Calculator``.
 
-        :raises ConfigurationError: the module was not made by ``--gen py:twisted``, or its ``idl.json`` is damaged or
-            has a ``timeout_ms`` that is none.
+        :raises ConfigurationError: the module was not made by ``--gen py:twisted``; or its ``idl.json`` is damaged, or
+            has a ``timeout_ms`` that is not a whole number above 0.
         """
         interface = getattr(module, "Iface", None)
         if not isinstance(interface, InterfaceClass):
@@ -155,7 +160,7 @@ def _annotated_timeout(name: str, description: idl.ServiceDescription | None) ->
 
 
 def implements_all(handler: object, stub: Stub) -> list[str]:
-    """Names of the methods that `handler` lacks or cannot be called for, in the order of their names."""
+    """Return the names of the methods that `handler` lacks, or has with other parameters, in alphabetical order."""
     return [name for name, method in stub.methods.items() if not _accepts(getattr(handler, name, None), method)]
 
 
@@ -166,6 +171,6 @@ def _accepts(function: Callable[..., Any] | None, method: StubMethod) -> bool:
         inspect.signature(function).bind(*method.argument_names)
     except TypeError:
         return False
-    except ValueError:  # a callable written in C may not tell its signature
+    except ValueError:  # a callable written in C may have no signature
         return True
     return True

@@ -1,5 +1,6 @@
-"""A question to the person at the terminal, asked while the reactor runs: what is held on the broker must not be let go
-of meanwhile, and heartbeats must go out.
+"""A yes-or-no question at the terminal, asked while the reactor runs.
+
+A blocking prompt would stop the heartbeats, and the broker would close the connection that holds the letters.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rpc.cli.standard_output import say
+
 ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
 
 
-async def agreed(reactor: Any, question: str) -> bool:
-    """Return whether the answer is yes.
+async def confirmed(reactor: Any, question: str) -> bool:
+    """Return whether the answer is yes. A question that gets another answer than yes or no is asked again.
 
-    :raises click.Abort: there is nobody to answer.
+    :raises click.Abort: standard input is closed or at its end.
+    :raises OutputFailed: the question cannot be written.
     """
     while True:
-        click.echo(f"{question} [y/N]: ", nl=False)
+        say(f"{question} [y/N]: ", newline=False)
         line = await _line(reactor)
         if not line:
-            click.echo()
+            say("")
             raise click.Abort
         answer = ANSWERS.get(line.strip().lower())
         if answer is not None:
@@ -34,8 +38,8 @@ async def agreed(reactor: Any, question: str) -> bool:
 
 
 def _line(reactor: Any) -> Deferred[str]:
-    """Fires with the next line of standard input, and with an empty text at its end."""
-    if sys.stdin is None:  # it was closed before we began
+    """Return a Deferred that fires with the next line of standard input, or with an empty text at its end."""
+    if sys.stdin is None:  # it was closed when the process started
         return succeed("")
     line: Deferred[str] = Deferred(lambda _: reactor.removeReader(reader))
     reader = _Reader(reactor, sys.stdin.fileno(), line)
@@ -45,7 +49,7 @@ def _line(reactor: Any) -> Deferred[str]:
 
 @implementer(IReadDescriptor)
 class _Reader:
-    """Waits until there is a line to read: a terminal hands on whole ones. What is behind it is left where it is."""
+    """Reads one line when standard input is readable: a terminal delivers whole lines. Later input is not consumed."""
 
     def __init__(self, reactor: Any, descriptor: int, line: Deferred[str]) -> None:
         self._reactor = reactor
