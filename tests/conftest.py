@@ -12,9 +12,9 @@ import pytest
 from hypothesis import settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.broker_node import BrokerNode
-from tests.embedded import EmbeddedNode
 from tests.support import BrokerTestCase
+from tools.nodes.broker_node import BrokerNode
+from tools.nodes.embedded import EmbeddedNode
 from tools.nodes.rabbitmq import RabbitMQNode
 
 settings.register_profile("project", deadline=None)  # how long an example takes is the machine's affair

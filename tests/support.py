@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import TestCase
 
-from tests.broker_node import BrokerNode
+from tools.nodes.broker_node import BrokerNode
 
 
 class BrokerTestCase(TestCase):

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import embedded
-from tests.embedded import PROJECT, EmbeddedNode
 from tests.integration.test_rabbitmq_node import answer, wait_until_gone
+from tools.nodes import embedded
+from tools.nodes.embedded import PROJECT, EmbeddedNode
 from tools.nodes.rabbitmq import NodeFailed
 
 ORPHAN = """
 import os
-from tests.embedded import EmbeddedNode
+from tools.nodes.embedded import EmbeddedNode
 node = EmbeddedNode()
 print(node.folder, flush=True)
 node.start()

@@ -126,7 +126,7 @@ def launch(
 
 
 class RabbitMQNode:
-    """A :class:`~tests.broker_node.BrokerNode` of RabbitMQ.
+    """A :class:`~tools.nodes.broker_node.BrokerNode` of RabbitMQ.
 
     Constructing it chooses its folder and ports; :meth:`start` launches it.
 

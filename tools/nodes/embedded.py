@@ -21,14 +21,14 @@ from typing import Any
 
 from tools.nodes.rabbitmq import NodeFailed, free_ports
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 PATIENCE = 30.0
 """Seconds in which the broker must start, answer and stop; each needs a fraction of one."""
 
 
 class EmbeddedNode:
-    """A :class:`~tests.broker_node.BrokerNode` of the embedded broker.
+    """A :class:`~tools.nodes.broker_node.BrokerNode` of the embedded broker.
 
     Users and virtual hosts that were added are there again after each start.
 
@@ -59,7 +59,7 @@ class EmbeddedNode:
         settings = {"port": self.port, "users": self._users, "vhosts": self._vhosts, "state": self._state}
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.embedded_program", json.dumps(settings)],
+                [sys.executable, "-m", "tools.nodes.embedded_program", json.dumps(settings)],
                 cwd=PROJECT,
                 env={**os.environ, "TMPDIR": str(self.folder)},
                 bufsize=0,

@@ -1,7 +1,6 @@
-"""What tests ask of a broker, whichever it is: RabbitMQ (``rabbitmq.py``) or the embedded one (``embedded.py``).
+"""The interface of a private broker node: RabbitMQ (``rabbitmq.py``) or the embedded broker (``embedded.py``).
 
-Tests say what they mean by these operations, so that they run on both. Those that are about RabbitMQ itself use
-``RabbitMQNode``, and are marked ``rabbitmq_only``.
+Tests that use only these operations run on both brokers.
 """
 
 from __future__ import annotations
