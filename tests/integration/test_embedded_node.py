@@ -13,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.test_rabbitmq_node import answer, wait_until_gone
 from tools.nodes import embedded
-from tools.nodes.embedded import PROJECT, EmbeddedNode
+from tools.nodes.embedded import EmbeddedNode
 from tools.nodes.rabbitmq import NodeFailed
+from tools.processes import PROJECT
 
 ORPHAN = """
 import os

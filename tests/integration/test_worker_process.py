@@ -14,8 +14,9 @@ from twisted.internet.threads import deferToThread
 
 import rpc
 from generated.calculator import Calculator
-from tests.processes import TWISTD, WorkerProcess
+from tests.processes import WorkerProcess
 from tests.support import BrokerTestCase
+from tools.processes import twistd
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ service = rpc.ThriftService(Calculator, Slow(), name=NAME, concurrency=4)
 def run_twistd(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run ``twistd -n`` to its end."""
     return subprocess.run(
-        [str(TWISTD), "--pidfile=", "-n", *arguments],
+        twistd(*arguments),
         cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": str(Path(sys.executable).parent)},
         stdin=subprocess.DEVNULL,
@@ -66,7 +67,7 @@ class WorkerProcessTests(BrokerTestCase):
     def start(self, *arguments: str) -> WorkerProcess:
         """Start a worker in the test's folder, with the project importable."""
         worker = WorkerProcess(*arguments, folder=self.folder, environment={"PYTHONPATH": str(ROOT)})
-        self.addCleanup(worker.__exit__, None, None, None)
+        self.addCleanup(worker.kill)
         return worker
 
     def client(self) -> Deferred[Any]:
@@ -85,10 +86,10 @@ class WorkerProcessTests(BrokerTestCase):
         worker.wait_until_serving(self.name)
         client = yield self.client()
         call = client.add(7, 5)
-        yield deferToThread(worker.wait_for, "adding 7")
+        yield deferToThread(worker.wait_for_line, "adding 7")
         worker.send(signal.SIGTERM)
         self.assertEqual((yield call), 12)
-        self.assertEqual((yield deferToThread(worker.wait)), TERMINATED, "".join(worker.output))
+        self.assertEqual((yield deferToThread(worker.wait)), TERMINATED, worker.output())
 
     @inlineCallbacks
     def test_second_sigterm(self) -> Any:
@@ -97,14 +98,14 @@ class WorkerProcessTests(BrokerTestCase):
         first.wait_until_serving(self.name)
         client = yield self.client()
         call = rpc.with_options(client, timeout=120.0).add(7, 300)
-        yield deferToThread(first.wait_for, "adding 7")
+        yield deferToThread(first.wait_for_line, "adding 7")
         first.send(signal.SIGTERM)
-        yield deferToThread(first.wait_for, "Received SIGTERM")
+        yield deferToThread(first.wait_for_line, "Received SIGTERM")
         first.send(signal.SIGTERM)
-        self.assertEqual((yield deferToThread(first.wait)), TERMINATED, "".join(first.output))
-        self.assertIn("stopping with 1 calls in progress", "".join(first.output))
+        self.assertEqual((yield deferToThread(first.wait)), TERMINATED, first.output())
+        self.assertIn("stopping with 1 calls in progress", first.output())
         second = self.start("rpc-worker", "--broker", self.url, "slow:service")
-        yield deferToThread(second.wait_for, "adding 7")
+        yield deferToThread(second.wait_for_line, "adding 7")
         call.addErrback(lambda failure: failure.trap(CancelledError))
         call.cancel()
 
@@ -115,12 +116,12 @@ class WorkerProcessTests(BrokerTestCase):
         first.wait_until_serving(self.name)
         client = yield self.client()
         calls = [client.add(number, 3) for number in range(20)]
-        yield deferToThread(first.wait_for, "adding 3")
+        yield deferToThread(first.wait_for_line, "adding 3")
         first.send(signal.SIGTERM)
         second = self.start("rpc-worker", "--broker", self.url, "slow:service")
         self.assertEqual((yield gatherResults(calls)), [number + 3 for number in range(20)])
         yield deferToThread(first.wait)
-        self.assertNotIn("adding 19", "".join(first.output))
+        self.assertNotIn("adding 19", first.output())
         second.send(signal.SIGTERM)
         yield deferToThread(second.wait)
 
@@ -131,7 +132,7 @@ class WorkerProcessTests(BrokerTestCase):
         first.wait_until_serving(self.name)
         client = yield self.client()
         calls = [client.add(number, 5) for number in range(8)]
-        yield deferToThread(first.wait_for, "adding 3")
+        yield deferToThread(first.wait_for_line, "adding 3")
         first.send(signal.SIGKILL)
         self.start("rpc-worker", "--broker", self.url, "slow:service")
         self.assertEqual((yield gatherResults(calls)), [number + 5 for number in range(8)])
@@ -150,7 +151,7 @@ class WorkerProcessTests(BrokerTestCase):
         worker = WorkerProcess(
             "-y", "slow.tac", folder=self.folder, environment={"PYTHONPATH": f"{ROOT}:{self.folder}"}
         )
-        self.addCleanup(worker.__exit__, None, None, None)
+        self.addCleanup(worker.kill)
         worker.wait_until_serving(self.name)
         client = yield self.client()
         self.assertEqual((yield client.add(1, 1)), 2)
@@ -161,11 +162,11 @@ class WorkerProcessTests(BrokerTestCase):
         """A refused login is told, with the user's name and without the password, and tried again."""
         url = self.url.replace("guest:guest", "guest:wrong-secret")
         worker = self.start("rpc-worker", "--broker", url, "slow:service")
-        self.assertIn("403", worker.wait_for("no connection to"))
-        worker.wait_for("no connection to")
+        self.assertIn("403", worker.wait_for_line("no connection to"))
+        worker.wait_for_line("no connection to")
         worker.send(signal.SIGTERM)
         self.assertEqual(worker.wait(), TERMINATED)
-        self.assertNotIn("wrong-secret", "".join(worker.output))
+        self.assertNotIn("wrong-secret", worker.output())
 
 
 class MistakeTests(BrokerTestCase):

@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 import attrs
 
 from tools.bench.catalogue import PEERS_FOLDER, Peer
+from tools.processes import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 COMMON = PEERS_FOLDER / "common"
-SPECIFICATION = PROJECT / "rpc" / "amqp" / "spec" / "amqp0-9-1.xml"
+SPECIFICATION = PROJECT / "rpc" / "amqp" / "codec" / "spec" / "amqp0-9-1.xml"
 PACKAGED = ("rpc", "twisted", "setup.cfg", "pyproject.toml", "LICENSE", "README.md")
 """What ``pip install .`` needs of the checkout."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tools.processes import PROJECT
 
 
 @attrs.frozen

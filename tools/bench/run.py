@@ -18,11 +18,12 @@ from tools.bench.catalogue import BY_NAME, PEERS, Peer
 from tools.bench.effort import PARTS, QUICK, Effort
 from tools.bench.growth import growth
 from tools.bench.jam import jam
-from tools.bench.machine import PROJECT, project_state, this_machine
+from tools.bench.machine import project_state, this_machine
 from tools.bench.profiles import profile
 from tools.bench.results import Results
 from tools.bench.rounds import latencies, throughput
 from tools.bench.stage import INSTALLATION, PEER_TROUBLE, Stage
+from tools.processes import PROJECT
 
 NOTES = PROJECT / "tools" / "bench" / "notes.md"
 DOCS = PROJECT / "docs"

@@ -24,10 +24,11 @@ from generated.kvstore import KeyValueStore
 from generated.report import Report
 from generated.report.ttypes import Summary
 from tools.demo.brokers import Broker, EmbeddedBroker, RabbitMQBroker
-from tools.demo.processes import ProcessFailed, TwistdProcess
+from tools.demo.processes import TwistdProcess
 from tools.demo.run import Interruption, Tally, call_all
 from tools.demo.text import figures, project_lines
 from tools.demo.workers import SERVICES, start_worker, wait_until_serving
+from tools.processes import ProcessFailed
 
 LOG_LINES = 20
 """How much of each log is shown when something fails."""
@@ -181,16 +182,18 @@ def show_table(tallies: list[Tally]) -> None:
 
 def show_logs(broker: Broker, workers: list[TwistdProcess]) -> None:
     """What broker and workers wrote last, on standard error."""
-    logs = {broker.name: broker.log_tail(LOG_LINES)} | {worker.name: worker.log_text() for worker in workers}
+    logs = {broker.name: broker.log_tail(LOG_LINES)} | {
+        worker.name: worker.output_tail(LOG_LINES) for worker in workers
+    }
     for name, text in logs.items():
         click.echo(f"\n-- end of the log of {name}", err=True)
-        click.echo("\n".join(text.splitlines()[-LOG_LINES:]), err=True)
+        click.echo(text, err=True)
 
 
 def stage(stack: ExitStack, options: Options, interruption: Interruption) -> Demo:
     """Start everything, take the steps, and end the worker that is left; `stack` ends the rest."""
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="rpc-demo-", ignore_cleanup_errors=True)))
-    broker = RabbitMQBroker() if options.rabbitmq else EmbeddedBroker(folder)
+    broker = RabbitMQBroker() if options.rabbitmq else EmbeddedBroker()
     with step(f"Starting {broker.name} on a free port") as remarks:
         stack.enter_context(broker)
         remarks.append(f"port {broker.url.rpartition(':')[2]}")

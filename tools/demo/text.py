@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 from generated.report.ttypes import Summary
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tools.processes import PROJECT
 
 DOCUMENTS = ("*.md", "docs/**/*.md", "idl/*.thrift", "services/*.py", "rpc/**/*.py")
 """What is read, in this order; of each, the files by name."""

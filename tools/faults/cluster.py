@@ -1,6 +1,6 @@
 """A cluster of RabbitMQ nodes on the loopback interface, each of which can be killed, frozen and started alone.
 
-They share an epmd, which outlives them all, and a cookie; otherwise each is a node like any other of the tests.
+They share an epmd, which outlives them all, and a cookie; otherwise each is a node like any other of ``tools/nodes``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from tools.nodes.rabbitmq import Neighbourhood, NodeFailed, RabbitMQNode, answers, find_programs, free_ports, launch
+from tools.nodes.rabbitmq import (
+    Neighbourhood,
+    NodeFailed,
+    RabbitMQNode,
+    answers,
+    find_programs,
+    free_ports,
+    launch_logged,
+)
 
 TICK_TIME = 4
 """Seconds after which a node takes another that is silent for dead (Erlang's net_ticktime; RabbitMQ's default is 60).
@@ -98,7 +106,7 @@ class RabbitMQCluster:
     def _start_epmd(self) -> None:
         programs = find_programs()
         command = [str(programs.epmd), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
-        self._epmd = launch(programs, command, {}, self._folder, self._folder / "log")
+        self._epmd = launch_logged(command, {}, self._folder, self._folder / "log")
         deadline = time.monotonic() + EPMD_TIMEOUT
         while not answers(self._epmd_port, b"", b""):
             if time.monotonic() > deadline:

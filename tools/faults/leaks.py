@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rpc.amqp.confirms import ConfirmLedger
@@ -21,7 +19,7 @@ TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)
 
 
 def _is_part(value: Any, seen: frozenset[int]) -> bool:
-    ours = type(value).__module__.startswith(("rpc.transport.", "rpc.policies."))
+    ours = type(value).__module__.startswith(("rpc.client.", "rpc.worker."))
     return ours and hasattr(value, "__dict__") and id(value) not in seen
 
 
@@ -36,13 +34,3 @@ def tables(owner: Any, seen: frozenset[int] = frozenset()) -> Iterator[tuple[str
             yield from ((f".{name}{inner}", entries) for inner, entries in tables(value, seen))
     if hasattr(owner, "running"):
         yield ".running", owner.running
-
-
-def descriptors() -> int:
-    """How many files and sockets this process has open."""
-    return len(os.listdir("/proc/self/fd"))
-
-
-def resident_bytes() -> int:
-    """Memory that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
-from tools.bench.machine import PROJECT, project_state, this_machine
+from tools.bench.machine import project_state, this_machine
 from tools.faults import report, results
 from tools.faults.cluster import RabbitMQCluster
 from tools.faults.peers import PROGRAMS, kill_test
@@ -25,6 +25,7 @@ from tools.faults.results import Results, Seen
 from tools.faults.scenario import Result, Scenario
 from tools.faults.scenarios.table import ALL, BY_NAME
 from tools.nodes.rabbitmq import RabbitMQNode
+from tools.processes import PROJECT
 
 DOCS = PROJECT / "docs"
 SCRAP = PROJECT / "tools" / "faults" / ".results"

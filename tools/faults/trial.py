@@ -88,8 +88,7 @@ class Trial:
 
     async def process(self, url: str | None = None, **options: Any) -> WorkerProcess:
         """A worker process, serving."""
-        output = self.folder / f"worker{len(self.processes)}.log"
-        worker = WorkerProcess(url or self.url, {"name": self.name, **options}, self.journal, output)
+        worker = WorkerProcess(url or self.url, {"name": self.name, **options}, self.journal)
         self.processes.append(worker)
         await worker.serving()
         return worker
@@ -155,7 +154,7 @@ class Trial:
     async def close(self) -> None:
         """Close everything that was made."""
         for process in self.processes:
-            process.kill()
+            process.close()
         closing: list[Deferred[Any]] = [connection.close() for connection in self.connections]
         await gatherResults(closing)
         await gatherResults([worker.stopService() for worker in self.workers])

@@ -20,8 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from tools.nodes.rabbitmq import NodeFailed, free_ports
-
-PROJECT = Path(__file__).parents[2]
+from tools.processes import PROJECT, launch
 
 PATIENCE = 30.0
 """Seconds in which the broker must start, answer and stop; each needs a fraction of one."""
@@ -58,15 +57,13 @@ class EmbeddedNode:
         self.kill()  # puts away what a crashed run may have left
         settings = {"port": self.port, "users": self._users, "vhosts": self._vhosts, "state": self._state}
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
+            process = launch(
                 [sys.executable, "-m", "tools.nodes.embedded_program", json.dumps(settings)],
-                cwd=PROJECT,
-                env={**os.environ, "TMPDIR": str(self.folder)},
-                bufsize=0,
+                folder=PROJECT,
+                environment={**os.environ, "TMPDIR": str(self.folder)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                start_new_session=True,  # a Ctrl-C in the terminal is for us to handle, not for the broker
             )
         self._processes.append(process)
         self._answer()
