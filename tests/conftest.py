@@ -18,6 +18,7 @@ from tools.nodes.embedded import EmbeddedNode
 from tools.nodes.rabbitmq import RabbitMQNode
 
 settings.register_profile("project", deadline=None)  # how long an example takes is the machine's affair
+settings.register_profile("quick", deadline=None, max_examples=10)  # for scripts/test --quick
 settings.load_profile("project")
 
 ON_BOTH = ("tests.integration.", "tests.services.")
