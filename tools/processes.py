@@ -182,7 +182,7 @@ class Process:
     def wait_until(self, look: Callable[[], Found | None], late: str, timeout: float) -> Found:
         """Block until `look` returns something, and return it.
 
-        :param late: what the error says when it takes longer: ``"did not answer"``.
+        :param late: the error's text when it takes longer: ``"did not answer"``.
         :raises ProcessFailed: the process ended before, or `timeout` seconds have passed.
         """
         deadline = time.monotonic() + timeout

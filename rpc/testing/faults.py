@@ -46,7 +46,7 @@ class Fault:
         )
 
     def strike(self, message: Message, targets: list[Target]) -> Fate:
-        """Apply it to a message, and return what becomes of that."""
+        """Apply it to a message, and return the message's fate."""
         self.met += 1
         if self.left is not None:
             self.left -= 1

@@ -1,4 +1,4 @@
-"""The promises hold when one node of a cluster is gone; what takes longer to see is left to ``scripts/faults``."""
+"""The promises hold when one node of a cluster is gone; ``scripts/faults`` has the longer scenarios."""
 
 from __future__ import annotations
 

@@ -57,11 +57,11 @@ class BrokerFaultTests(FaultTestCase):
         await self.check("silence")
 
     async def test_delay(self) -> None:
-        """What takes long is not lost."""
+        """A late answer is not a lost one."""
         await self.check("delay")
 
     async def test_replies_cut(self) -> None:
-        """A live worker gets again what it has answered."""
+        """A live worker gets a request again that it has answered."""
         await self.check("replies-cut")
 
     async def test_request_queue_deleted(self) -> None:
@@ -73,5 +73,5 @@ class BrokerFaultTests(FaultTestCase):
         await self.check("reply-queue-deleted")
 
     async def test_logins(self) -> None:
-        """What the broker refuses is said plainly."""
+        """The error says what the broker rejects."""
         await self.check("logins")

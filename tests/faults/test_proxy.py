@@ -1,4 +1,4 @@
-"""The proxy does to bytes what it says: else the faults would not be the faults."""
+"""The proxy injects the faults that it names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.faults.waiting import clock, until
 
 
 class Peer(Protocol):
-    """Remembers what came, and how it ended."""
+    """Remembers the bytes that came, and the reason of the end."""
 
     transport: Any
 
@@ -96,7 +96,7 @@ class ProxyTests(TestCase):
         self.assertEqual(server.received, b"abcde")
 
     async def test_cut_in_order(self) -> None:
-        """With FIN, what was let through arrives and the connection ends cleanly; the next one is not cut."""
+        """With FIN, the bytes before the cut arrive and the connection ends cleanly; the next one is not cut."""
         self.proxy.cuts.append(Cut(FROM_BROKER, 3, reset=False))
         client, server = await self.ends()
         server.transport.write(b"abcdef")
@@ -107,7 +107,7 @@ class ProxyTests(TestCase):
         await self.arrives(client, b"abcdef")
 
     async def test_silence_and_release(self) -> None:
-        """One direction is silent, the other goes on; what was held arrives in order."""
+        """One direction is silent, the other goes on; held bytes arrive in order."""
         client, server = await self.ends()
         self.proxy.hold(FROM_BROKER)
         server.transport.write(b"first ")

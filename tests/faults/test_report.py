@@ -1,4 +1,4 @@
-"""The page tells what was seen, also of what failed, and can be made again from what was written."""
+"""The page has every observation, also of failures, and can be made again from the results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReportTests(SynchronousTestCase):
         )
 
     def test_rows(self) -> None:
-        """Each fault is a row, with what was counted; text fits into its cell."""
+        """Each fault is a row, with its counts; text fits into its cell."""
         page = report.write(self.found)
         self.assertIn("1 of 2 promises were kept.", page)
         self.assertIn("| a fault | a promise | 100 % \\| all | met | 0, 0, 0 |\n", page)
@@ -44,7 +44,7 @@ class ReportTests(SynchronousTestCase):
         self.assertIn("| another |  |  |  |  | cannot be installed |\n", page)
 
     def test_written_and_read(self) -> None:
-        """What is written is what is read."""
+        """Results that are written are read again."""
         file = Path(self.mktemp())
         self.found.write(file)
         self.assertEqual(results.read(file), self.found)

@@ -12,7 +12,7 @@ from tests.support import BrokerTestCase
 
 
 class ServiceTestCase(BrokerTestCase):
-    """A test case that serves and calls; what it starts is stopped after the test.
+    """A test case that serves and calls. Its workers and connections are stopped after the test.
 
     :ivar address: URI of a virtual host of the test's own, for services under their own names; default: the shared one.
     """

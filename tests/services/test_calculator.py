@@ -32,7 +32,7 @@ class CalculatorHandlerTests(SynchronousTestCase):
         return refusal
 
     def test_operations(self) -> None:
-        """Each operation does what its name says."""
+        """Addition, subtraction, multiplication and division."""
         results = [
             self.handler.calculate(1, Work(7, 3, op))
             for op in (Operation.ADD, Operation.SUBTRACT, Operation.MULTIPLY, Operation.DIVIDE)

@@ -28,7 +28,7 @@ INCREMENTS = 25
 
 
 async def increment(store: Any, key: str) -> None:
-    """Count up what is stored under `key` by compare-and-swap, however often that takes."""
+    """Add 1 to the number under `key` by compare-and-swap, repeated until it succeeds."""
     while True:
         try:
             expected = await store.get(key)
@@ -148,7 +148,7 @@ class KeyValueStoreHandlerTests(TestCase):
         self.assertEqual(await self.keys("c"), [])
 
     async def test_scan_start(self) -> None:
-        """A start within the prefix skips what is before it; one before it skips nothing; one behind it all."""
+        """A start within the prefix skips the keys before it; one before it skips nothing; one behind it all."""
         await self.fill("a1", "a2", "a3", "b1")
         self.assertEqual(await self.keys("a", "a2"), ["a2", "a3"])
         self.assertEqual(await self.keys("a", "0"), ["a1", "a2", "a3"])
@@ -171,7 +171,7 @@ class KeyValueStoreHandlerTests(TestCase):
         self.assertEqual(await self.store.scan("", "", 3), Page([Entry("a", bytes(6)), Entry("b", bytes(6))], "c"))
 
     async def test_compare_and_swap(self) -> None:
-        """Nothing changes unless what is stored is what was expected, absence included."""
+        """Nothing changes unless the stored value is the expected one, absence included."""
         swaps = [
             (Swap(None, None), True, None),
             (Swap(b"1", b"2"), False, None),
@@ -191,7 +191,7 @@ class KeyValueStoreHandlerTests(TestCase):
             self.assertEqual([entry.value for entry in page.entries], [] if stored is None else [stored], swap)
 
     async def test_closed_and_opened_again(self) -> None:
-        """What was stored is there for the next process, and closing leaves one file only."""
+        """Stored values are there for the next process, and closing leaves one file only."""
         await self.store.put("key", EVERY_BYTE)
         self.store.close()
         self.assertEqual([path.name for path in Path(self.path).parent.iterdir()], ["store.sqlite3"])
@@ -210,7 +210,7 @@ class KeyValueStoreHandlerTests(TestCase):
         self.assertEqual(len(await self.keys()), 8)
 
     async def test_reads_while_another_writes(self) -> None:
-        """A write transaction of another process leaves what was stored before readable."""
+        """During a write transaction of another process, the stored values are readable."""
         await self.fill("key")
         with sqlite3.connect(self.path, isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -220,7 +220,7 @@ class KeyValueStoreHandlerTests(TestCase):
         other.close()
 
     async def test_reactor_goes_on_while_a_write_waits(self) -> None:
-        """A write that waits for another process's turn keeps nobody else waiting."""
+        """A write that waits for another process does not delay other calls."""
         await self.fill("key")
         other = sqlite3.connect(self.path, isolation_level=None)
         self.addCleanup(other.close)
@@ -281,7 +281,7 @@ class KeyValueStoreServiceTests(ServiceTestCase):
             self.assertEqual(invalid.exception.argument, "limit")
 
     async def test_restart(self) -> None:
-        """What one worker stored, the next one finds."""
+        """The next worker finds the values of the last one."""
         first = self.start()
         store = await self.store()
         await store.put("key", EVERY_BYTE)
@@ -298,7 +298,7 @@ class KeyValueStoreServiceTests(ServiceTestCase):
         self.assertEqual(await store.get("counter"), b"%d" % (RACERS * INCREMENTS))
 
     async def test_killed_worker(self) -> None:
-        """What a worker process answered is in the file that KVSTORE_PATH names, even if it is killed right then."""
+        """An answered write is in the file that KVSTORE_PATH names, even if the worker is killed right then."""
         self.address = self.virtual_host()
         environment = {kvstore.PATH_VARIABLE: str(Path(self.path).absolute())}
         arguments = ("rpc-worker", "--broker", self.address, "services.kvstore:service")

@@ -1,4 +1,4 @@
-"""The report: its figures, and what its nested calls inherit."""
+"""The report: its figures, and the deadline and metadata of its nested calls."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ReportHandlerTests(SynchronousTestCase):
         self.assertEqual(self.summarize(documents, "b", 2), Summary(1, 4, 1, 4.0, "b1"))
 
     def test_asks_for_no_more_than_the_limit(self) -> None:
-        """Each page asks for what is left of the limit."""
+        """Each page asks for the rest of the limit."""
         documents = Documents({str(number): b"" for number in range(5)})
         handler: Any = ReportHandler(documents, Sums())  # type: ignore[arg-type]
         self.successResultOf(Deferred.fromCoroutine(handler.summarize("", 3)))
@@ -109,10 +109,10 @@ class ReportHandlerTests(SynchronousTestCase):
 
 @implementer(KeyValueStore.Iface)
 class SlowStore:
-    """A store of two documents, a page each, that takes its time for the first; it notes what each scan has left.
+    """A store of two documents, a page each, that is slow with the first; it notes the time that each scan has left.
 
-    :ivar answers: whether it answers at all; what it does not answer, it holds.
-    :ivar given_up: fires when what it holds is cancelled.
+    :ivar answers: whether it answers; else the calls stay in progress.
+    :ivar given_up: fires when a call in progress is cancelled.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class ReportServiceTests(ServiceTestCase):
         return rpc.ThriftService(Report, factory=build, name=self.unique("Report"))
 
     async def test_as_the_modules_offer_it(self) -> None:
-        """The three services, served by one worker under their own names, give the figures of what was stored."""
+        """The three services, served by one worker under their own names, give the figures of the stored lines."""
         self.address = self.virtual_host()
         path = Path(self.mktemp())
         handler = KeyValueStoreHandler(str(path))
@@ -189,7 +189,7 @@ class ReportServiceTests(ServiceTestCase):
         return client
 
     async def test_nested_calls_share_the_deadline(self) -> None:
-        """What a nested call has left is what its caller has left at that moment, not a time of its own."""
+        """A nested call has the time that its caller has left at that moment, not a time of its own."""
         store = SlowStore()
         client = rpc.with_options(await self.serve_slow(store), timeout=5.0)
         self.assertEqual((await client.summarize("", 2)).documents, 2)
@@ -211,7 +211,7 @@ class ReportServiceTests(ServiceTestCase):
         self.flushLoggedErrors(rpc.CallTimedOut)
 
     async def test_a_missing_service(self) -> None:
-        """A report whose store nobody serves fails at once, and tells its caller no more than that it failed."""
+        """A report without a store fails at once, and tells its caller no details."""
         reports = self.named(self.unique("Nowhere"), self.unique("Nowhere"))
         self.serve(reports)
         client = (await self.connect()).client(Report, name=reports.name)

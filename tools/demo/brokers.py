@@ -1,6 +1,6 @@
 """The brokers that the demo runs on, behind one class: the project's own, which needs no installation, and RabbitMQ.
 
-They differ in how one learns what becomes of a killed worker's requests: the embedded broker logs how many it took
+They differ in how the demo counts the requests of a killed worker: the embedded broker logs the number that it took
 back, RabbitMQ has to be asked beforehand.
 """
 
@@ -23,7 +23,7 @@ class Broker(ABC):
     """A broker of the demo's own: started as the context is entered, killed when that is left."""
 
     name: str
-    """What it is called."""
+    """For messages to the user."""
 
     @property
     @abstractmethod
@@ -36,7 +36,7 @@ class Broker(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """End it; what it holds is of no use to anybody. Harmless when it does not run."""
+        """End it by SIGKILL: its data is not needed. Harmless when it does not run."""
 
     @abstractmethod
     def log_tail(self, lines: int) -> str:

@@ -51,7 +51,7 @@ class Options:
 
 @attrs.define
 class Demo:
-    """The steps on the reactor, and what they found out."""
+    """The steps on the reactor, and their findings."""
 
     options: Options
     broker: Broker
@@ -154,7 +154,7 @@ def check(tally: Tally) -> None:
 
 @contextmanager
 def step(text: str) -> Iterator[list[str]]:
-    """One line that says what happens, and when it is done, how long it took and what was added to the list."""
+    """Print a line when the step begins; at its end, add the seconds and the remarks in the list."""
     click.echo(f"{text} ... ", nl=False)
     began = time.monotonic()
     remarks: list[str] = []
@@ -172,7 +172,7 @@ def progress(label: str, length: int) -> Any:
 
 
 def show_table(tallies: list[Tally]) -> None:
-    """What was called, how often, and how fast."""
+    """Print the calls of each method, and their rate."""
     row = "{:<18}{:>10}{:>10}{:>10}{:>10}".format
     click.echo(f"\n{row('method', 'calls', 'answered', 'seconds', 'calls/s')}")
     for each in tallies:
@@ -181,7 +181,7 @@ def show_table(tallies: list[Tally]) -> None:
 
 
 def show_logs(broker: Broker, workers: list[TwistdProcess]) -> None:
-    """What broker and workers wrote last, on standard error."""
+    """Print the ends of the logs of broker and workers to standard error."""
     logs = {broker.name: broker.log_tail(LOG_LINES)} | {
         worker.name: worker.output_tail(LOG_LINES) for worker in workers
     }

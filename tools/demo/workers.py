@@ -7,7 +7,7 @@ from pathlib import Path
 from tools.demo.processes import TwistdProcess
 
 SERVICES = {"Calculator": "services.calculator", "KeyValueStore": "services.kvstore", "Report": "services.report"}
-"""What each worker serves: the services' names, and their modules."""
+"""The services of each worker: their names and modules."""
 
 
 def start_worker(number: int, broker_url: str, folder: Path) -> TwistdProcess:

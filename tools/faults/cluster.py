@@ -28,7 +28,7 @@ from tools.nodes.rabbitmq import (
 
 TICK_TIME = 4
 """Seconds after which a node takes another that is silent for dead (Erlang's net_ticktime; RabbitMQ's default is 60).
-Until then what needs all nodes waits for it, and declaring a queue does."""
+Until then, operations that need all nodes wait for it; declaring a queue is one."""
 
 EPMD_TIMEOUT = 10.0
 
@@ -71,7 +71,7 @@ class RabbitMQCluster:
     def leader(self, queue: str) -> RabbitMQNode:
         """The node on which a quorum queue has its leader.
 
-        :raises NodeFailed: nobody knows the queue.
+        :raises NodeFailed: no node has the queue.
         """
         asked = next(node for node in self.nodes if node.pid is not None)
         for line in asked.ctl("list_queues", "name", "leader").splitlines():
@@ -94,7 +94,7 @@ class RabbitMQCluster:
         node.ctl("await_online_nodes", str(len(self.nodes)), "--timeout", "30")
 
     def close(self) -> None:
-        """End all nodes and remove what they had."""
+        """End all nodes and remove their folders."""
         for node in self.nodes:
             node.kill()
             node.close()

@@ -1,4 +1,4 @@
-"""What must not grow: tables of calls and requests, open files, memory."""
+"""Finds leaks: entries left in the tables of calls and requests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rpc.amqp.confirms import ConfirmLedger
 from rpc.deadlines import Deadlines
 
 CONSTANT = {"_methods", "_handlers", "_shared_consumers"}
-"""Tables of a worker that say what it serves, and are not empty while it does."""
+"""Tables of a worker that list its services, and are not empty while it serves."""
 
 BOUNDED = {"_answered", "cancelled"}
-"""Tables that keep what is over on purpose, within bounds of their own."""
+"""Tables that keep settled entries on purpose, within bounds of their own."""
 
 TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)
 
@@ -24,7 +24,7 @@ def _is_part(value: Any, seen: frozenset[int]) -> bool:
 
 
 def tables(owner: Any, seen: frozenset[int] = frozenset()) -> Iterator[tuple[str, int]]:
-    """The tables of a transport, and of its parts, whatever their names, with the number of entries."""
+    """The tables of a transport and of its parts: their names, and the number of entries."""
     seen |= {id(owner)}  # parts may know their whole
     for name, value in vars(owner).items():
         if isinstance(value, TABLES):

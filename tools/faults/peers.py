@@ -25,12 +25,12 @@ PROGRAMS = {
 CALLS, RATE = 300, 20.0
 KILLED_AFTER = 80
 LIMIT = 60.0
-"""Seconds after the last call began; what has not returned by then never does."""
+"""Seconds after the last call began; a call that has not returned by then counts as lost."""
 
 
 @attrs.frozen
 class PeerResult:
-    """What became of a peer's calls.
+    """The outcomes of a peer's calls.
 
     :ivar never: calls that neither returned nor failed.
     :ivar slowest: seconds, of those that did.

@@ -1,4 +1,4 @@
-"""Plays a scenario, and counts what it leaves."""
+"""Plays a scenario, and counts the entries and files that are left."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tools.processes import descriptors
 
 
 async def _first_uses() -> None:
-    """Use what keeps something open from its first use on: the reactor's threads, and its listening ports."""
+    """Use the reactor's threads and listening ports once: each keeps a file open from its first use on."""
     await deferToThread(lambda: None)
     await maybeDeferred(clock.listenTCP(0, Factory(), interface="127.0.0.1").stopListening)
 
 
 async def perform(scenario: Scenario, node: Any, cluster: Any, arguments: dict[str, Any]) -> Result:
-    """Play `scenario`. One that raises is a promise that was not met, told with what it raised."""
+    """Play `scenario`. An exception counts as a broken promise, and is told."""
     await _first_uses()
     began, before = clock.seconds(), descriptors(os.getpid())
     trial = Trial(node, cluster)

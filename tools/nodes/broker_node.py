@@ -23,7 +23,7 @@ class BrokerNode(Protocol):
     url: str
 
     def start(self) -> BrokerNode:
-        """Launch the broker, and return it once it answers; as it is when it runs. What it was told earlier holds."""
+        """Launch the broker, and return it once it answers. Users and virtual hosts of earlier runs are there again."""
 
     def stop(self) -> None:
         """Shut the broker down in order: connections are closed with 320. Harmless when it does not run."""
@@ -41,7 +41,7 @@ class BrokerNode(Protocol):
         """Create a virtual host, open to guest."""
 
     def add_user(self, name: str, password: str, virtual_host: str) -> None:
-        """Create a user, who may do everything in one virtual host, which exists."""
+        """Create a user with all permissions in one virtual host, which exists."""
 
     def close_connections(self, reason: str, virtual_host: str | None = None) -> None:
         """Close all connections, or those to one virtual host, as an operator: code 320, with the reason."""

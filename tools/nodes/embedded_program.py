@@ -24,9 +24,9 @@ from rpc.broker.server import BrokerServer
 
 
 class Operations(LineOnlyReceiver):
-    """What is asked for by standard input.
+    """The operations that standard input requests.
 
-    :ivar ended: fires when nobody can ask any more.
+    :ivar ended: fires at the end of the input.
     """
 
     delimiter = b"\n"

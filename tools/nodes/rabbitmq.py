@@ -80,9 +80,9 @@ def free_ports(count: int) -> list[int]:
 
 @attrs.frozen
 class Neighbourhood:
-    """What nodes that form a cluster have in common.
+    """Settings that all nodes of a cluster share.
 
-    :ivar epmd_port: of an epmd that runs already, and ends with somebody else.
+    :ivar epmd_port: of an epmd that runs already; the node does not end it.
     :ivar cookie: the secret by which nodes let each other in.
     :ivar kernel: further parameters of Erlang's ``kernel`` application, as its command line has them.
     """
@@ -157,7 +157,7 @@ class RabbitMQNode:
         """
         if self.pid is not None:
             return self
-        self.kill()  # clears away what a crashed run may have left
+        self.kill()  # clears up after a crashed run
         self.log.unlink(missing_ok=True)
         deadline = time.monotonic() + timeout
         try:
@@ -199,7 +199,7 @@ class RabbitMQNode:
         self._permit("guest", name)
 
     def add_user(self, name: str, password: str, virtual_host: str) -> None:
-        """Create a user, who may do everything in one virtual host and nothing in others."""
+        """Create a user with all permissions in one virtual host and none in others."""
         self.ctl("add_user", name, password)
         self._permit(name, virtual_host)
 
@@ -213,7 +213,7 @@ class RabbitMQNode:
         self.ctl("set_vm_memory_high_watermark", "0.0001" if on else "0.8")
 
     def ctl(self, *arguments: str, timeout: float = 60.0) -> str:
-        """Run ``rabbitmqctl`` against this node and return what it printed (about 0.4 s).
+        """Run ``rabbitmqctl`` against this node and return its output (about 0.4 s).
 
         :raises NodeFailed: it ended with an error, whose text is in the message; or the node does not run.
         """
@@ -274,7 +274,7 @@ class RabbitMQNode:
 
     def _environment(self) -> dict[str, str]:
         # Nothing is inherited: RABBITMQ_* or ERL_* of the caller would lead to another node. The VM's scheduler
-        # settings are RabbitMQ's own defaults, so that what is measured is what users get.
+        # settings are RabbitMQ's own defaults, so that users get the same speed.
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
         kernel = self._neighbourhood.kernel if self._neighbourhood is not None else ""
         files = {
@@ -350,7 +350,7 @@ def _end_process(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
 
 
 def _discard(processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
-    """Leave nothing behind of a node that nobody uses any more, at the latest when the interpreter exits."""
+    """Remove processes and folder of a node that is no longer referenced, at the latest when the interpreter exits."""
     while processes:
         _end_process(processes.pop(), signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)

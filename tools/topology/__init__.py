@@ -1,1 +1,1 @@
-"""Measures what a topology needs at the broker and what it costs, as services, workers and clients grow in number."""
+"""Measures the objects and the cost of a topology at the broker, as services, workers and clients grow in number."""

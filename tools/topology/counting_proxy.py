@@ -71,7 +71,7 @@ class _Half(Protocol):
             self._write_to(self.other, data)
 
     def join(self, other: _Half) -> None:
-        """Forward what arrives to `other`, and what has arrived."""
+        """Forward all bytes to `other`, those that arrived early first."""
         self.other = other
         for data in self._early:
             self._write_to(other, data)

@@ -40,7 +40,7 @@ def count_objects(ctl: Ctl, virtual_host: str) -> Counts:
 
 
 async def measure(deployment: Deployment, plan: Plan) -> list[Figure]:
-    """Count what all workers and clients of the plan need, when each client has made a call."""
+    """Count the objects of all workers and clients of the plan, after each client has made a call."""
     await deployment.serve(plan.services, plan.workers)
     connections = await deployment.connect(plan.clients)
     services = names(plan.services)

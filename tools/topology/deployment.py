@@ -23,7 +23,7 @@ CONNECTING_AT_ONCE = 20
 
 
 class Deployment:
-    """What one measurement starts; :meth:`close` ends it.
+    """The processes and connections of one measurement; :meth:`close` ends them.
 
     :ivar node: the broker; its processor time is that of :meth:`broker_cpu`.
     :ivar url: of the virtual host.

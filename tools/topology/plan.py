@@ -32,7 +32,7 @@ class Figure:
     """One number.
 
     :ivar measurement: the measurement it belongs to.
-    :ivar name: what was measured.
+    :ivar name: of the quantity.
     """
 
     measurement: str

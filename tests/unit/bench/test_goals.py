@@ -51,7 +51,7 @@ class GrowthTests(SynchronousTestCase):
         self.assertEqual((verdict.at, verdict.seen, verdict.met), ("1 → 64", Spread(2.0, 2.0, 2.0, 1), False))
 
     def test_memory_of_a_call_counts_at_the_most_calls(self) -> None:
-        """With few calls what is allocated once weighs too much."""
+        """With few calls, memory that is allocated once weighs too much."""
         verdict = {each.subject: each for each in judge_growth(canned())}["calls in flight, memory a call"]
         self.assertEqual((verdict.at, verdict.seen, verdict.met), ("100,000", Spread(2.0, 2.0, 2.0, 1), True))
 

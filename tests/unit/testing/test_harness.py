@@ -152,7 +152,7 @@ class HarnessTests(TestCase):
                 action()
 
     async def test_a_stop_during_the_start_leaves_nothing_running(self) -> None:
-        """The start fails, whichever step it was at; trial fails a test that leaves a timer or a socket."""
+        """The start fails, at any of its steps. Trial fails a test that leaves a timer or a socket."""
         for steps in range(6):
             harness = Harness(calculator())
             starting = harness.start()
@@ -335,7 +335,7 @@ class FaultTests(TestCase):
             self.assertEqual(fault.met, 0)
 
     async def test_a_cancellation_is_no_request(self) -> None:
-        """A service named rpc is not struck by what cancels the calls of others."""
+        """The type rpc.cancel is no method of a service named rpc."""
         async with Harness(rpc.ThriftService(Calculator, handler := WaitingHandler())) as harness:
             fault = harness.faults.drop("rpc", times=None)
             call = harness.client(Calculator).sum(Numbers([]))

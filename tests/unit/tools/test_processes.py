@@ -1,4 +1,4 @@
-"""The processes that tools and tests start: their output, their ends, and what happens to them at ours."""
+"""The processes that tools and tests start: their output, and their ends."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class ProcessTests(SynchronousTestCase):
         self.assertIn("program ended with status 3\nthe reason", str(error))
 
     def test_a_wait_fails_when_it_takes_too_long(self) -> None:
-        """The error names what was waited for."""
+        """The error has the text that did not come."""
         process = self.start(ECHO, takes_input=True)
         error = self.assertRaises(ProcessFailed, process.wait_for_line, "never printed", timeout=0.1)
         self.assertIn("did not print 'never printed'", str(error))
 
     def test_takes_input_and_ends_with_it(self) -> None:
-        """A program reads what is written to it, and the end of its input."""
+        """A program reads its input, and the end of it."""
         process = self.start(ECHO, takes_input=True)
         process.stdin.write(b"a line\n")
         self.assertEqual(process.wait_for_line("got"), "got a line\n")

@@ -1,4 +1,4 @@
-"""What happens to brokers: killed, short of memory, closing connections."""
+"""Faults of brokers: killed, short of memory, closing connections."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def connections_closed(trial: Trial, times: int) -> Finding:
     """Have the broker close every connection, again and again."""
     worker = await trial.process()
     client = await trial.client(timeout=30.0)
-    for _ in range(2):  # what the first losses make is not growth
+    for _ in range(2):  # the first losses fill caches, which is no growth
         await _close_all(trial, client)
     before = _used(worker.pid)
     for _ in range(times):
@@ -107,7 +107,7 @@ async def memory_alarm(trial: Trial, seconds: float) -> Finding:
     assert connection is not None
     await trial.ctl("set_vm_memory_high_watermark", "0.0000001")
     try:
-        # The broker tells those who publish: the first call is how it is found out, and not one that is promised.
+        # The broker tells only clients that publish, so the first call finds it out. The promise is for later ones.
         finding_out = account.ask(lambda number: client.echo(number, 0), 5.0)
         await until("the client is told", lambda: connection.blocked is not None, 5)
         before = set(account.answered)

@@ -1,4 +1,4 @@
-"""What happens to workers and clients: killed, or crashing by what they are asked."""
+"""Faults of workers and clients: killed, or crashed by a request."""
 
 from __future__ import annotations
 
