@@ -1,4 +1,4 @@
-"""The embedded broker's own node: it ends with its owner, leaves nothing behind, and tells of what went wrong."""
+"""The embedded broker's own node: it ends with its owner, leaves nothing behind, and reports errors."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class EmbeddedNodeTests(SynchronousTestCase):
         self.assertIsNone(node.pid)
 
     def test_errors_in_the_log_are_told_once(self) -> None:
-        """A traceback that the broker logs fails who looks at the log, or who closes the node."""
+        """A traceback in the broker's log fails the check of the log, or the end of the node."""
         node = self.node().start()
         node.check_log()
         for check in (node.check_log, node.close):

@@ -1,4 +1,4 @@
-"""What ``pip install .`` gives someone who is not in this folder."""
+"""The installed project, outside this folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OFFLINE = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-index")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """What the command prints; its failure is the test's, with its output."""
+    """Return the command's output. A command that fails is a failure of the test."""
     ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
     if ended.returncode:
         raise AssertionError(f"{command} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")

@@ -1,6 +1,6 @@
-"""``scripts/setup`` and what leads to it: what is installed for whom, and that nothing is installed twice.
+"""``scripts/setup`` and the scripts that call it: the packages of each level, installed once.
 
-The environment is there already, and its Python only notes what it was asked to install: nothing is fetched.
+The environment is there already, and its Python only records the packages to install: nothing is fetched.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SetupTests(SynchronousTestCase):
         path.chmod(0o755)
 
     def run_script(self, *command: str) -> list[str]:
-        """Run a script; return what it had pip install, which is the project with its extras."""
+        """Run a script; return the packages that pip was to install: the project with its extras."""
         installed = self.folder / "installed"
         installed.unlink(missing_ok=True)
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"

@@ -22,8 +22,8 @@ SERVICES, CLIENTS = 20, 10
 class Bound:
     """A number of objects.
 
-    :ivar goal: what the project wants.
-    :ivar present: what it needs today, which must not grow. To be lowered with each improvement, down to the goal.
+    :ivar goal: of the project.
+    :ivar present: needed today; it must not grow. To be lowered with each improvement, down to the goal.
     """
 
     goal: float
@@ -52,7 +52,7 @@ class TopologyScaleTests(BrokerTestCase):
         self.address = self.virtual_host()
 
     def count(self) -> Deferred[Counts]:
-        """Count what there is."""
+        """Count the objects of the test's virtual host."""
         counted: Deferred[Counts] = deferToThread(count_objects, self.broker.ctl, self.address.rpartition("/")[2])
         return counted
 
@@ -65,11 +65,11 @@ class TopologyScaleTests(BrokerTestCase):
         return worker
 
     def assert_within(self, found: float, bound: Bound, what: str) -> None:
-        """Hold a count to what is needed today."""
+        """Check that a count is no higher than today's."""
         self.assertLessEqual(found, bound.present, f"{what}: more than today; the goal is {bound.goal}")
 
     async def test_a_service_needs_few_queues_bindings_and_channels(self) -> None:
-        """A second worker adds only what is its own."""
+        """A second worker shares the durable queues of the first."""
         await self.serve()
         first = await self.count()
         self.assert_within(first.queues / SERVICES, QUEUES_A_SERVICE, "queues a service")

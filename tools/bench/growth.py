@@ -15,7 +15,7 @@ from tools.bench.stage import PEER_TROUBLE, Stage
 from tools.processes import ProcessFailed, resident_bytes
 
 PATIENCE = 600.0
-"""Seconds for what takes long by nature, and for its calls' deadlines."""
+"""Seconds for the long measurements, and for the deadlines of their calls."""
 
 REPLIES_IN_FLIGHT = 8
 

@@ -28,7 +28,7 @@ INSTALLATION = "installation"
 
 @attrs.frozen
 class Run:
-    """What a client said, and the processor time of the others meanwhile, in seconds."""
+    """A client's figures, and the processor time of the others meanwhile, in seconds."""
 
     said: dict[str, Any]
     server_cpu: float
@@ -38,8 +38,8 @@ class Run:
 class Stage:
     """Brokers and environments; a context manager.
 
-    :ivar part: what the run is at.
-    :ivar failures: what went wrong, of all peers.
+    :ivar part: the part of the run that is in progress.
+    :ivar failures: of all peers.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -56,7 +56,7 @@ class Stage:
             temporary = TemporaryDirectory(prefix="rpc-bench-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(temporary))
             self.node = stack.enter_context(RabbitMQNode())
-            stack.callback(self.node.kill)  # nobody needs its data
+            stack.callback(self.node.kill)  # its data is not needed
             self._stack = stack.pop_all()
         return self
 
@@ -191,4 +191,4 @@ class Server:
 
 
 PEER_TROUBLE = (InstallationFailed, ProcessFailed, NodeFailed, OSError)
-"""What one peer's measurement may end with; the others go on."""
+"""Exceptions that end the measurement of one peer; the others go on."""

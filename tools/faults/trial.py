@@ -1,4 +1,4 @@
-"""One trial of one fault: makes clients, workers and proxies for a scenario, counts what is left, and closes them."""
+"""One trial of one fault: makes clients, workers and proxies for a scenario, counts leftovers, and closes them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class GoalTests(SynchronousTestCase):
         self.assertEqual(Goal("CPU", ("nats_py",), 100, most=1.0).judge(samples).met, False)
         self.assertEqual(Goal("CPU", ("nats_py",), 100, most=2.0).judge(samples).met, True)
 
-    def test_what_was_not_measured_is_neither_met_nor_not(self) -> None:
+    def test_a_goal_without_figures_is_neither_met_nor_missed(self) -> None:
         """Every goal is judged, and says so."""
         verdicts = judge(Results(MACHINE)) + judge_growth(Results(MACHINE))
         self.assertGreater(len(verdicts), len(GOALS))

@@ -39,7 +39,7 @@ class ReportTests(SynchronousTestCase):
         self.assert_line("| this project | 100 (83.3–111) | 200 (167–222) | 300 (250–333) |")
         self.assert_line("| grpc.aio | 250 (200–333) | 500 (400–667) | – |")
 
-    def test_who_falls_behind_is_said_to(self) -> None:
+    def test_a_peer_that_falls_behind_is_named(self) -> None:
         """Instead of a latency that only tells how long the run was."""
         self.assert_line("| this project | 1 / 2.5 |")
         self.assert_line("| aio-pika RPC | falls behind |")
@@ -81,7 +81,7 @@ class ReportTests(SynchronousTestCase):
         page = write(canned(), "## What stands in the way\n\nThe reactor.\n")
         self.assertLess(page.index("The reactor."), page.index("## When and on what"))
 
-    def test_of_nothing_the_goals_are_left(self) -> None:
+    def test_a_report_without_figures_has_the_goals(self) -> None:
         """A page without results has no empty tables."""
         page = write(Results(MACHINE))
         self.assertIn("not measured", page)

@@ -14,7 +14,7 @@ from tools.bench.results import Results, read
 class ResultsTests(SynchronousTestCase):
     """From values to JSON and back."""
 
-    def test_what_is_written_is_read(self) -> None:
+    def test_results_are_written_and_read_again(self) -> None:
         """With and without records."""
         file = Path(self.mktemp())
         for results in (canned(), Results(MACHINE)):
