@@ -190,7 +190,7 @@ class BlockTests(BrokerTestCase):
         self.follow("README.md", "docs/errors.md", "docs/wire.md")
 
     def test_broker(self) -> None:
-        """The services of the documents are tested on a stage, by trial and by pytest."""
+        """The services of the documents are tested with the harness, by trial and by pytest."""
         self.follow("README.md", "docs/services.md", "docs/broker.md")
 
     def test_every_program_is_run(self) -> None:

@@ -20,9 +20,9 @@ from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.broker.limits import MEGABYTE
 from rpc.errors import ChannelClosed
 from services.calculator import CalculatorHandler
-from tests.embedded import EmbeddedNode
 from tests.unit.amqp.peer import BODY, HEADER, frame, method
 from tests.unit.broker.peer import publish, start_ok
+from tools.nodes.embedded import EmbeddedNode
 
 SEED = 20260525
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -73,7 +73,7 @@ durably and confirmed by the broker (with ours, a `oneway` call)."""
 def write(results: Results, notes: str = "") -> str:
     """Return the page.
 
-    :param notes: what people have to say about it, put before the facts about the machine.
+    :param notes: written by hand, put before the facts about the machine.
     """
     sections = [INTRODUCTION, *_goals(results), *_throughput(results), *_cpu(results), *_latency(results)]
     sections += [*_growth(results), *_jam(results), *_profile(results)]

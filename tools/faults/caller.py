@@ -1,4 +1,4 @@
-"""``python -m tools.faults.caller URL NAME``: a client with calls under way, until somebody kills it.
+"""``python -m tools.faults.caller URL NAME``: a client that keeps calls in progress until it is killed.
 
 It says which its reply queue is.
 """

@@ -1,4 +1,4 @@
-"""``docs/reliability.md``: what was promised under which fault, and what was seen."""
+"""``docs/reliability.md``: for each fault, the promise and the observation."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Programs of other clients that show what a broker answers, and how two brokers are compared by them."""
+"""Programs with other clients that print a broker's answers, to compare two brokers."""

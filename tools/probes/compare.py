@@ -1,4 +1,4 @@
-"""What a probe sees of two brokers, compared line by line: ``python -m tools.probes.compare PROBE URL_A URL_B``."""
+"""Compares a probe's observations of two brokers: ``python -m tools.probes.compare PROBE URL_A URL_B``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ProbeFailed(Exception):
 
 @attrs.frozen
 class Difference:
-    """What two brokers answer otherwise; None where one of them has no such line."""
+    """A difference between two brokers; None where one of them has no such line."""
 
     first: str | None
     second: str | None
@@ -45,7 +45,7 @@ class Difference:
 
 
 def install_amqplib() -> None:
-    """Have what the probe in Node.js needs beside it, as its lock file says; nothing to do the next time.
+    """Install the packages of the probe in Node.js beside it, as its lock file says. Does nothing the next time.
 
     :raises ProbeFailed: npm is missing, or cannot install it.
     """
@@ -85,7 +85,7 @@ def transcripts(probe: str, *urls: str) -> list[list[str]]:
 
 
 def differences(first: list[str], second: list[str]) -> Iterator[Difference]:
-    """What differs, scenario by scenario, in the order of the first."""
+    """The differences, scenario by scenario, in the order of the first."""
     of_first, of_second = _by_scenario(first), _by_scenario(second)
     for scenario in of_first | of_second:
         a, b = of_first.get(scenario, []), of_second.get(scenario, [])
@@ -117,7 +117,7 @@ def judge(probe: str, found: list[Difference]) -> tuple[list[Difference], list[K
 
 
 def main(probe: str, *urls: str) -> int:
-    """Print what differs and is not explained, then what explains nothing; 1 when there is any."""
+    """Print the differences without explanation, then explanations without difference; 1 when there is any."""
     unexplained, idle = judge(probe, list(differences(*transcripts(probe, *urls))))
     for difference in unexplained:
         print(difference)

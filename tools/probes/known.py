@@ -1,4 +1,4 @@
-"""What the embedded broker answers otherwise than RabbitMQ does, and why; ``docs/broker.md`` tells users of it."""
+"""The known differences between the embedded broker and RabbitMQ, with reasons; ``docs/broker.md`` lists them."""
 
 from __future__ import annotations
 

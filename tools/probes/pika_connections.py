@@ -1,4 +1,4 @@
-"""Logging in, what is agreed upon, and channels."""
+"""Logins, negotiated limits, and channels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def virtual_hosts(probe: Probe) -> None:
 
 @scenario
 def server_properties(probe: Probe) -> None:
-    """What the broker says it can do."""
+    """The broker's capabilities."""
     properties = probe.connection._impl.server_properties
     probe.say(f"capabilities: {plain(properties['capabilities'])}")
     probe.say(f"names: {sorted(properties)}")

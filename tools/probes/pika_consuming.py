@@ -1,4 +1,4 @@
-"""Consumers: who is given what, how many at once, and how it ends; and taking messages singly."""
+"""Consumers: order, prefetch, and ends; and basic.get."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def prefetch_lifted(probe: Probe) -> None:
 
 @scenario
 def prefetch_and_get(probe: Probe) -> None:
-    """What is got singly is not held by the prefetch, nor counted for consumers."""
+    """basic.get is not limited by the prefetch, nor counted for it."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -213,7 +213,7 @@ def consume_refused(probe: Probe) -> None:
 
 @scenario
 def cancel(probe: Probe) -> None:
-    """A cancelled consumer is given no more; what it had stays its channel's, to be settled."""
+    """A cancelled consumer gets no more messages; its channel settles the unacked ones."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -247,7 +247,7 @@ def cancelled_by_the_broker(probe: Probe) -> None:
 
 @scenario
 def deleted_with_unsettled(probe: Probe) -> None:
-    """What was delivered of a queue that is gone may still be settled."""
+    """Deliveries of a deleted queue may still be acked."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -276,7 +276,7 @@ def get(probe: Probe) -> None:
 
 @scenario
 def consume_then_publish(probe: Probe) -> None:
-    """Order is kept between what waited and what comes."""
+    """Messages that waited come before new ones."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)

@@ -1,4 +1,4 @@
-"""Dead letters: why they died, where they go, and what they say of it."""
+"""Dead letters: their reasons, their routes, and their headers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def dead_by_rejection(probe: Probe) -> None:
 
 @scenario
 def dead_by_length(probe: Probe) -> None:
-    """By a full queue that drops its head, or sends what it refuses to the dead letters."""
+    """By a full queue that drops its head, or dead-letters new messages."""
     channel = _confirming(probe)
     dead = probe.queue(channel, "dead")
     queue = probe.queue(channel, arguments=_to(dead, **{"x-max-length": 1}))
@@ -74,7 +74,7 @@ def dead_by_length(probe: Probe) -> None:
 
 @scenario
 def not_dead(probe: Probe) -> None:
-    """What is purged, or deleted with its queue, or acked, is no dead letter."""
+    """A message that is purged, acked, or deleted with its queue is no dead letter."""
     channel = _confirming(probe)
     dead = probe.queue(channel, "dead")
     queue = probe.queue(channel, arguments=_to(dead))
@@ -178,7 +178,7 @@ def several_reasons(probe: Probe) -> None:
 
 @scenario
 def death_is_forged(probe: Probe) -> None:
-    """A publisher may write x-death itself; the broker adds to it, or puts its own in place of what is no table."""
+    """A publisher may write x-death itself; the broker adds to it, or replaces a value that is no table."""
     channel = _confirming(probe)
     dead = probe.queue(channel, "dead")
     queue = probe.queue(channel, arguments=_to(dead))
@@ -206,7 +206,7 @@ def dead_letter_cycle(probe: Probe) -> None:
 
 @scenario
 def dead_letter_to_itself(probe: Probe) -> None:
-    """A queue whose dead letters come to itself has back what was rejected, not what expired."""
+    """A queue whose dead letters come to itself gets rejected messages back, not expired ones."""
     channel = _confirming(probe)
     queue = probe.name("q")
     watch = probe.queue(channel, "watch", arguments={"x-message-ttl": 200})

@@ -62,7 +62,7 @@ def exchange_reserved(probe: Probe) -> None:
 
 @scenario
 def exchange_names(probe: Probe) -> None:
-    """Names at the edge of what is allowed."""
+    """Names at the edge of the allowed ones."""
     for label in ("with space", "ümlaut", "new\nline", "a/b:c,d"):
         probe.tries(ascii(label), probe.channel().exchange_declare, probe.name(label), "direct", auto_delete=True)
     name = probe.name("long") + "x" * 200
@@ -129,7 +129,7 @@ def exchange_auto_delete(probe: Probe) -> None:
 
 @scenario
 def exchange_internal(probe: Probe) -> None:
-    """Nobody publishes to an internal exchange but another exchange."""
+    """Only another exchange publishes to an internal exchange."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)

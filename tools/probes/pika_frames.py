@@ -1,4 +1,4 @@
-"""What pika itself would never send: handshakes, frames, methods and contents that are wrong."""
+"""Input that pika itself would never send: wrong handshakes, frames, methods and contents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.probes.pika_support import Probe, describe_message, scenario
 
 @scenario
 def protocol_headers(probe: Probe) -> None:
-    """Whoever speaks something else is told what is spoken here."""
+    """A client of another protocol gets the broker's protocol header."""
     for header in (
         b"AMQP\x00\x00\x09\x00",
         b"AMQP\x00\x00\x0a\x00",
@@ -58,7 +58,7 @@ def handshake(probe: Probe) -> None:
 
 @scenario
 def tuning(probe: Probe) -> None:
-    """What a client may ask for, and what it may not."""
+    """Tunings that are allowed, and others."""
     cases = {
         "channel_max 0": (0, 131072, 0),
         "channel_max 65535": (65535, 131072, 0),
@@ -117,7 +117,7 @@ def channel_numbers(probe: Probe) -> None:
 
 @scenario
 def closing_channels(probe: Probe) -> None:
-    """After the broker has closed a channel, what still comes on it is ignored until its close-ok."""
+    """After the broker has closed a channel, further frames on it are ignored until its close-ok."""
     connection = RawConnection(probe).opened()
     connection.method(1, spec.Queue.Declare(queue=probe.name("missing"), passive=True))
     connection.say_next("closed")
@@ -137,7 +137,7 @@ def closing_channels(probe: Probe) -> None:
 
 @scenario
 def closing_connection(probe: Probe) -> None:
-    """A client's close is answered, whatever it gives as reason, and nothing follows."""
+    """A client's close is answered for any reason, and nothing follows."""
     connection = RawConnection(probe).opened()
     connection.method(0, spec.Connection.Close(541, "no reason", 0, 0))
     connection.method(1, spec.Queue.Declare(queue=probe.name("q")))

@@ -64,7 +64,7 @@ def message_ttl_zero(probe: Probe) -> None:
 
 @scenario
 def message_ttl_unsettled(probe: Probe) -> None:
-    """What is unsettled does not expire; given back, it does."""
+    """Unacked messages do not expire; requeued ones do."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel, arguments={"x-message-ttl": 500})
@@ -104,7 +104,7 @@ def queue_expires(probe: Probe) -> None:
 
 @scenario
 def max_length(probe: Probe) -> None:
-    """Of too many messages the oldest go; what is unsettled does not count."""
+    """Of too many messages the oldest go; unacked ones do not count."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel, arguments={"x-max-length": 2})

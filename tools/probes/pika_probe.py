@@ -1,6 +1,6 @@
-"""What a broker answers to pika, a line an observation: ``python -m tools.probes.pika_probe URL [SCENARIO...]``.
+"""A broker's answers to pika, a line an observation: ``python -m tools.probes.pika_probe URL [SCENARIO...]``.
 
-It knows nothing of this framework: what it prints of one broker is compared with what it prints of another.
+It knows nothing of this framework: its outputs for two brokers are compared.
 """
 
 from __future__ import annotations

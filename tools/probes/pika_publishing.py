@@ -1,4 +1,4 @@
-"""Publishing: what is returned, confirmed, refused, and what of a message arrives."""
+"""Publishing: returns, confirms, errors, and the parts of a message that arrive."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def immediate(probe: Probe) -> None:
 
 @scenario
 def publish_refused(probe: Probe) -> None:
-    """What ends the channel."""
+    """Messages that end the channel."""
     channel = probe.channel()
     queue = probe.queue(channel)
     probe.tries("missing exchange", channel.basic_publish, probe.name("missing"), "k", b"m")
@@ -76,10 +76,10 @@ def publish_refused(probe: Probe) -> None:
 
 @scenario
 def after_a_refusal(probe: Probe) -> None:
-    """What was published on a channel after what ended it is not seen; what went before is."""
+    """Messages before the one that ends the channel arrive; later ones do not."""
     channel, other = probe.channel(), probe.channel()
     queue = probe.queue(other)
-    publish = channel._impl.basic_publish  # in one go: the blocking one looks in between for what has come
+    publish = channel._impl.basic_publish  # without reading in between, as the blocking one does
     publish("", queue, b"before")
     publish(probe.name("missing"), "k", b"refused")
     publish("", queue, b"after")
@@ -89,7 +89,7 @@ def after_a_refusal(probe: Probe) -> None:
 
 
 def _confirming(probe: Probe, events: list[str]) -> BlockingChannel:
-    """A channel in confirm mode; what comes on it is noted in its order, rather than waited for by pika."""
+    """A channel in confirm mode that records returns and confirms in order; pika would wait for each."""
     channel = probe.channel()
     selected: list[Any] = []
     settled: set[int] = set()
@@ -125,7 +125,7 @@ def confirms(probe: Probe) -> None:
 
 @scenario
 def confirms_after_messages(probe: Probe) -> None:
-    """What was published before confirm.select does not count."""
+    """Messages before confirm.select are not confirmed."""
     events: list[str] = []
     channel = probe.channel()
     queue = probe.queue(channel)
@@ -138,7 +138,7 @@ def confirms_after_messages(probe: Probe) -> None:
 
 @scenario
 def return_before_ack(probe: Probe) -> None:
-    """What comes back does so before it is confirmed."""
+    """A message is returned before it is confirmed."""
     events: list[str] = []
     channel = _confirming(probe, events)
     for number in range(3):

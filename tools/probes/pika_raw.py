@@ -1,4 +1,4 @@
-"""A socket of our own, with pika's codec, for what pika itself would never send."""
+"""A socket with pika's codec, for bytes that pika itself would never send."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RawConnection:
         return self
 
     def tuned(self, channel_max: int = 100, frame_max: int = 131072, heartbeat: int = 0) -> RawConnection:
-        """The same, logged in, with what the client wants of the tuning."""
+        """The same, logged in, with the client's values in tune-ok."""
         self.receive()
         self.method(0, LOGIN)
         self.receive()
@@ -94,7 +94,7 @@ class RawConnection:
         self.method(77, spec.Channel.Open())
 
     def say(self, what: str) -> None:
-        """Say what the broker answers, and whether it hangs up then."""
+        """Print the broker's answer, and whether it closes the connection then."""
         received = self.receive()
         self._probe.say(f"{what}: {describe_frame(received)}")
         if isinstance(getattr(received, "method", None), spec.Connection.Close):
@@ -105,7 +105,7 @@ class RawConnection:
         self.close()
 
     def say_next(self, what: str) -> None:
-        """Say what comes next, whatever it is."""
+        """Print the next frame."""
         self._probe.say(f"{what}: {describe_frame(self.receive())}")
 
     def close(self) -> None:

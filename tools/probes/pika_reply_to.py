@@ -13,7 +13,7 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 
 
 def _address(probe: Probe, requester: BlockingChannel) -> str:
-    """Where a requester says that replies come to, as whoever has the request sees it."""
+    """The reply address of a request, as its consumer sees it."""
     worker = probe.channel()
     queue = worker.queue_declare("", exclusive=True).method.queue
     requester.basic_publish("", queue, b"request", pika.BasicProperties(reply_to=REPLY_TO))
@@ -91,7 +91,7 @@ def reply_to_refused(probe: Probe) -> None:
 
 @scenario
 def reply_to_as_a_queue(probe: Probe) -> None:
-    """What else may be done to the name of the queue that is none."""
+    """Other operations on the name amq.rabbitmq.reply-to, which is no queue."""
     requester = probe.channel()
     probe.consume(requester, REPLY_TO, auto_ack=True)
     address = _address(probe, requester)

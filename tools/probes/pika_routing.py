@@ -76,7 +76,7 @@ def topic_unbound(probe: Probe) -> None:
 
 @scenario
 def headers_routing(probe: Probe) -> None:
-    """All or any of the headers; what begins with x- counts for all-with-x and any-with-x alone."""
+    """All or any of the headers; names that begin with x- count for all-with-x and any-with-x alone."""
     channel = probe.channel()
     channel.confirm_delivery()
     exchange = probe.exchange(channel, "x", "headers")
@@ -136,7 +136,7 @@ def headers_invalid(probe: Probe) -> None:
 
 @scenario
 def copies(probe: Probe) -> None:
-    """CC and BCC are further routing keys; BCC is taken out of what is delivered."""
+    """CC and BCC are further routing keys; BCC is removed from the delivered headers."""
     channel = probe.channel()
     channel.confirm_delivery()
     exchange = probe.exchange(channel, "x", "direct")
@@ -182,7 +182,7 @@ def copies_by_default_exchange(probe: Probe) -> None:
 
 @scenario
 def alternate_exchange(probe: Probe) -> None:
-    """What finds no queue goes to the alternate exchange, and is returned when that has none either."""
+    """An unroutable message goes to the alternate exchange, and is returned when that has no queue either."""
     channel = probe.channel()
     channel.confirm_delivery()
     rest = probe.exchange(channel, "rest", "fanout")

@@ -1,4 +1,4 @@
-"""Acks, rejections and what is given back."""
+"""Acks, rejections and requeued messages."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def ack_multiple(probe: Probe) -> None:
 
 @scenario
 def nack_multiple(probe: Probe) -> None:
-    """What is given back goes to its place, marked as redelivered."""
+    """A requeued message goes to its place, marked as redelivered."""
     channel, queue = _taken(probe, 5)
     channel.basic_ack(2)
     probe.publish(channel, "", queue, b"6")
@@ -79,7 +79,7 @@ def nack_without_requeue(probe: Probe) -> None:
 
 @scenario
 def requeue_order(probe: Probe) -> None:
-    """What is given back in any order goes back to its own place."""
+    """Messages that are requeued in any order go back to their own places."""
     channel, queue = _taken(probe, 4)
     probe.publish(channel, "", queue, b"5")
     for tag in (3, 1, 4, 2):
@@ -136,7 +136,7 @@ def recover(probe: Probe) -> None:
 
 @scenario
 def recover_with_consumer(probe: Probe) -> None:
-    """A consumer has again what it had not settled."""
+    """A consumer gets its unacked messages again."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -152,7 +152,7 @@ def recover_with_consumer(probe: Probe) -> None:
 
 @scenario
 def channel_ends(probe: Probe) -> None:
-    """What a channel did not settle is ready again when it is closed, in its order, before what came later."""
+    """Unacked messages of a closed channel are ready again, in their order, before later ones."""
     channel, queue = _taken(probe, 3)
     channel.basic_ack(2)
     other = probe.channel()

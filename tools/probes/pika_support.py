@@ -1,4 +1,4 @@
-"""What the scenarios of the pika probe have in common: names, connections, and how what they see is put into words."""
+"""Shared by the scenarios of the pika probe: names, connections, and observations as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pika
 from pika import exceptions, spec
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
-PATIENCE = 10.0  # seconds until what is awaited counts as not happening
+PATIENCE = 10.0  # seconds until an event counts as not happening
 
 _VARYING = (
     (re.compile(r"amq\.gen-[\w-]+"), "amq.gen-NAME"),
@@ -27,7 +27,7 @@ _VARYING = (
 Scenario = Callable[["Probe"], None]
 SCENARIOS: list[Scenario] = []
 
-# What the broker refuses is what we look for; pika would have each refusal on standard error as well.
+# The probe prints each error of the broker; pika would log it on standard error as well.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
@@ -38,7 +38,7 @@ def scenario(function: Scenario) -> Scenario:
 
 
 class Inbox:
-    """What a consumer was delivered, and whether the broker cancelled it."""
+    """The deliveries of a consumer, and whether the broker cancelled it."""
 
     def __init__(self, connection: BlockingConnection) -> None:
         self._connection = connection
@@ -72,7 +72,7 @@ class Probe:
         self._close_method: Any = None
 
     def say(self, text: str) -> None:
-        """Print an observation, less what differs from run to run."""
+        """Print an observation, without the parts that differ from run to run."""
         text = text.replace(self._run, "")
         for pattern, placeholder in _VARYING:
             text = pattern.sub(placeholder, text)
@@ -134,7 +134,7 @@ class Probe:
         return inbox
 
     def tries(self, what: str, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """Call a channel's method and say what came of it.
+        """Call a channel's method and print the answer.
 
         A method without an answer is followed by one that has an answer, so that a refusal is seen.
         """
@@ -161,7 +161,7 @@ class Probe:
         return pika.BasicProperties(**properties)
 
     def get(self, channel: BlockingChannel, queue: str, auto_ack: bool = True) -> Any:
-        """Take a message as soon as there is one, and say what it is; return its delivery tag."""
+        """Take a message as soon as there is one, and print it; return its delivery tag."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             method, properties, body = channel.basic_get(queue, auto_ack=auto_ack)
@@ -173,7 +173,7 @@ class Probe:
         return None
 
     def drain(self, channel: BlockingChannel, queue: str) -> list[bytes]:
-        """Take what is in a queue, and return the bodies."""
+        """Take all messages of a queue, and return the bodies."""
         bodies = []
         while (message := channel.basic_get(queue, auto_ack=True))[0] is not None:
             bodies.append(message[2])
@@ -189,7 +189,7 @@ class Probe:
         self.say(f"{queue} has {self.count(channel, queue)} ready")
 
     def describe_error(self, error: BaseException) -> str:
-        """What an exception of pika's says of the broker's answer."""
+        """The broker's answer in an exception of pika's."""
         if isinstance(error, exceptions.UnroutableError):
             return ", ".join(map(describe_return, error.messages))
         if isinstance(error, exceptions.NackError):
@@ -201,7 +201,7 @@ class Probe:
         return f"{type(error).__name__} {error}"
 
     def clean_up(self) -> None:
-        """Close the connections, then delete what was named."""
+        """Close the connections, then delete the named queues and exchanges."""
         for connection in self._connections:
             if connection.is_open:
                 connection.close()
@@ -222,7 +222,7 @@ class Probe:
 
 
 def settle(channel: BlockingChannel) -> None:
-    """Have the broker answer twice, so that what it had to say before has been said; raises what it refused."""
+    """Have the broker answer twice, so that earlier answers have come; raises its errors."""
     for _ in range(2):
         channel.exchange_declare("amq.direct", passive=True)
 
@@ -243,7 +243,7 @@ def wait_for(connection: BlockingConnection, events: Sequence[Any], count: int) 
 
 
 def fence(channel: BlockingChannel, queue: str) -> None:
-    """Have a queue answer twice, so that what it delivers to this channel has come."""
+    """Have a queue answer twice, so that its deliveries to this channel have come."""
     for _ in range(2):
         channel.queue_declare(queue, passive=True)
     channel.connection.process_data_events(0)

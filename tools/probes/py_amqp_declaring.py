@@ -18,7 +18,7 @@ def login(probe: Probe) -> None:
 
 @scenario
 def server_properties(probe: Probe) -> None:
-    """What the broker says it can do, and what is agreed upon."""
+    """The broker's capabilities, and the negotiated limits."""
     connection = probe.connect()
     probe.say(plain(connection.server_properties["capabilities"]))
     probe.say(f"channel_max={connection.channel_max} frame_max={connection.frame_max} heartbeat={connection.heartbeat}")
@@ -42,7 +42,7 @@ def channels(probe: Probe) -> None:
 
 @scenario
 def exchange_declare(probe: Probe) -> None:
-    """Types, and what is refused."""
+    """Types, and errors."""
     for kind in ("direct", "topic", "fanout", "headers", "unheard-of"):
         probe.tries(kind, probe.channel().exchange_declare, probe.name(f"x-{kind}"), kind, auto_delete=False)
     name = probe.name("x-direct")
@@ -61,7 +61,7 @@ def exchange_declare(probe: Probe) -> None:
 
 @scenario
 def exchange_delete(probe: Probe) -> None:
-    """Deleting what is used, unused, missing or the broker's own."""
+    """Deleting exchanges that are used, unused, missing or the broker's own."""
     channel = probe.channel()
     name, queue = probe.name("x"), probe.queue(channel)
     channel.exchange_declare(name, "direct", auto_delete=False)
@@ -204,7 +204,7 @@ def queue_delete(probe: Probe) -> None:
 
 @scenario
 def queue_bindings(probe: Probe) -> None:
-    """What is missing, and what is bound by arguments."""
+    """Missing queues and exchanges, and bindings with arguments."""
     channel = probe.channel(confirms=True)
     exchange, queue, missing = probe.name("x"), probe.queue(channel), probe.name("missing")
     channel.exchange_declare(exchange, "headers", auto_delete=False)

@@ -16,7 +16,7 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 
 @scenario
 def mandatory(probe: Probe) -> None:
-    """What finds no queue comes back before it is confirmed."""
+    """An unroutable message comes back before it is confirmed."""
     channel = probe.channel(probe.connect(confirm_publish=False))
     events: list[str] = []
     channel.events["basic_return"].add(
@@ -40,7 +40,7 @@ def immediate(probe: Probe) -> None:
 
 @scenario
 def publish_refused(probe: Probe) -> None:
-    """What ends the channel."""
+    """Messages that end the channel."""
     cases: dict[str, dict[str, Any]] = {
         "missing exchange": {"exchange": probe.name("missing")},
         "somebody else": {"user_id": "somebody"},
@@ -149,7 +149,7 @@ def time_to_live(probe: Probe) -> None:
 
 @scenario
 def dead_letters(probe: Probe) -> None:
-    """Dead letters of what is rejected, and of what is too much."""
+    """Dead letters by rejection, and by a full queue."""
     channel = probe.channel(confirms=True)
     dead = probe.queue(channel, "dead")
     arguments = {"x-max-length": 1, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
@@ -198,7 +198,7 @@ def prefetch(probe: Probe) -> None:
 
 
 def settle_queue(channel: amqp.Channel, queue: str) -> None:
-    """Have a queue answer twice, so that what it delivers to this channel has come."""
+    """Have a queue answer twice, so that its deliveries to this channel have come."""
     for _ in range(2):
         channel.queue_declare(queue, passive=True)
 
@@ -316,7 +316,7 @@ def transactions(probe: Probe) -> None:
 
 @scenario
 def recovers_from_a_lost_connection(probe: Probe) -> None:
-    """What was not settled comes again on the next connection; what was exclusive is gone."""
+    """Unacked messages come again on the next connection; exclusive queues are gone."""
     connection = probe.connect()
     channel = probe.channel(connection, confirms=True)
     kept, own = probe.name("kept"), probe.queue(channel, "own")
@@ -355,7 +355,7 @@ def _is_missing(probe: Probe, connection: amqp.Connection, queue: str) -> bool:
 
 @scenario
 def recovers_from_a_refusal(probe: Probe) -> None:
-    """A channel that is refused gives back what it had; another one of the connection goes on."""
+    """A channel that the broker closes requeues its unacked messages; another one of the connection goes on."""
     connection = probe.connect()
     channel, other = probe.channel(connection, confirms=True), probe.channel(connection)
     queue = probe.queue(channel)
@@ -371,7 +371,7 @@ def recovers_from_a_refusal(probe: Probe) -> None:
 
 @scenario
 def connection_closes(probe: Probe) -> None:
-    """A connection that ends in order gives back what it had."""
+    """A connection that ends in order requeues its unacked messages."""
     watcher = probe.channel(probe.connect(), confirms=True)
     queue = probe.name("q")
     watcher.queue_declare(queue, auto_delete=False)

@@ -1,6 +1,6 @@
-"""What a broker answers to py-amqp, a line an observation: ``python -m tools.probes.py_amqp_probe URL [SCENARIO...]``.
+"""A broker's answers to py-amqp, a line an observation: ``python -m tools.probes.py_amqp_probe URL [SCENARIO...]``.
 
-A second opinion, which writes numbers and tables otherwise than pika does, and recovers what it lost.
+A second opinion, which encodes numbers and tables in another way than pika.
 """
 
 from __future__ import annotations

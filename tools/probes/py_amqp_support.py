@@ -1,4 +1,4 @@
-"""What the scenarios of py-amqp's probe have in common: connections, and how what they see is put into words."""
+"""Shared by the scenarios of py-amqp's probe: connections, and observations as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import amqp
 
-PATIENCE = 10.0  # seconds until what is awaited counts as not happening
+PATIENCE = 10.0  # seconds until an event counts as not happening
 
 _VARYING = (
     (re.compile(r"amq\.gen-[\w-]+"), "amq.gen-NAME"),
@@ -41,7 +41,7 @@ class Probe:
         self._connections: list[amqp.Connection] = []
 
     def say(self, text: str) -> None:
-        """Print an observation, less what differs from run to run."""
+        """Print an observation, without the parts that differ from run to run."""
         text = text.replace(self._run, "")
         for pattern, placeholder in _VARYING:
             text = pattern.sub(placeholder, text)
@@ -86,7 +86,7 @@ class Probe:
         return name
 
     def tries(self, what: str, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """Call a method and say what came of it; a refusal of one without answer is waited for."""
+        """Call a method and print the answer; a method without answer is given time to fail."""
         try:
             result = call(*arguments, **keywords)
             channel = getattr(call, "__self__", None)
@@ -105,7 +105,7 @@ class Probe:
         return amqp.Message(body, **properties)
 
     def get(self, channel: amqp.Channel, queue: str, no_ack: bool = True) -> Any:
-        """Take a message as soon as there is one, and say what it is; return it."""
+        """Take a message as soon as there is one, and print it; return it."""
         messages: list[Any] = []
 
         def got() -> bool:
@@ -118,7 +118,7 @@ class Probe:
         return messages[0] if messages else None
 
     def drain(self, channel: amqp.Channel, queue: str) -> list[Any]:
-        """Take what is in a queue, and return the bodies."""
+        """Take all messages of a queue, and return the bodies."""
         bodies = []
         while (message := channel.basic_get(queue, no_ack=True)) is not None:
             bodies.append(message.body)
@@ -130,7 +130,7 @@ class Probe:
         self.say(f"{queue} has {channel.queue_declare(queue, passive=True).message_count} ready")
 
     def clean_up(self) -> None:
-        """Close the connections, then delete what was named."""
+        """Close the connections, then delete the named queues and exchanges."""
         for connection in self._connections:
             try:
                 connection.close()
@@ -150,7 +150,7 @@ def _is_unanswered(result: Any) -> bool:
 
 
 def settle(channel: amqp.Channel) -> None:
-    """Have the broker answer twice, so that what it had to say before has been said; raises what it refused."""
+    """Have the broker answer twice, so that earlier answers have come; raises its errors."""
     for _ in range(2):
         channel.exchange_declare("amq.direct", "direct", passive=True)
 
@@ -179,7 +179,7 @@ def receive(connection: amqp.Connection, events: Sequence[Any], count: int) -> b
 
 
 def describe_error(error: BaseException) -> str:
-    """What an exception says of the broker's answer."""
+    """The broker's answer in an exception."""
     if isinstance(error, amqp.AMQPError) and error.reply_code:
         kind = "connection" if isinstance(error, amqp.ConnectionError) else "channel"
         return f"{kind} error {error.reply_code} {error.reply_text} (method {error.method_sig}) {type(error).__name__}"

@@ -1,4 +1,4 @@
-"""A private embedded broker for tests, used like ``RabbitMQNode``: a process of its own, told what to do by pipes.
+"""A private embedded broker for tests, used like ``RabbitMQNode``: a process of its own, controlled by pipes.
 
 It cannot live in the test's reactor, for there are tests that block. It ends with its standard input, which is this
 process's end of a pipe; so nothing is left of it however this process ends.
@@ -20,15 +20,14 @@ from types import TracebackType
 from typing import Any
 
 from tools.nodes.rabbitmq import NodeFailed, free_ports
-
-PROJECT = Path(__file__).parents[1]
+from tools.processes import PROJECT, launch
 
 PATIENCE = 30.0
 """Seconds in which the broker must start, answer and stop; each needs a fraction of one."""
 
 
 class EmbeddedNode:
-    """A :class:`~tests.broker_node.BrokerNode` of the embedded broker.
+    """A :class:`~tools.nodes.broker_node.BrokerNode` of the embedded broker.
 
     Users and virtual hosts that were added are there again after each start.
 
@@ -55,18 +54,16 @@ class EmbeddedNode:
     def start(self) -> EmbeddedNode:
         if self.pid is not None:
             return self
-        self.kill()  # puts away what a crashed run may have left
+        self.kill()  # clears up after a crashed run
         settings = {"port": self.port, "users": self._users, "vhosts": self._vhosts, "state": self._state}
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.embedded_program", json.dumps(settings)],
-                cwd=PROJECT,
-                env={**os.environ, "TMPDIR": str(self.folder)},
-                bufsize=0,
+            process = launch(
+                [sys.executable, "-m", "tools.nodes.embedded_program", json.dumps(settings)],
+                folder=PROJECT,
+                environment={**os.environ, "TMPDIR": str(self.folder)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                start_new_session=True,  # a Ctrl-C in the terminal is for us to handle, not for the broker
             )
         self._processes.append(process)
         self._answer()
@@ -124,7 +121,7 @@ class EmbeddedNode:
         self._vhosts.append(name)
 
     def add_user(self, name: str, password: str, virtual_host: str) -> None:
-        """Create a user, who may do everything in every virtual host."""
+        """Create a user with all permissions in every virtual host."""
         assert virtual_host in self._vhosts, virtual_host
         self._do("add_user", name, password)
         self._users[name] = password
@@ -147,7 +144,7 @@ class EmbeddedNode:
             raise NodeFailed(f"{operation}: {error}")
 
     def _answer(self) -> Any:
-        """Wait for the next line of its output, and return what it says."""
+        """Wait for the next line of its output, and return its value."""
         stdout = self._processes[0].stdout
         assert stdout is not None
         waiting = select.poll()
@@ -178,6 +175,6 @@ def _kill(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def _discard(processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
-    """Leave nothing behind of a node that nobody uses any more, at the latest when the interpreter exits."""
+    """Remove process and folder of a node that is no longer referenced, at the latest when the interpreter exits."""
     _kill(processes)
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,6 @@
-"""What tests ask of a broker, whichever it is: RabbitMQ (``rabbitmq.py``) or the embedded one (``embedded.py``).
+"""The interface of a private broker node: RabbitMQ (``rabbitmq.py``) or the embedded broker (``embedded.py``).
 
-Tests say what they mean by these operations, so that they run on both. Those that are about RabbitMQ itself use
-``RabbitMQNode``, and are marked ``rabbitmq_only``.
+Tests that use only these operations run on both brokers.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class BrokerNode(Protocol):
     url: str
 
     def start(self) -> BrokerNode:
-        """Launch the broker, and return it once it answers; as it is when it runs. What it was told earlier holds."""
+        """Launch the broker, and return it once it answers. Users and virtual hosts of earlier runs are there again."""
 
     def stop(self) -> None:
         """Shut the broker down in order: connections are closed with 320. Harmless when it does not run."""
@@ -42,7 +41,7 @@ class BrokerNode(Protocol):
         """Create a virtual host, open to guest."""
 
     def add_user(self, name: str, password: str, virtual_host: str) -> None:
-        """Create a user, who may do everything in one virtual host, which exists."""
+        """Create a user with all permissions in one virtual host, which exists."""
 
     def close_connections(self, reason: str, virtual_host: str | None = None) -> None:
         """Close all connections, or those to one virtual host, as an operator: code 320, with the reason."""

@@ -1,4 +1,4 @@
-"""The embedded broker as a program that tests control: ``python -m tests.embedded_program SETTINGS``.
+"""The embedded broker as a program that tests control: ``python -m tools.nodes.embedded_program SETTINGS``.
 
 SETTINGS is JSON: ``port``, ``users``, ``vhosts`` and ``state`` of a BrokerServer. The program writes its port when it
 listens, and then answers each line of its input, ``[operation, argument, ...]``, by the error it met, or ``null``. When
@@ -24,9 +24,9 @@ from rpc.broker.server import BrokerServer
 
 
 class Operations(LineOnlyReceiver):
-    """What is asked for by standard input.
+    """The operations that standard input requests.
 
-    :ivar ended: fires when nobody can ask any more.
+    :ivar ended: fires at the end of the input.
     """
 
     delimiter = b"\n"
