@@ -28,7 +28,7 @@ from rpc.worker.service import ThriftService
 from tests.support import BrokerTestCase
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 BROKER_URL = "amqp://localhost"
 LIMIT = 60.0
 """Seconds that one command of a document may take."""
