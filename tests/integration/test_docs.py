@@ -360,7 +360,7 @@ class ContentTests(SynchronousTestCase):
                 self.assertTrue(declaration.arguments["durable"])
                 self.assertIn(f"`{declaration.arguments['queue'].replace('.S', '.<service>')}`", text)
                 for name, value in declaration.arguments["arguments"].items():
-                    given = "the most requests waiting" if value == 1 else str(value)
+                    given = "the most ready requests" if value == 1 else str(value)
                     self.assertRegex(text, rf"`{name}`: `?{given}")
             elif declaration.method == "exchange_declare":
                 self.assertIn(f"| `{declaration.arguments['exchange']}` | exchange, direct, durable |", text)
