@@ -264,6 +264,11 @@ class ContentTests(SynchronousTestCase):
                 if heading:
                     self.assertIn(heading, anchors(path), f"{document.name}: {target}")
 
+    def test_the_readme_links_to_every_page(self) -> None:
+        """A page without a link from the README is not found by its readers."""
+        linked = set(re.findall(r"\]\(docs/(\w+\.md)\)", (ROOT / "README.md").read_text("utf-8")))
+        self.assertEqual(linked, {page.name for page in (ROOT / "docs").glob("*.md")})
+
     def test_paths_of_the_framework_exist(self) -> None:
         """Every file and folder of the framework that a document names exists."""
         for document in DOCUMENTS:
