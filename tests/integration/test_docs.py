@@ -193,7 +193,7 @@ class BlockTests(BrokerTestCase):
         self.follow("README.md", "docs/guide.md")
 
     def test_operations_show_a_dead_letter_and_replay_it(self) -> None:
-        """The commands print what the page says."""
+        """The commands print the text on the page."""
         self.follow("README.md", "docs/operations.md")
 
     def test_errors_and_wire_show_the_error_and_the_bytes(self) -> None:
