@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.python import log
 
 from rpc import uri
-from rpc.client.call import Operation
-from rpc.client.connection import Connection
+from rpc.client.connection import Connection, SharedConnection
+from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.link import Link
@@ -58,7 +58,7 @@ class Worker(Service):
         self._draining: list[Deferred[None]] = []
         self._hurrying = False
         if any(service.factory for service in services):
-            self._connection = Connection._sharing(self._link, reactor, self._route)
+            self._connection = SharedConnection(self._link, reactor, self._route)
         mover = Mover()
         self._link.attach(mover)
         for service in services:
@@ -84,7 +84,7 @@ class Worker(Service):
         service, _, instance = operation.service.partition("@")
         transport = self._by_name.get(service)
         elsewhere = transport is None or transport.exchange != operation.exchange or instance not in ("", self.instance)
-        if transport is None or elsewhere or operation.method.oneway:
+        if transport is None or elsewhere or operation.oneway:
             return operation.service
         return transport.nested_key()
 
@@ -110,7 +110,7 @@ class Worker(Service):
     def _consuming(self) -> None:
         """A service is consumed, and handlers can call it."""
         if self._connection is not None:
-            self._connection._send_waiting()
+            self._connection.send_waiting()
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:

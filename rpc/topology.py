@@ -99,6 +99,12 @@ class ServiceTopology:
         ]
 
 
+def instance_of(key: str) -> str | None:
+    """Return the instance of the worker that a routing key names; ``None``: it names a service."""
+    _, at, instance = key.partition("@")
+    return instance.removesuffix(NESTED) if at else None
+
+
 def everybody_key(service: str) -> str:
     """The routing key of what concerns every worker of a service."""
     return f"{service}@*"

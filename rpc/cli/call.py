@@ -13,7 +13,8 @@ from twisted.internet.defer import TimeoutError as ConnectTimedOut
 from rpc import errors
 from rpc.cli.invocation import Invocation, methods
 from rpc.cli.running import KNOWN, broker_option, meaning, run
-from rpc.client.connection import DEFAULT_TIMEOUT, ClientOptions, connect
+from rpc.client.connection import connect
+from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
 
 

@@ -28,7 +28,9 @@ _FIELDS: Final = frozenset({"self", "read", "write", "validate", "thrift_spec"})
 _EXCEPTION_FIELDS: Final = frozenset({"args", "with_traceback", "add_note"})
 """What Python's exceptions have besides."""
 
-_METHODS: Final = frozenset({"_transport", "_oprot_factory", "_seqid", "_reqs", "_stub", "_options"})
+_METHODS: Final = frozenset(
+    {"_transport", "_oprot_factory", "_seqid", "_reqs", "_stub", "_caller", "_caller_to", "_options"}
+)
 """What the generated client has, or the framework's."""
 
 _MODULES: Final = frozenset({"ttypes", "constants"})

@@ -245,6 +245,7 @@ class ServingTransport:
         else:
             self.start(request)
 
+    @context.enters_context
     def start(self, request: Request) -> None:
         """Run a request, unless it cannot be read, was run before, or is not wanted any more."""
         if self._ack_first:

@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
 from rpc import errors, uri
-from rpc.client.connection import ClientOptions
+from rpc.client.options import ClientOptions
 from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
 from rpc.topology import ServiceTopology

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
 
 from thrift.Thrift import TApplicationException
 from twisted.internet.defer import CancelledError
 
-from generated.calculator import Calculator as CalculatorStub
 from rpc.client.retry import LONGEST_PAUSE
-from rpc.context import CallContext, current_call, serving
 from rpc.errors import (
     BrokerBlocked,
     CallTimedOut,
@@ -26,27 +23,9 @@ from rpc.errors import (
     WorkerLost,
 )
 from tests.unit.amqp.peer import method, outcome_of
-from tests.unit.client.test_caller import Caller, RequestTestCase
-from tests.unit.wire import Published
-
-Calculator: Any = CalculatorStub
+from tests.unit.client.caller_in_memory import AttemptTestCase, Calculator, CallerInMemory
 
 REFUSED = TApplicationException(TApplicationException.INTERNAL_ERROR, "no")
-
-
-class AttemptTestCase(RequestTestCase):
-    """A client whose every second call may be attempted again."""
-
-    def again(self) -> Published:
-        """The next attempt, after its pause."""
-        self.assertEqual(self.wire.take(), [])
-        self.wire.clock.advance(LONGEST_PAUSE)
-        return self.request()
-
-    def lose_channel(self) -> None:
-        """Lose the channel and get the next."""
-        self.wire.close_channel()
-        self.caller.open()
 
 
 class RetryTests(AttemptTestCase):
@@ -176,42 +155,9 @@ class RetryTests(AttemptTestCase):
         fired = outcome_of(self.client.ping())
         self.request()
         self.wire.confirm(1, refuse=True)
-        self.caller.transport.close()
+        self.caller.subject.close()
         self.assert_fails(fired, ConnectionLost, Outcome.REJECTED)
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
-
-
-class RefusedTests(AttemptTestCase):
-    """A broker that refuses all that comes by a channel."""
-
-    def refuse_some(self, number: int) -> None:
-        """Make a call that is refused, some time later."""
-        outcome_of(self.client.ping())
-        self.wire.confirm(number, refuse=True)
-        self.wire.clock.advance(0.3)
-
-    def test_given_up(self) -> None:
-        """The channel is given up, and the next one may be better."""
-        for number in range(1, 6):
-            self.assertFalse(self.wire.channel.closed)
-            self.refuse_some(number)
-        self.assertTrue(self.wire.channel.closed)
-
-    def test_kept(self) -> None:
-        """Not while a call on it may still be answered, nor when something was taken in between."""
-        outcome_of(self.caller.client(timeout=100.0).add(1, 2))
-        request = self.request()
-        self.wire.confirm(1)
-        for number in range(2, 12):
-            self.refuse_some(number)
-        self.caller.reply(request, Calculator.add_result(3))
-        outcome_of(self.client.zip())
-        self.wire.confirm(12)
-        for number in range(13, 17):
-            self.refuse_some(number)
-        self.assertFalse(self.wire.channel.closed)
-        self.refuse_some(17)
-        self.assertTrue(self.wire.channel.closed)
 
 
 class LossTests(AttemptTestCase):
@@ -250,16 +196,12 @@ class LossTests(AttemptTestCase):
         """A reply that comes while the next attempt is being waited for is the answer."""
         fired = outcome_of(self.caller.client(liveness=1.0, timeout=60.0).add(1, 2))
         request = self.request()
-        self.sign(request)
+        self.keepalive(request)
         self.wire.clock.pump([1.01, 0])
         self.caller.reply(request, Calculator.add_result(3))
         self.assertEqual((fired, self.caller.leftovers()), ([3], []))
         self.wire.clock.advance(LONGEST_PAUSE)
         self.assertEqual(self.wire.take(), [])
-
-    def sign(self, request: Published) -> None:
-        """Tell the caller that its call is being worked on."""
-        self.caller.reply_bytes(request, b"", headers={"rpc-keepalive": "worker"})
 
 
 class LivenessTests(AttemptTestCase):
@@ -268,10 +210,6 @@ class LivenessTests(AttemptTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.client = self.caller.client(liveness=2.0, timeout=600.0, idempotent=[])
-
-    def sign(self, request: Published) -> None:
-        """Tell the caller that its call is being worked on."""
-        self.caller.reply_bytes(request, b"", headers={"rpc-keepalive": "worker"})
 
     def test_request(self) -> None:
         """The request says how often the caller wants to hear; a oneway one does not."""
@@ -286,7 +224,7 @@ class LivenessTests(AttemptTestCase):
         request = self.request()
         self.wire.clock.advance(100)  # it waits in the queue
         for _ in range(100):
-            self.sign(request)
+            self.keepalive(request)
             self.wire.clock.advance(1.9)
         self.assertEqual(fired, [])
         self.wire.clock.advance(0.2)
@@ -296,11 +234,11 @@ class LivenessTests(AttemptTestCase):
         """A method that may be run twice is called again; signs of the first attempt do no harm."""
         fired = outcome_of(self.caller.client(liveness=2.0, timeout=600.0).ping())
         request = self.request()
-        self.sign(request)
+        self.keepalive(request)
         self.wire.clock.advance(2.01)
-        self.sign(request)
+        self.keepalive(request)
         second = self.again()
-        self.sign(second)
+        self.keepalive(second)
         self.caller.reply(second, Calculator.ping_result())
         self.assertEqual((fired, self.caller.leftovers()), ([None], []))
 
@@ -308,10 +246,10 @@ class LivenessTests(AttemptTestCase):
         """A sign of an attempt that was given up says nothing of the next one, which may wait in the queue."""
         fired = outcome_of(self.caller.client(liveness=1.0, timeout=600.0).ping())
         first = self.request()
-        self.sign(first)
+        self.keepalive(first)
         self.wire.clock.pump([1.01, 0])
         self.again()
-        self.sign(first)
+        self.keepalive(first)
         self.wire.clock.pump([1.01, LONGEST_PAUSE])
         self.assertEqual((self.wire.take(), fired), ([], []))
 
@@ -319,9 +257,9 @@ class LivenessTests(AttemptTestCase):
         """A client that was busy has not read the signs that are there: it reads before it gives up."""
         fired = outcome_of(self.client.ping())
         request = self.request()
-        self.sign(request)
-        self.wire.clock.callLater(2.005, self.sign, request)
-        self.wire.clock.advance(2.01)  # the alarm rings, then the sign is read
+        self.keepalive(request)
+        self.wire.clock.callLater(2.005, self.keepalive, request)
+        self.wire.clock.advance(2.01)  # the timer fires, then the keepalive is read
         self.assertEqual(fired, [])
 
     def test_too_often(self) -> None:
@@ -333,58 +271,10 @@ class LivenessTests(AttemptTestCase):
         """A sign of life that nobody asked for is no reply."""
         fired = outcome_of(self.caller.client().ping())
         request = self.request()
-        self.sign(request)
+        self.keepalive(request)
         self.assertEqual(fired, [])
         self.caller.reply(request, Calculator.ping_result())
         self.assertEqual(fired, [None])
-
-
-class CallingOffTests(AttemptTestCase):
-    """Telling workers that nobody waits."""
-
-    def cancelled(self) -> Published:
-        """The one message that calls others off."""
-        published = self.request()
-        self.assertEqual(published.properties.type, "rpc.cancel")
-        self.assertFalse(published.mandatory)
-        return published
-
-    def test_cancelled(self) -> None:
-        """All workers of the service are told; or the one that was asked."""
-        for name, key in (("Calculator", "Calculator@*"), ("Calculator@host.1.ab", "Calculator@host.1.ab")):
-            call = self.caller.client(name=name).ping()
-            outcome_of(call)
-            request = self.request()
-            call.cancel()
-            published = self.cancelled()
-            self.assertEqual((published.exchange, published.routing_key), ("rpc", key))
-            self.assertEqual(published.body.decode(), request.properties.message_id)
-
-    def test_expired(self) -> None:
-        """Calls that expire together are called off together; what was never sent, and oneway calls, are not."""
-        for call in (self.client.add(1, 2), self.client.add(3, 4), self.client.zip()):
-            outcome_of(call)
-        ids = [request.properties.message_id for request in self.wire.take() if request.properties.expiration]
-        self.wire.clock.advance(31)
-        self.assertEqual(self.cancelled().body.decode().split("\n"), ids)
-
-    def test_confirms_count_on(self) -> None:
-        """A message that calls off has a confirm of its own, which no call takes for its."""
-        outcome_of(call := self.client.ping())
-        call.cancel()
-        fired = outcome_of(self.client.zip())
-        self.wire.confirm(2)
-        self.assertEqual(fired, [])
-        self.wire.confirm(3)
-        self.assertEqual(fired, [None])
-
-    def test_while_blocked(self) -> None:
-        """Nothing is published while the broker takes nothing."""
-        outcome_of(call := self.client.ping())
-        self.request()
-        self.wire.peer.feed(method(0, "connection.blocked", "low on memory"))
-        call.cancel()
-        self.assertEqual(self.wire.take(), [])
 
 
 class BlockedTests(AttemptTestCase):
@@ -392,17 +282,17 @@ class BlockedTests(AttemptTestCase):
 
     def test_waiting_calls(self) -> None:
         """What waits for a channel does not wait on when the broker says that it takes nothing."""
-        caller = Caller()
+        caller = CallerInMemory()
         fired = outcome_of(caller.client().ping())
-        caller.transport.blocked("low on memory")
+        caller.subject.blocked("low on memory")
         self.assertIsInstance(fired[0], BrokerBlocked)
         self.assertEqual((fired[0].outcome, fired[0].attempts), (Outcome.NOT_SENT, 0))
         self.assertEqual(caller.leftovers(), [])
 
     def test_introduction(self) -> None:
         """The channel publishes something at once: RabbitMQ tells nobody else when it takes no messages."""
-        caller = Caller()
-        caller.wire.open(caller.transport)
+        caller = CallerInMemory()
+        caller.wire.open(caller.subject)
         (introduction,) = caller.wire.take()
         self.assertEqual((introduction.exchange, introduction.routing_key, introduction.mandatory), ("rpc", "", False))
 
@@ -464,76 +354,12 @@ class ReplyTests(AttemptTestCase):
         self.assertEqual(fired, [None])
 
 
-class NestedTests(AttemptTestCase):
-    """Calls made for a call that is being served."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.waits: list[int] = []
-        self.context = CallContext("S", "m", None, {}, None, False, on_waiting=self.waits.append)
-
-    def nested(self) -> Any:
-        """Make a call for the one being served."""
-        token = serving.set(self.context)
-        try:
-            return self.client.ping()
-        finally:
-            serving.reset(token)
-
-    def test_waiting(self) -> None:
-        """The call being served waits from the first call of its own to the end of the last, however they end."""
-        first, second = self.nested(), self.nested()
-        outcome_of(second)
-        self.assertEqual(self.waits, [1])
-        request, _ = self.wire.take()
-        self.caller.reply(request, Calculator.ping_result())
-        self.assertEqual((self.successResultOf(first), self.waits), (None, [1]))
-        second.cancel()
-        self.assertEqual(self.waits, [1, -1])
-        self.assertFalse(self.context.waits)
-
-    def test_answered_meanwhile(self) -> None:
-        """What a call has left running when it is answered is no concern of its worker any more."""
-        outcome_of(call := self.nested())
-        self.context.answered = True
-        call.cancel()
-        self.assertEqual(self.waits, [1])
-
-    def test_callbacks(self) -> None:
-        """What a callback of the call does, it does for the call being served."""
-        seen: list[Any] = []
-        for result in (Calculator.ping_result(), REFUSED):
-            call = self.nested()
-            call.addBoth(lambda _: seen.append(current_call()))
-            self.caller.reply(self.request(), result)
-        self.assertEqual(seen, [self.context, self.context])
-        self.assertIsNone(current_call())
-
-    def test_no_route_yet(self) -> None:
-        """A call that has no way just now waits for one, within its deadline."""
-        self.caller.transport.route = lambda operation: None
-        fired = outcome_of(self.nested())
-        self.assertEqual(self.wire.take(), [])
-        self.caller.transport.route = lambda operation: "own"
-        self.caller.transport.send_waiting()
-        self.caller.reply(self.request(), Calculator.ping_result())
-        self.assertEqual((fired, self.caller.leftovers()), ([None], []))
-
-    def test_route(self) -> None:
-        """They go where the transport's owner says; others go to the service."""
-        self.caller.transport.route = lambda operation: f"{operation.service}@own"
-        self.nested()
-        self.assertEqual(self.request().routing_key, "Calculator@own")
-        self.client.ping()
-        self.assertEqual(self.request().routing_key, "Calculator")
-
-
 class ErrorTests(AttemptTestCase):
     """What is in an error."""
 
     def test_attempts(self) -> None:
         """A call that was never sent has no attempts; one that timed out has those it had."""
-        caller = Caller()
+        caller = CallerInMemory()
         fired = outcome_of(caller.client(timeout=1.0).ping())
         caller.wire.clock.advance(1.1)
         self.assertEqual((fired[0].attempts, fired[0].outcome), (0, Outcome.NOT_SENT))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, cast
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,12 +14,12 @@ from twisted.internet.defer import CancelledError
 from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 
-from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import InvalidOperation, Numbers, Work
 from generated.report import Report
 from generated.report.ttypes import Summary
-from rpc.client.caller import LARGEST_SEQID, RequestTransport
-from rpc.client.connection import Client, ClientOptions
+from rpc.client.caller import LARGEST_SEQID
+from rpc.client.options import ClientOptions
+from rpc.client.stub_client import Client
 from rpc.context import CallContext, serving
 from rpc.envelope import CODECS
 from rpc.errors import (
@@ -34,95 +34,10 @@ from rpc.errors import (
     RPCError,
     ServiceUnavailable,
 )
-from rpc.messages import Properties
 from rpc.stub import Stub
 from tests.unit.amqp.peer import method, outcome_of
-from tests.unit.wire import Published, Wire
-
-Calculator: Any = CalculatorStub
-
-BINARY = CODECS["binary"]
-
-
-class LinkInMemory:
-    """What a RequestTransport asks of its link."""
-
-    problem: str | None = None
-    connection: Any = None
-
-
-class Caller:
-    """A RequestTransport on a wire, and clients on it."""
-
-    def __init__(self) -> None:
-        self.wire = Wire()
-        self.link = LinkInMemory()
-        self.transport = RequestTransport(cast(Any, self.link), self.wire.clock)
-
-    def client(self, **options: Any) -> Any:
-        """A client of Calculator."""
-        return Client(Stub.of(Calculator), lambda _: self.transport, ClientOptions(**options))
-
-    def open(self) -> None:
-        """Give the transport a channel."""
-        self.link.connection = self.wire.peer.connection
-        self.wire.open(self.transport)
-        (introduction,) = (message for message in self.wire.published if not message.routing_key)
-        self.wire.published.remove(introduction)
-        self.wire.uncounted = 1
-
-    def reply(self, request: Published, result: Any, **changes: Any) -> None:
-        """Answer `request` with the struct `result`.
-
-        :param changes: name, kind, seqid, correlation_id, codec or headers, other than a worker would have them.
-        """
-        codec = changes.get("codec", BINARY)
-        header = BINARY.read_header(request.body)
-        kind = TMessageType.EXCEPTION if isinstance(result, TApplicationException) else TMessageType.REPLY
-        body = codec.encode(
-            changes.get("name", header[0]), changes.get("kind", kind), changes.get("seqid", header[2]), result
-        )
-        self.reply_bytes(request, body, **changes)
-
-    def reply_bytes(self, request: Published, body: bytes, **changes: Any) -> None:
-        """Answer `request` with `body`."""
-        properties = Properties(
-            content_type=changes.get("content_type", request.properties.content_type),
-            correlation_id=changes.get("correlation_id", request.properties.correlation_id),
-            headers=changes.get("headers"),
-        )
-        self.wire.deliver(body, properties)
-
-    def leftovers(self) -> list[Any]:
-        """What is still in a table, or due: nothing, when all calls have settled."""
-        transport = self.transport
-        found: list[Any] = [*transport._calls, *transport._waiting]
-        buckets = [*transport._deadlines._buckets.values(), *transport._alarms._buckets.values()]
-        return found + [bucket for bucket in buckets if bucket]
-
-
-class RequestTestCase(SynchronousTestCase):
-    """A client with a channel."""
-
-    def setUp(self) -> None:
-        self.caller = Caller()
-        self.wire = self.caller.wire
-        self.caller.open()
-        self.client = self.caller.client()
-
-    def request(self) -> Published:
-        """The one message published since the last time."""
-        (published,) = self.wire.take()
-        return published
-
-    def assert_fails(self, fired: list[Any], error: type[Exception], outcome: Outcome | None = None) -> str:
-        """The call has settled once, with `error`, and has left nothing behind; returns the message."""
-        self.assertEqual(len(fired), 1, fired)
-        self.assertIsInstance(fired[0], error)
-        if outcome is not None:
-            self.assertIs(fired[0].outcome, outcome)
-        self.assertEqual(self.caller.leftovers(), [])
-        return str(fired[0])
+from tests.unit.client.caller_in_memory import BINARY, Calculator, CallerInMemory, RequestTestCase
+from tests.unit.wire import Published
 
 
 class RequestTests(RequestTestCase):
@@ -184,7 +99,7 @@ class RequestTests(RequestTestCase):
         """PITFALLS, stubs 5: after 2^31 - 1 comes 1, past numbers that are still in use."""
         first = outcome_of(self.client.add(1, 1))
         first_request = self.request()
-        self.caller.transport._number = LARGEST_SEQID - 1
+        self.caller.subject.last_number = LARGEST_SEQID - 1
         outcomes = [outcome_of(self.client.add(n, n)) for n in range(3)]
         requests = self.wire.take()
         seqids = [BINARY.read_header(request.body)[2] for request in requests]
@@ -342,7 +257,7 @@ class ReplyTests(RequestTestCase):
         self.caller.reply(request, Calculator.add_result(3))
         self.caller.reply(request, Calculator.add_result(4))
         self.assertEqual(fired, [3])
-        self.assertEqual(self.caller.transport.late_replies, len(strange) + 5)
+        self.assertEqual(self.caller.subject.answers.late_replies, len(strange) + 5)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_reply_to_a_oneway(self) -> None:
@@ -364,8 +279,8 @@ class ReplyTests(RequestTestCase):
     def test_required_field_unset(self) -> None:
         """PITFALLS, stubs 7: a result that lacks a required field is no result."""
         stub: Any = Report
-        client = Client(Stub.of(stub), lambda _: self.caller.transport, ClientOptions())
-        fired = outcome_of(client.summarize("", 1))  # type: ignore[attr-defined]
+        client = Client(Stub.of(stub), lambda _: self.caller.subject, ClientOptions())
+        fired = outcome_of(client.summarize("", 1))
         summary: Any = Summary
         self.caller.reply(self.request(), stub.summarize_result(summary(documents=1)))
         self.assertIn("unset", self.assert_fails(fired, InvalidReply))
@@ -466,7 +381,7 @@ class SettlingTests(RequestTestCase):
 
     def test_never_sent(self) -> None:
         """A call that finds no channel until its deadline was surely not sent, and says what stood in the way."""
-        caller = Caller()
+        caller = CallerInMemory()
         caller.link.problem = "the cat sits on the cable"
         fired = outcome_of(caller.client(timeout=1.0).ping())
         caller.wire.clock.advance(1.1)
@@ -478,7 +393,7 @@ class SettlingTests(RequestTestCase):
 
     def test_waiting_calls(self) -> None:
         """Calls made before there is a channel are sent in order once there is one, with what is left of their time."""
-        caller = Caller()
+        caller = CallerInMemory()
         client = caller.client(timeout=10.0)
         fired = [outcome_of(client.add(n, n)) for n in range(3)]
         cancelled = client.add(9, 9)
@@ -494,7 +409,7 @@ class SettlingTests(RequestTestCase):
 
     def test_waiting_calls_cancelled_by_another(self) -> None:
         """A call that is cancelled while those before it are sent is not sent."""
-        caller = Caller()
+        caller = CallerInMemory()
         headers = {"unsendable": "x" * 200_000}
         second: list[Any] = []
         caller.client(headers=headers).ping().addErrback(lambda _: second[0].cancel())
@@ -522,8 +437,8 @@ class SettlingTests(RequestTestCase):
         waiting = outcome_of(self.client.ping())
         again: list[Any] = []
         self.client.zip().addErrback(lambda _: again.append(outcome_of(self.client.ping())))
-        caller.transport.close()
-        caller.transport.close()
+        caller.subject.close()
+        caller.subject.close()
         self.assertIsInstance(sent[0], ConnectionLost)
         self.assert_fails(waiting, ConnectionLost, Outcome.NOT_SENT)
         self.assert_fails(again[0], ConnectionLost, Outcome.NOT_SENT)
@@ -533,7 +448,7 @@ class SettlingTests(RequestTestCase):
         """Code written for any Thrift transport catches our errors."""
         self.wire.close_channel()
         fired = outcome_of(self.client.ping())
-        self.caller.transport.close()
+        self.caller.subject.close()
         self.assertIsInstance(fired[0], TTransportException)
 
 
@@ -574,7 +489,7 @@ class RequestMachine(RuleBasedStateMachine):
         super().__init__()
         self.errors: list[Any] = []
         log.addObserver(self._observe)
-        self.caller = Caller()
+        self.caller = CallerInMemory()
         self.wire = self.caller.wire
         self.calls: list[tuple[Any, list[Any], float]] = []
         self.ids: list[str] = []
@@ -598,7 +513,7 @@ class RequestMachine(RuleBasedStateMachine):
     def call(self, oneway: bool, timeout: float, again: bool, **options: Any) -> None:
         client = self.caller.client(timeout=timeout, **options)
         call = client.zip() if oneway else client.add(1, 2)
-        message_id = f"{self.caller.transport._identity.decode()}{self.caller.transport._number}"
+        message_id = f"{self.caller.subject.identity.decode()}{self.caller.subject.last_number}"
         fired = outcome_of(call)
         if again:
             call.addCallback(lambda _: self.call(oneway, timeout, False, **options))
@@ -631,7 +546,7 @@ class RequestMachine(RuleBasedStateMachine):
     def block(self, reason: str | None) -> None:
         said = method(0, "connection.unblocked") if reason is None else method(0, "connection.blocked", reason)
         self.wire.peer.feed(said)
-        self.caller.transport.blocked(reason)
+        self.caller.subject.blocked(reason)
 
     @precondition(lambda self: self.has_channel and self.requests)
     @rule(data=st.data())
@@ -673,7 +588,7 @@ class RequestMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.calls) > 3)
     def close(self) -> None:
         self.closed = True
-        self.caller.transport.close()
+        self.caller.subject.close()
 
     @invariant()
     def each_settles_once(self) -> None:
@@ -689,8 +604,8 @@ class RequestMachine(RuleBasedStateMachine):
                     assert error.attempts == self.sent[message_id]
                     assert (error.outcome is Outcome.NOT_SENT) == (error.attempts == 0)
         pending = sum(not fired for _, fired, _ in self.calls)
-        assert len(self.caller.transport._calls) == pending
-        assert len(self.caller.transport._deadlines) == pending
+        assert len(self.caller.subject.pending.calls) == pending
+        assert len(self.caller.subject.pending.deadlines) == pending
         assert not self.errors, self.errors
 
     def teardown(self) -> None:

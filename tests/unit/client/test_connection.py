@@ -13,7 +13,8 @@ from zope.interface.verify import verifyObject
 import rpc
 from generated.calculator import Calculator
 from generated.shared import SharedService
-from rpc.client.connection import ClientOptions, Options
+from rpc.client.connection import SharedConnection
+from rpc.client.options import ClientOptions, Options
 from rpc.errors import ConfigurationError, ConnectionLost, InvalidURI
 from rpc.link import Link
 from rpc.uri import parse
@@ -191,7 +192,7 @@ class ConnectionTests(SynchronousTestCase):
         link = Link(self.reactor, parse(URL), "worker")
         link.startService()
         socket = self.reactor.socket().log_in()
-        self.connection = rpc.Connection._sharing(link, self.reactor, lambda operation: operation.service)
+        self.connection = SharedConnection(link, self.reactor, lambda operation: operation.service)
         self.assertNotIn("channel.open", socket.serve())
         client = self.connection.client(Calculator)
         for _ in range(2):
@@ -200,7 +201,8 @@ class ConnectionTests(SynchronousTestCase):
             outcome_of(client.ping())
             self.assertIn("basic.publish", [frame.name for frame in socket.written()])
             stopped = outcome_of(self.connection.stopService())
-            self.assertEqual(socket.serve(), ["channel.close"])
+            cancellation = ["basic.publish", "", ""]  # with its header and its body
+            self.assertEqual(socket.serve(), [*cancellation, "channel.close"])
             self.assertEqual(stopped, [None])
         self.assertTrue(link.running)
         link.stopService()

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work as GeneratedWork
 from rpc.amqp.codec.properties import decode_properties
-from rpc.client.call import Operation
+from rpc.client.stub_operation import StubOperation
 from rpc.envelope import CODECS
 from rpc.errors import CodecError, InvalidReply, InvalidRequest
 from rpc.stub import Stub
@@ -21,7 +21,7 @@ Calculator: Any = CalculatorStub
 Work: Any = GeneratedWork
 
 
-def operation(name: str = "add", **changes: Any) -> Operation:
+def operation(name: str = "add", **changes: Any) -> StubOperation:
     """An operation of Calculator."""
     fields: dict[str, Any] = {
         "service": "Calculator",
@@ -32,7 +32,8 @@ def operation(name: str = "add", **changes: Any) -> Operation:
         "priority": None,
         "max_message_size": 1000,
     }
-    return Operation(method=Stub.of(Calculator).methods[name], **(fields | changes))
+    method = Stub.of(Calculator).methods[name]
+    return StubOperation(method=method, name=name, oneway=method.oneway, **(fields | changes))
 
 
 class OperationTests(SynchronousTestCase):
