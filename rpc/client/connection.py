@@ -46,7 +46,9 @@ class Connection(Service):
         self._reactor = reactor
         self._owned = owned
         self._route = route
-        self._active = self._was_active = self._changing = False
+        self._active: bool | None = None  # whether the callers take calls and have channels; None: never started
+        self._changing = False
+        self._attached: set[Caller] = set()
         self._waiting_for_stop: list[Deferred[None]] = []
         self._callers: dict[str, Caller] = {}
         self._caller_to(REQUESTS)
@@ -106,8 +108,8 @@ class Connection(Service):
         if caller is None:
             caller = self._callers[exchange] = Caller(self._link, self._reactor, self._route)
             if self._active:
-                self._link.attach(caller)
-            elif self._was_active:
+                self._attach(caller)
+            elif self._active is False:
                 caller.close()
         return caller
 
@@ -139,7 +141,7 @@ class Connection(Service):
         self._changing = True
         gone: Deferred[Any] | None = None
         try:
-            while self._active != bool(self.running):
+            while self._active is not bool(self.running):
                 self._active = bool(self.running)
                 if self._active:
                     self._start()
@@ -154,9 +156,7 @@ class Connection(Service):
     def _start(self) -> None:
         for caller in list(self._callers.values()):
             caller.open()
-            if self._owned is None or not self._was_active:
-                self._link.attach(caller)
-        self._was_active = True
+            self._attach(caller)
         if self._owned is not None:
             self._link.startService()
 
@@ -166,7 +166,14 @@ class Connection(Service):
             caller.close()
         if self._owned is not None:
             return self._link.stopService()
+        self._attached.clear()
         return gatherResults([self._link.detach(caller) for caller in callers])
+
+    def _attach(self, caller: Caller) -> None:
+        """Have the link open a channel for `caller` on each connection. A link of our own keeps it through stops."""
+        if caller not in self._attached:
+            self._attached.add(caller)
+            self._link.attach(caller)
 
     def _link_stopped(self) -> Deferred[Any]:
         return self._link.stopService() if self._owned is not None and not self._active else succeed(None)

@@ -230,6 +230,26 @@ class LivenessTests(AttemptTestCase):
         self.wire.clock.advance(0.2)
         self.assert_fails(fired, WorkerLost, Outcome.UNKNOWN)
 
+    def test_expects_no_keepalive_while_the_broker_blocks_the_connection(self) -> None:
+        """Workers cannot publish either. When the block ends, they have the whole time again."""
+        fired = outcome_of(self.client.ping())
+        self.keepalive(self.request())
+        self.wire.clock.advance(1.9)
+        self.block("low on memory")
+        self.wire.clock.pump([0.5] * 100)
+        self.assertEqual(fired, [])
+        self.block(None)
+        self.wire.clock.advance(1.9)
+        self.assertEqual(fired, [])
+        self.wire.clock.pump([0.2, 0])
+        self.assert_fails(fired, WorkerLost, Outcome.UNKNOWN)
+
+    def block(self, reason: str | None) -> None:
+        """Have the broker block the connection, or end that."""
+        said = method(0, "connection.unblocked") if reason is None else method(0, "connection.blocked", reason)
+        self.wire.peer.feed(said)
+        self.caller.subject.blocked(reason)
+
     def test_idempotent(self) -> None:
         """A method that may be run twice is called again; signs of the first attempt do no harm."""
         fired = outcome_of(self.caller.client(liveness=2.0, timeout=600.0).ping())

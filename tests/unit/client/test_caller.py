@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TTransportException
 from twisted.internet.defer import CancelledError
-from twisted.python import log
-from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator.ttypes import InvalidOperation, Numbers, Work
 from generated.report import Report
@@ -20,7 +14,6 @@ from generated.report.ttypes import Summary
 from rpc.client.caller import LARGEST_SEQID
 from rpc.client.options import ClientOptions
 from rpc.client.stub_client import Client
-from rpc.context import CallContext, serving
 from rpc.envelope import CODECS
 from rpc.errors import (
     BrokerBlocked,
@@ -324,6 +317,18 @@ class SettlingTests(RequestTestCase):
             self.wire.clock.advance(0.03)
             self.assert_fails(fired, CallTimedOut, Outcome.UNKNOWN)
 
+    def test_a_settled_call_leaves_no_confirm_behind(self) -> None:
+        """The broker may never confirm a request; its body must not be kept for that."""
+        for end in (lambda call, request: call.cancel(), lambda call, request: self.wire.clock.advance(31)):
+            call = self.client.ping()
+            outcome_of(call)
+            end(call, self.request())
+            self.wire.take()
+            self.assertEqual(self.caller.leftovers(), [])
+        outcome_of(self.client.ping())
+        self.caller.reply(self.request(), Calculator.ping_result())
+        self.assertEqual(self.caller.leftovers(), [])
+
     def test_many_deadlines_one_timer(self) -> None:
         """Shorter deadlines expire before longer ones that came first, and there is one timer for all."""
         order: list[float] = []
@@ -450,174 +455,3 @@ class SettlingTests(RequestTestCase):
         fired = outcome_of(self.client.ping())
         self.caller.subject.close()
         self.assertIsInstance(fired[0], TTransportException)
-
-
-class NestedTests(RequestTestCase):
-    """Calls made while serving another (DESIGN, promise 9)."""
-
-    def nested(self, deadline: float | None, metadata: dict[str, Any] | None = None, **options: Any) -> list[Any]:
-        """Call while serving a call with this deadline and metadata."""
-        context = CallContext("Outer", "method", deadline, metadata or {}, "id", False)
-        token = serving.set(context)
-        try:
-            return outcome_of(self.caller.client(**options).ping())
-        finally:
-            serving.reset(token)
-
-    def test_inherits(self) -> None:
-        """It inherits what is left of the time, and the metadata; the client's own headers come first."""
-        self.nested(3.0, {"tenant": "a", "colour": "red"}, headers={"colour": "blue"})
-        properties = self.request().properties
-        self.assertEqual(properties.expiration, "3000")
-        self.assertEqual(properties.headers, {"tenant": "a", "colour": "blue"})
-        self.assertEqual((properties.correlation_id, properties.type), ("1", "Calculator.ping"))
-
-    def test_no_time_left(self) -> None:
-        """With no time left it is not sent."""
-        self.wire.clock.advance(5)
-        for deadline in (5.0, 4.0):
-            self.assert_fails(self.nested(deadline), CallTimedOut, Outcome.NOT_SENT)
-        self.assertEqual(self.wire.take(), [])
-
-
-class RequestMachine(RuleBasedStateMachine):
-    """Calls, replies, returns, confirms, refusals, signs of life, time, cancels, lost channels, a blocked broker and
-    closing, in any order; calls with and without further attempts.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.errors: list[Any] = []
-        log.addObserver(self._observe)
-        self.caller = CallerInMemory()
-        self.wire = self.caller.wire
-        self.calls: list[tuple[Any, list[Any], float]] = []
-        self.ids: list[str] = []
-        self.sent: Counter[str | None] = Counter()
-        self.requests: list[Published] = []
-        self.has_channel = False
-        self.closed = False
-
-    def _observe(self, event: dict[str, Any]) -> None:
-        if event["isError"]:
-            self.errors.append(event)
-
-    @rule(
-        oneway=st.booleans(),
-        timeout=st.sampled_from([0.5, 1.0, 5.0]),
-        again=st.booleans(),
-        retry=st.booleans(),
-        idempotent=st.sampled_from([[], ["add", "zip"]]),
-        liveness=st.sampled_from([None, 0.3]),
-    )
-    def call(self, oneway: bool, timeout: float, again: bool, **options: Any) -> None:
-        client = self.caller.client(timeout=timeout, **options)
-        call = client.zip() if oneway else client.add(1, 2)
-        message_id = f"{self.caller.subject.identity.decode()}{self.caller.subject.last_number}"
-        fired = outcome_of(call)
-        if again:
-            call.addCallback(lambda _: self.call(oneway, timeout, False, **options))
-        self.calls.append((call, fired, self.wire.clock.seconds() + timeout))
-        self.ids.append(message_id)
-        self.note_requests()
-
-    def note_requests(self) -> None:
-        """Take what was published; what calls others off is no request."""
-        published = [message for message in self.wire.take() if message.properties.type != "rpc.cancel"]
-        self.sent.update(message.properties.message_id for message in published)
-        if self.has_channel:
-            self.requests += published
-
-    @precondition(lambda self: self.has_channel and self.requests)
-    @rule(data=st.data(), good=st.booleans(), correlated=st.booleans())
-    def reply(self, data: st.DataObject, good: bool, correlated: bool) -> None:
-        request = data.draw(st.sampled_from(self.requests))
-        changes: dict[str, Any] = {} if correlated else {"correlation_id": None}
-        self.caller.reply(request, Calculator.add_result(3) if good else TApplicationException(), **changes)
-
-    @precondition(lambda self: self.has_channel and self.requests)
-    @rule(data=st.data(), headers=st.sampled_from([{"rpc-keepalive": "w"}, {"rpc-outcome": "overloaded"}, {"a": 1}]))
-    def tell(self, data: st.DataObject, headers: dict[str, Any]) -> None:
-        request = data.draw(st.sampled_from(self.requests))
-        self.caller.reply(request, TApplicationException(), headers=headers)
-
-    @precondition(lambda self: self.has_channel)
-    @rule(reason=st.sampled_from(["low on memory", None]))
-    def block(self, reason: str | None) -> None:
-        said = method(0, "connection.unblocked") if reason is None else method(0, "connection.blocked", reason)
-        self.wire.peer.feed(said)
-        self.caller.subject.blocked(reason)
-
-    @precondition(lambda self: self.has_channel and self.requests)
-    @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
-        self.wire.give_back(data.draw(st.sampled_from(self.requests)))
-
-    @precondition(lambda self: self.has_channel)
-    @rule(tag=st.integers(0, 12), multiple=st.booleans(), refuse=st.booleans())
-    def confirm(self, tag: int, multiple: bool, refuse: bool) -> None:
-        self.wire.confirm(tag, multiple, refuse)
-
-    @precondition(lambda self: self.calls)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        call, _, _ = data.draw(st.sampled_from(self.calls))
-        call.cancel()
-
-    @rule(seconds=st.sampled_from([0.0, 0.25, 0.6, 2.0]))
-    def advance(self, seconds: float) -> None:
-        self.wire.clock.advance(seconds)
-        self.note_requests()
-
-    @precondition(lambda self: self.has_channel)
-    @rule()
-    def lose_channel(self) -> None:
-        self.note_requests()
-        self.has_channel = False
-        self.requests.clear()
-        self.wire.close_channel()
-
-    @precondition(lambda self: not self.has_channel)
-    @rule()
-    def open_channel(self) -> None:
-        self.has_channel = True
-        self.caller.open()
-        self.note_requests()
-
-    @rule()
-    @precondition(lambda self: len(self.calls) > 3)
-    def close(self) -> None:
-        self.closed = True
-        self.caller.subject.close()
-
-    @invariant()
-    def each_settles_once(self) -> None:
-        now = self.wire.clock.seconds()
-        for _, fired, deadline in self.calls:
-            assert len(fired) <= 1, fired
-            if self.closed or now > deadline + 0.02:
-                assert len(fired) == 1, "not settled by its deadline"
-        self.note_requests()
-        for message_id, (_, fired, _) in zip(self.ids, self.calls, strict=True):
-            for error in fired:
-                if isinstance(error, RPCError):
-                    assert error.attempts == self.sent[message_id]
-                    assert (error.outcome is Outcome.NOT_SENT) == (error.attempts == 0)
-        pending = sum(not fired for _, fired, _ in self.calls)
-        assert len(self.caller.subject.pending.calls) == pending
-        assert len(self.caller.subject.pending.deadlines) == pending
-        assert not self.errors, self.errors
-
-    def teardown(self) -> None:
-        for _ in range(2):  # what is called when another fails has a deadline of its own
-            self.wire.clock.advance(10)
-        self.each_settles_once()
-        assert all(fired for _, fired, _ in self.calls)
-        assert self.caller.leftovers() == []
-        log.removeObserver(self._observe)
-
-
-class OrderTests(RequestMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
-    """No call settles twice or never, in any order of what may happen."""
-
-    settings = settings(max_examples=80, stateful_step_count=40)

@@ -17,6 +17,7 @@ from rpc.client.connection import SharedConnection
 from rpc.client.options import ClientOptions, Options
 from rpc.errors import ConfigurationError, ConnectionLost, InvalidURI
 from rpc.link import Link
+from rpc.stub import Stub
 from rpc.uri import parse
 from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
 from tests.unit.amqp.peer import outcome_of
@@ -98,6 +99,14 @@ class ClientTests(SynchronousTestCase):
         self.assertIn("Add two numbers.", shown)
         self.assertIn("Sums.add(num1, num2)", shown)
         self.assertTrue(verifyObject(Calculator.Iface, self.client))
+
+    def test_a_method_is_listed_before_it_is_used(self) -> None:
+        self.assertIn("blob", dir(self.client))
+        self.assertNotIn("blob", vars(self.client))
+        self.assertIs(self.client.blob, self.client.blob)
+
+    def test_the_stub_is_read_once(self) -> None:
+        self.assertIs(Stub.of(Calculator), Stub.of(Calculator))
 
     def test_undocumented_method(self) -> None:
         """A method of which the IDL says nothing says what it is, not what a partial is."""
@@ -185,6 +194,88 @@ class ConnectionTests(SynchronousTestCase):
         socket = self.start()
         self.connection.startService()
         self.assertEqual(socket.written(), [])
+        self.stop(socket)
+
+    def test_a_call_made_while_the_connection_dies_waits_for_the_next(self) -> None:
+        """The channels of a connection are told of its end one after the other."""
+        first = self.connection.client(Calculator, idempotent=[])
+        second = self.connection.client(Calculator, exchange="other", idempotent=[])
+        for dying, surviving in ((first, second), (second, first)):
+            socket = self.start()
+            called: list[list[Any]] = []
+
+            def call(_: object, client: Any = surviving, called: list[list[Any]] = called) -> None:
+                called.append(outcome_of(client.ping()))
+
+            dying.ping().addErrback(call)
+            socket.written()
+            socket.lose()
+            self.assertEqual(called, [[]])
+            self.assertEqual(socket.written(), [])
+            self.reactor.advance(2.0)
+            socket = self.reactor.socket().log_in()
+            socket.serve()
+            self.assertEqual(called, [[]])
+            self.stop(socket)
+            self.assertIsInstance(called[0][0], ConnectionLost)
+
+    def test_a_start_within_a_stop_counts(self) -> None:
+        """The errback of a call that the stop has settled may start the connection again."""
+        socket = self.start()
+        client = self.connection.client(Calculator)
+        self.connection.client(Calculator, exchange="other")
+        client.ping().addErrback(lambda _: self.connection.startService())
+        stopped = outcome_of(self.connection.stopService())
+        self.assertTrue(self.connection.running)
+        again = outcome_of(client.ping())
+        socket.serve()
+        socket.lose()
+        self.reactor.advance(0)
+        self.assertEqual((stopped, again), ([None], []))
+        socket = self.reactor.socket().log_in()
+        self.assertIn("basic.publish", socket.serve())
+        self.stop(socket)
+
+    def test_a_start_and_a_stop_within_a_stop_end_stopped(self) -> None:
+        socket = self.start()
+        client = self.connection.client(Calculator)
+        inner: list[Any] = []
+
+        def restart(_: object) -> None:
+            self.connection.startService()
+            inner.append(outcome_of(self.connection.stopService()))
+
+        client.ping().addErrback(restart)
+        self.stop(socket)
+        self.assertEqual(inner, [[None]])
+        self.assertFalse(self.connection.running)
+        self.failureResultOf(client.ping(), ConnectionLost)
+
+    def test_stopped_twice(self) -> None:
+        """Each stop fires when the connection is gone."""
+        socket = self.start()
+        first = outcome_of(self.connection.stopService())
+        self.stop(socket)
+        self.assertEqual(first, [None])
+
+    def test_stopped_before_it_was_started(self) -> None:
+        """Its calls are settled as well."""
+        call = outcome_of(self.connection.client(Calculator).ping())
+        stopped = outcome_of(self.connection.stopService())
+        self.reactor.advance(0)
+        self.assertEqual(stopped, [None])
+        self.assertIsInstance(call[0], ConnectionLost)
+
+    def test_a_client_made_within_a_stop_takes_calls_after_the_next_start(self) -> None:
+        socket = self.start()
+        made: list[Any] = []
+        call = self.connection.client(Calculator).ping()
+        call.addErrback(lambda _: made.append(self.connection.client(Calculator, exchange="late")))
+        self.stop(socket)
+        self.failureResultOf(made[0].ping(), ConnectionLost)
+        socket = self.start()
+        self.assertEqual(outcome_of(made[0].ping()), [])
+        self.assertIn("basic.publish", [frame.name for frame in socket.written()])
         self.stop(socket)
 
     def test_on_a_link_of_somebody_else(self) -> None:
