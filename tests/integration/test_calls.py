@@ -10,10 +10,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from thrift.Thrift import TApplicationException
+from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TTransportException
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults, inlineCallbacks
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock, gatherResults, inlineCallbacks
 from twisted.internet.task import deferLater
 
 import rpc
@@ -377,6 +377,129 @@ class NestedTests(CallTestCase):
         while not inner.held[0].called:  # it is cancelled, as the outer call is
             await pause()
         self.assertIsNone(rpc.current_call())
+
+
+class IdentityTests(CallTestCase):
+    """Handlers that wait for each other: a nested call carries the metadata of the call it is made for."""
+
+    async def test_a_lock_lends_no_identity(self) -> None:
+        """A handler that releases a lock wakes another one, whose nested calls are its own."""
+        inner_name = self.unique("inner")
+        seen: list[Any] = []
+
+        class Inner(Handler):
+            def add(self, num1: int, num2: int) -> int:
+                call = rpc.current_call()
+                assert call is not None
+                seen.append((num1, call.metadata.get("user")))
+                return 0
+
+        class Outer(Handler):
+            """Odd calls wait as coroutines, even ones by callbacks; each releases the lock in its own code."""
+
+            def __init__(self, connection: rpc.Connection) -> None:
+                super().__init__()
+                self.inner = connection.client(Calculator, name=inner_name)
+                self.lock = DeferredLock()
+
+            def calculate(self, logid: int, w: Work) -> Deferred[int]:
+                if logid % 2:
+                    return Deferred.fromCoroutine(self.calculate_in_turn(logid))
+                return self.lock.acquire().addCallback(lambda _: self.inner.add(logid, 0)).addCallback(self.released)
+
+            async def calculate_in_turn(self, logid: int) -> int:
+                await self.lock.acquire()
+                await self.inner.add(logid, 0)
+                return self.released(0)
+
+            def released(self, result: int) -> int:
+                self.lock.release()
+                return result
+
+        self.name = self.unique("outer")
+        self.serve(rpc.ThriftService(Calculator, Inner(), name=inner_name))
+        await self.client(Calculator, "ping", name=inner_name)
+        self.serve(rpc.ThriftService(Calculator, factory=Outer, name=self.name))
+        client = await self.client(Calculator, "ping", name=self.name)
+        await gatherResults(
+            [
+                rpc.with_options(client, headers={"user": f"user {number}"}).calculate(number, Work())
+                for number in range(20)
+            ]
+        )
+        self.assertEqual(sorted(number for number, _ in seen), list(range(20)))
+        for number, user in seen:
+            # a callback that another handler has woken may have no identity, and never another's
+            expected = [f"user {number}"] if number % 2 else [f"user {number}", None]
+            self.assertIn(user, expected)
+
+
+class WithReplyTests(CallTestCase):
+    """Replies with their metadata, and calls without a stub."""
+
+    async def test_with_reply(self) -> None:
+        client = await self.serve_and_call()
+        for protocol in CODECS:
+            speaking = rpc.with_options(client, protocol=protocol)
+            self.assertEqual(await rpc.with_reply(speaking.add, 1, num2=2), rpc.Reply(3, {}))
+        self.assertEqual(await rpc.with_reply(client.zip), rpc.Reply(None, {}))
+
+    async def test_raw_messages_in_each_protocol(self) -> None:
+        """The reply has the seqid of the request; an exception is a reply."""
+        await self.serve_and_call()
+        connection = await self.connect()
+        stub: Any = Calculator
+        for protocol, codec in CODECS.items():
+            message = codec.encode("add", TMessageType.CALL, 2**31 - 1, stub.add_args(1, 2))
+            reply = await connection.call_raw(self.name, message, protocol=protocol, headers={"a": 1}, timeout=10.0)
+            expected = codec.encode("add", TMessageType.REPLY, 2**31 - 1, stub.add_result(3))
+            self.assertEqual(reply, rpc.RawReply(expected, {}))
+            unknown = codec.encode("unknown", TMessageType.CALL, 7, stub.add_args(1, 2))
+            reply = await connection.call_raw(self.name, unknown, protocol=protocol)
+            self.assertEqual(codec.read_header(reply.message)[:3], ("unknown", TMessageType.EXCEPTION, 7))
+
+    async def test_raw_oneway_messages(self) -> None:
+        client = await self.serve_and_call()
+        connection = await self.connect()
+        stub: Any = Calculator
+        message = CODECS["binary"].encode("zip", TMessageType.ONEWAY, 0, stub.zip_args())
+        self.assertEqual(await connection.call_raw(self.name, message), rpc.RawReply(b"", {}))
+        await client.ping()
+        self.assertIn("zip", self.handler.ran)
+
+    async def test_raw_messages_to_no_service(self) -> None:
+        connection = await self.connect()
+        message = CODECS["binary"].encode("ping", TMessageType.CALL, 1, Calculator.ping_args())  # type: ignore[attr-defined]
+        await self.assert_fails(connection.call_raw(self.unique("none"), message), rpc.ServiceUnavailable)
+
+
+class BacklogTests(CallTestCase):
+    """A queue that is full."""
+
+    async def test_a_full_backlog_harms_no_other_service(self) -> None:
+        """Its callers get Overloaded at once, for longer than a channel needs to come into doubt."""
+        full = self.unique("full")
+        stuck = Handler()
+        self.serve(rpc.ThriftService(Calculator, stuck, name=full, backlog=1, concurrency=1))
+        await self.client(Calculator, "ping", name=full)
+        client = await self.serve_and_call()
+        overloading = client._caller_to("rpc").channel
+        connection = await self.connect()
+        filling = connection.client(Calculator, name=full)
+        for number in range(2):
+            filling.calculate(number, Work()).addErrback(lambda _: None)
+            await pause(0.1)
+        other = rpc.with_options(client, name=full)
+        waiting = client.calculate(1, Work())
+        for _ in range(15):
+            await self.assert_fails(other.ping(), rpc.Overloaded, rpc.Outcome.REJECTED)
+            await pause(0.1)
+        self.assertIs(client._caller.channel, overloading)
+        self.handler.release()
+        self.assertEqual(await waiting, 7)
+        stuck.release()
+        await pause(0.1)
+        stuck.release()
 
 
 class RoutingTests(CallTestCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -222,6 +223,16 @@ class TableTests(SynchronousTestCase):
         """A transition that is not in the table fails where it is noted."""
         for row in sorted(ROWS, key=str):
             self.assertIn(row, self.play(*row))
+
+    def test_the_documentation_shows_the_table(self) -> None:
+        shown = []
+        for state, events in TRANSITIONS.items():
+            first = state.value
+            for event, followings in events.items():
+                shown.append(f"| {first} | {event.value} | {' or '.join(sorted(each.value for each in followings))} |")
+                first = ""
+        page = (Path(__file__).parents[3] / "docs/architecture.md").read_text()
+        self.assertIn("\n".join(shown), page)
 
     def test_a_settled_call_stays_settled(self) -> None:
         self.assertEqual(TRANSITIONS[CallState.SETTLED], {})
