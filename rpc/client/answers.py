@@ -10,6 +10,7 @@ from rpc.client.attempts import Attempts
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS
 from rpc.client.channel_health import ChannelHealth
+from rpc.client.keepalives import Keepalives
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.replies import read_headers, read_reply, refusal
 from rpc.errors import AMQPError, CodecError, InvalidReply, Overloaded, ServiceUnavailable
@@ -27,9 +28,10 @@ class Answers:
     :ivar late_replies: how many replies found no call.
     """
 
-    def __init__(self, pending: PendingCalls, attempts: Attempts, clock: IClock) -> None:
+    def __init__(self, pending: PendingCalls, attempts: Attempts, keepalives: Keepalives, clock: IClock) -> None:
         self._pending = pending
         self._attempts = attempts
+        self._keepalives = keepalives
         self._clock = clock
         self._health = ChannelHealth()
         self._draining: Channel | None = None
@@ -60,7 +62,7 @@ class Answers:
             headers = {} if encoded is None else read_headers(call, encoded)
             if KEEPALIVE in headers:
                 if headers.get(ATTEMPT, 1) == call.attempts:  # else it is of an attempt that has ended
-                    self._attempts.keepalive(call, str(headers[KEEPALIVE]))
+                    self._keepalives.received(call, str(headers[KEEPALIVE]))
                 return
             if OUTCOME in headers:
                 # Of a broadcast, another worker may run the request that one worker refuses.

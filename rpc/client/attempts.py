@@ -16,7 +16,7 @@ from rpc.client.cancellation import cancellation_routes, publish_cancellations
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.retry import LOSSES, RetryBudget, may_repeat, pause_before
-from rpc.errors import AMQPError, CodecError, ConnectionLost, Outcome, RPCError, WorkerLost
+from rpc.errors import AMQPError, CodecError, ConnectionLost, Outcome, RPCError
 from rpc.interfaces import IClock
 from rpc.link import Link
 from rpc.topology import instance_of
@@ -159,10 +159,18 @@ class Attempts:
 
     def fail(self, call: Call, error: RPCError) -> None:
         """End the present attempt of `call` with `error`. Nothing for a call that is settled."""
-        if call.state is CallState.SETTLED or self._is_followed(call, error):
-            return
-        self.cancel_at_workers((call,))
-        self.give_up(call, error)
+        self.fail_all([(call, error)])
+
+    def fail_all(self, failures: list[tuple[Call, RPCError]]) -> None:
+        """Do the same for many calls, with one cancellation for each worker."""
+        failed = [
+            (call, error)
+            for call, error in failures
+            if call.state is not CallState.SETTLED and not self._is_followed(call, error)
+        ]
+        self.cancel_at_workers([call for call, _ in failed])
+        for call, error in failed:
+            self.give_up(call, error)
 
     def _is_followed(self, call: Call, error: RPCError) -> bool:
         """End the present attempt of `call`. Return whether another one will follow."""
@@ -203,67 +211,21 @@ class Attempts:
 
         :param broadcast: see :func:`~rpc.client.cancellation.cancellation_routes`.
         """
-        channel = self.channel
-        if channel is None or channel.client.closed or self._is_blocked:
+        channel, connection = self.channel, self._link.connection
+        if channel is None or channel.client.closed or (connection is not None and connection.blocked is not None):
             return
         routes = cancellation_routes(calls, broadcast=broadcast)
         for _ in range(publish_cancellations(channel, self._identity, routes)):
             self._pending.ledger.skip()
 
-    @property
-    def _is_blocked(self) -> bool:
-        connection = self._link.connection
-        return connection is not None and connection.blocked is not None
-
-    # -- pauses and keepalives
-
-    def timer_fired(self, calls: list[Call]) -> None:
-        """The pauses of calls are over, or keepalives have not come in time."""
-        overdue: list[Call] = []
+    def pauses_over(self, calls: list[Call]) -> None:
+        """The pauses of calls are over: make their next attempts."""
         for call in calls:
-            call.timer = 0
-            if call.state is CallState.WATCHED and self._is_blocked:
-                self._watch(call)  # its worker may be unable to send keepalives
-            elif call.state is CallState.WATCHED:
-                call.state = CallState.OVERDUE
-                overdue.append(call)
-            elif call.state is CallState.PAUSED:
+            if call.state is CallState.PAUSED:
                 self.send(call, self._clock.seconds())
-        if overdue:
-            self._clock.callLater(0, self._lose_workers, overdue)  # a keepalive may have arrived, and not been read
 
-    def _lose_workers(self, calls: list[Call]) -> None:
-        failed: list[tuple[Call, RPCError]] = []
-        for call in calls:
-            if call.state is CallState.OVERDUE:
-                label, liveness = call.operation.label, call.operation.liveness
-                error = WorkerLost(f"{label}: no keepalive of its worker came for {liveness:g} s")
-                if not self._is_followed(call, error):
-                    failed.append((call, error))
-        self.cancel_at_workers([call for call, _ in failed])
-        for call, lost in failed:
-            self.give_up(call, lost)
-
-    def keepalive(self, call: Call, instance: str) -> None:
-        """A worker works on the present attempt of `call`. With ``liveness``, the next keepalive must come in time."""
-        if call.state in IN_PROGRESS:
-            call.add_worker(instance)
-            if call.operation.liveness is not None:
-                self._watch(call)
-
-    def _watch(self, call: Call) -> None:
-        liveness = call.operation.liveness
-        assert liveness is not None
-        self._pending.stop_timer(call)
-        call.state = CallState.WATCHED
-        call.timer = self._pending.timers.add(call, self._clock.seconds() + liveness)
-
-    def blocked(self, reason: str | None) -> None:
-        """The broker blocks the connection, or ends that. Waiting calls are not kept waiting."""
-        for call in list(self._pending.calls.values()):
-            if call.state in (CallState.WATCHED, CallState.OVERDUE):
-                self._watch(call)
-        if reason is not None:
-            for call in self._pending.take_waiting():
-                if call.state is CallState.WAITING_FOR_CHANNEL:
-                    self.fail(call, call.blocked(reason))
+    def refuse_waiting(self, reason: str) -> None:
+        """The broker takes no messages, for `reason`: calls that wait for a channel are not kept waiting."""
+        for call in self._pending.take_waiting():
+            if call.state is CallState.WAITING_FOR_CHANNEL:
+                self.fail(call, call.blocked(reason))

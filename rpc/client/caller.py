@@ -20,6 +20,7 @@ from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS
 from rpc.client.deadline import deadline_of
+from rpc.client.keepalives import Keepalives
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.context import current_call, serving
@@ -63,7 +64,8 @@ class Caller:
         self.identity = f"{secrets.token_hex(8)}.".encode()
         self.pending = PendingCalls(clock, self._expired, self._timer_fired)
         self._attempts = Attempts(self.pending, link, clock, self.identity, route)
-        self.answers = Answers(self.pending, self._attempts, clock)
+        self._keepalives = Keepalives(self.pending, self._attempts, link, clock)
+        self.answers = Answers(self.pending, self._attempts, self._keepalives, clock)
         self._closed = False
         self.last_number = 0
         self.reply_queue = ""
@@ -128,7 +130,10 @@ class Caller:
         self._attempts.send_waiting()
 
     def _timer_fired(self, calls: list[Call]) -> None:
-        self._attempts.timer_fired(calls)
+        for call in calls:
+            call.timer = 0
+        self._keepalives.missed(calls)
+        self._attempts.pauses_over(calls)
 
     def _expired(self, calls: list[Call]) -> None:
         self._attempts.cancel_at_workers(calls, broadcast=False)
@@ -184,7 +189,9 @@ class Caller:
 
     def blocked(self, reason: str | None) -> None:
         """The broker takes no messages, for `reason`; or takes them again (``None``)."""
-        self._attempts.blocked(reason)
+        self._keepalives.expect_anew()
+        if reason is not None:
+            self._attempts.refuse_waiting(reason)
 
     # -- beginning and end
 

@@ -21,7 +21,7 @@ TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)
 
 
 def _is_part(value: Any, seen: frozenset[int]) -> bool:
-    ours = type(value).__module__.startswith(("rpc.transport.", "rpc.policies."))
+    ours = type(value).__module__.startswith(("rpc.client.", "rpc.worker."))
     return ours and hasattr(value, "__dict__") and id(value) not in seen
 
 

@@ -51,15 +51,14 @@ class Observer:
     def __init__(self, subject: Any) -> None:
         self.rows: set[Row] = set()
         self._events: list[CallEvent] = []
-        attempts = subject._attempts
+        attempts, keepalives = subject._attempts, subject._keepalives
         self._during(CallEvent.CANCELLED, subject, "cancel")
         self._during(CallEvent.DEADLINE, subject.pending.deadlines, "_expired")
         self._during(CallEvent.CLOSED, attempts, "close")
-        for name in ("fail", "_lose_workers"):
-            self._during(CallEvent.ATTEMPT_FAILED, attempts, name)
-        self._during(CallEvent.KEEPALIVE, attempts, "keepalive")
-        for owner, name in ((attempts, "blocked"), (attempts, "timer_fired")):
-            self._during(CallEvent.BLOCKED, owner, name)
+        self._during(CallEvent.ATTEMPT_FAILED, attempts, "fail_all")
+        self._during(CallEvent.KEEPALIVE, keepalives, "received")
+        for name in ("missed", "expect_anew"):
+            self._during(CallEvent.BLOCKED, keepalives, name)
 
     def _during(self, event: CallEvent, owner: Any, name: str) -> None:
         function: Callable[..., Any] = getattr(owner, name)
