@@ -196,7 +196,7 @@ class Attempts:
         return True
 
     def give_up(self, call: Call, error: RPCError) -> None:
-        """Settle a call as failed. Its error tells what is known of all its attempts."""
+        """Settle a call as failed. Its error tells of all its attempts."""
         if call.maybe_executed:
             error.outcome = Outcome.UNKNOWN
         elif error.outcome is NOT_SENT and call.attempts:

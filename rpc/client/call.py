@@ -87,7 +87,7 @@ class Call:
 
     @property
     def outcome(self) -> Outcome:
-        """What is known of the call if it ends now, without an answer."""
+        """The outcome of the call if it ends now, without an answer."""
         if self.maybe_executed or self.state in IN_PROGRESS:
             return Outcome.UNKNOWN
         return Outcome.REJECTED if self.attempts else Outcome.NOT_SENT

@@ -34,7 +34,7 @@ class CallState(enum.Enum):
 
 
 class CallEvent(enum.Enum):
-    """What happens to a call."""
+    """An event in the life of a call."""
 
     PUBLISHED = "the request is published"
     NO_CHANNEL = "there is no channel, or no route"

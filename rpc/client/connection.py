@@ -135,7 +135,7 @@ class Connection(Service):
         return stopped
 
     def _change(self) -> None:
-        """Bring what is there to what was asked for last."""
+        """Start or stop until the state is the one that was asked for last."""
         if self._changing:
             return
         self._changing = True

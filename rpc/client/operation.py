@@ -1,4 +1,4 @@
-"""An operation: what all calls of one method by one client have in common."""
+"""An operation: the common part of all calls of one method by one client."""
 
 from __future__ import annotations
 

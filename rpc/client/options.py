@@ -33,7 +33,7 @@ def _check_liveness(_: object, attribute: attrs.Attribute[Any], value: Any) -> N
 
 
 def _copy_headers(headers: Any) -> dict[str, Any] | None:
-    """Return headers that will go onto the wire, whatever happens to the caller's mapping later."""
+    """Return a copy of headers that can be sent: later changes of the caller's mapping must not matter."""
     if headers is None:
         return None
     try:
@@ -54,7 +54,7 @@ def _names(methods: Any) -> frozenset[str] | None:
 
 
 class Options(TypedDict, total=False):
-    """What type checkers know of the options; :class:`ClientOptions` says what they mean."""
+    """The options for type checkers; :class:`ClientOptions` documents them."""
 
     timeout: float | None
     retry: bool
@@ -75,10 +75,10 @@ class ClientOptions:
     :ivar timeout: seconds from the call to its deadline; default: the method's ``timeout_ms`` in the IDL, or 30.
     :ivar retry: whether a call that was refused (``ServiceUnavailable``, ``Overloaded``, ``BrokerBlocked``) is tried
         again, within its deadline.
-    :ivar idempotent: names of the methods that may be run twice: their calls are made again when nobody knows whether
-        they were executed. Default: those that the IDL says to be ``idempotent``.
-    :ivar liveness: seconds. A worker that has begun a call and is not heard of for so long is given up
-        (``WorkerLost``); without, only the deadline ends the wait.
+    :ivar idempotent: names of the methods that may be run twice: their calls are made again when they may have been
+        executed (``ConnectionLost``, ``WorkerLost``). Default: the methods that the IDL marks as ``idempotent``.
+    :ivar liveness: seconds. A worker that has begun a call must send keepalives; without one for so long, the call
+        fails (``WorkerLost``). Default: only the deadline ends the wait.
     :ivar protocol: ``"binary"``, ``"compact"`` or ``"json"``.
     :ivar priority: 0 to 255, for queues with ``x-max-priority``.
     :ivar headers: metadata of every call, AMQP field-table values by name.

@@ -133,8 +133,8 @@ class CallTestCase(ServiceTestCase):
 class AnswerTests(CallTestCase):
     """What comes back."""
 
-    async def test_protocols_and_handlers(self) -> None:
-        """PITFALLS, stubs 13: values, Deferreds, coroutines, inlineCallbacks, inherited methods, each protocol."""
+    async def test_every_kind_of_handler_answers_in_every_protocol(self) -> None:
+        """PITFALLS, stubs 13: values, Deferreds, coroutines, inlineCallbacks, inherited methods."""
         client = await self.serve_and_call()
         for protocol in CODECS:
             speaking = rpc.with_options(client, protocol=protocol)
@@ -151,15 +151,14 @@ class AnswerTests(CallTestCase):
             self.handler.release()
             self.assertEqual(await held, 7)
 
-    async def test_large_bodies(self) -> None:
-        """Bodies around the size of a frame, of a megabyte and of the limit come back equal."""
+    async def test_large_bodies_come_back_equal(self) -> None:
+        """Around the size of a frame, of a megabyte and of the limit."""
         client = await self.serve_and_call()
         for size in (1, 131072 - 50, 131072 - 8, 131072 + 1, 2**20, 2**24 - 100):
             data = os.urandom(size)
             self.assertTrue(await client.blob(data) == data, size)
 
-    async def test_exceptions(self) -> None:
-        """The IDL's exception arrives as itself, from each kind of handler."""
+    async def test_exceptions_of_the_idl_arrive_as_themselves(self) -> None:
         error = InvalidOperation(4, "zero")
 
         class Fails(Handler):
@@ -178,8 +177,8 @@ class AnswerTests(CallTestCase):
         for call in (client.add(1, 2), client.sum(Numbers([])), client.calculate(1, Work())):
             self.assertEqual(await self.assert_fails(call, InvalidOperation), error)
 
-    async def test_handler_errors(self) -> None:
-        """PITFALLS, stubs 7 and 8: any other error, Thrift's transport's too, is logged; the caller is told no more."""
+    async def test_other_errors_are_logged_and_the_caller_is_told_no_more(self) -> None:
+        """PITFALLS, stubs 7 and 8: Thrift's transport errors too."""
 
         class Fails(Handler):
             def add(self, num1: int, num2: int) -> int:
@@ -220,8 +219,8 @@ class AnswerTests(CallTestCase):
             self.assertIn(f"in {where}\n", failure.getTraceback())
         self.assertIsNone(await client.ping())
 
-    async def test_oneway(self) -> None:
-        """A oneway call fires when the broker has it, though the handler is not done; its errors are logged only."""
+    async def test_a_oneway_call_fires_when_the_broker_has_it(self) -> None:
+        """Errors of its handler are logged only."""
 
         class Slow(Handler):
             def zip(self) -> Any:
@@ -236,8 +235,7 @@ class AnswerTests(CallTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.handler.ran, ["zip", "ping"])
 
-    async def test_many_calls(self) -> None:
-        """20,000 pipelined calls are each answered with their own result."""
+    async def test_pipelined_calls_get_their_own_results(self) -> None:
         client = await self.serve_and_call()
         results = await gatherResults([client.add(number, 1) for number in range(20_000)])
         self.assertEqual(results, list(range(1, 20_001)))
@@ -247,8 +245,8 @@ class AnswerTests(CallTestCase):
 class FailureTests(CallTestCase):
     """What a call fails with."""
 
-    async def test_no_service(self) -> None:
-        """A service that nobody ever served is unavailable at once; so is an instance that is gone."""
+    async def test_a_service_without_a_worker_is_unavailable_at_once(self) -> None:
+        """The same applies to an instance that is gone."""
         client = await self.serve_and_call()
         began = reactor.seconds()
         for name in (self.unique("Nobody"), f"{self.name}@nobody"):
@@ -258,8 +256,8 @@ class FailureTests(CallTestCase):
                 self.assertIn(name, str(error))
         self.assertLess(reactor.seconds() - began, 5)
 
-    async def test_overloaded(self) -> None:
-        """Beyond the backlog the broker refuses; what it took is answered."""
+    async def test_a_full_backlog_is_overloaded(self) -> None:
+        """Accepted calls are answered."""
         client = await self.serve_and_call(concurrency=1, backlog=1)
         first = client.calculate(0, Work())
         await self.handler.holding(1)
@@ -280,8 +278,8 @@ class FailureTests(CallTestCase):
         self.assertGreaterEqual(refused, 3)
         self.assertEqual(len(self.handler.ran), 6 - refused)
 
-    async def test_too_large(self) -> None:
-        """What is over the client's limit is not sent, over the service's is refused; a reply over it is an error."""
+    async def test_messages_over_the_limits_are_rejected(self) -> None:
+        """Of the client: not sent. Of the service: rejected. A reply: an error."""
         client = await self.serve_and_call(max_message_size=10_000)
         careful = rpc.with_options(client, max_message_size=5_000)
         await self.assert_fails(careful.blob(b"x" * 5_000), rpc.MessageTooLarge, rpc.Outcome.NOT_SENT)
@@ -293,8 +291,8 @@ class FailureTests(CallTestCase):
         too_large = await self.assert_fails(client.blob(b"x" * 5_000), TApplicationException)
         self.assertIn("too large", str(too_large))
 
-    async def test_timeout(self) -> None:
-        """A call ends at its deadline, and leaves nothing; its late reply is nobody's."""
+    async def test_a_call_ends_at_its_deadline(self) -> None:
+        """It leaves nothing, and its late reply finds no call."""
         client = await self.serve_and_call()
         impatient = rpc.with_options(client, timeout=0.2)
         await self.assert_fails(impatient.calculate(1, Work()), rpc.CallTimedOut, rpc.Outcome.UNKNOWN)
@@ -314,8 +312,7 @@ class FailureTests(CallTestCase):
         await client.ping()
         self.assertEqual(self.handler.ran, [1, "ping"])
 
-    async def test_cancel(self) -> None:
-        """A cancelled call fails with Twisted's CancelledError, and harms no other."""
+    async def test_a_cancelled_call_harms_no_other(self) -> None:
         client = await self.serve_and_call()
         call, other = client.calculate(1, Work()), client.calculate(2, Work())
         await self.handler.holding(2)
@@ -324,8 +321,8 @@ class FailureTests(CallTestCase):
         self.handler.release()
         self.assertEqual(await other, 7)
 
-    async def test_unknown_method(self) -> None:
-        """A method that the worker's IDL does not have is Thrift's UNKNOWN_METHOD; as a oneway it is no answer."""
+    async def test_a_method_that_the_worker_lacks_is_unknown_method(self) -> None:
+        """As a oneway it is no answer."""
         client = await self.serve_and_call()
         serving = self.worker._serving[0]
         serving._methods = {name: method for name, method in serving._methods.items() if name not in ("add", "zip")}
@@ -339,8 +336,8 @@ class FailureTests(CallTestCase):
 class NestedTests(CallTestCase):
     """A handler that calls another service."""
 
-    async def test_deadline_and_metadata(self) -> None:
-        """A nested call has what is left of the outer call's time, and its metadata, through coroutines as well."""
+    async def test_a_nested_call_inherits_deadline_and_metadata(self) -> None:
+        """Through coroutines as well."""
         inner_name = self.unique("inner")
         seen: list[Any] = []
 
@@ -437,7 +434,7 @@ class IdentityTests(CallTestCase):
 class WithReplyTests(CallTestCase):
     """Replies with their metadata, and calls without a stub."""
 
-    async def test_with_reply(self) -> None:
+    async def test_with_reply_gives_value_and_metadata(self) -> None:
         client = await self.serve_and_call()
         for protocol in CODECS:
             speaking = rpc.with_options(client, protocol=protocol)
@@ -458,7 +455,7 @@ class WithReplyTests(CallTestCase):
             reply = await connection.call_raw(self.name, unknown, protocol=protocol)
             self.assertEqual(codec.read_header(reply.message)[:3], ("unknown", TMessageType.EXCEPTION, 7))
 
-    async def test_raw_oneway_messages(self) -> None:
+    async def test_raw_oneway_messages_are_run(self) -> None:
         client = await self.serve_and_call()
         connection = await self.connect()
         stub: Any = Calculator
@@ -467,7 +464,7 @@ class WithReplyTests(CallTestCase):
         await client.ping()
         self.assertIn("zip", self.handler.ran)
 
-    async def test_raw_messages_to_no_service(self) -> None:
+    async def test_raw_messages_to_no_service_are_unroutable(self) -> None:
         connection = await self.connect()
         message = CODECS["binary"].encode("ping", TMessageType.CALL, 1, Calculator.ping_args())  # type: ignore[attr-defined]
         await self.assert_fails(connection.call_raw(self.unique("none"), message), rpc.ServiceUnavailable)
@@ -505,7 +502,7 @@ class BacklogTests(CallTestCase):
 class RoutingTests(CallTestCase):
     """One worker of many, and all of them."""
 
-    async def test_instance_and_broadcast(self) -> None:
+    async def test_reaches_one_instance_or_all_workers(self) -> None:
         """``<service>@<instance>`` reaches one worker, the broadcast exchange all; the first answer wins."""
         client = await self.serve_and_call()
         second = Handler()
@@ -545,16 +542,16 @@ class ConcurrencyTests(CallTestCase):
         self.assertEqual(self.handler.most, limit)
         self.assertEqual(len(self.handler.ran), 40)
 
-    async def test_limit(self) -> None:
+    async def test_concurrency_is_the_limit_when_acknowledging_after(self) -> None:
         """PITFALLS, stubs: concurrency is prefetch and limit when acknowledging after."""
         await self.assert_never_more_than(3, "after")
 
-    async def test_limit_when_acknowledging_before(self) -> None:
-        """The limit holds as well when acks come first and prefetch cannot hold it."""
+    async def test_concurrency_is_the_limit_when_acknowledging_before(self) -> None:
+        """Prefetch cannot hold it then."""
         await self.assert_never_more_than(3, "before")
 
-    async def test_acknowledge(self) -> None:
-        """After: what a lost worker ran is run again. Before: it is not."""
+    async def test_a_lost_request_is_run_again_when_acknowledging_after(self) -> None:
+        """When acknowledging before, it is not."""
         for acknowledge, expected in (("after", [1, 1]), ("before", [1])):
             client = await self.serve_and_call(acknowledge=acknowledge)
             call = client.calculate(1, Work())
@@ -595,8 +592,7 @@ class LeavingTests(CallTestCase):
         self.assertEqual(await calls, [7] * 50)
         self.assertEqual(sorted(self.handler.ran + second.ran), list(range(50)))
 
-    async def test_killed_worker(self) -> None:
-        """The calls of a worker that is killed are run by another, and all are answered."""
+    async def test_calls_of_a_killed_worker_are_run_by_another(self) -> None:
         self.name = self.unique("killed")
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "served.py").write_text(
@@ -627,8 +623,8 @@ class LeavingTests(CallTestCase):
                 handler.release()
                 self.assertEqual(await calls, [7] * 100)
 
-    async def test_connection_closed(self) -> None:
-        """Closing the client's connection settles its calls; what is called then fails at once."""
+    async def test_closing_the_connection_settles_its_calls(self) -> None:
+        """Later calls fail at once."""
         client = await self.serve_and_call()
         connection = await self.connect()
         leaving = connection.client(Calculator, name=self.name)
@@ -641,8 +637,8 @@ class LeavingTests(CallTestCase):
         self.handler.release()
         self.assertEqual(await client.add(1, 2), 3)
 
-    async def test_connection_lost(self) -> None:
-        """When the client's connection breaks, sent calls fail; the next ones wait for its return."""
+    async def test_a_lost_connection_fails_the_calls_sent(self) -> None:
+        """Later calls wait for the next connection."""
         client = await self.serve_and_call()
         call = client.calculate(1, Work())
         await self.handler.holding(1)
@@ -659,7 +655,7 @@ class LateBrokerTests(CallTestCase):
     timeout = 90.0
 
     async def test_calls_wait_for_the_broker(self) -> None:
-        """Calls made while no broker is there wait, and are sent when it comes; those out of time were not sent."""
+        """Calls that are out of time were not sent."""
         self.broker.stop()
         connection = rpc.Connection(self.url)
         connection.startService()

@@ -1,4 +1,4 @@
-"""The client's end when attempts fail: which are followed by another, and what is known of the call in the end."""
+"""Attempts that fail: the errors after which another one follows, and the outcome of the call in the end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RetryTests(AttemptTestCase):
         super().setUp()
         self.client = self.caller.client(retry=True, timeout=60.0)
 
-    def test_every_refusal(self) -> None:
+    def test_tries_again_after_every_kind_of_refusal(self) -> None:
         """A return, a nack, a worker's refusal and a blocked broker are followed by another attempt that succeeds."""
         fired = outcome_of(self.client.ping())
         self.wire.give_back(self.request())
@@ -52,8 +52,8 @@ class RetryTests(AttemptTestCase):
         self.caller.reply(request, Calculator.ping_result())
         self.assertEqual((fired, self.caller.leftovers()), ([None], []))
 
-    def test_identity(self) -> None:
-        """All attempts have one body, message id and correlation id; the later ones say which they are."""
+    def test_all_attempts_have_one_identity(self) -> None:
+        """All attempts have one body, message id and correlation id; later ones have a header with their number."""
         self.client.add(1, 2)
         first = self.request()
         self.wire.confirm(1, refuse=True)
@@ -68,8 +68,8 @@ class RetryTests(AttemptTestCase):
         self.assertEqual(headers, [{}, {"rpc-attempt": 2}, {"rpc-attempt": 3}])
         self.assertLess(int(third.properties.expiration or 0), int(first.properties.expiration or 0))
 
-    def test_never_past_the_deadline(self) -> None:
-        """Where a pause would end after the deadline, the refusal comes at once; it has all attempts' story."""
+    def test_makes_no_attempt_past_the_deadline(self) -> None:
+        """When a pause would end after the deadline, the refusal comes at once, with the story of all attempts."""
         fired = outcome_of(self.caller.client(retry=True, timeout=0.06).ping())
         self.request()
         self.wire.confirm(1, refuse=True)
@@ -80,16 +80,15 @@ class RetryTests(AttemptTestCase):
         self.assertEqual(fired[0].attempts, 2)
         self.assertIsInstance(fired[0].__cause__, Overloaded)
 
-    def test_without_retry(self) -> None:
-        """A refusal is an answer, and comes at once, also to a method that may be run twice."""
+    def test_a_refusal_comes_at_once_without_retry(self) -> None:
+        """The same applies to an idempotent method."""
         fired = outcome_of(self.caller.client().ping())
         self.request()
         self.wire.confirm(1, refuse=True)
         self.assert_fails(fired, Overloaded, Outcome.REJECTED)
         self.assertEqual(fired[0].attempts, 1)
 
-    def test_oneway(self) -> None:
-        """A oneway call that was returned is not taken for confirmed by the ack that follows."""
+    def test_a_returned_oneway_call_is_not_confirmed_by_the_ack_that_follows(self) -> None:
         fired = outcome_of(self.client.zip())
         self.wire.give_back(self.request())
         self.wire.confirm(1)
@@ -98,8 +97,8 @@ class RetryTests(AttemptTestCase):
         self.wire.confirm(2)
         self.assertEqual(fired, [None])
 
-    def test_cancelled_in_a_pause(self) -> None:
-        """A call that is cancelled while it pauses is not sent again, and nobody has to be told."""
+    def test_a_call_cancelled_in_a_pause_is_not_sent_again(self) -> None:
+        """No worker has to be told."""
         call = self.client.ping()
         fired = outcome_of(call)
         self.request()
@@ -109,8 +108,8 @@ class RetryTests(AttemptTestCase):
         self.wire.clock.advance(60)
         self.assertEqual(self.wire.take(), [])
 
-    def test_deadline_in_a_pause(self) -> None:
-        """A call whose pause waits for a channel that never comes was refused, and says by what."""
+    def test_a_call_that_times_out_in_a_pause_tells_the_refusal(self) -> None:
+        """The pause ends without a channel; the call was refused, and its error says why."""
         fired = outcome_of(self.client.ping())
         self.request()
         self.wire.confirm(1, refuse=True)
@@ -119,8 +118,7 @@ class RetryTests(AttemptTestCase):
         text = self.assert_fails(fired, CallTimedOut, Outcome.REJECTED)
         self.assertIn("backlog is full", text)
 
-    def test_budget(self) -> None:
-        """When everything is refused, clients add less than a fifth to the load."""
+    def test_retries_add_less_than_a_fifth_to_the_load(self) -> None:
         count = 2000
         fired = [outcome_of(self.caller.client(retry=True, timeout=5.0).ping()) for _ in range(count)]
         sent = 0
@@ -132,7 +130,7 @@ class RetryTests(AttemptTestCase):
         self.assertLess(sent, 1.2 * count)
         self.assertGreater(sent, 1.1 * count)
 
-    def test_budget_is_for_what_was_sent(self) -> None:
+    def test_only_published_attempts_count_in_the_budget(self) -> None:
         """Calls that are refused here add nothing to the budget, and attempts that were not made take nothing."""
         for _ in range(5000):
             outcome_of(self.client.add("x", 2))
@@ -150,8 +148,7 @@ class RetryTests(AttemptTestCase):
             sent += len(self.wire.take())
         self.assertLess(sent, 50 * 1.2 + 10)
 
-    def test_closed_in_a_pause(self) -> None:
-        """Closing settles a call that pauses."""
+    def test_closing_settles_a_paused_call(self) -> None:
         fired = outcome_of(self.client.ping())
         self.request()
         self.wire.confirm(1, refuse=True)
@@ -161,10 +158,9 @@ class RetryTests(AttemptTestCase):
 
 
 class LossTests(AttemptTestCase):
-    """Calls of which nobody knows whether they were executed."""
+    """Calls that may have been executed."""
 
-    def test_idempotent(self) -> None:
-        """A method that may be run twice is called again on the next channel."""
+    def test_an_idempotent_method_is_called_again_on_the_next_channel(self) -> None:
         fired = outcome_of(self.client.add(1, 2))
         self.request()
         self.lose_channel()
@@ -173,15 +169,15 @@ class LossTests(AttemptTestCase):
         self.caller.reply(request, Calculator.add_result(3))
         self.assertEqual(fired, [3])
 
-    def test_not_idempotent(self) -> None:
-        """Another one fails at once, and ``retry`` does not change that."""
+    def test_another_method_fails_when_the_channel_is_lost(self) -> None:
+        """``retry`` does not change that."""
         fired = outcome_of(self.caller.client(retry=True, idempotent=[]).ping())
         self.request()
         self.lose_channel()
         self.assert_fails(fired, ConnectionLost, Outcome.UNKNOWN)
 
-    def test_uncertain_for_ever(self) -> None:
-        """When one attempt may have been executed, no later refusal makes the call surely not executed."""
+    def test_a_later_refusal_does_not_make_the_outcome_known(self) -> None:
+        """An attempt that may have been executed keeps the outcome unknown."""
         fired = outcome_of(self.client.ping())
         self.request()
         self.lose_channel()
@@ -192,8 +188,7 @@ class LossTests(AttemptTestCase):
         copy = pickle.loads(pickle.dumps(fired[0]))
         self.assertEqual((copy.outcome, copy.attempts, str(copy)), (Outcome.UNKNOWN, 2, str(fired[0])))
 
-    def test_late_reply_in_a_pause(self) -> None:
-        """A reply that comes while the next attempt is being waited for is the answer."""
+    def test_a_reply_of_the_first_attempt_answers_a_paused_call(self) -> None:
         fired = outcome_of(self.caller.client(liveness=1.0, timeout=60.0).add(1, 2))
         request = self.request()
         self.keepalive(request)
@@ -205,21 +200,21 @@ class LossTests(AttemptTestCase):
 
 
 class LivenessTests(AttemptTestCase):
-    """Signs of life, and their absence."""
+    """Keepalives, and their absence."""
 
     def setUp(self) -> None:
         super().setUp()
         self.client = self.caller.client(liveness=2.0, timeout=600.0, idempotent=[])
 
-    def test_request(self) -> None:
-        """The request says how often the caller wants to hear; a oneway one does not."""
+    def test_the_request_names_the_liveness(self) -> None:
+        """A oneway request does not."""
         self.client.ping()
         self.assertEqual(dict(self.request().properties.headers or {}), {"rpc-liveness": 2000})
         self.client.zip()
         self.assertIsNone(self.request().properties.headers)
 
-    def test_silence(self) -> None:
-        """A worker that has begun and is silent is lost; while signs come, the call goes on."""
+    def test_a_silent_worker_is_lost(self) -> None:
+        """While keepalives come, the call goes on."""
         fired = outcome_of(self.client.ping())
         request = self.request()
         self.wire.clock.advance(100)  # it waits in the queue
@@ -250,8 +245,8 @@ class LivenessTests(AttemptTestCase):
         self.wire.peer.feed(said)
         self.caller.subject.blocked(reason)
 
-    def test_idempotent(self) -> None:
-        """A method that may be run twice is called again; signs of the first attempt do no harm."""
+    def test_an_idempotent_method_is_called_again_after_its_worker_is_lost(self) -> None:
+        """Keepalives of the first attempt do no harm."""
         fired = outcome_of(self.caller.client(liveness=2.0, timeout=600.0).ping())
         request = self.request()
         self.keepalive(request)
@@ -262,8 +257,8 @@ class LivenessTests(AttemptTestCase):
         self.caller.reply(second, Calculator.ping_result())
         self.assertEqual((fired, self.caller.leftovers()), ([None], []))
 
-    def test_sign_of_an_earlier_attempt(self) -> None:
-        """A sign of an attempt that was given up says nothing of the next one, which may wait in the queue."""
+    def test_a_keepalive_of_an_earlier_attempt_says_nothing_of_the_next(self) -> None:
+        """The next attempt may wait in the queue."""
         fired = outcome_of(self.caller.client(liveness=1.0, timeout=600.0).ping())
         first = self.request()
         self.keepalive(first)
@@ -273,8 +268,8 @@ class LivenessTests(AttemptTestCase):
         self.wire.clock.pump([1.01, LONGEST_PAUSE])
         self.assertEqual((self.wire.take(), fired), ([], []))
 
-    def test_not_read_yet(self) -> None:
-        """A client that was busy has not read the signs that are there: it reads before it gives up."""
+    def test_reads_a_keepalive_that_has_arrived_before_it_gives_up(self) -> None:
+        """A busy client may not have read it."""
         fired = outcome_of(self.client.ping())
         request = self.request()
         self.keepalive(request)
@@ -282,13 +277,11 @@ class LivenessTests(AttemptTestCase):
         self.wire.clock.advance(2.01)  # the timer fires, then the keepalive is read
         self.assertEqual(fired, [])
 
-    def test_too_often(self) -> None:
-        """What no worker would keep up with is refused where it is written."""
+    def test_rejects_a_liveness_that_no_worker_keeps_up_with(self) -> None:
         with self.assertRaisesRegex(ConfigurationError, "liveness=0.02"):
             self.caller.client(liveness=0.02)
 
-    def test_not_asked_for(self) -> None:
-        """A sign of life that nobody asked for is no reply."""
+    def test_a_keepalive_that_was_not_asked_for_is_no_reply(self) -> None:
         fired = outcome_of(self.caller.client().ping())
         request = self.request()
         self.keepalive(request)
@@ -300,8 +293,7 @@ class LivenessTests(AttemptTestCase):
 class BlockedTests(AttemptTestCase):
     """A broker that takes no messages from the beginning."""
 
-    def test_waiting_calls(self) -> None:
-        """What waits for a channel does not wait on when the broker says that it takes nothing."""
+    def test_a_waiting_call_fails_when_the_broker_blocks(self) -> None:
         caller = CallerInMemory()
         fired = outcome_of(caller.client().ping())
         caller.subject.blocked("low on memory")
@@ -309,8 +301,8 @@ class BlockedTests(AttemptTestCase):
         self.assertEqual((fired[0].outcome, fired[0].attempts), (Outcome.NOT_SENT, 0))
         self.assertEqual(caller.leftovers(), [])
 
-    def test_introduction(self) -> None:
-        """The channel publishes something at once: RabbitMQ tells nobody else when it takes no messages."""
+    def test_a_new_channel_publishes_a_message_at_once(self) -> None:
+        """RabbitMQ sends connection.blocked only to connections that have published."""
         caller = CallerInMemory()
         caller.wire.open(caller.subject)
         (introduction,) = caller.wire.take()
@@ -320,7 +312,7 @@ class BlockedTests(AttemptTestCase):
 class BrokerLimitTests(AttemptTestCase):
     """A broker that takes no messages as large as ours may be."""
 
-    def test_learned(self) -> None:
+    def test_learns_the_limit_of_the_broker(self) -> None:
         """Its refusal ends the channel. The call that was too large was not executed, and is not made again; those that
         follow are refused before they harm others.
         """
@@ -342,8 +334,7 @@ class BrokerLimitTests(AttemptTestCase):
 class ReplyTests(AttemptTestCase):
     """Replies with headers."""
 
-    def test_undecodable_headers(self) -> None:
-        """They end their call at once, and not at its deadline."""
+    def test_undecodable_headers_end_their_call_at_once(self) -> None:
         fired = outcome_of(self.client.ping())
         request = self.request()
         assert request.properties.correlation_id is not None
@@ -352,8 +343,8 @@ class ReplyTests(AttemptTestCase):
         self.wire.deliver(b"", b"\x24\x00" + headers + bytes([len(number)]) + number)
         self.assertIn("headers", self.assert_fails(fired, InvalidReply, Outcome.UNKNOWN))
 
-    def test_refused_by_one_of_many(self) -> None:
-        """Of a broadcast another worker may run what one refuses: the first answer counts, or the deadline."""
+    def test_a_refusal_does_not_end_a_broadcast(self) -> None:
+        """Another worker may run the request: the first answer counts, or the deadline."""
         fired = outcome_of(self.caller.client(exchange="rpc.broadcast", retry=True).ping())
         request = self.request()
         self.caller.reply(request, REFUSED, headers={"rpc-outcome": "stopping"})
@@ -361,24 +352,22 @@ class ReplyTests(AttemptTestCase):
         self.caller.reply(request, Calculator.ping_result())
         self.assertEqual(fired, [None])
 
-    def test_cause(self) -> None:
-        """An error of a single attempt keeps the cause it has."""
+    def test_an_error_of_a_single_attempt_keeps_its_cause(self) -> None:
         fired = outcome_of(self.client.ping())
         self.caller.reply_bytes(self.request(), b"rubbish")
         self.assertIsInstance(fired[0].__cause__, MalformedMessage)
 
-    def test_headers_of_others(self) -> None:
-        """A reply with other headers is a reply."""
+    def test_a_reply_with_metadata_is_a_reply(self) -> None:
         fired = outcome_of(self.client.ping())
         self.caller.reply(self.request(), Calculator.ping_result(), headers={"traceparent": "00-1"})
         self.assertEqual(fired, [None])
 
 
 class ErrorTests(AttemptTestCase):
-    """What is in an error."""
+    """The attributes of an error."""
 
-    def test_attempts(self) -> None:
-        """A call that was never sent has no attempts; one that timed out has those it had."""
+    def test_errors_count_the_attempts(self) -> None:
+        """A call that was never sent has none."""
         caller = CallerInMemory()
         fired = outcome_of(caller.client(timeout=1.0).ping())
         caller.wire.clock.advance(1.1)

@@ -1,4 +1,4 @@
-"""Calls walk through their states as the table says, and each settles once, in whatever order things happen."""
+"""Calls go through their states as the table says, and each settles once, in any order of events."""
 
 from __future__ import annotations
 
@@ -392,6 +392,6 @@ class CallMachine(RuleBasedStateMachine):
 
 
 class OrderTests(CallMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
-    """No call settles twice or never, in any order of what may happen."""
+    """No call settles twice or never, in any order of events."""
 
     settings = settings(max_examples=80, stateful_step_count=40)

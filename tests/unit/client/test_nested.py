@@ -21,7 +21,7 @@ def context(deadline: float | None = None, on_waiting: Any = None, **metadata: A
 
 
 class InheritanceTests(AttemptTestCase):
-    """What a nested call inherits."""
+    """The deadline and the metadata of a nested call."""
 
     def nested(self, served: CallContext, **options: Any) -> list[Any]:
         """Call while serving a call."""
