@@ -62,7 +62,8 @@ class Answers:
             headers = {} if encoded is None else read_headers(call, encoded)
             if KEEPALIVE in headers:
                 if headers.get(ATTEMPT, 1) == call.attempts:  # else it is of an attempt that has ended
-                    self._keepalives.received(call, str(headers[KEEPALIVE]))
+                    instance = headers[KEEPALIVE]
+                    self._keepalives.received(call, instance if isinstance(instance, str) else None)
                 return
             if OUTCOME in headers:
                 # Of a broadcast, another worker may run the request that one worker refuses.
@@ -145,6 +146,7 @@ class Answers:
     def channel_lost(self) -> None:
         """The channel is gone."""
         self._stop_draining()
+        self._health.begin()
 
     def _stop_draining(self) -> None:
         self._draining = None

@@ -15,6 +15,11 @@ from rpc.headers import ATTEMPT
 
 NO_WORKERS: frozenset[str | None] = frozenset()
 
+UNKNOWN_WORKER: frozenset[str | None] = frozenset((None,))
+
+MOST_WORKERS = 8
+"""Workers of one attempt that are remembered: a peer could make up any number of names."""
+
 
 class CallOwner(Protocol):
     """The owner of calls: :class:`rpc.client.caller.Caller`."""
@@ -99,7 +104,9 @@ class Call:
 
     def add_worker(self, instance: str) -> None:
         """Note the worker of the present attempt. After a redelivery a second worker may name itself."""
-        self.workers = (self.workers - {None}) | {instance}
+        if instance not in self.workers:
+            workers = (self.workers - {None}) | {instance}
+            self.workers = workers if len(workers) <= MOST_WORKERS else UNKNOWN_WORKER
 
     def end_attempt(self, *, maybe_executed: bool, in_progress: bool) -> None:
         """Note that the present attempt has ended.

@@ -44,6 +44,11 @@ class ChannelHealth:
         self._backoff = 1
         self._clear()
 
+    def begin(self) -> None:
+        """Begin with a fresh channel."""
+        self.refusing.clear()
+        self._clear()
+
     def _clear(self) -> None:
         self._all_since: float | None = None
         self._refused_services: set[str] = set()
@@ -72,7 +77,5 @@ class ChannelHealth:
         return count + 1 >= MANY_REFUSED and now - since > ONE_REFUSED * self._backoff
 
     def replaced(self) -> None:
-        """Note that the channel was replaced because of its refusals."""
-        self.refusing.clear()
-        self._clear()
+        """Note that the channel is replaced because of its refusals."""
         self._backoff = min(LONGEST_BACKOFF, 2 * self._backoff)

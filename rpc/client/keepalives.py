@@ -20,10 +20,14 @@ class Keepalives:
         self._link = link
         self._clock = clock
 
-    def received(self, call: Call, instance: str) -> None:
-        """A worker works on the present attempt of `call`. With ``liveness``, the next keepalive must come in time."""
+    def received(self, call: Call, instance: str | None) -> None:
+        """A worker works on the present attempt of `call`. With ``liveness``, the next keepalive must come in time.
+
+        :param instance: the worker's name; ``None``: it gave none.
+        """
         if call.state in IN_PROGRESS:
-            call.add_worker(instance)
+            if instance is not None:
+                call.add_worker(instance)
             self._watch(call)
 
     def _watch(self, call: Call) -> None:

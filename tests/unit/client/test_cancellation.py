@@ -82,6 +82,20 @@ class CancelledTests(CancellationTestCase):
         call.cancel()
         self.assertEqual(list(self.cancellations()), [("rpc", "Calculator@a"), ("rpc", "Calculator@b")])
 
+    def test_a_call_with_too_many_workers_is_cancelled_by_broadcast(self) -> None:
+        """A peer could make up names without end."""
+        call, _, request = self.begin()
+        for number in range(9):
+            self.keepalive(request, f"host.{number}")
+        call.cancel()
+        self.assertEqual(list(self.cancellations()), [BROADCAST])
+
+    def test_a_keepalive_without_a_name_names_no_worker(self) -> None:
+        call, _, request = self.begin()
+        self.caller.reply_bytes(request, b"", headers={"rpc-keepalive": 5})
+        call.cancel()
+        self.assertEqual(list(self.cancellations()), [BROADCAST])
+
     def test_a_nested_call_to_its_own_worker_is_cancelled_there(self) -> None:
         self.caller = CallerInMemory(lambda operation: f"{operation.service}@own/nested")
         self.wire = self.caller.wire

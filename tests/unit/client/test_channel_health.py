@@ -26,6 +26,11 @@ class OneServiceTests(SynchronousTestCase):
         self.assertIsNone(refuse(self.health, "A", 0.0, 10.0))
         self.assertTrue(self.health.refused("A", 10.1))
 
+    def test_refusals_on_the_last_channel_do_not_count(self) -> None:
+        refuse(self.health, "A", 0.0, 10.0)
+        self.health.begin()
+        self.assertIsNone(refuse(self.health, "A", 10.0, 20.0))
+
     def test_needs_five_refusals(self) -> None:
         self.assertEqual([self.health.refused("A", 20.0 * number) for number in range(5)], [False] * 4 + [True])
 
@@ -47,6 +52,7 @@ class OneServiceTests(SynchronousTestCase):
             assert replaced is not None
             kept.append(round(replaced - now))
             self.health.replaced()
+            self.health.begin()
             now = replaced
         self.assertEqual(kept, [10, 20, 40, 80, 160, 320, 320, 320])
         self.health.refused("A", now)
