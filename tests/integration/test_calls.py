@@ -430,6 +430,25 @@ class IdentityTests(CallTestCase):
             expected = [f"user {number}"] if number % 2 else [f"user {number}", None]
             self.assertIn(user, expected)
 
+    async def test_a_request_that_waited_for_a_slot_has_its_own_context(self) -> None:
+        """The end of one call starts the next one, from within the code that ended it."""
+        users: list[Any] = []
+
+        class Noting(Handler):
+            def calculate(self, logid: int, w: Work) -> Deferred[int]:
+                call = rpc.current_call()
+                users.append(call and call.metadata["user"])
+                return super().calculate(logid, w)
+
+        client = await self.serve_and_call(Noting(), concurrency=1, acknowledge="before")
+        users.clear()
+        calls = [rpc.with_options(client, headers={"user": number}).calculate(number, Work()) for number in range(5)]
+        for _ in calls:
+            await self.handler.holding(1)
+            self.handler.release()
+        await gatherResults(calls)
+        self.assertEqual(users, list(range(5)))
+
 
 class WithReplyTests(CallTestCase):
     """Replies with their metadata, and calls without a stub."""
