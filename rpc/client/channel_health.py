@@ -20,14 +20,14 @@ from __future__ import annotations
 ALL_REFUSED = 1.0
 """Seconds in which several services were refused and nothing was accepted."""
 
-ONE_REFUSED = 10.0
+ONE_REFUSED = 3.0
 """Seconds in which all requests of one service were refused."""
 
 MANY_REFUSED = 5
 """Refusals that it takes in that time."""
 
-LONGEST_BACKOFF = 32
-"""Most by which the times are multiplied: a channel is replaced every 5 minutes while one backlog is full."""
+LONGEST_BACKOFF = 64
+"""Most by which the times are multiplied: a channel is replaced every 3 minutes while one backlog is full."""
 
 
 class ChannelHealth:

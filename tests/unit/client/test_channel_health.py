@@ -22,28 +22,28 @@ class OneServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.health = ChannelHealth()
 
-    def test_keeps_the_channel_for_ten_seconds(self) -> None:
-        self.assertIsNone(refuse(self.health, "A", 0.0, 10.0))
-        self.assertTrue(self.health.refused("A", 10.1))
+    def test_keeps_the_channel_for_three_seconds(self) -> None:
+        self.assertIsNone(refuse(self.health, "A", 0.0, 3.0))
+        self.assertTrue(self.health.refused("A", 3.1))
 
     def test_refusals_on_the_last_channel_do_not_count(self) -> None:
-        refuse(self.health, "A", 0.0, 10.0)
+        refuse(self.health, "A", 0.0, 3.0)
         self.health.begin()
-        self.assertIsNone(refuse(self.health, "A", 10.0, 20.0))
+        self.assertIsNone(refuse(self.health, "A", 3.0, 6.0))
 
     def test_needs_five_refusals(self) -> None:
         self.assertEqual([self.health.refused("A", 20.0 * number) for number in range(5)], [False] * 4 + [True])
 
     def test_an_ack_of_the_service_begins_anew(self) -> None:
-        refuse(self.health, "A", 0.0, 10.0)
+        refuse(self.health, "A", 0.0, 3.0)
         self.health.accepted("A")
-        self.assertIsNone(refuse(self.health, "A", 10.0, 20.0))
+        self.assertIsNone(refuse(self.health, "A", 3.0, 6.0))
 
     def test_an_ack_of_another_service_says_nothing_of_this_one(self) -> None:
-        for second in range(11):
+        for number in range(10):
             self.health.accepted("B")
-            self.assertFalse(self.health.refused("A", float(second)) and second < 10)
-        self.assertTrue(self.health.refused("A", 10.5))
+            self.assertFalse(self.health.refused("A", number * 0.3))
+        self.assertTrue(self.health.refused("A", 3.1))
 
     def test_a_fresh_channel_that_refuses_as_well_is_kept_longer(self) -> None:
         now, kept = 0.0, []
@@ -54,10 +54,10 @@ class OneServiceTests(SynchronousTestCase):
             self.health.replaced()
             self.health.begin()
             now = replaced
-        self.assertEqual(kept, [10, 20, 40, 80, 160, 320, 320, 320])
+        self.assertEqual(kept, [3, 6, 12, 24, 48, 96, 192, 192])
         self.health.refused("A", now)
         self.health.accepted("A")
-        self.assertIsNotNone(refuse(self.health, "A", now, now + 11))
+        self.assertIsNotNone(refuse(self.health, "A", now, now + 4))
 
 
 class SeveralServicesTests(SynchronousTestCase):
@@ -71,7 +71,7 @@ class SeveralServicesTests(SynchronousTestCase):
         self.assertTrue(self.health.refused("A", 1.1))
 
     def test_keeps_the_channel_when_anything_is_accepted_in_between(self) -> None:
-        for second in range(9):
+        for second in range(3):
             refuse(self.health, "AB", float(second), second + 0.9)
             self.assertFalse(self.health.refused("A", second + 0.95))
             self.health.accepted("C")

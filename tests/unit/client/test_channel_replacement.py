@@ -32,8 +32,8 @@ class ReplacementTests(AttemptTestCase):
             self.assertIsInstance(fired[0], Overloaded)
             self.wire.clock.advance(seconds / times)
 
-    def test_a_full_backlog_is_an_answer_for_ten_seconds(self) -> None:
-        self.refuse(9.9)
+    def test_a_full_backlog_is_an_answer_for_three_seconds(self) -> None:
+        self.refuse(2.9)
         self.assertFalse(self.wire.channel.closed)
         self.refuse(1.0)
         self.assertTrue(self.wire.channel.closed)
@@ -57,7 +57,7 @@ class ReplacementTests(AttemptTestCase):
         self.assertTrue(self.wire.channel.closed)
 
     def test_waits_for_the_confirms_of_other_calls_and_is_kept_when_one_is_accepted(self) -> None:
-        self.refuse(9.9)
+        self.refuse(2.9)
         pending = self.call(self.other)
         self.wire.clock.advance(0.2)
         self.call()
@@ -72,7 +72,7 @@ class ReplacementTests(AttemptTestCase):
         self.assertEqual(self.request().routing_key, "Calculator")
 
     def test_waits_for_the_confirms_of_other_calls_and_fails_none_of_them(self) -> None:
-        self.refuse(9.9)
+        self.refuse(2.9)
         pending = self.call(self.other)
         self.wire.clock.advance(0.2)
         self.call()
@@ -84,7 +84,7 @@ class ReplacementTests(AttemptTestCase):
         self.assertEqual(self.caller.leftovers(), [])
 
     def test_does_not_wait_for_a_confirm_for_ever(self) -> None:
-        self.refuse(9.9)
+        self.refuse(2.9)
         pending = self.call(self.other)
         self.wire.clock.advance(0.2)
         self.call()
@@ -94,7 +94,7 @@ class ReplacementTests(AttemptTestCase):
         self.assertTrue(self.wire.channel.closed)
 
     def test_closing_in_the_meantime_leaves_no_timer(self) -> None:
-        self.refuse(9.9)
+        self.refuse(2.9)
         self.call(self.other)
         self.wire.clock.advance(0.2)
         self.call()
