@@ -95,7 +95,9 @@ class Answers:
             )
 
     def confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
-        """Take a publisher confirm: an ack or a nack of one request, or of many."""
+        """Take a publisher confirm: an ack or a nack of one request, or with `multiple` of all up to it (RabbitMQ
+        documentation, Consumer Acknowledgements and Publisher Confirms).
+        """
         health = self._health
         suspect = False
         for call in self._pending.ledger.settle(delivery_tag, multiple):

@@ -1,17 +1,17 @@
 """Whether a channel on which requests are refused should be replaced by a fresh one.
 
-A full backlog refuses requests (``x-overflow: reject-publish``), perhaps for hours. That is an answer, and a new
-channel would get the same one. But RabbitMQ can also refuse all that one channel publishes to a quorum queue, for ever.
-It was seen when the refusals began in the moment in which the queue's leader died. A likely cause: each channel
-remembers whether the queue accepts messages, and the leader's notice that it does again was lost. Only a fresh channel
-helps then.
+A full backlog refuses requests, perhaps for hours (``x-overflow: reject-publish``; RabbitMQ documentation, Queue Length
+Limit). That is an answer, and a new channel would get the same one. But RabbitMQ can also refuse all that one channel
+publishes to a quorum queue, for ever. It was seen when the refusals began in the moment in which the queue's leader
+died. A likely cause: each channel remembers whether the queue accepts messages, and the leader's notice that it does
+again was lost. Only a fresh channel helps then.
 
 Nothing on the old channel tells the two apart for certain. The state is kept by channel and queue, so an ack of another
 service's request, or of a message that no queue takes, says nothing of the queue in question. So:
 
-- Refusals of one service are taken for a full backlog, unless they last long.
-- Refusals of several services, with nothing accepted in between, are taken for a broken channel much sooner.
-- The owner replaces the channel only while no call on it can be harmed (:class:`rpc.client.caller.Caller`).
+- Refusals of one service are taken for a full backlog, unless they last.
+- Refusals of several services, with nothing accepted in between, are taken for a broken channel sooner.
+- The owner replaces the channel only while no call on it can be harmed (:class:`rpc.client.answers.Answers`).
 - A fresh channel that refuses as well doubles the times, until a refused service is accepted again.
 """
 

@@ -78,6 +78,11 @@ class Connection(Service):
     ) -> Deferred[RawReply]:
         """Send the bytes of a Thrift message, without a stub.
 
+        Example, with a message that a program of any language has encoded::
+
+            reply = await connection.call_raw("Calculator", message, protocol="compact", timeout=5.0)
+            reply.message  # in the compact protocol, with the seqid of `message`
+
         :param service: the service's name, or ``<service>@<instance>``.
         :param message: one message of type CALL or ONEWAY. Any seqid will do: the reply has the same.
         :param timeout: seconds; default: 30.

@@ -66,9 +66,11 @@ class Client:
     def __getattr__(self, name: str) -> Method:
         """Make a method when it is first asked for: most clients need few of them."""
         stub: Stub | None = self.__dict__.get("_stub")  # unset while it is copied
-        stub_method = None if stub is None else stub.methods.get(name)
-        if stub is None or stub_method is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        if stub is None:
+            raise AttributeError(name)
+        stub_method = stub.methods.get(name)
+        if stub_method is None:
+            raise AttributeError(f"{self!r} has no method {name!r}; it has {', '.join(stub.methods)}")
         method = self.__dict__[name] = _make_method(stub, stub_method, self._caller, self._options)
         return method
 

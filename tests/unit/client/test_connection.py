@@ -112,7 +112,7 @@ class ClientTests(SynchronousTestCase):
 
     def test_rejects_a_mistyped_attribute(self) -> None:
         """A method may be replaced, as tests do."""
-        with self.assertRaises(AttributeError):
+        with self.assertRaisesRegex(AttributeError, "<client of Sums> has no method 'ad'; it has add, "):
             self.client.ad  # noqa: B018  # reading it is what is tested
         with self.assertRaises(AttributeError) as refused:
             self.client.timeout = 5
