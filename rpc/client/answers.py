@@ -103,7 +103,7 @@ class Answers:
         for call in self._pending.ledger.settle(delivery_tag, multiple):
             call.unconfirmed = 0
             if acknowledged:
-                if health.refusing:
+                if health.watching:
                     health.accepted(call.operation.service)
                 if call.operation.oneway:
                     answer = call.operation.answer

@@ -165,9 +165,9 @@ class Caller:
         return prepared.addCallback(lambda _: self._attempts.begin(channel, self.reply_queue))
 
     def _introduce(self, channel: Channel) -> None:
-        """Publish a message that no queue takes. RabbitMQ blocks a connection, and sends ``connection.blocked``, when it
-        publishes (RabbitMQ documentation, Blocked Connection Notifications). Without this the first call would wait,
-        and nothing would say why.
+        """Publish a message that no queue takes. RabbitMQ sends ``connection.blocked`` to a connection when it publishes
+        (RabbitMQ documentation, Blocked Connection Notifications). Without this the first call would wait, and nothing
+        would say why.
         """
         channel.publish(REQUESTS, "", NO_PROPERTIES, b"")
         self.pending.ledger.skip()

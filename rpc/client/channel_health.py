@@ -1,10 +1,10 @@
 """Whether a channel on which requests are refused should be replaced by a fresh one.
 
-A full backlog refuses requests, perhaps for hours (``x-overflow: reject-publish``; RabbitMQ documentation, Queue Length
-Limit). That is an answer, and a new channel would get the same one. But RabbitMQ can also refuse all that one channel
-publishes to a quorum queue, for ever. It was seen when the refusals began in the moment in which the queue's leader
-died. A likely cause: each channel remembers whether the queue accepts messages, and the leader's notice that it does
-again was lost. Only a fresh channel helps then.
+A full backlog refuses requests, perhaps for hours (``x-overflow: reject-publish``; RabbitMQ documentation, Queue
+Length Limit). That is an answer, and a new channel would get the same one. But RabbitMQ can also refuse all that one
+channel publishes to a quorum queue, for ever. It was seen when the refusals began in the moment in which the queue's
+leader died. A likely cause: each channel remembers whether the queue accepts messages, and the leader's notice that it
+does again was lost. Only a fresh channel helps then.
 
 Nothing on the old channel tells the two apart for certain. The state is kept by channel and queue, so an ack of another
 service's request, or of a message that no queue takes, says nothing of the queue in question. So:
@@ -33,21 +33,25 @@ LONGEST_BACKOFF = 64
 class ChannelHealth:
     """The refusals on a client's channels. Time is an argument.
 
-    :ivar refusing: services whose last request was refused: when that began, and how many were refused since. While it
-        is empty, :meth:`accepted` need not be called.
+    :ivar watching: whether :meth:`accepted` has to be called; ``False`` while nothing is refused.
     """
 
-    __slots__ = ("_all_since", "_backoff", "_refused_services", "_total", "refusing")
+    __slots__ = ("_all_since", "_backoff", "_refused_services", "_refusing", "_replaced_for", "_total", "watching")
 
     def __init__(self) -> None:
-        self.refusing: dict[str, tuple[float, int]] = {}
+        self._refusing: dict[str, tuple[float, int]] = {}
+        """Services whose last request was refused: when that began, and how many were refused since."""
+        self._replaced_for: set[str] = set()
+        """Services because of which channels were replaced, until one of them accepts a request."""
         self._backoff = 1
+        self.watching = False
         self._clear()
 
     def begin(self) -> None:
         """Begin with a fresh channel."""
-        self.refusing.clear()
+        self._refusing.clear()
         self._clear()
+        self.watching = bool(self._replaced_for)
 
     def _clear(self) -> None:
         self._all_since: float | None = None
@@ -57,16 +61,20 @@ class ChannelHealth:
     def accepted(self, service: str) -> None:
         """Note an ack of a request to `service`."""
         self._clear()
-        if self.refusing.pop(service, None) is not None:
+        self._refusing.pop(service, None)
+        if service in self._replaced_for:
+            self._replaced_for.clear()
             self._backoff = 1
+        self.watching = bool(self._refusing or self._replaced_for)
 
     def refused(self, service: str, now: float) -> bool:
         """Note a nack of a request to `service`.
 
         :return: whether the channel should be replaced.
         """
-        since, count = self.refusing.get(service, (now, 0))
-        self.refusing[service] = since, count + 1
+        self.watching = True
+        since, count = self._refusing.get(service, (now, 0))
+        self._refusing[service] = since, count + 1
         if self._all_since is None:
             self._all_since = now
         self._refused_services.add(service)
@@ -78,4 +86,5 @@ class ChannelHealth:
 
     def replaced(self) -> None:
         """Note that the channel is replaced because of its refusals."""
+        self._replaced_for.update(self._refusing)
         self._backoff = min(LONGEST_BACKOFF, 2 * self._backoff)

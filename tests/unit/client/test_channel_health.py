@@ -55,8 +55,9 @@ class OneServiceTests(SynchronousTestCase):
             self.health.begin()
             now = replaced
         self.assertEqual(kept, [3, 6, 12, 24, 48, 96, 192, 192])
-        self.health.refused("A", now)
+        self.assertTrue(self.health.watching)
         self.health.accepted("A")
+        self.assertFalse(self.health.watching)
         self.assertIsNotNone(refuse(self.health, "A", now, now + 4))
 
 
@@ -76,9 +77,11 @@ class SeveralServicesTests(SynchronousTestCase):
             self.assertFalse(self.health.refused("A", second + 0.95))
             self.health.accepted("C")
 
-    def test_nothing_is_refused_at_first(self) -> None:
-        self.assertEqual(self.health.refusing, {})
+    def test_watches_acks_while_a_service_is_refused(self) -> None:
+        self.assertFalse(self.health.watching)
         self.health.refused("A", 0.0)
-        self.assertEqual(list(self.health.refusing), ["A"])
+        self.health.refused("B", 0.0)
         self.health.accepted("A")
-        self.assertEqual(self.health.refusing, {})
+        self.assertTrue(self.health.watching)
+        self.health.accepted("B")
+        self.assertFalse(self.health.watching)
