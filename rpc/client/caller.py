@@ -165,7 +165,7 @@ class Caller:
         return prepared.addCallback(lambda _: self._attempts.begin(channel, self.reply_queue))
 
     def _introduce(self, channel: Channel) -> None:
-        """Publish a message that no queue takes. RabbitMQ sends ``connection.blocked`` to a connection when it publishes
+        """Publish a message that no queue takes. RabbitMQ sends ``connection.blocked`` when a connection publishes
         (RabbitMQ documentation, Blocked Connection Notifications). Without this the first call would wait, and nothing
         would say why.
         """

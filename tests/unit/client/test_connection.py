@@ -227,6 +227,21 @@ class ConnectionTests(SynchronousTestCase):
         self.assertIn("basic.publish", socket.serve())
         self.stop(socket)
 
+    def test_a_start_directly_after_a_stop_connects_anew(self) -> None:
+        socket = self.start()
+        client = self.connection.client(Calculator)
+        stopped = outcome_of(self.connection.stopService())
+        self.connection.startService()
+        call = outcome_of(client.ping())
+        socket.serve()
+        socket.lose()
+        self.reactor.advance(0)
+        self.assertEqual((stopped, call), ([None], []))
+        socket = self.reactor.socket().log_in()
+        self.assertIn("basic.publish", socket.serve())
+        self.stop(socket)
+        self.assertIsInstance(call[0], ConnectionLost)
+
     def test_a_start_and_a_stop_within_a_stop_end_stopped(self) -> None:
         socket = self.start()
         client = self.connection.client(Calculator)
