@@ -1,7 +1,7 @@
 """Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted: what users import."""
 
-from rpc.client.answer import RawReply, Reply
 from rpc.client.connection import Connection, connect
+from rpc.client.reply_values import RawReply, Reply
 from rpc.client.stub_client import with_options, with_reply
 from rpc.context import CallContext, current_call
 from rpc.errors import (

@@ -13,8 +13,8 @@ lock would lend its caller's identity to the handler that waits for the lock. So
   fired already runs at once, as the handler's own code.)
 
 One case is left that cannot be told: a callback that another handler's code has fired starts a coroutine. Until the
-coroutine first waits it has no context; afterwards it has that of the other handler. A handler that waits for a lock
-should therefore be a coroutine itself (``await lock.acquire()``).
+coroutine first waits it has no context; afterwards it has that of the other handler, until that one's call is answered.
+A handler that waits for a lock should therefore be a coroutine itself (``await lock.acquire()``).
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.codec.properties import encode_properties
-from rpc.client.answers import Answers
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS
 from rpc.client.deadline import deadline_of
+from rpc.client.incoming import Incoming
 from rpc.client.keepalives import Keepalives
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
@@ -51,7 +51,7 @@ class Caller:
     """Calls over one channel of a link, with one reply queue.
 
     :ivar pending: the calls that are not settled.
-    :ivar answers: takes the messages that settle them.
+    :ivar incoming: takes the messages that settle them.
     :ivar identity: the beginning of all message ids; the call's number follows.
     :ivar last_number: the last call's.
     :ivar reply_queue: the reply queue's name.
@@ -65,7 +65,7 @@ class Caller:
         self.pending = PendingCalls(clock, self._expired, self._timer_fired)
         self._attempts = Attempts(self.pending, link, clock, self.identity, route)
         self._keepalives = Keepalives(self.pending, self._attempts, link, clock)
-        self.answers = Answers(self.pending, self._attempts, self._keepalives, clock)
+        self.incoming = Incoming(self.pending, self._attempts, self._keepalives, clock)
         self._closed = False
         self.last_number = 0
         self.reply_queue = ""
@@ -153,8 +153,8 @@ class Caller:
         The exchanges are declared as well: a call to a service that no worker has declared is then unroutable, instead
         of an error that closes the channel (AMQP 0-9-1, basic.publish: 404).
         """
-        channel.on_return = self.answers.returned
-        channel.on_confirm = self.answers.confirmed
+        channel.on_return = self.incoming.returned
+        channel.on_confirm = self.incoming.confirmed
         self.pending.forget_confirms()
         prepared: Deferred[Any] = channel.confirm_select()
         for declaration in EXCHANGES:
@@ -179,12 +179,12 @@ class Caller:
         def cancelled() -> None:
             channel.abandon(gone)
 
-        return channel.consume(queue, self.answers.replied, cancelled, no_ack=True, exclusive=True)
+        return channel.consume(queue, self.incoming.replied, cancelled, no_ack=True, exclusive=True)
 
     def lost(self, reason: Exception) -> None:
         """Fail the attempts that were published. Calls that were not published wait for the next channel."""
         self.pending.forget_confirms()
-        self.answers.channel_lost()
+        self.incoming.channel_lost()
         found = BROKER_LIMIT.search(str(reason))
         self._attempts.lost(reason, int(found[1]) if found else None)
 
@@ -206,4 +206,4 @@ class Caller:
         self._closed = True
         self._attempts.close()
         self.pending.stop()
-        self.answers.channel_lost()
+        self.incoming.channel_lost()

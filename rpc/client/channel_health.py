@@ -11,7 +11,7 @@ service's request, or of a message that no queue takes, says nothing of the queu
 
 - Refusals of one service are taken for a full backlog, unless they last.
 - Refusals of several services, with nothing accepted in between, are taken for a broken channel sooner.
-- The owner replaces the channel only while no call on it can be harmed (:class:`rpc.client.answers.Answers`).
+- The owner replaces the channel only while no call on it can be harmed (:class:`rpc.client.incoming.Incoming`).
 - A fresh channel that refuses as well doubles the times, until a refused service is accepted again.
 """
 

@@ -10,11 +10,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 
 from rpc import uri
-from rpc.client.answer import RawReply
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
 from rpc.client.options import DEFAULT_OPTIONS, Options
 from rpc.client.raw import raw_operation
+from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
 from rpc.default_reactor import default_reactor
 from rpc.errors import InvalidRequest

@@ -10,7 +10,7 @@ import attrs
 
 from rpc.amqp.codec.fields import SHORT_LENGTHS
 from rpc.amqp.codec.properties import PropertyTemplate, encode_properties
-from rpc.client.answer import Reply
+from rpc.client.reply_values import Reply
 from rpc.envelope import Codec
 from rpc.errors import MessageTooLarge
 from rpc.headers import LIVENESS
@@ -37,7 +37,7 @@ class Operation:
     :ivar liveness: seconds within which a worker that has begun a call must send a keepalive; ``None``: the deadline
         alone ends the wait.
     :ivar workers: the instance that ``service`` names, or ``None``.
-    :ivar answer: makes of a result and the reply's metadata the value for the caller; ``None``: it is the result.
+    :ivar make_reply: makes of a result and the reply's metadata the value for the caller; ``None``: it is the result.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Operation:
     retry: bool = False
     idempotent: bool = False
     liveness: float | None = None
-    answer: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None
     workers: frozenset[str | None] = attrs.field(init=False)
     _template: PropertyTemplate | None = attrs.field(default=None, init=False)
     _reply_to: str | None = attrs.field(default=None, init=False)
@@ -84,8 +84,8 @@ class Operation:
 
     @cached_property
     def with_reply(self) -> Operation:
-        """The same operation, whose calls give a :class:`~rpc.client.answer.Reply`."""
-        return attrs.evolve(self, answer=Reply)
+        """The same operation, whose calls give a :class:`~rpc.client.reply_values.Reply`."""
+        return attrs.evolve(self, make_reply=Reply)
 
     def too_large(self, size: int) -> MessageTooLarge:
         """Return the error of a request body of `size` bytes."""

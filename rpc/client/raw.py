@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 from thrift.Thrift import TMessageType
 
-from rpc.client.answer import RawReply
 from rpc.client.operation import Operation
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
+from rpc.client.reply_values import RawReply
 from rpc.client.stub_operation import check_reply_header
 from rpc.envelope import CODECS, Codec
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
@@ -66,7 +66,7 @@ def raw_operation(message: bytes, options: ClientOptions) -> RawOperation:
         headers=options.headers,
         priority=options.priority,
         max_message_size=options.max_message_size,
-        answer=_raw_reply,
+        make_reply=_raw_reply,
         message=message,
     )
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from twisted.internet.defer import Deferred
 from zope.interface import directlyProvides
 
-from rpc.client.answer import Reply
 from rpc.client.caller import Caller
 from rpc.client.operation import Operation
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions, Options
+from rpc.client.reply_values import Reply
 from rpc.client.stub_operation import StubOperation
 from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError

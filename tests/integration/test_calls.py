@@ -330,7 +330,7 @@ class FailureTests(CallTestCase):
         self.assertEqual(error.type, TApplicationException.UNKNOWN_METHOD)
         await client.zip()
         self.assertIsNone(await client.ping())
-        self.assertEqual(client._caller.answers.late_replies, 0)
+        self.assertEqual(client._caller.incoming.late_replies, 0)
 
 
 class NestedTests(CallTestCase):
@@ -539,7 +539,7 @@ class RoutingTests(CallTestCase):
         everybody = rpc.with_options(client, exchange=BROADCAST)
         await everybody.zip()
         self.assertEqual(await everybody.add(1, 2), 3)
-        while client._caller.answers.late_replies == 0:
+        while client._caller.incoming.late_replies == 0:
             await pause()
         self.assertEqual((self.handler.ran, second.ran), (["zip"], ["zip"]))
 

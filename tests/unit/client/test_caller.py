@@ -243,7 +243,7 @@ class ReplyTests(RequestTestCase):
         self.caller.reply(request, Calculator.add_result(3))
         self.caller.reply(request, Calculator.add_result(4))
         self.assertEqual(fired, [3])
-        self.assertEqual(self.caller.subject.answers.late_replies, len(strange) + 5)
+        self.assertEqual(self.caller.subject.incoming.late_replies, len(strange) + 5)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_reply_does_not_settle_a_oneway_call(self) -> None:

@@ -181,6 +181,24 @@ class IdentityTests(AttemptTestCase):
         self.answer()
         self.assertEqual(sorted(self.seen), ["Ann"] * 3 + ["Bob"] * 3)
 
+    def test_coroutines_that_a_lock_runs_have_no_context_of_another(self) -> None:
+        lock = DeferredLock()
+
+        async def work(own: str) -> None:
+            await self.client.ping()
+            found = current_call()
+            self.seen.append((own, found and found.metadata["user"]))
+
+        async def handle(own: str) -> None:
+            await lock.run(work, own)
+
+        for served, own in ((self.ann, "Ann"), (self.bob, "Bob"), (self.ann, "Ann")):
+            with serving_call(served):
+                Deferred.fromCoroutine(handle(own))
+        for _ in range(3):
+            self.answer()
+        self.assertEqual(self.seen, [("Ann", "Ann"), ("Bob", None), ("Ann", None)])
+
     def test_a_generator_keeps_its_context(self) -> None:
         @inlineCallbacks
         def handle() -> Any:

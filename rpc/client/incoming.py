@@ -22,7 +22,7 @@ DRAIN_TIMEOUT = 1.0
 """Seconds for the confirms of a channel that is to be replaced."""
 
 
-class Answers:
+class Incoming:
     """Finds the call that a message is for, and settles it or ends its attempt.
 
     :ivar late_replies: how many replies found no call.
@@ -45,7 +45,7 @@ class Answers:
         if call is None or call.operation.oneway:
             self.late_replies += 1
             return
-        if encoded is not None or call.operation.answer is not None:
+        if encoded is not None or call.operation.make_reply is not None:
             self._replied_with_headers(call, encoded, delivery)
             return
         try:
@@ -74,8 +74,8 @@ class Answers:
         except InvalidReply as invalid:
             self._attempts.fail(call, invalid)
             return
-        if error is None and operation.answer is not None:
-            result = operation.answer(result, metadata_of(headers))
+        if error is None and operation.make_reply is not None:
+            result = operation.make_reply(result, metadata_of(headers))
         self._pending.settle(call, result, error)
 
     def returned(self, returned: Returned) -> None:
@@ -106,8 +106,8 @@ class Answers:
                 if health.watching:
                     health.accepted(call.operation.service)
                 if call.operation.oneway:
-                    answer = call.operation.answer
-                    self._pending.settle(call, None if answer is None else answer(None, {}))
+                    make_reply = call.operation.make_reply
+                    self._pending.settle(call, None if make_reply is None else make_reply(None, {}))
             else:
                 suspect = health.refused(call.operation.service, self._clock.seconds()) or suspect
                 why = "the backlog is full, or its queue is out of order"
