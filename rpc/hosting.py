@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.python import log
 
 from rpc import uri
-from rpc.client.call import Operation
-from rpc.client.connection import Connection
+from rpc.client.connection import SharedConnection
+from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.link import Link
@@ -73,9 +73,9 @@ class Worker(Service):
         self._republisher = Republisher()
         self._watch = ReactorWatch(reactor, self._running_methods)
         self._server = Server(self._link, self._republisher, self._watch.start)
-        self._connection: Connection | None = None
+        self._connection: SharedConnection | None = None
         if any(service.factory for service in services):
-            self._connection = Connection._sharing(self._link, reactor, self._route)
+            self._connection = SharedConnection(self._link, reactor, self._route)
         self._served = {service.name: self._serve(service) for service in services}
         self._link.attach(self._republisher)
         self._link.attach(self._server)
@@ -122,7 +122,7 @@ class Worker(Service):
         """
         name, _, instance = operation.service.partition("@")
         served = self._served.get(name)
-        if served is None or operation.method.oneway:
+        if served is None or operation.oneway:
             return operation.service
         if served.service.exchange != operation.exchange or instance not in ("", self.instance):
             return operation.service
@@ -162,7 +162,7 @@ class Worker(Service):
     def _consuming(self) -> None:
         """A service is consumed, and handlers can call it."""
         if self._connection is not None:
-            self._connection._send_waiting()
+            self._connection.send_waiting()
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:

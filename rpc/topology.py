@@ -119,6 +119,12 @@ def instance_key(service: str, instance: str) -> str:
     return f"{service}@{instance}"
 
 
+def instance_of(key: str) -> str | None:
+    """Return the instance of the worker that a routing key names; ``None``: it names a service."""
+    _, at, instance = key.partition("@")
+    return instance.removesuffix(NESTED) if at else None
+
+
 def _exchange(name: str) -> Declaration:
     return Declaration("exchange_declare", {"exchange": name, "type": "direct", "durable": True})
 

@@ -16,7 +16,8 @@ from rpc import errors
 from rpc.cli.invocation import Invocation, methods
 from rpc.cli.running import KNOWN, broker_option, meaning, run
 from rpc.cli.standard_output import say
-from rpc.client.connection import DEFAULT_TIMEOUT, ClientOptions, connect
+from rpc.client.connection import connect
+from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
 
 HELP: Final = """

@@ -1,4 +1,4 @@
-"""What comes on a client's reply queue: which call it answers, and whether it is a reply at all."""
+"""Reading a message of the reply queue: the call that it answers, and the refusal of a worker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from rpc.errors import (
 from rpc.headers import OUTCOME
 
 REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
-"""What the header ``rpc-outcome`` of a reply says: the worker did not run the request."""
+"""Errors by the header ``rpc-outcome`` of a reply; other values are ``ServiceUnavailable``. The request was not run."""
 
 
 def read_reply(delivery: Delivery) -> tuple[int, bytes | None]:

@@ -59,6 +59,7 @@ class Execution:
         self._watch = watch
         self._clock = clock
 
+    @context.enters_context
     def run(self, request: Request, now: float) -> None:
         """Call the handler of a request for which a slot is free, and answer when it is done."""
         try:

@@ -27,7 +27,7 @@ from rpc.cli.call import call_command
 from rpc.cli.compile import compile_command
 from rpc.cli.dead import dead_command
 from rpc.cli.worker import Options as WorkerOptions
-from rpc.client.connection import ClientOptions
+from rpc.client.options import ClientOptions
 from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
 from rpc.topology import ServiceTopology

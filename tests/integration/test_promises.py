@@ -29,7 +29,7 @@ class AttemptTests(CallTestCase):
         self.worker._serving[0]._handlers["calculate"] = calculate
         call = client.calculate(1, Work())
         await self.handler.holding(1)
-        client._transport._channel.client.transport.abortConnection()
+        client._caller.channel.client.transport.abortConnection()
         self.assertEqual((await call, attempts), (8, [1, 2]))
         self.handler.release()
 
@@ -62,7 +62,7 @@ class DeduplicationTests(CallTestCase):
         client = rpc.with_options(await self.serve_and_call(deduplicate=True), idempotent=["calculate"])
         call = client.calculate(1, Work())
         await self.handler.holding(1)
-        client._transport._channel.client.transport.abortConnection()
+        client._caller.channel.client.transport.abortConnection()
         await pause(0.05)
         self.handler.release()
         self.assertEqual((await call, self.handler.ran), (7, [1]))

@@ -26,7 +26,7 @@ from rpc.envelope import CODECS
 from rpc.errors import InvalidRequest
 from rpc.stub import Stub, StubMethod
 from tests.stubs import compile_stub
-from tests.unit.client.test_call import operation
+from tests.unit.client.test_operation import operation
 from tests.unit.compiler.idl_files import PROJECT
 from tests.unit.generated_ends import FACTORIES, OurEnds, ThriftEnds, answers, exactly, outcome_expected
 from tests.unit.test_required_fields import NESTED

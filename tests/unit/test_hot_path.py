@@ -24,7 +24,7 @@ from rpc.messages import Properties
 from rpc.worker.service import ThriftService
 from services.calculator import CalculatorHandler
 from tests.unit.amqp.peer import content, method
-from tests.unit.client.test_caller import Caller
+from tests.unit.client.caller_in_memory import CallerInMemory
 from tests.unit.wire import Wire
 from tests.unit.worker.served import WorkerInMemory
 
@@ -85,7 +85,7 @@ class ClientPathTests(SynchronousTestCase):
     """The caller's side."""
 
     def setUp(self) -> None:
-        self.caller = Caller()
+        self.caller = CallerInMemory()
         self.caller.open()
         self.client = self.caller.client()
         self.number = 0

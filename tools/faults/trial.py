@@ -132,7 +132,7 @@ class Trial:
     def entries_left(self) -> dict[str, int]:
         """The entries in the tables of clients and workers of this process."""
         owners: list[tuple[str, object]] = [
-            ("client", transport) for each in self.connections for transport in each._transports.values()
+            ("client", caller) for each in self.connections for caller in each._callers.values()
         ]
         owners += [("worker", serving) for worker in self.workers for serving in worker._serving]
         left: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""A call's request as bytes, and what a reply says."""
+"""A call's request as bytes, and its reply as a result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work as GeneratedWork
 from rpc.amqp.codec.properties import decode_properties
-from rpc.client.call import Operation
+from rpc.client.stub_operation import StubOperation
 from rpc.envelope import CODECS
 from rpc.errors import CodecError, InvalidReply, InvalidRequest
 from rpc.stub import Stub
@@ -21,7 +21,7 @@ Calculator: Any = CalculatorStub
 Work: Any = GeneratedWork
 
 
-def operation(name: str = "add", **changes: Any) -> Operation:
+def operation(name: str = "add", **changes: Any) -> StubOperation:
     """An operation of Calculator."""
     fields: dict[str, Any] = {
         "service": "Calculator",
@@ -32,20 +32,19 @@ def operation(name: str = "add", **changes: Any) -> Operation:
         "priority": None,
         "max_message_size": 1000,
     }
-    return Operation(method=Stub.of(Calculator).methods[name], **(fields | changes))
+    method = Stub.of(Calculator).methods[name]
+    return StubOperation(method=method, name=name, oneway=method.oneway, **(fields | changes))
 
 
 class OperationTests(SynchronousTestCase):
     """Operation."""
 
-    def test_arguments_by_position_and_name(self) -> None:
-        """Arguments are the IDL's, by position or name; the bytes are the same."""
+    def test_takes_arguments_by_position_and_name(self) -> None:
         expected = CODECS["binary"].encode("add", TMessageType.CALL, 5, Calculator.add_args(1, 2))
         for arguments, keywords in (((1, 2), {}), ((1,), {"num2": 2}), ((), {"num2": 2, "num1": 1})):
             self.assertEqual(operation().encode(5, arguments, keywords), expected)
 
-    def test_wrong_arguments(self) -> None:
-        """Too few, too many and unknown ones are told with the method's signature, and nothing of how it was found."""
+    def test_wrong_arguments_are_told_with_the_signature(self) -> None:
         for arguments, keywords, told in (
             ((1,), {}, "missing a required argument: 'num2'"),
             ((1, 2, 3), {}, "too many positional arguments"),
@@ -55,8 +54,8 @@ class OperationTests(SynchronousTestCase):
             self.assertEqual(str(error), f"Calculator.add(num1, num2): {told}")
             self.assertTrue(error.__suppress_context__)
 
-    def test_argument_of_another_type(self) -> None:
-        """The argument that does not fit is named, with its type and what came."""
+    def test_names_the_argument_that_does_not_fit(self) -> None:
+        """With its type, and that of the value."""
         for codec in CODECS.values():
             for name, arguments, told in (
                 ("add", (1, "2"), "add(num1, num2): argument 'num2': i32 expected, got str ("),
@@ -77,28 +76,24 @@ class OperationTests(SynchronousTestCase):
         self.assertEqual(plain, inherited)
         self.assertEqual((plain.correlation_id, plain.expiration, plain.message_id), ("5", "1000", "a.5"))
 
-    def test_new_reply_queue(self) -> None:
-        """After a reconnection requests name the new reply queue."""
+    def test_requests_name_the_present_reply_queue(self) -> None:
         asked = operation()
         for queue in ("first", "second"):
             encoded = asked.properties(queue, b"5", b"1", b"a", {})
             self.assertEqual(decode_properties(encoded).reply_to, queue)
 
-    def test_oneway_has_no_reply_queue(self) -> None:
-        """A oneway request does not say where to reply."""
+    def test_a_oneway_request_names_no_reply_queue(self) -> None:
         encoded = operation("zip").properties("replies", b"5", b"1", b"a", {"inherited": True})
         self.assertIsNone(decode_properties(encoded).reply_to)
 
-    def test_unencodable_options(self) -> None:
-        """Options that AMQP cannot express raise CodecError, every time."""
+    def test_options_that_amqp_cannot_express_raise_every_time(self) -> None:
         for options in ({"headers": {"a": object()}}, {"priority": 256}, {"service": "s" * 255}):
             asked = operation(**options)
             for _ in range(2):
                 self.assertRaises(CodecError, asked.properties, "replies", b"5", b"1", b"a", {})
 
     @given(st.binary(max_size=100), st.integers(0, 40))
-    def test_any_reply(self, data: bytes, keep: int) -> None:
-        """Whatever bytes come as a reply: a result, an exception, or InvalidReply with the method's name."""
+    def test_any_bytes_give_a_result_or_an_invalid_reply(self, data: bytes, keep: int) -> None:
         for codec in CODECS.values():
             good = codec.encode("add", TMessageType.REPLY, 5, Calculator.add_result(3))
             asked = operation(codec=codec)
