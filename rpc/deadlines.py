@@ -81,9 +81,9 @@ class Deadlines(Generic[Item]):
         self._timer_tick = self._ticks[0] if self._ticks else NO_TIMER
         if self._ticks:
             left = self._ticks[0] * TICK - self._clock.seconds()
-            self._timer = self._clock.callLater(max(0.0, left), self._expire)
+            self._timer = self._clock.callLater(max(0.0, left), self._timer_fired)
 
-    def _expire(self) -> None:
+    def _timer_fired(self) -> None:
         self._timer = None
         now = self._clock.seconds()
         expired: list[Item] = []

@@ -10,7 +10,7 @@ from rpc.errors import FrameError
 
 @attrs.frozen
 class Limits:
-    """Proposals, or what was agreed. 0 is no limit, and no heartbeat.
+    """Limits that one side proposes, or that both have agreed on. 0 is no limit, and no heartbeat.
 
     :ivar channel_max: the highest channel number.
     :ivar frame_max: bytes of a frame.
