@@ -48,7 +48,7 @@ class Expired(ssl.ContextFactory):
 
 
 class Web(Protocol):
-    """Incoming anything as a web server answers nonsense."""
+    """Answers anything as a web server answers nonsense."""
 
     def dataReceived(self, data: bytes) -> None:
         transport: Any = self.transport
