@@ -132,6 +132,10 @@ def enters_context(function: F) -> F:
     return function
 
 
+_resuming: set[CodeType] = set()
+"""The functions that resume coroutines and generators, among those in ``_entering``."""
+
+
 async def _note_resuming(fired: Deferred[None]) -> None:
     """Note the function of Twisted that resumes coroutines and generators, each in its own context."""
     await fired
@@ -140,6 +144,7 @@ async def _note_resuming(fired: Deferred[None]) -> None:
     resuming = driver.f_back if driver is not None else None
     if resuming is not None:
         _entering.add(resuming.f_code)
+        _resuming.add(resuming.f_code)
 
 
 def _note_resuming_of_coroutines() -> None:
@@ -194,4 +199,8 @@ class ContextDeferred(Deferred[Any]):
         return super().addErrback(_run_in_context, context, errback, args, kwargs)
 
     def addBoth(self, callback: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        if getattr(callback, "__code__", None) in _resuming:
+            # A coroutine has its own context. It must not be set around it as well: when the coroutine ends, its
+            # Deferred fires, and a coroutine that this starts would copy the context.
+            return super().addBoth(callback, *args, **kwargs)
         return self.addCallbacks(callback, callback, args, kwargs, args, kwargs)
