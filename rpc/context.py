@@ -58,7 +58,9 @@ class CallContext:
     """
 
     _nested: int = attrs.field(default=0, init=False, repr=False)
-    _reply_headers: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
+    _reply_headers: dict[str, Any] = attrs.field(init=False, repr=False)
+    has_reply_headers: bool = attrs.field(default=False, init=False, repr=False)
+    """Whether :attr:`reply_headers` was asked for."""
 
     @property
     def waits(self) -> bool:
@@ -70,14 +72,9 @@ class CallContext:
         """Metadata for the reply: texts, and values that AMQP has. Change it before the handler's value is there; a
         client reads it by :func:`rpc.with_reply`.
         """
-        headers = self._reply_headers
-        if headers is None:
-            headers = self._reply_headers = {}
-        return headers
-
-    @property
-    def given_reply_headers(self) -> dict[str, Any] | None:
-        """:attr:`reply_headers`, or ``None`` when the handler has not asked for them."""
+        if not self.has_reply_headers:
+            self.has_reply_headers = True
+            self._reply_headers = {}
         return self._reply_headers
 
     def enter(self) -> None:

@@ -72,7 +72,7 @@ class Worker(Service):
         self._link = Link(reactor, uri.parse(broker_url), "worker")
         self._republisher = Republisher()
         self._watch = ReactorWatch(reactor, self._running_methods)
-        self._server = Server(self._link, self._republisher, self._watch.start)
+        self._server = Server(self._link, self._republisher, self._opened)
         self._connection: SharedConnection | None = None
         if any(service.factory for service in services):
             self._connection = SharedConnection(self._link, reactor, self._route)
@@ -108,6 +108,15 @@ class Worker(Service):
     def instance(self) -> str:
         """The worker's unique name. To be asked for in the process that serves, which twistd may fork."""
         return self._link.instance
+
+    def _opened(self, heartbeat: float) -> None:
+        if self._state is WorkerState.SERVING:
+            self._watch.start(heartbeat)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether every service is consumed just now."""
+        return all(served.consumer.state is ConsumerState.CONSUMING for served in self._served.values())
 
     def _running_methods(self) -> list[str]:
         requests = [request for served in self._served.values() for request in served.dispatcher.in_progress.requests()]
@@ -166,7 +175,7 @@ class Worker(Service):
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:
-        if all(served.consumer.state is ConsumerState.CONSUMING for served in self._served.values()):
+        if self.is_serving:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:
                 deferred.callback(None)

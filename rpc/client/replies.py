@@ -29,7 +29,7 @@ from rpc.errors import (
     ServiceUnavailable,
     UnknownProtocol,
 )
-from rpc.headers import OUTCOME
+from rpc.headers import MAYBE_EXECUTED, OUTCOME
 
 REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
 """Errors by the header ``rpc-outcome`` of a reply; other values are ``ServiceUnavailable``. The request was not run."""
@@ -64,9 +64,10 @@ def read_headers(call: Call, encoded: bytes) -> dict[str, Any]:
 
 
 def refusal(call: Call, headers: Mapping[str, Any], delivery: Delivery) -> RPCError:
-    """Return the error of a worker's refusal: surely not executed."""
+    """Return the error of a rejection: this worker has not run the request. Another may have, before a redelivery."""
     try:
         _, message = call.operation.decode(call.number, delivery.body)
     except InvalidReply as invalid:
         message = invalid
-    return REFUSALS.get(str(headers[OUTCOME]), ServiceUnavailable)(str(message), Outcome.REJECTED)
+    outcome = Outcome.UNKNOWN if headers.get(MAYBE_EXECUTED) else Outcome.REJECTED
+    return REFUSALS.get(str(headers[OUTCOME]), ServiceUnavailable)(str(message), outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from rpc.errors import BrokerBlocked, ConnectionLost, Overloaded, RPCError, ServiceUnavailable, WorkerLost
+from rpc.errors import BrokerBlocked, ConnectionLost, Outcome, Overloaded, RPCError, ServiceUnavailable, WorkerLost
 
 REFUSALS = (ServiceUnavailable, Overloaded, BrokerBlocked)
 """The call was surely not executed. It is repeated when the client has the option ``retry``."""
@@ -29,7 +29,7 @@ MOST_SAVED = 1000.0
 def may_repeat(error: RPCError, *, retry: bool, idempotent: bool) -> bool:
     """Whether another attempt may follow one that ended with `error`."""
     if isinstance(error, REFUSALS):
-        return retry
+        return retry and (idempotent or error.outcome is not Outcome.UNKNOWN)
     return idempotent and isinstance(error, LOSSES)
 
 

@@ -12,6 +12,8 @@ from twisted.python import log
 from twisted.python.failure import Failure
 
 from rpc import context
+from rpc.amqp.codec.fields import encode_table
+from rpc.errors import CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.stub import StubMethod
 from rpc.worker.deduplication import RecentReplies
@@ -136,6 +138,8 @@ class Execution:
             except Exception:
                 log.err(None, f"{request.label} returned a value that does not fit the IDL")
                 body = request.reply(TMessageType.EXCEPTION, internal_error())
+            if request.context.has_reply_headers:
+                body = _checked(request, body)
             if len(body) > self._max_message_size:
                 log.msg(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
                 body = request.reply(TMessageType.EXCEPTION, internal_error("the reply is too large"))
@@ -185,6 +189,17 @@ class Execution:
 def internal_error(message: str = "Internal error") -> TApplicationException:
     """Return the answer for an error that is not in the IDL. Its own text may hold secrets, and stays in the log."""
     return TApplicationException(TApplicationException.INTERNAL_ERROR, message)
+
+
+def _checked(request: Request, body: bytes) -> bytes:
+    """Return `body`, or an answer that the handler has set reply headers that cannot be sent."""
+    try:
+        encode_table(request.context.reply_headers)
+    except CodecError:
+        log.err(None, f"{request.label} set reply headers that AMQP does not have")
+        request.context.reply_headers.clear()
+        return request.reply(TMessageType.EXCEPTION, internal_error())
+    return body
 
 
 def _unanswered(failure: Failure, request: Request) -> None:

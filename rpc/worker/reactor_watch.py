@@ -6,6 +6,7 @@ connection (RabbitMQ documentation, "Detecting Dead TCP Connections with Heartbe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall
@@ -23,9 +24,15 @@ class ReactorWatch:
     :ivar limit: seconds that the reactor may be blocked.
     """
 
-    def __init__(self, clock: IClock, running: Callable[[], list[str]]) -> None:
-        """:param running: returns the names of the methods in progress, ``Service.method``."""
+    def __init__(
+        self, clock: IClock, running: Callable[[], list[str]], seconds: Callable[[], float] = time.monotonic
+    ) -> None:
+        """
+        :param running: returns the names of the methods in progress, ``Service.method``.
+        :param seconds: real time, which the clock of a test is not.
+        """
         self._clock = clock
+        self._seconds = seconds
         self._running = running
         self._timer: IDelayedCall | None = None
         self._due = 0.0
@@ -55,11 +62,11 @@ class ReactorWatch:
 
     def _set_timer(self) -> None:
         self._named = False
-        self._due = self._clock.seconds() + self.limit / 2
+        self._due = self._seconds() + self.limit / 2
         self._timer = self._clock.callLater(self.limit / 2, self._look)
 
     def _look(self) -> None:
-        late = self._clock.seconds() - self._due
+        late = self._seconds() - self._due
         if late > self.limit and not self._named:
             running = ", ".join(self._running()) or "none of ours"
             self._log(running, f"the reactor was blocked for {late:.1f} s; methods in progress: {running}")

@@ -24,6 +24,7 @@ from rpc.amqp.codec.properties import (
     PropertyTemplate,
     decode_headers,
     decode_text,
+    encode_properties,
     split_properties,
 )
 from rpc.amqp.content import Delivery
@@ -381,7 +382,7 @@ class Request:
         return attrs.evolve(properties, expiration=str(max(1, int((self.deadline - now) * 1000))))
 
     def reply(self, kind: int, struct: Any) -> bytes:
-        """Return the body of a reply. Raises what Thrift raises for values that do not fit the IDL."""
+        """Return the body of a reply. Raises the errors of Thrift for values that do not fit the IDL."""
         return self.codec.encode(self.name, kind, self.seqid, struct)
 
     def reply_properties(self, now: float, rejection: str | None = None) -> bytes:
@@ -395,6 +396,8 @@ class Request:
             left = b"%d" % max(1, int((self.deadline - now) * 1000))
             expiration = SHORT_LENGTHS[len(left)] + left
         maybe_executed = rejection is not None and self.maybe_executed
+        if self.state is RUNNING and self.context.has_reply_headers:
+            return self._with_reply_headers(expiration)
         if correlation_id is not None and expiration is not None and message_id is not None:
             template = _reply_template(self.codec.content_type, self.label, rejection, maybe_executed)
             return template.encode(correlation_id, expiration, message_id)
@@ -402,6 +405,23 @@ class Request:
         there = {name: value for name, value in given.items() if value is not None}
         template = _reply_template(self.codec.content_type, self.label, rejection, maybe_executed, tuple(there))
         return template.encode(*there.values())
+
+    def _with_reply_headers(self, expiration: bytes | None) -> bytes:
+        """Return the encoded properties of a reply whose handler has set headers.
+
+        :raises CodecError: the headers are no values that AMQP has.
+        """
+        return encode_properties(
+            Properties(
+                content_type=self.codec.content_type,
+                headers=metadata_of(self.context.reply_headers),
+                delivery_mode=1,
+                correlation_id=_text(self._parts[CORRELATION_ID]),
+                expiration=_text(expiration),
+                message_id=_text(self._parts[MESSAGE_ID]),
+                type=self.label,
+            )
+        )
 
     def dead_letter(self, reason: str, with_headers: bool = True) -> Properties:
         """Return the properties of the request as a dead letter, with the reason; it must not be routed elsewhere."""
@@ -413,6 +433,10 @@ class Request:
         properties = Properties() if self.problem is not None else self.delivery.properties
         kept = {name: value for name, value in headers.items() if name not in ROUTING}
         return attrs.evolve(properties, headers=kept, user_id=None)
+
+
+def _text(part: bytes | None) -> str | None:
+    return None if part is None else decode_text(part)
 
 
 def message_type(delivery: Delivery) -> bytes | None:

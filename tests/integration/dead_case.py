@@ -18,7 +18,7 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.messages import Properties
-from rpc.topology import ServiceTopology
+from rpc.topology import EXCHANGES, ServiceTopology
 from tests.integration.amqp_case import AMQPTestCase, later
 
 reactor: Any = global_reactor
@@ -90,7 +90,7 @@ class DeadTestCase(AMQPTestCase):
         self.url_used = url
         self.topology = ServiceTopology(self.name, backlog=self.backlog)
         self.broker_channel = await self.channel(url)
-        for declaration in self.topology.shared():
+        for declaration in [*EXCHANGES, *self.topology.requests(), *self.topology.dead_letters()]:
             await self.broker_channel.declare(declaration)
 
     def bury(self, body: bytes = b"abc", **properties: Any) -> None:

@@ -119,6 +119,10 @@ class CallTestCase(ServiceTestCase):
         self.handler.ran = []
         return client
 
+    def execution(self) -> Any:
+        """What runs the first service's requests."""
+        return next(iter(self.worker._served.values())).dispatcher._execution
+
     async def assert_fails(self, call: Deferred[Any], error: type[Exception], outcome: Any = None) -> Any:
         """The call fails with `error`, which is returned."""
         try:
@@ -287,7 +291,7 @@ class FailureTests(CallTestCase):
             speaking = rpc.with_options(client, protocol=protocol)
             error = await self.assert_fails(speaking.blob(b"x" * 10_000), rpc.MessageTooLarge, rpc.Outcome.REJECTED)
             self.assertIn("max_message_size of 10000", str(error))
-        self.worker._serving[0]._handlers["blob"] = lambda data: data * 3
+        self.execution()._handlers["blob"] = lambda data: data * 3
         too_large = await self.assert_fails(client.blob(b"x" * 5_000), TApplicationException)
         self.assertIn("too large", str(too_large))
 
@@ -324,8 +328,9 @@ class FailureTests(CallTestCase):
     async def test_a_method_that_the_worker_lacks_is_unknown_method(self) -> None:
         """As a oneway it is no answer."""
         client = await self.serve_and_call()
-        serving = self.worker._serving[0]
-        serving._methods = {name: method for name, method in serving._methods.items() if name not in ("add", "zip")}
+        execution = self.execution()
+        methods = execution._methods
+        execution._methods = {name: methods[name] for name in methods if name not in ("add", "zip")}
         error = await self.assert_fails(client.add(1, 2), TApplicationException)
         self.assertEqual(error.type, TApplicationException.UNKNOWN_METHOD)
         await client.zip()

@@ -30,7 +30,7 @@ from rpc.cli.worker import Options as WorkerOptions
 from rpc.client.options import ClientOptions
 from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
-from rpc.topology import ServiceTopology
+from rpc.topology import EXCHANGES, ServiceTopology
 from rpc.worker.service import ThriftService
 from tests.support import BrokerTestCase
 
@@ -357,15 +357,16 @@ class ContentTests(SynchronousTestCase):
     def test_the_wire_page_has_every_declared_argument(self) -> None:
         """Exchanges, queues and their arguments, content types, outcomes and limits are on the page."""
         text = words("docs/wire.md")
-        topology = ServiceTopology("S", backlog=1)
+        topology = ServiceTopology("S", backlog=1, consumer_timeout=7.0)
+        declared = [*EXCHANGES, *topology.requests(), *topology.quarantine(), *topology.dead_letters()]
         kinds = {"exchange_declare", "queue_declare", "queue_bind"}
-        self.assertEqual({declaration.method for declaration in topology.shared()}, kinds)
-        for declaration in topology.shared():
+        self.assertEqual({declaration.method for declaration in declared}, kinds)
+        for declaration in declared:
             if declaration.method == "queue_declare":
                 self.assertTrue(declaration.arguments["durable"])
                 self.assertIn(f"`{declaration.arguments['queue'].replace('.S', '.<service>')}`", text)
                 for name, value in declaration.arguments["arguments"].items():
-                    given = "the most ready requests" if value == 1 else str(value)
+                    given = {1: "the most ready requests", 7000: "milliseconds"}.get(value, str(value))
                     self.assertRegex(text, rf"`{name}`: `?{given}")
             elif declaration.method == "exchange_declare":
                 self.assertIn(f"| `{declaration.arguments['exchange']}` | exchange, direct, durable |", text)

@@ -26,7 +26,7 @@ class AttemptTests(CallTestCase):
             attempts.append(call.attempt)
             return self.handler.hold() if len(attempts) == 1 else 8
 
-        self.worker._serving[0]._handlers["calculate"] = calculate
+        self.execution()._handlers["calculate"] = calculate
         call = client.calculate(1, Work())
         await self.handler.holding(1)
         client._caller.channel.client.transport.abortConnection()
@@ -107,7 +107,7 @@ class CancellingTests(CallTestCase):
         await self.handler.holding(1)
         await pause(1.5)
         self.assertFalse(call.called)
-        await self.worker._serving[0].drain(0)  # it sends no more keepalives
+        next(iter(self.worker._served.values())).dispatcher.in_progress.stop()  # it sends no more keepalives
         await self.assert_fails(call, rpc.WorkerLost, rpc.Outcome.UNKNOWN)
         self.handler.release()
 
@@ -153,7 +153,8 @@ class NestedTests(CallTestCase):
         calls = [clients[number % 2].sum(Numbers([depth])) for number in range(100)]
         self.assertEqual(await gatherResults(calls), [depth] * 100)
         self.assertLessEqual(max(most), limit)
-        self.assertEqual([(each.running, each._places.waiting) for each in worker._serving], [(0, 0), (0, 0)])
+        limiters = [served.dispatcher.limiter for served in worker._served.values()]
+        self.assertEqual([(each.running, each.waiting) for each in limiters], [(0, 0), (0, 0)])
 
     async def test_nested_calls_with_a_limit_of_two_do_not_deadlock(self) -> None:
         """A→B→A, a hundred at once, from either end."""

@@ -9,10 +9,10 @@ from typing import Any
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.deadlines import Deadlines
 
-CONSTANT = {"_methods", "_handlers", "_shared_consumers"}
+CONSTANT = {"_methods", "_handlers"}
 """Tables of a worker that list its services, and are not empty while it serves."""
 
-BOUNDED = {"_answered", "cancelled"}
+BOUNDED = {"_answered", "_unacked", "_replaced", "_never_began", "_logged", "cancelled"}
 """Tables that keep settled entries on purpose, within bounds of their own."""
 
 TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)

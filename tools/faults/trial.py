@@ -134,7 +134,7 @@ class Trial:
         owners: list[tuple[str, object]] = [
             ("client", caller) for each in self.connections for caller in each._callers.values()
         ]
-        owners += [("worker", serving) for worker in self.workers for serving in worker._serving]
+        owners += [("worker", served.dispatcher) for worker in self.workers for served in worker._served.values()]
         left: dict[str, int] = {}
         for role, owner in owners:
             for name, entries in tables(owner):

@@ -267,6 +267,6 @@ class ReplyHeaderTests(AttemptTestCase):
 
     def test_is_made_when_it_is_asked_for(self) -> None:
         served = context()
-        self.assertIsNone(served.given_reply_headers)
+        self.assertFalse(served.has_reply_headers)
         served.reply_headers["a"] = 1
-        self.assertEqual(served.given_reply_headers, {"a": 1})
+        self.assertEqual((served.has_reply_headers, served.reply_headers), (True, {"a": 1}))

@@ -251,7 +251,7 @@ class WatchedRequest(Request):
 
     __slots__ = ("_state",)
 
-    @property  # type: ignore[override]
+    @property
     def state(self) -> DeliveryState:
         return self._state
 

@@ -8,7 +8,6 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TMemoryBuffer, TTransportException
 from twisted.internet.defer import Deferred, succeed
-from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
@@ -19,6 +18,7 @@ from rpc.envelope import CODECS, read_application_exception
 from rpc.messages import Properties
 from rpc.worker.republisher import Republisher
 from rpc.worker.service import ThriftService
+from tests.unit.logs import log_lines
 from tests.unit.wire import Published, Wire
 from tests.unit.worker.served import INSTANCE, WorkerInMemory
 
@@ -321,18 +321,14 @@ class SettlingTests(ServingTestCase):
 
     def test_forgotten_return(self) -> None:
         """A method that returned None where the IDL has a result is told in the worker's log, too."""
-        said: list[str] = []
-        log.addObserver(observer := lambda event: said.append(log.textFromEventDict(event) or ""))
-        self.addCleanup(log.removeObserver, observer)
+        said = log_lines(self)
         self.handler.answer = lambda: None
         self.ask()
         self.assertIn("Calculator.add returned None", "".join(said))
 
     def test_rejections_do_not_flood_the_log(self) -> None:
         """A thousand rejections a second are one line a second, with their number."""
-        said: list[str] = []
-        log.addObserver(observer := lambda event: said.append(log.textFromEventDict(event) or ""))
-        self.addCleanup(log.removeObserver, observer)
+        said = log_lines(self)
         for _ in range(1000):
             self.wire.deliver(b"junk", Properties(), "c2")
             self.wire.answer()

@@ -184,7 +184,7 @@ async def replies_cut(trial: Trial, cuts: int) -> Finding:
         for _ in range(cuts):
             await pause(0.5)
             proxy.drop()
-            await until("the worker is back", lambda: proxy.connections and trial.workers[0]._serving[0].consuming, 20)
+            await until("the worker is back", lambda: proxy.connections and trial.workers[0].is_serving, 20)
 
     cutting = Deferred.fromCoroutine(cut())
     await trial.account.in_lanes(lambda number: client.once(number, 20), 8, lambda: not cutting.called, 20.0)
