@@ -73,13 +73,13 @@ class Republisher:
         A passive declaration would close the channel when there is none, and leave an error in the broker's log.
         """
 
-        def returned(failure: Failure) -> bool:
-            failure.trap(NotPublished)
-            if failure.value.cause is not NotPublishedCause.RETURNED:  # type: ignore[union-attr]
+        def not_published(failure: Failure) -> bool:
+            error = failure.value
+            if not isinstance(error, NotPublished) or error.cause is NotPublishedCause.LOST:
                 failure.raiseException()
-            return False
+            return error.cause is NotPublishedCause.NACKED  # by a queue that is there, and takes nothing
 
-        return self._publish("", queue, PROBE, b"").addCallbacks(lambda _: True, returned)
+        return self._publish("", queue, PROBE, b"").addCallbacks(lambda _: True, not_published)
 
     def _publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> Deferred[None]:
         if self._publisher is not None:
