@@ -12,7 +12,7 @@ from generated.calculator import Calculator
 from generated.calculator.ttypes import Numbers
 from rpc.testing import Harness
 from services.calculator import CalculatorHandler
-from tools.faults.leaks import tables
+from tools.faults.trial import Trial
 
 
 class Waiting(CalculatorHandler):
@@ -27,13 +27,6 @@ class Waiting(CalculatorHandler):
         return Deferred()
 
 
-def entries(harness: Harness) -> dict[str, int]:
-    """The tables with entries, of the client and of the worker."""
-    assert harness.worker is not None
-    owners = [*harness.connection._transports.values(), *harness.worker._serving]
-    return {name: count for owner in owners for name, count in tables(owner) if count}
-
-
 class LeakTests(TestCase):
     """A call in progress is in tables; a settled call is in none."""
 
@@ -41,14 +34,18 @@ class LeakTests(TestCase):
 
     async def test_finds_a_call_in_progress_in_the_parts_of_both_ends(self) -> None:
         """Nested names tell that the check looks into parts; it must, wherever their modules are."""
-        handler = Waiting()
+        handler, trial = Waiting(), Trial(None)
+        self.addCleanup(trial.close)
         async with Harness(rpc.ThriftService(Calculator, handler)) as harness:
+            assert harness.worker is not None
+            trial.connections, trial.workers = [harness.connection], [harness.worker]
             client = harness.client(Calculator)
             call = client.sum(Numbers([]))
             await handler.begun
-            nested = [name for name in entries(harness) if name.count(".") > 1]
-            self.assertTrue(nested, entries(harness))
+            left = trial.entries_left()
+            self.assertTrue([name for name in left if name.startswith("client.")], left)
+            self.assertTrue([name for name in left if name.startswith("worker.") and name.count(".") > 1], left)
             call.cancel()
             await self.assertFailure(call, CancelledError)
             await client.ping()
-            self.assertEqual(entries(harness), {})
+            self.assertEqual(trial.entries_left(), {})
