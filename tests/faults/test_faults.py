@@ -29,7 +29,7 @@ class BrokerFaultTests(FaultTestCase):
         await self.check("worker-killed-deduplicate")
 
     async def test_killed_clients_leave_no_queues(self) -> None:
-        """Clients are killed with calls under way."""
+        """Clients are killed with calls in progress."""
         await self.check("clients-killed")
 
     async def test_a_request_that_kills_workers_becomes_a_dead_letter(self) -> None:

@@ -11,7 +11,7 @@ from tools.bench.catalogue import LIBRABBITMQ, OURS, Peer
 from tools.bench.effort import Effort
 from tools.bench.jam import QUEUE
 from tools.bench.results import GrowthSample
-from tools.bench.stage import PEER_TROUBLE, Stage
+from tools.bench.testbed import PEER_TROUBLE, Testbed
 from tools.processes import ProcessFailed, resident_bytes
 
 PATIENCE = 600.0
@@ -28,7 +28,7 @@ class Growth:
     :ivar unit: of the value.
     :ivar is_rate: whether the value is the inverse of a cost.
     :ivar points: how much work, of an :class:`~tools.bench.effort.Effort`.
-    :ivar measure: takes the stage, the peer, the effort and the point, and returns the value.
+    :ivar measure: takes the testbed, the peer, the effort and the point, and returns the value.
     :ivar once: whether it takes too long for several rounds.
     """
 
@@ -36,78 +36,78 @@ class Growth:
     unit: str
     is_rate: bool
     points: Callable[[Effort], Sequence[int]]
-    measure: Callable[[Stage, Peer, Effort, int], float]
+    measure: Callable[[Testbed, Peer, Effort, int], float]
     peers: tuple[Peer, ...] = (OURS,)
     once: bool = False
 
 
-def connections(stage: Stage, peer: Peer, effort: Effort, count: int) -> float:
+def connections(testbed: Testbed, peer: Peer, effort: Effort, count: int) -> float:
     """Calls a second, spread over so many connections of one client."""
-    with stage.server(peer) as server:
-        return _rate(stage, peer, server.url, effort, "--connections", str(count))
+    with testbed.server(peer) as server:
+        return _rate(testbed, peer, server.url, effort, "--connections", str(count))
 
 
-def services(stage: Stage, peer: Peer, effort: Effort, count: int) -> float:
+def services(testbed: Testbed, peer: Peer, effort: Effort, count: int) -> float:
     """Calls a second, spread over so many services of one worker."""
-    with stage.server(peer, "--services", str(count), times=count) as server:
-        return _rate(stage, peer, server.url, effort, "--services", str(count))
+    with testbed.server(peer, "--services", str(count), times=count) as server:
+        return _rate(testbed, peer, server.url, effort, "--services", str(count))
 
 
-def workers(stage: Stage, peer: Peer, effort: Effort, count: int) -> float:
+def workers(testbed: Testbed, peer: Peer, effort: Effort, count: int) -> float:
     """Calls a second, of so many workers."""
     with ExitStack() as stack:
-        servers = [stack.enter_context(stage.server(peer)) for _ in range(count)]
-        return _rate(stage, peer, servers[0].url, effort)
+        servers = [stack.enter_context(testbed.server(peer)) for _ in range(count)]
+        return _rate(testbed, peer, servers[0].url, effort)
 
 
-def crowded(stage: Stage, peer: Peer, effort: Effort, in_flight: int) -> float:
+def crowded(testbed: Testbed, peer: Peer, effort: Effort, in_flight: int) -> float:
     """Calls a second, with so many in flight."""
     calls = max(effort.growth_calls, 2 * in_flight)
     options = _words(calls=calls, in_flight=in_flight, timeout=PATIENCE)
-    with stage.server(peer) as server, stage.client(peer, server.url, *options) as client:
+    with testbed.server(peer) as server, testbed.client(peer, server.url, *options) as client:
         client.begin()
         said = client.result(PATIENCE)
     return float(said["calls"] / said["seconds"])
 
 
-def memory_in_flight(stage: Stage, peer: Peer, effort: Effort, in_flight: int) -> float:
+def memory_in_flight(testbed: Testbed, peer: Peer, effort: Effort, in_flight: int) -> float:
     """Bytes of the client's memory for each call, with so many in flight: the worker leaves and another comes later."""
     options = _words(calls=in_flight, in_flight=in_flight, warm_up=100, timeout=PATIENCE)
-    with stage.server(peer) as server, stage.client(peer, server.url, *options) as client:
+    with testbed.server(peer) as server, testbed.client(peer, server.url, *options) as client:
         before = resident_bytes(client.pid)
         server.process.end()
         client.begin()
-        stage.wait_for_depth(QUEUE, in_flight, timeout=PATIENCE)
+        testbed.wait_for_depth(QUEUE, in_flight, timeout=PATIENCE)
         after = resident_bytes(client.pid)
-        with stage.server(peer):
+        with testbed.server(peer):
             client.result(PATIENCE)
     return (after - before) / in_flight
 
 
-def deep_queue(stage: Stage, peer: Peer, effort: Effort, depth: int) -> float:
+def deep_queue(testbed: Testbed, peer: Peer, effort: Effort, depth: int) -> float:
     """Requests a second that a worker takes from a queue in which so many wait. They are oneway calls."""
-    with stage.server(peer) as server:
+    with testbed.server(peer) as server:
         url = server.url  # and the queue is declared
     filling = _words(calls=depth, in_flight=effort.crowd, warm_up=1, timeout=PATIENCE)
     try:
-        with stage.client(peer, url, *filling, verb="publish") as filler:
+        with testbed.client(peer, url, *filling, verb="publish") as filler:
             filler.begin()
             filler.result(PATIENCE)
         watching = _words(calls=effort.drained, timeout=PATIENCE)
-        with stage.client(peer, url, *watching, verb="drain") as watcher, stage.server(peer):
+        with testbed.client(peer, url, *watching, verb="drain") as watcher, testbed.server(peer):
             said = watcher.result(PATIENCE)
     finally:
-        stage.node.ctl("purge_queue", QUEUE)
+        testbed.node.ctl("purge_queue", QUEUE)
     if not said["calls"]:
         raise ProcessFailed(f"{effort.drained:,} requests were taken before anybody could look")
     return float(said["calls"] / said["seconds"])
 
 
-def reply_size(stage: Stage, peer: Peer, effort: Effort, size: int) -> float:
+def reply_size(testbed: Testbed, peer: Peer, effort: Effort, size: int) -> float:
     """Bytes a second, in replies of this size."""
     calls = max(REPLIES_IN_FLIGHT, min(effort.reply_calls, effort.reply_bytes // size))
     options = _words(calls=calls, in_flight=REPLIES_IN_FLIGHT, size=size)
-    with stage.server(peer) as server, stage.client(peer, server.url, *options) as client:
+    with testbed.server(peer) as server, testbed.client(peer, server.url, *options) as client:
         client.begin()
         said = client.result(PATIENCE)
     return float(said["calls"] * size / said["seconds"])
@@ -132,7 +132,7 @@ DAY = {"day_client": "client", "day_worker": "worker", "day_broker": "broker"}
 """Samples of one long run: memory of each process, by calls made."""
 
 
-def growth(stage: Stage, peers: Sequence[Peer], effort: Effort, say: Callable[[str], None]) -> list[GrowthSample]:
+def growth(testbed: Testbed, peers: Sequence[Peer], effort: Effort, say: Callable[[str], None]) -> list[GrowthSample]:
     """Measure all of it, round by round; the long ones once."""
     samples: list[GrowthSample] = []
     failed: set[tuple[str, str]] = set()
@@ -147,29 +147,29 @@ def growth(stage: Stage, peers: Sequence[Peer], effort: Effort, say: Callable[[s
                         continue
                     doing = f"{point:,} {kind.title}"
                     try:
-                        value = kind.measure(stage, peer, effort, point)
+                        value = kind.measure(testbed, peer, effort, point)
                     except PEER_TROUBLE as error:
                         say(f"  {peer.title}, {doing}: FAILED: {error}")
-                        stage.failed(peer, doing, error)
+                        testbed.failed(peer, doing, error)
                         failed.add((what, peer.name))
                     else:
                         samples.append(GrowthSample(what, peer.name, point, number, value))
                         say(f"  {peer.title}, {doing}: {value:,.0f} {kind.unit}")
     if OURS in peers:
         try:
-            samples += day(stage, effort, say)
+            samples += day(testbed, effort, say)
         except PEER_TROUBLE as error:
             say(f"  {effort.day:,} calls: FAILED: {error}")
-            stage.failed(OURS, f"{effort.day:,} calls in one run", error)
+            testbed.failed(OURS, f"{effort.day:,} calls in one run", error)
     return samples
 
 
-def day(stage: Stage, effort: Effort, say: Callable[[str], None]) -> list[GrowthSample]:
+def day(testbed: Testbed, effort: Effort, say: Callable[[str], None]) -> list[GrowthSample]:
     """A day's worth of calls in one run, and the memory of all processes on the way."""
     samples: list[GrowthSample] = []
     options = _words(calls=effort.day, in_flight=effort.crowd, marks=effort.day_step, warm_up=effort.crowd)
     say(f"growth: {effort.day:,} calls in one run")
-    with stage.server(OURS) as server, stage.client(OURS, server.url, *options) as client:
+    with testbed.server(OURS) as server, testbed.client(OURS, server.url, *options) as client:
         processes = dict(zip(DAY, (client.pid, server.process.pid, server.broker), strict=True))
         client.begin()
         for calls in range(effort.day_step, effort.day + 1, effort.day_step):
@@ -182,9 +182,9 @@ def day(stage: Stage, effort: Effort, say: Callable[[str], None]) -> list[Growth
     return samples
 
 
-def _rate(stage: Stage, peer: Peer, url: str, effort: Effort, *options: str) -> float:
+def _rate(testbed: Testbed, peer: Peer, url: str, effort: Effort, *options: str) -> float:
     words = _words(calls=effort.growth_calls, in_flight=effort.crowd)
-    with stage.client(peer, url, *words, *options) as client:
+    with testbed.client(peer, url, *words, *options) as client:
         client.begin()
         said = client.result(PATIENCE)
     return float(said["calls"] / said["seconds"])

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from tools.bench.catalogue import OURS, Peer
 from tools.bench.effort import Effort
 from tools.bench.results import ProfileSample
-from tools.bench.stage import PEER_TROUBLE, Stage
+from tools.bench.testbed import PEER_TROUBLE, Testbed
 
 LAYERS = {
     "Twisted: reactor and sockets": ("twisted/",),
@@ -26,26 +26,26 @@ LAYERS = {
 FOLDERS = ("twisted", "thrift", "rpc", "generated", "attr", "zope")
 
 
-def profile(stage: Stage, peers: Sequence[Peer], effort: Effort, say: Callable[[str], None]) -> list[ProfileSample]:
+def profile(testbed: Testbed, peers: Sequence[Peer], effort: Effort, say: Callable[[str], None]) -> list[ProfileSample]:
     """Take a profile of each of the loads."""
     found: list[ProfileSample] = []
     for in_flight, calls in effort.profile if OURS in peers else ():
         doing = f"profile with {in_flight:,} in flight"
         try:
-            found += _one(stage, in_flight, calls)
+            found += _one(testbed, in_flight, calls)
             say(f"  {OURS.title}, {doing}: taken")
         except PEER_TROUBLE as error:
             say(f"  {OURS.title}, {doing}: FAILED: {error}")
-            stage.failed(OURS, doing, error)
+            testbed.failed(OURS, doing, error)
     return found
 
 
-def _one(stage: Stage, in_flight: int, calls: int) -> list[ProfileSample]:
+def _one(testbed: Testbed, in_flight: int, calls: int) -> list[ProfileSample]:
     with TemporaryDirectory(prefix="rpc-bench-") as folder:
         files = {process: Path(folder, process) for process in ("client", "worker")}
-        with stage.server(OURS, "--samples", str(files["worker"])) as server:
+        with testbed.server(OURS, "--samples", str(files["worker"])) as server:
             options = ("--calls", str(calls), "--in-flight", str(in_flight), "--samples", str(files["client"]))
-            run = stage.run(OURS, server, *options)
+            run = testbed.run(OURS, server, *options)
         spent = {"client": run.said["cpu_seconds"], "worker": run.server_cpu}
         found = []
         for process, file in files.items():

@@ -22,7 +22,7 @@ from tools.bench.machine import project_state, this_machine
 from tools.bench.profiles import profile
 from tools.bench.results import Results
 from tools.bench.rounds import latencies, throughput
-from tools.bench.stage import INSTALLATION, PEER_TROUBLE, Stage
+from tools.bench.testbed import INSTALLATION, PEER_TROUBLE, Testbed
 from tools.processes import PROJECT
 
 NOTES = PROJECT / "tools" / "bench" / "notes.md"
@@ -52,24 +52,24 @@ def measure(peers: list[Peer], parts: tuple[str, ...], effort: Effort, cache: Pa
     found = results.read(file) if file.exists() else Results(this_machine())
     found.machine = this_machine()
     say("starting a private RabbitMQ node")
-    with Stage(cache) as stage:
-        found.versions = {**stage.versions(), "Python": platform.python_version()}
-        peers = installed(stage, peers, found)
+    with Testbed(cache) as testbed:
+        found.versions = {**testbed.versions(), "Python": platform.python_version()}
+        peers = installed(testbed, peers, found)
         measures: dict[str, Callable[[], list[Any]]] = {
-            "throughput": lambda: throughput(stage, peers, effort, say),
-            "latency": lambda: latencies(stage, peers, effort, say),
-            "growth": lambda: growth(stage, peers, effort, say),
-            "jam": lambda: jam(stage, peers, effort, say),
-            "profile": lambda: profile(stage, peers, effort, say),
+            "throughput": lambda: throughput(testbed, peers, effort, say),
+            "latency": lambda: latencies(testbed, peers, effort, say),
+            "growth": lambda: growth(testbed, peers, effort, say),
+            "jam": lambda: jam(testbed, peers, effort, say),
+            "profile": lambda: profile(testbed, peers, effort, say),
         }
         for part in parts:
             taken = datetime.now(timezone.utc)
-            stage.part = part
+            testbed.part = part
             setattr(found, RECORDS[part], measures[part]())
             found.taken[part] = f"{taken:%Y-%m-%d %H:%M} UTC, {project_state()}"
             mine = (INSTALLATION, part)
             found.failures = [each for each in found.failures if each.part not in mine]
-            found.failures += [each for each in stage.failures if each.part in mine]
+            found.failures += [each for each in testbed.failures if each.part in mine]
             found.write(file)
             publish(found, folder)
     return found
@@ -82,17 +82,17 @@ def publish(found: Results, folder: Path) -> None:
     (folder / "performance.md").write_text(report.write(found, notes))
 
 
-def installed(stage: Stage, peers: list[Peer], found: Results) -> list[Peer]:
+def installed(testbed: Testbed, peers: list[Peer], found: Results) -> list[Peer]:
     """Install all `peers`; return those that could be."""
     able = []
     for peer in peers:
         try:
-            found.peer_versions[peer.name] = stage.environment(peer).versions
+            found.peer_versions[peer.name] = testbed.environment(peer).versions
             able.append(peer)
             say(f"  {peer.title} is installed")
         except PEER_TROUBLE as error:
             say(f"  {peer.title} cannot be installed: {error}")
-            stage.failed(peer, "installing it", error)
+            testbed.failed(peer, "installing it", error)
     return able
 
 

@@ -190,7 +190,7 @@ def show_logs(broker: Broker, workers: list[TwistdProcess]) -> None:
         click.echo(text, err=True)
 
 
-def stage(stack: ExitStack, options: Options, interruption: Interruption) -> Demo:
+def run_demo(stack: ExitStack, options: Options, interruption: Interruption) -> Demo:
     """Start everything, take the steps, and end the worker that is left; `stack` ends the rest."""
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="rpc-demo-", ignore_cleanup_errors=True)))
     broker = RabbitMQBroker() if options.rabbitmq else EmbeddedBroker()
@@ -227,7 +227,7 @@ def main(lines: int, calls: int, in_flight: int, timeout: float, rabbitmq: bool)
     interruption = Interruption()
     try:
         with ExitStack() as stack:
-            demo = stage(stack, Options(lines, calls, in_flight, timeout, rabbitmq), interruption)
+            demo = run_demo(stack, Options(lines, calls, in_flight, timeout, rabbitmq), interruption)
     except Exception as error:
         click.echo(f"\nFAILED: {type(error).__name__}: {error}", err=True)
         sys.exit(1)

@@ -108,7 +108,7 @@ class Account:
             self.ask(ask, timeout)
 
     async def in_lanes(self, ask: Ask, lanes: int, goes_on: Callable[[], bool], timeout: float) -> None:
-        """Keep so many calls under way while `goes_on` says so. Comes back when all are settled."""
+        """Keep so many calls in progress while `goes_on` says so. Comes back when all are settled."""
 
         async def lane() -> None:
             while goes_on():

@@ -117,7 +117,7 @@ async def main(reactor: Any, only: tuple[str, ...], quick: bool, folder: Path, c
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of page and results; results of other faults stay.  [default: docs, or tests/faults/.results "
+    help="Folder of page and results; results of other faults stay.  [default: docs, or tools/faults/.results "
     "with --quick and --only]",
 )
 @click.option("--cache", default=CACHE, type=click.Path(path_type=Path), help="Folder of the peers' environments.")

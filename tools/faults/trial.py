@@ -17,7 +17,6 @@ from tools.faults.probe import Ask, Journal, make_service, stub
 from tools.faults.proxy import Proxy
 from tools.faults.waiting import Late, clock, together, until
 from tools.faults.workers import WorkerProcess
-from tools.nodes.rabbitmq import RabbitMQNode
 
 IDLE = 5.0
 """Seconds after the last call until all tables must be empty."""
@@ -31,7 +30,7 @@ class Trial:
     :ivar account: of the calls, to which all tests are held.
     """
 
-    def __init__(self, node: RabbitMQNode, cluster: Any = None) -> None:
+    def __init__(self, node: Any, cluster: Any = None) -> None:
         self.node = node
         self.cluster = cluster
         self.name = f"Probe-{secrets.token_hex(4)}"

@@ -35,7 +35,7 @@ async def broker_killed(trial: Trial, kills: int, calls: int, rate: float) -> Fi
     )
     gaps = []
     for kill in range(kills):
-        await until("calls are under way", lambda: trial.account.begun >= calls * (kill + 0.5) / kills, 600)  # noqa: B023
+        await until("calls are in progress", lambda: trial.account.begun >= calls * (kill + 0.5) / kills, 600)  # noqa: B023
         await deferToThread(trial.node.kill)
         await deferToThread(trial.node.start)
         opened = clock.seconds()

@@ -70,7 +70,7 @@ async def _struck(
     calling = Deferred.fromCoroutine(trial.account.at_rate(ask, rate, calls, 30.0))
     gaps = []
     for time in range(times):
-        await until("calls are under way", lambda: trial.account.begun >= calls * time / times + rate, 600)  # noqa: B023
+        await until("calls are in progress", lambda: trial.account.begun >= calls * time / times + rate, 600)  # noqa: B023
         node = await strike()
         struck = clock.seconds()
         await pause(GO_ON + 1)

@@ -47,7 +47,7 @@ async def worker_killed(trial: Trial, kills: int, period: float, **options: Any)
 
 
 async def clients_killed(trial: Trial, clients: int, times: int) -> Finding:
-    """Kill clients with calls under way, beside one that goes on calling."""
+    """Kill clients with calls in progress, beside one that goes on calling."""
     worker = await trial.process(concurrency=PREFETCH)
     bystander = await trial.client(timeout=10.0)
     slowest = 0.0
@@ -95,7 +95,7 @@ async def _gone(trial: Trial, queue: str, within: float) -> None:
 
 
 def _calling_client(trial: Trial) -> FaultyProcess:
-    """A process that keeps calls under way until it is killed."""
+    """A process that keeps calls in progress until it is killed."""
     url = f"{trial.url}?heartbeat={HEARTBEAT:.0f}"
     command = [sys.executable, "-m", "tools.faults.caller", url, trial.name]
     process = FaultyProcess("calling client", command, variables(trial.journal, {}))

@@ -51,7 +51,7 @@ async def request_queue_deleted(trial: Trial, times: int) -> Finding:
 
 
 async def reply_queue_deleted(trial: Trial, times: int) -> Finding:
-    """Delete the reply queue of a client with calls under way, some of which may not be run twice."""
+    """Delete the reply queue of a client with calls in progress, some of which may not be run twice."""
     await trial.worker()
     client = await trial.client(timeout=10.0)
     account = trial.account

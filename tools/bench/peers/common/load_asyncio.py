@@ -9,7 +9,7 @@ from load import Meter, finish, parser, wait, warm_up
 
 
 async def closed_loop(call, meter, in_flight):
-    """Have `in_flight` calls under way until all are done."""
+    """Have `in_flight` calls in progress until all are done."""
     numbers = iter(range(meter.calls))
     clock = time.perf_counter
 

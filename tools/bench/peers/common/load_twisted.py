@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 
 def closed_loop(call, meter, in_flight):
-    """Have `in_flight` calls under way until all are done. Fires then."""
+    """Have `in_flight` calls in progress until all are done. Fires then."""
     finished = Deferred()
     numbers = iter(range(meter.calls))
     clock = time.perf_counter

@@ -35,7 +35,7 @@ class Run:
     broker_cpu: float | None
 
 
-class Stage:
+class Testbed:
     """Brokers and environments; a context manager.
 
     :ivar part: the part of the run that is in progress.
@@ -51,7 +51,7 @@ class Stage:
         self.part = INSTALLATION
         self.failures: list[Failure] = []
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Testbed:
         with ExitStack() as stack:
             temporary = TemporaryDirectory(prefix="rpc-bench-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(temporary))
