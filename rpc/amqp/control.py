@@ -44,7 +44,7 @@ class ControlChannel(txamqp.protocol.AMQChannel):
         self.closed = False
         self.reason: Exception | None = None
         self.on_closed: Callable[[Exception], None] | None = None
-        self._answers: deque[tuple[Method, Deferred[Message]]] = deque()
+        self._answers: deque[tuple[Method, tuple[Any, ...], Deferred[Message]]] = deque()
         self._parting: list[Deferred[None]] = []
 
     @property
@@ -67,34 +67,42 @@ class ControlChannel(txamqp.protocol.AMQChannel):
                 AMQPError(f"{method.klass.name}.{method.name} has a content: use publish() and consume() instead")
             )
         try:
-            payload = encode_arguments(method, args)
+            return self._send(method, args, not method.responses or _is_nowait(method, args))
         except Exception as error:
             return fail(error)
-        if len(payload) > self.client.max_body_frame:
-            return fail(CodecError(f"{method.klass.name}.{method.name}: {self._too_large(len(payload))}"))
-        return self._send(method, payload, not method.responses or _is_nowait(method, args))
 
-    def _send(self, method: Method, payload: bytes, unanswered: bool) -> Deferred[Any]:
+    def _send(self, method: Method, args: tuple[Any, ...], unanswered: bool) -> Deferred[Any]:
+        payload = encode_arguments(method, args)
+        if len(payload) > self.client.max_body_frame:
+            raise CodecError(f"{method.klass.name}.{method.name}: {self._too_large(len(payload))}")
         self.client.send_method(self.id, payload)
         if unanswered:
             return succeed(None)
         answer: Deferred[Message] = Deferred()
-        self._answers.append((method, answer))
+        self._answers.append((method, args, answer))
         return answer
 
     def _too_large(self, size: int) -> str:
         return f"a frame of {size} bytes, over the {self.client.max_body_frame} that the broker takes (frame_max)"
 
     def answered(self, message: Message) -> None:
-        """Fire the Deferred of the method that `message` answers. The broker answers methods in order.
+        """Fire the Deferred of the method that `message` answers.
 
-        :raises FrameError: 503, no method is unanswered, or the oldest one has another answer.
+        The broker takes the methods of a channel in order (AMQP 0-9-1, section 4.7), but RabbitMQ's basic.consume-ok
+        comes from the queue, later than the answer to a method behind it. So the oldest method that has this answer is
+        looked for; consumers are told apart by their tags.
+
+        :raises FrameError: 503, no unanswered method has this answer.
         """
         if self.closed and message.method.name != "close-ok":
             return  # AMQP 0-9-1, channel.close: after it, all other methods must be discarded
-        if not self._answers or message.method not in self._answers[0][0].responses:
-            raise FrameError(503, f"unexpected {message.method.klass.name}.{message.method.name}")
-        self._answers.popleft()[1].callback(message)
+        for entry in self._answers:
+            method, args, answer = entry
+            if message.method in method.responses and (method.name != "consume" or message.consumer_tag in args):
+                self._answers.remove(entry)
+                answer.callback(message)
+                return
+        raise FrameError(503, f"unexpected {message.method.klass.name}.{message.method.name}")
 
     # -- the end
 
@@ -117,7 +125,7 @@ class ControlChannel(txamqp.protocol.AMQChannel):
             self.do_close(reason)
             if not self.client.closed:  # the owner that was just told may have closed it
                 method = self.client.spec.classes.byname["channel"].methods.byname["close"]
-                agreed = self._send(method, encode_arguments(method, (200, "closed by the client", 0, 0)), False)
+                agreed = self._send(method, (200, "closed by the client", 0, 0), False)
                 agreed.addBoth(lambda _: self.client.forget_channel(self))
         if not self.client.has_channel(self):
             return succeed(None)
@@ -135,7 +143,7 @@ class ControlChannel(txamqp.protocol.AMQChannel):
         """Fail the pending methods with `reason`, and tell the owner, once."""
         self.mark_closed(reason)
         answers, self._answers = self._answers, deque()
-        for _, answer in answers:
+        for _, _, answer in answers:
             answer.errback(reason)
         on_closed, self.on_closed = self.on_closed, None
         if on_closed is not None:

@@ -591,8 +591,9 @@ class ConcurrencyTests(CallTestCase):
             call.addBoth(fired.append)
             await self.handler.holding(1)
             await pause(0.05)
-            self.worker._link.connection.transport.abortConnection()  # type: ignore[union-attr]
-            while not self.worker._link.connection or not self.worker.is_serving:
+            connection = self.worker._link.connection
+            connection.transport.abortConnection()  # type: ignore[union-attr]
+            while self.worker._link.connection in (None, connection) or not self.worker.is_serving:
                 await pause(0.02)
             await rpc.with_options(client, timeout=10.0).ping()
             self.assertEqual([ran for ran in self.handler.ran if ran != "ping"], [1])

@@ -41,6 +41,21 @@ class InvokeTests(ChannelTestCase):
         self.peer.feed(method(1, "queue.delete-ok", 7))
         self.assertEqual(second[0].message_count, 7)
 
+    def test_a_consume_is_answered_behind_the_method_that_follows_it(self) -> None:
+        """RabbitMQ's basic.consume-ok comes from the queue: late, and in any order of the consumers."""
+        channel = self.peer.channel()
+        first = channel.consume("a", raises, raises)
+        second = channel.consume("b", raises, raises)
+        limited = channel.basic_qos(prefetch_count=1)
+        self.peer.feed(method(channel.id, "basic.qos-ok"))
+        self.successResultOf(limited)
+        self.peer.feed(method(channel.id, "basic.consume-ok", "c2"))
+        self.assertNoResult(first)
+        self.assertEqual(self.successResultOf(second), "c2")
+        self.peer.feed(method(channel.id, "basic.consume-ok", "c1"))
+        self.assertEqual(self.successResultOf(first), "c1")
+        self.assertFalse(self.peer.connection.closed)
+
     def test_cancelled_method_takes_its_own_answer(self) -> None:
         """A cancelled method does not shift the answers of those behind it (txAMQP gives its answer to the next)."""
         cancelled = self.channel.queue_declare(queue="a")
