@@ -65,12 +65,12 @@ class HostileMethodsTests(HostileCase):
 
     @settings(max_examples=150)
     @given(steps(), st.sampled_from([131072, 4096]))
-    def test_any_methods(self, played: list[tuple[int, Step]], frame_max: int) -> None:
-        """Valid and almost valid methods."""
+    def test_survives_any_methods(self, played: list[tuple[int, Step]], frame_max: int) -> None:
+        """Valid and almost valid ones."""
         self.assert_survived(played, frame_max)
 
     @settings(max_examples=100)
     @given(steps(wrong_frames, st.booleans(), st.none()), st.sampled_from([131072, 4096]))
-    def test_methods_and_wrong_frames(self, played: list[tuple[int, Step]], frame_max: int) -> None:
-        """Frames that should not be there, a reader who does not read, and lost connections, between them."""
+    def test_survives_methods_and_invalid_frames(self, played: list[tuple[int, Step]], frame_max: int) -> None:
+        """With slow readers and lost connections between them."""
         self.assert_survived(played, frame_max)

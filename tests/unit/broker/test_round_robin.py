@@ -30,8 +30,10 @@ class RoundRobinTests(SynchronousTestCase):
     """Turns."""
 
     @given(some.lists(some.tuples(some.integers(-1, 1), some.integers(0, 3)), min_size=5, max_size=5), steps)
-    def test_any_steps(self, made: list[tuple[int, int]], steps: list[tuple[str, int]]) -> None:
-        """However they come and go, it is the turn of the one who has waited longest of the highest priority."""
+    def test_returns_the_candidate_that_is_first_in_a_plain_list(
+        self, made: list[tuple[int, int]], steps: list[tuple[str, int]]
+    ) -> None:
+        """After any steps: of the highest priority, the one that was served longest ago."""
         consumers = [Candidate(priority, credit) for priority, credit in made]
         turns: RoundRobin[Candidate] = RoundRobin()
         line: list[Candidate] = []
@@ -60,12 +62,10 @@ class RoundRobinTests(SynchronousTestCase):
                     expected.credit -= 1
             self.assertEqual({id(each) for each in consumers if each.in_rotation}, {id(each) for each in line})
 
-    def test_nobody(self) -> None:
-        """Where nobody waits it is nobody's turn."""
+    def test_an_empty_rotation_returns_nothing(self) -> None:
         self.assertIsNone(RoundRobin[Candidate]().next())
 
-    def test_alone(self) -> None:
-        """One consumer has every turn while there is room, and is out when there is none."""
+    def test_one_candidate_is_returned_until_it_can_take_no_more(self) -> None:
         turns: RoundRobin[Candidate] = RoundRobin()
         taker = Candidate(credit=2)
         turns.add(taker)

@@ -107,8 +107,8 @@ class StoreCase(TestCase):
 class StateTests(StoreCase):
     """What is there again, and what is not."""
 
-    async def test_all_that_is_durable(self) -> None:
-        """Exchanges, queues, bindings and persistent messages, in their order, as delivered before."""
+    async def test_restores_durable_definitions_and_persistent_messages(self) -> None:
+        """In their order, and marked as redelivered."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.exchange_declare(exchange="first", type="topic", durable=True)
@@ -125,8 +125,8 @@ class StateTests(StoreCase):
         await self.publish(channel, "first", "a.c", b"new")
         self.assertEqual((await channel.queue_declare(queue="größe", passive=True)).message_count, 0)
 
-    async def test_what_is_not_durable(self) -> None:
-        """Transient messages, and queues and exchanges that are not durable, are forgotten."""
+    async def test_restores_nothing_transient(self) -> None:
+        """Neither messages nor queues nor exchanges."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="durable", durable=True)
@@ -141,8 +141,8 @@ class StateTests(StoreCase):
             with self.assertRaises(ChannelClosed):
                 await (await self.channel(server)).queue_declare(queue=name, passive=True)
 
-    async def test_what_is_gone_stays_gone(self) -> None:
-        """What was acked, purged, unbound or deleted does not come back."""
+    async def test_restores_nothing_that_was_removed(self) -> None:
+        """Acked, purged, unbound or deleted."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -158,15 +158,13 @@ class StateTests(StoreCase):
         self.assertEqual((self.rows("message"), self.rows("binding")), ([], []))
         self.assertEqual([row[1] for row in self.rows("queue")], ["q"])
 
-    async def test_confirmed_is_written(self) -> None:
-        """When a publish is confirmed, the message is in the file."""
+    async def test_a_confirmed_message_is_in_the_file(self) -> None:
         channel = await self.channel(await self.start())
         await channel.queue_declare(queue="q", durable=True)
         await self.publish(channel, "", "q", b"body")
         self.assertEqual([row[-1] for row in self.rows("message")], [b"body"])
 
-    async def test_what_comes_and_goes_is_not_written(self) -> None:
-        """A message that is settled before it could be written never is; the file's numbers go on without it."""
+    async def test_a_message_settled_before_the_write_is_never_written(self) -> None:
         server = await self.start()
         store: Any = server._store
         writes: list[int] = []
@@ -190,8 +188,8 @@ class StateTests(StoreCase):
         await self.stop(server)
         self.assertEqual((sum(writes), self.rows("message")), (0, []))
 
-    async def test_names_that_are_no_text(self) -> None:
-        """Names of any bytes are kept to the byte."""
+    async def test_restores_names_of_any_bytes(self) -> None:
+        """Names need not be UTF-8."""
         server = await self.start()
         channel = await self.channel(server)
         name = "\udcff\udcfe"
@@ -200,8 +198,8 @@ class StateTests(StoreCase):
         await self.stop(server)
         self.assertEqual(await self.drain(await self.channel(await self.start()), name), [(b"body", True)])
 
-    async def test_nothing_is_kept_without_a_file(self) -> None:
-        """A server that is stopped and started again has forgotten all, and counts no memory."""
+    async def test_restores_nothing_without_a_file(self) -> None:
+        """And counts no memory."""
         server = BrokerServer(reactor, port=0)
         self.addCleanup(self.stop, server)
         server.startService()
@@ -244,8 +242,7 @@ class CrashCase(StoreCase):
 class CrashTests(CrashCase):
     """What a broker finds that was not stopped."""
 
-    async def test_in_hand(self) -> None:
-        """What a consumer had, and had not settled, is in its place again."""
+    async def test_restores_unacked_messages_at_their_positions(self) -> None:
         channel = await self.channel(await self.start())
         await channel.queue_declare(queue="q", durable=True)
         await self.publish(channel, "", "q", b"1", b"2", b"3")
@@ -260,8 +257,7 @@ class CrashTests(CrashCase):
         """A further channel to the server that was started last."""
         return await self.channel(self.servers[-1])
 
-    async def test_in_hand_of_a_deleted_queue(self) -> None:
-        """The file has no messages of a queue that is deleted, though a consumer has them still."""
+    async def test_removes_unacked_messages_of_a_deleted_queue(self) -> None:
         server = await self.start()
         channel = await self.channel(server)
         for name in ("gone", "stays"):
@@ -275,8 +271,8 @@ class CrashTests(CrashCase):
         channel = await self.channel(await self.start())
         self.assertEqual(await self.drain(channel, "stays"), [(b"3", True)])
 
-    async def test_too_old_meanwhile(self) -> None:
-        """What has become too old while no broker ran is a dead letter of the next one; the rest has its time left."""
+    async def test_dead_letters_messages_that_expired_meanwhile(self) -> None:
+        """Others keep the rest of their time."""
         channel = await self.channel(await self.start())
         await channel.queue_declare(queue="dead", durable=True)
         table = {"x-message-ttl": 60_000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
@@ -292,8 +288,8 @@ class CrashTests(CrashCase):
         self.assertEqual(await self.drain(channel, "q"), [(b"young", True)])
         self.assertEqual(await self.drain(channel, "dead"), [(b"old", False)])
 
-    async def test_positions(self) -> None:
-        """Messages that come after a restart are behind those from before, also after another one."""
+    async def test_new_messages_come_behind_restored_ones(self) -> None:
+        """Also after a second restart."""
         for round_ in range(3):
             channel = await self.channel(await self.start())
             await channel.queue_declare(queue="q", durable=True, arguments={"x-max-priority": 1})
@@ -350,8 +346,7 @@ class DeadLetterTests(CrashCase):
 class BindingTests(StoreCase):
     """Bindings in the file."""
 
-    async def test_unbound_by_the_same_arguments(self) -> None:
-        """A binding that is taken back is gone, in whatever order its arguments are told then."""
+    async def test_unbinds_by_equal_arguments_in_any_order(self) -> None:
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -363,8 +358,8 @@ class BindingTests(StoreCase):
         (left,) = self.rows("binding")
         self.assertIs(decode_table(left[-1], 0)[0]["a"], True)
 
-    async def test_between_the_brokers_own_exchanges(self) -> None:
-        """A binding may be all that a virtual host has in the file."""
+    async def test_restores_a_binding_between_predeclared_exchanges(self) -> None:
+        """It may be all that a virtual host has in the file."""
         first = BrokerServer(reactor, port=0, state=self.file, vhosts=["/", "other"])
         self.addCleanup(self.stop, first)
         first.startService()
@@ -375,8 +370,8 @@ class BindingTests(StoreCase):
         second = await self.start()
         self.assertEqual(len([*second.broker.vhosts["other"].exchange("amq.direct").bindings]), 1)
 
-    async def test_what_a_deleted_exchange_takes_along(self) -> None:
-        """Bindings from it and to it, and an auto-delete exchange that has lost its last one, are gone."""
+    async def test_removes_the_bindings_of_a_deleted_exchange(self) -> None:
+        """And auto-delete exchanges that have lost their last binding."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
