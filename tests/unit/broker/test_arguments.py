@@ -31,7 +31,7 @@ class ReadTests(SynchronousTestCase):
     """The arguments of a queue."""
 
     def problem(self, **table: Any) -> str:
-        """What is said of an argument; underscores stand for dashes."""
+        """The error for an argument; underscores stand for dashes."""
         with self.assertRaises(ProtocolError) as raised:
             read_queue_arguments("'q'", {name.replace("_", "-"): value for name, value in table.items()})
         self.assertEqual((raised.exception.code, raised.exception.ends_connection), (406, False))
@@ -73,7 +73,7 @@ class ReadTests(SynchronousTestCase):
         self.assertIn("{unacceptable_type,signedint}", self.problem(x_single_active_consumer=1))
 
     def test_reports_the_first_invalid_argument_in_RabbitMQs_order(self) -> None:
-        """In whatever order they are sent."""
+        """The order of the table has no effect."""
         self.assertIn("'x-expires'", self.problem(x_max_length=-1, x_message_ttl=-1, x_expires=-1))
 
     def test_requires_an_exchange_for_a_dead_letter_routing_key(self) -> None:
@@ -90,7 +90,7 @@ class ReadTests(SynchronousTestCase):
 
 
 class OtherTests(SynchronousTestCase):
-    """What is checked elsewhere than at a queue."""
+    """Arguments of exchanges, bindings and consumers."""
 
     def test_accepts_the_known_kinds_of_x_match(self) -> None:
         """The default is all."""

@@ -1,4 +1,4 @@
-"""Dead letters alone: what a message's history is on the wire, and its keys."""
+"""Dead letters alone: the bytes of a message's history, and its routing keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges alone: which of their bindings a message matches, and what makes two bindings one."""
+"""Exchanges alone: matching, and the identity of bindings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile peers, one trick each: what once harmed others, or would have."""
+"""Hostile peers, one trick each: tricks that once harmed other clients, or nearly did."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class HostileTests(HostileCase):
         self.hostile.call(1, "exchange.declare", 0, name, "fanout", *flags, {"alternate-exchange": alternate})
 
     def test_cuts_error_texts_at_255_bytes(self) -> None:
-        """Between characters. Names that are not UTF-8 are returned as they came."""
+        """Between characters. Names that are not UTF-8 are returned unchanged."""
         for name, shown in ((LONG, "é" * 116), ("\udcff" * 255, ""), ("a" + LONG, "a" + "é" * 116)):
             closed = self.hostile.call(1, "queue.declare", 0, name, True, False, False, False, False, {})
             self.assertEqual(closed.args[:2], (404, f"NOT_FOUND - no queue '{shown}"))
@@ -215,7 +215,7 @@ class HostileTests(HostileCase):
 
 
 def entry(position: int, priority: int = 0) -> Entry:
-    """A message that waits somewhere."""
+    """A message in a queue."""
     parts: list[bytes | None] = [None] * 14
     message = Message(b"\x00\x00", b"\x00\x00", b"", parts)
     message.priority = priority
@@ -224,7 +224,7 @@ def entry(position: int, priority: int = 0) -> Entry:
 
 
 class OrderTests(SynchronousTestCase):
-    """What was made fast for the sake of hostile peers says what it said before."""
+    """Fast algorithms against hostile input equal their plain forms."""
 
     @given(
         st.lists(st.sampled_from(["a", "b", "#", "*", ""]), max_size=6),

@@ -1,4 +1,4 @@
-"""Bytes that are no session, or nearly one: the broker closes that connection at most, and nobody else notices."""
+"""Bytes that are no session, or nearly one: the broker closes that connection at most. Other clients notice nothing."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ changes = st.lists(
 
 
 def changed(stream: bytes, change: tuple[str, int, bytes | int]) -> bytes:
-    """`stream` with some bytes put in place of others or between them, cut out or said twice."""
+    """`stream` with some bytes replaced, inserted, removed or repeated."""
     how, place, what = change
     place %= len(stream) + 1
     if isinstance(what, bytes):
@@ -95,16 +95,16 @@ def in_chunks(stream: bytes, sizes: list[int]) -> list[bytes]:
 
 
 class HostileBytesTests(HostileCase):
-    """Whatever comes, in whatever pieces."""
+    """Any bytes, in chunks of any size."""
 
     def assert_survived(self, *streams: list[bytes]) -> None:
-        """Each stream of chunks, on a connection of its own, harms nobody and leaves nothing."""
+        """Each stream of chunks, on a connection of its own, harms no other client and leaves nothing behind."""
         self.restart_broker()
         for chunks in streams:
             hostile = Client(self.broker)
             hostile.feed(*chunks)
             answer = hostile.raw()
-            if answer != PROTOCOL_HEADER:  # the answer to who speaks something else
+            if answer != PROTOCOL_HEADER:  # the answer to another protocol
                 read_frames(answer)
             self.assert_unharmed()
             self.clock.advance(0.5)

@@ -1,4 +1,4 @@
-"""What a hostile peer can make grow: each thing to a bound, and no longer than the clock says."""
+"""Growth that a hostile peer can cause: each thing has a limit in size or in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 65536
 
 
 def begun(channel: int, size: int, *pieces: bytes) -> bytes:
-    """A content that says its size, and of which some pieces are here."""
+    """The beginning of a content: its size, and some pieces."""
     header = frame(HEADER, channel, struct.pack(">HHQ", 60, 0, size) + b"\x00\x00")
     begin = method(channel, "basic.publish", 0, "", SERVICE, False, False)
     return b"".join((begin, header, *(frame(BODY, channel, piece) for piece in pieces)))
@@ -29,7 +29,7 @@ class GrowthCase(HostileCase):
     """Clients with a channel."""
 
     def new_client(self, *, reads: bool = True, channels: int = 1, **limits: Any) -> Client:
-        """A client with channels from 1 on, which reads nothing more if so said."""
+        """A client with channels from 1 on. It reads nothing more when `reads` is False."""
         client = Client(self.broker).login(**limits)
         for number in range(channels):
             client.channel(number + 1)
@@ -46,7 +46,7 @@ class GrowthCase(HostileCase):
 
 
 class UnfinishedContentTests(GrowthCase):
-    """What has come of a message, before all has."""
+    """Messages that are not complete."""
 
     def test_limits_unfinished_contents_of_a_connection(self) -> None:
         """506 above the limit, over all its channels."""
@@ -86,7 +86,7 @@ class UnfinishedContentTests(GrowthCase):
 
 
 class SlowReaderTests(GrowthCase):
-    """A client that does not read what it is sent."""
+    """A client that does not read."""
 
     def test_limits_deliveries_to_a_slow_reader(self) -> None:
         """To the buffer of its transport, and one message."""
@@ -102,7 +102,7 @@ class SlowReaderTests(GrowthCase):
         self.assert_nothing_left(hostile, other)
 
     def asks_for_large_messages(self, then: bytes = b"") -> Client:
-        """A client that asks 30 times for the same large message, and does not read."""
+        """A client that gets the same large message 30 times, and does not read."""
         hostile = self.new_client()
         hostile.declare(1, "large", exclusive=True)
         hostile.publish(1, "", "large", bytes(200_000))
@@ -112,7 +112,7 @@ class SlowReaderTests(GrowthCase):
         return hostile
 
     def test_postpones_gets_of_a_slow_reader(self) -> None:
-        """Few bytes can ask for many large messages. They are answered in order, as the client reads."""
+        """Few bytes can request many large messages. They are answered in order, as the client reads."""
         hostile = self.asks_for_large_messages(method(1, "queue.purge", 0, "", False))
         self.assertLess(len(hostile.wire.waiting), BUFFER + 201_000)
         self.assertEqual(hostile.wire.producerState, "paused")

@@ -1,4 +1,4 @@
-"""The parts of the broker that know no connection: exchanges, turns, timers, messages, arguments, dead letters."""
+"""Parts of the broker without a connection: exchanges, round-robin, timers, messages, arguments, dead letters."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ExchangeTests(SynchronousTestCase):
         self.assertIs(topic_matches(pattern, words_of(key)), re.fullmatch(expression, text) is not None)
 
     def test_headers_exchanges_match_all_or_any(self) -> None:
-        """Names with x- count only for the kinds with-x. A void argument asks for the name."""
+        """Names with x- count only for the kinds with-x. A void argument matches any value."""
         wanted = {"a": 1, "b": None, "x-c": "c"}
         for headers, matches in (
             ({"a": 1, "b": "anything", "x-c": "c"}, ["all", "any", "all-with-x", "any-with-x"]),
@@ -89,7 +89,7 @@ class ExchangeTests(SynchronousTestCase):
 
 
 class Candidate:
-    """A consumer, as far as its turn hangs on it."""
+    """A consumer, as far as the choice of the next one needs it."""
 
     def __init__(self, name: str, priority: int, credit: int) -> None:
         self.name = name
@@ -102,7 +102,7 @@ class Candidate:
 
 
 class RoundRobinTests(SynchronousTestCase):
-    """Whose turn it is."""
+    """Round-robin over candidates."""
 
     def test_a_candidate_without_credit_leaves_the_rotation(self) -> None:
         """It returns behind the others."""
@@ -121,7 +121,7 @@ class RoundRobinTests(SynchronousTestCase):
 
     @given(some.lists(some.tuples(some.integers(-2, 2), some.integers(0, 3)), max_size=8))
     def test_the_highest_priority_comes_first(self, consumers: list[tuple[int, int]]) -> None:
-        """And each candidate gets all that it can take."""
+        """Each candidate gets as much as it can take."""
         turns: RoundRobin[Candidate] = RoundRobin()
         made = [Candidate(str(number), priority, credit) for number, (priority, credit) in enumerate(consumers)]
         for taker in made:
@@ -145,7 +145,7 @@ class RoundRobinTests(SynchronousTestCase):
 
 
 class TimerTests(SynchronousTestCase):
-    """A timer that is put off without cost."""
+    """A timer, on a clock."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -200,7 +200,7 @@ class MemoryTests(SynchronousTestCase):
 
 
 class MessageTests(SynchronousTestCase):
-    """What the broker reads of a message."""
+    """Properties that the broker reads."""
 
     def test_rejects_expirations_in_RabbitMQs_words(self) -> None:
         """Valid ones are milliseconds in digits, up to ten years."""
@@ -218,7 +218,7 @@ class MessageTests(SynchronousTestCase):
             self.assertEqual(raised.exception.text, f"PRECONDITION_FAILED - invalid expiration '{text}': {problem}")
 
     def test_rejects_unknown_delivery_modes(self) -> None:
-        """1 and 2 are known; none is 1."""
+        """Known are 1 and 2; the default is 1."""
         self.assertEqual([message(delivery_mode=mode).persistent for mode in (None, 1, 2)], [False, False, True])
         with self.assertRaisesRegex(ProtocolError, "delivery_mode_unknown,3"):
             message(delivery_mode=3)
@@ -261,7 +261,7 @@ class MessageTests(SynchronousTestCase):
 
 
 class ArgumentTests(SynchronousTestCase):
-    """What arguments say."""
+    """The values of arguments."""
 
     def test_reads_known_arguments(self) -> None:
         """Others have no effect."""

@@ -1,4 +1,4 @@
-"""Queues as clients see them, over a connection in memory and a clock: bounds, turns, dead letters, confirms."""
+"""Queues over a connection in memory and a clock: limits, round-robin, dead letters, confirms."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class QueueCase(SynchronousTestCase):
         clock.advance(seconds)
 
     def deliveries(self, client: Client | None = None) -> list[tuple[Any, ...]]:
-        """What was delivered: consumer tag, delivery tag, redelivered, body, headers."""
+        """Deliveries: consumer tag, delivery tag, redelivered, body, headers."""
         return [(*args[:3], body, headers) for args, body, headers in self.contents("basic.deliver", client)]
 
     def bodies(self, client: Client | None = None) -> list[bytes]:
@@ -42,7 +42,7 @@ class QueueCase(SynchronousTestCase):
         return [body for _, body, _ in self.contents("basic.deliver", client)]
 
     def contents(self, name: str, client: Client | None = None) -> list[tuple[Any, bytes, Any]]:
-        """Arguments, body and headers of each message that came by the method of this name."""
+        """Arguments, body and headers of each message in methods of this name."""
         found: list[tuple[Any, bytes, Any]] = []
         frames = (client or self.client).written()
         for number, frame in enumerate(frames):
@@ -62,7 +62,7 @@ class QueueCase(SynchronousTestCase):
         return (found[0][1], found[0][0][1], found[0][2]) if found else None
 
     def count(self, queue: str) -> int:
-        """How many messages wait."""
+        """The number of ready messages."""
         answer = self.client.call(1, "queue.declare", 0, queue, True, False, False, False, False, {})
         count: int = answer.args[1]
         return count
@@ -74,7 +74,7 @@ class QueueCase(SynchronousTestCase):
 
 
 class TimeTests(QueueCase):
-    """What gets too old."""
+    """Expired messages and queues."""
 
     def test_dead_letters_a_message_after_the_time_of_its_queue(self) -> None:
         """x-message-ttl: an expired message is dead-lettered with the reason expired."""
@@ -102,7 +102,7 @@ class TimeTests(QueueCase):
         self.assertEqual(self.count("q"), 0)
 
     def test_delivers_an_expiration_of_zero_to_a_ready_consumer_only(self) -> None:
-        """An expiration of 0 is for consumers that can take it at once."""
+        """An expiration of 0 allows an immediate delivery only."""
         self.client.declare(1, "q")
         self.put("q", b"nobody", expiration="0")
         self.advance(0)
@@ -212,7 +212,7 @@ class LengthTests(QueueCase):
 
 
 class ReturningTests(QueueCase):
-    """What comes back to its queue."""
+    """Requeued and rejected messages."""
 
     def test_requeues_messages_at_their_old_positions(self) -> None:
         """They are marked as redelivered."""
@@ -329,7 +329,7 @@ class ReturningTests(QueueCase):
 
 
 class ConsumerTests(QueueCase):
-    """Who gets what."""
+    """Deliveries to consumers."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -464,7 +464,7 @@ class ConsumerTests(QueueCase):
 
 
 class PublishingTests(QueueCase):
-    """What publishers are told."""
+    """Returns, confirms, alarms and routing."""
 
     def test_returns_an_unroutable_message_before_its_ack(self) -> None:
         """basic.return precedes basic.ack, as RabbitMQ documents."""
@@ -558,7 +558,7 @@ class PublishingTests(QueueCase):
 
 
 class ConnectionTests(QueueCase):
-    """Who may come, and stay."""
+    """Logins, heartbeats, and the end of connections."""
 
     def test_accepts_guest_from_this_machine_only(self) -> None:
         """A user that was added may connect from anywhere."""

@@ -1,4 +1,4 @@
-"""Consumers in turn, against a plain list of who waits."""
+"""Round-robin, against a plain list."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rpc.broker.round_robin import RoundRobin
 
 @attrs.define(eq=False)
 class Candidate:
-    """A consumer, as far as its turn hangs on it."""
+    """A consumer, as far as the choice of the next one needs it."""
 
     priority: int = 0
     credit: int = 1
     in_rotation: bool = False
 
     def can_take(self) -> bool:
-        """Whether there is room."""
+        """Whether it has credit."""
         return self.credit > 0
 
 
@@ -27,7 +27,7 @@ steps = some.lists(some.tuples(some.sampled_from(["add", "drop", "next"]), some.
 
 
 class RoundRobinTests(SynchronousTestCase):
-    """Turns."""
+    """RoundRobin."""
 
     @given(some.lists(some.tuples(some.integers(-1, 1), some.integers(0, 3)), min_size=5, max_size=5), steps)
     def test_returns_the_candidate_that_is_first_in_a_plain_list(
@@ -54,7 +54,7 @@ class RoundRobinTests(SynchronousTestCase):
                 else:
                     expected = next(each for each in line if each.credit and each.priority == highest)
                     self.assertIs(found, expected)
-                    # Whoever was found without room on the way is out.
+                    # candidates that could take nothing have left the rotation
                     passed = line[: line.index(expected)]
                     gone = [each for each in line if not each.credit and each.priority > highest]
                     gone += [each for each in passed if not each.credit and each.priority == highest]

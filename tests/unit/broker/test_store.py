@@ -1,4 +1,4 @@
-"""The broker's state: what is durable outlives the broker, and nothing else does."""
+"""The broker's state: durable things survive the broker, and transient ones do not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StoreCase(TestCase):
         return server
 
     async def stop(self, server: BrokerServer) -> None:
-        """Stop a server. Again is nothing."""
+        """Stop a server. Repeating it has no effect."""
         if server.running:
             await server.stopService()
 
@@ -78,7 +78,7 @@ class StoreCase(TestCase):
         await confirmed
 
     async def drain(self, channel: Channel, queue: str) -> list[tuple[bytes, bool]]:
-        """Bodies in a queue, and whether they say that they were delivered before."""
+        """Bodies in a queue, and whether they are marked as redelivered."""
         found: list[tuple[bytes, bool]] = []
         declared = await channel.queue_declare(queue=queue, passive=True)
         if not declared.message_count:
@@ -96,7 +96,7 @@ class StoreCase(TestCase):
         return found
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
-        """What the file has."""
+        """The rows of a table in the file."""
         database = sqlite3.connect(self.file)
         try:
             return database.execute(f"SELECT * FROM {table}").fetchall()
@@ -105,7 +105,7 @@ class StoreCase(TestCase):
 
 
 class StateTests(StoreCase):
-    """What is there again, and what is not."""
+    """The state after a restart."""
 
     async def test_restores_durable_definitions_and_persistent_messages(self) -> None:
         """In their order, and marked as redelivered."""
@@ -225,7 +225,7 @@ class CrashCase(StoreCase):
         self.file = copy
 
     async def take(self, channel: Channel, queue: str, count: int) -> list[Any]:
-        """Take so many messages, and settle none of them."""
+        """Take so many messages, and leave them unacked."""
         taken: list[Any] = []
         enough: Deferred[None] = Deferred()
 
@@ -240,7 +240,7 @@ class CrashCase(StoreCase):
 
 
 class CrashTests(CrashCase):
-    """What a broker finds that was not stopped."""
+    """The state after a kill."""
 
     async def test_restores_unacked_messages_at_their_positions(self) -> None:
         channel = await self.channel(await self.start())

@@ -1,4 +1,4 @@
-"""The state file: when it is written to, when it cannot be, and which files are refused."""
+"""The state file: writing, failed writes, and files that are rejected."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WritingTests(StoreCase):
 
         channel.on_confirm = note
         channel.publish("", "q", PERSISTENT, b"held back")
-        # An answer to what was asked later is here: a confirm that did not wait would be, too.
+        # the answer to a later request has arrived, so a confirm that did not wait would have, too
         self.assertEqual((await channel.queue_declare(queue="q", passive=True)).message_count, 2)
         self.assertEqual((confirmed, [row[-1] for row in self.rows("message")]), ([], [b"before"]))
         opened.callback(None)
@@ -72,9 +72,9 @@ class WritingTests(StoreCase):
         self.assertEqual(self.rows("message"), [])
 
     async def test_a_write_that_fails_is_repeated_until_it_succeeds(self) -> None:
-        """Definitions, messages and acks are in the file when it can be written again, and nothing is confirmed before.
+        """Definitions, messages and acks are in the file as soon as it can be written again. No confirm precedes that.
 
-        SQLite gives up a file that another program has locked for more than five seconds.
+        SQLite reports an error when another program has locked the file for more than five seconds.
         """
         server = await self.start()
         channel = await self.channel(server)
@@ -100,7 +100,7 @@ class WritingTests(StoreCase):
         self.assertEqual(len(self.flushLoggedErrors(sqlite3.OperationalError)), 1)
 
     def fail_writes(self, server: BrokerServer, count: int) -> list[int]:
-        """Let the next writes fail as with a locked file; the list says which are still to come."""
+        """Let the next writes fail as with a locked file; the list has one item for each that is left."""
         store: Any = server._store
         run, failing = store._pool.runInteraction, [*range(count)]
 
@@ -115,7 +115,7 @@ class WritingTests(StoreCase):
         return failing
 
     async def test_changes_after_a_failed_write_come_after_it(self) -> None:
-        """A queue that is deleted while its messages wait to be written leaves none of them."""
+        """No message is left of a queue that is deleted before its messages are written."""
         server = await self.start()
         channel = await self.channel(server)
         self.fail_writes(server, 2)
@@ -129,7 +129,7 @@ class WritingTests(StoreCase):
         self.flushLoggedErrors(sqlite3.OperationalError)
 
     async def test_a_file_that_cannot_be_written_when_the_server_stops(self) -> None:
-        """The log says that the last changes are lost, nothing was confirmed, and the server stops."""
+        """The log reports lost changes, none of them was confirmed, and the server stops."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -157,7 +157,7 @@ class WritingTests(StoreCase):
         self.assertEqual(await self.drain(await self.channel(server), "q"), [(b"body", True)])
 
     async def test_a_server_stopped_while_loading_does_not_listen(self) -> None:
-        """It keeps nothing of the state in memory."""
+        """Its memory is empty."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -176,7 +176,7 @@ class FileTests(StoreCase):
     """Files that are no state."""
 
     async def refused(self, *words: str) -> None:
-        """The server does not start, and says why, with the file's name."""
+        """The server does not start. The error has the file's name and these words."""
         server = BrokerServer(reactor, port=0, state=self.file)
         self.addCleanup(self.stop, server)
         server.startService()

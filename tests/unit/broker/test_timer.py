@@ -1,4 +1,4 @@
-"""A timer: whatever is said to it, in whatever order, it calls when it should, and keeps one delayed call at most."""
+"""A timer: after any settings it fires at the right time, with one delayed call at most."""
 
 from __future__ import annotations
 
