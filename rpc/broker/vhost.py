@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -18,8 +17,9 @@ from rpc.broker.arguments import (
     read_queue_arguments,
 )
 from rpc.broker.dead_letters import REJECTED, dead_letter, is_cycle
-from rpc.broker.exchange import DIRECT, FANOUT, HEADERS, MATCHES, TOPIC, TYPES, Destination, Exchange
+from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Destination, Exchange
 from rpc.broker.message import Message
+from rpc.broker.names import DEFAULT, PREDECLARED, RESERVED, check_not_default, check_not_reserved, server_name
 from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     COMMAND_INVALID,
@@ -37,17 +37,6 @@ if TYPE_CHECKING:
     from rpc.broker.broker import Broker
     from rpc.broker.connection import BrokerConnection
     from rpc.broker.store import Store
-
-DEFAULT: Final = ""
-RESERVED: Final = "amq."
-PREDECLARED: Final = {
-    "amq.direct": DIRECT,
-    "amq.fanout": FANOUT,
-    "amq.topic": TOPIC,
-    "amq.headers": HEADERS,
-    "amq.match": HEADERS,
-    "amq.rabbitmq.trace": TOPIC,
-}
 
 
 @attrs.frozen
@@ -172,7 +161,7 @@ class VirtualHost:
         what = f"'{name}' in vhost '{self.name}'"
         there = self.exchanges.get(name)
         if there is None:
-            _check_not_reserved("exchange", name)
+            check_not_reserved("exchange", name)
             check_alternate(what, table)
             exchange = Exchange(name, kind, durable, auto_delete, internal, table)
             self.exchanges[name] = exchange
@@ -242,7 +231,7 @@ class VirtualHost:
         if not name:
             name = server_name("gen")
         else:
-            _check_not_reserved("queue", name)
+            check_not_reserved("queue", name)
         what = f"'{name}' in vhost '{self.name}'"
         queue = self.queues.get(name)
         if queue is not None:
@@ -381,22 +370,3 @@ class VirtualHost:
                     seen.add(destination)
                     pending.append(destination)
         return [*found], headers is not None
-
-
-def server_name(kind: str) -> str:
-    """Return a new unique name of a queue (``"gen"``) or a consumer (``"ctag"``)."""
-    return f"{RESERVED}{kind}-{secrets.token_urlsafe(16)}"
-
-
-def check_not_default(exchange: str) -> None:
-    """Check that an exchange is not the default one.
-
-    :raises ProtocolError: 403, it is.
-    """
-    if exchange == DEFAULT:
-        raise ProtocolError(ACCESS_REFUSED, "operation not permitted on the default exchange")
-
-
-def _check_not_reserved(what: str, name: str) -> None:
-    if name.startswith(RESERVED):
-        raise ProtocolError(ACCESS_REFUSED, f"{what} name '{name}' contains reserved prefix '{RESERVED}*'")

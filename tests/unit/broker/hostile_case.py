@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.properties import decode_properties
 from rpc.broker.broker import Broker
-from rpc.broker.vhost import PREDECLARED
+from rpc.broker.names import PREDECLARED
 from rpc.messages import Properties
 from tests.unit.amqp.peer import BODY, HEADER, Written
 from tests.unit.broker.peer import Client, new_broker

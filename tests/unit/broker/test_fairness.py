@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.unit.broker.peer import BUFFER, Client
-from tests.unit.broker.test_queue import QueueCase
+from tests.unit.broker.queue_case import QueueCase
 
 ONE_READ = 3
 """Messages that fill the transport of a slow reader."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from rpc.messages import Properties
-from tests.unit.broker.test_queue import DEAD, QueueCase
+from tests.unit.broker.queue_case import DEAD, QueueCase
 
 QUEUES: dict[str, dict[str, Any]] = {
     "classic": {},

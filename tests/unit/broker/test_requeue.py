@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.broker.peer import Client
-from tests.unit.broker.test_queue import DEAD, QueueCase
+from tests.unit.broker.queue_case import DEAD, QueueCase
 
 
 class BoundedQueueTests(QueueCase):
