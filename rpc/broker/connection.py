@@ -121,6 +121,7 @@ class BrokerConnection(Protocol):
         self.reply("connection.close", error.code, error.reply_text, key >> 16, key & 0xFFFF)
         self.back_pressure.closing()  # a peer may answer close-ok while its input is paused
         self._timer.start(SECONDS_TO_CLOSE)
+        self._read_postponed()  # nothing of it but close-ok has an effect now
 
     def close_channels(self) -> None:
         """End all channels: requeue unacked messages, and delete exclusive queues."""

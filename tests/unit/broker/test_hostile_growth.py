@@ -142,6 +142,19 @@ class SlowReaderTests(GrowthCase):
             self.assertTrue(hostile.gone)
             self.assert_nothing_left(hostile)
 
+    def test_keeps_no_input_of_a_connection_that_is_being_closed(self) -> None:
+        """It is discarded, up to the close-ok, although the client has not read the close."""
+        hostile = self.asks_for_large_messages()
+        hostile.protocol.close_with_error(ProtocolError(CONNECTION_FORCED, "enough"))
+        self.broker.end_pass()
+        for _ in range(10):
+            hostile.feed(publish(1, "", "large", bytes(10_000)))
+        self.assertFalse(hostile.protocol.back_pressure.has_postponed)
+        hostile.send(0, "connection.close-ok")
+        hostile.wire.reads = True
+        self.assertTrue(hostile.gone)
+        self.assert_nothing_left(hostile)
+
     def test_pauses_input_while_too_many_answers_are_unread(self) -> None:
         """It is read again when they are read."""
         for asked in (
