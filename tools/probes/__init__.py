@@ -1,1 +1,1 @@
-"""Programs of other clients that show what a broker answers, and how two brokers are compared by them."""
+"""Programs of other clients that record the answers of a broker, and their comparison between two brokers."""

@@ -1,4 +1,4 @@
-"""Logging in, what is agreed upon, and channels."""
+"""Logins, tuning and channels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def virtual_hosts(probe: Probe) -> None:
 
 @scenario
 def server_properties(probe: Probe) -> None:
-    """What the broker says it can do."""
+    """The broker's capabilities."""
     properties = probe.connection._impl.server_properties
     probe.say(f"capabilities: {plain(properties['capabilities'])}")
     probe.say(f"names: {sorted(properties)}")
@@ -76,7 +76,7 @@ def channel_reuse(probe: Probe) -> None:
 
 @scenario
 def channel_flow(probe: Probe) -> None:
-    """Flow may be asked to go on; to stop it is not offered."""
+    """channel.flow: active=true is accepted, active=false is not supported."""
     channel = probe.channel()
     probe.tries("on", channel.flow, True)
     probe.tries("off", channel.flow, False)

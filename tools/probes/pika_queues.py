@@ -9,7 +9,7 @@ from tools.probes.pika_support import Probe, scenario, wait_until
 
 @scenario
 def queue_declare(probe: Probe) -> None:
-    """The usual ones; again; and what they hold."""
+    """Usual queues, repeated declarations, and the counts in declare-ok."""
     channel = probe.channel()
     name = probe.name("q")
     probe.tries("declared", channel.queue_declare, name)
@@ -130,7 +130,7 @@ def queue_auto_delete(probe: Probe) -> None:
 
 @scenario
 def queue_purge(probe: Probe) -> None:
-    """Purging counts what was ready, and leaves what is unsettled."""
+    """A purge removes and counts ready messages, and leaves unacked ones."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -168,7 +168,7 @@ def queue_delete(probe: Probe) -> None:
 
 @scenario
 def queue_bind(probe: Probe) -> None:
-    """Bindings, to what is there and what is not."""
+    """Bindings to existing and to missing ends."""
     channel = probe.channel()
     queue, exchange = probe.queue(channel), probe.exchange(channel, "x", "direct")
     missing = probe.name("missing")
@@ -218,6 +218,6 @@ def queue_durable(probe: Probe) -> None:
 
 @scenario
 def queue_names(probe: Probe) -> None:
-    """Names at the edge of what is allowed."""
+    """Names at the bounds."""
     for label in ("with space", "ümlaut", "a/b:c,d"):
         probe.tries(ascii(label), probe.channel().queue_declare, probe.name(label), exclusive=True)

@@ -1,4 +1,4 @@
-"""Acks, rejections and what is given back."""
+"""Acks, rejections and requeues."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.probes.pika_support import Probe, describe_message, fence, scenario, 
 
 
 def _taken(probe: Probe, count: int) -> tuple[BlockingChannel, str]:
-    """A channel that has taken so many messages of a queue, and the queue."""
+    """A channel with so many unacked messages of a queue, and the queue."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -57,7 +57,7 @@ def ack_multiple(probe: Probe) -> None:
 
 @scenario
 def nack_multiple(probe: Probe) -> None:
-    """What is given back goes to its place, marked as redelivered."""
+    """A requeued message is at its old position, and marked as redelivered."""
     channel, queue = _taken(probe, 5)
     channel.basic_ack(2)
     probe.publish(channel, "", queue, b"6")
@@ -70,7 +70,7 @@ def nack_multiple(probe: Probe) -> None:
 
 @scenario
 def nack_without_requeue(probe: Probe) -> None:
-    """Without requeue, and without dead letters, it is gone."""
+    """Without requeue and dead letters, a rejected message is dropped."""
     channel, queue = _taken(probe, 3)
     probe.tries("nack 2 multiple", channel.basic_nack, 2, multiple=True, requeue=False)
     probe.tries("reject 3", channel.basic_reject, 3, requeue=False)
@@ -79,7 +79,7 @@ def nack_without_requeue(probe: Probe) -> None:
 
 @scenario
 def requeue_order(probe: Probe) -> None:
-    """What is given back in any order goes back to its own place."""
+    """Requeues in any order restore the order of the queue."""
     channel, queue = _taken(probe, 4)
     probe.publish(channel, "", queue, b"5")
     for tag in (3, 1, 4, 2):
@@ -105,7 +105,7 @@ def requeue_to_consumers(probe: Probe) -> None:
 
 @scenario
 def requeue_with_prefetch(probe: Probe) -> None:
-    """With room for one, a message that is given back comes before those behind it."""
+    """With a prefetch of 1, a requeued message precedes those behind it."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -123,7 +123,7 @@ def requeue_with_prefetch(probe: Probe) -> None:
 
 @scenario
 def recover(probe: Probe) -> None:
-    """Recovering gives everything back; to have it redelivered to the same consumer is not offered."""
+    """basic.recover requeues everything; redelivery to the same consumer is not supported."""
     channel, queue = _taken(probe, 3)
     probe.tries("requeue", channel.basic_recover, requeue=True)
     probe.wait_for_count(channel, queue, 3)
@@ -136,7 +136,7 @@ def recover(probe: Probe) -> None:
 
 @scenario
 def recover_with_consumer(probe: Probe) -> None:
-    """A consumer has again what it had not settled."""
+    """A consumer gets its unacked messages again."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -152,7 +152,7 @@ def recover_with_consumer(probe: Probe) -> None:
 
 @scenario
 def channel_ends(probe: Probe) -> None:
-    """What a channel did not settle is ready again when it is closed, in its order, before what came later."""
+    """Unacked messages of a closed channel are ready again, in their order, before later ones."""
     channel, queue = _taken(probe, 3)
     channel.basic_ack(2)
     other = probe.channel()

@@ -1,4 +1,4 @@
-"""What the scenarios of the pika probe have in common: names, connections, and how what they see is put into words."""
+"""Shared by the scenarios of the pika probe: names, connections, and the words for observations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pika
 from pika import exceptions, spec
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
-PATIENCE = 10.0  # seconds until what is awaited counts as not happening
+PATIENCE = 10.0  # seconds until an expected event counts as missing
 
 _VARYING = (
     (re.compile(r"amq\.gen-[\w-]+"), "amq.gen-NAME"),
@@ -27,7 +27,7 @@ _VARYING = (
 Scenario = Callable[["Probe"], None]
 SCENARIOS: list[Scenario] = []
 
-# What the broker refuses is what we look for; pika would have each refusal on standard error as well.
+# errors of the broker are the subject here; pika would print each on standard error as well
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
@@ -38,7 +38,7 @@ def scenario(function: Scenario) -> Scenario:
 
 
 class Inbox:
-    """What a consumer was delivered, and whether the broker cancelled it."""
+    """The deliveries of a consumer, and whether the broker has cancelled it."""
 
     def __init__(self, connection: BlockingConnection) -> None:
         self._connection = connection
@@ -56,7 +56,7 @@ class Inbox:
 
     @property
     def bodies(self) -> list[bytes]:
-        """The bodies that have come so far, in their order."""
+        """The bodies so far, in their order."""
         return [body for _, _, body in self.deliveries]
 
 
@@ -72,7 +72,7 @@ class Probe:
         self._close_method: Any = None
 
     def say(self, text: str) -> None:
-        """Print an observation, less what differs from run to run."""
+        """Print an observation, without the parts that differ from run to run."""
         text = text.replace(self._run, "")
         for pattern, placeholder in _VARYING:
             text = pattern.sub(placeholder, text)
@@ -110,7 +110,7 @@ class Probe:
         return self._connections[-1]
 
     def channel(self, connection: BlockingConnection | None = None, number: int | None = None) -> BlockingChannel:
-        """A new channel, on the scenario's connection unless another is given."""
+        """A new channel, on the scenario's connection or on another one."""
         channel = (connection or self.connection).channel(number)
         channel._impl.add_callback(self._note_close, [spec.Channel.Close])
         return channel
@@ -128,15 +128,15 @@ class Probe:
         return name
 
     def consume(self, channel: BlockingChannel, queue: str, **arguments: Any) -> Inbox:
-        """Begin to consume; say so only when it fails."""
+        """Consume; print only an error."""
         inbox = Inbox(channel.connection)
         inbox.tag = channel.basic_consume(queue, inbox.on_message, **arguments)
         return inbox
 
     def tries(self, what: str, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """Call a channel's method and say what came of it.
+        """Call a channel's method, and print the outcome.
 
-        A method without an answer is followed by one that has an answer, so that a refusal is seen.
+        A method without an answer is followed by one with an answer, so that an error is noticed.
         """
         try:
             result = call(*arguments, **keywords)
@@ -161,7 +161,7 @@ class Probe:
         return pika.BasicProperties(**properties)
 
     def get(self, channel: BlockingChannel, queue: str, auto_ack: bool = True) -> Any:
-        """Take a message as soon as there is one, and say what it is; return its delivery tag."""
+        """Get the next message, wait for it if there is none, and print it; return its delivery tag."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             method, properties, body = channel.basic_get(queue, auto_ack=auto_ack)
@@ -173,7 +173,7 @@ class Probe:
         return None
 
     def drain(self, channel: BlockingChannel, queue: str) -> list[bytes]:
-        """Take what is in a queue, and return the bodies."""
+        """Get all messages of a queue; return the bodies."""
         bodies = []
         while (message := channel.basic_get(queue, auto_ack=True))[0] is not None:
             bodies.append(message[2])
@@ -184,12 +184,12 @@ class Probe:
         return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     def wait_for_count(self, channel: BlockingChannel, queue: str, count: int) -> None:
-        """Wait until as many messages are ready, and say how many are."""
+        """Wait until as many messages are ready, and print their number."""
         wait_until(channel.connection, lambda: self.count(channel, queue) == count)
         self.say(f"{queue} has {self.count(channel, queue)} ready")
 
     def describe_error(self, error: BaseException) -> str:
-        """What an exception of pika's says of the broker's answer."""
+        """The broker's answer in one of pika's exceptions."""
         if isinstance(error, exceptions.UnroutableError):
             return ", ".join(map(describe_return, error.messages))
         if isinstance(error, exceptions.NackError):
@@ -201,7 +201,7 @@ class Probe:
         return f"{type(error).__name__} {error}"
 
     def clean_up(self) -> None:
-        """Close the connections, then delete what was named."""
+        """Close the connections, then delete everything that was named."""
         for connection in self._connections:
             if connection.is_open:
                 connection.close()
@@ -222,7 +222,7 @@ class Probe:
 
 
 def settle(channel: BlockingChannel) -> None:
-    """Have the broker answer twice, so that what it had to say before has been said; raises what it refused."""
+    """Make two requests, so that all earlier output of the broker has arrived; raise its error."""
     for _ in range(2):
         channel.exchange_declare("amq.direct", passive=True)
 
@@ -238,12 +238,12 @@ def wait_until(connection: BlockingConnection, condition: Callable[[], bool]) ->
 
 
 def wait_for(connection: BlockingConnection, events: Sequence[Any], count: int) -> bool:
-    """Let a connection work until there are so many events; return whether there are."""
+    """Run a connection until there are so many events; return whether there are."""
     return wait_until(connection, lambda: len(events) >= count)
 
 
 def fence(channel: BlockingChannel, queue: str) -> None:
-    """Have a queue answer twice, so that what it delivers to this channel has come."""
+    """Make two requests to a queue, so that its deliveries to this channel have arrived."""
     for _ in range(2):
         channel.queue_declare(queue, passive=True)
     channel.connection.process_data_events(0)
@@ -271,7 +271,7 @@ def describe_message(method: Any, properties: Any, body: bytes) -> str:
 
 
 def describe_return(returned: Any) -> str:
-    """A message that came back."""
+    """A returned message."""
     method = returned.method
     return (
         f"returned {method.reply_code} {method.reply_text} exchange={method.exchange!r} "

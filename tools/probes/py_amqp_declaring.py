@@ -18,7 +18,7 @@ def login(probe: Probe) -> None:
 
 @scenario
 def server_properties(probe: Probe) -> None:
-    """What the broker says it can do, and what is agreed upon."""
+    """The broker's capabilities, and the values of tuning."""
     connection = probe.connect()
     probe.say(plain(connection.server_properties["capabilities"]))
     probe.say(f"channel_max={connection.channel_max} frame_max={connection.frame_max} heartbeat={connection.heartbeat}")
@@ -42,7 +42,7 @@ def channels(probe: Probe) -> None:
 
 @scenario
 def exchange_declare(probe: Probe) -> None:
-    """Types, and what is refused."""
+    """Types, and errors."""
     for kind in ("direct", "topic", "fanout", "headers", "unheard-of"):
         probe.tries(kind, probe.channel().exchange_declare, probe.name(f"x-{kind}"), kind, auto_delete=False)
     name = probe.name("x-direct")
