@@ -179,11 +179,11 @@ class HostileTests(HostileCase):
             self.hostile.call(1, "queue.bind", 0, f"q{number}", "amq.fanout", "", False, {})
         self.hostile.publish(1, "", "q0")
         letters = sum(factorial(count - 1) // factorial(number) for number in range(count))
-        turns = 1
+        passes = 1
         while self.broker.memory.held:
             self.honest.client.call(1, "basic.qos", 0, 0, False)
-            turns += 1
-        self.assertEqual(turns, letters // DEAD_LETTERS_PER_PASS + 1)
+            passes += 1
+        self.assertEqual(passes, letters // DEAD_LETTERS_PER_PASS + 1)
         self.clock.advance(0)
         self.assert_nothing_left(self.hostile)
 

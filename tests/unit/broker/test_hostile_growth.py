@@ -159,7 +159,7 @@ class SlowReaderTests(GrowthCase):
         """It is read again when they are read."""
         for asked in (
             method(1, "basic.get", 0, "empty", False),
-            publish(1, "", "nobody", bytes(20), mandatory=True),
+            publish(1, "", "nowhere", bytes(20), mandatory=True),
             method(1, "basic.cancel", "x" * 255, False),
         ):
             hostile = self.new_client()
@@ -308,11 +308,11 @@ class CountTests(GrowthCase):
             )
             hostile.call(1, "queue.bind", 0, f"q{number}", "amq.fanout", "", False, {})
         hostile.publish(1, "", "q0")
-        turns = 0
+        passes = 0
         while self.broker.memory.held:
             self.assertLess(self.broker.memory.held, 42_000)
             self.honest.client.call(2, "basic.qos", 0, 0, False)
-            turns += 1
-        self.assertGreater(turns, 1)
+            passes += 1
+        self.assertGreater(passes, 1)
         self.clock.advance(0)
         self.assert_nothing_left(hostile)

@@ -107,41 +107,41 @@ class RoundRobinTests(SynchronousTestCase):
     def test_a_candidate_without_credit_leaves_the_rotation(self) -> None:
         """It returns behind the others."""
         a, b, c = (Candidate(name, 0, credit) for name, credit in (("a", 3), ("b", 1), ("c", 3)))
-        turns: RoundRobin[Candidate] = RoundRobin()
-        for taker in (a, b, c):
-            turns.add(taker)
+        rotation: RoundRobin[Candidate] = RoundRobin()
+        for candidate in (a, b, c):
+            rotation.add(candidate)
         order = []
-        while (taker_now := turns.next()) is not None:
-            taker_now.credit -= 1
-            order.append(taker_now.name)
+        while (following := rotation.next()) is not None:
+            following.credit -= 1
+            order.append(following.name)
         self.assertEqual(("".join(order), a.in_rotation, b.in_rotation), ("abcacac", False, False))
         b.credit = 1
-        turns.add(b)
-        self.assertIs(turns.next(), b)
+        rotation.add(b)
+        self.assertIs(rotation.next(), b)
 
     @given(some.lists(some.tuples(some.integers(-2, 2), some.integers(0, 3)), max_size=8))
     def test_the_highest_priority_comes_first(self, consumers: list[tuple[int, int]]) -> None:
         """Each candidate gets as much as it can take."""
-        turns: RoundRobin[Candidate] = RoundRobin()
+        rotation: RoundRobin[Candidate] = RoundRobin()
         made = [Candidate(str(number), priority, credit) for number, (priority, credit) in enumerate(consumers)]
-        for taker in made:
-            turns.add(taker)
+        for candidate in made:
+            rotation.add(candidate)
         served = 0
-        while (taker_now := turns.next()) is not None:
-            self.assertEqual(taker_now.priority, max(each.priority for each in made if each.credit))
-            taker_now.credit -= 1
+        while (following := rotation.next()) is not None:
+            self.assertEqual(following.priority, max(each.priority for each in made if each.credit))
+            following.credit -= 1
             served += 1
-        self.assertEqual((served, len(turns)), (sum(credit for _, credit in consumers), 0))
+        self.assertEqual((served, len(rotation)), (sum(credit for _, credit in consumers), 0))
 
     def test_a_removed_candidate_is_not_returned(self) -> None:
         """Removing it again has no effect."""
         a, b = Candidate("a", 0, 9), Candidate("b", 1, 9)
-        turns: RoundRobin[Candidate] = RoundRobin()
-        turns.add(a)
-        turns.add(b)
+        rotation: RoundRobin[Candidate] = RoundRobin()
+        rotation.add(a)
+        rotation.add(b)
         for _ in range(2):
-            turns.remove(b)
-        self.assertIs(turns.next(), a)
+            rotation.remove(b)
+        self.assertIs(rotation.next(), a)
 
 
 class TimerTests(SynchronousTestCase):

@@ -37,12 +37,12 @@ class TimeTests(QueueCase):
     def test_delivers_an_expiration_of_zero_to_a_ready_consumer_only(self) -> None:
         """An expiration of 0 allows an immediate delivery only."""
         self.client.declare(1, "q")
-        self.put("q", b"nobody", expiration="0")
+        self.put("q", b"no consumer", expiration="0")
         self.advance(0)
         self.assertEqual(self.count("q"), 0)
         self.client.consume(1, "q", no_ack=True)
-        self.put("q", b"somebody", expiration="0")
-        self.assertEqual(self.bodies(), [b"somebody"])
+        self.put("q", b"consumer", expiration="0")
+        self.assertEqual(self.bodies(), [b"consumer"])
 
     def test_deletes_an_unused_queue(self) -> None:
         """x-expires: a consumer, a get or a declaration is a use."""

@@ -35,19 +35,19 @@ class RoundRobinTests(SynchronousTestCase):
     ) -> None:
         """After any steps: of the highest priority, the one that was served longest ago."""
         consumers = [Candidate(priority, credit) for priority, credit in made]
-        turns: RoundRobin[Candidate] = RoundRobin()
+        rotation: RoundRobin[Candidate] = RoundRobin()
         line: list[Candidate] = []
         for step, number in steps:
-            taker = consumers[number]
-            if step == "add" and not taker.in_rotation:
-                turns.add(taker)
-                line.append(taker)
+            candidate = consumers[number]
+            if step == "add" and not candidate.in_rotation:
+                rotation.add(candidate)
+                line.append(candidate)
             elif step == "drop":
-                turns.remove(taker)
-                line = [each for each in line if each is not taker]
+                rotation.remove(candidate)
+                line = [each for each in line if each is not candidate]
             elif step == "next":
                 highest = max((each.priority for each in line if each.credit), default=None)
-                found = turns.next()
+                found = rotation.next()
                 if highest is None:
                     self.assertIsNone(found)
                     line.clear()
@@ -66,11 +66,11 @@ class RoundRobinTests(SynchronousTestCase):
         self.assertIsNone(RoundRobin[Candidate]().next())
 
     def test_one_candidate_is_returned_until_it_can_take_no_more(self) -> None:
-        turns: RoundRobin[Candidate] = RoundRobin()
-        taker = Candidate(credit=2)
-        turns.add(taker)
+        rotation: RoundRobin[Candidate] = RoundRobin()
+        candidate = Candidate(credit=2)
+        rotation.add(candidate)
         found = []
-        while (now := turns.next()) is not None:
+        while (now := rotation.next()) is not None:
             now.credit -= 1
             found.append(now)
-        self.assertEqual((found, taker.in_rotation, len(turns)), ([taker, taker], False, 0))
+        self.assertEqual((found, candidate.in_rotation, len(rotation)), ([candidate, candidate], False, 0))
