@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.broker.round_robin import RoundRobin
+from rpc.broker.round_robin import RoundRobin, rotate_past
 
 
 @attrs.define(eq=False)
@@ -74,3 +74,13 @@ class RoundRobinTests(SynchronousTestCase):
             now.credit -= 1
             found.append(now)
         self.assertEqual((found, candidate.in_rotation, len(rotation)), ([candidate, candidate], False, 0))
+
+
+class RotatePastTests(SynchronousTestCase):
+    """rotate_past."""
+
+    def test_moves_all_items_up_to_a_key_behind_the_others(self) -> None:
+        for key, expected in (("a", "bcda"), ("b", "cdab"), ("d", "abcd")):
+            order = dict.fromkeys("abcd", 0)
+            rotate_past(order, key)
+            self.assertEqual("".join(order), expected)
