@@ -37,14 +37,14 @@ class Output:
         return len(self._gathered)
 
     def write_large(self, parts: list[bytes]) -> None:
-        """Write a large message behind what is gathered, without one more copy of its body. No flush is small then."""
+        """Write a large message behind the gathered frames, without another copy of its body. The next flush is not small."""
         gathered = b"".join(self._gathered)
         self._gathered.clear()
         self._has_large = True
         self._transport.writeSequence([gathered, *parts])
 
     def flush(self, at_once: bool = True) -> None:
-        """Send what is gathered in one write.
+        """Send the gathered frames in one write.
 
         A few small frames go to the socket at once, because a caller waits for them. Much output is left to the
         reactor's next iteration, which gathers more. When both ends sent it at once, a hundred concurrent calls would
