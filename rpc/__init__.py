@@ -1,6 +1,8 @@
 """Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted: what users import."""
 
-from rpc.client.connection import Connection, connect, with_options
+from rpc.client.connection import Connection, connect
+from rpc.client.reply_values import RawReply, Reply
+from rpc.client.stub_client import with_options, with_reply
 from rpc.context import CallContext, current_call
 from rpc.errors import (
     AMQPError,
@@ -40,6 +42,8 @@ __all__ = [
     "Outcome",
     "Overloaded",
     "RPCError",
+    "RawReply",
+    "Reply",
     "ServiceUnavailable",
     "ThriftService",
     "VirtualHostRefused",
@@ -48,4 +52,5 @@ __all__ = [
     "connect",
     "current_call",
     "with_options",
+    "with_reply",
 ]

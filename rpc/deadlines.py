@@ -1,8 +1,8 @@
 """Deadlines of many items at the cost of one timer.
 
-A heap with an entry an item would hold the answered calls until their deadlines, thirty seconds' worth of them. Here
-items are grouped by the tick in which they expire: joining and leaving are one dictionary operation each, and the heap
-holds ticks, of which there are few. The clock is the owner's.
+A heap with one entry for each item would hold answered calls until their deadlines: thirty seconds of calls. Here items
+are grouped by the tick in which they expire. Adding and discarding are one dictionary operation each, and the heap
+holds the ticks, which are few. The clock is the owner's.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from rpc.interfaces import IClock
 Item = TypeVar("Item")
 
 TICK = 0.01
-"""Seconds a tick lasts: no item expires before its deadline, nor later than a tick after it."""
+"""Seconds of a tick. No item expires before its deadline, and none later than a tick after it."""
 
 FORGOTTEN_TICKS = 64
-"""Ticks whose items have all left stay in the heap, where they cannot be found, until there are so many."""
+"""How many ticks without items may stay in the heap, beside as many as there are with items, before it is rebuilt."""
 
 NO_TIMER = 2**63
 
@@ -42,7 +42,7 @@ class Deadlines(Generic[Item]):
         self._timer_tick = NO_TIMER
 
     def add(self, item: Item, deadline: float) -> int:
-        """Let `item` expire at `deadline` (seconds of the clock).
+        """Add `item`, which expires at `deadline` (seconds of the clock).
 
         :return: the tick, which :meth:`discard` needs.
         """
@@ -67,7 +67,7 @@ class Deadlines(Generic[Item]):
                     self._ticks = sorted(self._buckets)  # a sorted list is a heap
 
     def stop(self) -> None:
-        """Forget all items, and the timer."""
+        """Forget all items, and cancel the timer."""
         self._buckets.clear()
         self._ticks.clear()
         self._set_timer()
@@ -81,9 +81,9 @@ class Deadlines(Generic[Item]):
         self._timer_tick = self._ticks[0] if self._ticks else NO_TIMER
         if self._ticks:
             left = self._ticks[0] * TICK - self._clock.seconds()
-            self._timer = self._clock.callLater(max(0.0, left), self._ring)
+            self._timer = self._clock.callLater(max(0.0, left), self._timer_fired)
 
-    def _ring(self) -> None:
+    def _timer_fired(self) -> None:
         self._timer = None
         now = self._clock.seconds()
         expired: list[Item] = []
@@ -92,6 +92,11 @@ class Deadlines(Generic[Item]):
         self._set_timer()
         if expired:
             self._expired(expired)
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks are in memory, with items or without."""
+        return max(len(self._ticks), len(self._buckets))
 
     def __len__(self) -> int:
         return sum(map(len, self._buckets.values()))

@@ -1,4 +1,4 @@
-"""The reactor for those who name none: the one place below the doors that knows of a global one."""
+"""Twisted's global reactor, for callers that pass none. Below the entry points, only this module imports it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def default_reactor() -> Any:
-    """Return Twisted's global reactor. Importing it installs one, so that is done only when it is asked for."""
+    """Return Twisted's global reactor. The import installs one, so it happens in the call, not before."""
     from twisted.internet import reactor  # noqa: PLC0415, TID251
 
     return reactor

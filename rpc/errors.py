@@ -1,8 +1,7 @@
-"""Every error the framework raises, with its cause and what is known of the call.
+"""The errors of the framework, each with its cause.
 
-Errors of a call subclass Thrift's ``TTransportException``, so code written for any Thrift transport catches them;
-each carries an :class:`Outcome`. Errors of the broker connection carry the AMQP reply code and text. Each class says
-in its docstring when it is raised.
+Errors of a call subclass Thrift's ``TTransportException``, so code for any Thrift transport catches them. Each has an
+:class:`Outcome`. Errors of the broker connection have the AMQP reply code and text (AMQP 0-9-1 reference, "Constants").
 """
 
 from __future__ import annotations
@@ -13,24 +12,23 @@ from thrift.transport.TTransport import TTransportException
 
 
 class Outcome(enum.Enum):
-    """What is known of a call that failed."""
+    """Whether a call that failed was executed."""
 
     NOT_SENT = "not sent"
-    """The request never left this process: surely not executed."""
+    """The request never left this process: not executed."""
 
     REJECTED = "rejected"
-    """The broker or the worker refused the request: surely not executed."""
+    """The broker or the worker refused the request: not executed."""
 
     UNKNOWN = "unknown"
-    """The request was sent and no answer came: it may have been executed, once or (after a redelivery) more often."""
+    """The request was sent and no reply came: maybe executed, once or (after a redelivery) more often."""
 
 
 class RPCError(TTransportException):
-    """A call failed outside its service: base of all errors that are not the IDL's own.
+    """A call failed outside its service: base of all errors of calls that are not exceptions of the IDL.
 
-    :ivar outcome: what is known of the call, of all its attempts together.
-    :ivar attempts: how many times the request was sent: 0 when it never was. An earlier attempt's error is the
-        ``__cause__`` of this one.
+    :ivar outcome: whether the call was executed; of all its attempts together.
+    :ivar attempts: how many times the request was sent. An earlier attempt's error is the ``__cause__`` of this one.
     """
 
     thrift_type = TTransportException.UNKNOWN
@@ -52,14 +50,14 @@ class InvalidRequest(RPCError):
 
 
 class InvalidReply(RPCError):
-    """A reply came that is not an answer to its call: it does not decode, or names another method or seqid."""
+    """The reply does not belong to its call: it does not decode, or names another method or seqid."""
 
     def __init__(self, message: str, outcome: Outcome = Outcome.UNKNOWN) -> None:
         super().__init__(message, outcome)
 
 
 class ServiceUnavailable(RPCError):
-    """The broker returned the request as unroutable (``basic.return``): no worker has ever declared the service."""
+    """The broker returned the request as unroutable (``basic.return``): no worker has declared the service."""
 
     thrift_type = TTransportException.NOT_OPEN
 
@@ -68,8 +66,10 @@ class ServiceUnavailable(RPCError):
 
 
 class Overloaded(RPCError):
-    """The request was refused: by the broker (``basic.nack``), since the service's backlog is full or its queue out of
-    order, or by a worker that has more to do than it may.
+    """The request was refused for want of capacity.
+
+    The broker refused it (``basic.nack``): the service's queue is full or unavailable. Or a worker did: its concurrency
+    limiter is full.
     """
 
     def __init__(self, message: str, outcome: Outcome = Outcome.REJECTED) -> None:
@@ -86,7 +86,7 @@ class MessageTooLarge(RPCError):
 
 
 class BrokerBlocked(RPCError):
-    """The broker takes no messages just now (``connection.blocked``: a memory or disk alarm); nothing was sent."""
+    """The broker has blocked publishers (``connection.blocked``: a memory or disk alarm); nothing was sent."""
 
     def __init__(self, message: str, outcome: Outcome = Outcome.NOT_SENT) -> None:
         super().__init__(message, outcome)
@@ -102,7 +102,7 @@ class CallTimedOut(RPCError):
 
 
 class ConnectionLost(RPCError):
-    """The connection to the broker went away, or was closed, before the call's reply came."""
+    """The connection to the broker was lost or closed before the call's reply came."""
 
     thrift_type = TTransportException.END_OF_FILE
 
@@ -111,7 +111,7 @@ class ConnectionLost(RPCError):
 
 
 class WorkerLost(RPCError):
-    """The worker that had begun the call has not been heard of for the client's ``liveness`` seconds."""
+    """The worker that runs the call has sent no keepalive for the client's ``liveness`` seconds."""
 
     thrift_type = TTransportException.END_OF_FILE
 
@@ -120,17 +120,18 @@ class WorkerLost(RPCError):
 
 
 class AMQPError(Exception):
-    """Base of what goes wrong between this process and the broker."""
+    """Base of errors between this process and the broker."""
 
 
 class CodecError(AMQPError, ValueError):
-    """A value does not fit its AMQP type, or bytes are not what their AMQP type says."""
+    """A value does not fit its AMQP type, or bytes are not a value of it."""
 
 
 class FrameError(AMQPError):
-    """The broker's bytes are not AMQP frames, or come in an order AMQP forbids; the connection is closed.
+    """The broker's bytes are not AMQP frames, or come in an order that AMQP forbids; the connection is closed.
 
-    :ivar code: the AMQP reply code that the specification names for it: 501 to 505, or 540 for a method nobody knows.
+    :ivar code: the AMQP reply code (AMQP 0-9-1 reference, "Constants"): 501 to 505, or 540 for an unknown method.
+    :ivar text: the reason.
     """
 
     def __init__(self, code: int, text: str) -> None:
@@ -143,7 +144,7 @@ class FrameError(AMQPError):
 
 
 class ClosedByBroker(AMQPError):
-    """The broker closed a channel or the connection, and said why.
+    """The broker closed a channel or the connection, with a reason.
 
     :ivar code: the AMQP reply code, such as 404 (not found) or 406 (precondition failed).
     :ivar text: the broker's own words.
@@ -159,11 +160,17 @@ class ClosedByBroker(AMQPError):
 
 
 class ChannelClosed(ClosedByBroker):
-    """The broker closed the channel (``channel.close``); the connection and its other channels go on."""
+    """The broker closed the channel (``channel.close``); the connection and its other channels stay open."""
 
 
 class ConnectionClosed(ClosedByBroker):
     """The broker closed the connection (``connection.close``), or it ended otherwise (code 0)."""
+
+
+class DeliveryTimedOut(ChannelClosed):
+    """A delivery was unacked for longer than RabbitMQ's delivery acknowledgement timeout (406; ``consumer_timeout``,
+    30 minutes by default): the broker closed the channel and requeued its deliveries.
+    """
 
 
 class AuthenticationFailed(ConnectionClosed):
@@ -171,23 +178,23 @@ class AuthenticationFailed(ConnectionClosed):
 
 
 class VirtualHostRefused(ConnectionClosed):
-    """The virtual host does not exist, or the user may not enter it (530)."""
+    """The virtual host does not exist, or the user has no permission for it (530)."""
 
 
 class HeartbeatMissed(AMQPError):
-    """Nothing came from the broker for two heartbeat intervals; the connection was aborted."""
+    """The broker sent nothing for two heartbeat intervals (AMQP 0-9-1, section 4.2.7); the connection was aborted."""
 
 
 class BrokerUnreachable(AMQPError):
-    """No connection to the broker came about: wrong host or port, nobody listens, TLS refused, or no answer in time."""
+    """No connection to the broker was made: wrong host or port, no listener, TLS refused, or no answer in time."""
 
 
 class ConfigurationError(Exception):
-    """What the user wrote cannot be used: a URI, an option, a module. Says what, where, and what to write instead."""
+    """A URI, an option or a module of the user cannot be used. The text names it, its place, and allowed values."""
 
 
 class InvalidURI(ConfigurationError):
-    """A broker URI cannot be understood. Never shows the password."""
+    """A broker URI is malformed. The text does not contain the password."""
 
 
 class CompileError(ConfigurationError):
@@ -195,8 +202,8 @@ class CompileError(ConfigurationError):
 
 
 class MalformedMessage(Exception):
-    """Bytes that are not exactly one Thrift message of the type that was expected; says what was wrong."""
+    """Bytes are not exactly one Thrift message of the expected type. The text has the reason."""
 
 
 class UnknownProtocol(Exception):
-    """A content type that names none of the Thrift protocols spoken here."""
+    """A content type is none of the three Thrift protocols."""

@@ -1,8 +1,8 @@
-"""Make the exceptions of generated code behave as exceptions do.
+"""Makes generated exceptions usable as Python exceptions.
 
-The compiler makes them immutable, and goes too far: their ``__setattr__`` also refuses what Python itself sets on an
-exception in flight, so ``contextlib.contextmanager``, ``Failure.cleanFailure``, ``copy`` and ``pickle`` end in a
-``TypeError`` instead of the exception. The fields of the IDL stay immutable, for they make the hash.
+The compiler makes them immutable. Their ``__setattr__`` also refuses ``__traceback__`` and the other attributes that
+Python sets on a raised exception. So ``contextlib.contextmanager``, ``Failure.cleanFailure``, ``copy`` and ``pickle``
+raise ``TypeError``. The fields of the IDL stay immutable, since the hash is computed from them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _REPAIRED = "_rpc_repaired"
 
 
 def repair(exception: type[Exception]) -> None:
-    """Let `exception`, a generated class, take every attribute but its IDL fields. A second time changes nothing."""
+    """Let every attribute of the generated class `exception` be set, except its IDL fields. It may be called twice."""
     if exception.__dict__.get(_REPAIRED) or "__setattr__" not in exception.__dict__:
         return
     fields = {field[2] for field in exception.thrift_spec if field is not None}  # type: ignore[attr-defined]
@@ -39,7 +39,7 @@ def repair(exception: type[Exception]) -> None:
 
 
 def _rebuild(exception: type[Exception], args: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
-    """Make an equal exception, of a subclass too: whose ``__init__`` may take something else."""
+    """Return an equal exception. A subclass may have another ``__init__``, so it is not called."""
     rebuilt = exception.__new__(exception, *args)
     vars(rebuilt).update(attributes)
     return rebuilt

@@ -1,39 +1,62 @@
-"""Which headers of a request are its metadata, and travel on with the calls that are made for it."""
+"""What both ends of a call must agree on: names of headers, message types and outcome words.
+
+``docs/wire.md`` describes them for programs in other languages.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-SHORTEST_LIVENESS = 0.1
-"""Seconds: a peer must not have us send it signs of life all the time."""
-
-CANCEL = "rpc.cancel"
-"""The property ``type`` of a message that tells workers which calls nobody waits for any more."""
-
-ROUTING = frozenset(("CC", "BCC"))
-"""RabbitMQ's sender-selected distribution: whoever calls a worker must not choose where its own requests go."""
-
 OWN = "rpc-"
-"""Beginning of the headers by which the two ends of a call speak with each other:"""
+"""Every header of this framework begins so."""
+
+# -- headers of a request
 
 ATTEMPT = "rpc-attempt"
-"""Of a request: how many times it has been sent with this; absent for the first."""
+"""How many times the caller has sent the call, with this request; absent on the first."""
 
 LIVENESS = "rpc-liveness"
-"""Of a request: milliseconds within which the caller wants to hear of whoever works on it."""
-
-KEEPALIVE = "rpc-keepalive"
-"""Of a message on the reply queue that is no reply: the instance that is working on the call."""
-
-OUTCOME = "rpc-outcome"
-"""Of a reply: why the worker did not run the request."""
+"""Milliseconds. The caller gives the worker up when no keepalive comes for so long."""
 
 DELIVERIES = "rpc-deliveries"
-"""Of a request that a worker has put back: how many times it was delivered to workers that did not finish it."""
+"""How often workers may have begun the request without finishing it. The worker that republishes it writes this."""
+
+# -- headers of messages on the reply queue
+
+KEEPALIVE = "rpc-keepalive"
+"""Of a message that is no reply: the instance that runs the call."""
+
+OUTCOME = "rpc-outcome"
+"""Of a reply: one of the outcome words below. The worker rejected the request and did not run it."""
+
+MAYBE_EXECUTED = "rpc-maybe-executed"
+"""Of a rejection: ``True`` when an earlier delivery of the request may have been run."""
+
+TOO_LARGE = "too-large"
+OVERLOADED = "overloaded"
+STOPPING = "stopping"
+
+# -- headers of a dead letter
 
 DEAD_REASON = "rpc-dead-reason"
-"""Of a dead letter: why it is one."""
+"""Why no worker could run the request."""
+
+# -- message types (AMQP property ``type``)
+
+CANCEL = "rpc.cancel"
+"""Of a message to workers: its body names calls to cancel, one message id a line."""
+
+QUARANTINE = "rpc.quarantine"
+"""Of a message to workers: the service's quarantine queue exists now, and is to be consumed."""
+
+SHORTEST_LIVENESS = 0.1
+"""Seconds. A shorter wish of a peer is raised to this, so that it cannot demand a flood of keepalives."""
+
+ROUTING = frozenset(("CC", "BCC"))
+"""Headers by which a sender selects further queues (RabbitMQ: "Sender-selected Distribution"). They are never copied:
+a caller must not choose where a worker's own messages go.
+"""
 
 RESERVED = (
     OWN,
@@ -48,10 +71,10 @@ RESERVED = (
 
 
 def whole(value: Any) -> int | None:
-    """Return the number above 0 that a header holds, or ``None``: a header is what its sender pleases."""
+    """Return `value` if it is a whole number from 1 to 2^31 - 1, else ``None``: a peer can send any value."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
 
 
 def metadata_of(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata among a request's `headers`."""
+    """Return the metadata among a request's `headers`: what nested calls inherit."""
     return {name: value for name, value in headers.items() if name not in ROUTING and not name.startswith(RESERVED)}

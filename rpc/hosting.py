@@ -1,25 +1,43 @@
-"""A worker: services on one link, as a Twisted ``IService``."""
+"""A worker: services on one link, as a Twisted ``IService``.
+
+It stands above both halves: the worker half serves, and the client half carries the calls that handlers make.
+"""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.python import log
 
 from rpc import uri
-from rpc.client.call import Operation
-from rpc.client.connection import Connection
+from rpc.client.connection import SharedConnection
+from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.link import Link
-from rpc.worker.republisher import Mover
-from rpc.worker.server import ServingTransport
+from rpc.worker.consumer import Consumer, ConsumerState
+from rpc.worker.dispatcher import Dispatcher
+from rpc.worker.reactor_watch import ReactorWatch
+from rpc.worker.republisher import Republisher
+from rpc.worker.request import Source
+from rpc.worker.server import Served, Server
 from rpc.worker.service import ThriftService
 
 DRAIN_TIMEOUT = 30.0
+
+
+class WorkerState(enum.Enum):
+    """The life of a worker."""
+
+    STOPPED = "not connected"
+    SERVING = "connected, or connecting"
+    STOPPING = "finishes what is in progress, then closes"
+    RESTARTING = "as STOPPING, and serves again afterwards"
 
 
 class Worker(Service):
@@ -50,49 +68,92 @@ class Worker(Service):
         _refuse_doubles(services)
         self._reactor = reactor
         self._drain_timeout = drain_timeout
+        self._state = WorkerState.STOPPED
         self._link = Link(reactor, uri.parse(broker_url), "worker")
-        self._connection: Connection | None = None
-        self._serving: list[ServingTransport] = []
-        self._by_name: dict[str, ServingTransport] = {}
-        self._waiting: list[Deferred[None]] = []
-        self._draining: list[Deferred[None]] = []
-        self._hurrying = False
+        self._republisher = Republisher()
+        self._watch = ReactorWatch(reactor, self._running_methods)
+        self._server = Server(self._link, self._republisher, self._opened)
+        self._connection: SharedConnection | None = None
         if any(service.factory for service in services):
-            self._connection = Connection._sharing(self._link, reactor, self._route)
-        mover = Mover()
-        self._link.attach(mover)
-        for service in services:
-            handler = service.make_handler(self._connection)
-            transport = ServingTransport(service, handler, self._link, reactor, mover)
-            transport.on_consuming = self._consuming
-            self._serving.append(transport)
-            self._by_name[service.name] = transport
-            self._link.attach(transport)
+            self._connection = SharedConnection(self._link, reactor, self._route)
+        self._served = {service.name: self._serve(service) for service in services}
+        self._link.attach(self._republisher)
+        self._link.attach(self._server)
+        self._waiting: list[Deferred[None]] = []
+        self._draining: list[Deferred[Any]] = []
+        self._closed: list[Deferred[None]] = []
+        self._aborting = False
+
+    def _serve(self, service: ThriftService) -> Served:
+        handler = service.make_handler(self._connection)
+        server, republisher = self._server, self._republisher
+        quarantined = partial(server.consume_quarantine, service.name)
+        dispatcher = Dispatcher(service, handler, server, republisher, self._reactor, self._watch, quarantined)
+        nested = self._connection is not None
+        consumer = Consumer(
+            service,
+            self._link,
+            republisher,
+            dispatcher.deliver,
+            partial(dispatcher.deliver, source=Source.QUARANTINE),
+            server,
+            self._consuming,
+            nested,
+        )
+        served = Served(service, dispatcher, consumer)
+        server.add(served)
+        return served
 
     @property
     def instance(self) -> str:
         """The worker's unique name. To be asked for in the process that serves, which twistd may fork."""
         return self._link.instance
 
+    def _opened(self, heartbeat: float) -> None:
+        if self._state is WorkerState.SERVING:
+            self._watch.start(heartbeat)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether every service is consumed just now."""
+        return all(served.consumer.state is ConsumerState.CONSUMING for served in self._served.values())
+
+    def _running_methods(self) -> list[str]:
+        requests = [request for served in self._served.values() for request in served.dispatcher.in_progress.requests()]
+        return sorted({str(request.label) for request in requests})
+
     def _route(self, operation: Operation) -> str | None:
         """Return the routing key of a call that a handler makes; ``None``: it has to wait.
 
-        What this worker serves itself, it is sent itself: in the shared queue the call would wait for a place among
-        those that wait for such calls, and if all of them do, no place ever comes free. A oneway call waits for
-        nobody, and must not be lost with this worker.
+        A call to a service of this worker goes to this worker itself. In the shared queue it would wait for a slot
+        behind calls that wait for such calls, and no slot would ever come free. A oneway call blocks no slot, and must
+        not be lost with this worker, so it takes the shared queue.
         """
-        service, _, instance = operation.service.partition("@")
-        transport = self._by_name.get(service)
-        elsewhere = transport is None or transport.exchange != operation.exchange or instance not in ("", self.instance)
-        if transport is None or elsewhere or operation.method.oneway:
+        name, _, instance = operation.service.partition("@")
+        served = self._served.get(name)
+        if served is None or operation.oneway:
             return operation.service
-        return transport.nested_key()
+        if served.service.exchange != operation.exchange or instance not in ("", self.instance):
+            return operation.service
+        if served.consumer.state is not ConsumerState.CONSUMING and self._state is WorkerState.SERVING:
+            return None
+        return served.service.topology().nested_key(self.instance)
+
+    # -- life
 
     def startService(self) -> None:
-        """Connect, and serve as soon as there is a connection."""
+        """Connect, and serve as soon as there is a connection. While the worker stops: do so when it has stopped."""
         super().startService()
-        for transport in self._serving:
-            transport.resume()
+        if self._state is WorkerState.STOPPED:
+            self._start()
+        elif self._state is WorkerState.STOPPING:
+            self._state = WorkerState.RESTARTING
+
+    def _start(self) -> None:
+        self._state = WorkerState.SERVING
+        for served in self._served.values():
+            served.dispatcher.resume()
+            served.consumer.resume()
         if self._connection is not None:
             self._connection.startService()
         self._link.startService()
@@ -110,40 +171,76 @@ class Worker(Service):
     def _consuming(self) -> None:
         """A service is consumed, and handlers can call it."""
         if self._connection is not None:
-            self._connection._send_waiting()
+            self._connection.send_waiting()
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:
-        if all(transport.consuming for transport in self._serving):
+        if self.is_serving:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:
                 deferred.callback(None)
 
     def stopService(self) -> Deferred[None]:
-        """Drain and close. Fires when the connection is gone; calls still running after the drain timeout are given
-        up, and their requests run by another worker.
+        """Drain and close. Fires when the connection is gone.
+
+        Calls still in progress after the drain timeout are given up: this worker answers them no more, and another
+        worker runs their requests.
         """
         super().stopService()
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.cancel()
-        within = 0.0 if self._hurrying else self._drain_timeout
-        self._draining = [transport.drain(within) for transport in self._serving]
-        drained: Deferred[Any] = DeferredList(self._draining)
-        return drained.addCallback(self._leave)
+        if self._state is WorkerState.STOPPED:
+            return succeed(None)
+        closed: Deferred[None] = Deferred()
+        self._closed.append(closed)
+        if self._state is WorkerState.SERVING:
+            self._drain()
+        self._state = WorkerState.STOPPING
+        return closed
 
-    def _leave(self, _: object) -> Deferred[None]:
-        running = sum(transport.running for transport in self._serving)
+    def _drain(self) -> None:
+        """Cancel the consumers first, then wait for what they have delivered."""
+        within = 0.0 if self._aborting else self._drain_timeout
+        bound = self._reactor.seconds() + within
+        served = list(self._served.values())
+        for each in served:
+            each.dispatcher.stop_accepting()
+        cancelled: Deferred[Any] = DeferredList([each.consumer.stop() for each in served])
+        cancelled.addTimeout(within, self._reactor).addErrback(lambda _: None)
+        self._draining = [cancelled]
+        cancelled.addCallback(self._wait_until_idle, bound).addCallback(self._close)
+
+    def _wait_until_idle(self, _: object, bound: float) -> Deferred[Any]:
+        within = 0.0 if self._aborting else max(0.0, bound - self._reactor.seconds())
+        self._draining = [served.dispatcher.when_idle(within) for served in self._served.values()]
+        return DeferredList(self._draining)
+
+    def _close(self, _: object) -> None:
+        running = sum(served.dispatcher.limiter.running for served in self._served.values())
         if running:
             log.msg(f"stopping with {running} calls in progress")
-        self._hurrying = False
+        self._aborting = False
+        self._server.abandon()
+        self._watch.stop()
+        for served in self._served.values():
+            served.dispatcher.stop()
         if self._connection is not None:
-            self._connection.stopService()  # its channels need not be closed first: a broker in need does not answer
-        return self._link.stopService()
+            self._connection.stopService()  # its channels need not be closed first: a blocked broker does not answer
+        self._link.stopService().addBoth(self._end)
 
-    def hurry(self) -> None:
+    def _end(self, _: object) -> None:
+        restart = self._state is WorkerState.RESTARTING
+        self._state = WorkerState.STOPPED
+        closed, self._closed = self._closed, []
+        for deferred in closed:
+            deferred.callback(None)
+        if restart:
+            self._start()
+
+    def abort(self) -> None:
         """Do not wait for calls in progress, when :meth:`stopService` was called or will be."""
-        self._hurrying = True
+        self._aborting = True
         for draining in self._draining:
             draining.cancel()
 

@@ -8,5 +8,5 @@ import socket
 
 
 def instance_name() -> str:
-    """Return ``host.pid.random``."""
+    """Return ``<host>.<pid>.<random>``, another one with each call."""
     return f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"

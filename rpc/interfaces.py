@@ -1,4 +1,4 @@
-"""Contracts between the floors, where there is more than one provider."""
+"""Contracts between the layers, where there is more than one provider."""
 
 from __future__ import annotations
 
@@ -9,21 +9,59 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import Interface
 
 IClock = IReactorTime
-"""Where time comes from: the reactor, or ``twisted.internet.task.Clock`` in tests."""
+"""The source of time: the reactor, or ``twisted.internet.task.Clock`` in tests."""
 
 
 class IChannelUser(Interface):
-    """Who needs a channel for as long as there is a connection: the link opens it, and again after each loss."""
+    """A user of a link: has a channel while there is a connection. The link opens it, and again after each loss."""
 
     def opened(channel: Any) -> Deferred[None]:
-        """Declare, consume and whatever else is needed to work on `channel`, a fresh :class:`rpc.amqp.Channel`.
+        """Set up `channel`, a new :class:`~rpc.amqp.channel.Channel`: declare, consume, keep it.
 
-        :return: fires when the user is ready. A failure closes the channel, and the link tries again later, with
-            growing delays.
+        :return: fires when the user is ready. When it fails, or does not fire within thirty seconds
+            (``rpc.amqp.answer_limit``), the link closes the channel and tries again later, with growing delays.
         """
 
     def lost(reason: Exception) -> None:
-        """The channel is gone, and with it what was outstanding on it. Called once for each call of ``opened``."""
+        """The channel has ended: its unacked deliveries are requeued, and its unconfirmed messages may be lost.
+
+        Called once for each call of ``opened``, except after ``Link.detach``.
+        """
 
     def blocked(reason: str | None) -> None:
-        """The broker takes no messages, for `reason`; or takes them again (``None``)."""
+        """The broker takes no messages, for `reason`; or takes them again (``None``).
+
+        The reason is an alarm of the broker (RabbitMQ extension, connection.blocked), or too many unsent bytes.
+        """
+
+
+class IDeliveryChannel(Interface):
+    """The channel by which a worker's requests come, as its services see it.
+
+    Requests are :class:`rpc.worker.request.Request`. After the channel is lost, acks do nothing: the broker delivers
+    those requests again.
+    """
+
+    def send(request: Any, body: bytes, now: float, rejection: str | None = None) -> None:
+        """Send a reply. One that cannot be sent is logged.
+
+        :param rejection: an outcome word of ``rpc/headers.py``.
+        """
+
+    def send_keepalive(request: Any) -> None:
+        """Tell the caller of a request that its call runs."""
+
+    def ack(request: Any) -> None:
+        """Ack a request. Again does nothing."""
+
+    def ack_delivery(delivery: Any) -> None:
+        """Ack a :class:`rpc.amqp.content.Delivery` that is no request."""
+
+    def requeue(request: Any) -> None:
+        """Have the broker deliver a request again."""
+
+    def is_current(request: Any) -> bool:
+        """Whether the channel that a request came by is open."""
+
+    def fence() -> Deferred[None]:
+        """Fires when the broker has taken every ack given so far; fails with :class:`~rpc.errors.AMQPError`."""

@@ -1,4 +1,4 @@
-"""Values that travel between the floors: what is published, delivered and returned. No behaviour, no I/O."""
+"""Values that pass between the layers: the properties of messages. No behaviour, no I/O."""
 
 from __future__ import annotations
 

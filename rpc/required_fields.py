@@ -1,7 +1,7 @@
-"""Check the ``required`` fields that Thrift's accelerated decoders leave unchecked.
+"""Checks the ``required`` fields, which Thrift's accelerated decoders do not check.
 
-Only ``validate()`` of the generated structs knows which fields are required, and it looks at one struct, not at those
-inside. So a check is compiled for each type, once, and for most types it is none: they hold no required field.
+Only ``validate()`` of a generated struct knows its required fields, and it ignores inner structs. So a check is made
+for each type once. Most types contain no required field, and need none.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TType
 
 Check = Callable[[Any], None]
-"""Raises ``TProtocolException`` when a required field of the value, or of what it holds, is unset."""
+"""Raises ``TProtocolException`` when a required field of a value, or of a struct inside it, is unset."""
 
 
 @cache
 def required_fields_check(struct: type) -> Check | None:
-    """Return the check for values of the generated class `struct`; ``None`` when there is nothing to check."""
-    return _struct_check(struct) if _holds_required(struct, set()) else None
+    """Return the check for values of the generated class `struct`; ``None`` when no field in it is required."""
+    return _struct_check(struct) if _contains_required(struct, set()) else None
 
 
-def _holds_required(struct: type, seen: set[type]) -> bool:
+def _contains_required(struct: type, seen: set[type]) -> bool:
     if struct in seen:
         return False
     seen.add(struct)
-    return _requires(struct) or any(_holds_required(inner, seen) for inner in _structs_in(struct))
+    return _requires(struct) or any(_contains_required(inner, seen) for inner in _structs_in(struct))
 
 
 def _requires(struct: type) -> bool:
@@ -67,7 +67,7 @@ def _struct_check(struct: type) -> Check:
             if field is not None:
                 check_field(field)
 
-    @cache  # not at once: a struct may hold itself
+    @cache  # on first use: a struct may contain itself
     def members() -> list[tuple[str, Check]]:
         checks = [(field[2], _value_check(field[1], field[3])) for field in _fields(struct)]
         return [(name, check) for name, check in checks if check is not None]

@@ -1,4 +1,4 @@
-"""A broker's URI, read strictly: what is wrong in it is said at once, and its password is never shown.
+"""A broker's URI, read strictly: each mistake is an error that names it, and its password is never shown.
 
 The form is RabbitMQ's URI specification and query parameters, with several hosts allowed::
 
@@ -24,6 +24,7 @@ DEFAULT_HEARTBEAT = 20
 DEFAULT_CONNECTION_TIMEOUT = 10.0
 DEFAULT_CHANNEL_MAX = 2047
 DEFAULT_FRAME_MAX = 131072
+DEFAULT_SEND_BUFFER_MAX = 32 * 1024 * 1024
 SMALLEST_FRAME_MAX = 4096
 
 _FORM = "amqp://user:password@host:5672/vhost"
@@ -31,7 +32,7 @@ _FORM = "amqp://user:password@host:5672/vhost"
 
 @attrs.frozen
 class BrokerURI:
-    """Where the broker is, and how to enter. ``str()`` gives the URI and ``repr()`` the values without the password.
+    """The broker's address, and the login. ``str()`` gives the URI and ``repr()`` the values, without the password.
 
     :ivar tls: the scheme was ``amqps``.
     :ivar hosts: names or addresses (IPv6 without brackets) and ports, in the order to try them.
@@ -42,10 +43,14 @@ class BrokerURI:
         virtual host.
     :ivar channel_max: highest channel number to propose; 0 is no limit.
     :ivar frame_max: largest frame in bytes to propose; 0 is no limit. Ours, not RabbitMQ's.
+    :ivar send_buffer_max: unsent bytes above which the broker counts as blocked, until all are sent; 0 is no limit.
+        Ours, not RabbitMQ's.
     :ivar auth_mechanism: ``"PLAIN"`` or ``"EXTERNAL"``.
     :ivar cacertfile: PEM file of the authorities to trust instead of the system's.
-    :ivar certfile: PEM file of the client's certificate.
+    :ivar certfile: PEM file of the client's certificate, and behind it of the authorities between it and the root.
     :ivar keyfile: PEM file of its key; the key is in ``certfile`` when absent.
+    :ivar keyfile_password: where the password of an encrypted key is: ``env:NAME``, an environment variable, or
+        ``file:PATH``. Never the password itself: URLs are printed.
     :ivar verify: check the server's certificate and name (``verify_peer``).
     :ivar server_name_indication: the name to ask for and to check instead of the host's.
     """
@@ -59,10 +64,12 @@ class BrokerURI:
     connection_timeout: float = DEFAULT_CONNECTION_TIMEOUT
     channel_max: int = DEFAULT_CHANNEL_MAX
     frame_max: int = DEFAULT_FRAME_MAX
+    send_buffer_max: int = DEFAULT_SEND_BUFFER_MAX
     auth_mechanism: str = "PLAIN"
     cacertfile: str | None = None
     certfile: str | None = None
     keyfile: str | None = None
+    keyfile_password: str | None = None
     verify: bool = True
     server_name_indication: str | None = None
 
@@ -74,10 +81,11 @@ class BrokerURI:
 
 
 def parse(uri: str) -> BrokerURI:
-    """What a URI says. Without user and password it is guest and guest; with a user alone the password is empty.
+    """Return the values of a URI. Without user and password they are guest and guest; with a user alone the password is
+    empty.
 
     :raises InvalidURI: wrong scheme, no host, a bad port or number, an unknown, repeated or unfitting parameter, a
-        character that must be percent-encoded. The message says what to write, and nothing of the password.
+        character that must be percent-encoded. The message shows a correct form, and nothing of the password.
     """
     if not isinstance(uri, str):  # not quoted: bytes may hold the password
         raise InvalidURI(f"a broker's URI is text such as {_FORM}, not {type(uri).__name__}")
@@ -103,10 +111,10 @@ def parse(uri: str) -> BrokerURI:
 
 
 def _split(rest: str) -> tuple[str, str, str]:
-    """Authority, path without its first slash, query.
+    """Return authority, path without its first slash, and query.
 
-    An ``@`` where none belongs means that the password holds a separator, and that parts of it stand where a message
-    would quote them; so this is looked for first, and nothing is quoted.
+    An ``@`` in a wrong place means that the password holds a separator, and that a message about another part would
+    quote the password. So this check comes first, and its message quotes nothing.
     """
     before_query, _, query = rest.partition("?")
     authority, _, path = before_query.partition("/")
@@ -119,7 +127,7 @@ def _split(rest: str) -> tuple[str, str, str]:
 
 
 def _decoded(text: str, what: str) -> str:
-    """Percent-decoded text; the error does not quote it, because it may be the password."""
+    """Return percent-decoded text. The error does not quote it, because it may be the password."""
     try:
         if re.search(r"%(?![0-9A-Fa-f]{2})", text):
             raise ValueError
@@ -142,9 +150,7 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
         except ValueError:
             closed = ""
         if not closed or (after and not after.startswith(":")):
-            raise InvalidURI(
-                "what stands in brackets is no IPv6 address, or is not followed by a port: write [::1]:5672"
-            )
+            raise InvalidURI("the brackets hold no IPv6 address, or are not followed by a port: write [::1]:5672")
         port = after[1:] if after else None
     else:
         name, colon, number = text.partition(":")
@@ -180,12 +186,13 @@ def _parameters(query: str, tls: bool) -> dict[str, Any]:
         if read is None:
             raise InvalidURI(f"unknown parameter {name[:40]!r}: write one of {', '.join(_READERS)}")
         if name in values:
-            raise InvalidURI(f"parameter {name} stands there twice")
+            raise InvalidURI(f"parameter {name} is given twice")
         if name in _TLS_ONLY and not tls:
             raise InvalidURI(f"parameter {name} is for TLS: write amqps:// with it")
         values[name] = read(name, _decoded(text, f"parameter {name}"))
-    if "keyfile" in values and "certfile" not in values:
-        raise InvalidURI("parameter keyfile needs certfile, the certificate of the key")
+    for name in ("keyfile", "keyfile_password"):
+        if name in values and "certfile" not in values:
+            raise InvalidURI(f"parameter {name} needs certfile, the certificate of the key")
     return values
 
 
@@ -221,16 +228,24 @@ def _text(name: str, text: str) -> str:
     return text
 
 
+def _password_reference(name: str, text: str) -> str:
+    if not re.fullmatch(r"(env|file):[^\0]+", text):  # not quoted: it may be the password
+        raise InvalidURI(f"parameter {name} names the place of the password: write env:NAME or file:PATH")
+    return text
+
+
 _READERS: dict[str, Callable[[str, str], Any]] = {
     "heartbeat": _number(0, 65535),
     "connection_timeout": _milliseconds,
     "channel_max": _number(0, 65535),
     "frame_max": _number(SMALLEST_FRAME_MAX, 2**32 - 1),
+    "send_buffer_max": _number(131072, 2**33),
     "auth_mechanism": _choice({"plain": "PLAIN", "external": "EXTERNAL"}),
     "cacertfile": _text,
     "certfile": _text,
     "keyfile": _text,
+    "keyfile_password": _password_reference,
     "verify": _choice({"verify_peer": True, "verify_none": False}),
     "server_name_indication": _text,
 }
-_TLS_ONLY = ("cacertfile", "certfile", "keyfile", "verify", "server_name_indication")
+_TLS_ONLY = ("cacertfile", "certfile", "keyfile", "keyfile_password", "verify", "server_name_indication")

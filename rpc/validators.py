@@ -1,4 +1,7 @@
-"""Checks of options, for both halves. Each raises ``ConfigurationError`` with the option's name and value."""
+"""attrs validators of client and service options.
+
+Each raises ``ConfigurationError`` with the option's name, its value and the allowed values.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from rpc.errors import ConfigurationError
 
 
 def one_of(*allowed: str) -> Any:
-    """Return a validator: one of these texts."""
+    """Return a validator for one of some texts."""
 
     def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
         if value not in allowed:
@@ -20,7 +23,7 @@ def one_of(*allowed: str) -> Any:
 
 
 def whole_number(least: int, most: int = 2**63 - 1) -> Any:
-    """Return a validator: a whole number, and no bool, which Python takes for one."""
+    """Return a validator for a whole number from `least` to `most`. A bool, which Python takes for one, is refused."""
 
     def check(_: object, attribute: attrs.Attribute[int], value: int) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -30,13 +33,16 @@ def whole_number(least: int, most: int = 2**63 - 1) -> Any:
 
 
 def check_truth(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Validate: True or False."""
+    """Validate that a value is True or False."""
     if not isinstance(value, bool):
         raise ConfigurationError(f"{attribute.name}={value!r}: must be True or False")
 
 
 def text(longest: int, *, but_not: str = "\0") -> Any:
-    """Return a validator: AMQP's names take 255 bytes of UTF-8; some here get a suffix."""
+    """Return a validator for text of at most `longest` bytes of UTF-8 without the character `but_not`.
+
+    Names in AMQP 0-9-1 are short strings, of at most 255 bytes (section 4.2.5.3); some names here get a suffix.
+    """
 
     def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The Thrift tutorial's calculator: sums, and answers that show what a transport does with what it carries."""
+"""The calculator of the Thrift tutorial, with methods that return their argument to test a transport."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Wo
 from generated.shared.ttypes import SharedStruct
 
 NOTED = 10_000
-"""How many results are kept; the oldest go first, for nobody says when he needs one no more."""
+"""The number of results that are kept. The oldest are dropped first, since no caller says when it has read one."""
 
 
 @implementer(Calculator.Iface)
 class CalculatorHandler:
-    """Answers at once. Results are noted in this process: another worker of the service does not know of them."""
+    """Answers at once. Results are kept in this process: another worker of the service does not have them."""
 
     def __init__(self) -> None:
         self._noted: dict[int, str] = {}
@@ -62,7 +62,7 @@ def _operate(op: int, num1: int, num2: int | None) -> int:
     elif op == Operation.DIVIDE:
         result = _quotient(num1, num2)
     else:
-        known = ", ".join(f"{name} ({number})" for number, name in Operation._VALUES_TO_NAMES.items())
+        known = ", ".join(f"{name} ({number})" for name, number in vars(Operation).items() if not name.startswith("_"))
         raise InvalidOperation(op, f"no such operation; there are {known}")
     return _within(32, op, result)
 

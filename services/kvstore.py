@@ -1,8 +1,9 @@
 """A store of binary values under text keys: one SQLite file, which any number of workers may share.
 
-SQLite blocks, so its work is done in threads. Each method is a single statement, which SQLite makes atomic among all
-connections and processes; so nothing is locked here. What was answered survives the end of the process, also by
-``kill -9``; the machine's loss of power may take the last moments.
+SQLite blocks, so its work is done in threads. Each method is a single statement, and SQLite makes a statement atomic
+among all connections and processes (its page "Isolation In SQLite"). So no lock is needed here. A write that was
+answered survives the end of the process, also by ``kill -9``; a power failure may lose the last writes
+(``PRAGMA synchronous = NORMAL``).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PATH_VARIABLE = "KVSTORE_PATH"
 DEFAULT_PATH = "kvstore.sqlite3"
 
 PAGE_BYTES = 4 * 1024 * 1024
-"""A page ends with the entry that takes its values past this, whatever limit was asked for: it is one message."""
+"""A page ends with the entry that takes its values past this, whatever the limit: the page is one message."""
 
 LOCK_TIMEOUT = 30.0
 """Seconds that a statement waits while other processes write."""
@@ -34,7 +35,7 @@ LOCK_TIMEOUT = 30.0
 READERS = 4
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS entries (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL)"
-"""Keys are UTF-8, for its bytes sort as its code points do."""
+"""Keys are UTF-8: its bytes sort in the order of its code points."""
 
 Result = TypeVar("Result")
 
@@ -42,8 +43,8 @@ Result = TypeVar("Result")
 class SQLitePool:
     """Threads with a connection each, opened with the first query.
 
-    Not before: modules of services are imported before ``twistd`` forks, and a fork takes neither threads nor SQLite
-    connections along.
+    They are not opened earlier: ``twistd`` forks after it has imported the services, and a forked process inherits no
+    threads and must not use SQLite connections.
     """
 
     def __init__(self, path: str, threads: int) -> None:
@@ -52,7 +53,7 @@ class SQLitePool:
         self._pool: ConnectionPool | None = None
 
     def run(self, query: Callable[..., Result], *arguments: object) -> Deferred[Result]:
-        """Run ``query(cursor, *arguments)`` in a thread; fires with what it returns."""
+        """Run ``query(cursor, *arguments)`` in a thread; the Deferred fires with its result."""
         if self._pool is None:
             self._pool = ConnectionPool(
                 "sqlite3",
@@ -68,14 +69,14 @@ class SQLitePool:
         return result
 
     def close(self) -> None:
-        """Wait for what runs, and close the connections. The reactor does so by itself when it stops."""
+        """Wait for running queries, and close the connections. The reactor also does so when it stops."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.OperationalError):  # "locked": another connection is just switching the file for all
+    with suppress(sqlite3.OperationalError):  # "locked": another connection switches the file for all
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(SCHEMA)
@@ -83,10 +84,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 @implementer(KeyValueStore.Iface)
 class KeyValueStoreHandler:
-    """Serves one file; it is made when it is not there.
+    """Serves one file, and creates it when it is missing.
 
-    SQLite has one writer at a time, and those who wait for their turn poll. So the writes of this process take turns
-    in a single thread; reads go on beside them.
+    SQLite has one writer at a time, and other writers poll for the lock. So one thread does all writes of this process;
+    in WAL mode readers do not wait for it (SQLite's page "Write-Ahead Logging").
     """
 
     def __init__(self, path: str) -> None:
@@ -150,7 +151,7 @@ def _key(text: str) -> bytes:
 
 
 def _end(prefix: bytes) -> bytes:
-    """The first bytes behind all that begin with `prefix`; no UTF-8 holds the byte 255."""
+    """Return the first bytes that sort after all keys with `prefix`; UTF-8 never contains the byte 255."""
     return prefix[:-1] + bytes((prefix[-1] + 1,)) if prefix else b"\xff"
 
 

@@ -1,6 +1,6 @@
-"""Figures about the documents in a key-value store: a service that is itself a client of two others.
+"""Figures about the documents in a key-value store: a service that is a client of two others.
 
-The worker hands its connection over, so calls made here share it, and inherit what is left of the caller's deadline.
+The worker passes its connection, so the calls made here share it. They inherit the rest of the caller's deadline.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from generated.report import Report
 from generated.report.ttypes import Summary
 
 PAGE = 100
-"""Documents fetched at once: their words are counted on the reactor, which must not be kept for long."""
+"""Documents of one request. Their words are counted on the reactor, which must not be blocked for long."""
 
 
 @implementer(Report.Iface)

@@ -1,6 +1,6 @@
 """pytest's side of the tests: one broker for the session, started when the first test needs it.
 
-``--broker embedded`` runs what speaks to a broker on the embedded one, and nothing else: the rest would do the same
+``--broker embedded`` runs only the tests that speak to a broker, on the embedded one: the rest would do the same
 again.
 """
 
@@ -12,12 +12,13 @@ import pytest
 from hypothesis import settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.broker_node import BrokerNode
-from tests.embedded import EmbeddedNode
 from tests.support import BrokerTestCase
+from tools.nodes.broker_node import BrokerNode
+from tools.nodes.embedded import EmbeddedNode
 from tools.nodes.rabbitmq import RabbitMQNode
 
 settings.register_profile("project", deadline=None)  # how long an example takes is the machine's affair
+settings.register_profile("quick", deadline=None, max_examples=10)  # for scripts/test --quick
 settings.load_profile("project")
 
 ON_BOTH = ("tests.integration.", "tests.services.")
@@ -40,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what does not depend on the broker, and skip what is not for the embedded one, with the reason."""
+    """Deselect tests that do not depend on the broker, and skip those for RabbitMQ only, with the reason."""
     if not _embedded(config):
         return
     chosen = [item for item in items if _speaks_to_a_broker(item)]

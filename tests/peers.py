@@ -1,6 +1,6 @@
 """Other people's clients, each a program that knows nothing of this framework but the wire.
 
-``python -m tests.peers txamqp PORT SPEC EXCHANGE KEY COUNT`` or ``python -m tests.peers pika URL KEY``; what they print
+``python -m tests.peers txamqp PORT SPEC EXCHANGE KEY COUNT`` or ``python -m tests.peers pika URL KEY``; their output
 is JSON.
 """
 
@@ -67,7 +67,7 @@ PROTOCOLS = {
 
 
 class PikaCaller:
-    """What another language's client does, by hand: one request and one reply at a time."""
+    """A client written by hand, as in another language: one request and one reply at a time."""
 
     def __init__(self, channel: BlockingChannel, key: str) -> None:
         self.channel = channel
@@ -75,7 +75,7 @@ class PikaCaller:
         self.replies: str = channel.queue_declare("", exclusive=True, auto_delete=True).method.queue
 
     def call(self, content_type: str | None, correlation_id: str | None, name: str, arguments: Any, seqid: int) -> Any:
-        """Call a method; return what is odd about the reply's properties, its header, and how to read on."""
+        """Call a method; return unexpected properties of the reply, its header, and the protocol to read on with."""
         buffer = TMemoryBuffer()
         request: Any = PROTOCOLS[content_type](buffer)
         request.writeMessageBegin(name, TMessageType.CALL, seqid)
@@ -112,7 +112,7 @@ class PikaCaller:
 
 
 def run_pika(url: str, key: str) -> None:
-    """Call in each protocol, with and without correlation id; print what came back."""
+    """Call in each protocol, with and without correlation id; print the replies."""
     connection = pika.BlockingConnection(pika.URLParameters(f"{url}/%2F"))
     caller = PikaCaller(connection.channel(), key)
     for content_type in PROTOCOLS:

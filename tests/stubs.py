@@ -1,4 +1,4 @@
-"""Stubs of IDL that is written in a test: for what the project's own IDL has no example of."""
+"""Stubs of IDL that is written in a test, where the project's own IDL has no example."""
 
 from __future__ import annotations
 

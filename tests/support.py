@@ -1,4 +1,4 @@
-"""What tests share: the base of test cases that speak to a real broker."""
+"""The base of test cases that speak to a real broker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import TestCase
 
-from tests.broker_node import BrokerNode
+from tools.nodes.broker_node import BrokerNode
 
 
 class BrokerTestCase(TestCase):
@@ -20,8 +20,8 @@ class BrokerTestCase(TestCase):
 
     :cvar own_broker: a class that stops, kills or alarms its broker sets this and gets a node of its own (six seconds
         for a RabbitMQ).
-    :cvar broker: the node. RabbitMQ has listeners with and without TLS, and mechanisms PLAIN and EXTERNAL; what only it
-        has is for classes that are marked, and declare ``broker`` as a ``RabbitMQNode``.
+    :cvar broker: the node. RabbitMQ has listeners with and without TLS, and mechanisms PLAIN and EXTERNAL.
+        Marked classes that use more of it declare ``broker`` as a ``RabbitMQNode``.
     :cvar url: its ``amqp://`` URI, as user guest in virtual host ``/``.
     """
 

@@ -1,4 +1,4 @@
-"""Values of generated structs for hypothesis, made from what the Thrift compiler wrote down of their types."""
+"""Values of generated structs for hypothesis, made from the types in the Thrift compiler's output."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def structs(struct: type, *, sound: bool = False, outer: tuple[type, ...] = ()) 
     """Values of the generated class `struct`.
 
     Any of its fields may be unset that has no default to be read instead; or, of `sound` values, any that is not
-    ``required``, as those whom Thrift's own code and ours both send.
+    ``required``: Thrift's own code and ours both send such values.
 
     :param outer: the structs that this one is in.
     """

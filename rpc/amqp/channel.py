@@ -1,21 +1,18 @@
-"""A channel: control methods as txAMQP has them, and a data plane without queues in between.
+"""A channel: the control methods of ``control.py``, and a data plane without queues in between.
 
-The methods of the specification (``channel.queue_declare(...)``) come from txAMQP, which makes them of the XML; they
-end in :meth:`Channel.invoke`. Publishing, delivering, returning and acknowledging do not: their frames are packed here,
-and what ``frames.py`` has unpacked goes straight to the consumer.
+The frames of publishes and acks are packed here. Deliveries, returns and confirms go from the frame reader straight to
+their consumer or owner.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-import txamqp.protocol
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python import log
-from txamqp.message import Message
+from twisted.python.failure import Failure
 
 from rpc.amqp.codec.fields import decode_short_string, encode_short_string
 from rpc.amqp.codec.frames import (
@@ -37,134 +34,58 @@ from rpc.amqp.codec.frames import (
     method_key,
     next_head,
 )
-from rpc.amqp.codec.methods import encode_arguments
 from rpc.amqp.content import Delivery, Returned
+from rpc.amqp.control import ControlChannel, shielded
 from rpc.errors import AMQPError, CodecError, FrameError
 from rpc.topology import Declaration
 
 if TYPE_CHECKING:
-    from txamqp.content import Content as TxContent
-    from txamqp.spec import Method
-
     from rpc.amqp.protocol import AMQPConnection
 
 ROUTES_KEPT = 1024
 
 _tag_and_flags = Struct(">QB")
 _short = Struct(">H")
-_ack_frame = Struct(">BHIIQBB")  # and that of a reject
+_ack_frame = Struct(">BHIIQBB")  # of acks and rejects
 
 Consumer = Callable[[Delivery], None]
 
 
-class Channel(txamqp.protocol.AMQChannel):
+class Channel(ControlChannel):
     """One AMQP channel.
 
     :ivar on_return: called with each :class:`~rpc.amqp.content.Returned` message.
     :ivar on_confirm: called as ``on_confirm(delivery_tag, multiple, acknowledged)`` in confirm mode.
-    :ivar on_closed: called once with the reason when the channel ends otherwise than by :meth:`close`.
-    :ivar reason: why the channel is closed.
     """
 
-    client: AMQPConnection
-
     def __init__(self, id: int, outgoing: Any, client: AMQPConnection) -> None:
-        # txAMQP's own __init__ makes the queues of a data plane that is not used here
-        self.id = id
-        self.client = client
-        self.closed = False
-        self.reason: Exception | None = None
+        super().__init__(id, outgoing, client)
         self.on_return: Callable[[Returned], None] | None = None
         self.on_confirm: Callable[[int, bool, bool], None] | None = None
-        self.on_closed: Callable[[Exception], None] | None = None
-        self._answers: deque[tuple[Method, Deferred[Message]]] = deque()
         self._consumers: dict[bytes, tuple[Consumer, Callable[[], None]]] = {}
         self._next_consumer = 1
         self._routes: dict[tuple[str, str, bool], bytes] = {}
 
-    # -- control methods
+    @property
+    def consumers(self) -> int:
+        """How many consumers the channel has."""
+        return len(self._consumers)
 
-    def invoke(self, method: Method, args: tuple[Any, ...], content: TxContent | None = None) -> Deferred[Any]:
-        """Send `method`; what every generated method of the channel ends in.
+    @property
+    def routes(self) -> int:
+        """How many encoded routes of publishes are kept."""
+        return len(self._routes)
 
-        :return: fires with the broker's answer, a ``txamqp.message.Message``, or with ``None`` for a method without
-            one. Fails with the reason when the channel is or gets closed, and with
-            :class:`~rpc.errors.CodecError` for an argument that does not fit; then nothing was sent. A cancelled one
-            still takes its own answer, so that the next method does not get it.
+    def mark_closed(self, reason: Exception) -> None:
+        """Send nothing from now on, and hand nothing to consumers and owner.
+
+        AMQP 0-9-1, channel.close: after it, all other methods must be discarded, deliveries and returns as well.
         """
-        if self.closed:
-            return fail(self.reason or AMQPError("the channel is closed"))
-        if method.content or any(answer.content for answer in method.responses):
-            return fail(AMQPError(f"{method.klass.name}.{method.name} is not for here: use publish() and consume()"))
-        try:
-            payload = encode_arguments(method, args)
-        except Exception as error:
-            return fail(error)
-        if len(payload) > self.client.max_body_frame:
-            return fail(CodecError(f"{method.klass.name}.{method.name}: {self._too_large(len(payload))}"))
-        return self._send(method, payload, not method.responses or _is_nowait(method, args))
-
-    def _send(self, method: Method, payload: bytes, unanswered: bool) -> Deferred[Any]:
-        self.client.send_method(self.id, payload)
-        if unanswered:
-            return succeed(None)
-        answer: Deferred[Message] = Deferred()
-        self._answers.append((method, answer))
-        return answer
-
-    def answered(self, message: Message) -> None:
-        """Hand the broker's answer to the method that waits for it.
-
-        :raises FrameError: 503, nobody waits, or for another answer. The specification answers methods in order.
-        """
-        if self.closed and message.method.name != "close-ok":
-            return  # after a close, AMQP has us discard what was under way
-        if not self._answers or message.method not in self._answers[0][0].responses:
-            raise FrameError(503, f"unexpected {message.method.klass.name}.{message.method.name}")
-        self._answers.popleft()[1].callback(message)
-
-    def close(self, reason: object = None) -> Deferred[None]:
-        """Close the channel. Fires when the broker has agreed, or the connection is gone; never fails.
-
-        :param reason: unused; it is in the signature of txAMQP's method.
-        """
-        self.on_closed = None
-        return self.abandon(AMQPError("the channel was closed by this client"))
-
-    def abandon(self, reason: Exception) -> Deferred[None]:
-        """Give the channel up for `reason`, which its owner and all that waits are told at once.
-
-        :return: fires when the broker has agreed, or the connection is gone; never fails.
-        """
-        if self.closed:
-            return succeed(None)
-        self.do_close(reason)
-        if self.client.closed:  # whoever was told just now has closed it
-            return succeed(None)
-        method = self.client.spec.classes.byname["channel"].methods.byname["close"]
-        agreed = self._send(method, encode_arguments(method, (200, "closed by the client", 0, 0)), False)
-        return agreed.addBoth(lambda _: self.client.forget_channel(self))
-
-    def do_close(self, reason: Exception) -> None:
-        """Fail what waits for an answer, and tell the owner. The owner is told once."""
-        answers, self._answers = self._answers, deque()
-        if self.closed:
-            for _, answer in answers:  # the close itself
-                answer.errback(reason)
-            return
-        self.closed = True
-        self.reason = reason
-        # What is still under way finds nobody: after a close, AMQP has us discard it.
+        super().mark_closed(reason)
         self._consumers.clear()
         self.on_return = self.on_confirm = None
-        for _, answer in answers:
-            answer.errback(reason)
-        on_closed, self.on_closed = self.on_closed, None
-        if on_closed is not None:
-            try:
-                on_closed(reason)
-            except Exception:
-                log.err(None, "while telling the owner of a channel that it is closed")
+
+    # -- topology and consumers
 
     def declare(self, declaration: Declaration) -> Deferred[Any]:
         """Invoke the method of a topology's declaration. Fires and fails as :meth:`invoke` does."""
@@ -181,11 +102,12 @@ class Channel(txamqp.protocol.AMQChannel):
         exclusive: bool = False,
         arguments: Mapping[str, Any] | None = None,
     ) -> Deferred[str]:
-        """Let `consumer` be called with each delivery of `queue`.
+        """Call `consumer` with each delivery of `queue`.
 
-        :param cancelled: called when the broker ends the consumer, since the queue was deleted or its node died
+        :param cancelled: called when the broker ends the consumer, because the queue was deleted or its node died
             (RabbitMQ extension: consumer cancel notification).
-        :return: fires with the consumer tag. Deliveries may come before. Fails as :meth:`invoke` does.
+        :return: fires with the consumer tag. Deliveries may come before. Fails as :meth:`invoke` does. Cancelling it
+            cancels the consumer at the broker as well, and requeues the deliveries that come until then.
         """
         tag = f"c{self._next_consumer}"
         self._next_consumer += 1
@@ -195,23 +117,31 @@ class Channel(txamqp.protocol.AMQChannel):
             queue=queue, consumer_tag=tag, no_ack=no_ack, exclusive=exclusive, arguments=dict(arguments or {})
         )
 
-        def refused(failure: Any) -> Any:
-            self._consumers.pop(key, None)
+        def not_consuming(failure: Failure) -> Failure:
+            if failure.check(CancelledError) and not self.closed:
+                self._consumers[key] = _drop if no_ack else _requeue, _do_nothing
+                self.cancel_consumer(tag).addErrback(lambda _: None)  # the channel is gone, and the consumer with it
+            else:
+                self._consumers.pop(key, None)
             return failure
 
-        return sent.addCallbacks(lambda _: tag, refused)
+        return sent.addCallbacks(lambda _: tag, not_consuming)
 
     def cancel_consumer(self, consumer_tag: str) -> Deferred[None]:
-        """Take no more deliveries for `consumer_tag`. Fires when the broker has stopped sending them."""
+        """Cancel the consumer (``basic.cancel``). Deliveries come until the broker has agreed.
+
+        :return: fires when the broker has agreed. Fails as :meth:`invoke` does. Cancelling it ends the wait only.
+        """
         key = consumer_tag.encode()
 
         def stopped(_: object) -> None:
             self._consumers.pop(key, None)
 
-        return self.basic_cancel(consumer_tag=consumer_tag).addCallback(stopped)
+        cancelled: Deferred[None] = self.basic_cancel(consumer_tag=consumer_tag).addCallback(stopped)
+        return shielded(cancelled)
 
     def consumer_cancelled(self, consumer_tag: str) -> None:
-        """The broker has ended a consumer (``basic.cancel``)."""
+        """Tell the owner of a consumer that the broker has ended it (``basic.cancel``)."""
         found = self._consumers.pop(consumer_tag.encode("utf-8", "surrogateescape"), None)
         if found is not None:
             try:
@@ -222,12 +152,13 @@ class Channel(txamqp.protocol.AMQChannel):
     # -- data plane, outgoing
 
     def publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes, mandatory: bool = False) -> None:
-        """Send a message (``basic.publish``): its frames without others between.
+        """Send a message (``basic.publish``), with no other frames between its own.
 
-        :param properties: as :func:`rpc.amqp.codec.properties.encode_properties` or a ``PropertyTemplate`` makes them.
+        :param properties: encoded by :func:`rpc.amqp.codec.properties.encode_properties` or by a ``PropertyTemplate``.
         :raises CodecError: exchange or routing key is longer than 255 bytes, or the properties are larger than a
-            frame; nothing was sent.
-        :raises AMQPError: the channel is closed. (RabbitMQ would end the connection, and with it all other channels.)
+            frame. Nothing was sent.
+        :raises AMQPError: the channel is closed. RabbitMQ ends the whole connection over a publish on a closed
+            channel (504, channel error).
         """
         if self.closed:
             raise self.reason or AMQPError("the channel is closed")
@@ -246,11 +177,8 @@ class Channel(txamqp.protocol.AMQChannel):
         start = b"" if size == 0 else next_head.pack(END, BODY, self.id, size)
         self.client.write(b"".join((route, head, properties, start, body, FRAME_END)))
 
-    def _too_large(self, size: int) -> str:
-        return f"a frame of {size} bytes, over the {self.client.max_body_frame} that the broker takes (frame_max)"
-
     def _make_route(self, exchange: str, routing_key: str, mandatory: bool) -> bytes:
-        """The method frame of a publish. Reply queues come and go, so only so many are kept."""
+        """Return the method frame of a publish. Reply queues come and go, so at most ``ROUTES_KEPT`` are kept."""
         names = encode_short_string(exchange) + encode_short_string(routing_key)
         reserved, flags = b"\x00\x00", b"\x01" if mandatory else b"\x00"
         route = method_frame(self.id, method_key.pack(PUBLISH) + reserved + names + flags)
@@ -260,21 +188,22 @@ class Channel(txamqp.protocol.AMQChannel):
         return route
 
     def ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        """Acknowledge a delivery, or with `multiple` all up to it (``basic.ack``). Nothing, on a closed channel: there
-        the broker delivers it again.
+        """Acknowledge a delivery, or with `multiple` all up to it (``basic.ack``).
+
+        On a closed channel nothing is sent: the broker delivers the message again.
         """
         if not self.closed:
             self.client.write(_ack_frame.pack(METHOD, self.id, 13, ACK, delivery_tag, multiple, END))
 
     def reject(self, delivery_tag: int, requeue: bool) -> None:
-        """Refuse a delivery (``basic.reject``). Nothing, on a closed channel."""
+        """Reject a delivery (``basic.reject``). On a closed channel nothing is sent."""
         if not self.closed:
             self.client.write(_ack_frame.pack(METHOD, self.id, 13, REJECT, delivery_tag, requeue, END))
 
     # -- data plane, incoming: called by the connection's reader
 
     def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
-        """Take a method without content: a confirm, or one of the control plane.
+        """Handle a method without content: a confirm, or a control method.
 
         :raises FrameError: it is malformed, unknown or unexpected.
         """
@@ -293,7 +222,7 @@ class Channel(txamqp.protocol.AMQChannel):
     def content_arrived(
         self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
     ) -> None:
-        """Take a delivery or a return, and hand it to its consumer.
+        """Hand a delivery to its consumer, or a return to the owner.
 
         :raises FrameError: the method's arguments end too early, or it is not for a client.
         """
@@ -304,7 +233,7 @@ class Channel(txamqp.protocol.AMQChannel):
                 raise FrameError(502, "basic.deliver ends within its arguments")
             found = self._consumers.get(buffer[start + 1 : tag_end])
             if found is None:
-                return  # cancelled just now; the broker takes it back when the channel closes
+                return  # its consumer was cancelled; the broker requeues it when the channel closes
             delivery_tag, redelivered = _tag_and_flags.unpack_from(buffer, tag_end)
             content = Delivery(
                 self, delivery_tag, redelivered != 0, buffer[tag_end + 9 : end], encoded_properties, body
@@ -320,20 +249,27 @@ class Channel(txamqp.protocol.AMQChannel):
             content = Returned(code, text, arguments[text_end:], encoded_properties, body)
             take = self.on_return
         else:
-            raise FrameError(540, f"a content of method {key >> 16}.{key & 0xFFFF}, which nobody asked for")
+            raise FrameError(540, f"a content of method {key >> 16}.{key & 0xFFFF}, which no client takes")
         if take is not None:
             try:
                 take(content)
             except Exception:
-                # a consumer is no reason to lose the connection of all others
+                # A consumer's error must not end the connection of all others.
                 log.err(None, f"while handling a message on channel {self.id}")
 
 
+def _requeue(delivery: Delivery) -> None:
+    delivery.channel.reject(delivery.delivery_tag, requeue=True)
+
+
+def _drop(delivery: Delivery) -> None:
+    """The broker has forgotten a ``no_ack`` delivery when it is sent."""
+
+
+def _do_nothing() -> None:
+    """The owner has cancelled the consumer, and is not told when the broker does."""
+
+
 def then_declare(_: object, channel: Channel, declaration: Declaration) -> Deferred[Any]:
-    """Declare, as the next callback of a chain. Fires and fails as :meth:`Channel.invoke` does."""
+    """Declare, as the next callback of a chain. Fires and fails as :meth:`~ControlChannel.invoke` does."""
     return channel.declare(declaration)
-
-
-def _is_nowait(method: Method, args: tuple[Any, ...]) -> bool:
-    field = method.fields.byname.get("nowait")
-    return field is not None and bool(args[method.fields.index(field)])

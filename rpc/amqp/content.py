@@ -1,4 +1,4 @@
-"""What arrives with a body: deliveries and returns. The parts that few readers want are decoded when asked for."""
+"""Contents: deliveries and returns, with a body. The parts that few readers need are decoded when they are read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Content:
-    """A message as it came: raw property list and body."""
+    """A message as it came: encoded properties and body."""
 
-    # no cached_property: it takes a lock, on the path of every call
+    # cached_property takes a lock on Python 3.10 and 3.11, on the path of every call
     __slots__ = ("_properties", "body", "encoded_properties", "routing")
 
     def __init__(self, routing: bytes, encoded_properties: bytes, body: bytes) -> None:
@@ -28,7 +28,7 @@ class Content:
     def properties(self) -> Properties:
         """The message's properties.
 
-        :raises CodecError: they are malformed, which a broker lets through inside header tables.
+        :raises CodecError: they are malformed. RabbitMQ does not check the inside of header tables.
         """
         decoded = self._properties
         if decoded is None:
@@ -64,7 +64,7 @@ class Delivery(Content):
         self.channel = channel
         self.delivery_tag = delivery_tag
         self.redelivered = redelivered
-        # what super().__init__ does, without its call
+        # the same as super().__init__, without a call for each message
         self.routing = routing
         self.encoded_properties = encoded_properties
         self.body = body
@@ -72,7 +72,7 @@ class Delivery(Content):
 
 
 class Returned(Content):
-    """A mandatory message that no queue took (``basic.return``): code 312 when nothing is bound to its key."""
+    """A mandatory message that no queue took (``basic.return``): code 312 when no queue is bound with its key."""
 
     __slots__ = ("reply_code", "reply_text")
 

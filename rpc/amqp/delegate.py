@@ -1,4 +1,4 @@
-"""What the broker asks of a connection: txAMQP's delegate, with the methods it does not know."""
+"""The broker's methods on a connection: txAMQP's delegate, with the methods it lacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from twisted.python import log
 from txamqp.client import TwistedDelegate
 from txamqp.message import Message
 
-from rpc.errors import AuthenticationFailed, ChannelClosed, ConnectionClosed, FrameError, VirtualHostRefused
+from rpc.amqp.reasons import Phase, channel_closed, connection_closed
+from rpc.errors import AuthenticationFailed, FrameError
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
@@ -29,14 +30,14 @@ CAPABILITIES = {
 
 
 CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
-"""The payload of channel.close-ok, owed even on a channel that takes no methods any more."""
+"""The payload of channel.close-ok. It is sent even on a channel that takes no other method any more."""
 
 
 @attrs.frozen
 class Credentials:
     """How to log in.
 
-    :ivar mechanism: ``"PLAIN"`` (user name and password) or ``"EXTERNAL"`` (the TLS certificate says who it is).
+    :ivar mechanism: ``"PLAIN"`` (user name and password) or ``"EXTERNAL"`` (the TLS certificate names the user).
     """
 
     username: str = "guest"
@@ -57,7 +58,7 @@ class ConnectionDelegate(TwistedDelegate):
 
     def connection_start(self, channel: Channel, message: Message) -> None:
         """Log in (AMQP 0-9-1, connection.start)."""
-        if self.client.is_tuned:
+        if self.client.phase is not Phase.LOGIN:
             raise FrameError(503, "unexpected connection.start")
         credentials = self.client.credentials
         offered = bytes(message.mechanisms).decode("ascii", "replace").split()
@@ -88,12 +89,14 @@ class ConnectionDelegate(TwistedDelegate):
         )
 
     def connection_close(self, channel: Channel, message: Message) -> None:
-        """The broker ends the connection, and says why."""
+        """The broker ends the connection, with a reason."""
         self._reply(channel.connection_close_ok())
-        self.client.hang_up(_why_closed(self.client, message))
+        client = self.client
+        code, text = message.reply_code, message.reply_text
+        client.hang_up(connection_closed(client.phase, code, text, client.credentials.username, client.vhost))
 
     def connection_blocked(self, channel: Channel, message: Message) -> None:
-        """The broker takes no messages: a memory or disk alarm (RabbitMQ extension)."""
+        """The broker takes no messages: a memory or disk alarm (https://www.rabbitmq.com/docs/connection-blocked)."""
         log.msg(f"{self.client.name}: the broker is blocked: {message.reason}")
         self.client.set_blocked(message.reason or "no reason given")
 
@@ -103,18 +106,18 @@ class ConnectionDelegate(TwistedDelegate):
         self.client.set_blocked(None)
 
     def channel_flow(self, channel: Channel, message: Message) -> None:
-        """RabbitMQ never asks for it; agreeing is all that is owed."""
+        """Agree (AMQP 0-9-1, channel.flow). RabbitMQ does not send it."""
         self._reply(channel.channel_flow_ok(active=message.active))
 
     def channel_close(self, channel: Channel, message: Message) -> None:
         """The broker ends one channel; the others go on.
 
-        Where we have closed it as well, both closes are answered, and the number is free with the broker's answer.
+        When we have closed it as well, both closes are answered, and the number is free with the broker's close-ok.
         """
         self.client.send_method(channel.id, CHANNEL_CLOSE_OK)
         if not channel.closed:
             self.client.forget_channel(channel)
-            channel.do_close(ChannelClosed(message.reply_code, message.reply_text))
+            channel.do_close(channel_closed(message.reply_code, message.reply_text))
 
     def basic_cancel(self, channel: Channel, message: Message) -> None:
         """The broker ends a consumer (RabbitMQ extension: consumer cancel notification)."""
@@ -133,7 +136,7 @@ class ConnectionDelegate(TwistedDelegate):
             raise FrameError(540, f"{name} is not implemented") from error
 
     def _reply(self, sent: Deferred[Any]) -> None:
-        """An answer that cannot be sent leaves the broker waiting for ever: the connection ends, with the reason."""
+        """End the connection when an answer cannot be sent: the broker would wait for it for ever."""
 
         def give_up(failure: Any) -> None:
             self.client.hang_up(failure.value)
@@ -142,7 +145,7 @@ class ConnectionDelegate(TwistedDelegate):
 
 
 def client_properties(name: str) -> dict[str, Any]:
-    """What the broker's operators see of this client."""
+    """Return the properties of this client that the broker's operators see."""
     try:
         own_version = version("thrift-amqp-rpc")
     except PackageNotFoundError:  # run from a checkout
@@ -154,12 +157,3 @@ def client_properties(name: str) -> dict[str, Any]:
         "connection_name": name,
         "capabilities": CAPABILITIES,
     }
-
-
-def _why_closed(client: AMQPConnection, message: Message) -> ConnectionClosed:
-    code, text = message.reply_code, message.reply_text
-    if code == 403 and not client.is_tuned:
-        return AuthenticationFailed(code, f"{text} (user {client.credentials.username!r})")
-    if not client.is_open and client.is_tuned and code in (403, 530):
-        return VirtualHostRefused(code, f"{text} (virtual host {client.vhost!r})")
-    return ConnectionClosed(code, text)

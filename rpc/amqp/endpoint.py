@@ -1,7 +1,7 @@
 """From a broker URI to an open connection: the hosts in turn, TLS, the AMQP handshake.
 
-Written as a Twisted endpoint, so that ``ClientService`` can do the reconnecting. What it connects is not a socket but
-an open :class:`~rpc.amqp.protocol.AMQPConnection`: the protocol it makes gets that as its transport.
+It is a Twisted endpoint, so that ``ClientService`` can do the reconnecting. It connects no socket but an open
+:class:`~rpc.amqp.protocol.AMQPConnection`: the factory's protocol gets that as its transport.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectError, ConnectingCancelledError
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python import log
@@ -28,7 +28,7 @@ from rpc.uri import BrokerURI
 
 
 class _Quiet(Factory):
-    """Gives one protocol, and does not write to the log that it starts and stops."""
+    """Gives one protocol, and logs neither its start nor its end."""
 
     noisy = False
 
@@ -48,7 +48,7 @@ class BrokerEndpoint:
     ) -> None:
         """
         :param reactor: provides ``IReactorTime``, ``IReactorPluggableNameResolver`` and ``IReactorTCP``.
-        :param name: gives what the broker's operators see of the connection.
+        :param name: gives the connection's name, which the broker's operators see.
         :param on_failure: told why an attempt failed, beside the attempt's own Deferred.
         :raises ConfigurationError: a certificate file cannot be read.
         """
@@ -68,11 +68,30 @@ class BrokerEndpoint:
         host, port = next(self._hosts)
         where = f"{host}:{port} (TLS)" if self._tls else f"{host}:{port}"
         connection = new_connection(self._reactor, self._uri, self._name())
+        cancelled = False
+
+        def cancel(_: Deferred[IProtocol]) -> None:
+            nonlocal cancelled
+            cancelled = True
+            connected.cancel()
+
+        def explain(failure: Failure) -> Failure:
+            if connection.connected:
+                connection.transport.abortConnection()
+            # A HostnameEndpoint that is cancelled in a lookup says that there is no such host.
+            if cancelled:
+                return Failure(CancelledError())
+            explained = self._explain(failure, where)
+            self._on_failure(explained)
+            return Failure(explained)
+
         connected: Deferred[Any] = maybeDeferred(self._connect, host, port, connection)
         connected.addCallback(lambda _: connection.ready)
         connected.addTimeout(self._uri.connection_timeout, self._reactor, onTimeoutCancel=_timed_out)
-        connected.addErrback(self._explain, where, connection)
-        handed_over: Deferred[IProtocol] = connected.addCallback(_hand_over, factory)
+        connected.addErrback(explain)
+        connected.addCallback(_hand_over, factory)
+        handed_over: Deferred[IProtocol] = Deferred(cancel)
+        connected.chainDeferred(handed_over)
         return handed_over
 
     def _connect(self, host: str, port: int, connection: AMQPConnection) -> Deferred[IProtocol]:
@@ -81,25 +100,17 @@ class BrokerEndpoint:
             endpoint = self._tls.wrap(endpoint, host)
         return endpoint.connect(_Quiet(connection))
 
-    def _explain(self, failure: Failure, where: str, connection: AMQPConnection) -> Failure:
-        """Say which host it was; an error of the broker keeps its class and code."""
-        if connection.connected:
-            connection.transport.abortConnection()
+    def _explain(self, failure: Failure, where: str) -> AMQPError:
+        """Return the error that names the host; an error of the broker keeps its class and code."""
         error = failure.value
-        if isinstance(error, (CancelledError, ConnectingCancelledError)):  # Twisted's word while there is no socket
-            return Failure(CancelledError())
-        explained: AMQPError
         if isinstance(error, (ClosedByBroker, FrameError)):
-            explained = type(error)(error.code, f"{where}: {error.text}")
-        else:
-            problem = self._tls.problem if self._tls else None
-            explained = BrokerUnreachable(f"{where}: {_words(failure)}{f' ({problem})' if problem else ''}")
-        self._on_failure(explained)
-        return Failure(explained)
+            return type(error)(error.code, f"{where}: {error.text}")
+        problem = self._tls.problem if self._tls else None
+        return BrokerUnreachable(f"{where}: {_words(failure)}{f' ({problem})' if problem else ''}")
 
 
 def new_connection(clock: IClock, uri: BrokerURI, name: str) -> AMQPConnection:
-    """Return a connection, not connected yet, with what `uri` says."""
+    """Return a connection with the values of `uri`, not connected yet."""
     return AMQPConnection(
         clock,
         Credentials(uri.username, uri.password, uri.auth_mechanism),
@@ -108,11 +119,12 @@ def new_connection(clock: IClock, uri: BrokerURI, name: str) -> AMQPConnection:
         heartbeat=uri.heartbeat,
         channel_max=uri.channel_max,
         frame_max=uri.frame_max,
+        send_buffer_max=uri.send_buffer_max,
     )
 
 
 def _words(failure: Failure) -> str:
-    """Return the system's word for what went wrong, which Twisted says once more in its own."""
+    """Return the system's words for a failed connect, without Twisted's repetition of them."""
     error = failure.value
     own = str(error.args[0]) if isinstance(error, ConnectError) and error.args else ""
     return own or failure.getErrorMessage()
@@ -128,7 +140,7 @@ def _hand_over(connection: AMQPConnection, factory: Any) -> Any:
     def ended(_: object) -> None:
         try:
             protocol.connectionLost(Failure(connection.reason))
-        except Exception:  # whoever closed the connection waits behind us
+        except Exception:  # the next callbacks are those of close()
             log.err(None, "while telling a protocol that its connection has ended")
 
     protocol.makeConnection(connection)

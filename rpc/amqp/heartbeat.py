@@ -1,4 +1,4 @@
-"""Heartbeats both ways: the broker hears from us, and its silence is noticed (AMQP 0-9-1, section 4.2.7)."""
+"""Heartbeats both ways: ours are sent, and the broker's silence is noticed (AMQP 0-9-1, section 4.2.7)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from rpc.interfaces import IClock
 
 FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 TICKS_OF_SILENCE = 4
-"""Half intervals without a byte from the broker: two intervals, found out within two and a half."""
+"""Half intervals without a byte from the broker: two intervals, noticed within two and a half."""
 
 
 class Heartbeat:
     """One connection's heartbeat.
 
-    :ivar silent_ticks: half intervals since bytes came; whoever receives some sets it to 0, which must cost nothing.
+    :ivar silent_ticks: half intervals since bytes came. The receiver of bytes sets it to 0: a call of a method would
+        be one more for each read.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Heartbeat:
         self._loop.start(interval / 2, now=False)
 
     def stop(self) -> None:
-        """Send and watch no more."""
+        """Stop sending and watching."""
         if self._loop.running:
             self._loop.stop()
 

@@ -36,8 +36,12 @@ class Output:
     def __len__(self) -> int:
         return len(self._gathered)
 
+    def redirect(self, transport: Any) -> None:
+        """Write to `transport` from now on: one that hands all bytes to the same socket."""
+        self._transport = transport
+
     def write_large(self, parts: list[bytes]) -> None:
-        """Write a large message behind the gathered frames, without another copy of its body. The next flush is not small."""
+        """Write a large message behind the gathered frames, without another copy of it. No flush is small then."""
         gathered = b"".join(self._gathered)
         self._gathered.clear()
         self._has_large = True

@@ -1,13 +1,14 @@
 """A connection to the broker: txAMQP's client with a data plane of its own.
 
-txAMQP brings the specification, the generated methods and the delegate. What the transport delivers is read in one pass
-(by ``frames.py``) and handed to its channel at once; what that leads to is one write, and nothing waits in a queue.
-txAMQP itself is not touched: its other users in the process notice nothing.
+txAMQP brings the specification, the generated methods and the delegate. The bytes of one read are parsed in one pass
+(``frames.py``), and each frame goes to its channel at once. All output that they cause is one write. No frame waits in
+a queue. txAMQP itself is not changed: its other users in the process notice nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
@@ -23,32 +24,37 @@ from rpc.amqp.codec.frames import (
     FRAME_OVERHEAD,
     LARGEST_PAYLOAD_BEFORE_TUNE,
     PROTOCOL_HEADER,
-    SMALLEST_FRAME_MAX,
     FrameReader,
     method_frame,
-    refuse_strangers,
+    refuse_other_protocols,
 )
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
+from rpc.amqp.congestion import Congestion, socket_of
+from rpc.amqp.control import ControlChannel
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
+from rpc.amqp.reads import MOST_AT_ONCE, ReadSize
+from rpc.amqp.reasons import Phase
+from rpc.amqp.tuning import Limits
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
+from rpc.uri import DEFAULT_SEND_BUFFER_MAX
 
 LARGEST_CHANNEL = 65535
 LARGEST_FRAME = 2**32 - 1
-LEAST_AT_ONCE, MOST_AT_ONCE = 65536, 1048576
-"""Bytes of one read from a socket: Twisted's, and what large messages are read and written with."""
 
 
 class AMQPConnection(txamqp.protocol.AMQClient):
     """One connection, from the protocol header to its end.
 
     :ivar ready: fires when the virtual host is open; fails with the :class:`~rpc.errors.AMQPError` that says why not.
-    :ivar blocked: the broker's reason while it takes no messages, else ``None``.
+    :ivar phase: how far the handshake has come; a closed connection keeps it.
+    :ivar blocked: why no messages should be published now, else ``None``: the broker's alarm (RabbitMQ extension,
+        connection.blocked), or more unsent bytes than ``send_buffer_max``. :meth:`Channel.publish` does not refuse.
     :ivar on_blocked: called with that reason, or ``None``, when it changes.
-    :ivar channel_max, frame_max, heartbeat: proposals, then what was agreed; 0 is no limit, and no heartbeat.
+    :ivar channel_max, frame_max, heartbeat: our proposals, then the agreed values (:class:`~rpc.amqp.tuning.Limits`).
     """
 
     channelClass = Channel
@@ -63,6 +69,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         heartbeat: int = 20,
         channel_max: int = 2047,
         frame_max: int = 131072,
+        send_buffer_max: int = DEFAULT_SEND_BUFFER_MAX,
     ) -> None:
         super().__init__(ConnectionDelegate(), vhost=vhost, spec=load_spec(), heartbeat=0, clock=clock)
         self.credentials = credentials
@@ -73,18 +80,18 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.max_body_frame = LARGEST_PAYLOAD_BEFORE_TUNE
         self.ready: Deferred[AMQPConnection] = Deferred()
         self.ended: Deferred[None] = Deferred()
-        self.is_tuned = False
-        self.is_open = False
+        self.phase = Phase.LOGIN
         self.reason: Exception | None = None
         self.blocked: str | None = None
+        self._alarm: str | None = None
+        self._congested: str | None = None
+        self._congestion: Congestion | None = None
+        self._send_buffer_max = send_buffer_max
         self.on_blocked: Callable[[str | None], None] | None = None
         self._closing = False
         self._heart: Heartbeat | None = None
         self._abort: IDelayedCall | None = None
         self._reader = FrameReader(self.channels)
-        self._socket: Socket | None = None  # without TLS in between
-        self._read_size = LEAST_AT_ONCE
-        self._least_read = 0  # bytes below which a read is too little for that size
         self._reading = False
         self._at_end: list[Callable[[], None]] = []
         self._channel_zero = self._make_channel(0)
@@ -96,11 +103,18 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         if self.closed:  # before it was connected
             self.transport.abortConnection()
             return
-        self.write: Callable[[bytes], None] = self.transport.write
+        self._target = self.transport
+        self.write: Callable[[bytes], None] = self._target.write
         self._output = Output(self.transport)
-        if isinstance(self.transport, Socket):
-            self._socket = self.transport
-            self.transport.SEND_LIMIT = MOST_AT_ONCE
+        socket = socket_of(self.transport)
+        if socket is not None and self._send_buffer_max:
+            self._congestion = Congestion(
+                self.transport, socket, self._send_buffer_max, self._redirect, self._congestion_changed
+            )
+        plain = self.transport if isinstance(self.transport, Socket) else None  # without TLS in between
+        self._reads = ReadSize(plain)
+        if plain is not None:
+            plain.SEND_LIMIT = MOST_AT_ONCE
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)  # a call is one small write, and its caller waits for it
         self.send_init_string()
@@ -110,32 +124,32 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.transport.write(PROTOCOL_HEADER)
 
     def tuned(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
-        """Take the smaller of our and the broker's limits; 0 is no limit (connection.tune).
+        """Agree on limits with the broker's proposals (AMQP 0-9-1, connection.tune).
 
-        :raises FrameError: 503, it was agreed before; 501, the broker's frames are smaller than AMQP allows.
+        :raises FrameError: 503, they were agreed before; 501, the broker's frames are smaller than AMQP allows.
         """
-        if self.is_tuned:
+        if self.phase is not Phase.LOGIN:
             raise FrameError(503, "unexpected connection.tune")
-        if 0 < frame_max < SMALLEST_FRAME_MAX:
-            raise FrameError(501, f"a frame_max of {frame_max}, below the {SMALLEST_FRAME_MAX} that all must take")
-        self.channel_max = _smaller(self.channel_max, channel_max)
-        self.frame_max = _smaller(self.frame_max, frame_max)
-        self.heartbeat = _heartbeat(_smaller(self.heartbeat, heartbeat)) if self.heartbeat else 0
+        ours = Limits(self.channel_max, self.frame_max, self.heartbeat)
+        agreed = ours.agree(Limits(channel_max, frame_max, heartbeat))
+        self.channel_max, self.frame_max, self.heartbeat = agreed.channel_max, agreed.frame_max, agreed.heartbeat
         self.max_body_frame = (self.frame_max or LARGEST_FRAME) - FRAME_OVERHEAD
         self._reader.max_payload = self.max_body_frame
-        self.is_tuned = True
+        self.phase = Phase.ENTERING
         if self.heartbeat:
             self._heart = Heartbeat(self.clock, self.heartbeat, self.transport.write, self._silence)
 
     def opened(self) -> None:
-        """The virtual host is open: the handshake is over."""
-        self.is_open = True
+        """Fire ``ready``: the virtual host is open, and the handshake is over."""
+        self.phase = Phase.OPEN
         self.ready.callback(self)
 
     def close(self, reason: object = None, within: float = SECONDS_TO_CLOSE) -> Deferred[None]:
-        """Close the connection. Fires when it is gone, `within` seconds at the latest; never fails.
+        """Close the connection.
 
         :param reason: unused; it is in the signature of txAMQP's method.
+        :param within: seconds that the broker has; then the connection is aborted. A later call may shorten it.
+        :return: fires when the connection is gone; never fails.
         """
         by_us = ConnectionClosed(200, "the connection was closed by this client")
         if not self.connected:
@@ -143,10 +157,10 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self.ended.addCallback(gone.callback)
+        self._abort_in(within)
         if not self._closing:
             self._closing = True
-            self._abort_in(within)
-            if self.is_open and not self.closed:
+            if self.phase is Phase.OPEN and not self.closed:
                 asked = self._channel_zero.connection_close(reply_code=200, reply_text="closed by the client")
                 asked.addBoth(lambda _: self.hang_up(by_us))
             else:
@@ -154,23 +168,27 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         return gone
 
     def loseConnection(self) -> None:
-        """The same, for a protocol that has this connection as its transport (see ``endpoint.py``)."""
+        """Close, as a transport does, for a protocol that has this connection as its transport (``endpoint.py``)."""
         self.close()
 
     def hang_up(self, reason: Exception) -> None:
-        """End the connection for `reason`, when what was written has gone out, or by force after some seconds."""
+        """Close for `reason` when the written bytes are sent, and abort after ``SECONDS_TO_CLOSE`` at the latest."""
         self.do_close(reason)
         self._abort_in(SECONDS_TO_CLOSE)
         self._output.flush()
         self.transport.loseConnection()
 
     def _abort_in(self, seconds: float) -> None:
-        """A peer that takes no bytes, or does not end TLS, must not keep the connection from ending."""
-        if self._abort is None and not self.ended.called:
+        """Abort in so many seconds, unless an earlier limit is set: a peer may take no bytes, or not end TLS."""
+        if self.ended.called:
+            return
+        if self._abort is None:
             self._abort = self.clock.callLater(seconds, self.transport.abortConnection)
+        elif self._abort.active() and self._abort.getTime() > self.clock.seconds() + seconds:
+            self._abort.reset(seconds)
 
     def do_close(self, reason: Exception) -> None:
-        """Fail all that waits, in every channel, with `reason`. Again does nothing; the socket is not touched."""
+        """Close all channels, and fail everything pending, with `reason`. The socket stays open."""
         if self.closed:
             return
         self.closed = True
@@ -178,17 +196,29 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._reader.stopped = True
         if self._heart is not None:
             self._heart.stop()
+        if self._congestion is not None:
+            self._congestion.stop()
+        channels = list(self.channels.values())
+        for channel in channels:  # before any owner is told: it may publish on another channel
+            channel.mark_closed(reason)
         if not self.ready.called:
             self.ready.errback(reason)
-        for channel in list(self.channels.values()):
+        for channel in channels:
             channel.do_close(reason)
         self.channels.clear()
+        for channel in channels:
+            channel.parted()
+
+    @property
+    def unread(self) -> int:
+        """How many bytes of a partial frame have come."""
+        return len(self._reader.waiting())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The socket is gone."""
+        """Tell all that the socket is gone."""
         what = reason.getErrorMessage()
-        if self.is_open:
-            self.do_close(ConnectionClosed(0, f"the connection ended without a word of the broker: {what}"))
+        if self.phase is Phase.OPEN:
+            self.do_close(ConnectionClosed(0, f"the connection ended without connection.close: {what}"))
         else:
             self.do_close(BrokerUnreachable(f"the connection ended before the handshake was over: {what}"))
         self._reader.clear()
@@ -201,18 +231,31 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.transport.abortConnection()
 
     def set_blocked(self, reason: str | None) -> None:
-        """The broker takes no messages, for `reason`; or takes them again (``None``)."""
-        self.blocked = reason
+        """Note the broker's alarm, or its end (``None``), and tell the owner."""
+        self._alarm = reason
+        self._tell_blocked()
+
+    def _congestion_changed(self, unsent: int) -> None:
+        self._congested = f"it does not read, and {unsent} bytes are unsent" if unsent else None
+        log.msg(f"{self.name}: the broker is congested: {self._congested or 'no longer'}")
+        self._tell_blocked()
+
+    def _tell_blocked(self) -> None:
+        self.blocked = self._alarm or self._congested
         if self.on_blocked is not None:
             try:
-                self.on_blocked(reason)
+                self.on_blocked(self.blocked)
             except Exception:
-                log.err(None, "while telling that the broker is blocked or not")
+                log.err(None, "while telling the owner of a connection that it is blocked, or no longer")
 
     # -- channels
 
     def open_channel(self) -> Deferred[Channel]:
-        """Open a channel on the lowest free number. Fails with ``AMQPError`` when all are taken, or as ``invoke``."""
+        """Open a channel on the lowest free number.
+
+        :return: fires with the channel when the broker has opened it. Fails with :class:`~rpc.errors.AMQPError` when
+            all numbers are taken, and as :meth:`Channel.invoke` does. Cancelling it closes the channel.
+        """
         if self.closed:
             return fail(self.reason or AMQPError("the connection is closed"))
         limit = self.channel_max or LARGEST_CHANNEL
@@ -223,7 +266,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         return channel.channel_open().addCallbacks(lambda _: channel, self._not_opened, errbackArgs=(channel,))
 
     def _not_opened(self, failure: Failure, channel: Channel) -> Failure:
-        """When the caller has cancelled it, the broker opens it all the same."""
+        """Close the channel: when opening was cancelled, the broker opens it all the same."""
         channel.close()
         return failure
 
@@ -232,13 +275,18 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.channels[number] = channel
         return channel
 
-    def forget_channel(self, channel: Channel) -> None:
+    def forget_channel(self, channel: ControlChannel) -> None:
         """Free the number of a channel that both sides have closed."""
-        if self.channels.get(channel.id) is channel:
+        if self.has_channel(channel):
             del self.channels[channel.id]
+            channel.parted()
+
+    def has_channel(self, channel: ControlChannel) -> bool:
+        """Return whether `channel` still has its number: until both sides have closed it."""
+        return self.channels.get(channel.id) is channel
 
     def channel(self, id: int) -> Deferred[Channel]:
-        """txAMQP's way to a channel: the open one numbered `id`. Use :meth:`open_channel`."""
+        """Return the open channel of number `id`, for txAMQP's own code. Use :meth:`open_channel`."""
         return succeed(self.channels[id])
 
     # -- frames
@@ -248,54 +296,47 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.write(method_frame(channel_id, payload))
 
     def write_large(self, parts: list[bytes]) -> None:
-        """Write a message that is not worth joining once more before the transport does."""
+        """Write a large message: the transport joins its parts, so they are not joined before."""
         if self._reading:
             self._output.write_large(parts)
         else:
-            self.transport.writeSequence(parts)
+            self._target.writeSequence(parts)
+
+    def _redirect(self, target: Any) -> None:
+        """Write to `target` from now on: the transport, or an object before it that counts."""
+        self._target = target
+        self._output.redirect(target)
+        if not self._reading:
+            self.write = target.write
 
     def dataReceived(self, data: bytes) -> None:
-        """Read frames: one pass over the bytes at hand, and one write for all that it leads to.
+        """Read frames: one pass over the bytes at hand, and one write for all output that they cause.
 
-        What is wrong with the bytes is an ``AMQPError`` and ends the connection in order. Anything else that is raised
-        is a mistake of ours: Twisted logs it, and cuts the connection.
+        An ``AMQPError`` is a fault of the bytes, and closes the connection in order. Any other exception is a fault of
+        this package: Twisted logs it, and aborts the connection.
         """
         if self.closed:
-            return  # what comes after a close is discarded, and after an error it makes no sense
+            return  # AMQP 0-9-1, connection.close: all frames but close-ok are discarded after it
         if self._heart is not None:
             self._heart.silent_ticks = 0
-        if not self._least_read <= len(data) < self._read_size:
-            self._adapt_reads(len(data))
+        reads = self._reads
+        if not reads.least <= len(data) < reads.size:
+            reads.adapt(len(data), self._reader.expected)
         self._reading = True
         self.write = self._output.append
         try:
-            if not self.is_tuned:
-                refuse_strangers(self._reader.waiting() + data)
+            if self.phase is Phase.LOGIN:
+                refuse_other_protocols(self._reader.waiting() + data)
             self._reader.feed(data)
         except AMQPError as error:
             self._protocol_error(error)
         finally:
             self._end_pass()
 
-    def _adapt_reads(self, size: int) -> None:
-        """Read more at once within a message larger than that, and less again when there is little to read.
-
-        Large messages need fewer turns of the reactor then. For small ones large buffers cost a tenth of the rate, and
-        many in one pass would keep timers from running.
-        """
-        if self._socket is None:
-            return
-        if size < self._least_read:
-            self._read_size //= 2
-        elif self._reader.expected > self._read_size:
-            self._read_size = min(2 * self._read_size, MOST_AT_ONCE)
-        self._socket.bufferSize = self._read_size
-        self._least_read = self._read_size // 4 if self._read_size > LEAST_AT_ONCE else 0
-
     def at_end_of_pass(self, function: Callable[[], None]) -> None:
         """Call `function` when the bytes at hand are read, or in the next reactor turn when none are being read.
 
-        It may write, and ask for others to be called.
+        It may write, and may add further functions.
         """
         if self._reading:
             self._at_end.append(function)
@@ -303,20 +344,20 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             self.clock.callLater(0, function)
 
     def _end_pass(self) -> None:
-        """Let those who wait for the end of the pass finish, then send all that it led to in one write."""
+        """Call the functions of :meth:`at_end_of_pass`, then send the output of the pass in one write."""
         try:
             while self._at_end:
                 try:
                     self._at_end.pop(0)()
                 except Exception:
-                    log.err(None, "while finishing what the bytes at hand have led to")
+                    log.err(None, "in a function for the end of a pass of reading")
         finally:
             self._reading = False
-            self.write = self.transport.write
+            self.write = self._target.write
             self._output.flush()
 
     def control_arrived(self, channel: Channel, payload: bytes) -> None:
-        """Take a method that is not of the data plane: hand it to who waits for it, or to the delegate.
+        """Take a control method: an answer for the channel's oldest pending method, or one for the delegate.
 
         :raises FrameError: it is malformed, unknown, unexpected, or on the wrong channel.
         """
@@ -330,20 +371,9 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             self.delegate.dispatch(channel, message)
 
     def _protocol_error(self, error: AMQPError) -> None:
-        """Tell the broker what was wrong with its bytes, and go."""
+        """Close the connection with the fault of the broker's bytes as reason."""
         log.msg(f"{self.name}: closing the connection: {error}")
         code = getattr(error, "code", 541)
-        if self.is_tuned and not self.closed:
+        if self.phase is not Phase.LOGIN and not self.closed:
             self._channel_zero.connection_close(reply_code=code, reply_text=str(error)[:60]).addErrback(lambda _: None)
         self.hang_up(error)
-
-
-def _heartbeat(seconds: int) -> int:
-    """Return the interval to agree on. RabbitMQ notices silence after two to three of them, and we within two and a
-    half; with five sixths of what was asked for, both notice within two and a half of that.
-    """
-    return max(1, seconds * 5 // 6) if seconds else 0
-
-
-def _smaller(ours: int, theirs: int) -> int:
-    return min(ours, theirs) if ours and theirs else ours or theirs

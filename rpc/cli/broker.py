@@ -23,31 +23,31 @@ LARGEST_PORT = 2**16 - 1
 
 
 class Options(usage.Options):
-    """The command line. What is wrong with it ends the process with one message and status 1."""
+    """The command line. An error in it ends the process with one message and status 1."""
 
     synopsis = "[options]"
     longdesc = (
-        "Runs an AMQP 0-9-1 broker in this process. It is for trying, developing and testing on one machine, not for "
-        "production: that is RabbitMQ's. Without --user there is the user guest, password guest, who is let in from "
-        "this machine only. Ends on SIGTERM or SIGINT."
+        "Runs an AMQP 0-9-1 broker in this process, to try, develop and test on one machine. For production use "
+        "RabbitMQ. Without --user the broker has the user guest, password guest, which may connect from this machine "
+        "only. Ends on SIGTERM or SIGINT."
     )
     optParameters = [  # noqa: RUF012  # Twisted reads it from the class
-        ["port", "p", "5672", "TCP port to listen on; 0: a free one, which the log names."],
-        ["interface", "i", "127.0.0.1", "Address to listen on; 0.0.0.0: all of this machine's (IPv4)."],
+        ["port", "p", "5672", "TCP port to listen on; 0: a free port, which the log names."],
+        ["interface", "i", "127.0.0.1", "Address to listen on; 0.0.0.0: all IPv4 addresses of this machine."],
         [
             "state",
             "s",
             None,
             (
-                "SQLite file, made when there is none, that keeps durable exchanges, queues and bindings and their "
-                "persistent messages from one run to the next. Default: all of it is forgotten at the end."
+                "SQLite file that keeps durable exchanges, queues and bindings and their persistent messages from one "
+                "run to the next; created when it is missing. Default: they are lost at the end."
             ),
         ],
         [
             "memory-limit",
             "m",
             str(Limits().memory // MEGABYTE),
-            "Megabytes of messages that are held before those who publish have to wait.",
+            "Megabytes of messages in memory from which on publishers are blocked.",
         ],
     ]
 
@@ -57,8 +57,8 @@ class Options(usage.Options):
         self._vhosts = ["/"]
 
     def opt_user(self, user: str) -> None:
-        """NAME:PASSWORD of a user who is let in, also from other machines; may be given several times. guest is let in
-        only when named, too. Every user of this machine can read the command line, and so the password.
+        """NAME:PASSWORD of a user that may connect, also from other machines; may be given several times. guest may
+        then connect only when it is named, too. Every user of this machine can read the command line, and the password.
         """
         name, colon, password = user.partition(":")
         if not (name and colon and password):  # not shown: it may be a password
@@ -68,20 +68,23 @@ class Options(usage.Options):
         self._users[name] = password
 
     def opt_vhost(self, name: str) -> None:
-        """Name of a virtual host there is besides "/"; may be given several times."""
+        """Name of a virtual host beside "/"; may be given several times."""
         if not name:
             raise usage.UsageError("--vhost: a virtual host has a name")
         self._vhosts.append(name)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read the command line; what is wrong with an option's form is told in one line as well."""
+        """Read the command line. An unknown or malformed option ends the process with one line, too."""
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
             raise SystemExit(f"rpc-broker: {error}") from error
 
     def postOptions(self) -> None:
-        """Build the broker here, where what is wrong can still be told in one line."""
+        """Build the broker here, where an error can still be reported in one line.
+
+        :raises UsageError: an option's value is not allowed.
+        """
         port = self._whole_number("port", 0, LARGEST_PORT)
         memory = self._whole_number("memory-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
         try:
@@ -105,20 +108,20 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:
-    """Return what twistd runs. When it cannot listen, the log says why in one line, and the process ends with 1."""
+    """Return the service that twistd runs. If it cannot listen, the log says why in one line; the exit status is 1."""
     broker: BrokerServer = options["broker"]
     broker.when_listening().addErrback(_give_up)
     return broker
 
 
 def _give_up(failure: Failure) -> None:
-    if failure.check(CancelledError):  # it was stopped before it listened, as somebody wanted
+    if failure.check(CancelledError):  # it was stopped before it listened
         return
     if failure.check(ConfigurationError, CannotListenError):
         log.msg(f"rpc-broker: {failure.getErrorMessage()}")
     else:
         log.err(failure, "rpc-broker: the broker does not start")
-    # twistd ends with 0 whatever happened, once it has tidied up; the last word is the interpreter's.
+    # twistd exits with 0 in any case. Functions of atexit run after it, so one of them sets the status.
     atexit.register(_exit_with_failure)
     reactor = default_reactor()
     reactor.callWhenRunning(reactor.stop)

@@ -1,8 +1,10 @@
-"""``thrift-rpc call``: one call from a shell. Arguments and result are JSON, failures are told by what they mean."""
+"""``thrift-rpc call``: one call from a shell. Arguments and result are JSON."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import attrs
 import click
@@ -13,24 +15,77 @@ from twisted.internet.defer import TimeoutError as ConnectTimedOut
 from rpc import errors
 from rpc.cli.invocation import Invocation, methods
 from rpc.cli.running import KNOWN, broker_option, meaning, run
-from rpc.client.connection import DEFAULT_TIMEOUT, ClientOptions, connect
+from rpc.cli.standard_output import say
+from rpc.client.connection import connect
+from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
+
+HELP: Final = """
+Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the service's methods.
+
+STUB is a module made by "thrift-rpc compile", such as generated.calculator.Calculator; the current directory is
+searched first.
+
+\b
+ARGS are JSON, one for each argument of the method:
+  struct      an object: '{"num1": 6, "num2": 7, "op": "MULTIPLY"}'
+  list, set   an array
+  map         an object; a key that is not text is written as the text of its JSON
+  string      text as it is, or JSON when it begins with a quotation mark
+  binary      base64, otherwise as string
+  enum        the name or the number
+  double      a number, NaN, Infinity or -Infinity (the last three as JSON text)
+
+A word that begins with one "-", such as -2, is an argument; one that begins with "--" is an option, unless it
+follows a "--" of its own.
+
+The result is written the same way, enums by name. A method without a result prints nothing.
+
+Exit status: 0 when the method answered; 1 when the call failed, or the method threw an exception of the IDL, with
+the reason on standard error; 2 when the command line is wrong; 141 when the reader of the result is gone.
+"""
 
 
 class CallCommand(click.Command):
-    """Takes ``-2`` for an argument, not for an option; ``--anything`` is an option, unless it stands behind ``--``."""
+    """Takes words that begin with one ``-``, such as ``-2``, as arguments.
+
+    click would read ``-2h`` as the options ``-2`` and ``-h``, and with ``ignore_unknown_options`` print the help.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse unknown options: with `ignore_unknown_options`, which lets negative numbers pass, click does not."""
-        known = {name for parameter in self.get_params(ctx) for name in parameter.opts}
-        for argument in args[: args.index("--")] if "--" in args else args:
-            name = argument.partition("=")[0]
-            if name.startswith("--") and name not in known:
-                raise click.NoSuchOption(name, possibilities=sorted(known), ctx=ctx)
-        return super().parse_args(ctx, args)
+        """Put the options first, and the other words behind ``--``.
+
+        :raises click.NoSuchOption: a word begins with ``--`` and is no option.
+        """
+        options, words = _split(ctx, self.get_params(ctx), args)
+        return super().parse_args(ctx, [*options, "--", *words] if words else options)
 
 
-@click.command(name="call", cls=CallCommand, context_settings={"ignore_unknown_options": True})
+def _split(ctx: click.Context, parameters: list[click.Parameter], args: list[str]) -> tuple[list[str], list[str]]:
+    """Return the options, with their values, and the other words. Behind ``--`` no word is an option."""
+    known = {name: option for option in parameters if isinstance(option, click.Option) for name in option.opts}
+    options: list[str] = []
+    words: list[str] = []
+    left = iter(args)
+    for word in left:
+        name, equals, _ = word.partition("=")
+        if word == "--":
+            words.extend(left)
+        elif word in known or (name in known and name.startswith("--")):
+            options.append(word)
+            if not equals and not known[name].is_flag:
+                value = next(left, None)
+                if value is None:
+                    return options, []  # so that click says that the last option needs a value
+                options.append(value)
+        elif word.startswith("--"):
+            raise click.NoSuchOption(name, possibilities=sorted(known), ctx=ctx)
+        else:
+            words.append(word)
+    return options, words
+
+
+@click.command(name="call", cls=CallCommand, help=HELP)
 @click.argument("stub")
 @click.argument("method", required=False)
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
@@ -39,7 +94,7 @@ class CallCommand(click.Command):
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
-    help=f"Until when to give up. Default: what the IDL says of the method, or {DEFAULT_TIMEOUT:g}.",
+    help=f"How long to wait. Default: the method's timeout_ms in the IDL, or {DEFAULT_TIMEOUT:g} s.",
 )
 @click.option(
     "--protocol", type=click.Choice(list(CODECS)), default="binary", show_default=True, help="Thrift's protocol."
@@ -54,38 +109,22 @@ def call_command(
     protocol: str,
     name: str | None,
 ) -> None:
-    """Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the methods there are.
-
-    STUB is a module made by "thrift-rpc compile", such as generated.calculator.Calculator; the current directory is
-    searched first.
-
-    \b
-    ARGS are JSON, one for each argument of the method:
-      struct      an object: '{"num1": 6, "num2": 7, "op": "MULTIPLY"}'
-      list, set   an array
-      map         an object; keys that are not text stand in it as their JSON
-      string      text as it stands, or JSON when it begins with a quotation mark
-      binary      base64, otherwise as string
-      enum        the name or the number
-      double      a number, NaN, Infinity or -Infinity (the last three as JSON text)
-
-    The result is written the same way, enums by name. A method without a result prints nothing.
-
-    Exit status: 0 when the method answered; 1 when the call failed, or its exception from the IDL came, with the reason
-    on standard error; 2 when the command line is wrong.
-    """  # noqa: D301  # click's mark for lines that are not to be wrapped
-    try:
+    """Call a method, or list the methods of a service."""
+    with _errors_in_words():
         if method is None:
-            click.echo("\n".join(methods(stub)))
-            return
-        invocation = Invocation.read(stub, method, arguments)
-        options = ClientOptions(timeout=timeout, protocol=protocol, name=name)
+            say("\n".join(methods(stub)))
+        else:
+            invocation = Invocation.read(stub, method, arguments)
+            _call(invocation, broker, ClientOptions(timeout=timeout, protocol=protocol, name=name))
+
+
+def _call(invocation: Invocation, broker: str, options: ClientOptions) -> None:
+    label = invocation.label(options.name)
+    try:
         result = run(lambda reactor: _perform(reactor, broker, invocation, options))
     except TApplicationException as error:
         log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
-        raise click.ClickException(f"service failed: {invocation.label(name)}: {error}{log}") from error
-    except KNOWN as error:
-        raise click.ClickException(meaning(error)) from error
+        raise click.ClickException(f"service failed: {label}: {error}{log}") from error
     except ThriftException as error:
         thrown = invocation.show_thrown(error)
         if thrown is None:
@@ -93,11 +132,21 @@ def call_command(
         raise click.ClickException(thrown) from error
     shown = invocation.show(result)
     if shown is not None:
-        click.echo(shown.encode("utf-8", "backslashreplace"))  # half a surrogate pair becomes JSON's escape of it
+        # Half a surrogate pair becomes JSON's escape of it.
+        say(shown.encode("utf-8", "backslashreplace"), f"{label} was executed")
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    """Turn the errors that are known into messages without a traceback."""
+    try:
+        yield
+    except KNOWN as error:
+        raise click.ClickException(meaning(error)) from error
 
 
 async def _perform(reactor: Any, broker: str, invocation: Invocation, options: ClientOptions) -> Any:
-    """Connect, call, and leave; the timeout is that of all together."""
+    """Connect, call, and disconnect; the timeout holds for all of it."""
     began = reactor.seconds()
     limit = options.timeout or DEFAULT_TIMEOUT
     try:

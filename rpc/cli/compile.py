@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rpc.cli.standard_output import say
 from rpc.compiler import compare, compile_idl, install
 from rpc.errors import CompileError
 
@@ -23,7 +24,7 @@ from rpc.errors import CompileError
     "include_dirs",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where to look for included files that are not beside the file that includes them. Can be repeated.",
+    help="A folder to search for an included file that is not beside the file that includes it. Can be repeated.",
 )
 @click.option(
     "--check", is_flag=True, help="Write nothing; list what is missing, stale or extra, and exit 1 if any is."
@@ -38,8 +39,8 @@ def compile_command(
     becomes the package that its "namespace py" says, below --out.
 
     The command owns the files in --out that its idl.json lists: it replaces them, and removes those that no longer
-    belong. It leaves every other file alone, and refuses to run when one is in the way. When anything fails, --out
-    stays as it was.
+    belong to the output. It leaves every other file alone, and refuses to run when one is in the way. The files are
+    replaced all or none: when anything fails, --out is as it was.
     """
     try:
         compiled = compile_idl(sources, include_dirs, thrift)
@@ -54,4 +55,5 @@ def compile_command(
         )
     removed = len(difference.extra)
     written = len(difference.missing) + len(difference.stale)
-    click.echo(f"{out}: {len(compiled.files)} files, {written} written, {removed} removed")
+    done = f"{out}: {len(compiled.files)} files, {written} written, {removed} removed"
+    say(done, "" if check else done)

@@ -1,6 +1,7 @@
-"""``thrift-rpc dead``: what an operator needs for a service's dead letters: look at them, send them again, delete them.
+"""``thrift-rpc dead``: list, show, replay and purge the dead letters of a service.
 
-Each command takes one look at the queue, acts, and lets the rest go back (see ``dead_letters.py``).
+Each command consumes the letters of the queue once, acts, and closes its channel: the broker then requeues the letters
+that were not acked (see ``dead_letters.py``).
 """
 
 from __future__ import annotations
@@ -12,44 +13,45 @@ from typing import Any, Final, TypeVar
 import click
 
 from rpc.amqp.channel import Channel
-from rpc.cli.asking import agreed
+from rpc.cli.confirmation import confirmed
 from rpc.cli.dead_body import Arguments, dump
 from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter
 from rpc.cli.dead_replay import Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.running import KNOWN, broker_option, meaning, open_connection, run
+from rpc.cli.standard_output import say
 from rpc.errors import ChannelClosed, ConfigurationError
 from rpc.topology import ServiceTopology
 
 BYTES_SHOWN: Final = 512
 
-SECONDS_TO_PART: Final = 1.0
-"""For a connection on which all is said: a broker that is short of memory does not read the word of parting."""
+CLOSE_SECONDS: Final = 1.0
+"""For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group(name="dead")
 def dead_command() -> None:
-    """List, show, replay or delete the dead letters of a service: requests that its workers refused for good.
+    """List, show, replay or delete the dead letters of a service: requests that its workers rejected for good.
 
-    SERVICE is the service's name, such as Calculator; its dead letters wait in the queue rpc.SERVICE.dead.
+    SERVICE is the service's name, such as Calculator; its dead letters are in the queue rpc.SERVICE.dead.
 
-    Letters are named by their NUMBER in the list, 1 being the oldest, or by their message id, with "id:" before it when
-    it is all digits. Numbers are positions: they change when letters go, and when the oldest make way for new ones.
-    Message ids stay; a request that died twice is there twice.
+    A letter is named by its NUMBER in the list, 1 being the oldest, or by its message id. A message id of digits needs
+    "id:" before it. Numbers are positions: they change when letters are removed, also when a full queue drops its
+    oldest. Message ids stay. A request that was dead-lettered twice is listed twice.
 
-    While a command looks, it holds all letters; another one is refused until it has ended. Letters that come meanwhile
-    are left alone. Whatever ends a command, the letters that it has not dealt with are back in their places.
+    While a command runs, it holds all letters, and refuses another command. Letters that arrive meanwhile are left
+    alone. When a command ends in any way, the letters that it has not removed are back in their places.
 
-    Exit status: 0 when all was done; 1 when something failed or a letter could not be replayed, with the reason on
-    standard error; 2 when the command line is wrong.
+    Exit status: 0 when all was done; 1 when the command failed or a letter could not be replayed, with the reason on
+    standard error; 2 when the command line is wrong; 141 when the reader of the output is gone.
     """
 
 
 def _of_service(command: Command) -> Command:
-    """Add what all four take."""
+    """Add the argument and options that all four commands take."""
     for option in (
         click.option(
             "--queue",
@@ -75,15 +77,15 @@ def _topology(service: str, queue: str | None) -> ServiceTopology:
 
 @dead_command.command(name="list")
 @_of_service
-@click.option("--json", "as_json", is_flag=True, help="For programs: an object of JSON a line, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: only a JSON object per line.")
 def list_command(service: str, broker: str, queue: str | None, as_json: bool) -> None:
     """List dead letters, oldest first: number, method, bytes of the body, message id, reason."""
-    with _told():
+    with _errors_in_words():
         letters = run(lambda reactor: _listed(reactor, broker, _topology(service, queue)))
     for line in map(json_line, letters) if as_json else lines(letters):
-        click.echo(line)
+        say(line)
     if not as_json:
-        click.echo(f"{count(letters)} of {service}")
+        say(f"{count(letters)} of {service}")
 
 
 async def _listed(reactor: Any, broker: str, topology: ServiceTopology) -> list[Letter]:
@@ -105,25 +107,25 @@ async def _listed(reactor: Any, broker: str, topology: ServiceTopology) -> list[
     type=click.IntRange(min=0),
     default=BYTES_SHOWN,
     show_default=True,
-    help="How much of a body to show that is not, or cannot be, shown as arguments.",
+    help="Bytes to show of a body that is not shown as arguments.",
 )
 def show_command(
     service: str, broker: str, queue: str | None, letters: tuple[str, ...], stub: str | None, most: int
 ) -> None:
-    """Show letters with all they have: reason, properties, headers, body."""
-    with _told():
+    """Show letters completely: reason, properties, headers, body."""
+    with _errors_in_words():
         arguments = None if stub is None else Arguments.of(stub)
         shown = run(lambda reactor: _chosen(reactor, broker, _topology(service, queue), Choice(frozenset(letters))))
     for letter in shown:
         for line in heading(letter):
-            click.echo(line)
+            say(line)
         for line in _body(letter, arguments, most):
-            click.echo(f"  {line}")
+            say(f"  {line}")
 
 
 async def _chosen(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice) -> list[Letter]:
     async with _holding(reactor, broker, topology) as dead:
-        return choice.of(await dead.read(choice.means))
+        return choice.of(await dead.read(choice.includes))
 
 
 def _body(letter: Letter, arguments: Arguments | None, most: int) -> Iterator[str]:
@@ -141,26 +143,27 @@ def _body(letter: Letter, arguments: Arguments | None, most: int) -> Iterator[st
 @dead_command.command(name="replay")
 @_of_service
 @click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
-@click.option("--all", "all_letters", is_flag=True, help="All that are there now.")
+@click.option("--all", "all_letters", is_flag=True, help="All letters that are in the queue now.")
 def replay_command(service: str, broker: str, queue: str | None, letters: tuple[str, ...], all_letters: bool) -> None:
-    """Put letters into the service's queue again, oldest first.
+    """Republish letters to the service's queue, oldest first.
 
-    Each is deleted from the dead letters when the broker has it in the queue; one that it refuses stays. It runs like
-    any request, but nobody gets its reply, and it does not expire. What was wrong with it is wrong still: a letter that
-    a worker refuses again, or that ends worker after worker again, is among the dead letters again.
+    A letter is removed from the dead letters when the broker has confirmed it in the queue. A letter that the broker
+    refuses stays. A replayed letter runs like any request, but has no reply and does not expire. If its workers reject
+    it again, or crash on it again, it becomes a dead letter again.
     """
     choice = _checked_choice(letters, all_letters)
     topology = _topology(service, queue)
     replay = Replay(topology.queue)
     try:
-        with _told():
+        with _errors_in_words():
             run(lambda reactor: _replayed(reactor, broker, topology, choice, replay))
     except click.ClickException as error:
-        raise click.ClickException(error.message + _how_far(replay)) from error
+        raise click.ClickException(error.message + _progress(replay)) from error
     except click.Abort:
-        click.echo(_how_far(replay).removeprefix("\n"), err=True)
+        click.echo(_progress(replay).removeprefix("\n"), err=True)
         raise
-    click.echo(f"replayed {count(replay.replayed)} to {topology.queue}")
+    done = f"replayed {count(replay.replayed)} to {topology.queue}"
+    say(done, done)
     if replay.staying:
         raise click.ClickException(_stay(replay))
 
@@ -171,9 +174,9 @@ async def _replayed(reactor: Any, broker: str, topology: ServiceTopology, choice
         channel = await connection.open_channel()
         await _confirming(channel, topology.queue)
         async with _holding(reactor, broker, topology) as dead:
-            await replay.run(reactor, dead, channel, choice.of(await dead.read(choice.means)))
+            await replay.run(reactor, dead, channel, choice.of(await dead.read(choice.includes)))
     finally:
-        await connection.close(within=SECONDS_TO_PART)
+        await connection.close(within=CLOSE_SECONDS)
 
 
 async def _confirming(channel: Channel, queue: str) -> None:
@@ -186,12 +189,12 @@ async def _confirming(channel: Channel, queue: str) -> None:
     await channel.confirm_select()
 
 
-def _how_far(replay: Replay) -> str:
-    """Return in lines what became of the letters when a replay did not come to its end."""
+def _progress(replay: Replay) -> str:
+    """Return the numbers of letters in each state, in lines, after a replay that was not completed."""
     told = []
     if replay.replayed:
-        doubt = "" if replay.removed else ", but perhaps not gone from the dead letters"
-        told.append(f"{count(replay.replayed)} replayed{doubt}")
+        unsure = "" if replay.removed else ", but perhaps still dead letters"
+        told.append(f"{count(replay.replayed)} replayed{unsure}")
     if replay.staying:
         told.append(_stay(replay))
     if replay.unanswered:
@@ -209,37 +212,38 @@ def _stay(replay: Replay) -> str:
 @dead_command.command(name="purge")
 @_of_service
 @click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
-@click.option("--all", "all_letters", is_flag=True, help="All that are there now.")
+@click.option("--all", "all_letters", is_flag=True, help="All letters that are in the queue now.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge_command(
     service: str, broker: str, queue: str | None, letters: tuple[str, ...], all_letters: bool, yes: bool
 ) -> None:
-    """Delete letters for good. Asks first, with a list of what is to go."""
+    """Delete letters for good. Lists them and asks first."""
     choice = _checked_choice(letters, all_letters)
-    with _told():
+    with _errors_in_words():
         deleted = run(lambda reactor: _purged(reactor, broker, _topology(service, queue), choice, yes))
-    click.echo(f"deleted {count(deleted)} of {service}")
+    done = f"deleted {count(deleted)} of {service}"
+    say(done, done)
 
 
 async def _purged(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, yes: bool) -> list[Letter]:
     async with _holding(reactor, broker, topology) as dead:
         letters = choice.of(await dead.read(lambda _: False))
         if letters and not yes:
-            click.echo(some(list(lines(letters))).removeprefix("\n"))
-            if not await agreed(reactor, f"Delete {count(letters)} of {topology.service} for good?"):
+            say(some(list(lines(letters))).removeprefix("\n"))
+            if not await confirmed(reactor, f"Delete {count(letters)} of {topology.service} for good?"):
                 raise click.Abort
         for letter in letters:
             dead.remove(letter)
         try:
             await dead.removed()
         except KNOWN as error:
-            raise click.ClickException(f"{meaning(error)}\nletters may be left: list them again") from error
+            raise click.ClickException(f"{meaning(error)}\nsome letters may be left: list them again") from error
         return letters
 
 
 @asynccontextmanager
 async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> AsyncIterator[DeadLetters]:
-    """Hold the dead letters on a connection of their own; at the end those that were not removed go back."""
+    """Hold the dead letters on a connection of their own; its end requeues the letters that were not removed."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead")
     try:
         yield DeadLetters(reactor, await connection.open_channel(), topology.dead_queue)
@@ -248,8 +252,8 @@ async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> Asyn
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Have what is known to go wrong told in words."""
+def _errors_in_words() -> Iterator[None]:
+    """Turn the errors that are known into messages without a traceback."""
     try:
         yield
     except ConfigurationError as error:

@@ -1,9 +1,8 @@
-"""The body of a dead letter for people: the arguments of the call when the stub is known, otherwise its bytes."""
+"""The body of a dead letter as text: the arguments of the call when the stub is known, otherwise its bytes."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,7 +14,8 @@ from rpc.cli.invocation import describe_service, import_stub
 from rpc.cli.values import Values
 from rpc.idl import ServiceDescription
 from rpc.stub import Stub, StubMethod
-from rpc.worker.request import Refused, Request
+from rpc.worker.rejection import Rejection
+from rpc.worker.request import Request
 
 BYTES_A_LINE: Final = 16
 
@@ -30,9 +30,9 @@ class Arguments:
 
     @classmethod
     def of(cls, stub: str) -> Arguments:
-        """Read the stub module of this name.
+        """Read the stub module `stub`.
 
-        :raises ConfigurationError: it does not import, or is no stub.
+        :raises ConfigurationError: the module does not import, is no stub, or has no ``idl.json``.
         """
         module = import_stub(stub)
         service = describe_service(module)
@@ -41,24 +41,24 @@ class Arguments:
     def show(self, delivery: Delivery) -> str:
         """Return ``method {arguments as JSON}``.
 
-        :raises ValueError: it is not such a request; says what a worker would say of it.
+        :raises ValueError: the letter is no request of the service; the text is that of a worker's rejection.
         """
         try:
-            method, arguments = Request(delivery, 0.0).read(self._service.name, self._methods, sys.maxsize)
+            method, arguments = Request(delivery, 0.0).read(self._service.name, self._methods, (), 0.0)
             fields = self._service.methods[method.name].arguments
             given = {field.name: (field.type, getattr(arguments, field.name)) for field in fields}
             shown = {
                 name: self._values.to_json(kind, value) for name, (kind, value) in given.items() if value is not None
             }
-        except Refused as refused:
-            raise ValueError(str(refused)) from refused
+        except Rejection as rejection:
+            raise ValueError(str(rejection)) from rejection
         except RecursionError:
             raise ValueError("nested too deeply") from None
         return f"{method.name} {printable(json.dumps(shown, ensure_ascii=False))}"
 
 
 def dump(body: bytes, most: int) -> Iterator[str]:
-    """Yield lines of the first `most` bytes: offset, hexadecimal digits, and the characters of ASCII among them."""
+    """Yield lines of the first `most` bytes: offset, hexadecimal digits, and printable ASCII characters."""
     for offset in range(0, min(len(body), most), BYTES_A_LINE):
         piece = body[offset : min(offset + BYTES_A_LINE, most)]
         characters = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in piece)

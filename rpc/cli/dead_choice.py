@@ -1,4 +1,4 @@
-"""Which dead letters a command line means."""
+"""The dead letters that a command line names."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from rpc.cli.dead_text import printable
 
 @attrs.frozen
 class Choice:
-    """Letters by their numbers or message ids, or all of them when there is no word.
+    """Letters by their numbers or message ids; without a word, all letters.
 
-    A message id is known as it is and as a list shows it, and with ``id:`` before it, which one of digits alone needs.
+    A message id is accepted as the sender wrote it and as a list shows it. ``id:`` may precede it, and must when it
+    consists of digits.
     """
 
     words: frozenset[str]
 
-    def means(self, letter: Letter) -> bool:
-        """Whether the letter is one of them."""
+    def includes(self, letter: Letter) -> bool:
+        """Return whether the letter is one of them."""
         return not self.words or not self.words.isdisjoint(_names(letter))
 
     def of(self, letters: Sequence[Letter]) -> list[Letter]:
-        """Return those of the letters that are meant, in their order.
+        """Return the letters that are named, in their order.
 
-        :raises click.ClickException: a word means none of them. Then nothing is to be done by halves.
+        :raises click.ClickException: a word names none of them. Then no letter is to be touched.
         """
         missing = self.words.difference(*map(_names, letters))
         if missing:
             raise click.ClickException(
                 f"no such dead letter: {', '.join(map(printable, sorted(missing)))}; there are {len(letters)}. List "
-                "them again, for numbers change"
+                "them again: numbers change"
             )
-        return [letter for letter in letters if self.means(letter)]
+        return [letter for letter in letters if self.includes(letter)]
 
 
 def _names(letter: Letter) -> set[str]:

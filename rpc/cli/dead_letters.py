@@ -1,8 +1,9 @@
-"""Reading a service's dead letters: all that wait, in their order, held by this process until its channel closes.
+"""Reads a service's dead letters: all that are ready, in their order, unacked until the channel closes.
 
-AMQP has no look at a queue that leaves it alone. So the letters are consumed, as many as the broker says there are, and
-nothing is acked but what is to go; when the channel closes, the broker puts the rest back where it was. As long as one
-process holds them no other can: it would see a queue that looks empty.
+AMQP 0-9-1 cannot browse a queue. So as many letters as the broker counts are consumed, and only those to be removed are
+acked. When the channel closes, RabbitMQ requeues the others at their old positions (its page "Consumer Acknowledgements
+and Publisher Confirms"). The consumer is exclusive (``basic.consume``, section 1.8.3.3 of the AMQP reference): a second
+one would see a queue that looks empty.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
 
 QUIET_SECONDS: Final = 0.5
-"""Without a letter for so long, the broker is asked whether there are more: some may have gone since it counted."""
+"""After so long without a letter, the broker is asked for its count again: letters may have expired since the first."""
 
 LOOKS: Final = 40
-"""So many times in a row; then a broker that says yes and sends none is given up."""
+"""So many counts without a letter between them; then reading fails: the broker counts letters and delivers none."""
 
 NOT_FOUND: Final = 404
 
@@ -34,11 +35,11 @@ NOT_FOUND: Final = 404
 class Letter:
     """One dead letter.
 
-    :ivar number: its place in this look at the queue, from 1, the oldest.
-    :ivar method: ``<service>.<method>`` (property ``type``), as its sender has it.
+    :ivar number: its position in the queue when it was read; 1 is the oldest.
+    :ivar method: ``<service>.<method>``, the property ``type`` as the sender wrote it.
     :ivar size: bytes of its body.
-    :ivar reason: why it is dead; ``None`` when nobody said.
-    :ivar content: properties and body, when they were to be kept.
+    :ivar reason: the reason of its rejection; ``None`` when the letter has none.
+    :ivar content: properties and body; ``None`` unless the caller of :meth:`DeadLetters.read` asked to keep them.
     """
 
     number: int
@@ -51,7 +52,7 @@ class Letter:
 
     @classmethod
     def of(cls, number: int, delivery: Delivery) -> Letter:
-        """Read what a list shows of a letter, whatever is wrong with its properties."""
+        """Read the fields of a letter. Malformed properties become its reason."""
         properties, reason = Properties(), None
         try:
             properties = delivery.properties
@@ -67,7 +68,7 @@ class Letter:
 
 
 def _text(header: Any) -> str | None:
-    """A header is what its sender pleases."""
+    """Return a header as text: its sender may have used any type."""
     return header if header is None or isinstance(header, str) else repr(header)
 
 
@@ -84,17 +85,17 @@ class DeadLetters:
         self._complete: Deferred[None] | None = None
 
     async def read(self, kept: Callable[[Letter], bool]) -> list[Letter]:
-        """Take all letters there are just now, oldest first. To be called once.
+        """Return all letters that are in the queue now, oldest first. To be called once.
 
-        :param kept: says of a letter whether its content is wanted.
-        :raises click.ClickException: there is no such queue, or another program reads it.
-        :raises AMQPError: the broker refuses it otherwise, or is lost.
+        :param kept: returns whether to keep a letter's content.
+        :raises click.ClickException: there is no such queue, or another program consumes from it.
+        :raises AMQPError: the broker refused the request, stopped delivering, or closed the connection.
         """
         declared = await self._look()
         if declared.consumer_count:
             raise click.ClickException(
-                f"{self._queue} is being read by another program, which may be another thrift-rpc dead that waits for "
-                "an answer: try again when it has ended"
+                f"{self._queue} is being read by another program, perhaps another thrift-rpc dead that waits for an "
+                "answer: try again when it has ended"
             )
         if declared.message_count:
             self._expected = declared.message_count
@@ -105,15 +106,18 @@ class DeadLetters:
         return self._letters
 
     def remove(self, letter: Letter) -> None:
-        """Ack a letter: it leaves the queue, unless the channel is lost."""
+        """Ack a letter: it leaves the queue, unless the channel is lost before the broker reads the ack."""
         self._channel.ack(letter.delivery_tag)
 
     async def removed(self) -> None:
-        """Fires when all that were to be removed have left the queue; fails when the channel is lost."""
+        """Return when the broker has read all acks.
+
+        :raises AMQPError: the channel was lost; some letters may not have been removed.
+        """
         await self._look()
 
     def on_lost(self, lost: Callable[[Exception], None]) -> None:
-        """Have `lost` called with the reason when the letters are no longer held."""
+        """Call `lost` with the reason when the channel closes, and the broker requeues the letters."""
         self._channel.on_closed = lost
 
     async def _look(self) -> Any:
@@ -129,7 +133,7 @@ class DeadLetters:
 
     def _take(self, delivery: Delivery) -> None:
         if len(self._letters) == self._expected:
-            return  # it came later than the look
+            return  # it arrived after the count
         letter = Letter.of(len(self._letters) + 1, delivery)
         self._letters.append(letter if self._kept(letter) else letter.without_content())
         if len(self._letters) == self._expected and self._complete is not None:
@@ -141,7 +145,8 @@ class DeadLetters:
     async def _all_taken(self) -> None:
         """Wait for as many letters as were counted, or until the broker has no more.
 
-        Its answer may overtake letters that were on their way when it was asked, but not those of an earlier question.
+        A count may overtake letters that were in transit when it was asked for, but not those of the count before it.
+        So two counts of 0 in a row are needed.
         """
         answers: list[int] = []
         while len(self._letters) < self._expected:
@@ -154,7 +159,7 @@ class DeadLetters:
             if answers[-2:] == [0, 0]:
                 return
             if len(answers) == LOOKS:
-                raise AMQPError(f"the broker sends no more of {self._queue}, though {answers[-1]} letters wait there")
+                raise AMQPError(f"the broker sends no more of {self._queue}, but counts {answers[-1]} letters")
 
     async def _complete_or_quiet(self) -> None:
         self._complete = Deferred()

@@ -1,7 +1,8 @@
-"""Dead letters go back to their service: each is published again, and leaves the dead letters when the broker has it.
+"""Republishes dead letters to their service. Each is acked when the broker has confirmed its copy.
 
-Letters are held on one connection and published on another. A broker that is short of memory reads nothing more from a
-connection that publishes, and would not read the acks, either; what was replayed would be replayed once more.
+Letters are held on one connection and published on another. During an alarm RabbitMQ reads nothing from a connection
+that publishes (its page "Memory and Disk Alarms"). It would not read the acks either, and the next replay would publish
+the same letters again.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ from rpc.cli.dead_letters import DeadLetters, Letter
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DEAD_REASON, DELIVERIES, LIVENESS, ROUTING
 from rpc.messages import Properties
-from rpc.worker.redelivery import DELIVERY_COUNT
+from rpc.worker.begins import DELIVERY_COUNT
 
 IN_FLIGHT: Final = 64
-"""Letters that are published and not yet confirmed. The first goes alone: a broker that takes none says so then."""
+"""Letters that are published and not yet confirmed. The first is published alone, in case the broker is blocked."""
 
 BYTES_IN_FLIGHT: Final = 8 * 1024 * 1024
 
-PARTING_SECONDS: Final = 5.0
-"""How long to wait for what is in flight when there is no going on."""
+DRAIN_SECONDS: Final = 5.0
+"""How long a replay that failed waits for the confirms of the letters in flight."""
 
 LEFT_OUT: Final = ROUTING | {DEAD_REASON, DELIVERIES, LIVENESS, DELIVERY_COUNT, "x-acquired-count"}
-"""Headers that told of the letter's first life. Deliveries count anew, and nobody waits for a sign of the worker."""
+"""Headers of the letter's earlier deliveries. Deliveries are counted anew, and no caller waits for a keepalive."""
 
 
 def revived(properties: Properties) -> Properties:
-    """Return the properties with which a letter is published again: nobody waits for a reply any more."""
+    """Return the properties with which a letter is published again: without a reply queue and an expiration."""
     headers = {name: value for name, value in (properties.headers or {}).items() if name not in LEFT_OUT}
     return attrs.evolve(
         properties, headers=headers or None, delivery_mode=2, reply_to=None, expiration=None, user_id=None
@@ -45,12 +46,12 @@ def revived(properties: Properties) -> Properties:
 
 
 class Replay:
-    """One replay, and how far it has come.
+    """One replay, and its progress.
 
-    :ivar replayed: the letters that the service's queue has.
+    :ivar replayed: the letters that the broker has confirmed in the service's queue.
     :ivar staying: the letters that stay dead, with the reason.
-    :ivar unsent: the letters that it did not come to.
-    :ivar removed: whether the broker has said that the replayed ones are dead letters no more.
+    :ivar unsent: the letters that were not published.
+    :ivar removed: whether the broker has read the acks of the replayed letters.
     """
 
     def __init__(self, queue: str) -> None:
@@ -69,14 +70,15 @@ class Replay:
 
     @property
     def unanswered(self) -> list[Letter]:
-        """The letters that were sent and not confirmed: they stay dead, and may have been replayed nevertheless."""
+        """The letters that were published and not confirmed: they stay dead, and may also be in the service's queue."""
         return list(self._unanswered.values())
 
     async def run(self, reactor: Any, dead: DeadLetters, channel: Channel, letters: Iterable[Letter]) -> None:
-        """Replay the letters. When it fails or is cancelled, what is in flight gets a few seconds to be confirmed.
+        """Replay the letters. After a failure or a cancellation it waits some seconds for the letters in flight.
 
-        :param channel: to publish on: one in confirm mode, the only one of its connection.
-        :raises AMQPError: a connection is lost, or the broker takes nothing just now.
+        :param channel: to publish on; in confirm mode, and the only channel of its connection.
+        :raises AMQPError: a connection was lost, or the broker is blocked.
+        :raises CancelledError: the replay was cancelled.
         """
         self._dead, self._channel = dead, channel
         self.unsent.extend(letters)
@@ -89,13 +91,13 @@ class Replay:
             self._publish()
             await self._all_answered()
         except (CancelledError, AMQPError):
-            await self._part(reactor)
+            await self._drain(reactor)
             raise
         await dead.removed()
         self.removed = True
 
     def _publish(self) -> None:
-        while self.unsent and self._room():
+        while self.unsent and self._may_publish():
             letter = self.unsent.popleft()
             content = letter.content
             assert content is not None
@@ -109,7 +111,7 @@ class Replay:
             self._unanswered[letter.number] = letter
             self._bytes_in_flight += letter.size
 
-    def _room(self) -> bool:
+    def _may_publish(self) -> bool:
         most = IN_FLIGHT if self.replayed or self.staying else 1
         return len(self._in_flight) < most and self._bytes_in_flight < BYTES_IN_FLIGHT
 
@@ -129,8 +131,10 @@ class Replay:
             self._end_when_answered()
 
     def _was_returned(self, _: object) -> None:
-        """A return comes before the confirm of its message, but does not say which that is. None in flight can be taken
-        for replayed: a queue that was deleted a moment ago has none of them.
+        """Keep all letters in flight: ``basic.return`` carries no delivery tag, so the returned one is unknown.
+
+        RabbitMQ sends it before the confirm of its message (page "Consumer Acknowledgements and Publisher Confirms").
+        The queue was deleted a moment ago, so it contains none of the letters in flight.
         """
         self._returned = True
         while self.unsent:
@@ -161,13 +165,13 @@ class Replay:
         if reason is not None:
             self._fail(AMQPError(f"it takes no messages just now: {reason}"))
 
-    async def _part(self, reactor: Any) -> None:
+    async def _drain(self, reactor: Any) -> None:
         not_sent, self.unsent = self.unsent, deque()
-        # Should this fail, too: the caller is told why it ends, and sees how far it came.
+        # A second failure is suppressed: the caller gets the first, and finds the progress in the fields.
         with suppress(GivenUp, AMQPError):
-            await self._all_answered().addTimeout(PARTING_SECONDS, reactor)
+            await self._all_answered().addTimeout(DRAIN_SECONDS, reactor)
         self._ended = None
         self.unsent.extend(not_sent)
         with suppress(GivenUp, AMQPError):
-            await Deferred.fromCoroutine(self._dead.removed()).addTimeout(PARTING_SECONDS, reactor)
+            await Deferred.fromCoroutine(self._dead.removed()).addTimeout(DRAIN_SECONDS, reactor)
             self.removed = True

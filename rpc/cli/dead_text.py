@@ -1,5 +1,6 @@
-"""Dead letters in words: a line each for a list, and all of a letter. What strangers wrote does not reach the terminal
-as it is: characters that it would obey are shown as JSON escapes them.
+"""Dead letters as text: a line each for a list, and the heading of one.
+
+Peers wrote these texts. Control characters, which a terminal would obey, are shown as JSON escapes.
 """
 
 from __future__ import annotations
@@ -19,28 +20,28 @@ WIDEST: Final = 40
 """Characters up to which the columns of a list are aligned."""
 
 NAMED: Final = 10
-"""Letters that a message names one by one."""
+"""Letters that a message lists; the others are counted."""
 
 ALIGNMENTS: Final = (">", "<", ">", "<", "<")
 
 
 def printable(text: str) -> str:
-    """Return the text with everything escaped that is not to be seen on a terminal."""
+    """Return the text with every character escaped that a terminal does not show."""
     return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
 
 
 def count(letters: Sequence[Any]) -> str:
-    """Return how many letters there are, in words."""
+    """Return the number of letters, such as ``1 dead letter``."""
     return f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}"
 
 
 def label(letter: Letter) -> str:
-    """Return what a letter is known by when its number does not count any more."""
+    """Return a letter's method and message id, which stay when its number changes."""
     return f"{printable(letter.method or '?')}, message id {printable(letter.message_id or '?')}"
 
 
 def some(named: Sequence[str]) -> str:
-    """Return lines, indented, and only the first of many."""
+    """Return the first lines, indented, and the number of the others."""
     more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
     return "".join(f"\n  {line}" for line in [*named[:NAMED], *more])
 
@@ -49,7 +50,7 @@ def lines(letters: Sequence[Letter]) -> Iterator[str]:
     """Yield a line for each letter: number, method, size, message id, reason."""
     rows = [_cells(letter) for letter in letters]
     widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
-    widths[-1:] = [0]  # nothing stands behind the reason
+    widths[-1:] = [0]  # the reason is the last column
     for row in rows:
         yield "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, ALIGNMENTS, widths, strict=True))
 
@@ -65,19 +66,19 @@ def _cells(letter: Letter) -> tuple[str, ...]:
 
 
 def json_line(letter: Letter) -> str:
-    """Return what a line of the list says as an object of JSON; what is not there is null."""
+    """Return a line of the list as a JSON object; a missing field is null."""
     shown = ("number", "method", "size", "message_id", "reason")
     return json.dumps({name: getattr(letter, name) for name in shown})
 
 
 def heading(letter: Letter) -> Iterator[str]:
-    """Yield the lines about a letter that stand before its body."""
+    """Yield the lines of a letter that precede its body."""
     yield f"letter {letter.number}"
     yield f"  reason: {printable(letter.reason or 'none given')}"
     assert letter.content is not None
     try:
         properties = letter.content.properties
-    except CodecError:  # which is the reason that stands there
+    except CodecError:  # it is shown as the reason
         properties = Properties()
     for name, value in attrs.asdict(properties, recurse=False).items():
         if name == "headers":

@@ -1,4 +1,4 @@
-"""What a command line asks to be called: stub, method and arguments, checked by the IDL before anything is sent."""
+"""The call that a command line names: stub, method and arguments, checked by the IDL before a request is sent."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from rpc.stub import Stub
 
 @attrs.frozen
 class Invocation:
-    """A call to be made, and the words for what comes of it.
+    """A call to be made, and the text of its result.
 
     :ivar stub: the stub's module.
-    :ivar arguments: as the stub takes them.
+    :ivar method: the method, as the IDL describes it.
+    :ivar arguments: the values of its arguments, as the stub takes them.
     """
 
     stub: ModuleType
@@ -33,10 +34,10 @@ class Invocation:
 
     @classmethod
     def read(cls, stub: str, method: str, arguments: Sequence[str]) -> Invocation:
-        """Understand the words of a command line.
+        """Read the words of a command line.
 
-        :raises ConfigurationError: the stub does not import, is none, or lacks the method.
-        :raises InvalidRequest: there are too many arguments or too few, or one is not of its type.
+        :raises ConfigurationError: the stub does not import, is no stub, or lacks the method.
+        :raises InvalidRequest: there are too many arguments or too few, or one does not fit its type.
         """
         module = import_stub(stub)
         service = describe_service(module)
@@ -63,11 +64,11 @@ class Invocation:
         return f"{name or self.stub.__name__.rpartition('.')[2]}.{self.method.name}"
 
     def show(self, result: Any) -> str | None:
-        """Return the result as JSON; ``None`` when the method has none."""
+        """Return the result as JSON; ``None`` for a method without a result."""
         return None if self.method.returns is None else self._show(self.method.returns, result)
 
     def show_thrown(self, error: Exception) -> str | None:
-        """Return the name and fields of an exception of the IDL; ``None`` when the method throws no such thing."""
+        """Return an exception's name and its fields as JSON; ``None`` when the method does not declare it."""
         for thrown in self.method.throws:
             assert isinstance(thrown.type, idl.StructType)
             if isinstance(error, self._values.struct_class(thrown.type)):
@@ -79,9 +80,9 @@ class Invocation:
 
 
 def methods(stub: str) -> list[str]:
-    """Return the methods of a stub's service, as the IDL writes them.
+    """Return the signatures of a service's methods, as the IDL writes them.
 
-    :raises ConfigurationError: the stub does not import, or is none.
+    :raises ConfigurationError: the module `stub` does not import, or is no stub.
     """
     return _signatures(describe_service(import_stub(stub)))
 
@@ -91,31 +92,31 @@ def _signatures(service: idl.ServiceDescription) -> list[str]:
 
 
 def import_stub(name: str) -> ModuleType:
-    """Return the module; the current directory is searched first.
+    """Import a module and return it; the current directory is searched first.
 
-    :raises ConfigurationError: it does not import.
+    :raises ConfigurationError: the module does not import, for any reason.
     """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever the code of the module raises
+    except Exception as error:  # the module's code may raise any error
         raise ConfigurationError(f"{name} does not import: {type(error).__name__}: {error}") from error
 
 
 def describe_service(module: ModuleType) -> idl.ServiceDescription:
-    """Return what the IDL says of a stub's service.
+    """Return the IDL's description of a stub's service.
 
-    :raises ConfigurationError: the module is no stub, or its types are not known.
+    :raises ConfigurationError: the module is no stub, or no ``idl.json`` describes it.
     """
     try:
-        Stub.of(module)  # refuses other modules, and says what a stub is
+        Stub.of(module)  # its error explains which module is a stub
         service = idl.load(module)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     if service is None:
         raise ConfigurationError(
-            f"no {idl.FILE_NAME} around {module.__name__} says what its types are: compile the IDL with "
+            f"no {idl.FILE_NAME} around {module.__name__} describes its types: compile the IDL with "
             "'thrift-rpc compile'"
         )
     return service

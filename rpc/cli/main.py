@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import importlib
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from rpc.cli.standard_output import output_errors
 
 VERBS: Final = {
     "call": "rpc.cli.call:call_command",
     "compile": "rpc.cli.compile:compile_command",
     "dead": "rpc.cli.dead:dead_command",
 }
-"""Where each verb's click command is. Only the verb that is used is imported."""
+"""The module and name of each verb's click command. Only the module of the verb in use is imported."""
 
 
 class _Verbs(click.Group):
-    """Finds commands in the table."""
+    """Finds commands in the table. click itself writes the help, without :func:`~rpc.cli.standard_output.say`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with output_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with output_errors():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -32,4 +44,4 @@ class _Verbs(click.Group):
 
 @click.group(cls=_Verbs, name="thrift-rpc", context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Thrift RPC over AMQP: compile IDL into stubs, call services, and see to requests that failed."""
+    """Thrift RPC over AMQP: compile IDL into stubs, call services, and inspect or replay dead letters."""

@@ -1,4 +1,4 @@
-"""What verbs that speak to a broker share: where it is, a run of the reactor, and errors told by what they mean."""
+"""Shared by the verbs that use a broker: the option ``--broker``, a run of the reactor, and the words for errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.AMQPError, "broker"),
     (errors.ConfigurationError, "cannot call"),
 )
-"""What to call an error, by the first class that it is an instance of."""
+"""The words for an error: those of the first class that it is an instance of."""
 
 KNOWN: Final = tuple(kind for kind, _ in MEANINGS)
 
@@ -70,8 +70,9 @@ broker_option: Final = click.option(
 
 
 def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-    """Run the reactor until `work` is done, and return or raise what it did; a signal cancels it.
+    """Run the reactor until the coroutine of `work` ends. Returns its result, or raises its error.
 
+    :param work: called with the reactor. Its coroutine is cancelled when a signal stops the reactor.
     :raises click.Abort: a signal came.
     """
     outcome: list[Any] = []
@@ -81,15 +82,15 @@ def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
         ended = working.addBoth(outcome.append)
 
         def interrupt() -> Deferred[None]:
-            working.cancel()  # nothing, when it has ended, and is not why the reactor stops
+            working.cancel()  # without effect after its end, which also stops the reactor
             return ended
 
         reactor.addSystemEventTrigger("before", "shutdown", interrupt)
         return ended
 
-    # What went wrong is told once, in words. Without an observer Twisted would print errors by itself.
+    # Errors are reported once, in words. Without an observer Twisted would print them itself.
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
-    with suppress(SystemExit):  # which is how it ends
+    with suppress(SystemExit):  # react ends with it
         react(begin)
     (result,) = outcome
     if not isinstance(result, Failure):
@@ -100,10 +101,10 @@ def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
 
 
 async def open_connection(reactor: Any, broker: str, role: str) -> AMQPConnection:
-    """Return a connection that is not made again when it is lost: a command tells of that, and ends.
+    """Return a connection to the first host of a URL that accepts it. It does not reconnect: a command ends instead.
 
-    :param role: what the broker's operators see of it, beside the name of this process.
-    :raises AMQPError: no host of the URL lets us in; the last one's reason.
+    :param role: the start of the connection's name, which the broker's operators see; the process's name follows.
+    :raises AMQPError: no host accepted the connection; the error is that of the last host.
     """
     where = uri.parse(broker)
     endpoint = BrokerEndpoint(reactor, where, lambda: f"{role} {instance_name()}", lambda _: None)
@@ -121,9 +122,9 @@ async def open_connection(reactor: Any, broker: str, role: str) -> AMQPConnectio
 
 
 def meaning(error: Exception) -> str:
-    """Return what to tell people of one of the :data:`KNOWN` errors."""
+    """Return one of the :data:`KNOWN` errors in words, with the outcome of a call."""
     words = next(words for kind, words in MEANINGS if isinstance(error, kind))
-    if isinstance(error, errors.ClosedByBroker) and not error.code:  # the broker has said nothing
+    if isinstance(error, errors.ClosedByBroker) and not error.code:  # the connection ended without a reply code
         return f"{words}: {error.text}"
     outcome = f" ({OUTCOMES[error.outcome]})" if isinstance(error, errors.RPCError) else ""
     return f"{words}: {error}{outcome}"

@@ -1,23 +1,21 @@
-"""Thrift values as JSON and back, by the IDL's types: what the command line takes and shows.
+"""Thrift values as JSON and back, by the IDL's types: the arguments and results of the command line.
 
-JSON has fewer types than Thrift. A struct is an object of the fields that are set, a map an object, a list or set an
-array, binary its base64 text, an enum its name (its number is taken as well), a double that is no number the text
-``NaN``, ``Infinity`` or ``-Infinity``. The keys of an object are text: keys of other types stand there as their JSON.
+JSON has fewer types than Thrift. A struct is an object of the fields that are set. A map is an object; keys that are
+not text are written as the text of their JSON. A list or set is an array. An enum is its name; its number is accepted,
+too. Binary is base64 text. A double that is not finite is the text ``NaN``, ``Infinity`` or ``-Infinity``.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import math
-import uuid
-from collections.abc import Callable, Hashable
-from functools import partial
+from collections.abc import Hashable
 from importlib import import_module
 from typing import Any, Final
 
 import attrs
 
+from rpc.cli.base_values import BASE_VALUES, double_to_json
+from rpc.cli.json_text import Object, TooLarge, dump, parse
 from rpc.errors import InvalidRequest
 from rpc.idl import BaseType, EnumType, Interface, ListType, MapType, SetType, StructType, Type
 
@@ -26,7 +24,7 @@ SHOWN: Final = 60
 
 
 def describe(kind: Type) -> str:
-    """The type as the IDL writes it, such as ``map<string, calculator.Work>``."""
+    """Return the type as the IDL writes it, such as ``map<string, calculator.Work>``."""
     match kind:
         case ListType(element):
             return f"list<{describe(element)}>"
@@ -42,8 +40,8 @@ def describe(kind: Type) -> str:
 class Values:
     """Converts values of the types of `interface`.
 
-    Every error is an :class:`~rpc.errors.InvalidRequest` that says where the value stands, what its type is, what that
-    takes, and what came instead.
+    Every error is an :class:`~rpc.errors.InvalidRequest`. It names the path of the value, its type, the JSON that the
+    type takes, and the JSON that was given.
     """
 
     interface: Interface
@@ -51,8 +49,11 @@ class Values:
     def argument(self, kind: Type, text: str, where: str) -> Any:
         """Return the value of an argument on the command line.
 
-        Where a text is asked for (string, binary, uuid, the name of an enum) it is taken as it stands, unless it begins
-        with a quotation mark; everything else is JSON.
+        Types that are text in JSON (string, binary, uuid, the name of an enum) take the word as it is. Every other word
+        is JSON, and so is a word that begins with a quotation mark.
+
+        :param where: the name of the argument, with which errors begin.
+        :raises InvalidRequest: the word does not fit the type.
         """
         try:
             if text.startswith('"'):
@@ -62,15 +63,19 @@ class Values:
             raise InvalidRequest(f"{where}: nested too deeply") from None
 
     def from_json(self, kind: Type, value: object, where: str) -> Any:
-        """Return the value that the stubs take for a parsed JSON value."""
+        """Return the value that the stubs take for a parsed JSON value.
+
+        :param where: the path of the value, such as ``numbers.values[1]``.
+        :raises InvalidRequest: the value does not fit the type.
+        """
         match kind:
             case BaseType(name):
-                expected, convert = _BASE[name]
+                base = BASE_VALUES[name]
                 try:
-                    return convert(value)
+                    return base.convert(value)
                 except (ValueError, OverflowError):
-                    raise _unfit(kind, expected, value, where) from None
-            case EnumType(name):
+                    raise _unfit(kind, base.expected, value, where) from None
+            case EnumType():
                 return self._enum_from_json(kind, value, where)
             case ListType(element):
                 return self._array(kind, element, value, where)
@@ -78,24 +83,19 @@ class Values:
                 items = self._array(kind, element, value, where)
                 return {_hashable(element, item, f"{where}[{number}]") for number, item in enumerate(items)}
             case MapType(key, content):
-                return {
-                    _hashable(key, self._from_text(key, text, f"{where}, key {text!r}"), where): self.from_json(
-                        content, item, f"{where}[{text!r}]"
-                    )
-                    for text, item in _instance(dict, kind, "an object", value, where).items()
-                }
-            case StructType(name):
+                return self._map_from_json(kind, key, content, value, where)
+            case StructType():
                 return self._struct_from_json(kind, value, where)
 
     def to_json(self, kind: Type, value: Any) -> Any:
-        """Return what JSON shows of a value of the stubs."""
+        """Return a value of the stubs as the standard library's ``json`` takes it."""
         match kind:
             case BaseType("binary"):
                 return base64.b64encode(value).decode()
             case BaseType("uuid"):
                 return str(value)
             case BaseType("double"):
-                return value if math.isfinite(value) else _NOT_NUMBERS_TEXT.get(value, "NaN")
+                return double_to_json(value)
             case BaseType():
                 return value
             case EnumType(name):
@@ -104,7 +104,7 @@ class Values:
             case ListType(element):
                 return [self.to_json(element, item) for item in value]
             case SetType(element):
-                return sorted((self.to_json(element, item) for item in value), key=_dump)
+                return sorted((self.to_json(element, item) for item in value), key=dump)
             case MapType(key, content):
                 return {self._to_text(key, item): self.to_json(content, value[item]) for item in value}
             case StructType(name):
@@ -122,11 +122,23 @@ class Values:
 
     def _to_text(self, kind: Type, value: Any) -> str:
         shown = self.to_json(kind, value)
-        return shown if isinstance(shown, str) else _dump(shown)
+        return shown if isinstance(shown, str) else dump(shown)
 
     def _array(self, kind: Type, element: Type, value: object, where: str) -> list[Any]:
         items = _instance(list, kind, "an array", value, where)
         return [self.from_json(element, item, f"{where}[{number}]") for number, item in enumerate(items)]
+
+    def _map_from_json(self, kind: Type, key: Type, content: Type, value: object, where: str) -> dict[Any, Any]:
+        texts: dict[Hashable, str] = {}
+        made: dict[Hashable, Any] = {}
+        for text, item in _object(kind, value, where).items():
+            converted = _hashable(key, self._from_text(key, text, f"{where}, key {text!r}"), where)
+            if converted in texts:
+                both = f"{texts[converted]!r} and {text!r}"
+                raise InvalidRequest(f"{where}: the keys {both} are the same {describe(key)}")
+            texts[converted] = text
+            made[converted] = self.from_json(content, item, f"{where}[{text!r}]")
+        return made
 
     def _enum_from_json(self, kind: EnumType, value: object, where: str) -> int:
         members = self.interface.enums[kind.name].members
@@ -141,7 +153,7 @@ class Values:
         fields = {field.name: field for field in description.fields}
         given = {
             name: item
-            for name, item in _instance(dict, kind, "an object", value, where).items()
+            for name, item in _object(kind, value, where).items()
             if item is not None  # no Thrift value is null: the field is unset
         }
         unknown = next((name for name in given if name not in fields), None)
@@ -163,19 +175,15 @@ def _is_text(kind: Type) -> bool:
 
 def _parse(kind: Type, text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return parse(text)
     except ValueError as error:
         if isinstance(kind, BaseType) and not text.startswith('"'):
-            return text  # which does not fit either, and the error will say what does
+            return text  # it does not fit either, and the error names the JSON that does
         raise InvalidRequest(f"{where}: {describe(kind)} is written as JSON, not {_shown(text)} ({error})") from None
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
 def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else _dump(value)
+    text = repr(value) if isinstance(value, str) else value.text if isinstance(value, TooLarge) else dump(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
@@ -189,6 +197,13 @@ def _instance(wanted: type, kind: Type, expected: str, value: object, where: str
     return value
 
 
+def _object(kind: Type, value: object, where: str) -> dict[str, Any]:
+    found: dict[str, Any] = _instance(dict, kind, "an object", value, where)
+    if isinstance(found, Object) and found.repeated is not None:
+        raise InvalidRequest(f"{where}: the key {found.repeated!r} is given twice")
+    return found
+
+
 def _hashable(kind: Type, value: Any, where: str) -> Hashable:
     try:
         hash(value)
@@ -198,61 +213,3 @@ def _hashable(kind: Type, value: Any, where: str) -> Hashable:
         ) from None
     hashable: Hashable = value
     return hashable
-
-
-# -- base types: what each takes, in words and in code; the functions raise ValueError for what does not fit
-
-
-def _bool(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-def _whole(bits: int, value: object) -> int:
-    if type(value) is not int or not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
-        raise ValueError
-    return value
-
-
-def _double(value: object) -> float:
-    if isinstance(value, str) and value in _NOT_NUMBERS:
-        return _NOT_NUMBERS[value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError
-    return float(value)
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError
-    value.encode()  # JSON can escape half a surrogate pair, which is no Unicode text
-    return value
-
-
-def _binary(value: object) -> bytes:
-    return base64.b64decode(_string(value), validate=True)
-
-
-def _uuid(value: object) -> uuid.UUID:
-    return uuid.UUID(_string(value))
-
-
-def _range(bits: int) -> tuple[str, Callable[[object], Any]]:
-    return f"a whole number from {-(2 ** (bits - 1))} to {2 ** (bits - 1) - 1}", partial(_whole, bits)
-
-
-_NOT_NUMBERS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_NOT_NUMBERS_TEXT: Final = {number: text for text, number in _NOT_NUMBERS.items()}
-
-_BASE: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
-    "bool": ("true or false", _bool),
-    "i8": _range(8),
-    "i16": _range(16),
-    "i32": _range(32),
-    "i64": _range(64),
-    "double": ('a number, "NaN", "Infinity" or "-Infinity"', _double),
-    "string": ("text", _string),
-    "binary": ("base64 text", _binary),
-    "uuid": ("text such as 12345678-1234-5678-1234-567812345678", _uuid),
-}

@@ -1,4 +1,4 @@
-"""``twistd rpc-worker``: serve services that are named on the command line."""
+"""``twistd rpc-worker``: serve the services that the command line names."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from rpc.worker.service import ThriftService
 
 
 class Options(usage.Options):
-    """The command line. What is wrong with it ends the process with one message and status 1."""
+    """The command line. An error in it ends the process with one message and status 1."""
 
     synopsis = "[options] MODULE:SERVICE [MODULE:SERVICE ...]"
     longdesc = (
         "Serves each MODULE:SERVICE, a rpc.ThriftService in an importable module; the current directory is searched "
-        "first. Ends on SIGTERM or SIGINT, when the calls in progress are finished; on a second one at once."
+        "first. Ends on SIGTERM or SIGINT, when the calls in progress are finished; on a second signal at once."
     )
     optParameters = [  # noqa: RUF012  # Twisted reads it from the class
         [
@@ -42,10 +42,7 @@ class Options(usage.Options):
             "drain-timeout",
             None,
             DRAIN_TIMEOUT,
-            (
-                "Seconds that calls in progress have to finish when the worker stops; after that they are given up, "
-                "and run by another worker."
-            ),
+            ("Seconds that calls in progress have to finish when the worker stops; then another worker runs them."),
             float,
         ],
     ]
@@ -55,7 +52,7 @@ class Options(usage.Options):
         self["services"] = services
 
     def postOptions(self) -> None:
-        """Build the worker here, where what is wrong can still be told in one line."""
+        """Build the worker here, where an error can still be reported in one line."""
         broker = self["broker"] or os.environ.get("RPC_BROKER") or "amqp://localhost"
         if not self["services"]:
             raise SystemExit(f"rpc-worker: name at least one service\n\n{self}")
@@ -67,9 +64,9 @@ class Options(usage.Options):
 
 
 def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
-    """Import each ``module:attribute``, with the current directory searched first.
+    """Import each ``module:attribute`` and yield its service; the current directory is searched first.
 
-    :raises ConfigurationError: a module does not import, or the attribute is no service.
+    :raises ConfigurationError: a name has another form, a module does not import, or the attribute is no service.
     """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -92,7 +89,7 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
 
 
 def _last_line(error: Exception) -> str:
-    """The error and where it came from: what one needs of the traceback of an import."""
+    """Return an import's error with the file and line that raised it, instead of a traceback."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
     ours = (__file__, importlib.__file__)
@@ -106,22 +103,22 @@ def _last_line(error: Exception) -> str:
 
 
 def makeService(options: Options) -> IService:
-    """Return what twistd runs."""
+    """Return the service that twistd runs."""
     worker: Worker = options["worker"]
     reactor = default_reactor()
-    reactor.callLater(0, _hurry_on_second_signal, reactor, worker)  # when the reactor has its own handlers in place
+    reactor.callLater(0, _abort_on_second_signal, reactor, worker)  # after the reactor has installed its own handlers
     return worker
 
 
-def _hurry_on_second_signal(reactor: Any, worker: Worker) -> None:
-    """Who sends a second signal does not want to wait for the calls in progress. The first one is the reactor's."""
+def _abort_on_second_signal(reactor: Any, worker: Worker) -> None:
+    """Abort the calls in progress on a second signal. The first one is handled by the reactor."""
     stopping = False
 
     def wrap(first: Any) -> Any:
         def handle(number: int, frame: Any) -> None:
             nonlocal stopping
             if stopping:
-                reactor.callFromThread(worker.hurry)
+                reactor.callFromThread(worker.abort)
             elif callable(first):
                 stopping = True
                 first(number, frame)

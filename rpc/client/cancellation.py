@@ -1,8 +1,9 @@
-"""Telling workers that nobody waits for a call any more: cancelled, or past its deadline.
+"""Telling workers that a call is cancelled: a message of type ``rpc.cancel``.
 
-A message of type ``rpc.cancel`` goes to the own queues of all workers of the service, for the caller does not know
-which of them has the request. Its body is the calls' message ids, a line each. Who has a call of that id cancels its
-handler, or does not begin it.
+Its body is the message ids of calls, a line each. A worker that has such a call cancels its handler, or does not begin
+it. Calls at a known worker are cancelled there, with one message for all of them. A call that may be at any worker of
+its service is cancelled by a broadcast, which every worker of the service reads. Calls that have timed out may be
+thousands, so they are not broadcast: their requests expire, and workers know the deadline themselves.
 """
 
 from __future__ import annotations
@@ -15,28 +16,51 @@ from rpc.client.call import Call
 from rpc.errors import AMQPError
 from rpc.headers import CANCEL
 from rpc.messages import Properties
-from rpc.topology import BROADCAST, everybody_key
+from rpc.topology import BROADCAST
+
+Route = tuple[str, str]
+"""Exchange and routing key."""
 
 _properties = encode_properties(Properties(type=CANCEL))
 
 
-def cancel_calls(channel: Channel, identity: bytes, calls: Iterable[Call]) -> int:
-    """Tell the workers of `calls`, whose message ids begin with `identity`.
+def cancellation_routes(calls: Iterable[Call], *, broadcast: bool) -> dict[Route, list[int]]:
+    """Return where the cancellation of `calls` is to go, and the numbers of the calls for each route.
 
+    :param broadcast: whether a call that may be at an unknown worker is cancelled at every worker of its service.
+    """
+    routes: dict[Route, list[int]] = {}
+    for call in calls:
+        if call.operation.oneway:  # its caller was told that the broker has it, and it is to be run
+            continue
+        for route in _routes_of(call, broadcast):
+            routes.setdefault(route, []).append(call.number)
+    return routes
+
+
+def _routes_of(call: Call, broadcast: bool) -> list[Route]:
+    operation = call.operation
+    service = operation.service.partition("@")[0]
+    workers = call.possible_workers
+    if operation.exchange == BROADCAST and workers:  # each worker of the service has a copy
+        workers = frozenset((None,))
+    if None in workers and broadcast:
+        return [(BROADCAST, service)]
+    return [(operation.exchange, f"{service}@{worker}") for worker in sorted(filter(None, workers))]
+
+
+def publish_cancellations(channel: Channel, identity: bytes, routes: dict[Route, list[int]]) -> int:
+    """Publish a message for each route.
+
+    :param identity: the beginning of the calls' message ids.
     :return: how many messages were published.
     """
-    routes: dict[tuple[str, str], list[bytes]] = {}
-    for call in calls:
-        operation = call.operation
-        if not operation.method.oneway:
-            one = "@" in operation.service or operation.exchange == BROADCAST
-            key = operation.service if one else everybody_key(operation.service)
-            routes.setdefault((operation.exchange, key), []).append(identity + b"%d" % call.number)
     published = 0
-    for (exchange, key), ids in routes.items():
+    for (exchange, key), numbers in routes.items():
+        body = b"\n".join(identity + b"%d" % number for number in numbers)
         try:
-            channel.publish(exchange, key, _properties, b"\n".join(ids))
-        except AMQPError:  # the channel has just ended, or the name with its suffix is too long
+            channel.publish(exchange, key, _properties, body)
+        except AMQPError:  # the channel has just ended, or the name with the instance is too long
             continue
         published += 1
     return published

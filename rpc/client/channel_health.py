@@ -1,39 +1,90 @@
-"""When a channel on which everything is refused is itself in doubt.
+"""Whether a channel on which requests are refused should be replaced by a fresh one.
 
-RabbitMQ can refuse all that a channel publishes, for ever, when that began in the moment in which the leader of a
-quorum queue had died. A full backlog refuses as well; but then other requests are taken in between.
+A full backlog refuses requests, perhaps for hours (``x-overflow: reject-publish``; RabbitMQ documentation, Queue
+Length Limit). That is an answer, and a new channel would get the same one. But RabbitMQ can also refuse all that one
+channel publishes to a quorum queue, for ever. It was seen when the refusals began in the moment in which the queue's
+leader died. A likely cause: each channel remembers whether the queue accepts messages, and the leader's notice that it
+does again was lost. Only a fresh channel helps then.
+
+Nothing on the old channel tells the two apart for certain. The state is kept by channel and queue, so an ack of another
+service's request, or of a message that no queue takes, says nothing of the queue in question. So:
+
+- Refusals of one service are taken for a full backlog, unless they last.
+- Refusals of several services, with nothing accepted in between, are taken for a broken channel sooner.
+- The owner replaces the channel only while no call on it can be harmed (:class:`rpc.client.incoming.Incoming`).
+- A fresh channel that refuses as well doubles the times, until a refused service is accepted again.
 """
 
 from __future__ import annotations
 
 ALL_REFUSED = 1.0
-"""Seconds without a message that was taken."""
+"""Seconds in which several services were refused and nothing was accepted."""
+
+ONE_REFUSED = 3.0
+"""Seconds in which all requests of one service were refused."""
 
 MANY_REFUSED = 5
-"""Messages."""
+"""Refusals that it takes in that time."""
 
-DOUBT_AGAIN = 0.1
-"""Seconds: so often a doubt is told while it lasts."""
+LONGEST_BACKOFF = 64
+"""Most by which the times are multiplied: a channel is replaced every 3 minutes while one backlog is full."""
 
 
-class Doubt:
-    """What one channel has refused. Time is an argument.
+class ChannelHealth:
+    """The refusals on a client's channels. Time is an argument.
 
-    :ivar refusals: since a message was taken; whoever hears of one sets it to 0, which must cost nothing.
+    :ivar watching: whether :meth:`accepted` has to be called; ``False`` while nothing is refused.
     """
 
-    __slots__ = ("_again", "_since", "refusals")
+    __slots__ = ("_all_since", "_backoff", "_refused_services", "_refusing", "_replaced_for", "_total", "watching")
 
     def __init__(self) -> None:
-        self.refusals = 0
-        self._since = self._again = 0.0
+        self._refusing: dict[str, tuple[float, int]] = {}
+        """Services whose last request was refused: when that began, and how many were refused since."""
+        self._replaced_for: set[str] = set()
+        """Services because of which channels were replaced, until one of them accepts a request."""
+        self._backoff = 1
+        self.watching = False
+        self._clear()
 
-    def refused(self, now: float) -> bool:
-        """Note that it has refused one; return whether the channel is in doubt, now and then while it is."""
-        if self.refusals == 0:
-            self._since = now
-        self.refusals += 1
-        if self.refusals < MANY_REFUSED or now - self._since <= ALL_REFUSED or now < self._again:
-            return False
-        self._again = now + DOUBT_AGAIN
-        return True
+    def begin(self) -> None:
+        """Begin with a fresh channel."""
+        self._refusing.clear()
+        self._clear()
+        self.watching = bool(self._replaced_for)
+
+    def _clear(self) -> None:
+        self._all_since: float | None = None
+        self._refused_services: set[str] = set()
+        self._total = 0
+
+    def accepted(self, service: str) -> None:
+        """Note an ack of a request to `service`."""
+        self._clear()
+        self._refusing.pop(service, None)
+        if service in self._replaced_for:
+            self._replaced_for.clear()
+            self._backoff = 1
+        self.watching = bool(self._refusing or self._replaced_for)
+
+    def refused(self, service: str, now: float) -> bool:
+        """Note a nack of a request to `service`.
+
+        :return: whether the channel should be replaced.
+        """
+        self.watching = True
+        since, count = self._refusing.get(service, (now, 0))
+        self._refusing[service] = since, count + 1
+        if self._all_since is None:
+            self._all_since = now
+        self._refused_services.add(service)
+        self._total += 1
+        everything = len(self._refused_services) > 1 and self._total >= MANY_REFUSED
+        if everything and now - self._all_since > ALL_REFUSED * self._backoff:
+            return True
+        return count + 1 >= MANY_REFUSED and now - since > ONE_REFUSED * self._backoff
+
+    def replaced(self) -> None:
+        """Note that the channel is replaced because of its refusals."""
+        self._replaced_for.update(self._refusing)
+        self._backoff = min(LONGEST_BACKOFF, 2 * self._backoff)

@@ -1,212 +1,29 @@
-"""The client's door: a connection, and clients of services on it."""
+"""A connection to the broker, for any number of clients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from inspect import Signature
+from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
-import attrs
-from attrs.validators import optional
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults
-from zope.interface import directlyProvides
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 
 from rpc import uri
-from rpc.amqp.codec.fields import encode_table
-from rpc.client.call import Operation
-from rpc.client.caller import RequestTransport
+from rpc.client.attempts import Route
+from rpc.client.caller import Caller, route_by_service
+from rpc.client.options import DEFAULT_OPTIONS, Options
+from rpc.client.raw import raw_operation
+from rpc.client.reply_values import RawReply
+from rpc.client.stub_client import Client
 from rpc.default_reactor import default_reactor
-from rpc.envelope import CODECS, MAX_MESSAGE_SIZE
-from rpc.errors import CodecError, ConfigurationError
-from rpc.headers import SHORTEST_LIVENESS
+from rpc.errors import InvalidRequest
 from rpc.link import Link
-from rpc.stub import Stub, StubMethod
+from rpc.stub import Stub
 from rpc.topology import BROADCAST, REQUESTS
-from rpc.validators import check_truth, one_of, text, whole_number
 
 if TYPE_CHECKING:  # Python has it from 3.11 on
     from typing_extensions import Unpack
-
-DEFAULT_TIMEOUT = 30.0
-
-LONGEST_TIMEOUT = 1e9
-"""Seconds, some 31 years; beyond, the clock's hundredths drown in rounding."""
-
-C = TypeVar("C")
-
-
-def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (number and 0 < value <= LONGEST_TIMEOUT):
-        raise ConfigurationError(f"{attribute.name}={value!r}: must be a number of seconds above 0, at most 1e9")
-
-
-def _check_liveness(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and value < SHORTEST_LIVENESS:
-        raise ConfigurationError(f"{attribute.name}={value!r}: must be at least {SHORTEST_LIVENESS}")
-
-
-def _copy_headers(headers: Any) -> dict[str, Any] | None:
-    """Return headers that will go onto the wire, whatever happens to the caller's mapping later."""
-    if headers is None:
-        return None
-    try:
-        encode_table(headers)
-    except CodecError as error:
-        raise ConfigurationError(
-            f"headers={headers!r}: must be a mapping of texts to values that AMQP has: {error}"
-        ) from error
-    return dict(headers)
-
-
-def _names(methods: Any) -> frozenset[str] | None:
-    if methods is None:
-        return None
-    if isinstance(methods, str) or not isinstance(methods, Iterable):
-        raise ConfigurationError(f"idempotent={methods!r}: must be the names of methods, such as ['{methods}']")
-    return frozenset(methods)
-
-
-class Options(TypedDict, total=False):
-    """What type checkers know of the options; :class:`ClientOptions` says what they mean."""
-
-    timeout: float | None
-    retry: bool
-    idempotent: Iterable[str] | None
-    liveness: float | None
-    protocol: str
-    priority: int | None
-    headers: Mapping[str, Any] | None
-    name: str | None
-    exchange: str
-    max_message_size: int
-
-
-@attrs.frozen
-class ClientOptions:
-    """How a client calls.
-
-    :ivar timeout: seconds from the call to its deadline; default: the method's ``timeout_ms`` in the IDL, or 30.
-    :ivar retry: whether a call that was refused (``ServiceUnavailable``, ``Overloaded``, ``BrokerBlocked``) is tried
-        again, within its deadline.
-    :ivar idempotent: names of the methods that may be run twice: their calls are made again when nobody knows whether
-        they were executed. Default: those that the IDL says to be ``idempotent``.
-    :ivar liveness: seconds. A worker that has begun a call and is not heard of for so long is given up
-        (``WorkerLost``); without, only the deadline ends the wait.
-    :ivar protocol: ``"binary"``, ``"compact"`` or ``"json"``.
-    :ivar priority: 0 to 255, for queues with ``x-max-priority``.
-    :ivar headers: metadata of every call, AMQP field-table values by name.
-    :ivar name: the service's name when it differs from the stub's; ``<service>@<instance>`` reaches one worker.
-    :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply wins.
-    :ivar max_message_size: bytes of a request's body.
-    :raises ConfigurationError: an option has a wrong value.
-    """
-
-    timeout: float | None = attrs.field(default=None, validator=_check_seconds)
-    retry: bool = attrs.field(default=False, validator=check_truth)
-    idempotent: frozenset[str] | None = attrs.field(default=None, converter=_names)
-    liveness: float | None = attrs.field(default=None, validator=[_check_seconds, _check_liveness])
-    protocol: str = attrs.field(default="binary", validator=one_of(*CODECS))
-    priority: int | None = attrs.field(default=None, validator=optional(whole_number(0, 255)))
-    headers: Mapping[str, Any] | None = attrs.field(default=None, converter=_copy_headers)
-    name: str | None = attrs.field(default=None, validator=optional(text(255)))
-    exchange: str = attrs.field(default=REQUESTS, validator=text(255))
-    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, validator=whole_number(1))
-
-    def changed(self, options: Options) -> ClientOptions:
-        """Return these options with some of them changed.
-
-        :raises TypeError: an option is unknown.
-        :raises ConfigurationError: an option has a wrong value.
-        """
-        known = [field.name for field in attrs.fields(ClientOptions)]
-        for name in options:
-            if name not in known:
-                raise TypeError(f"unknown option {name!r}; the options of a client: {', '.join(known)}")
-        return attrs.evolve(self, **options)
-
-
-class Method(partial[Deferred[Any]]):
-    """A method of a client. A partial, because that adds no Python frame to a call; it knows what help() asks for."""
-
-    __name__: str
-    __signature__: Signature
-
-    def __repr__(self) -> str:
-        return f"<{self.args[0].label}{self.__signature__}>"
-
-
-class Client:
-    """A service at the other end of the broker: provides the stub's ``Iface``, each method returning a Deferred.
-
-    Made by :meth:`Connection.client`. Arguments are those of the IDL, by position or by name; a wrong number of them
-    raises ``TypeError`` at once, as for any Python method.
-    """
-
-    _stub: Stub
-    _transport: RequestTransport
-    _transport_to: Callable[[str], RequestTransport]
-    _options: ClientOptions
-
-    def __init__(self, stub: Stub, transport_to: Callable[[str], RequestTransport], options: ClientOptions) -> None:
-        """:param transport_to: gives what carries requests to an exchange."""
-        transport = transport_to(options.exchange)
-        _refuse_unknown_methods(stub, options)
-        methods = {name: _method(stub, method, transport, options) for name, method in stub.methods.items()}
-        self.__dict__.update(methods, _stub=stub, _transport=transport, _transport_to=transport_to, _options=options)
-        directlyProvides(self, stub.interface)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Refuse what is not there, which is a typing error. Only zope adds something, ``__provides__``."""
-        if name not in self.__dict__ and not name.startswith("__"):
-            raise AttributeError(f"{self!r} has no attribute {name!r}, and takes none")
-        super().__setattr__(name, value)
-
-    def __repr__(self) -> str:
-        return f"<client of {self._options.name or self._stub.service}>"
-
-
-def _refuse_unknown_methods(stub: Stub, options: ClientOptions) -> None:
-    unknown = sorted(map(str, (options.idempotent or frozenset()) - stub.methods.keys()))
-    if unknown:
-        known = ", ".join(stub.methods)
-        raise ConfigurationError(f"idempotent: {stub.service} has no method {', '.join(unknown)}; it has {known}")
-
-
-def _method(stub: Stub, method: StubMethod, transport: RequestTransport, options: ClientOptions) -> Method:
-    operation = Operation(
-        method=method,
-        service=options.name or stub.service,
-        exchange=options.exchange,
-        codec=CODECS[options.protocol],
-        timeout=options.timeout or method.timeout or DEFAULT_TIMEOUT,
-        headers=options.headers,
-        priority=options.priority,
-        max_message_size=options.max_message_size,
-        retry=options.retry,
-        idempotent=method.idempotent if options.idempotent is None else method.name in options.idempotent,
-        liveness=options.liveness,
-    )
-    call = Method(transport.call, operation)
-    call.__name__ = method.name
-    call.__doc__ = method.doc or f"Call {operation.label}."
-    call.__signature__ = method.signature
-    return call
-
-
-def with_options(client: C, **options: Unpack[Options]) -> C:
-    """Return a client of the same service on the same connection, with other options.
-
-    :raises TypeError: an option is unknown, or `client` is no client.
-    :raises ConfigurationError: an option has a wrong value.
-    """
-    given: object = client
-    if not isinstance(given, Client):
-        raise TypeError(f"{given!r} is no client; give one made by connection.client(stub)")
-    return cast(C, Client(given._stub, given._transport_to, given._options.changed(options)))
 
 
 class Connection(Service):
@@ -221,87 +38,150 @@ class Connection(Service):
         :raises ConfigurationError: a certificate file of the URL cannot be read.
         """
         reactor = reactor or default_reactor()
-        self._on(Link(reactor, uri.parse(broker_url), "client"), reactor)
+        parsed = uri.parse(broker_url)
+        self._set_up(Link(reactor, parsed, "client"), reactor, route_by_service, owned=str(parsed))
 
-    @classmethod
-    def _sharing(cls, link: Link, reactor: Any, route: Callable[[Operation], str | None]) -> Connection:
-        """Return one on a link that somebody else starts and stops, as a worker does for its handlers' clients.
-
-        :param route: see :class:`~rpc.client.caller.RequestTransport`.
-        """
-        connection = cls.__new__(cls)
-        connection._on(link, reactor, route)
-        return connection
-
-    def _on(self, link: Link, reactor: Any, route: Callable[[Operation], str | None] | None = None) -> None:
+    def _set_up(self, link: Link, reactor: Any, route: Route, *, owned: str | None) -> None:
         self._link = link
         self._reactor = reactor
-        self._own_link = route is None
+        self._owned = owned
         self._route = route
-        self._stopped = False
-        self._transports: dict[str, RequestTransport] = {}
-        self._transport_to(REQUESTS)
+        self._active: bool | None = None  # whether the callers take calls and have channels; None: never started
+        self._changing = False
+        self._attached: set[Caller] = set()
+        self._waiting_for_stop: list[Deferred[None]] = []
+        self._callers: dict[str, Caller] = {}
+        self._caller_to(REQUESTS)
 
     def __repr__(self) -> str:
-        return f"<connection to {self._link._uri}>"
+        return f"<connection to {self._owned}>" if self._owned is not None else "<connection of a worker>"
 
     def client(self, stub: ModuleType, **options: Unpack[Options]) -> Any:
         """Return a client of the service of `stub`, such as ``generated.calculator.Calculator``.
 
-        :param options: see :class:`ClientOptions`.
+        :param options: see :class:`~rpc.client.options.ClientOptions`.
         :raises ConfigurationError: the module is no stub, or an option has a wrong value.
         :raises TypeError: an option is unknown.
         """
-        chosen = ClientOptions().changed(options)
-        return Client(Stub.of(stub), self._transport_to, chosen)
+        chosen = DEFAULT_OPTIONS.changed(options) if options else DEFAULT_OPTIONS
+        return Client(Stub.of(stub), self._caller_to, chosen)
 
-    def _transport_to(self, exchange: str) -> RequestTransport:
-        """Return what carries requests to `exchange`. To publish to one that is not there ends the channel, so each
-        exchange but our own has a channel for itself.
+    def call_raw(
+        self,
+        service: str,
+        message: bytes,
+        *,
+        timeout: float | None = None,
+        protocol: str = "binary",
+        headers: Mapping[str, Any] | None = None,
+        exchange: str = REQUESTS,
+    ) -> Deferred[RawReply]:
+        """Send the bytes of a Thrift message, without a stub.
+
+        Example, with a message that a program of any language has encoded::
+
+            reply = await connection.call_raw("Calculator", message, protocol="compact", timeout=5.0)
+            reply.message  # in the compact protocol, with the seqid of `message`
+
+        :param service: the service's name, or ``<service>@<instance>``.
+        :param message: one message of type CALL or ONEWAY. Any seqid will do: the reply has the same.
+        :param timeout: seconds; default: 30.
+        :param protocol: of `message`: ``"binary"``, ``"compact"`` or ``"json"``.
+        :param headers: metadata, AMQP field-table values by name.
+        :param exchange: where the message is published.
+        :return: fires with an :class:`rpc.RawReply`, for a ONEWAY message when the broker has confirmed it. The reply
+            may be an EXCEPTION message. Fails with :class:`~rpc.errors.InvalidRequest` when `message` has no such head,
+            and with any other :class:`~rpc.errors.RPCError`.
+        :raises ConfigurationError: an argument has a wrong value.
+        """
+        options = DEFAULT_OPTIONS.changed(
+            {"name": service, "timeout": timeout, "protocol": protocol, "headers": headers, "exchange": exchange}
+        )
+        try:
+            operation = raw_operation(message, options)
+        except InvalidRequest as error:
+            return fail(error)
+        return self._caller_to(exchange).call(operation)
+
+    def _caller_to(self, exchange: str) -> Caller:
+        """Return the caller that publishes to `exchange`. To publish to an exchange that does not exist closes the
+        channel (AMQP 0-9-1, basic.publish: 404), so each exchange but our own has a channel for itself.
         """
         if exchange == BROADCAST:
             exchange = REQUESTS
-        transport = self._transports.get(exchange)
-        if transport is None:
-            transport = self._transports[exchange] = RequestTransport(self._link, self._reactor)
-            if self._route is not None:
-                transport.route = self._route
-            if self.running:
-                self._open(transport)
-            elif self._stopped:
-                transport.close()
-        return transport
+        caller = self._callers.get(exchange)
+        if caller is None:
+            caller = self._callers[exchange] = Caller(self._link, self._reactor, self._route)
+            if self._active:
+                self._attach(caller)
+            elif self._active is False:
+                caller.close()
+        return caller
 
-    def _open(self, transport: RequestTransport) -> None:
-        transport.open()
-        self._link.attach(transport)
+    def send_waiting(self) -> None:
+        """Send the nested calls that have waited for a route."""
+        for caller in self._callers.values():
+            caller.send_waiting()
 
-    def _send_waiting(self) -> None:
-        """Send what has waited for a route."""
-        for transport in self._transports.values():
-            transport.send_waiting()
+    # -- start and stop: calls that are settled may ask for either, and the last one counts
 
     def startService(self) -> None:
         """Begin to connect. Nothing when it is running."""
-        if self.running:
-            return
-        super().startService()
-        self._stopped = False
-        for transport in self._transports.values():
-            self._open(transport)
-        if self._own_link:
-            self._link.startService()
+        if not self.running:
+            super().startService()
+            self._change()
 
     def stopService(self) -> Deferred[None]:
         """Settle every call (``ConnectionLost``), and close. Fires when the connection is gone."""
         super().stopService()
-        self._stopped = True
-        transports = list(self._transports.values())
-        for transport in transports:
-            transport.close()
-        if self._own_link:
+        stopped: Deferred[None] = Deferred()
+        self._waiting_for_stop.append(stopped)
+        self._change()
+        return stopped
+
+    def _change(self) -> None:
+        """Start or stop until the state is the one that was asked for last."""
+        if self._changing:
+            return
+        self._changing = True
+        gone: Deferred[Any] | None = None
+        try:
+            while self._active is not bool(self.running):
+                self._active = bool(self.running)
+                if self._active:
+                    self._start()
+                else:
+                    gone = self._stop()
+        finally:
+            self._changing = False
+        waiting, self._waiting_for_stop = self._waiting_for_stop, []
+        if waiting:
+            (gone or self._link_stopped()).addBoth(_fire, waiting)
+
+    def _start(self) -> None:
+        for caller in list(self._callers.values()):
+            caller.open()
+            self._attach(caller)
+        if self._owned is not None:
+            self._link.startService()
+
+    def _stop(self) -> Deferred[Any]:
+        callers = list(self._callers.values())
+        for caller in callers:
+            caller.close()
+        if self._owned is not None:
             return self._link.stopService()
-        return gatherResults([self._link.detach(transport) for transport in transports]).addCallback(lambda _: None)
+        self._attached.clear()
+        return gatherResults([self._link.detach(caller) for caller in callers])
+
+    def _attach(self, caller: Caller) -> None:
+        """Have the link open a channel for `caller` on each connection. A link of our own keeps it through stops."""
+        if caller not in self._attached:
+            self._attached.add(caller)
+            self._link.attach(caller)
+
+    def _link_stopped(self) -> Deferred[Any]:
+        return self._link.stopService() if self._owned is not None and not self._active else succeed(None)
 
     def close(self) -> Deferred[None]:
         """The same as :meth:`stopService`."""
@@ -312,6 +192,19 @@ class Connection(Service):
         :class:`~rpc.errors.AMQPError` of the last host when every host was tried once in vain.
         """
         return self._link.when_connected().addCallback(lambda _: self)
+
+
+class SharedConnection(Connection):
+    """A connection on a link that its owner starts and stops, as a worker does for its handlers' clients."""
+
+    def __init__(self, link: Link, reactor: Any, route: Route) -> None:
+        """:param route: gives the routing keys of nested calls; see :data:`rpc.client.attempts.Route`."""
+        self._set_up(link, reactor, route, owned=None)
+
+
+def _fire(result: Any, waiting: list[Deferred[None]]) -> None:
+    for deferred in waiting:
+        deferred.callback(None)
 
 
 def connect(broker_url: str, *, reactor: Any = None) -> Deferred[Connection]:

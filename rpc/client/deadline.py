@@ -1,4 +1,4 @@
-"""When a call must be settled."""
+"""The deadline of a call."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from rpc.context import CallContext
 def deadline_of(timeout: float, now: float, serving: CallContext) -> float:
     """Return the deadline, in seconds of the clock that `now` was read from.
 
-    A call made while serving another one inherits what is left of that one's time: an answer the outer caller no
-    longer waits for is of no use.
+    A nested call inherits the time that is left to the call being served: a later answer is of no use to its caller.
     """
     deadline = now + timeout
     if serving.deadline is not None and serving.deadline < deadline:

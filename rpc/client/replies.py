@@ -1,4 +1,4 @@
-"""What comes on a client's reply queue: which call it answers, and whether it is a reply at all."""
+"""Reading a message of the reply queue: the call that it answers, and the refusal of a worker."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from rpc.errors import (
     ServiceUnavailable,
     UnknownProtocol,
 )
-from rpc.headers import OUTCOME
+from rpc.headers import MAYBE_EXECUTED, OUTCOME
 
 REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
-"""What the header ``rpc-outcome`` of a reply says: the worker did not run the request."""
+"""Errors by the header ``rpc-outcome`` of a reply; other values are ``ServiceUnavailable``. The request was not run."""
 
 
 def read_reply(delivery: Delivery) -> tuple[int, bytes | None]:
@@ -64,9 +64,10 @@ def read_headers(call: Call, encoded: bytes) -> dict[str, Any]:
 
 
 def refusal(call: Call, headers: Mapping[str, Any], delivery: Delivery) -> RPCError:
-    """Return the error of a worker's refusal: surely not executed."""
+    """Return the error of a rejection: this worker has not run the request. Another may have, before a redelivery."""
     try:
         _, message = call.operation.decode(call.number, delivery.body)
     except InvalidReply as invalid:
         message = invalid
-    return REFUSALS.get(str(headers[OUTCOME]), ServiceUnavailable)(str(message), Outcome.REJECTED)
+    outcome = Outcome.UNKNOWN if headers.get(MAYBE_EXECUTED) else Outcome.REJECTED
+    return REFUSALS.get(str(headers[OUTCOME]), ServiceUnavailable)(str(message), outcome)

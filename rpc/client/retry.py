@@ -1,16 +1,16 @@
-"""Which failures of an attempt are followed by another attempt, after how long, and how many there may be."""
+"""Retries: the errors after which another attempt follows, the pause before it, and the budget. Pure."""
 
 from __future__ import annotations
 
 import random
 
-from rpc.errors import BrokerBlocked, ConnectionLost, Overloaded, RPCError, ServiceUnavailable, WorkerLost
+from rpc.errors import BrokerBlocked, ConnectionLost, Outcome, Overloaded, RPCError, ServiceUnavailable, WorkerLost
 
 REFUSALS = (ServiceUnavailable, Overloaded, BrokerBlocked)
-"""Answers: the call was surely not executed. Its caller may want another try, and says so by ``retry``."""
+"""The call was surely not executed. It is repeated when the client has the option ``retry``."""
 
 LOSSES = (ConnectionLost, WorkerLost)
-"""Nobody knows whether the call was executed. A method that may be run twice is called again."""
+"""The call may have been executed. It is repeated when its method is idempotent."""
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
@@ -23,13 +23,13 @@ RESERVE = 10.0
 """Repetitions that are there at the beginning, so that the first calls may fail as well."""
 
 MOST_SAVED = 1000.0
-"""Repetitions that good days can save for a bad one: as many as calls are likely to be on their way at once."""
+"""Repetitions that good days can save for a bad one: as many as there may be calls in progress at once."""
 
 
 def may_repeat(error: RPCError, *, retry: bool, idempotent: bool) -> bool:
     """Whether another attempt may follow one that ended with `error`."""
     if isinstance(error, REFUSALS):
-        return retry
+        return retry and (idempotent or error.outcome is not Outcome.UNKNOWN)
     return idempotent and isinstance(error, LOSSES)
 
 

@@ -1,11 +1,17 @@
-"""From ``.thrift`` files to an importable package of typed stubs: what ``thrift-rpc compile`` does.
+"""``thrift-rpc compile``: from ``.thrift`` files to an importable package of typed stubs.
 
-The way of a file: :mod:`~rpc.compiler.sources` finds it and what it includes, :mod:`~rpc.compiler.driver` has Apache
-Thrift's compiler make stubs (``py:twisted``) and the parsed IDL (``xml:merge``), :mod:`~rpc.compiler.idl_xml` turns
-the latter into the content of ``idl.json``, :mod:`~rpc.compiler.names` and
-:mod:`~rpc.compiler.field_numbers` refuse what would make broken stubs,
-:mod:`~rpc.compiler.layout` makes one package of it all, :mod:`~rpc.compiler.pyi` adds the types, and
-:mod:`~rpc.compiler.output` puts the files in place. Nothing is written before everything has succeeded.
+- :mod:`~rpc.compiler.driver` runs Apache Thrift's compiler: for the parsed IDL (``xml:merge``), and for stubs
+  (``py:twisted``). :mod:`~rpc.compiler.reading` reads its list of the files that it parsed.
+- :mod:`~rpc.compiler.sources` finds the files and their includes; :mod:`~rpc.compiler.source` is one of them.
+- :mod:`~rpc.compiler.idl_xml` turns the parsed IDL into the content of ``idl.json``.
+- :mod:`~rpc.compiler.names`, :mod:`~rpc.compiler.struct_names`, :mod:`~rpc.compiler.field_numbers` and
+  :mod:`~rpc.compiler.method_annotations` refuse IDL that would make broken stubs, by :mod:`~rpc.compiler.name_rules`.
+- :mod:`~rpc.compiler.layout` arranges all stubs as one package; :mod:`~rpc.compiler.references` makes their imports
+  relative.
+- :mod:`~rpc.compiler.pyi` adds the types.
+- :mod:`~rpc.compiler.output` compares the files with a folder and puts them in place, all or none
+  (:mod:`~rpc.compiler.replacement`).
+- :mod:`~rpc.compiler.compilation` calls them in this order. It writes nothing; the output is written at the end.
 """
 
 from rpc.compiler.compilation import Compilation, compile_idl

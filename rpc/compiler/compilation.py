@@ -13,15 +13,16 @@ import attrs
 from rpc import idl
 from rpc.compiler import driver, field_numbers, layout, method_annotations, names, pyi, sources
 from rpc.compiler.idl_xml import Programs
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 
 @attrs.frozen
 class Compilation:
-    """What the IDL compiles to.
+    """The result of compiling some IDL.
 
     :ivar files: content by path (with ``/``) below the output's root.
-    :ivar warnings: what the Thrift compiler warned of, and annotations that nobody reads, a line each.
+    :ivar warnings: the Thrift compiler's warnings, and annotations that nothing reads, one line each.
     """
 
     files: dict[str, bytes] = attrs.field(repr=False)
@@ -29,49 +30,68 @@ class Compilation:
 
 
 def compile_idl(paths: Iterable[Path], include_dirs: Sequence[Path] = (), thrift: str | None = None) -> Compilation:
-    """Compile IDL files, and all they include, into one package. Writes nothing outside of a temporary folder.
+    """Compile IDL files and their includes into one package. Writes nothing outside of temporary folders.
 
     :param paths: ``.thrift`` files, or folders that are searched for them.
-    :param include_dirs: where includes are looked for that are not beside their file.
+    :param include_dirs: folders that are searched for an include that is not beside the file that includes it.
     :param thrift: the Thrift compiler to run; the default is ``thrift`` on the search path.
-    :raises CompileError: with the whole message for the user.
+    :raises CompileError: the IDL is refused, or the Thrift compiler cannot be run; ``str()`` is the message.
     """
-    compiler = driver.find(thrift)
-    found = sources.find(paths, include_dirs)
-    warnings: dict[str, None] = {}
-    compiled: dict[Path, layout.Stubs] = {}
-    content: dict[str, Any] = {"format": idl.FORMAT, "structs": {}, "enums": {}, "constants": {}, "services": {}}
-    defined: dict[str, str] = {}
-    for source in found:
+    run = _Run(driver.find(thrift), include_dirs)
+    for source in sources.find(run.compiler, paths, include_dirs):
+        run.add(source)
+    return run.result()
+
+
+class _Run:
+    """The content of the output as far as it is known; files are added after the files that they include."""
+
+    def __init__(self, compiler: driver.ThriftCompiler, include_dirs: Sequence[Path]) -> None:
+        self.compiler = compiler
+        self._include_dirs = include_dirs
+        self._warnings: dict[str, None] = {}
+        self._compiled: dict[Path, layout.Stubs] = {}
+        self._shown: dict[Path, str] = {}
+        self._places: dict[str, str] = {}
+        self._content: dict[str, Any] = {
+            "format": idl.FORMAT,
+            "structs": {},
+            "enums": {},
+            "constants": {},
+            "services": {},
+        }
+
+    def add(self, source: Source) -> None:
+        self._shown[source.path] = source.shown
         with tempfile.TemporaryDirectory(prefix="thrift-rpc-") as folder:
-            stubs_folder = Path(folder, "stubs")
-            xml_folder = Path(folder, "xml")
-            stubs_folder.mkdir()
-            xml_folder.mkdir()
-            warnings.update(dict.fromkeys(compiler.make_stubs(source, stubs_folder, include_dirs)))
-            stubs = layout.collect(source, stubs_folder)
-            xml = compiler.parse(source, xml_folder, include_dirs)
-        compiled[source.path] = stubs
-        packages = {other.program: compiled[other.path].package for other in source.closure()}
-        definitions = Programs(xml, packages).definitions(source.program)
+            self._warn(self.compiler.make_stubs(source, Path(folder), self._include_dirs, self._shown.__getitem__))
+            stubs = layout.collect(source, Path(folder))
+        self._compiled[source.path] = stubs
+        packages = {path.stem: self._compiled[path].package for path in (*source.includes, source.path)}
+        definitions = Programs(source.xml, packages).definitions(source.program)
         names.check(source, stubs.package, definitions)
         field_numbers.check(source, definitions)
-        warnings.update(dict.fromkeys(method_annotations.check(source, definitions)))
+        self._warn(method_annotations.check(source, definitions))
         for section, items in definitions.items():
             for key in items:
-                _claim(defined, key, source)
-            content[section].update(items)
-    texts = layout.arrange(list(compiled.values()))
-    texts.update(pyi.write(idl.parse(content), (stubs.package for stubs in compiled.values())))
-    content["files"] = sorted([*texts, idl.FILE_NAME])
-    texts[idl.FILE_NAME] = json.dumps(content, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
-    return Compilation({path: text.encode("utf-8") for path, text in texts.items()}, tuple(warnings))
+                self._refuse_second_definition(key, source)
+            self._content[section].update(items)
 
+    def result(self) -> Compilation:
+        texts = layout.arrange(list(self._compiled.values()))
+        packages = (stubs.package for stubs in self._compiled.values())
+        texts.update(pyi.write(idl.parse(self._content), packages))
+        self._content["files"] = sorted([*texts, idl.FILE_NAME])
+        texts[idl.FILE_NAME] = json.dumps(self._content, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
+        return Compilation({path: text.encode("utf-8") for path, text in texts.items()}, tuple(self._warnings))
 
-def _claim(defined: dict[str, str], key: str, source: sources.Source) -> None:
-    """Refuse the second of two definitions that have one name in one namespace."""
-    package, _, name = key.rpartition(".")
-    place = source.locate(name)
-    rival = defined.setdefault(key, place)
-    if rival != place:
-        raise CompileError(f"{place}: {name} is in the namespace {package} already, from {rival}; rename one")
+    def _warn(self, warnings: Iterable[str]) -> None:
+        self._warnings.update(dict.fromkeys(warnings))
+
+    def _refuse_second_definition(self, key: str, source: Source) -> None:
+        """Refuse the second of two definitions that have one name in one namespace."""
+        package, _, name = key.rpartition(".")
+        place = source.locate(name)
+        rival = self._places.setdefault(key, place)
+        if rival != place:
+            raise CompileError(f"{place}: {name} is in the namespace {package} already, from {rival}; rename one")

@@ -1,8 +1,8 @@
-"""Apache Thrift's own compiler: finding it, running it, and passing on what it says.
+"""Apache Thrift's own compiler: finding it, running it, and reporting its messages.
 
-The parsed IDL is asked for as XML. ``json:merge``, which would be nearer to what we write, forgets enums, typedefs
-and which file a name comes from, and every such generator refuses names that are reserved in some other language
-(a method ``delete``) in the file it is given, though not in included ones: so it is given a file that includes ours.
+The parsed IDL is taken as XML. ``json:merge`` would be nearer to ``idl.json``, but it drops enums, typedefs and the
+file of each name. Both generators refuse names that are reserved in some other language (a method ``delete``), though
+not in included files. So the compiler is given a wrapper that includes the file.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from rpc.compiler.sources import Source
+from rpc.compiler.reading import understand
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 OLDEST: Final = (0, 17, 0)
@@ -26,37 +28,74 @@ _HOW_TO_INSTALL: Final = "install it (Debian and Ubuntu: apt install thrift-comp
 _LEVEL: Final = re.compile(r"^\[(?:ERROR|FAILURE|WARNING):(?P<where>[^\]]*)\]\s*", re.MULTILINE)
 _ABOUT_A_NAME: Final = re.compile(r'(?:reserved language keyword: |Type |Constant |Service )"(?P<name>[\w.]+)"')
 
+Shown = Callable[[Path], str]
+"""Returns a path as messages show it."""
+
+
+@attrs.frozen
+class Parsed:
+    """The outcome of parsing one file.
+
+    :ivar includes: every file that it includes, directly or not, each after its own includes.
+    :ivar xml: the parsed IDL of all of them; empty after a failure.
+    :ivar failure: the compiler's message when it refused the file or an include; otherwise empty.
+    """
+
+    includes: tuple[Path, ...]
+    xml: str
+    failure: str
+
 
 @attrs.frozen
 class ThriftCompiler:
-    """A compiler that is there and new enough; made by :func:`find`."""
+    """A compiler that was found and is new enough; made by :func:`find`."""
 
     path: str
     version: tuple[int, ...]
 
-    def make_stubs(self, source: Source, out: Path, include_dirs: Sequence[Path]) -> list[str]:
-        """Have the stubs of one file (not of its includes) written below a folder; gives the compiler's warnings.
+    def make_stubs(self, source: Source, out: Path, include_dirs: Sequence[Path], shown: Shown) -> list[str]:
+        """Write the stubs of one file (not of its includes) into a folder; returns the compiler's warnings.
 
-        :raises CompileError: the compiler refuses the file. In its own words, with file and line.
+        :raises CompileError: the compiler refuses the file, or cannot be run; in its own words, with file and line.
         """
-        return self._run("py:twisted", source.path, out, include_dirs, source)
+        status, said = self._run("py:twisted", source.path, out, include_dirs)
+        if status != 0:
+            raise CompileError(_failure(said, source, shown))
+        return _explain(said, source, shown).splitlines()
 
-    def parse(self, source: Source, folder: Path, include_dirs: Sequence[Path]) -> str:
-        """Give the parsed IDL of a file and all it includes, as XML.
+    def parse(self, source: Source, include_dirs: Sequence[Path], shown: Shown) -> Parsed:
+        """Parse a file and its includes.
 
-        :param folder: an empty folder that may be written to.
-        :raises CompileError: the compiler refuses the file, or its path has both kinds of quotation marks.
+        :raises CompileError: the compiler cannot be run, an include is missing, a file includes itself, or the path
+            has both kinds of quotation marks.
         """
         quote = "'" if '"' in str(source.path) else '"'
         if quote in str(source.path):
             raise CompileError(f"{source.shown}: the path has quotation marks of both kinds, which Thrift cannot name")
-        wrapper = folder / "wrapper.thrift"
-        wrapper.write_text(f"include {quote}{source.path}{quote}\n", "utf-8")
-        self._run("xml:merge", wrapper, folder, include_dirs, source)
-        return (folder / "wrapper.xml").read_bytes().decode("utf-8", "replace")
+        with tempfile.TemporaryDirectory(prefix="thrift-rpc-") as folder:
+            wrapper = Path(folder).resolve() / "wrapper.thrift"
+            wrapper.write_text(f"include {quote}{source.path}{quote}\n", "utf-8")
+            status, said = self._run("xml:merge", wrapper, wrapper.parent, include_dirs, "-v")
+            xml = wrapper.with_suffix(".xml").read_bytes().decode("utf-8", "replace") if status == 0 else ""
+        reading = understand(said)
+        if reading.cyclic is not None:
+            raise CompileError(f"{shown(reading.cyclic)}: includes itself, directly or through another file")
+        if reading.missing is not None:
+            searched = ", ".join(map(str, (Path(shown(reading.missing.path)).parent, *include_dirs)))
+            raise CompileError(
+                f"{shown(reading.missing.path)}:{reading.missing.line}: the included file {reading.missing.name!r} is "
+                f"not in {searched}; add its folder with -I"
+            )
+        if status == 0 and source.path not in reading.files:
+            raise CompileError(f"the Thrift compiler {self.path} does not say which files it reads (thrift -v)")
+        includes = tuple(path for path in reading.files if path not in (source.path, wrapper))
+        return Parsed(includes, xml, _failure(said, source, shown) if status != 0 else "")
 
-    def _run(self, generator: str, path: Path, out: Path, include_dirs: Sequence[Path], source: Source) -> list[str]:
-        command = [self.path]
+    def _run(
+        self, generator: str, path: Path, out: Path, include_dirs: Sequence[Path], *options: str
+    ) -> tuple[int, str]:
+        """Run the compiler; returns its exit status and its output."""
+        command = [self.path, *options]
         for folder in include_dirs:
             command += ["-I", str(folder.resolve())]
         command += ["--gen", generator, "-out", str(out), str(path)]
@@ -64,16 +103,13 @@ class ThriftCompiler:
             done = subprocess.run(command, capture_output=True, check=False)
         except OSError as error:
             raise CompileError(f"the Thrift compiler {self.path} cannot be run: {error.strerror}") from error
-        said = (done.stderr + b"\n" + done.stdout).decode("utf-8", "replace")
-        if done.returncode != 0:
-            raise CompileError(_explain(said, source) or f"{source.shown}: the Thrift compiler failed, saying nothing")
-        return _explain(said, source).splitlines()
+        return done.returncode, (done.stderr + b"\n" + done.stdout).decode("utf-8", "replace")
 
 
 def find(path: str | None = None) -> ThriftCompiler:
     """Find the Thrift compiler: at a path, or as ``thrift`` on the search path.
 
-    :raises CompileError: there is none, it does not run, or it is too old.
+    :raises CompileError: it is missing, does not run, or is too old.
     """
     found = shutil.which(path or "thrift")
     if found is None:
@@ -93,21 +129,32 @@ def find(path: str | None = None) -> ThriftCompiler:
     return ThriftCompiler(found, numbers)
 
 
-def _explain(said: str, source: Source) -> str:
-    """Give the compiler's words as ``file:line: words``, files named the user's way, each message once."""
+def _failure(said: str, source: Source, shown: Shown) -> str:
+    return _explain(said, source, shown) or f"{source.shown}: the Thrift compiler failed without a message"
+
+
+def _explain(said: str, source: Source, shown: Shown) -> str:
+    """Return the compiler's messages as ``file:line: words``, files named as the user named them, each message once."""
     lines: list[str] = []
-    for message in re.split(r"\n\s*(?=\[)|(?<=\S)(?=\[(?:ERROR|FAILURE|WARNING):)|\n\n+", said):
+    for message in re.split(r"\n\s*(?=\[)|(?<=\S)(?=\[(?:ERROR|FAILURE|WARNING):)|\n\n+", _without_progress(said)):
         where = _LEVEL.match(message)
         text = " ".join(_LEVEL.sub("", message).split())
         if not text or text == "Parser error during include pass.":
             continue
-        place = where["where"] if where else ""
-        for other in source.closure():
-            place = place.replace(str(other.path), other.shown)
-        name = _ABOUT_A_NAME.search(text)
-        if place.startswith(("generation", "arguments")) or not place:
+        file, colon, number = (where["where"] if where else "").rpartition(":")
+        if file in ("", "generation", "arguments"):  # the compiler has finished reading, and knows no line
+            name = _ABOUT_A_NAME.search(text)
             place = source.locate(name["name"]) if name else source.shown
+        else:
+            place = f"{shown(Path(file))}{colon}{number}"
         line = f"{place}: {text}"
         if line not in lines:
             lines.append(line)
     return "\n".join(lines)
+
+
+def _without_progress(said: str) -> str:
+    """Remove the lines that ``-v`` adds."""
+    return re.sub(
+        r'^(?:Scanning .* for includes|Parsing .* for types|Program: .*|Generating ".*")$', "", said, flags=re.MULTILINE
+    )

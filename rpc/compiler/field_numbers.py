@@ -1,7 +1,8 @@
-"""Refuses fields and arguments without a number above 0, which the Thrift compiler only warns of.
+"""Refuses fields and arguments without a number above 0; the Thrift compiler only warns of them.
 
-It numbers them from -1 downwards, also where 0 or less is written, and leaves them out of the Python stubs'
-``thrift_spec``: Thrift's accelerated protocols then send nothing of them, and every handler is called with ``None``.
+It numbers them from -1 downwards, also where 0 or less is written (Thrift's IDL reference, "Field ID"). The Python
+stubs leave them out of ``thrift_spec``. Thrift's accelerated protocols then do not send them, and every handler is
+called with ``None``.
 """
 
 from __future__ import annotations
@@ -9,27 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rpc.compiler.sources import Source
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 
 def check(source: Source, definitions: dict[str, dict[str, Any]]) -> None:
     """Check the fields of all structs and methods of one file.
 
-    :param definitions: as :meth:`rpc.compiler.idl_xml.Programs.definitions` gives them.
-    :raises CompileError: says every one without a number above 0, a line each.
+    :param definitions: as :meth:`rpc.compiler.idl_xml.Programs.definitions` returns them.
+    :raises CompileError: some have no number above 0; the message has a line for each.
     """
     refusals = [
-        f"{source.locate(*scope, name)}: {what} {name}: has no number above 0, and would never be sent; write "
+        f"{source.locate(*scope, name)}: {noun} {name}: has no number above 0, and would never be sent; write "
         "<number>: before its type"
-        for what, name, scope in _unnumbered(definitions)
+        for noun, name, scope in _unnumbered(definitions)
     ]
     if refusals:
         raise CompileError("\n".join(refusals))
 
 
 def _unnumbered(definitions: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield what it is, its name and where it stands."""
+    """Yield the noun, the name and the scope of each field without a number above 0."""
     for key, struct in definitions["structs"].items():
         for field in struct["fields"]:
             if field["id"] <= 0:

@@ -1,7 +1,6 @@
-"""The compiler's XML turned into what ``idl.json`` holds, typedefs resolved; :func:`rpc.idl.parse` reads it back.
+"""Turns the compiler's XML into the content of ``idl.json``, typedefs resolved; :func:`rpc.idl.parse` reads it.
 
-Keys are the Python package below the output's root, a dot and the name, so that they stay right wherever the output
-is put.
+A key is the Python package below the output's root, a dot and the name: it does not depend on the place of the output.
 """
 
 from __future__ import annotations
@@ -22,14 +21,15 @@ _SECTIONS: Final = ("structs", "enums", "constants", "services")
 class Programs:
     """The programs (files) of one XML output.
 
-    :param xml: what ``xml:merge`` wrote.
-    :param packages: the Python package of each program that is in it, by the program's name.
-    :raises CompileError: the text is not the XML that is expected.
+    :param xml: the output of ``xml:merge``.
+    :param packages: the Python package of each program in it, by the program's name.
+    :raises CompileError: the text is not XML.
     """
 
     def __init__(self, xml: str, packages: Mapping[str, str]) -> None:
-        # The compiler writes line breaks into attributes as they are, where XML reads them as blanks; and it writes
-        # control characters, which XML cannot hold, from string constants, whose values are not needed here.
+        # The compiler does not escape line breaks in attributes, which an XML parser replaces by blanks (XML 1.0,
+        # section 3.3.3). Nor does it escape the control characters of string constants, which are no characters of XML
+        # (section 2.2). The values of constants are not needed here.
         text = _FORBIDDEN.sub("\ufffd", _TAG.sub(lambda found: found[0].replace("\n", "&#10;"), xml))
         try:
             root = ElementTree.fromstring(text)
@@ -47,7 +47,12 @@ class Programs:
         }
 
     def definitions(self, program: str) -> dict[str, dict[str, Any]]:
-        """Give what one program defines: ``structs``, ``enums``, ``constants`` and ``services``, each by key."""
+        """Return the definitions of one program by section and key.
+
+        The sections are ``structs``, ``enums``, ``constants`` and ``services``.
+
+        :raises CompileError: the XML has a type that is unknown, or lacks one.
+        """
         sections: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
         package = self._packages[program]
         for element in self._programs[program]:
@@ -106,7 +111,7 @@ class Programs:
             }
 
     def _type(self, element: ElementTree.Element) -> Any:
-        """Read the type that an element's ``type`` attribute and children tell, through all typedefs."""
+        """Return the type in an element's ``type`` attribute and children, typedefs resolved."""
         name = element.attrib["type"]
         if name == "id":
             program, identifier = element.attrib["type-module"], element.attrib["type-id"]

@@ -1,8 +1,8 @@
-"""One package tree out of what the Thrift compiler wrote for each file.
+"""One package tree out of the stubs of each file.
 
-The compiler writes a whole ``ttypes.py``, ``constants.py`` and ``__init__.py`` for every IDL file, so that of two files
-with one namespace the later would replace the earlier: each file is compiled into a folder of its own, and the
-modules that two have in common are joined here, what is included first.
+The compiler writes a whole ``ttypes.py``, ``constants.py`` and ``__init__.py`` for every IDL file. Of two files with
+one namespace the later would replace the earlier. So each file is compiled into a folder of its own, and modules of one
+name are joined here, includes first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from rpc.compiler.references import make_relative
-from rpc.compiler.sources import Source
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 _SHARED: Final = ("ttypes", "constants")
@@ -24,9 +24,9 @@ _ROOT_INIT: Final = '"""Made by `thrift-rpc compile`; it writes over what is cha
 
 @attrs.frozen
 class Stubs:
-    """What the compiler wrote for one file.
+    """The stubs of one file.
 
-    :ivar package: the Python package that it chose, below the output's root.
+    :ivar package: the Python package that the compiler chose, below the output's root.
     :ivar modules: the text of each module, by its name in the package; ``-remote`` scripts are left out.
     """
 
@@ -36,9 +36,9 @@ class Stubs:
 
 
 def collect(source: Source, folder: Path) -> Stubs:
-    """Read what the compiler wrote for one file into a folder.
+    """Read the stubs that the compiler wrote for one file into a folder.
 
-    :raises CompileError: it is not what this version of the compile command knows.
+    :raises CompileError: the folder does not have exactly one package with types.
     """
     found = sorted(folder.rglob("ttypes.py"))
     if len(found) != 1:
@@ -53,10 +53,10 @@ def collect(source: Source, folder: Path) -> Stubs:
 
 
 def arrange(compiled: Sequence[Stubs]) -> dict[str, str]:
-    """Give the files of the package: text by path (with ``/``) below the output's root.
+    """Return the files of the package: text by path (with ``/``) below the output's root.
 
-    :param compiled: each after those that its file includes.
-    :raises CompileError: two files make the same module, or a module that is not Python.
+    :param compiled: the stubs of each file after those of its includes.
+    :raises CompileError: two files make the same module, or a module is not Python.
     """
     _refuse_collisions(compiled)
     everything = frozenset(f"{stubs.package}.{module}" for stubs in compiled for module in stubs.modules)

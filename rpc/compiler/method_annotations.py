@@ -1,6 +1,7 @@
-"""Checks the annotations of methods that the framework reads, and tells of those that nobody reads.
+"""Checks the annotations of methods.
 
-A mistyped name would change nothing and say nothing, a wrong value would be found when a client is made.
+Without the check a mistyped name would have no effect and no message, and a wrong value would fail when a client is
+made.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from rpc.compiler.sources import Source
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 
@@ -26,14 +27,14 @@ _KNOWN: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
 }
 
 _THRIFT: Final = frozenset({"deprecated"})
-"""What Thrift's own generators read. Those of one language have a dot: ``cpp.type``, ``py.immutable``."""
+"""Annotations of Thrift's own generators. Those of one language have a dot: ``cpp.type``, ``py.immutable``."""
 
 
 def check(source: Source, definitions: dict[str, dict[str, Any]]) -> list[str]:
-    """Check the annotations of all methods of one file; return warnings, a line each.
+    """Check the annotations of all methods of one file; returns a warning for each unknown name.
 
-    :param definitions: as :meth:`rpc.compiler.idl_xml.Programs.definitions` gives them.
-    :raises CompileError: says every value that is refused, a line each.
+    :param definitions: as :meth:`rpc.compiler.idl_xml.Programs.definitions` returns them.
+    :raises CompileError: some values are refused; the message has a line for each.
     """
     refusals, warnings = [], []
     for service, method, name, value in _annotations(definitions):
@@ -50,7 +51,7 @@ def check(source: Source, definitions: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _annotations(definitions: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield service, method, name and value of each."""
+    """Yield service, method, name and value of each annotation."""
     for key, service in definitions["services"].items():
         for method in service["methods"]:
             for name, value in method["annotations"].items():

@@ -1,7 +1,7 @@
 """The ``.pyi`` file beside each generated module: typed structs, interfaces and clients, with their doc comments.
 
-A handler's method may return a value, a Deferred or a coroutine, so that is what ``Iface`` says (mypy-zope compares a
-handler with it); ``Client`` narrows it to a Deferred. A field that need not be there is ``T | None``, unless the IDL
+A handler's method may return a value, a Deferred or a coroutine, so ``Iface`` declares all three (mypy-zope compares a
+handler with it). ``Client`` narrows them to a Deferred. A field that is not required is ``T | None``, unless the IDL
 gives it a default. Enums are ``int``, as in the stubs.
 """
 
@@ -24,11 +24,13 @@ _PYTHON_TYPES: Final = {
     "binary": "bytes",
     "uuid": "_UUID",
 }
-_BUILTINS: Final = frozenset({"bool", "int", "float", "str", "bytes", "list", "set", "dict", "object", "Exception"})
+_BUILTINS: Final = frozenset(
+    {"bool", "int", "float", "str", "bytes", "list", "set", "dict", "object", "Exception", "property", "classmethod"}
+)
 
 
 def write(interface: idl.Interface, packages: Iterable[str]) -> dict[str, str]:
-    """Give the text of every ``.pyi`` file, by path (with ``/``) below the output's root.
+    """Return the text of every ``.pyi`` file, by path (with ``/``) below the output's root.
 
     :param packages: the Python packages of the output, below its root; each has ``ttypes`` and ``constants``.
     """
@@ -43,7 +45,7 @@ def write(interface: idl.Interface, packages: Iterable[str]) -> dict[str, str]:
 
 
 class _Module:
-    """One ``.pyi``: its lines are written first, so that it is known what they import."""
+    """One ``.pyi``. Its body is written first, since it determines the imports."""
 
     header: tuple[str, ...] = ()
 
@@ -54,11 +56,11 @@ class _Module:
         self.shadowed = self.names() & _BUILTINS
 
     def names(self) -> set[str]:
-        """Give the names that the file defines at any level."""
+        """Return the names that the file defines at any level, or imports with ``*``."""
         raise NotImplementedError
 
     def body(self) -> Iterator[str]:
-        """Give the lines after the imports."""
+        """Yield the lines after the imports."""
         raise NotImplementedError
 
     def text(self) -> str:
@@ -72,11 +74,11 @@ class _Module:
         return "\n".join([*lines, *body]) + "\n"
 
     def builtin(self, name: str) -> str:
-        """Name one of Python's types, by a way that a field called ``bytes`` does not hide."""
+        """Return the name of a Python type; a qualified one if the file hides it, say with a field ``bytes``."""
         return f"_builtins.{name}" if name in self.shadowed else name
 
     def spell(self, kind: idl.Type) -> str:
-        """Give the annotation for a type, and note what it needs to be imported."""
+        """Return the annotation for a type, and note the module that it needs."""
         if isinstance(kind, idl.BaseType):
             name = _PYTHON_TYPES[kind.name]
             return name if name not in _BUILTINS else self.builtin(name)
@@ -127,7 +129,8 @@ class _TypesModule(_Module):
         yield from _docstring(struct.doc, 4)
         for field in struct.fields:
             if is_exception:
-                yield from ("    @property", f"    def {field.name}(self) -> {self._field_type(field)}:")
+                yield f"    @{self.builtin('property')}"
+                yield f"    def {field.name}(self) -> {self._field_type(field)}:"
                 yield from (*_docstring(field.doc, 8), "        ...")
             else:
                 yield f"    {field.name}: {self._field_type(field)}"
@@ -135,7 +138,7 @@ class _TypesModule(_Module):
         yield "    thrift_spec: _ClassVar[_Any]"
         yield f"    def __init__({', '.join(self._parameters(struct))}) -> None: ..."
         if is_exception:
-            yield from ("    @classmethod", f"    def read(cls, iprot: _Any) -> {struct.name}: ...")
+            yield from (f"    @{self.builtin('classmethod')}", f"    def read(cls, iprot: _Any) -> {struct.name}: ...")
         else:
             yield "    def read(self, iprot: _Any) -> None: ..."
         yield "    def write(self, oprot: _Any) -> None: ..."
@@ -146,7 +149,7 @@ class _TypesModule(_Module):
         return self.spell(field.type) if always_there else f"{self.spell(field.type)} | None"
 
     def _parameters(self, struct: idl.StructDescription) -> Iterator[str]:
-        """A required field after one that may be left out can only be given by its name."""
+        """Yield the parameters. A required field after one with a default can only be given by name."""
         yield "self"
         any_left_out = keywords_only = False
         for field in struct.fields:
@@ -165,7 +168,7 @@ class _ConstantsModule(_Module):
         return [item for item in self.interface.constants.values() if item.module == f"{self.package}.constants"]
 
     def names(self) -> set[str]:
-        return {constant.name for constant in self._constants()}
+        return {constant.name for constant in self._constants()} | _TypesModule(self.interface, self.package).names()
 
     def body(self) -> Iterator[str]:
         for constant in self._constants():
@@ -188,7 +191,6 @@ class _ServiceModule(_Module):
         super().__init__(interface, service.module.rpartition(".")[0])
 
     def names(self) -> set[str]:
-        """Names that ``ttypes`` lends the module hide Python's too."""
         return {method.name for method in self.methods} | _TypesModule(self.interface, self.package).names()
 
     def body(self) -> Iterator[str]:
@@ -226,7 +228,7 @@ class _ServiceModule(_Module):
 
 
 def _method_doc(method: idl.MethodDescription, interface: idl.Interface) -> str:
-    """Add to the method's doc comment what its signature cannot say: what is thrown, and that nobody answers."""
+    """Return the method's doc comment with the exceptions that it throws, and a note for a oneway method."""
     lines = [method.doc] if method.doc else []
     notes = [f":raises {_struct_name(error, interface)}: as ``{error.name}`` of the IDL." for error in method.throws]
     if method.oneway:

@@ -1,8 +1,8 @@
-"""How one generated module names another: made relative, so that the output works under any name and namespace.
+"""Makes the imports between generated modules relative, so that the output works under any package name.
 
 The Thrift compiler writes ``import shared.ttypes`` and ``shared.ttypes.SharedStruct``. Its option ``package_prefix``
-leaves out files without ``namespace py``, and either way an argument called like a namespace hides the module. Here
-each use becomes an alias that no IDL name can be: ``from ..shared import ttypes as _idl_shared_ttypes``.
+skips files without ``namespace py``, and an argument with the name of a namespace hides the module. Here each use
+becomes an alias that no IDL name equals: ``from ..shared import ttypes as _idl_shared_ttypes``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _ANCHOR: Final = "import sys\n"
 
 
 def alias(module: str) -> str:
-    """Give the name by which a generated module calls another (dotted, below the output's root)."""
+    """Return the alias of a generated module (dotted, below the output's root) in the others."""
     return f"_idl_{module.replace('_', '__').replace('.', '_')}"
 
 
 def import_line(module: str, package: str) -> str:
-    """Give the line that imports a module into one of a package; both dotted, below the output's root."""
+    """Return the line that imports a module into a module of a package; both dotted, below the output's root."""
     home, _, name = module.rpartition(".")
     if home == package:
         return f"from . import {name} as {alias(module)}"
@@ -31,11 +31,11 @@ def import_line(module: str, package: str) -> str:
 
 
 def make_relative(text: str, package: str, modules: frozenset[str]) -> str:
-    """Rewrite a generated module's imports and references to other generated modules.
+    """Return a generated module's text with its imports of, and references to, other generated modules rewritten.
 
-    What is defined in the module's own package is called by its bare name, since every generated module has all
-    names of its ``ttypes``. Strings and comments stay as they are, but a docstring with a backslash becomes a raw one:
-    the compiler copies doc comments without escaping them.
+    Types of the module's own package become bare names, since every generated module imports all names of its
+    ``ttypes``. Strings and comments stay as they are, but a docstring with a backslash becomes a raw one: the compiler
+    copies doc comments without escaping them.
 
     :param package: the module's package, below the output's root.
     :param modules: every module of the output, dotted, below its root.
@@ -78,7 +78,7 @@ def _longest_prefix(chain: str, modules: frozenset[str]) -> str | None:
 
 
 def _chains(text: str) -> Iterator[tuple[int, int, int, str]]:
-    """Give each ``name.name…`` and each docstring with a backslash: row (from 1), first and last column, text."""
+    """Yield each ``name.name…`` and each docstring with a backslash: row (from 1), first and last column, text."""
     chain: list[tokenize.TokenInfo] = []
     after_dot = False
     try:

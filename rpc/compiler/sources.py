@@ -1,82 +1,30 @@
-"""The IDL files to compile, with everything they include, in an order in which each comes after its includes.
+"""The IDL files to compile and every file that they include, ordered so that each file follows its includes.
 
-Thrift's compiler only warns of an include that it cannot find, says no line for many errors, and has no list of what
-it read. So the text is searched here; it is not parsed.
+The Thrift compiler decides which files are included: it lists them while it parses. Their text is read here only to
+find the lines of errors that Thrift reports without one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 import attrs
 
+from rpc.compiler.driver import ThriftCompiler
+from rpc.compiler.source import Source, without_comments
 from rpc.errors import CompileError
 
-_STRING_OR_COMMENT: Final = re.compile(
-    r"""(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|/\*.*?\*/|(?://|\#)[^\n]*""", re.DOTALL
-)
-_INCLUDE: Final = re.compile(r"""^[ \t]*include[ \t]+(["'])(?P<path>[^"'\n]+)\1""", re.MULTILINE)
 
+def find(compiler: ThriftCompiler, paths: Iterable[Path], include_dirs: Sequence[Path] = ()) -> tuple[Source, ...]:
+    """Parse the files at some paths (files, or folders that are searched for ``*.thrift``) and their includes.
 
-@attrs.frozen
-class Source:
-    """One IDL file.
-
-    :ivar path: where it is, all links resolved: two ways to the same file are one source.
-    :ivar shown: how messages call it: the way the user did.
-    :ivar code: its text with comments blanked, character for character.
-    :ivar includes: the sources it includes, in its own order.
+    :param include_dirs: folders that are searched for an include that is not beside the file that includes it.
+    :raises CompileError: a path or an include does not exist; a folder has no IDL; a file includes itself; the Thrift
+        compiler refuses a file; or two files that are used together have the same name.
     """
-
-    path: Path
-    shown: str
-    code: str = attrs.field(repr=False)
-    includes: tuple[Source, ...] = attrs.field(repr=False)
-
-    @property
-    def program(self) -> str:
-        """Thrift's name for the file, by which others refer to what it defines: the file's name up to the dot."""
-        return self.path.stem
-
-    def closure(self) -> tuple[Source, ...]:
-        """Give the file and all it includes, directly or not, each once."""
-        found: dict[Path, Source] = {}
-        waiting = [self]
-        while waiting:
-            source = waiting.pop()
-            if source.path not in found:
-                found[source.path] = source
-                waiting.extend(source.includes)
-        return tuple(found.values())
-
-    def locate(self, *phrases: str) -> str:
-        """Say where phrases stand, each searched for after the one before it: ``file:line``, or the file alone.
-
-        :param phrases: words or signs with a blank between them, such as ``struct Work`` or ``add (``.
-        """
-        position, line = 0, None
-        for phrase in phrases:
-            pattern = r"\s*".join(re.escape(part) for part in phrase.split())
-            end = r"(?!\w)" if phrase[-1:].isalnum() or phrase.endswith("_") else ""
-            found = re.compile(rf"(?<![\w.]){pattern}{end}").search(self.code, position)
-            if found is None:
-                break
-            position, line = found.end(), self.code.count("\n", 0, found.end()) + 1
-        return self.shown if line is None else f"{self.shown}:{line}"
-
-
-def find(paths: Iterable[Path], include_dirs: Sequence[Path] = ()) -> tuple[Source, ...]:
-    """Find the sources below paths (files, or folders that are searched for ``*.thrift``) and what they include.
-
-    :param include_dirs: where an include is looked for when it is not beside the file that includes it.
-    :raises CompileError: a path or an include does not exist, a folder holds no IDL, a file includes itself, or two
-        files that are used together have the same name.
-    """
-    reader = _Reader(include_dirs)
-    for path in paths:
+    reader = _Reader(compiler, tuple(paths), include_dirs)
+    for path in reader.paths:
         if path.is_dir():
             files = sorted(path.rglob("*.thrift"))
             if not files:
@@ -86,66 +34,61 @@ def find(paths: Iterable[Path], include_dirs: Sequence[Path] = ()) -> tuple[Sour
         else:
             raise CompileError(f"{path}: no such file or folder")
         for file in files:
-            reader.read(file)
-    if not reader.ordered:
-        raise CompileError("nothing to compile: name .thrift files or folders that hold some")
-    return tuple(reader.ordered)
-
-
-def _without_comments(text: str) -> str:
-    def blank(found: re.Match[str]) -> str:
-        return found[0] if found["string"] is not None else re.sub(r"[^\n]", " ", found[0])
-
-    return _STRING_OR_COMMENT.sub(blank, text)
+            reader.read(file.resolve(), str(file))
+    if not reader.sources:
+        raise CompileError("nothing to compile: name .thrift files or folders that contain them")
+    return tuple(reader.sources.values())
 
 
 class _Reader:
-    """Reads each file once, its includes before it."""
+    """Parses each file once, its includes before it.
 
-    def __init__(self, include_dirs: Sequence[Path]) -> None:
-        self.include_dirs = include_dirs
-        self.ordered: list[Source] = []
-        self._done: dict[Path, Source] = {}
-        self._open: list[Path] = []
+    :ivar sources: the files that were parsed, in that order.
+    """
 
-    def read(self, path: Path) -> Source:
-        real = path.resolve()
-        if real in self._done:
-            return self._done[real]
-        if real in self._open:
-            raise CompileError(f"{path}: includes itself, directly or through another file")
+    def __init__(self, compiler: ThriftCompiler, paths: tuple[Path, ...], include_dirs: Sequence[Path]) -> None:
+        self.paths = paths
+        self.sources: dict[Path, Source] = {}
+        self._compiler = compiler
+        self._include_dirs = include_dirs
+
+    def read(self, path: Path, shown: str) -> None:
+        """Parse a file and its includes.
+
+        :param path: with all links resolved.
+        :param shown: the path in messages.
+        """
+        if path in self.sources:
+            return
         try:
-            code = _without_comments(path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n"))
+            text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
         except OSError as error:
-            raise CompileError(f"{path}: cannot be read: {error.strerror}") from error
-        self._open.append(real)
-        includes = tuple(self._include(path, code, found) for found in _INCLUDE.finditer(code))
-        self._open.pop()
-        source = Source(real, str(path), code, includes)
-        _check_names(source)
-        self._done[real] = source
-        self.ordered.append(source)
-        return source
+            raise CompileError(f"{shown}: cannot be read: {error.strerror}") from error
+        source = Source(path, shown, without_comments(text))
+        parsed = self._compiler.parse(source, self._include_dirs, self._shown)
+        for included in parsed.includes:
+            self.read(included, self._shown(included))
+        if parsed.failure:  # after the includes: a fault of theirs is reported in their own text
+            raise CompileError(parsed.failure)
+        self._refuse_equal_names(source, parsed.includes)
+        self.sources[path] = attrs.evolve(source, includes=parsed.includes, xml=parsed.xml)
 
-    def _include(self, path: Path, code: str, found: re.Match[str]) -> Source:
-        for folder in (path.parent, *self.include_dirs):
-            candidate = folder / found["path"]
-            if candidate.is_file():
-                return self.read(candidate)
-        line = code.count("\n", 0, found.start()) + 1
-        searched = ", ".join(str(folder) for folder in (path.parent, *self.include_dirs))
-        raise CompileError(
-            f"{path}:{line}: the included file {found['path']!r} is not in {searched}; add its folder with -I"
-        )
+    def _shown(self, path: Path) -> str:
+        """Return a path as the user would write it: below a folder that was given, if possible."""
+        if path in self.sources:
+            return self.sources[path].shown
+        for folder in (*self.paths, *self._include_dirs, *(given.parent for given in self.paths), Path()):
+            if path.is_relative_to(folder.resolve()):
+                return str(folder / path.relative_to(folder.resolve()))
+        return str(path)
 
-
-def _check_names(source: Source) -> None:
-    """Thrift tells included files apart by their name alone, so two of one name would mix up their types."""
-    by_name: dict[str, Source] = {}
-    for other in source.closure():
-        rival = by_name.setdefault(other.program, other)
-        if rival is not other:
-            raise CompileError(
-                f"{source.shown}: uses both {rival.shown} and {other.shown}, but Thrift tells included files apart "
-                "by their name alone: rename one"
-            )
+    def _refuse_equal_names(self, source: Source, includes: Iterable[Path]) -> None:
+        """Thrift tells included files apart by their name alone, so it would mix up the types of two equal names."""
+        by_name = {source.program: source.path}
+        for included in includes:
+            rival = by_name.setdefault(included.stem, included)
+            if rival != included:
+                raise CompileError(
+                    f"{source.shown}: uses both {self._shown(rival)} and {self._shown(included)}, but Thrift tells "
+                    "included files apart by their name alone: rename one"
+                )

@@ -1,10 +1,10 @@
-"""For tests of services: broker, worker and client in one process, started in milliseconds, with faults on demand.
+"""For tests of services: a harness with broker, worker and client in one process, and faults on demand.
 
-What runs is what runs in production, over real sockets of the loopback interface; only the broker is the embedded one.
+The code is that of production, over real sockets of the loopback interface. Only the broker is the embedded one.
 """
 
 from rpc.testing.faults import Fault, Faults
+from rpc.testing.harness import Harness
 from rpc.testing.recording import Call
-from rpc.testing.stage import Stage
 
-__all__ = ["Call", "Fault", "Faults", "Stage"]
+__all__ = ["Call", "Fault", "Faults", "Harness"]

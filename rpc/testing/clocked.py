@@ -1,4 +1,4 @@
-"""A reactor whose sockets are real and whose time is a test's."""
+"""A reactor with real sockets, whose time a test advances."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zope.interface import directlyProvides, providedBy
 
 
 class ClockedReactor:
-    """Does what `reactor` does, at the times of `clock`. What is to be done at once is done at once."""
+    """Delegates to `reactor`, but for delayed calls: those are due by `clock`, unless their delay is 0."""
 
     def __init__(self, reactor: Any, clock: Clock) -> None:
         self._reactor = reactor
@@ -26,11 +26,11 @@ class ClockedReactor:
         return self._clock.seconds()
 
     def callLater(self, delay: float, function: Callable[..., Any], *args: Any, **kw: Any) -> IDelayedCall:
-        """Call when the clock has advanced by `delay`; in the reactor's next turn when that is 0."""
+        """Call when the clock has advanced by `delay`; in the reactor's next iteration when that is 0."""
         when: Any = self._clock if delay > 0 else self._reactor
         later: IDelayedCall = when.callLater(delay, function, *args, **kw)
         return later
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
-        """Those that wait for the clock."""
+        """The delayed calls of the clock."""
         return list(self._clock.getDelayedCalls())

@@ -1,8 +1,8 @@
-"""Faults on demand, in the embedded broker: messages of calls that get lost, late, doubled or nowhere."""
+"""Faults that a test injects into the embedded broker: messages that are lost, late, doubled or unroutable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeAlias
 
 import attrs
@@ -14,61 +14,72 @@ from rpc.broker.message import Message
 from rpc.broker.publishing import Target
 from rpc.broker.queue import Queue
 from rpc.errors import ConfigurationError
+from rpc.headers import CANCEL
+from rpc.topology import DEAD
 
 Fate: TypeAlias = "tuple[bool, list[Target]]"
-"""Whether a message counts as routed, and where it goes."""
+"""Whether a message counts as routed, and the queues that get it."""
 
 
 @attrs.define(eq=False)
 class Fault:
-    """One fault: which messages it is for, and how many it has met.
+    """One fault: the messages that it strikes, and their number so far.
 
-    :ivar call: ``"Service.method"``, or ``"Service"`` for all of its methods; the service's name on the wire.
-    :ivar of_replies: whether it is for replies; else it is for requests.
-    :ivar left: how many more it is for; ``None``: all.
-    :ivar met: how many it was for.
+    :ivar service: the service's name on the wire.
+    :ivar method: one of its methods; ``None``: all.
+    :ivar of_replies: whether it strikes replies; else it strikes requests.
+    :ivar left: the number of messages that it will still strike; ``None``: no limit.
+    :ivar met: the number of messages that it has struck.
     """
 
-    call: str
+    service: str
+    method: str | None
     of_replies: bool
     left: int | None
     _strike: Callable[[Message, list[Target]], Fate]
     met: int = 0
 
-    def concerns(self, call: str, is_reply: bool) -> bool:
-        """Whether it is for the request or reply of `call`."""
+    def concerns(self, service: str, method: str, is_reply: bool) -> bool:
+        """Whether it strikes a request or reply of this method."""
         return (
-            self.left != 0
-            and self.of_replies is is_reply
-            and (call == self.call or call.partition(".")[0] == self.call)
+            self.left != 0 and self.of_replies is is_reply and self.service == service and self.method in (None, method)
         )
 
     def strike(self, message: Message, targets: list[Target]) -> Fate:
-        """Let it befall a message."""
+        """Apply it to a message, and return the message's fate."""
         self.met += 1
         if self.left is not None:
             self.left -= 1
         return self._strike(message, targets)
 
     def end(self) -> None:
-        """Let it befall no more messages."""
+        """Strike no more messages."""
         self.left = 0
 
 
 class Faults:
-    """The faults of one broker. Of several that are for a message, the first one made befalls it.
+    """The faults of one broker. When several concern a message, the one that was made first strikes.
 
-    Each takes ``call``, ``"Service.method"`` or ``"Service"``; ``times``, how many messages it is for, ``None`` for all
-    until :meth:`Fault.end`; and ``of_replies``, for the replies instead of the requests.
+    Each takes ``call``, ``"Service.method"`` or ``"Service"``, by the service's name on the wire; ``times``, the number
+    of messages that it strikes, ``None`` for all until :meth:`Fault.end`; and ``of_replies``, to strike replies instead
+    of requests.
+
+    A request is also a copy of one that a worker republishes. A dead letter, a cancellation and a keepalive is neither
+    request nor reply.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, services: Collection[str] = ()) -> None:
+        """
+        :param services: names of services: a name may have dots, and only this list tells it from ``Service.method``
+            then.
+        """
         self._broker = broker
+        self._services = services
         self._faults: list[Fault] = []
         self._delayed: list[IDelayedCall] = []
 
     def drop(self, call: str, *, times: int | None = 1, of_replies: bool = False) -> Fault:
-        """Lose messages: the broker confirms them, and nobody gets them."""
+        """Lose messages: the broker confirms them, and delivers them to no queue."""
         return self._add(call, times, of_replies, lambda message, targets: (True, []))
 
     def unroutable(self, call: str, *, times: int | None = 1, of_replies: bool = False) -> Fault:
@@ -80,7 +91,10 @@ class Faults:
         return self._add(call, times, of_replies, lambda message, targets: (bool(targets), targets * 2))
 
     def delay(self, call: str, seconds: float, *, times: int | None = 1, of_replies: bool = False) -> Fault:
-        """Hold messages up for so many seconds, by the stage's clock."""
+        """Delay messages by so many seconds of the harness's clock.
+
+        :raises ConfigurationError: `seconds` is negative or not finite.
+        """
         if not 0 <= seconds < float("inf"):
             raise ConfigurationError(f"seconds={seconds!r}: must be a number of seconds, 0 or more")
 
@@ -95,19 +109,19 @@ class Faults:
         return self._add(call, times, of_replies, hold)
 
     def block(self) -> None:
-        """Have the broker take no messages, as when its memory is short: callers see ``BrokerBlocked``."""
+        """Have the broker accept no messages, as when its memory is short: callers see ``BrokerBlocked``."""
         self._broker.set_alarm(True)
 
     def unblock(self) -> None:
-        """Have it take messages again."""
+        """Have the broker accept messages again."""
         self._broker.set_alarm(False)
 
     def disconnect(self) -> None:
-        """Close all connections, as an operator does; they come back by themselves."""
+        """Close all connections, as an operator does; clients and workers connect again."""
         self._broker.close_connections("a fault of the test")
 
     def clear(self) -> None:
-        """End all faults; what is held up is lost."""
+        """End all faults. Delayed messages are lost."""
         self._faults.clear()
         self._broker.tamper = None
         for call in self._delayed:
@@ -125,23 +139,29 @@ class Faults:
     ) -> Fault:
         if times is not None and times < 1:
             raise ConfigurationError(f"times={times!r}: must be a whole number above 0, or None for all")
-        fault = Fault(call, of_replies, times, strike)
+        service, method = self._service_and_method(call)
+        fault = Fault(service, method, of_replies, times, strike)
         self._faults.append(fault)
         self._broker.tamper = self._tamper
         return fault
 
+    def _service_and_method(self, call: str) -> tuple[str, str | None]:
+        service, _, method = call.rpartition(".")
+        return (call, None) if call in self._services or not service else (service, method)
+
     def _tamper(self, message: Message, targets: list[Target]) -> Fate:
         encoded = split_properties(message.properties)[TYPE]
-        if encoded is not None:
-            call, is_reply = decode_text(encoded), _is_reply(message, targets)
+        label = None if encoded is None else decode_text(encoded)
+        if label is not None and label != CANCEL and message.exchange != DEAD:
+            service, _, method = label.rpartition(".")
+            service = service.partition("@")[0]  # <service>@<instance> when the request is for one worker
+            is_reply = _is_reply(message, targets)
             for fault in self._faults:
-                if fault.concerns(call, is_reply):
+                if fault.concerns(service, method, is_reply):
                     return fault.strike(message, targets)
         return bool(targets), targets
 
 
 def _is_reply(message: Message, targets: list[Target]) -> bool:
-    """Replies go by the default exchange to a queue of one client; requests that a worker puts elsewhere, to a shared
-    one.
-    """
+    """A reply goes by the default exchange to a client's exclusive queue; a republished request, to a shared queue."""
     return message.exchange == "" and not any(isinstance(target, Queue) and target.owner is None for target in targets)

@@ -1,4 +1,4 @@
-"""Calls that handlers got, noted for tests."""
+"""A record of the calls that reached a handler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rpc.worker.service import ThriftService
 
 @attrs.frozen
 class Call:
-    """A call that came to a handler. Calls are equal when service, method and arguments are.
+    """A call that reached a handler. Calls are equal when service, method and arguments are.
 
     :ivar service: the service's name on the wire.
     :ivar arguments: in the IDL's order.
@@ -28,7 +28,7 @@ class Call:
 
 
 class _Recording:
-    """A handler whose methods note their calls, and then do what they do."""
+    """A handler whose methods record the call, and then call the original."""
 
     def __init__(self, service: ThriftService, handler: object, note: Callable[[Call], None]) -> None:
         for name in service.description.methods:
@@ -46,7 +46,7 @@ def _noting(service: str, name: str, method: Callable[..., Any], note: Callable[
 
 
 def recorded(service: ThriftService, note: Callable[[Call], None]) -> ThriftService:
-    """Return the same service, with `note` called before each call of its handler."""
+    """Return the same service, with `note` called before each method of its handler."""
 
     def make(connection: Any) -> object:
         return _Recording(service, service.make_handler(connection), note)

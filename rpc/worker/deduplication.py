@@ -1,16 +1,16 @@
-"""What a worker remembers of recent calls, so that one that is sent again is not run again."""
+"""Replies of calls that have run, so that a request that comes again is answered and not run again.
+
+With the option ``deduplicate`` every request is looked up. Without it only redelivered requests and copies are: a
+worker whose channel is lost does not know which of its last acks the broker has taken.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Generic, TypeVar
 
 import attrs
 
 from rpc.worker.service import Deduplicate
-
-Item = TypeVar("Item")
 
 ENTRY_SIZE = 200
 """Bytes that an entry takes beside its reply."""
@@ -20,76 +20,72 @@ ENTRY_SIZE = 200
 class Answered:
     """A call that was run.
 
-    :ivar body: its reply; ``None`` when there was none to send.
+    :ivar body: its reply; ``None`` when there was none to send, or it is not kept.
+    :ivar until: seconds of the clock until which the entry is kept.
+    :ivar cancelled: whether its handler was cancelled, so that a further attempt of the caller runs.
     """
 
     body: bytes | None
     until: float
+    cancelled: bool = False
 
 
-class RecentReplies(Generic[Item]):
-    """Calls in progress, and the replies of those before them. Time is an argument."""
+_Entry = tuple[bytes | None, float, bool]
+"""The fields of :class:`Answered`: a tuple is made without a Python function, on the path of every call."""
+
+
+class RecentReplies:
+    """The last replies of a service, bounded in number, bytes and time. Time is an argument."""
+
+    __slots__ = ("_answered", "_bounds", "_size", "_unacked")
 
     def __init__(self, bounds: Deduplicate) -> None:
         self._bounds = bounds
-        self._running: dict[Hashable, list[Item]] = {}  # the first is the one that is run
-        self._answered: OrderedDict[Hashable, Answered] = OrderedDict()
+        self._answered: dict[Hashable, _Entry] = {}
+        self._unacked: dict[Hashable, _Entry] = {}
         self._size = 0
 
-    def begin(self, key: Hashable, item: Item, now: float) -> bool | Answered:
-        """Ask whether the call `key` is to be run, for `item`.
-
-        :return: ``True`` when nobody has; it is in progress now, and to be ended by :meth:`end`. ``False`` when it is
-            in progress: `item` is what :meth:`end` will return. Or how it was answered.
-        """
-        answered = self._answered.get(key)
-        if answered is not None and answered.until > now:
-            return answered
-        if key in self._running:
-            self._running[key].append(item)
-            return False
-        self._running[key] = [item]
-        return True
-
-    def in_progress(self, key: Hashable) -> Item:
-        """Return the item for which the call `key` is being run."""
-        return self._running[key][0]
-
-    def end(self, key: Hashable, body: bytes | None, now: float, *, keep: bool = True) -> list[Item]:
-        """Note the reply of a call that was run.
-
-        :param keep: whether to answer from it later.
-        :return: the items of those who asked meanwhile.
-        """
-        joined = self._running.pop(key)[1:]
-        if keep:
-            self._forget(key)
-            self._answered[key] = Answered(body, now + self._bounds.seconds)
-            self._size += _size(body)
-        self._shrink(now)
-        return joined
-
-    def knows(self, key: Hashable, now: float) -> bool:
-        """Whether the call `key` is in progress, or was answered."""
-        answered = self._answered.get(key)
-        return key in self._running or (answered is not None and answered.until > now)
-
-    def _shrink(self, now: float) -> None:
+    def add(self, identity: Hashable, body: bytes | None, now: float, cancelled: bool = False) -> None:
+        """Note how the call `identity` was answered. Without an identity it cannot be found again."""
+        if identity is None:
+            return
         bounds, answered = self._bounds, self._answered
-        while answered:
-            key = next(iter(answered))
-            if len(answered) <= bounds.count and self._size <= bounds.size and answered[key].until > now:
-                return
-            self._forget(key)
+        if body is not None and len(body) + ENTRY_SIZE > bounds.size:
+            body = None  # it would push all others out
+        known = answered.pop(identity, None)
+        if known is not None:
+            self._size -= len(known[0] or b"")
+        answered[identity] = (body, now + bounds.seconds, cancelled)
+        self._size += len(body or b"")
+        while answered and (
+            len(answered) > bounds.count
+            or self._size + len(answered) * ENTRY_SIZE > bounds.size
+            or answered[next(iter(answered))][1] <= now
+        ):
+            self._size -= len(answered.pop(next(iter(answered)))[0] or b"")
 
-    def _forget(self, key: Hashable) -> None:
-        answered = self._answered.pop(key, None)
-        if answered is not None:
-            self._size -= _size(answered.body)
+    def find(self, identity: Hashable, now: float) -> Answered | None:
+        """Return how the call `identity` was answered, or ``None``."""
+        found = self._answered.get(identity) or self._unacked.get(identity)
+        return Answered(*found) if found is not None and found[1] > now else None
+
+    def keep_unacked(self, count: int, now: float) -> None:
+        """Keep the last `count` entries apart for their time: the broker may not have taken their acks.
+
+        A redelivery can come minutes later, from the end of a long queue, when newer calls have pushed them out.
+        """
+        self._unacked = {identity: entry for identity, entry in self._unacked.items() if entry[1] > now}
+        for identity in list(self._answered)[-count:]:
+            self._unacked.pop(identity, None)  # the newest stand last
+            self._unacked[identity] = self._answered[identity]
+        while len(self._unacked) > max(count, self._bounds.count):
+            del self._unacked[next(iter(self._unacked))]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._answered.clear()
+        self._unacked.clear()
+        self._size = 0
 
     def __len__(self) -> int:
-        return len(self._answered) + len(self._running)
-
-
-def _size(body: bytes | None) -> int:
-    return ENTRY_SIZE + len(body or b"")
+        return len(self._answered.keys() | self._unacked.keys())

@@ -1,8 +1,7 @@
-"""Requests whose handlers take their time: who may be told to stop, and whose callers want to hear of them."""
+"""Calls whose handlers have returned a Deferred. They can be cancelled and joined, and their callers get keepalives."""
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -11,72 +10,123 @@ from twisted.python import log
 
 from rpc.deadlines import Deadlines
 from rpc.interfaces import IClock
+from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.request import Request
 
-SIGNS = 3
-"""Signs of life within the time in which the caller wants to hear of one: two may be late."""
+KEEPALIVES = 3
+"""Keepalives within the time in which the caller expects one: two may be late."""
 
 LONGEST_ID = 255
-"""Bytes of a short string."""
+"""Bytes of a short string (AMQP 0-9-1, section 4.2.5.3)."""
 
 MOST_CANCELLED = 10_000
-"""Message ids kept of calls that were called off before they came; the oldest make way."""
+"""Message ids kept of calls that were cancelled before they came. The oldest are dropped first."""
 
 
-class Progress:
-    """Requests in progress that were not answered at once. Their handlers are cancelled at the callers' deadlines.
+class Run:
+    """A handler at work, and the deliveries that are settled when it ends.
 
-    :ivar cancelled: message ids of calls that were called off before they came.
+    :ivar request: the delivery that it was begun for.
+    :ivar joined: later deliveries of the same call.
     """
 
-    def __init__(self, clock: IClock, sign_of_life: Callable[[Request], None], cancels: bool = True) -> None:
+    __slots__ = ("deadline", "handling", "joined", "keepalives", "request", "tick")
+
+    def __init__(self, request: Request, handling: Deferred[object]) -> None:
+        self.request = request
+        self.handling = handling
+        self.deadline = request.deadline
+        self.tick = 0
+        self.joined: list[Request] = []
+        self.keepalives: list[Keepalive] = []
+
+
+class Keepalive:
+    """The next keepalive of one caller of a run."""
+
+    __slots__ = ("request", "run", "tick")
+
+    def __init__(self, run: Run, request: Request) -> None:
+        self.run = run
+        self.request = request
+        self.tick = 0
+
+
+class InProgress:
+    """Calls in progress, by message id. Their handlers are cancelled at the callers' deadlines.
+
+    :ivar cancelled: message ids of calls that were cancelled before they came.
+    """
+
+    def __init__(self, clock: IClock, send_keepalive: Callable[[Request], None], cancels: bool = True) -> None:
         """
-        :param sign_of_life: tells the caller of a request that it is being worked on.
+        :param send_keepalive: tells the caller of a request that the call runs.
         :param cancels: whether handlers may be cancelled.
         """
         self._cancels = cancels
         self._clock = clock
-        self._sign_of_life = sign_of_life
-        self._requests: dict[bytes, list[Request]] = {}
-        self._deadlines: Deadlines[Request] = Deadlines(clock, self._cancel_all)
-        self._signs: Deadlines[Request] = Deadlines(clock, self._give_signs)
+        self._send_keepalive = send_keepalive
+        self._runs: dict[bytes | None, list[Run]] = {}
+        self._deadlines: Deadlines[Run] = Deadlines(clock, self._cancel_all)
+        self._keepalives: Deadlines[Keepalive] = Deadlines(clock, self._keep_alive)
         self.cancelled: OrderedDict[bytes, None] = OrderedDict()
 
-    def begin(self, request: Request, handling: Deferred[object]) -> None:
+    def begin(self, request: Request, handling: Deferred[object]) -> Run:
         """Note that the handler of `request` has returned the Deferred `handling`."""
-        request.handling = handling
-        if request.message_id is not None:
-            self._requests.setdefault(request.message_id, []).append(request)
-        if request.deadline is not None:
-            request.tick = self._deadlines.add(request, request.deadline)
+        run = Run(request, handling)
+        self._runs.setdefault(request.message_id, []).append(run)
+        if run.deadline is not None:
+            run.tick = self._deadlines.add(run, run.deadline)
+        self._begin_keepalives(run, request)
+        return run
+
+    def _begin_keepalives(self, run: Run, request: Request) -> None:
         if request.liveness is not None and request.wants_reply:
-            self._give_signs([request])
+            run.keepalives.append(Keepalive(run, request))
+            self._keep_alive(run.keepalives[-1:])
 
-    def prolong(self, request: Request, deadline: float | None) -> None:
-        """Note that somebody waits for `request` until `deadline`, beside its own caller."""
-        if request.handling is None or request.deadline is None or (deadline or math.inf) <= request.deadline:
+    def run_of(self, request: Request) -> Run | None:
+        """Return the run of the call that `request` is a delivery of, or ``None``."""
+        identity = request.identity
+        if identity is None or not self._runs:
+            return None
+        same = (run for run in self._runs.get(request.message_id, ()) if run.request.identity == identity)
+        return next(same, None)
+
+    def join(self, run: Run, later: Request) -> None:
+        """Let `later`, a delivery of the call of `run`, be settled with it.
+
+        A redelivered message has its old expiration, counted anew, so only a new attempt prolongs the call.
+        """
+        later.join(run.request)
+        run.joined.append(later)
+        if not later.delivery.redelivered:
+            self._prolong(run, later.deadline)
+        self._begin_keepalives(run, later)
+
+    def _prolong(self, run: Run, deadline: float | None) -> None:
+        if run.deadline is None or (deadline is not None and deadline <= run.deadline):
             return
-        self._deadlines.discard(request, request.tick)
-        request.deadline = deadline
+        self._deadlines.discard(run, run.tick)
+        run.deadline = deadline
         if deadline is not None:
-            request.tick = self._deadlines.add(request, deadline)
+            run.tick = self._deadlines.add(run, deadline)
 
-    def end(self, request: Request) -> None:
-        """Note that the handler of `request`, for which :meth:`begin` was called, is done."""
-        request.handling = None
-        self._deadlines.discard(request, request.tick)
-        self._signs.discard(request, request.sign_tick)
-        message_id = request.message_id
-        if message_id is not None:
-            same = self._requests[message_id]
-            same.remove(request)
-            if not same:
-                del self._requests[message_id]
+    def end(self, run: Run) -> None:
+        """Note that the handler of `run` has ended."""
+        self._deadlines.discard(run, run.tick)
+        for keepalive in run.keepalives:
+            self._keepalives.discard(keepalive, keepalive.tick)
+        message_id = run.request.message_id
+        same = self._runs[message_id]
+        same.remove(run)
+        if not same:
+            del self._runs[message_id]
 
-    def cancel_calls(self, message_ids: Iterable[bytes]) -> None:
-        """Cancel the handlers of these calls; those that come later are not to begin."""
+    def cancel(self, message_ids: Iterable[bytes]) -> None:
+        """Cancel the handlers of these calls. Those that come later are not to begin."""
         for message_id in message_ids:
-            running = self._requests.get(message_id)
+            running = self._runs.get(message_id)
             if running is not None:
                 self._cancel_all(running.copy())
             elif len(message_id) <= LONGEST_ID:
@@ -84,34 +134,35 @@ class Progress:
                 if len(self.cancelled) > MOST_CANCELLED:
                     self.cancelled.popitem(last=False)
 
-    def is_cancelled(self, request: Request) -> bool:
-        """Whether `request` was called off before it came."""
-        return request.message_id in self.cancelled
+    def was_cancelled(self, request: Request) -> bool:
+        """Whether `request` was cancelled before it began."""
+        return bool(self.cancelled) and request.message_id in self.cancelled
 
     def requests(self) -> list[Request]:
-        """Return those in progress that have a message id."""
-        return [request for same in self._requests.values() for request in same]
+        """Return the requests whose handlers are at work."""
+        return [run.request for same in self._runs.values() for run in same]
 
     def stop(self) -> None:
-        """Watch no deadlines any more, and give no signs of life."""
+        """Watch no deadlines any more, and send no keepalives."""
         self._deadlines.stop()
-        self._signs.stop()
+        self._keepalives.stop()
 
-    def _cancel_all(self, requests: list[Request]) -> None:
-        for request in requests:
-            if request.handling is not None and self._cancels:
-                request.cancelled = True
+    def _cancel_all(self, runs: list[Run]) -> None:
+        for run in runs:
+            if run.request.state is DeliveryState.RUNNING and self._cancels:
+                run.request.cancel()
                 try:
-                    request.handling.cancel()
+                    run.handling.cancel()
                 except Exception:
-                    log.err(None, f"{request.label}: while cancelling its handler")
+                    log.err(None, f"{run.request.label}: while cancelling its handler")
 
-    def _give_signs(self, requests: list[Request]) -> None:
+    def _keep_alive(self, keepalives: list[Keepalive]) -> None:
         now = self._clock.seconds()
-        for request in requests:
-            if request.handling is not None and request.liveness is not None and not request.cancelled:
-                request.sign_tick = self._signs.add(request, now + request.liveness / SIGNS)
-                self._sign_of_life(request)
+        for keepalive in keepalives:
+            request = keepalive.request
+            if request.liveness is not None and keepalive.run.request.state is DeliveryState.RUNNING:
+                keepalive.tick = self._keepalives.add(keepalive, now + request.liveness / KEEPALIVES)
+                self._send_keepalive(request)
 
     def __len__(self) -> int:
-        return sum(map(len, self._requests.values()))
+        return sum(map(len, self._runs.values()))

@@ -1,8 +1,8 @@
-"""How many calls a worker has in progress of a service, and which wait for a place.
+"""The concurrency limiter of a service: how many calls run at once, and which requests wait for a slot.
 
-There are two kinds. What a handler of this worker has called comes by the worker's own queue, and waits only while all
-places are taken by calls that do not wait for such calls themselves; all else waits while any call is in progress in
-each place. So there is always one that can go on, however services call each other.
+Handlers of this worker call services of this worker through the worker's own queue. Such a nested call waits only while
+every slot runs a call that does not itself wait for nested calls. All other requests wait while every slot is taken. So
+one call can always go on, however services call each other.
 """
 
 from __future__ import annotations
@@ -13,90 +13,123 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 
 from rpc.interfaces import IClock
-from rpc.worker.request import Request
+from rpc.worker.request import Request, Source
 
 
-class Places:
-    """The places of one service.
+class ConcurrencyLimiter:
+    """The slots of one service.
 
+    :ivar concurrency: the number of slots.
     :ivar running: calls in progress.
-    :ivar waiting: those of them that wait for calls of their own.
-    :ivar held: requests that wait for a place; ``held_nested``, those that this worker's handlers have made.
+    :ivar waiting: calls in progress that wait for nested calls.
+    :ivar held: requests that wait for a slot; ``held_nested``, nested ones among them.
     """
 
     def __init__(self, clock: IClock, concurrency: int, start: Callable[[Request], None]) -> None:
         """:param start: begins a request that was held."""
         self._clock = clock
-        self._concurrency = concurrency
         self._start = start
-        self._starting = False
+        self._start_is_scheduled = False
         self._idle: list[Deferred[None]] = []
+        self._republishing = 0
+        self.concurrency = concurrency
         self.running = 0
         self.waiting = 0
         self.held: deque[Request] = deque()
         self.held_nested: deque[Request] = deque()
 
     @property
-    def free(self) -> bool:
-        """Whether there is a place."""
-        return self.running < self._concurrency
+    def is_free_for_nested(self) -> bool:
+        """Whether a nested call may begin now."""
+        return self.running - self.waiting < self.concurrency
 
-    @property
-    def free_for_nested(self) -> bool:
-        """Whether there is one for what a handler of this worker has called."""
-        return self.running - self.waiting < self._concurrency
+    def hold(self, request: Request) -> None:
+        """Let `request` wait for a slot."""
+        request.hold()
+        (self.held_nested if request.source is Source.NESTED else self.held).append(request)
 
-    def wait(self, change: int) -> None:
-        """Note that a call in progress begins to wait for calls of its own (1), or ends to (-1)."""
-        self.waiting += change
-        if change > 0 and self.held_nested:
-            self._start_later()
+    def held_beside(self, request: Request) -> int:
+        """How many requests of the same kind wait."""
+        return len(self.held_nested if request.source is Source.NESTED else self.held)
 
-    def leave(self) -> None:
-        """Note that a call is not in progress any more."""
+    def enter(self) -> None:
+        """Take a slot."""
+        self.running += 1
+
+    def leave(self, waits: bool = False) -> None:
+        """Give a slot back.
+
+        :param waits: whether its call still waits for nested calls, whose results it does not need any more.
+        """
         self.running -= 1
+        if waits:
+            self.waiting -= 1
         if self.held or self.held_nested:
-            self._start_later()
+            self._schedule_start()
         elif self._idle:
             self._tell_idle()
 
-    def _start_later(self) -> None:
-        """Begin one request that was held in the next reactor turn.
+    def wait(self, change: int) -> None:
+        """Note that a call in progress begins to wait for nested calls (1), or waits no more (-1)."""
+        self.waiting += change
+        if change > 0 and self.held_nested:
+            self._schedule_start()
 
-        One in a turn: decoding a large one takes seconds, and between two of them heartbeats must go out.
+    def republish(self, change: int) -> None:
+        """Note that a copy of a request is being published (1), or has been (-1). It takes no slot."""
+        self._republishing += change
+        self._tell_idle()
+
+    def _schedule_start(self) -> None:
+        """Begin one held request in the next reactor turn.
+
+        One a turn: to decode a large request takes seconds, and heartbeats must go out between two of them.
         """
-        if not self._starting:
-            self._starting = True
+        if not self._start_is_scheduled:
+            self._start_is_scheduled = True
             self._clock.callLater(0, self._start_next)
 
     def _start_next(self) -> None:
-        self._starting = False
-        if self.held_nested and self.free_for_nested:
+        self._start_is_scheduled = False
+        if self.held_nested and self.is_free_for_nested:
             self._start(self.held_nested.popleft())
-        elif self.held and self.free:
+        elif self.held and self.running < self.concurrency:
             self._start(self.held.popleft())
         else:
             self._tell_idle()
             return
-        self._start_later()
+        self._schedule_start()
 
-    def forget_shared(self) -> None:
-        """Forget those that wait and will come again, since their channel is gone. What came by the worker's own queue
-        will not.
-        """
+    def take_shared(self) -> list[Request]:
+        """Take out the held requests that came by a queue of the service."""
+        shared = [request for request in self.held if not request.direct]
         self.held = deque(request for request in self.held if request.direct)
+        return shared
+
+    def take_direct(self) -> list[Request]:
+        """Take out the held requests for this worker alone, but not nested ones."""
+        direct = [request for request in self.held if request.direct]
+        self.held = deque(request for request in self.held if not request.direct)
+        return direct
+
+    def take_all(self) -> list[Request]:
+        """Take out every held request, nested ones included."""
+        taken = [*self.held, *self.held_nested]
+        self.held.clear()
+        self.held_nested.clear()
+        return taken
 
     # -- leaving
 
     def when_idle(self) -> Deferred[None]:
-        """Fires when nothing is in progress, nor waits that handlers have called."""
+        """Fires when no call is in progress, no nested call waits, and no copy is being published."""
         idle: Deferred[None] = Deferred()
         self._idle.append(idle)
         self._tell_idle()
         return idle
 
     def _tell_idle(self) -> None:
-        if self.running == 0 and not self.held_nested:
+        if self._idle and self.running == 0 and not self.held_nested and not self._republishing:
             idle, self._idle = self._idle, []
             for waiting in idle:
                 waiting.callback(None)

@@ -1,40 +1,204 @@
-"""What becomes of a request that was delivered before, to a worker that did not finish it.
+"""Replaces requests by copies: counted ones to their queue or to quarantine, and those that this worker gives back.
 
-The worker may have been stopped, or its connection lost; or the request ends every worker that touches it. Put back at
-the end of its queue the first time, it is run like any other. From the second time on (or at once, where no more than
-two are allowed) it is a suspect: it goes to a
-queue of which each worker takes one request at a time, lest those that happen to be with it share its lot. When it has
-been in the hands of too many, it is a dead letter.
+The original is acked when the broker has confirmed the copy. The copy may come to this worker before the broker has
+taken that ack. If it ran then and ended the process, both would be there, and the request would multiply. So a copy
+of a call waits until the broker has answered a method sent after the ack (the fence).
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 
-from rpc.headers import DELIVERIES, whole
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python import log
+from twisted.python.failure import Failure
 
-DELIVERY_COUNT = "x-delivery-count"
-"""RabbitMQ's header in quorum queues: how many deliveries were not settled. A classic queue has only a flag."""
+from rpc.amqp.codec.properties import encode_properties
+from rpc.amqp.confirmed import NotPublished, NotPublishedCause
+from rpc.errors import AMQPError, CodecError
+from rpc.headers import DELIVERIES, QUARANTINE
+from rpc.interfaces import IClock, IDeliveryChannel
+from rpc.messages import Properties
+from rpc.topology import BROADCAST
+from rpc.worker.begins import Destination, possible_begins
+from rpc.worker.limiter import ConcurrencyLimiter
+from rpc.worker.rejection import over_the_limit
+from rpc.worker.rejector import RETRY_SECONDS, Rejector
+from rpc.worker.republisher import Republisher
+from rpc.worker.request import Request
+from rpc.worker.service import ThriftService
+
+MOST_REMEMBERED = 10_000
+"""Messages whose copies were published. One comes again only if its channel was lost before its ack was taken."""
+
+ANNOUNCE_SECONDS = 1.0
+"""Pause between two announcements of the quarantine queue."""
+
+_announcement = encode_properties(Properties(type=QUARANTINE))
 
 
-class Next(enum.Enum):
-    """Where a request goes that was delivered before."""
+@attrs.frozen(eq=False)
+class _Copy:
+    """A copy that is being published.
 
-    QUEUE = "the end of its queue"
-    QUARANTINE = "quarantine"
-    DEAD = "the dead letters"
+    :ivar counted: whether it says that the request may have begun once more.
+    :ivar replaced: fires when the original is surely acked, or its channel is lost.
+    """
+
+    request: Request
+    destination: Destination
+    properties: bytes
+    counted: bool
+    replaced: Deferred[None] = attrs.field(factory=Deferred)
 
 
-def unfinished_deliveries(headers: Mapping[str, Any], redelivered: bool) -> int:
-    """How many times a request was delivered to a worker that did not finish it, as far as one can tell."""
-    before = whole(headers.get(DELIVERIES)) or 0
-    return before + (whole(headers.get(DELIVERY_COUNT)) or 1) if redelivered else before
+class Redelivery:
+    """Republishes requests of one service."""
 
+    def __init__(
+        self,
+        service: ThriftService,
+        channel: IDeliveryChannel,
+        republisher: Republisher,
+        limiter: ConcurrencyLimiter,
+        rejector: Rejector,
+        clock: IClock,
+        on_quarantined: Callable[[], None],
+    ) -> None:
+        """:param on_quarantined: called when the quarantine queue surely exists."""
+        self._name = service.name
+        self._topology = service.topology()
+        self._channel = channel
+        self._republisher = republisher
+        self._limiter = limiter
+        self._rejector = rejector
+        self._clock = clock
+        self._on_quarantined = on_quarantined
+        self._replacing: dict[Hashable, list[Deferred[None]]] = {}
+        self._replaced: OrderedDict[Hashable, None] = OrderedDict()
+        self._retries: dict[_Copy, IDelayedCall] = {}
+        self._announced_at = float("-inf")
 
-def destination(deliveries: int, limit: int) -> Next:
-    """Where a request goes after so many unfinished deliveries (from 1), when `limit` are allowed."""
-    if deliveries > limit:
-        return Next.DEAD
-    return Next.QUEUE if deliveries == 1 and limit > 2 else Next.QUARANTINE
+    # -- facts
+
+    def was_republished(self, request: Request) -> bool:
+        """Whether a copy of exactly this message was published here."""
+        return bool(self._replaced) and request.message_key in self._replaced
+
+    def is_republishing(self, identity: Hashable) -> bool:
+        """Whether a message of this call is being replaced by a copy."""
+        return identity in self._replacing
+
+    def when_republished(self, identity: Hashable) -> Deferred[None]:
+        """Fires when the message of this call that is being replaced is surely acked, or its channel is lost."""
+        done: Deferred[None] = Deferred()
+        self._replacing[identity][-1].addCallback(lambda _: done.callback(None))
+        return done
+
+    # -- doing
+
+    def count(self, request: Request, destination: Destination) -> None:
+        """Publish a copy that says how often the request may have begun, and ack the request."""
+        begins = possible_begins(request.headers, redelivered=True)
+        try:
+            properties = encode_properties(request.copied({DELIVERIES: begins}, self._clock.seconds()))
+            self._replace(_Copy(request, destination, properties, counted=True))
+        except CodecError:  # with one header more, headers that filled a frame fill more than one
+            self._rejector.reject_unread(request, over_the_limit(begins))
+
+    def give_back(self, request: Request) -> None:
+        """Publish a copy as it came, for another worker, and ack the request, which has not begun.
+
+        The broker would mark a requeued request as redelivered, and its next worker would count it.
+        """
+        try:
+            properties = encode_properties(request.copied({}, self._clock.seconds()))
+            self._replace(_Copy(request, Destination.QUEUE, properties, counted=False))
+        except CodecError:  # its properties filled a frame with the expiration that it came with
+            self._channel.requeue(request)
+
+    def stop(self) -> None:
+        """Retry no more: unacked requests are delivered again."""
+        retries, self._retries = self._retries, {}
+        for copy, retry in retries.items():
+            retry.cancel()
+            self._lose(copy)
+
+    def _replace(self, copy: _Copy) -> None:
+        published = self._publish(copy)
+        copy.request.republish()
+        self._limiter.republish(1)
+        self._replacing.setdefault(copy.request.identity, []).append(copy.replaced)
+        self._follow(copy, published)
+
+    def _publish(self, copy: _Copy) -> Deferred[None]:
+        """Publish a copy. Raises ``CodecError`` when its properties do not fit into a frame."""
+        quarantined = copy.destination is Destination.QUARANTINE
+        queue = self._topology.quarantine_queue if quarantined else self._topology.queue
+        declarations = self._topology.quarantine() if quarantined else self._topology.requests()
+        return self._republisher.publish("", queue, copy.properties, copy.request.delivery.body, declarations)
+
+    def _follow(self, copy: _Copy, published: Deferred[None]) -> None:
+        published.addCallbacks(lambda _: self._published(copy), self._not_published, errbackArgs=(copy,))
+
+    def _published(self, copy: _Copy) -> None:
+        """Ack the original, and release what waits for that."""
+        request = copy.request
+        self._replaced[request.message_key] = None
+        if len(self._replaced) > MOST_REMEMBERED:
+            self._replaced.popitem(last=False)
+        if copy.destination is Destination.QUARANTINE:
+            self._announce_quarantine()
+        self._channel.ack(request)
+        request.settle()
+        self._channel.fence().addBoth(lambda _: self._end(copy))
+
+    def _announce_quarantine(self) -> None:
+        """Tell every worker of the service that there is a quarantine: the others do not know yet."""
+        self._on_quarantined()
+        now = self._clock.seconds()
+        if now - self._announced_at >= ANNOUNCE_SECONDS:
+            self._announced_at = now
+            told = self._republisher.publish(BROADCAST, self._name, _announcement, b"")
+            told.addErrback(lambda failure: failure.trap(AMQPError))  # a worker that connects anew looks for itself
+
+    def _not_published(self, failure: Failure, copy: _Copy) -> None:
+        """A full queue is no reason to run an uncounted request: quarantine has no bound, and after it, a pause."""
+        failure.trap(AMQPError)
+        error = failure.value
+        if not self._channel.is_current(copy.request):
+            self._lose(copy)
+            return
+        cause = error.cause if isinstance(error, NotPublished) else None
+        if cause is NotPublishedCause.NACKED and not copy.counted:
+            self._channel.requeue(copy.request)
+            self._end(copy)
+        elif cause is NotPublishedCause.NACKED and copy.destination is Destination.QUEUE:
+            quarantined = attrs.evolve(copy, destination=Destination.QUARANTINE)
+            self._follow(quarantined, self._publish(quarantined))
+        else:
+            log.msg(f"{self._name}: a request was not republished: {failure.getErrorMessage()}")
+            self._retries[copy] = self._clock.callLater(RETRY_SECONDS, self._retry, copy)
+
+    def _retry(self, copy: _Copy) -> None:
+        del self._retries[copy]
+        if self._channel.is_current(copy.request):
+            self._follow(copy, self._publish(copy))
+        else:
+            self._lose(copy)
+
+    def _lose(self, copy: _Copy) -> None:
+        copy.request.lose()
+        self._end(copy)
+
+    def _end(self, copy: _Copy) -> None:
+        identity = copy.request.identity
+        same = self._replacing[identity]
+        same.remove(copy.replaced)
+        if not same:
+            del self._replacing[identity]
+        self._limiter.republish(-1)
+        copy.replaced.callback(None)

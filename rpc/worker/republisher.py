@@ -1,41 +1,34 @@
-"""Requests put elsewhere by a worker: to the end of their queue, to the suspects, to the dead letters.
+"""Publishes what a worker must not lose: copies of requests, dead letters, and replies whose channel is gone.
 
-What is moved is published and then acked where it was. In between it must be safe, so the broker confirms it; and since
-confirms cost, and replies need none, this has a channel of its own.
+A request is acked only when the broker has confirmed its copy. Confirms cost, and replies need none, so this has a
+channel of its own, in confirm mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
-from rpc.amqp.confirms import ConfirmLedger
-from rpc.amqp.content import Returned
+from rpc.amqp.codec.properties import encode_properties
+from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.errors import AMQPError, CodecError
+from rpc.headers import QUARANTINE
 from rpc.interfaces import IChannelUser
+from rpc.messages import Properties
 from rpc.topology import DEAD_EXCHANGE, Declaration
 
-
-class NotMoved(AMQPError):
-    """The broker did not take a message, or the channel was lost before it said so.
-
-    :ivar refused: whether the broker did say so.
-    """
-
-    def __init__(self, text: str, refused: bool = False) -> None:
-        super().__init__(text)
-        self.refused = refused
+PROBE = encode_properties(Properties(type=QUARANTINE, expiration="0"))
+"""A message that expires as soon as it is in a queue (RabbitMQ documentation, "Time-To-Live and Expiration")."""
 
 
 @attrs.frozen(eq=False)
-class Move:
-    """A message on its way."""
-
+class _Pending:
     exchange: str
     routing_key: str
     properties: bytes
@@ -44,87 +37,103 @@ class Move:
 
 
 @implementer(IChannelUser)
-class Mover:
-    """Publishes messages, on one channel of a link."""
+class Republisher:
+    """Confirmed publishing on one channel of a link. Without a channel, messages wait for the next one."""
 
     def __init__(self) -> None:
         self._channel: Channel | None = None
-        self._waiting: list[Move] = []
-        self._ledger: ConfirmLedger[Move] = ConfirmLedger()
+        self._publisher: ConfirmedPublisher | None = None
+        self._pending: list[_Pending] = []
 
-    def move(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> Deferred[None]:
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: bytes,
+        body: bytes,
+        declarations: Sequence[Declaration] = (),
+    ) -> Deferred[None]:
         """Publish a message.
 
         :param properties: encoded.
-        :return: fires when a queue has it; without a channel, when there is one again. Fails with :class:`NotMoved`.
+        :param declarations: of the queue that is to take it. They are declared if it is not there, and the message is
+            published once more.
+        :return: fires when a queue has it; fails with :class:`~rpc.amqp.confirmed.NotPublished`, or with the
+            :class:`~rpc.errors.AMQPError` of a declaration.
         :raises CodecError: the properties do not fit into a frame.
         """
-        move = Move(exchange, routing_key, properties, body)
+        done = self._publish(exchange, routing_key, properties, body)
+        if declarations:
+            done.addErrback(self._declare, (exchange, routing_key, properties, body), declarations)
+        return done
+
+    def exists(self, queue: str) -> Deferred[bool]:
+        """Fires with whether `queue` exists; fails with :class:`~rpc.amqp.confirmed.NotPublished`.
+
+        A passive declaration would close the channel when there is none, and leave an error in the broker's log.
+        """
+
+        def not_published(failure: Failure) -> bool:
+            error = failure.value
+            if not isinstance(error, NotPublished) or error.cause is NotPublishedCause.LOST:
+                failure.raiseException()
+            return error.cause is NotPublishedCause.NACKED  # by a queue that is there, and takes nothing
+
+        return self._publish("", queue, PROBE, b"").addCallbacks(lambda _: True, not_published)
+
+    def _publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> Deferred[None]:
+        if self._publisher is not None:
+            try:
+                return self._publisher.publish(exchange, routing_key, properties, body)
+            except CodecError:
+                raise
+            except AMQPError:  # the channel has just ended, and there will be another
+                pass
+        pending = _Pending(exchange, routing_key, properties, body)
+        self._pending.append(pending)
+        return pending.done
+
+    def _declare(
+        self, failure: Failure, message: tuple[str, str, bytes, bytes], declarations: Sequence[Declaration]
+    ) -> Failure | Deferred[None]:
+        error = failure.value
+        if not isinstance(error, NotPublished) or error.cause is not NotPublishedCause.RETURNED:
+            return failure
         if self._channel is None:
-            self._waiting.append(move)
-        else:
-            self._publish(self._channel, move)
-        return move.done
-
-    def declare(self, declarations: Iterable[Declaration]) -> Deferred[Any]:
-        """Declare what messages go to. Fires and fails as :meth:`Channel.invoke` does; without a channel at once."""
+            return failure
         declared: Deferred[Any] = succeed(None)
-        if self._channel is not None:
-            for declaration in declarations:
-                declared.addCallback(then_declare, self._channel, declaration)
-        return declared
+        for declaration in declarations:
+            declared.addCallback(then_declare, self._channel, declaration)
+        return declared.addCallback(lambda _: self._publish(*message))
 
-    def _publish(self, channel: Channel, move: Move) -> None:
-        try:
-            channel.publish(move.exchange, move.routing_key, move.properties, move.body, True)
-        except CodecError:
-            raise
-        except AMQPError:  # the channel has just ended, and there will be another
-            self._waiting.append(move)
-        else:
-            self._ledger.published(move)
+    # -- the channel
 
     def opened(self, channel: Channel) -> Deferred[None]:
-        """Take what waits. The dead letters' exchange is declared: to publish to none ends the channel."""
-        channel.on_confirm = self._confirmed
-        channel.on_return = self._returned
-        self._ledger = ConfirmLedger()
+        """Publish what is pending. The exchange of dead letters is declared: to publish to none closes the channel."""
+        self._publisher = None
         prepared: Deferred[Any] = channel.confirm_select()
         prepared.addCallback(then_declare, channel, DEAD_EXCHANGE)
         return prepared.addCallback(lambda _: self._begin(channel))
 
     def _begin(self, channel: Channel) -> None:
-        self._channel = channel
-        waiting, self._waiting = self._waiting, []
-        for move in waiting:
+        self._channel, self._publisher = channel, ConfirmedPublisher(channel)
+        pending, self._pending = self._pending, []
+        for message in pending:
             try:
-                self._publish(channel, move)
+                published = self._publish(message.exchange, message.routing_key, message.properties, message.body)
             except CodecError as error:
-                move.done.errback(error)
+                message.done.errback(error)
+            else:
+                published.chainDeferred(message.done)
 
     def lost(self, reason: Exception) -> None:
-        """What was not confirmed stays where it was. So does what waits: its own channel may be gone as well."""
-        self._channel = None
-        unconfirmed = self._ledger.settle(0, multiple=True)
-        waiting, self._waiting = self._waiting, []
-        for move in [*unconfirmed, *waiting]:
-            move.done.errback(NotMoved(str(reason)))
+        """Fail what is not confirmed, and what is pending: the requests' own channel may be gone as well."""
+        publisher, self._publisher, self._channel = self._publisher, None, None
+        if publisher is not None:
+            publisher.lost(reason)
+        pending, self._pending = self._pending, []
+        for message in pending:
+            message.done.errback(NotPublished(NotPublishedCause.LOST, str(reason)))
 
     def blocked(self, reason: str | None) -> None:
-        """The confirm will come when the broker reads again."""
-
-    def _returned(self, returned: Returned) -> None:
-        """No queue is there for a message. Its confirm comes next, as if there were one."""
-        sent = (returned.exchange, returned.routing_key, returned.encoded_properties, returned.body)
-        for number, move in self._ledger.outstanding():
-            if (move.exchange, move.routing_key, move.properties, move.body) == sent:
-                self._ledger.forget(number)
-                move.done.errback(NotMoved(f"no queue is bound to {returned.routing_key!r}", refused=True))
-                return
-
-    def _confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
-        for move in self._ledger.settle(delivery_tag, multiple):
-            if acknowledged:
-                move.done.callback(None)
-            else:
-                move.done.errback(NotMoved("the broker refused it", refused=True))
+        """The broker confirms when it reads again."""

@@ -1,15 +1,15 @@
-"""A request as a worker sees it: read from a delivery, answered with Thrift messages. Pure but for the decoding."""
+"""A request as a worker sees it: read from a delivery, answered with Thrift messages. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import enum
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import attrs
 from thrift.Thrift import TApplicationException, TMessageType
-from twisted.internet.defer import Deferred
 
 from rpc.amqp.codec.fields import SHORT_LENGTHS, encode_short_string
 from rpc.amqp.codec.properties import (
@@ -24,6 +24,7 @@ from rpc.amqp.codec.properties import (
     PropertyTemplate,
     decode_headers,
     decode_text,
+    encode_properties,
     split_properties,
 )
 from rpc.amqp.content import Delivery
@@ -34,9 +35,12 @@ from rpc.headers import (
     ATTEMPT,
     CANCEL,
     DEAD_REASON,
+    DELIVERIES,
     KEEPALIVE,
     LIVENESS,
+    MAYBE_EXECUTED,
     OUTCOME,
+    QUARANTINE,
     ROUTING,
     SHORTEST_LIVENESS,
     metadata_of,
@@ -44,85 +48,105 @@ from rpc.headers import (
 )
 from rpc.messages import Properties
 from rpc.stub import StubMethod
-from rpc.worker.redelivery import unfinished_deliveries
+from rpc.worker.begins import possible_begins
+from rpc.worker.delivery_state import DeliveryState
+from rpc.worker.rejection import Rejection
 
 DIRECT_REPLY_TO = b"amq.rabbitmq.reply-to"
 """RabbitMQ's direct reply-to: a client's replies without a queue, by a name with an Erlang process in it. Any client
-can make one up, and RabbitMQ closes the connection of whoever publishes to one it cannot use (541). So there is no
-safe way to answer, and one request would end worker after worker.
+can invent such a name, and RabbitMQ closes the connection of a publisher whose name it cannot use (541, on 3.10 and
+4.0). There is no safe way to answer, and one request would end worker after worker.
 """
 
 NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 LONGEST_EXPIRATION = 2**32 - 1
-"""Milliseconds: what RabbitMQ's own timers take. A peer that sends more gets a reply that expires then."""
+"""Milliseconds: the most that RabbitMQ's timers take. A longer expiration of a peer is cut to this."""
 
 LONGEST_CANCEL = 1024 * 1024
-"""Bytes that are read of a message that calls others off: some 30,000 ids."""
+"""Bytes that are read of a cancellation: some 30,000 message ids."""
 
 LONGEST_UNKNOWN_NAME = 200
-"""Characters of a name that is no method's: a refusal repeats it, and must not be larger than the broker takes."""
+"""Characters of a name that is no method's. The rejection repeats the name, and must fit into the broker's limits."""
 
 CANCEL_TYPE = encode_short_string(CANCEL)
+QUARANTINE_TYPE = encode_short_string(QUARANTINE)
 
 BINARY = CODECS["binary"]
 BINARY_CONTENT_TYPE = encode_short_string(BINARY.content_type)
 
+RECEIVED, HELD, ACKING, RUNNING = (
+    DeliveryState.RECEIVED,
+    DeliveryState.HELD,
+    DeliveryState.ACKING,
+    DeliveryState.RUNNING,
+)
+CANCELLING, JOINED, REPUBLISHING, SETTLED, LOST = (
+    DeliveryState.CANCELLING,
+    DeliveryState.JOINED,
+    DeliveryState.REPUBLISHING,
+    DeliveryState.SETTLED,
+    DeliveryState.LOST,
+)
+# Names of the module: an enum's attribute costs a lookup more, on the path of every call.
 
-class Refused(Exception):
-    """A request that no handler is to see.
 
-    :ivar answer: what its caller gets.
-    :ivar poison: whether it would fare no better elsewhere, and belongs to the dead letters.
-    :ivar outcome: the word for the reply's header ``rpc-outcome``.
-    """
+Policy = Callable[["Request", StubMethod, float], None]
+"""Admits a request: called with it, its method and the time. Raises :class:`~rpc.worker.rejection.Rejection` to reject.
+"""
 
-    def __init__(self, code: int, message: str, *, poison: bool = False, outcome: str | None = None) -> None:
-        super().__init__(message)
-        self.answer = TApplicationException(code, message)
-        self.poison = poison
-        self.outcome = outcome
+
+class Source(enum.Enum):
+    """The queue that a request came by."""
+
+    SHARED = "the request queue of the service"
+    QUARANTINE = "the quarantine of the service"
+    DIRECT = "the worker's own queue"
+    NESTED = "the worker's own queue, from a handler of this worker"
+
+
+SHARED = Source.SHARED
+OWN_QUEUE = frozenset((Source.DIRECT, Source.NESTED))
 
 
 class Request:
-    """One request. What could be read is there even when the rest is malformed, so that it can be answered.
+    """One delivery of a request. What could be read is there even when the rest is malformed, so it can be answered.
 
+    :ivar state: see :class:`~rpc.worker.delivery_state.DeliveryState`; changed by the methods below alone.
+    :ivar acked: whether the ack was given. It is given before the run with ``acknowledge="before"``, else after it.
     :ivar reply_to: the queue for the reply; ``None`` when the caller named none, or one that cannot be answered.
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
-    :ivar headers: all that it has.
-    :ivar direct: whether it was sent to this worker alone, so that no other can have it.
-    :ivar settled: whether it was acked before it was begun, or refused.
-    :ivar cancelled: whether its handler was cancelled, since nobody waits any more.
-    :ivar handling: what the handler has returned, while it works; ``tick`` and ``sign_tick`` belong to that.
-    :ivar key: by what :class:`~rpc.worker.deduplication.RecentReplies` knows it.
+    :ivar headers: all headers of the message.
+    :ivar source: the queue that it came by.
+    :ivar began: seconds of the clock at which its handler was called.
     """
 
     __slots__ = (
         "_asks_direct_reply",
         "_parts",
-        "cancelled",
+        "acked",
+        "began",
         "codec",
         "context",
         "deadline",
         "delivery",
-        "direct",
-        "handling",
         "headers",
-        "key",
         "label",
         "name",
         "oneway",
         "problem",
         "reply_to",
         "seqid",
-        "settled",
-        "sign_tick",
-        "tick",
+        "source",
+        "state",
     )
 
-    def __init__(self, delivery: Delivery, now: float) -> None:
+    def __init__(self, delivery: Delivery, now: float, source: Source = SHARED) -> None:
         """:param now: the time of its arrival, from which its deadline counts."""
         self.delivery = delivery
+        self.state = RECEIVED
+        self.acked = False
+        self.source = source
         self.label: str | None = None
         self.name = ""
         self.seqid = 0
@@ -131,10 +155,6 @@ class Request:
         self.problem: str | None = None
         self.context: CallContext
         self.headers = NO_HEADERS
-        self.direct = self.cancelled = self.settled = False
-        self.handling: Deferred[Any] | None = None
-        self.key: Hashable = None
-        self.tick = self.sign_tick = 0
         try:
             self._parts = parts = split_properties(delivery.encoded_properties)
             headers = parts[HEADERS]
@@ -152,63 +172,64 @@ class Request:
                 self.reply_to = decode_text(reply_to)
         self.deadline: float | None = None
         expiration = parts[EXPIRATION]
-        if expiration is not None and expiration[1:].isdigit():  # taking it that it was on its way for no time
+        if expiration is not None and expiration[1:].isdigit():  # RabbitMQ does not tell how long it was queued
             self.deadline = now + min(int(expiration[1:]), LONGEST_EXPIRATION) / 1000
 
-    def read(self, service: str, methods: dict[str, StubMethod], max_message_size: int) -> tuple[StubMethod, Any]:
+    # -- reading
+
+    def read(
+        self, service: str, methods: Mapping[str, StubMethod], admission: Iterable[Policy], now: float
+    ) -> tuple[StubMethod, Any]:
         """Return the method that is asked for, and the struct of its arguments.
 
-        :raises Refused: it asks for nothing that can be run.
+        :param admission: asked when the method is known, before the arguments are decoded.
+        :raises Rejection: the request is malformed, has no such method, or is not admitted.
         """
+        if self.problem is not None:  # where to answer, and in which protocol, is unknown
+            raise Rejection(TApplicationException.PROTOCOL_ERROR, self.problem, poison=True)
         body = self.delivery.body
-        small = len(body) <= max_message_size
-        if self.problem is not None:  # nobody knows where to answer, nor in which protocol it is
-            raise Refused(TApplicationException.PROTOCOL_ERROR, self.problem, poison=small)
         try:
             content_type = self._parts[CONTENT_TYPE]
             if content_type != BINARY_CONTENT_TYPE:
                 self.codec = codec_for(None if content_type is None else decode_text(content_type))
-            self.name, kind, self.seqid, end = self.codec.read_header(body)
+            self.name, kind, self.seqid, start = self.codec.read_header(body)
             self.oneway = kind == TMessageType.ONEWAY
             method = methods.get(self.name)
-            if method is None:
-                self.name = self.name[:LONGEST_UNKNOWN_NAME]
-            if not small:
-                raise Refused(
-                    TApplicationException.PROTOCOL_ERROR,
-                    f"a request of {len(body)} bytes, over {service}'s max_message_size of {max_message_size}",
-                    outcome="too-large",
-                )
             if method is None or kind != TMessageType.CALL or self._asks_direct_reply:
                 method = self._check(method, kind)
             self.label = f"{service}.{method.name}"
-            arguments = self.codec.read_struct(body, end, method.arguments_class)
+            for admit in admission:
+                admit(self, method, now)
+            arguments = self.codec.read_struct(body, start, method.arguments_class)
         except UnknownProtocol as error:
-            raise Refused(TApplicationException.INVALID_PROTOCOL, str(error), poison=small) from error
+            raise Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
         except MalformedMessage as error:
-            raise Refused(TApplicationException.PROTOCOL_ERROR, str(error), poison=small) from error
+            raise Rejection(TApplicationException.PROTOCOL_ERROR, str(error), poison=True) from error
         if method.check_arguments is not None:
             try:
                 method.check_arguments(arguments)
             except Exception as error:
-                raise Refused(TApplicationException.PROTOCOL_ERROR, f"{self.label}: {error}", poison=True) from error
+                text = f"{self.label}: {error}"
+                raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
         return method, arguments
 
     def _check(self, method: StubMethod | None, kind: int) -> StubMethod:
+        self.name = self.name[:LONGEST_UNKNOWN_NAME]
         if kind not in (TMessageType.CALL, TMessageType.ONEWAY):
-            raise Refused(TApplicationException.INVALID_MESSAGE_TYPE, f"message type {kind} is no request", poison=True)
+            text = f"message type {kind} is no request"
+            raise Rejection(TApplicationException.INVALID_MESSAGE_TYPE, text, poison=True)
         if self._asks_direct_reply and not self.oneway:
-            raise Refused(
+            raise Rejection(
                 TApplicationException.PROTOCOL_ERROR,
                 "direct reply-to cannot be answered safely: declare a queue for the replies",
                 poison=True,
             )
         if method is None:
-            raise Refused(TApplicationException.UNKNOWN_METHOD, f"Unknown function {self.name}")
+            raise Rejection(TApplicationException.UNKNOWN_METHOD, f"Unknown function {self.name}")
         return method
 
-    def peek(self) -> None:
-        """Read what is needed to answer, and no more: what follows may be what ends workers."""
+    def peek(self, service: str) -> None:
+        """Read what an answer needs, and no more: the arguments may be what ends workers."""
         content_type = self._parts[CONTENT_TYPE]
         try:
             self.codec = codec_for(None if content_type is None else decode_text(content_type))
@@ -216,23 +237,90 @@ class Request:
         except (UnknownProtocol, MalformedMessage):
             return
         self.name = name[:LONGEST_UNKNOWN_NAME]
+        self.label = f"{service}.{self.name}"
         self.oneway = kind == TMessageType.ONEWAY
 
     @property
     def wants_reply(self) -> bool:
-        """Whether somebody waits, and said where."""
+        """Whether the caller waits for a reply, and named a queue for it."""
         return self.reply_to is not None and not self.oneway
 
-    def serve(self, service: str, method: StubMethod, on_waiting: Callable[[int], None]) -> None:
-        """Note what the handler may know of the call.
+    @property
+    def direct(self) -> bool:
+        """Whether it was sent to this worker alone, so no other worker can run it."""
+        return self.source in OWN_QUEUE
 
-        :param on_waiting: told 1 when the call begins to wait for calls of its own, -1 when it does not any more.
+    @property
+    def reply_address(self) -> tuple[bytes | None, bytes | None]:
+        """Where its reply goes, and the correlation id that the caller knows it by."""
+        return self._parts[REPLY_TO], self._parts[CORRELATION_ID]
+
+    @property
+    def may_be_a_copy(self) -> bool:
+        """Whether an earlier delivery of this message, or the message that it is a copy of, may have begun."""
+        return self.delivery.redelivered or DELIVERIES in self.headers
+
+    @property
+    def maybe_executed(self) -> bool:
+        """Whether another delivery or attempt of the call may have been run."""
+        return self.may_be_a_copy or ATTEMPT in self.headers
+
+    @property
+    def message_id(self) -> bytes | None:
+        """The call's identity, as bytes."""
+        part = self._parts[MESSAGE_ID]
+        return None if part is None else part[1:]
+
+    @property
+    def identity(self) -> Hashable:
+        """What every delivery and every attempt of one call has in common; ``None`` without a message id."""
+        part = self._parts[MESSAGE_ID]
+        return None if part is None else (part, hash(self.delivery.body))
+
+    @property
+    def message_key(self) -> Hashable:
+        """What every delivery of one message at the broker has in common, and a copy of it has not.
+
+        The headers are left out but for our own: a quorum queue adds ``x-delivery-count`` when it delivers again.
         """
+        parts, headers = self._parts, self.headers
+        own = headers.get(DELIVERIES), headers.get(ATTEMPT)
+        return *parts[:HEADERS], *parts[HEADERS + 1 :], *own, hash(self.delivery.body)
+
+    @property
+    def liveness(self) -> float | None:
+        """Seconds within which the caller expects a keepalive; ``None`` when it expects none."""
+        milliseconds = whole(self.headers.get(LIVENESS)) if self.headers else None
+        return None if milliseconds is None else max(SHORTEST_LIVENESS, milliseconds / 1000)
+
+    # -- states
+
+    def take_ack(self) -> bool:
+        """Note that the ack is given; return whether it was not before."""
+        was_acked, self.acked = self.acked, True
+        return not was_acked
+
+    def hold(self) -> None:
+        """Let it wait for a free slot."""
+        self.state = HELD
+
+    def await_ack(self) -> None:
+        """Let it wait until the broker has taken its ack."""
+        self.state = ACKING
+
+    def serve(self, service: str, method: StubMethod, now: float, on_waiting: Callable[[int], None]) -> CallContext:
+        """Note that its handler begins.
+
+        :param on_waiting: called with 1 when the call begins to wait for nested calls, with -1 when it waits no more.
+        :return: what the handler may know of the call.
+        """
+        self.state = RUNNING
+        self.began = now
         message_id = self._parts[MESSAGE_ID]
         redelivered, metadata, attempt = self.delivery.redelivered, NO_HEADERS, 1
         if self.headers:
             metadata = metadata_of(self.headers)
-            redelivered = unfinished_deliveries(self.headers, redelivered) > 0
+            redelivered = possible_begins(self.headers, redelivered) > 0
             attempt = whole(self.headers.get(ATTEMPT)) or 1
         self.context = CallContext(
             service,
@@ -245,64 +333,95 @@ class Request:
             False,
             on_waiting,
         )
+        return self.context
 
-    @property
-    def message_id(self) -> bytes | None:
-        """The call's identity, as bytes."""
+    def cancel(self) -> None:
+        """Note that its handler was told to stop."""
+        self.state = CANCELLING
+
+    def join(self, run: Request) -> None:
+        """Note that it is settled with `run`, an earlier delivery of the same call, which has been read."""
+        self.state = JOINED
+        self.codec, self.name, self.seqid = run.codec, run.name, run.seqid
+        self.label, self.oneway = run.label, run.oneway
+
+    def finish(self) -> Hashable:
+        """Note that its run has ended, so nothing inherits from its call any more; return its :attr:`identity`."""
+        self.state = SETTLED
+        self.context.answered = True
         part = self._parts[MESSAGE_ID]
-        return None if part is None else part[1:]
+        return None if part is None else (part, hash(self.delivery.body))
 
-    @property
-    def identity(self) -> Hashable:
-        """What another attempt of the call has in common with this one; ``None`` when one cannot tell."""
-        message_id = self.message_id
-        return None if message_id is None else (message_id, hash(self.delivery.body))
+    def republish(self) -> None:
+        """Note that a copy of it is being published."""
+        self.state = REPUBLISHING
 
-    @property
-    def liveness(self) -> float | None:
-        """Seconds within which the caller wants to hear of whoever works on the call."""
-        milliseconds = whole(self.headers.get(LIVENESS)) if self.headers else None
-        return None if milliseconds is None else max(SHORTEST_LIVENESS, milliseconds / 1000)
+    def settle(self) -> None:
+        """Note that it was acked or requeued."""
+        self.state = SETTLED
 
-    @property
-    def cancels(self) -> list[bytes] | None:
-        """The message ids of calls that this is no request of, but calls off."""
-        if self._parts[TYPE] != CANCEL_TYPE:
-            return None
-        return self.delivery.body[:LONGEST_CANCEL].split(b"\n")
+    def lose(self) -> None:
+        """Note that its channel is gone."""
+        self.state = LOST
 
-    def sign_of_life(self, instance: str) -> bytes | None:
-        """Return the encoded properties of what tells the caller that `instance` works on the call; ``None`` when it
-        could not know which call that is.
+    # -- messages made of it
+
+    def keepalive(self, instance: str) -> bytes | None:
+        """Return the encoded properties of a keepalive from `instance`; ``None`` when the caller could not tell which
+        call it is about.
         """
         correlation_id = self._parts[CORRELATION_ID]
-        template = _sign_template(instance, self.context.attempt)
-        return None if correlation_id is None else template.encode(correlation_id)
+        attempt = whole(self.headers.get(ATTEMPT)) or 1
+        return None if correlation_id is None else _keepalive_template(instance, attempt).encode(correlation_id)
 
-    def moved(self, headers: Mapping[str, Any], now: float) -> Properties:
-        """Return the properties of the request put elsewhere, with further `headers`."""
+    def copied(self, headers: Mapping[str, Any], now: float) -> Properties:
+        """Return the properties of a copy for another queue, with further `headers` and the time that is left."""
         properties = self._as_it_came({**self.headers, **headers})
         if self.deadline is None:
             return properties
         return attrs.evolve(properties, expiration=str(max(1, int((self.deadline - now) * 1000))))
 
     def reply(self, kind: int, struct: Any) -> bytes:
-        """Return the body of a reply. Raises what Thrift raises for values that do not fit the IDL."""
+        """Return the body of a reply. Raises the errors of Thrift for values that do not fit the IDL."""
         return self.codec.encode(self.name, kind, self.seqid, struct)
 
-    def reply_properties(self, now: float, outcome: str | None = None) -> bytes:
-        """Return the encoded properties of the reply: what identifies the call is copied untouched."""
+    def reply_properties(self, now: float, rejection: str | None = None) -> bytes:
+        """Return the encoded properties of the reply: what identifies the call is copied untouched.
+
+        :param rejection: an outcome word of ``rpc/headers.py``.
+        """
         correlation_id, message_id = self._parts[CORRELATION_ID], self._parts[MESSAGE_ID]
         expiration = None
         if self.deadline is not None:
             left = b"%d" % max(1, int((self.deadline - now) * 1000))
             expiration = SHORT_LENGTHS[len(left)] + left
+        maybe_executed = rejection is not None and self.maybe_executed
+        if self.state is RUNNING and self.context.has_reply_headers:
+            return self._with_reply_headers(expiration)
         if correlation_id is not None and expiration is not None and message_id is not None:
-            template = _reply_template(self.codec.content_type, self.label, outcome)
+            template = _reply_template(self.codec.content_type, self.label, rejection, maybe_executed)
             return template.encode(correlation_id, expiration, message_id)
         given = {"correlation_id": correlation_id, "expiration": expiration, "message_id": message_id}
         there = {name: value for name, value in given.items() if value is not None}
-        return _reply_template(self.codec.content_type, self.label, outcome, tuple(there)).encode(*there.values())
+        template = _reply_template(self.codec.content_type, self.label, rejection, maybe_executed, tuple(there))
+        return template.encode(*there.values())
+
+    def _with_reply_headers(self, expiration: bytes | None) -> bytes:
+        """Return the encoded properties of a reply whose handler has set headers.
+
+        :raises CodecError: the headers are no values that AMQP has.
+        """
+        return encode_properties(
+            Properties(
+                content_type=self.codec.content_type,
+                headers=metadata_of(self.context.reply_headers),
+                delivery_mode=1,
+                correlation_id=_text(self._parts[CORRELATION_ID]),
+                expiration=_text(expiration),
+                message_id=_text(self._parts[MESSAGE_ID]),
+                type=self.label,
+            )
+        )
 
     def dead_letter(self, reason: str, with_headers: bool = True) -> Properties:
         """Return the properties of the request as a dead letter, with the reason; it must not be routed elsewhere."""
@@ -316,8 +435,25 @@ class Request:
         return attrs.evolve(properties, headers=kept, user_id=None)
 
 
+def _text(part: bytes | None) -> str | None:
+    return None if part is None else decode_text(part)
+
+
+def message_type(delivery: Delivery) -> bytes | None:
+    """Return the property ``type`` of a message, as a short string; ``None`` when there is none or it is malformed."""
+    try:
+        return split_properties(delivery.encoded_properties)[TYPE]
+    except CodecError:
+        return None
+
+
+def cancelled_ids(delivery: Delivery) -> list[bytes]:
+    """Return the message ids that a cancellation names."""
+    return delivery.body[:LONGEST_CANCEL].split(b"\n")
+
+
 @lru_cache(16)
-def _sign_template(instance: str, attempt: int) -> PropertyTemplate:
+def _keepalive_template(instance: str, attempt: int) -> PropertyTemplate:
     headers: dict[str, Any] = {KEEPALIVE: instance} | ({ATTEMPT: attempt} if attempt > 1 else {})
     return PropertyTemplate(Properties(headers=headers, delivery_mode=1), ("correlation_id",))
 
@@ -326,9 +462,12 @@ def _sign_template(instance: str, attempt: int) -> PropertyTemplate:
 def _reply_template(
     content_type: str,
     label: str | None,
-    outcome: str | None,
+    rejection: str | None,
+    maybe_executed: bool,
     variable: tuple[str, ...] = ("correlation_id", "expiration", "message_id"),
 ) -> PropertyTemplate:
-    headers = None if outcome is None else {OUTCOME: outcome}
+    headers: dict[str, Any] | None = None
+    if rejection is not None:
+        headers = {OUTCOME: rejection} | ({MAYBE_EXECUTED: True} if maybe_executed else {})
     fixed = Properties(content_type=content_type, headers=headers, delivery_mode=1, type=label)
     return PropertyTemplate(fixed, variable)

@@ -21,12 +21,25 @@ QUEUE_TYPES = ("classic", "quorum")
 REDELIVERY_LIMIT: int | None = 5
 
 MOST_PREFETCHED = 65535
-"""AMQP's prefetch count is a short."""
+"""AMQP's prefetch count is a short (AMQP 0-9-1, basic.qos)."""
+
+LONGEST_QUEUE = 255 - len(".quarantine")
+"""Bytes of a request queue's name: the names of the other queues of the service are longer."""
+
+LEAST_CONSUMER_TIMEOUT, MOST_CONSUMER_TIMEOUT = 1.0, 2**32 / 1000 - 1
+"""Seconds."""
 
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
         raise ConfigurationError(f"deduplicate: {attribute.name}={value!r}: must be a number above 0")
+
+
+def _check_timeout(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not (number and LEAST_CONSUMER_TIMEOUT <= value <= MOST_CONSUMER_TIMEOUT):
+        allowed = f"{LEAST_CONSUMER_TIMEOUT:g} to {MOST_CONSUMER_TIMEOUT:.0f}"
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be a number of seconds, {allowed}")
 
 
 @attrs.frozen
@@ -76,6 +89,9 @@ class ThriftService:
     :ivar max_message_size: bytes of a request's body; a larger one is refused.
     :ivar exchange: where requests are published, for peers that have an exchange of their own.
     :ivar queue: the request queue, likewise; default ``rpc.<name>``.
+    :ivar consumer_timeout: seconds that RabbitMQ lets a worker keep a request unacked, which is as long as a call may
+        run (``x-consumer-timeout`` of the request queue; RabbitMQ 3.12 and later, older ones ignore it). Default: the
+        broker's, 30 minutes. Beyond it the broker closes the channel and delivers the requests again.
     :raises ConfigurationError: an option has a wrong value, the module is no stub, the handler is a class or lacks
         a method.
     """
@@ -97,7 +113,8 @@ class ThriftService:
     )
     max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=whole_number(1))
     exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
-    queue: str = attrs.field(default="", kw_only=True, validator=text(250))
+    queue: str = attrs.field(default="", kw_only=True, validator=text(LONGEST_QUEUE))
+    consumer_timeout: float | None = attrs.field(default=None, kw_only=True, validator=_check_timeout)
     description: Stub = attrs.field(init=False)
 
     @description.default
@@ -129,7 +146,14 @@ class ThriftService:
     def topology(self) -> ServiceTopology:
         """What the service needs on the broker."""
         queue = {"queue": self.queue} if self.queue else {}
-        return ServiceTopology(self.name, self.exchange, queue_type=self.queue_type, backlog=self.backlog, **queue)
+        return ServiceTopology(
+            self.name,
+            self.exchange,
+            queue_type=self.queue_type,
+            backlog=self.backlog,
+            consumer_timeout=self.consumer_timeout,
+            **queue,
+        )
 
     def _check(self, handler: object) -> None:
         if isinstance(handler, type):

@@ -1,4 +1,4 @@
-"""The promises hold when one node of a cluster is gone; what takes longer to see is left to ``scripts/faults``."""
+"""The promises hold when one node of a cluster is gone; ``scripts/faults`` has the longer scenarios."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class ClusterFaultTests(FaultTestCase):
         cls.cluster = RabbitMQCluster().start()
         cls.addClassCleanup(cls.cluster.close)
 
-    async def test_leader_killed(self) -> None:
+    async def test_calls_are_answered_after_the_leader_of_a_quorum_queue_is_killed(self) -> None:
         """The node that leads the queue is killed."""
         await self.check("leader-killed")

@@ -8,70 +8,70 @@ from tests.faults.fault_case import FaultTestCase
 class BrokerFaultTests(FaultTestCase):
     """Brokers, queues, networks and processes."""
 
-    async def test_broker_killed(self) -> None:
+    async def test_calls_are_answered_after_the_broker_is_killed(self) -> None:
         """The broker is killed and started again under calls."""
         await self.check("broker-killed")
 
-    async def test_connections_closed(self) -> None:
+    async def test_nothing_grows_when_the_broker_closes_connections(self) -> None:
         """The broker closes all connections, again and again."""
         await self.check("connections-closed")
 
-    async def test_memory_alarm(self) -> None:
+    async def test_calls_fail_fast_under_a_memory_alarm(self) -> None:
         """The broker is short of memory for a while."""
         await self.check("memory-alarm")
 
-    async def test_worker_killed(self) -> None:
+    async def test_calls_of_a_killed_worker_are_answered(self) -> None:
         """Workers are killed with calls in progress."""
         await self.check("worker-killed")
 
-    async def test_worker_killed_with_deduplicate(self) -> None:
+    async def test_calls_of_a_killed_worker_are_answered_with_deduplicate(self) -> None:
         """The same with workers that keep replies."""
         await self.check("worker-killed-deduplicate")
 
-    async def test_clients_killed(self) -> None:
+    async def test_killed_clients_leave_no_queues(self) -> None:
         """Clients are killed with calls under way."""
         await self.check("clients-killed")
 
-    async def test_poison(self) -> None:
+    async def test_a_request_that_kills_workers_becomes_a_dead_letter(self) -> None:
         """A request that ends every worker which takes it."""
         await self.check("poison-classic")
 
-    async def test_rolling_restart(self) -> None:
+    async def test_a_rolling_restart_loses_no_call(self) -> None:
         """Workers leave and come under calls."""
         await self.check("rolling-restart")
 
-    async def test_flood(self) -> None:
+    async def test_a_flooded_worker_answers_or_rejects_every_call(self) -> None:
         """Ten times the calls that a worker can take."""
         await self.check("flood")
 
-    async def test_client_cut(self) -> None:
+    async def test_a_client_survives_cuts_of_its_connection(self) -> None:
         """A client's connection is cut at many bytes."""
         await self.check("client-cut")
 
-    async def test_worker_cut(self) -> None:
+    async def test_a_worker_survives_cuts_of_its_connection(self) -> None:
         """A worker's connection is cut at many bytes."""
         await self.check("worker-cut")
 
-    async def test_silence(self) -> None:
+    async def test_a_silent_connection_is_noticed_by_heartbeats(self) -> None:
         """Nothing comes any more, or nothing goes."""
         await self.check("silence")
 
-    async def test_delay(self) -> None:
-        """What takes long is not lost."""
+    async def test_a_slow_connection_delivers_every_answer(self) -> None:
+        """A late answer is not a lost one."""
         await self.check("delay")
 
-    async def test_replies_cut(self) -> None:
-        """A live worker gets again what it has answered."""
+    async def test_a_call_whose_reply_is_cut_is_not_lost(self) -> None:
+        """A live worker gets a request again that it has answered."""
         await self.check("replies-cut")
 
-    async def test_request_queue_deleted(self) -> None:
+    async def test_a_deleted_request_queue_is_declared_again(self) -> None:
         """The request queue is deleted under worker and callers."""
         await self.check("request-queue-deleted")
 
-    async def test_reply_queue_deleted(self) -> None:
+    async def test_a_deleted_reply_queue_is_declared_again(self) -> None:
         """The reply queue is deleted under its client."""
         await self.check("reply-queue-deleted")
 
-    async def test_logins(self) -> None:
-        """What the broker refuses is said plainly."""
+    async def test_a_rejected_login_is_told_in_words(self) -> None:
+        """The error names the rejected option."""
         await self.check("logins")

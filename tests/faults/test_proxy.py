@@ -1,4 +1,4 @@
-"""The proxy does to bytes what it says: else the faults would not be the faults."""
+"""The proxy injects the faults that it names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.faults.waiting import clock, until
 
 
 class Peer(Protocol):
-    """Remembers what came, and how it ended."""
+    """Remembers the bytes that came, and the reason of the end."""
 
     transport: Any
 
@@ -73,7 +73,7 @@ class ProxyTests(TestCase):
         await until("it arrives", lambda: len(peer.received) >= len(data), 5)
         self.assertEqual(peer.received, data)
 
-    async def test_both_ways(self) -> None:
+    async def test_forwards_bytes_in_both_directions(self) -> None:
         """Without faults, bytes go both ways, and an end is passed on."""
         client, server = await self.ends()
         client.transport.write(b"question")
@@ -84,7 +84,7 @@ class ProxyTests(TestCase):
         self.assertEqual(await client.ended, "ConnectionDone")
         await until("the proxy forgets it", lambda: not self.proxy.connections, 5)
 
-    async def test_cut_with_reset(self) -> None:
+    async def test_cuts_a_connection_with_a_reset(self) -> None:
         """Exactly so many bytes arrive, and then both ends see a reset."""
         self.proxy.cuts.append(Cut(TO_BROKER, 5, reset=True))
         client, server = await self.ends()
@@ -95,8 +95,8 @@ class ProxyTests(TestCase):
         self.assertEqual(await client.ended, "ConnectionLost")
         self.assertEqual(server.received, b"abcde")
 
-    async def test_cut_in_order(self) -> None:
-        """With FIN, what was let through arrives and the connection ends cleanly; the next one is not cut."""
+    async def test_cuts_a_connection_with_fin(self) -> None:
+        """With FIN, the bytes before the cut arrive and the connection ends cleanly; the next one is not cut."""
         self.proxy.cuts.append(Cut(FROM_BROKER, 3, reset=False))
         client, server = await self.ends()
         server.transport.write(b"abcdef")
@@ -106,8 +106,8 @@ class ProxyTests(TestCase):
         server.transport.write(b"abcdef")
         await self.arrives(client, b"abcdef")
 
-    async def test_silence_and_release(self) -> None:
-        """One direction is silent, the other goes on; what was held arrives in order."""
+    async def test_holds_one_direction_and_releases_it(self) -> None:
+        """One direction is silent, the other goes on; held bytes arrive in order."""
         client, server = await self.ends()
         self.proxy.hold(FROM_BROKER)
         server.transport.write(b"first ")
@@ -118,7 +118,7 @@ class ProxyTests(TestCase):
         server.transport.write(b"second")
         await self.arrives(client, b"first second")
 
-    async def test_delay(self) -> None:
+    async def test_delays_bytes(self) -> None:
         """Bytes take as long as they are told to, and stay in order."""
         self.proxy.delay = 0.2
         client, server = await self.ends()
@@ -128,7 +128,7 @@ class ProxyTests(TestCase):
         await self.arrives(server, b"0123456789")
         self.assertGreaterEqual(clock.seconds() - began, 0.2)
 
-    async def test_refusals(self) -> None:
+    async def test_rejects_connections(self) -> None:
         """So many connections are reset at once, and the next is taken."""
         self.proxy.refusals = 1
         client = await self.client()

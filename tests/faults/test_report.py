@@ -1,4 +1,4 @@
-"""The page tells what was seen, also of what failed, and can be made again from what was written."""
+"""The page has every observation, also of failures, and can be made again from the results."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class ReportTests(SynchronousTestCase):
             peers_taken="2026-01-01 UTC, abc",
         )
 
-    def test_rows(self) -> None:
-        """Each fault is a row, with what was counted; text fits into its cell."""
+    def test_each_fault_is_a_row(self) -> None:
+        """Each fault is a row, with its counts; text fits into its cell."""
         page = report.write(self.found)
         self.assertIn("1 of 2 promises were kept.", page)
         self.assertIn("| a fault | a promise | 100 % \\| all | met | 0, 0, 0 |\n", page)
         self.assertIn("| a flood | no tears | failed: Late: a b | **not met** | 2, 1, 3 (client._calls) |\n", page)
 
-    def test_peers(self) -> None:
+    def test_each_peer_is_a_row(self) -> None:
         """Peers are told of, also those that could not be tried."""
         page = report.write(self.found)
         self.assertIn("| this project | 300 | 0 | 0 | 6.5 s |  |\n", page)
         self.assertIn("| another |  |  |  |  | cannot be installed |\n", page)
 
-    def test_written_and_read(self) -> None:
-        """What is written is what is read."""
+    def test_results_are_written_and_read_again(self) -> None:
+        """Results that are written are read again."""
         file = Path(self.mktemp())
         self.found.write(file)
         self.assertEqual(results.read(file), self.found)

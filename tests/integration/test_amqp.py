@@ -1,4 +1,4 @@
-"""The AMQP floor on a real broker: bodies, tables, confirms, returns, cancels and errors."""
+"""The AMQP layer on a real broker: bodies, tables, confirms, returns, cancels and errors."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def body_of(pattern: bytes, size: int) -> bytes:
 
 
 class BodyTests(AMQPTestCase):
-    """Bodies come back as they were sent (txAMQP turns some into text, loses others, or closes the connection)."""
+    """Bodies arrive as they were sent (txAMQP turns some into text, loses others, or closes the connection)."""
 
     async def check(self, uri: str, sizes: list[int]) -> None:
-        """Publish bodies of all sizes and patterns, and compare what is delivered."""
+        """Publish bodies of all sizes and patterns, and compare the deliveries with them."""
         channel = await self.channel(uri)
         queue = await self.queue(channel)
         arrived = await self.consume(channel, queue)
@@ -47,19 +47,19 @@ class BodyTests(AMQPTestCase):
                 self.assertIs(type(delivery.body), bytes)
                 self.assertTrue(delivery.body == body, f"{size} bytes of {name}")
 
-    async def test_frames_of_the_default_size(self) -> None:
+    async def test_bodies_arrive_in_frames_of_the_default_size(self) -> None:
         """0 B, 1 B, around frame_max (131,072), 1 MB and 16 MB."""
         frame_max = 131072
         sizes = [0, 1, frame_max - 8, frame_max - 7, frame_max, frame_max + 1, MEGABYTE, 16 * MEGABYTE]
         await self.check(self.url, sizes)
 
-    async def test_small_frames(self) -> None:
+    async def test_bodies_arrive_in_small_frames(self) -> None:
         """The same with the smallest frame_max."""
         connection = await self.connect(f"{self.url}?frame_max=4096")
         self.assertEqual(connection.frame_max, 4096)
         await self.check(f"{self.url}?frame_max=4096", [0, 1, 4088, 4089, 4096, 4097, MEGABYTE])
 
-    async def test_text_then_binary_in_one_body(self) -> None:
+    async def test_text_and_binary_arrive_in_one_body(self) -> None:
         """Frames that are text and frames that are not, in one body, in both orders."""
         channel = await self.channel(f"{self.url}?frame_max=4096")
         queue = await self.queue(channel)
@@ -68,7 +68,7 @@ class BodyTests(AMQPTestCase):
             channel.publish("", queue, NO_PROPERTIES, body)
             self.assertTrue((await arrived.get()).body == body)
 
-    async def test_many_in_flight(self) -> None:
+    async def test_many_messages_arrive_in_order(self) -> None:
         """Five thousand messages of mixed sizes arrive complete and in order."""
         channel = await self.channel()
         queue = await self.queue(channel)
@@ -82,8 +82,8 @@ class BodyTests(AMQPTestCase):
 class HeaderTests(AMQPTestCase):
     """Properties and field tables, there and back."""
 
-    async def test_every_type_of_a_table(self) -> None:
-        """All types survive the broker, and so do text and names that are not ASCII."""
+    async def test_every_type_of_a_table_survives(self) -> None:
+        """All types survive the broker, also text and names that are not ASCII."""
         headers = {
             "bool": True,
             "small": -1,
@@ -113,8 +113,8 @@ class HeaderTests(AMQPTestCase):
             self.assertIs(type(delivery.properties.headers[name]), type(value), name)
         self.assertEqual((delivery.exchange, delivery.routing_key), ("", queue))
 
-    async def test_names_that_are_not_ascii(self) -> None:
-        """Queue, exchange and routing key may hold any letters (txAMQP mis-frames them and is hung up on)."""
+    async def test_names_may_hold_any_letters(self) -> None:
+        """Queue, exchange and routing key may hold any letters (txAMQP mis-frames them, and the broker hangs up)."""
         channel = await self.channel()
         exchange = self.unique("обмен")
         queue = await self.queue(channel, queue=self.unique("größe"))
@@ -125,7 +125,7 @@ class HeaderTests(AMQPTestCase):
         delivery = await arrived.get()
         self.assertEqual((delivery.exchange, delivery.routing_key), (exchange, "ключ"))
 
-    async def test_x_death(self) -> None:
+    async def test_decodes_an_x_death_header(self) -> None:
         """A dead-lettered message's headers decode (one such message closes txAMQP's connection, again and again)."""
         channel = await self.channel()
         graveyard = await self.queue(channel)
@@ -139,7 +139,7 @@ class HeaderTests(AMQPTestCase):
         self.assertIs(type(death["time"]), datetime)
 
     @pytest.mark.rabbitmq_only("quorum queues are replicated, and the embedded broker is alone")
-    async def test_delivery_count(self) -> None:
+    async def test_decodes_a_delivery_count(self) -> None:
         """A quorum queue's x-delivery-count decodes."""
         channel = await self.channel()
         queue = self.unique("quorum")
@@ -154,8 +154,8 @@ class HeaderTests(AMQPTestCase):
         channel.ack(second.delivery_tag)
         await channel.queue_delete(queue=queue)
 
-    async def test_headers_as_large_as_a_frame(self) -> None:
-        """Headers that fill a frame travel; larger ones are refused here, or the broker would end the connection."""
+    async def test_sends_headers_as_large_as_a_frame(self) -> None:
+        """Larger headers raise here: the broker would end the connection."""
         channel = await self.channel(f"{self.url}?frame_max=4096")
         queue = await self.queue(channel)
         arrived = await self.consume(channel, queue)
@@ -170,8 +170,8 @@ class HeaderTests(AMQPTestCase):
 class ConfirmTests(AMQPTestCase):
     """Confirms, returns and acks."""
 
-    async def test_confirms(self) -> None:
-        """Each message is confirmed, alone or together with those before it."""
+    async def test_confirms_each_message(self) -> None:
+        """Each message is confirmed, alone or together with earlier ones."""
         channel = await self.channel()
         queue = await self.queue(channel)
         await channel.confirm_select()
@@ -189,8 +189,8 @@ class ConfirmTests(AMQPTestCase):
             channel.publish("", queue, NO_PROPERTIES, b"x")
         await done
 
-    async def test_refusal_of_a_full_queue(self) -> None:
-        """A queue with reject-publish that is full has the message nacked."""
+    async def test_full_queue_nacks(self) -> None:
+        """A full queue with reject-publish has the message nacked."""
         channel = await self.channel()
         queue = await self.queue(channel, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
         await channel.confirm_select()
@@ -201,7 +201,7 @@ class ConfirmTests(AMQPTestCase):
             tag, _, how = await confirms.get()
             self.assertEqual((tag, how), (number, acknowledged))
 
-    async def test_returns(self) -> None:
+    async def test_returns_a_message_without_a_queue(self) -> None:
         """A mandatory message without a queue comes back whole, before its confirm."""
         channel = await self.channel()
         await channel.confirm_select()
@@ -218,8 +218,8 @@ class ConfirmTests(AMQPTestCase):
         self.assertTrue(returned.body == body)
         self.assertEqual(await seen.get(), (1, False, True))
 
-    async def test_acks(self) -> None:
-        """What is acked is gone, what is rejected comes again, and what is neither goes back with the channel."""
+    async def test_acked_messages_are_gone(self) -> None:
+        """Rejected messages come again, and unacked ones are requeued with the channel."""
         connection = await self.connect()
         channel = await connection.open_channel()
         queue = await self.queue(channel, auto_delete=False)
@@ -243,7 +243,7 @@ class ConfirmTests(AMQPTestCase):
 class ChannelTests(AMQPTestCase):
     """Consumers and channels that end."""
 
-    async def test_queue_that_is_deleted(self) -> None:
+    async def test_tells_the_consumer_of_a_deleted_queue(self) -> None:
         """The consumer's owner is told (txAMQP leaves it silently dead); its channel goes on."""
         connection = await self.connect()
         channel, other = await connection.open_channel(), await connection.open_channel()
@@ -254,8 +254,8 @@ class ChannelTests(AMQPTestCase):
         await cancelled
         self.assertTrue(await self.queue(channel))
 
-    async def test_consumer_that_is_cancelled_by_us(self) -> None:
-        """No delivery comes after it."""
+    async def test_cancelled_consumer_gets_no_delivery(self) -> None:
+        """No delivery comes after the cancellation."""
         channel = await self.channel()
         queue = await self.queue(channel, auto_delete=False)
         arrived: list[Any] = []
@@ -269,7 +269,7 @@ class ChannelTests(AMQPTestCase):
         self.assertEqual((await channel.queue_declare(queue=queue, passive=True)).message_count, 1)
         self.assertEqual(arrived, [])
 
-    async def test_channel_errors(self) -> None:
+    async def test_channel_error_closes_its_channel_alone(self) -> None:
         """404, 405 and 406 close their channel with the broker's words; connection and other channels go on."""
         connection = await self.connect()
         good, owner = await connection.open_channel(), await (await self.connect()).open_channel()
@@ -291,8 +291,8 @@ class ChannelTests(AMQPTestCase):
             self.assertEqual(told, [error])
         self.assertEqual((await good.queue_declare(queue=queue, passive=True)).queue, queue)
 
-    async def test_closing_crosses_the_brokers_close(self) -> None:
-        """When both close at once the number can be used again; it would be dead if its close had no answer."""
+    async def test_closes_of_both_sides_may_cross(self) -> None:
+        """The number can be used again; without our close-ok it would be dead."""
         connection = await self.connect()
         for _ in range(20):
             channel = await connection.open_channel()
@@ -303,7 +303,7 @@ class ChannelTests(AMQPTestCase):
             self.assertEqual(again.id, 1)
             await again.close()
 
-    async def test_all_channels(self) -> None:
+    async def test_opens_as_many_channels_as_agreed(self) -> None:
         """As many channels as were agreed on can be open, and no more."""
         connection = await self.connect(f"{self.url}?channel_max=20")
         channels = [await connection.open_channel() for _ in range(20)]
@@ -312,8 +312,8 @@ class ChannelTests(AMQPTestCase):
         await channels[7].close()
         self.assertEqual((await connection.open_channel()).id, 8)
 
-    async def test_update_secret(self) -> None:
-        """RabbitMQ's connection.update-secret is understood (the PLAIN login does not care for the value)."""
+    async def test_updates_the_secret(self) -> None:
+        """RabbitMQ understands connection.update-secret (the PLAIN login does not care for the value)."""
         connection = await self.connect()
         self.addCleanup(self.flushLoggedErrors)
         channel_zero = connection.channels[0]
@@ -321,8 +321,8 @@ class ChannelTests(AMQPTestCase):
         self.assertEqual(answer.method.name, "update-secret-ok")
         self.assertTrue(await connection.open_channel())
 
-    async def test_connection_closed_by_the_broker(self) -> None:
-        """A hard error of one caller carries code and text to all who wait."""
+    async def test_hard_error_reaches_all_that_is_pending(self) -> None:
+        """A hard error of one caller fails all pending methods with its code and text."""
         connection = await self.connect()
         channel = await connection.open_channel()
         waiting = self.assertFailure(

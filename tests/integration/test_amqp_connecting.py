@@ -1,4 +1,4 @@
-"""Ways into a real broker, and the names of what stands in the way: logins, virtual hosts, hosts, TLS, alarms."""
+"""Connecting to a real broker, and the errors that name each obstacle: logins, virtual hosts, hosts, TLS, alarms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import trustme
 from OpenSSL import SSL
 from twisted.internet import reactor, ssl
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, DeferredQueue, ensureDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
@@ -48,7 +48,7 @@ class Expired(ssl.ContextFactory):
 
 
 class Web(Protocol):
-    """Answers anything as a web server answers nonsense."""
+    """Answers any bytes as a web server answers nonsense."""
 
     def dataReceived(self, data: bytes) -> None:
         transport: Any = self.transport
@@ -60,7 +60,7 @@ class ConnectingTestCase(AMQPTestCase):
     """Attempts that fail, with their errors."""
 
     async def refused(self, uri: str, kind: type[AMQPError], *told: str) -> AMQPError:
-        """Connecting to the URI fails so, names what it should, and shows no password."""
+        """Connecting to the URI fails with this error and these words, and shows no password."""
         connecting: Deferred[Any] = ensureDeferred(self.connect(uri))
         error: AMQPError = await self.assertFailure(connecting, AMQPError)
         self.assertIs(type(error), kind, error)
@@ -81,18 +81,18 @@ class ConnectingTestCase(AMQPTestCase):
 class LoginTests(ConnectingTestCase):
     """Users and virtual hosts."""
 
-    async def test_wrong_password(self) -> None:
+    async def test_fails_with_a_wrong_password(self) -> None:
         """AuthenticationFailed, with host and user (txAMQP: connection lost)."""
         uri = f"amqp://guest:secret@127.0.0.1:{self.broker.port}"
         await self.refused(uri, AuthenticationFailed, "403", f"127.0.0.1:{self.broker.port}", "'guest'")
 
-    async def test_unknown_virtual_host(self) -> None:
+    async def test_fails_for_an_unknown_virtual_host(self) -> None:
         """VirtualHostRefused, with its name."""
         await self.refused(f"{self.url}/no%2Fsuch", VirtualHostRefused, "530", "'no/such'")
 
     @pytest.mark.rabbitmq_only("the embedded broker has no permissions: each virtual host is open to every user")
-    async def test_virtual_host_that_is_not_for_this_user(self) -> None:
-        """VirtualHostRefused as well."""
+    async def test_fails_for_a_virtual_host_of_others(self) -> None:
+        """A user without permission gets VirtualHostRefused as well."""
         vhost, user = self.unique("theirs"), self.unique("they")
         await deferToThread(self.broker.add_virtual_host, vhost)
         await deferToThread(self.broker.add_user, user, "secret", vhost)
@@ -100,7 +100,7 @@ class LoginTests(ConnectingTestCase):
         self.assertTrue(await self.connect(f"{uri}/{vhost}"))
         await self.refused(f"{uri}/%2F", VirtualHostRefused, "530", "'/'")
 
-    async def test_any_letters(self) -> None:
+    async def test_login_may_hold_any_letters(self) -> None:
         """User, password and virtual host may hold any letters, percent-encoded (txAMQP does not decode)."""
         user, password, vhost = self.unique("é/@:%"), "pä:ss/@#?%&", self.unique("v/é%")
         await deferToThread(self.broker.add_virtual_host, vhost)
@@ -109,7 +109,7 @@ class LoginTests(ConnectingTestCase):
         uri = f"amqp://{login}@127.0.0.1:{self.broker.port}/{quote(vhost, safe='')}"
         self.assertTrue(await (await self.connect(uri)).open_channel())
 
-    async def test_mechanism_that_does_not_fit(self) -> None:
+    async def test_fails_by_external_without_a_certificate(self) -> None:
         """EXTERNAL without a certificate is a refused login."""
         uri = f"{self.url}?auth_mechanism=external"
         await self.refused(uri, AuthenticationFailed)
@@ -118,29 +118,29 @@ class LoginTests(ConnectingTestCase):
 class HostTests(ConnectingTestCase):
     """Hosts and ports."""
 
-    async def test_nobody_listens(self) -> None:
+    async def test_fails_without_a_listener(self) -> None:
         """BrokerUnreachable, with host and port."""
         (port,) = free_ports(1)
         await self.refused(f"amqp://me:secret@127.0.0.1:{port}", BrokerUnreachable, f"127.0.0.1:{port}", "refused")
 
-    async def test_name_that_does_not_resolve(self) -> None:
+    async def test_fails_for_a_name_that_does_not_resolve(self) -> None:
         """BrokerUnreachable, with the name."""
         await self.refused("amqp://no-such-host.invalid", BrokerUnreachable, "no-such-host.invalid:5672")
 
-    async def test_port_of_something_else(self) -> None:
-        """A web server is named as what it is not, with its answer."""
+    async def test_names_a_server_that_does_not_speak_amqp(self) -> None:
+        """The error of a web server's port shows its answer."""
         port = await self.listen(Factory.forProtocol(Web))
         await self.refused(f"amqp://127.0.0.1:{port}", FrameError, f"127.0.0.1:{port}", "not an AMQP broker", "HTTP")
         await self.refused(f"amqps://127.0.0.1:{port}", BrokerUnreachable, f"127.0.0.1:{port}")
 
-    async def test_port_that_says_nothing(self) -> None:
+    async def test_gives_up_a_silent_port(self) -> None:
         """The connection timeout ends the attempt."""
         port = await self.listen(Factory.forProtocol(Protocol))
         for scheme in ("amqp", "amqps"):
             uri = f"{scheme}://127.0.0.1:{port}?connection_timeout=200"
             await self.refused(uri, BrokerUnreachable, "no answer within 0.2 s")
 
-    async def test_first_host_is_dead(self) -> None:
+    async def test_tries_the_next_host(self) -> None:
         """The next attempt goes to the next host."""
         (dead,) = free_ports(1)
         uri = parse(f"amqp://127.0.0.1:{dead},127.0.0.1:{self.broker.port}")
@@ -149,8 +149,8 @@ class HostTests(ConnectingTestCase):
         protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
         await protocol.transport.close()
 
-    async def test_ipv6(self) -> None:
-        """An IPv6 address stands in brackets."""
+    async def test_connects_to_an_ipv6_address(self) -> None:
+        """An IPv6 address is in brackets."""
         with contextlib.closing(socket.socket(socket.AF_INET6)) as probe:
             try:
                 probe.bind(("::1", 0))
@@ -159,7 +159,7 @@ class HostTests(ConnectingTestCase):
         port = await self.listen(ProxyFactory("127.0.0.1", self.broker.port), ipv6=True)
         self.assertTrue(await self.connect(f"amqp://[::1]:{port}"))
 
-    async def test_broker_that_falls_silent(self) -> None:
+    async def test_notices_a_silent_broker(self) -> None:
         """Missing heartbeats end the connection (a proxy that stops forwarding; heartbeat 1 s)."""
         proxies: list[Any] = []
 
@@ -171,12 +171,39 @@ class HostTests(ConnectingTestCase):
         port = await self.listen(Recorded("127.0.0.1", self.broker.port))
         connection = await self.connect(f"amqp://127.0.0.1:{port}?heartbeat=1")
         await later(2.2)
-        self.assertFalse(connection.closed)  # heartbeats came both ways meanwhile
+        self.assertFalse(connection.closed)  # heartbeats have come both ways
         proxies[0].peer.transport.pauseProducing()
         ended: Deferred[None] = Deferred()
         connection.ended.addCallback(ended.callback)
         await ended
         self.assertIsInstance(connection.reason, HeartbeatMissed)
+
+    async def test_tells_that_the_broker_does_not_read(self) -> None:
+        """The connection is blocked while a proxy does not read, and open again when all has arrived."""
+        proxies: list[Any] = []
+
+        class Recorded(ProxyFactory):
+            def buildProtocol(self, addr: Any) -> Any:
+                proxies.append(super().buildProtocol(addr))
+                return proxies[-1]
+
+        port = await self.listen(Recorded("127.0.0.1", self.broker.port))
+        connection = await self.connect(f"amqp://127.0.0.1:{port}?send_buffer_max=1000000")
+        channel = await connection.open_channel()
+        queue = await self.queue(channel)
+        told: DeferredQueue[str | None] = DeferredQueue()
+        connection.on_blocked = told.put
+        proxies[0].transport.pauseProducing()
+        sent = 0
+        while connection.blocked is None:
+            channel.publish("", queue, b"\x00\x00", b"x" * 100_000)
+            sent += 1
+            self.assertLess(sent, 500)
+            await later(0)
+        self.assertIn("bytes are unsent", await told.get() or "")
+        proxies[0].transport.resumeProducing()
+        self.assertIsNone(await told.get())
+        self.assertEqual((await channel.queue_purge(queue=queue)).message_count, sent)
 
 
 @pytest.mark.rabbitmq_only("the embedded broker listens without TLS, and so has no mechanism EXTERNAL")
@@ -193,7 +220,7 @@ class TLSTests(ConnectingTestCase):
         """The parameter that trusts the broker's authority."""
         return f"cacertfile={self.broker.ca_file}"
 
-    async def test_right_authority(self) -> None:
+    async def test_trusts_the_right_authority(self) -> None:
         """By name and by address, with bodies of many frames."""
         for host in ("localhost", "127.0.0.1"):
             channel = await self.channel(self.url_of(self.trusted(), host=host))
@@ -202,7 +229,7 @@ class TLSTests(ConnectingTestCase):
             channel.publish("", queue, b"\x00\x00", b"\xff" * 1_000_000)
             self.assertEqual(len((await arrived.get()).body), 1_000_000)
 
-    async def test_wrong_authority(self) -> None:
+    async def test_does_not_trust_another_authority(self) -> None:
         """The system's authorities, or another one, do not vouch for the broker: refused."""
         other = self.mktemp()
         trustme.CA().cert_pem.write_to_path(other)
@@ -210,8 +237,8 @@ class TLSTests(ConnectingTestCase):
             uri = self.url_of(*parameters)
             await self.refused(uri, BrokerUnreachable, "localhost", "certificate verify failed")
 
-    async def test_expired(self) -> None:
-        """Of a certificate that has expired it is said that it has."""
+    async def test_names_an_expired_certificate(self) -> None:
+        """The error says that the certificate has expired."""
         authority, folder = trustme.CA(), Path(self.mktemp())
         folder.mkdir()
         authority.cert_pem.write_to_path(str(folder / "ca.pem"))
@@ -225,28 +252,28 @@ class TLSTests(ConnectingTestCase):
         uri = f"amqps://localhost:{port.getHost().port}?cacertfile={folder / 'ca.pem'}"
         await self.refused(uri, BrokerUnreachable, "certificate has expired")
 
-    async def test_wrong_name(self) -> None:
+    async def test_refuses_a_certificate_for_another_name(self) -> None:
         """A certificate for another name is refused."""
         uri = self.url_of(self.trusted(), "server_name_indication=other.invalid")
         await self.refused(uri, BrokerUnreachable, "other.invalid")
 
-    async def test_unverified(self) -> None:
-        """verify_none takes any certificate, when one asks for it."""
+    async def test_verifies_nothing_on_request(self) -> None:
+        """verify_none takes any certificate."""
         self.assertTrue(await self.connect(self.url_of("verify=verify_none")))
 
-    async def test_external(self) -> None:
-        """With EXTERNAL the client's certificate says who it is."""
+    async def test_logs_in_by_certificate(self) -> None:
+        """With EXTERNAL the client's certificate names the user."""
         certificate = f"certfile={self.broker.client_certificate}"
         for verify in (self.trusted(), "verify=verify_none"):
             self.assertTrue(await self.connect(self.url_of(verify, certificate, "auth_mechanism=external")))
         self.flushWarnings()  # Twisted hands a client's certificate to pyOpenSSL in a form that is going away
 
-    async def test_plain_to_the_tls_port(self) -> None:
-        """It fails at once, and the message names the remedy."""
+    async def test_names_the_remedy_for_a_tls_port(self) -> None:
+        """A plain connection to it fails at once, and the message names amqps://."""
         await self.refused(self.url_of(scheme="amqp"), FrameError, "amqps://")
 
-    async def test_tls_to_the_plain_port(self) -> None:
-        """It fails at once, and says that it is TLS that failed."""
+    async def test_fails_over_tls_to_the_plain_port(self) -> None:
+        """It fails at once, and the error names TLS."""
         uri = f"amqps://guest:guest@127.0.0.1:{self.broker.port}?{self.trusted()}"
         await self.refused(uri, BrokerUnreachable, f"127.0.0.1:{self.broker.port}", "TLS")
 
@@ -256,8 +283,8 @@ class AlarmTests(ConnectingTestCase):
 
     own_broker = True
 
-    async def test_memory_alarm(self) -> None:
-        """Who publishes during the alarm is told that the broker is blocked, and when it is not any more."""
+    async def test_tells_a_memory_alarm_and_its_end(self) -> None:
+        """A connection that publishes during the alarm is blocked, and open again afterwards."""
         connection = await self.connect()
         told: list[str | None] = []
         changed: list[Deferred[None]] = [Deferred(), Deferred()]
@@ -280,8 +307,8 @@ class AlarmTests(ConnectingTestCase):
         self.assertIsNone(connection.blocked)
         self.assertTrue(await self.queue(channel))
 
-    async def test_operator_closes_the_connection(self) -> None:
-        """The operator's words reach all who wait."""
+    async def test_hands_on_the_operators_words(self) -> None:
+        """They reach the owner of each channel."""
         connection = await self.connect()
         channel = await connection.open_channel()
         told: Deferred[Exception] = Deferred()

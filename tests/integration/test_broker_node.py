@@ -1,4 +1,4 @@
-"""What tests ask of a broker (``tests/broker_node.py``), held to by whichever it is that they run on."""
+"""The operations of a broker node (``tools/nodes/broker_node.py``), on the broker that pytest has chosen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BrokerNodeTests(AMQPTestCase):
         self.assertEqual(connection.reason.code, 320)
         self.assertIn(words, connection.reason.text)
 
-    async def test_what_was_added_is_there_after_a_restart(self) -> None:
+    async def test_users_and_virtual_hosts_survive_a_restart(self) -> None:
         """A user gets into the virtual host that was made for it, with its own password, and so after a restart."""
         vhost, user = self.unique("vhost"), self.unique("user")
         await deferToThread(self.broker.add_virtual_host, vhost)
@@ -52,7 +52,7 @@ class BrokerNodeTests(AMQPTestCase):
         await deferToThread(self.broker.close_connections, "the end")
         await self.assert_closed(here, "the end")
 
-    async def test_what_is_durable_survives(self) -> None:
+    async def test_durable_messages_survive_a_restart(self) -> None:
         """Persistent messages of a durable queue are there after a shutdown and after a crash; all else is gone."""
         queue, exclusive = self.unique("durable"), self.unique("exclusive")
         await self.publish(queue, exclusive, b"first")

@@ -32,26 +32,26 @@ class BrokerProcessCase(SynchronousTestCase):
     def start(self, *arguments: str) -> tuple[BrokerProcess, str]:
         """Start a broker; return it, once it listens, with ``host:port``."""
         broker = BrokerProcess(*arguments, folder=self.folder)
-        self.addCleanup(broker.__exit__, None, None, None)
+        self.addCleanup(broker.kill)
         return broker, broker.wait_until_listening()
 
     def stop(self, broker: BrokerProcess) -> None:
         """Have it end in good order."""
         broker.send(signal.SIGTERM)
         self.assertEqual(broker.wait(), TERMINATED)
-        self.assertIn("Server Shut Down.", broker.output[-1])
-        self.assertNotIn("Traceback", "".join(broker.output))
+        self.assertIn("Server Shut Down.", broker.output())
+        self.assertNotIn("Traceback", broker.output())
 
 
 class BrokerProcessTests(BrokerProcessCase):
-    """A broker process says what it is for, lets in whom it should, keeps what it should, and leaves in good order."""
+    """A broker process states its purpose, checks users, keeps durable state, and ends in order."""
 
     def setUp(self) -> None:
         super().setUp()
         self.connections: list[pika.BlockingConnection] = []
 
     def connect(self, address: str, user: str = "guest:guest", vhost: str = "%2F") -> pika.BlockingConnection:
-        """Connect to a broker, by somebody else's client."""
+        """Connect to a broker with pika."""
         connection = pika.BlockingConnection(pika.URLParameters(f"amqp://{user}@{address}/{vhost}"))
         self.connections.append(connection)
         return connection
@@ -63,25 +63,25 @@ class BrokerProcessTests(BrokerProcessCase):
                 self.connections.pop().close()
         super().stop(broker)
 
-    def test_not_for_production(self) -> None:
+    def test_warns_that_it_is_not_for_production(self) -> None:
         """It says so when it starts."""
         broker, address = self.start()
         self.assertTrue(address.startswith("127.0.0.1:"), address)
-        self.assertIn("not for production", broker.output[-1])
+        self.assertIn("not for production", broker.output())
         self.connect(address).close()  # until it has done something, a signal ends it without more ado
         self.stop(broker)
 
-    def test_users(self) -> None:
-        """With users named, each is let in by password, and guest is not; what is refused leaves no password behind."""
+    def test_admits_named_users_and_not_guest(self) -> None:
+        """Named users log in with their passwords, guest does not; a rejected login leaves no password in the log."""
         broker, address = self.start("--user", "alice:s3cret", "--user", "bob:a:b")
         self.connect(address, "alice:s3cret").close()
         self.connect(address, "bob:a%3Ab").close()
         for refused in ("guest:guest", "alice:a%3Ab"):
             self.assertRaises(pika.exceptions.ProbableAuthenticationError, self.connect, address, refused)
         self.stop(broker)
-        self.assertNotIn("s3cret", "".join(broker.output))
+        self.assertNotIn("s3cret", broker.output())
 
-    def test_virtual_hosts(self) -> None:
+    def test_a_named_virtual_host_has_queues_of_its_own(self) -> None:
         """A virtual host that was named has queues of its own."""
         broker, address = self.start("--vhost", "trial")
         self.connect(address, vhost="trial").channel().queue_declare("only.there")
@@ -91,7 +91,7 @@ class BrokerProcessTests(BrokerProcessCase):
         self.stop(broker)
 
     def test_state_survives_a_restart(self) -> None:
-        """What is durable is there again after a stop, and nothing else."""
+        """Only durable objects are there again after a stop."""
         broker, address = self.start("--state", "state.sqlite3")
         channel = self.connect(address).channel()
         channel.queue_declare("kept", durable=True)
@@ -112,12 +112,12 @@ class BrokerProcessTests(BrokerProcessCase):
 
 
 class WorkerOnItTests(BrokerProcessCase, TestCase):
-    """What the broker is there for."""
+    """A worker on the broker."""
 
     timeout = 60.0
 
     @inlineCallbacks
-    def test_a_call(self) -> Any:
+    def test_a_worker_serves_a_call_through_it(self) -> Any:
         """A worker process serves a call through a broker process."""
         broker, address = self.start()
         url = f"amqp://guest:guest@{address}"
@@ -127,7 +127,7 @@ class WorkerOnItTests(BrokerProcessCase, TestCase):
             folder=self.folder,
             environment={"PYTHONPATH": str(ROOT), "RPC_BROKER": url},
         )
-        self.addCleanup(worker.__exit__, None, None, None)
+        self.addCleanup(worker.kill)
         worker.wait_until_serving("Calculator")
         connection = yield rpc.connect(url)
         self.assertEqual((yield connection.client(Calculator).add(2, 3)), 5)
@@ -138,7 +138,7 @@ class WorkerOnItTests(BrokerProcessCase, TestCase):
 
 
 class MistakeTests(BrokerProcessCase):
-    """What keeps the broker from starting is one line, and status 1."""
+    """A broker that cannot start prints one line, and ends with status 1."""
 
     def refused(self, *arguments: str) -> str:
         """Run a broker that must not start; return the line."""
@@ -150,29 +150,29 @@ class MistakeTests(BrokerProcessCase):
         self.assertEqual([path.name for path in self.folder.glob("*.pid")], [])
         return said[0].partition("rpc-broker: ")[2]
 
-    def test_command_line(self) -> None:
+    def test_rejects_an_option_that_cannot_be_used(self) -> None:
         """An option that cannot be used, told on standard error."""
         self.assertEqual(self.refused("--user", "alice"), "--user: write it as NAME:PASSWORD")
 
-    def test_port_is_taken(self) -> None:
+    def test_says_that_a_port_is_taken(self) -> None:
         """The address is named, and the reason."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             said = self.refused("--port", str(taken.getsockname()[1]))
             self.assertIn(f"127.0.0.1:{taken.getsockname()[1]}", said)
             self.assertIn("Address already in use", said)
 
-    def test_interface_of_another_machine(self) -> None:
+    def test_says_that_an_interface_is_not_of_this_machine(self) -> None:
         """An address that this machine does not have (RFC 5737 keeps this one for documents)."""
         self.assertIn("192.0.2.1", self.refused("--port", "0", "--interface", "192.0.2.1"))
 
-    def test_state_that_cannot_be_opened(self) -> None:
+    def test_says_that_a_state_file_cannot_be_opened(self) -> None:
         """The file is named."""
         self.assertIn("no-such-folder/state", self.refused("--port", "0", "--state", "no-such-folder/state"))
         (self.folder / "letter.txt").write_text("Dear reader, this is no data base. " * 100)
         self.assertIn("letter.txt", self.refused("--port", "0", "--state", "letter.txt"))
 
-    def test_help(self) -> None:
-        """--help says what each option does, and that a password there is no secret."""
+    def test_help_describes_each_option(self) -> None:
+        """--help describes each option, and warns that a password there is no secret."""
         ended = run_twistd("rpc-broker", "--help", folder=self.folder)
         self.assertEqual(ended.returncode, 0)
         for text in ("--port", "--interface", "--user", "--vhost", "--state", "--memory-limit", "not for production"):

@@ -1,4 +1,4 @@
-"""``thrift-rpc call`` as people run it: a process of its own, a real broker, and a worker behind it."""
+"""``thrift-rpc call`` as a process, with a real broker and a worker."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def run(*arguments: str) -> Ended:
 
 
 class Stubborn(CalculatorHandler):
-    """A calculator that does not answer pings before it is told to, and fails at sums."""
+    """A calculator that answers a ping when the test ends, and fails at sums."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class CallTests(ServiceTestCase):
         await self.client(Calculator, "ping", name=self.name)
 
     async def serve_stubborn(self) -> Stubborn:
-        """The same with a stubborn one, which answers at the test's end."""
+        """Start a worker with a stubborn calculator, which answers at the test's end."""
         self.name = self.unique("Stubborn")
         stubborn = Stubborn()
         self.serve(rpc.ThriftService(Calculator, stubborn, name=self.name))
@@ -87,22 +87,22 @@ class CallTests(ServiceTestCase):
         return stubborn
 
     async def answer(self, *arguments: str) -> Any:
-        """What a call of the test's calculator prints, as JSON; nothing goes to standard error."""
+        """Return the output of a call of the test's calculator, parsed; standard error stays empty."""
         ended = await run("--broker", self.url, "--name", self.name, STUB, *arguments)
         self.assertEqual((ended.status, ended.error), (0, ""))
         self.assertEqual(ended.output.count("\n"), 1)
         return json.loads(ended.output)
 
     async def failure(self, status: int, *arguments: str) -> str:
-        """What a call that fails says, in one line without a traceback."""
+        """Return the message of a call that fails: one line without a traceback."""
         ended = await run(*arguments)
         self.assertEqual((ended.status, ended.output), (status, ""), ended.error)
         self.assertTrue(ended.error.startswith("Error: "), ended.error)
         self.assertEqual(ended.error.count("\n"), 1, ended.error)
         return ended.error.removeprefix("Error: ").strip()
 
-    async def test_results(self) -> None:
-        """Results of every shape are printed as JSON."""
+    async def test_prints_results_as_json(self) -> None:
+        """Of every shape."""
         await self.serve_calculator()
         self.assertEqual(await self.answer("add", "2", "-3"), -1)
         work = '{"num1": 6, "num2": 7, "op": "MULTIPLY", "comment": "é"}'
@@ -112,14 +112,14 @@ class CallTests(ServiceTestCase):
         data = base64.b64encode(bytes(range(256))).decode()
         self.assertEqual(await self.answer("blob", data, "--protocol=compact", "--timeout", "20"), data)
 
-    async def test_no_result(self) -> None:
-        """A method without a result, or without a reply, prints nothing."""
+    async def test_prints_nothing_for_a_method_without_result(self) -> None:
+        """Void or oneway."""
         await self.serve_calculator()
         for method in ("ping", "zip"):
             self.assertEqual(await run("--broker", self.url, "--name", self.name, STUB, method), Ended(0, "", ""))
 
-    async def test_exception_of_the_idl(self) -> None:
-        """The exception's name is followed by its fields as JSON."""
+    async def test_prints_an_exception_of_the_idl_with_its_fields(self) -> None:
+        """Its name, then its fields as JSON."""
         await self.serve_calculator()
         work = '{"num1": 1, "num2": 0, "op": "DIVIDE"}'
         error = await self.failure(1, "--broker", self.url, "--name", self.name, STUB, "calculate", "1", work)
@@ -127,16 +127,16 @@ class CallTests(ServiceTestCase):
         self.assertEqual(name, InvalidOperation.__name__)
         self.assertEqual(json.loads(fields), {"whatOp": 4, "why": "division by 0"})
 
-    async def test_nobody_serves(self) -> None:
-        """A service that no worker serves is told at once, and that nothing was done."""
+    async def test_reports_a_service_without_workers_as_not_executed(self) -> None:
+        """At once."""
         name = self.unique("Nobody")
         error = await self.failure(1, "--broker", self.url, "--name", name, STUB, "ping")
         self.assertTrue(error.startswith("service unavailable: "), error)
         self.assertIn(name, error)
         self.assertIn("(not executed)", error)
 
-    async def test_service_that_does_not_answer_or_fails(self) -> None:
-        """A call that times out may have been done; a failure of the service is told without its secrets."""
+    async def test_reports_a_timeout_as_maybe_executed(self) -> None:
+        """A failure of the service is reported without its secrets."""
         await self.serve_stubborn()
         options = ("--broker", self.url, "--name", self.name, STUB)
         error = await self.failure(1, "--timeout", "0.5", *options, "ping")
@@ -146,8 +146,8 @@ class CallTests(ServiceTestCase):
         self.assertEqual(error, f"service failed: {self.name}.sum: Internal error; see the worker's log")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
-    async def test_interrupt(self) -> None:
-        """Control-C ends a call that waits, not successfully."""
+    async def test_control_c_ends_a_call_that_waits(self) -> None:
+        """With exit status 1."""
         stubborn = await self.serve_stubborn()
         process = subprocess.Popen(
             [str(COMMAND), "call", "--broker", self.url, "--name", self.name, STUB, "ping"],
@@ -162,20 +162,20 @@ class CallTests(ServiceTestCase):
         output, error = await deferToThread(process.communicate)
         self.assertEqual((process.returncode, output, error.strip()), (1, "", "Aborted!"))
 
-    async def test_wrong_argument(self) -> None:
-        """An argument is checked before anything is sent."""
+    async def test_checks_arguments_before_it_sends(self) -> None:
+        """The broker is not connected to."""
         error = await self.failure(1, "--broker", self.url, STUB, "add", "1", "two")
         self.assertTrue(error.startswith("wrong argument: num2: i32 takes a whole number from "), error)
 
-    async def test_broker_that_is_not_there(self) -> None:
-        """A broker that does not listen is told as such."""
+    async def test_reports_a_broker_that_does_not_listen(self) -> None:
+        """With its port."""
         (port,) = free_ports(1)
         error = await self.failure(1, "--broker", f"amqp://127.0.0.1:{port}", STUB, "ping")
         self.assertTrue(error.startswith("broker unreachable: "), error)
         self.assertIn(str(port), error)
 
-    async def test_broker_that_says_nothing(self) -> None:
-        """The timeout holds for connecting, too."""
+    async def test_the_timeout_holds_for_connecting(self) -> None:
+        """The broker accepts the connection and does not answer."""
         silent = Factory.forProtocol(Protocol)
         port: Any = reactor.listenTCP(0, silent, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -183,8 +183,8 @@ class CallTests(ServiceTestCase):
         error = await self.failure(1, "--broker", url, "--timeout", "0.5", STUB, "ping")
         self.assertEqual(error, "broker unreachable: no answer within 0.5 s")
 
-    async def test_login_and_virtual_host(self) -> None:
-        """A password or virtual host that the broker refuses is told as such, without the password."""
+    async def test_reports_a_refused_login_or_virtual_host(self) -> None:
+        """Without the password."""
         wrong = self.url.replace("guest:guest", "guest:wr0ng-secret")
         error = await self.failure(1, "--broker", wrong, STUB, "ping")
         self.assertTrue(error.startswith("login refused: "), error)

@@ -1,4 +1,4 @@
-"""The demo as a process: what it prints, and that nothing is left of it however it ends."""
+"""The demo as a process: its output, and its ends, which leave nothing behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 class DemoTests(SynchronousTestCase):
-    """Each test runs the demo with a temporary folder of its own; so what is left of it can be found."""
+    """Each test runs the demo with a temporary folder of its own, in which leftovers are found."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
@@ -60,7 +60,7 @@ class DemoTests(SynchronousTestCase):
         self.assertIn("Starting a private RabbitMQ node", self.run_through("--rabbitmq"))
 
     def run_through(self, *options: str) -> str:
-        """Run a demo that has fewer calls, to its end; return what it printed."""
+        """Run a demo with fewer calls to its end; return its output."""
         demo = self.start("--lines", "1500", "--calls", "3000", *options)
         out, err = demo.communicate(timeout=120)
         self.assertEqual((demo.returncode, err), (0, ""), out)
@@ -73,7 +73,7 @@ class DemoTests(SynchronousTestCase):
         self.assert_nothing_left()
         return out
 
-    def test_ctrl_c(self) -> None:
+    def test_ctrl_c_ends_the_demo_in_order(self) -> None:
         """Interrupted in the midst of its calls, it ends with the status of a Ctrl-C, without complaints."""
         demo = self.start("--calls", "1000000")
         self.read_until(demo, "Adding")
@@ -96,7 +96,7 @@ class DemoTests(SynchronousTestCase):
             self.assertIn(f"-- end of the log of {name}", err)
         self.assert_nothing_left()
 
-    def test_killed(self) -> None:
+    def test_a_killed_demo_leaves_no_processes(self) -> None:
         """When the demo itself is killed, broker and workers end with it."""
         demo = self.start("--calls", "1000000")
         self.read_until(demo, "Adding")

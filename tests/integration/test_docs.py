@@ -1,6 +1,6 @@
-"""The documents do what they say: their code blocks are run as a reader would, in an empty folder, one after another.
+"""The documents are tested: their code blocks run as a reader would run them, in an empty folder, one after another.
 
-The only thing that is changed is the broker's URL. What is beside the blocks is held as well: options, errors, links.
+Only the broker's URL is changed. Tables of options and errors, paths and links are compared with the code.
 """
 
 from __future__ import annotations
@@ -13,22 +13,29 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import attrs
+import click
 from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
 from rpc import errors, uri
-from rpc.client.connection import ClientOptions
+from rpc.cli.call import call_command
+from rpc.cli.compile import compile_command
+from rpc.cli.dead import dead_command
+from rpc.cli.worker import Options as WorkerOptions
+from rpc.client.options import ClientOptions
 from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
-from rpc.topology import ServiceTopology
+from rpc.topology import EXCHANGES, ServiceTopology
 from rpc.worker.service import ThriftService
 from tests.support import BrokerTestCase
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 BROKER_URL = "amqp://localhost"
 LIMIT = 60.0
 """Seconds that one command of a document may take."""
@@ -59,7 +66,7 @@ def blocks(document: Path) -> Iterator[Block]:
 
 
 class Reader:
-    """Does what documents say, in an empty folder."""
+    """Runs the blocks of documents in an empty folder."""
 
     def __init__(self, folder: Path, url: str) -> None:
         folder.mkdir(parents=True)
@@ -75,7 +82,7 @@ class Reader:
         }
 
     def follow(self, document: Path) -> None:
-        """Run all blocks of a document; raises ``AssertionError`` for the first that does not do what is said."""
+        """Run all blocks of a document; raises ``AssertionError`` for the first that fails or prints something else."""
         printed: str | None = None
         unused: set[str] = set()
         for block in blocks(document):
@@ -101,7 +108,7 @@ class Reader:
 
     def _run(self, command: str, where: str) -> str:
         if command.startswith("twistd -n ") and command.endswith(" rpc-broker\n"):
-            # Tests keep off the usual port; and who follows the document has a broker already, the one that is tested.
+            # Not on the usual port, which may be in use. The document is followed with the broker under test.
             self._serve(f"{command.strip()} --port 0\n", where, "the embedded broker listens on ")
             return ""
         if re.match(r"(\w+=\S* )*twistd -n ", command):
@@ -122,7 +129,7 @@ class Reader:
         return ended.stdout
 
     def _serve(self, command: str, where: str, sign: str) -> None:
-        """Start a worker or broker, which does not end, and wait until it says `sign`, as the reader does."""
+        """Start a worker or broker, and wait for the line with `sign`, as a reader does."""
         worker = subprocess.Popen(
             ["env", *shlex.split(command)],
             cwd=self.folder,
@@ -144,7 +151,7 @@ class Reader:
         raise AssertionError(f"{where}: it never said {sign!r}:\n{''.join(seen)}")
 
     def leave(self) -> list[str]:
-        """Press Ctrl-C in every worker's terminal; gives what they wrote meanwhile."""
+        """Press Ctrl-C in every worker's terminal; return their output."""
         outputs = []
         while self._workers:
             worker, killer = self._workers.pop()
@@ -163,7 +170,7 @@ def _uses(text: str, file_name: str) -> bool:
 
 
 class BlockTests(BrokerTestCase):
-    """A reader who follows a document literally gets what it says."""
+    """A document that is followed literally works."""
 
     timeout = 120.0
 
@@ -177,25 +184,29 @@ class BlockTests(BrokerTestCase):
             self.assertIn("Server Shut Down.", output)
             self.assertNotIn("Traceback", output)
 
-    def test_readme(self) -> None:
-        """The README's service is compiled, served and called."""
+    def test_the_readme_compiles_serves_and_calls_its_service(self) -> None:
+        """The README works in an empty folder."""
         self.follow("README.md")
 
-    def test_services(self) -> None:
-        """The service that calls another, its .tac file, its client and its test work."""
-        self.follow("README.md", "docs/services.md")
+    def test_the_guide_serves_a_service_that_calls_another(self) -> None:
+        """Its worker, its .tac file, its client and its test work."""
+        self.follow("README.md", "docs/guide.md")
 
-    def test_errors_and_wire(self) -> None:
-        """The error is the one that is said; the bytes shown are what a worker takes and gives."""
+    def test_operations_show_a_dead_letter_and_replay_it(self) -> None:
+        """The commands print the text on the page."""
+        self.follow("README.md", "docs/operations.md")
+
+    def test_errors_and_wire_show_the_error_and_the_bytes(self) -> None:
+        """The error is the documented one; a worker takes and sends the documented bytes."""
         self.follow("README.md", "docs/errors.md", "docs/wire.md")
 
-    def test_broker(self) -> None:
-        """The services of the documents are tested on a stage, by trial and by pytest."""
-        self.follow("README.md", "docs/services.md", "docs/broker.md")
+    def test_the_broker_page_tests_the_services_of_the_guide(self) -> None:
+        """Its test cases run with trial and with pytest."""
+        self.follow("README.md", "docs/guide.md", "docs/broker.md")
 
     def test_every_program_is_run(self) -> None:
         """No document with a program is left out above."""
-        followed = {"README.md", "services.md", "errors.md", "wire.md", "broker.md"}
+        followed = {"README.md", "guide.md", "operations.md", "errors.md", "wire.md", "broker.md"}
         with_programs = {
             document.name
             for document in DOCUMENTS
@@ -205,7 +216,7 @@ class BlockTests(BrokerTestCase):
 
 
 class ReaderTests(SynchronousTestCase):
-    """The reader notices what is wrong in a document."""
+    """The reader notices mistakes in a document."""
 
     def follow(self, text: str) -> None:
         """Follow a document of this text."""
@@ -215,48 +226,57 @@ class ReaderTests(SynchronousTestCase):
         document.write_text(text)
         reader.follow(document)
 
-    def test_right(self) -> None:
-        """A program that is there, run, and prints what is said."""
+    def test_accepts_a_program_that_prints_the_text_below_it(self) -> None:
+        """The program is written, run, and its output compared; the broker's URL is replaced."""
         self.follow(
             "```python\n# a.py\nprint('amqp://localhost')\n```\n```sh\npython a.py\n```\n```text\namqp://nowhere\n```\n"
         )
 
-    def test_other_output(self) -> None:
-        """What is printed is compared."""
+    def test_rejects_another_output(self) -> None:
+        """The error shows the actual output."""
         self.assertIn("printed\na\n", str(self.assertRaises(AssertionError, self.follow, ECHO + "```text\nb\n```\n")))
 
-    def test_failing_command(self) -> None:
-        """A command must succeed, and have nothing to complain of."""
+    def test_rejects_a_command_that_fails_or_writes_to_standard_error(self) -> None:
+        """A command must succeed silently."""
         for command in ("false", "echo trouble >&2"):
             self.assertRaises(AssertionError, self.follow, f"```sh\n{command}\n```\n")
 
-    def test_unused_program(self) -> None:
-        """A program that nothing runs is not tested."""
+    def test_rejects_a_program_that_no_command_uses(self) -> None:
+        """An unused program would be untested."""
         self.assertRaises(AssertionError, self.follow, "```python\n# unused.py\n```\n" + ECHO)
 
-    def test_unnamed_program(self) -> None:
-        """Nor is one that has no name."""
+    def test_rejects_a_program_without_a_file_name(self) -> None:
+        """A program without a name cannot be run."""
         self.assertRaises(AssertionError, self.follow, "```python\nimport nonsense\n```\n")
 
 
 class ContentTests(SynchronousTestCase):
-    """Tables, names and links say what the code says."""
+    """Tables, names and links agree with the code."""
 
-    def test_links(self) -> None:
-        """Links between the documents lead somewhere."""
+    def test_links_lead_to_files_and_headings(self) -> None:
+        """The file of every link exists, and has the heading."""
         for document in DOCUMENTS:
-            for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text("utf-8")):
-                if "://" not in target:
-                    self.assertTrue((document.parent / target).exists(), f"{document.name}: {target}")
+            for target, heading in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", document.read_text("utf-8")):
+                if "://" in target:
+                    continue
+                path = document.parent / target if target else document
+                self.assertTrue(path.exists(), f"{document.name}: {target}")
+                if heading:
+                    self.assertIn(heading, anchors(path), f"{document.name}: {target}")
 
-    def test_paths(self) -> None:
-        """Files and folders of the framework that the documents name are there."""
+    def test_the_readme_links_to_every_page(self) -> None:
+        """A page without a link from the README is not found by its readers."""
+        linked = set(re.findall(r"\]\(docs/(\w+\.md)\)", (ROOT / "README.md").read_text("utf-8")))
+        self.assertEqual(linked, {page.name for page in (ROOT / "docs").glob("*.md")})
+
+    def test_paths_of_the_framework_exist(self) -> None:
+        """Every file and folder of the framework that a document names exists."""
         for document in DOCUMENTS:
             for path in re.findall(r"`((?:rpc|twisted|typings|scripts)/[\w/.]*)`", document.read_text("utf-8")):
-                if not path.endswith("/x.py"):  # the one that a newcomer adds
+                if not path.endswith("/x.py"):  # a placeholder in the table of how to add something
                     self.assertTrue((ROOT / path).exists(), f"{document.name}: {path}")
 
-    def test_modules(self) -> None:
+    def test_the_architecture_names_every_module(self) -> None:
         """Every module and package of the framework has its place in the architecture."""
         named = words("docs/architecture.md")
         for path in sorted((ROOT / "rpc").iterdir()):
@@ -265,8 +285,8 @@ class ContentTests(SynchronousTestCase):
             elif (path / "__init__.py").exists():
                 self.assertIn(f"`rpc/{path.name}/`", named)
 
-    def test_errors(self) -> None:
-        """Every class of rpc.errors is explained, and every type of TApplicationException that we give."""
+    def test_every_error_is_explained(self) -> None:
+        """Every class of rpc.errors and every outcome is on the page of errors."""
         explained = words("docs/errors.md")
         classes = [name for name, value in vars(errors).items() if getattr(value, "__module__", "") == errors.__name__]
         self.assertIn("MessageTooLarge", classes)
@@ -275,8 +295,8 @@ class ContentTests(SynchronousTestCase):
         for outcome in errors.Outcome:
             self.assertIn(f"| `{outcome.name}` |", explained)
 
-    def test_outcomes(self) -> None:
-        """Every error of a call has a row, with the outcome that it has unless something else is said."""
+    def test_every_error_of_a_call_has_a_row_with_its_outcome(self) -> None:
+        """The row of every error has its default outcome."""
         calls, _, _ = sections("errors.md", "error")
         rows = {row[0].strip("`"): row[2] for row in calls}
         self.assertEqual(rows.pop("RPCError` itself"), f"`{errors.Outcome.NOT_SENT.name}`")
@@ -285,9 +305,9 @@ class ContentTests(SynchronousTestCase):
             outcome = kind("what happened").outcome  # type: ignore[call-arg]  # every subclass has a default
             self.assertIn(f"`{outcome.name}`", rows[kind.__name__])
 
-    def test_options(self) -> None:
-        """The options of clients and services, with their defaults, in the order of the classes."""
-        tables = sections("services.md", "option")
+    def test_tables_of_options_agree_with_the_classes(self) -> None:
+        """Clients and services: names, order and defaults."""
+        tables = sections("options.md", "option")
         for rows, options in zip(tables, (ClientOptions, ThriftService), strict=True):
             fields = [field for field in attrs.fields(options) if field.init]
             self.assertEqual([row[0].strip("`") for row in rows], [field.name for field in fields])
@@ -295,9 +315,9 @@ class ContentTests(SynchronousTestCase):
                 if field.default not in (None, "", attrs.NOTHING):
                     self.assertEqual(row[1].strip("`"), repr(field.default), field.name)
 
-    def test_url_parameters(self) -> None:
-        """The parameters of a broker's URL are those that are read."""
-        (rows,) = sections("services.md", "parameter")
+    def test_the_table_of_url_parameters_is_complete(self) -> None:
+        """Its rows and defaults are those of the parser."""
+        (rows,) = sections("options.md", "parameter")
         with self.assertRaises(errors.InvalidURI) as refused:
             uri.parse("amqp://localhost?nonsense=1")
         known = str(refused.exception).partition("write one of ")[2].split(", ")
@@ -309,26 +329,44 @@ class ContentTests(SynchronousTestCase):
         self.assertEqual(by_name["channel_max"], str(localhost.channel_max))
         self.assertEqual(by_name["frame_max"], str(localhost.frame_max))
 
-    def test_call_context(self) -> None:
-        """What a handler may ask of the call it works on is listed."""
-        text = words("docs/services.md")
+    def test_tables_of_commands_agree_with_their_help(self) -> None:
+        """Every option of thrift-rpc and of twistd rpc-worker has its row, and every row its option."""
+        for verb in (compile_command, call_command):
+            (rows,) = sections("options.md", f"`{verb.name}`")
+            self.assertEqual([row[0].strip("`") for row in rows], long_options(verb))
+        (rows,) = sections("options.md", "`dead`")
+        documented = {(row[0].strip("`"), verb) for row in rows for verb in re.findall(r"[a-z]+", row[1])}
+        actual = {(option, verb) for verb, one in dead_command.commands.items() for option in long_options(one)}
+        shared = {option for option, verb in documented if verb == "all"}
+        everywhere = {(option, verb) for option in shared for verb in dead_command.commands}
+        self.assertEqual({pair for pair in documented if pair[1] != "all"} | everywhere, actual)
+        (rows,) = sections("options.md", "`rpc.Worker`")
+        parameters: Any = WorkerOptions.optParameters
+        flags = {flag for row in rows for flag in re.findall(r"`--([\w-]+)`", row[1])}
+        self.assertEqual(flags, {parameter[0] for parameter in parameters})
+        self.assertEqual([row[0].strip("`") for row in rows], list(signature(rpc.Worker).parameters))
+
+    def test_every_attribute_of_the_current_call_is_listed(self) -> None:
+        """The guide names every public attribute of CallContext."""
+        text = words("docs/guide.md")
         for field in attrs.fields(rpc.CallContext):
             if field.name.startswith("_"):
                 continue
             self.assertIn(f"`{field.name}`", text)
 
-    def test_declarations(self) -> None:
-        """The wire's page has every argument with which a worker declares its queues."""
+    def test_the_wire_page_has_every_declared_argument(self) -> None:
+        """Exchanges, queues and their arguments, content types, outcomes and limits are on the page."""
         text = words("docs/wire.md")
-        topology = ServiceTopology("S", backlog=1)
+        topology = ServiceTopology("S", backlog=1, consumer_timeout=7.0)
+        declared = [*EXCHANGES, *topology.requests(), *topology.quarantine(), *topology.dead_letters()]
         kinds = {"exchange_declare", "queue_declare", "queue_bind"}
-        self.assertEqual({declaration.method for declaration in topology.shared()}, kinds)
-        for declaration in topology.shared():
+        self.assertEqual({declaration.method for declaration in declared}, kinds)
+        for declaration in declared:
             if declaration.method == "queue_declare":
                 self.assertTrue(declaration.arguments["durable"])
                 self.assertIn(f"`{declaration.arguments['queue'].replace('.S', '.<service>')}`", text)
                 for name, value in declaration.arguments["arguments"].items():
-                    given = "the most requests waiting" if value == 1 else str(value)
+                    given = {1: "the most ready requests", 7000: "milliseconds"}.get(value, str(value))
                     self.assertRegex(text, rf"`{name}`: `?{given}")
             elif declaration.method == "exchange_declare":
                 self.assertIn(f"| `{declaration.arguments['exchange']}` | exchange, direct, durable |", text)
@@ -341,13 +379,24 @@ class ContentTests(SynchronousTestCase):
         self.assertIn(f"{NUMBER_LIMIT:,} digits", text)
 
 
+def long_options(command: click.Command) -> list[str]:
+    """Options of a command, by the name that its table uses, in order."""
+    return [parameter.opts[0] for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+def anchors(document: Path) -> set[str]:
+    """The headings of a document, as links name them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def words(document: str) -> str:
-    """The text of a document, wherever its lines end."""
+    """The text of a document, with single spaces for line ends."""
     return " ".join((ROOT / document).read_text("utf-8").split())
 
 
 def sections(document: str, heading: str) -> list[list[list[str]]]:
-    """The tables of a document whose first column is headed so, as rows of cells."""
+    """The tables of a document with this heading of the first column, as rows of cells."""
     found: list[list[list[str]]] = []
     lines = iter((ROOT / "docs" / document).read_text("utf-8").splitlines())
     for line in lines:

@@ -1,4 +1,4 @@
-"""The embedded broker's own node: it ends with its owner, leaves nothing behind, and tells of what went wrong."""
+"""The embedded broker's own node: it ends with its owner, leaves nothing behind, and reports errors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import embedded
-from tests.embedded import PROJECT, EmbeddedNode
 from tests.integration.test_rabbitmq_node import answer, wait_until_gone
+from tools.nodes import embedded
+from tools.nodes.embedded import EmbeddedNode
 from tools.nodes.rabbitmq import NodeFailed
+from tools.processes import PROJECT
 
 ORPHAN = """
 import os
-from tests.embedded import EmbeddedNode
+from tools.nodes.embedded import EmbeddedNode
 node = EmbeddedNode()
 print(node.folder, flush=True)
 node.start()
@@ -84,7 +85,7 @@ class EmbeddedNodeTests(SynchronousTestCase):
         self.assertIsNone(node.pid)
 
     def test_errors_in_the_log_are_told_once(self) -> None:
-        """A traceback that the broker logs fails who looks at the log, or who closes the node."""
+        """A traceback in the broker's log fails the check of the log, or the end of the node."""
         node = self.node().start()
         node.check_log()
         for check in (node.check_log, node.close):

@@ -1,4 +1,4 @@
-"""Hostile clients on real sockets: the embedded broker goes on, within bounds, and others are served meanwhile."""
+"""Hostile clients on real sockets: the embedded broker stays within its limits and serves other clients."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.broker.limits import MEGABYTE
 from rpc.errors import ChannelClosed
 from services.calculator import CalculatorHandler
-from tests.embedded import EmbeddedNode
 from tests.unit.amqp.peer import BODY, HEADER, frame, method
 from tests.unit.broker.peer import publish, start_ok
+from tools.nodes.embedded import EmbeddedNode
 
 SEED = 20260525
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -36,7 +36,7 @@ LOGIN = (
 
 
 class HostileClientTests(TestCase):
-    """One broker for all, with an honest worker and client on it."""
+    """One broker for all tests, with an honest worker and client."""
 
     timeout = 60.0
     node: ClassVar[EmbeddedNode]
@@ -62,16 +62,16 @@ class HostileClientTests(TestCase):
         self.before = self.memory()
 
     def hang_up(self) -> None:
-        """End the sockets of the test."""
+        """Close the sockets of the test."""
         for each in self.sockets:
             each.close()
 
     def memory(self) -> int:
-        """Bytes that the broker's process has."""
+        """Return the resident memory of the broker's process in bytes."""
         return int(Path(f"/proc/{self.node.pid}/statm").read_text().split()[1]) * PAGE
 
     def hostile(self, data: bytes = LOGIN, *, reads: bool = True) -> socket.socket:
-        """A connection that has sent `data`; one that does not read has as little room for answers as there may be."""
+        """Return a connection that has sent `data`; one that does not read has the smallest receive buffer."""
         each = socket.socket()
         self.sockets.append(each)
         if not reads:
@@ -82,7 +82,7 @@ class HostileClientTests(TestCase):
         return each
 
     def flood(self, each: socket.socket, data: bytes, times: int) -> int:
-        """Send `data` so often, or until nobody takes it for a while; return how many bytes went."""
+        """Send `data` this many times, or until the broker stops reading; return the number of bytes sent."""
         each.settimeout(0.5)
         sent = 0
         with contextlib.suppress(OSError):
@@ -92,14 +92,16 @@ class HostileClientTests(TestCase):
         return sent
 
     async def assert_unharmed(self, most: int) -> None:
-        """Calls are answered, the log has no traceback, and the process has grown by no more than `most` bytes."""
+        """Check that calls are answered, that the log has no traceback, and that the process has grown by at most
+        `most` bytes.
+        """
         answers = await gatherResults([self.client.add(number, 1) for number in range(200)])
         self.assertEqual(answers, [number + 1 for number in range(200)])
         self.node.check_log()
         self.assertLess(self.memory() - self.before, most)
 
-    async def test_garbage(self) -> None:
-        """Three hundred connections of noise, before the login and after it, whole frames and halves."""
+    async def test_survives_three_hundred_connections_of_noise(self) -> None:
+        """Before and after the login, in whole frames and halves."""
         noise = random.Random(SEED)
 
         def attack() -> None:
@@ -117,8 +119,8 @@ class HostileClientTests(TestCase):
         await attacked
         await self.assert_unharmed(32 * MEGABYTE)
 
-    async def test_slow_reader(self) -> None:
-        """Who consumes and does not read, keeps little in the broker beside what waits in the queue."""
+    async def test_a_consumer_that_does_not_read_costs_little_memory(self) -> None:
+        """Beside the messages in the queue."""
         declare = method(1, "queue.declare", 0, "slow", False, False, False, True, False, {"x-max-length": 100})
         consume = method(1, "basic.consume", 0, "slow", "c", False, True, False, False, {})
         self.hostile(LOGIN + declare + consume, reads=False)
@@ -128,8 +130,8 @@ class HostileClientTests(TestCase):
         self.assertGreater(sent, 500 * len(message))
         await self.assert_unharmed(48 * MEGABYTE)
 
-    async def test_asks_and_does_not_read(self) -> None:
-        """Who asks for ever, and takes no answer, is heard no more at some point."""
+    async def test_stops_reading_from_a_client_that_takes_no_answers(self) -> None:
+        """Back-pressure: it pauses reading."""
         declare = method(1, "queue.declare", 0, "asked", False, False, True, False, False, {})
         each = self.hostile(LOGIN + declare, reads=False)
         question = method(1, "queue.declare", 0, "asked", True, False, False, False, False, {}) * 1000
@@ -137,8 +139,8 @@ class HostileClientTests(TestCase):
         self.assertLess(sent, 64 * MEGABYTE)
         await self.assert_unharmed(64 * MEGABYTE)
 
-    async def test_contents_that_do_not_end(self) -> None:
-        """Contents that are begun on many channels and never finished end their connection."""
+    async def test_closes_a_connection_with_unfinished_contents_on_many_channels(self) -> None:
+        """They would take memory without limit."""
         opened = b"".join(method(number, "channel.open", "") for number in range(2, 2000))
         each = self.hostile(LOGIN + opened)
         header, piece = struct.pack(">HHQ", 60, 0, 10 * MEGABYTE) + b"\x00\x00", b"x" * 100_000
@@ -148,12 +150,12 @@ class HostileClientTests(TestCase):
             + frame(BODY, number, piece)
             for number in range(1, 2000)
         )
-        await deferToThread(self.flood, each, begun, 1)  # what comes after the close is read, and dropped
+        await deferToThread(self.flood, each, begun, 1)  # bytes after connection.close are read and dropped
         await self.assert_unharmed(160 * MEGABYTE)
         self.assertIn("506", self.node.log.read_text(errors="replace"))
 
-    async def test_many_connections(self) -> None:
-        """Two hundred connections that say nothing, and as many that have logged in and vanish."""
+    async def test_survives_four_hundred_idle_or_vanishing_connections(self) -> None:
+        """Two hundred send nothing, and two hundred vanish after the login."""
 
         def attack() -> None:
             for _ in range(200):
@@ -165,8 +167,8 @@ class HostileClientTests(TestCase):
         await deferToThread(attack)
         await self.assert_unharmed(64 * MEGABYTE)
 
-    async def test_queues_go_with_their_owners(self) -> None:
-        """What vanished clients had for themselves is gone, and what they held is delivered to others."""
+    async def test_deletes_the_exclusive_queues_of_vanished_clients(self) -> None:
+        """Messages that they had not acked are delivered to others."""
         declare = method(1, "queue.declare", 0, "mine", False, False, True, False, False, {})
         each = self.hostile(LOGIN + declare)
         await deferToThread(each.recv, 1)

@@ -1,4 +1,4 @@
-"""Nothing a peer sends, of any size or shape, ends a connection, a consumer or the process (DESIGN, promise 7)."""
+"""No bytes of a peer, of any size or shape, end a connection, a consumer or the process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FRAME = 131072
 
 
 class Handler:
-    """A calculator that minds nothing: what the test looks for are the framework's errors, not its own."""
+    """A calculator that accepts all values: the test looks for errors of the framework."""
 
     def __init__(self, nested: Any = None) -> None:
         self.nested = nested
@@ -59,7 +59,7 @@ class Handler:
 
 
 def nested_table(depth: int) -> dict[str, Any]:
-    """A table in a table, and so on."""
+    """Return tables nested to this depth."""
     table: dict[str, Any] = {}
     for _ in range(depth):
         table = {"t": table}
@@ -67,7 +67,7 @@ def nested_table(depth: int) -> dict[str, Any]:
 
 
 class Hostile:
-    """A peer on a connection of its own that publishes whatever it likes."""
+    """A peer on a connection of its own that publishes any bytes."""
 
     def __init__(self, connection: AMQPConnection, channel: Channel, reply_queue: str) -> None:
         self.connection = connection
@@ -94,7 +94,7 @@ class Hostile:
 
 
 class HostileRequestTests(ServiceTestCase):
-    """A worker, a good client, and a hostile peer."""
+    """A worker, an honest client, and a hostile peer."""
 
     timeout = 120.0
 
@@ -115,23 +115,23 @@ class HostileRequestTests(ServiceTestCase):
         self.hostile = await Hostile.connect(self.url)
         self.addCleanup(self.hostile.connection.close)
         self.connection = self.worker._link.connection
-        self.channels = [serving._channel for serving in self.worker._serving]
+        self.channel_of_worker = self.worker._server._channel
 
     async def assert_unharmed(self, number: int = 1) -> None:
-        """A good call is answered, on the worker's first connection and channels, and the log holds no error."""
+        """Check that a call is answered on the worker's first connection and channels, and the log has no error."""
         self.assertEqual(await self.good.add(number, 1), number + 1)
         self.assertIs(self.worker._link.connection, self.connection)
-        self.assertEqual([serving._channel for serving in self.worker._serving], self.channels)
+        self.assertIs(self.worker._server._channel, self.channel_of_worker)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def dead_letters(self) -> int:
-        """How many requests are in the queue of dead letters."""
+        """Return the number of requests in the queue of dead letters."""
         answer = await self.hostile.channel.queue_declare(queue=f"rpc.{self.name}.dead", passive=True)
         count: int = answer.message_count
         return count
 
-    async def test_bodies(self) -> None:
-        """10,000 random, changed and truncated bodies: a good call is answered after every 100; poison is kept."""
+    async def test_survives_ten_thousand_malformed_bodies(self) -> None:
+        """Random, changed and truncated ones. A call is answered after every 100; malformed ones are dead letters."""
         chance = random.Random(20)
         arguments = [
             ("add", Calculator.add_args(1, 2)),
@@ -165,10 +165,8 @@ class HostileRequestTests(ServiceTestCase):
         self.assertGreater(len(self.hostile.replies), 1_000)
 
     def odd_properties(self) -> list[Properties | bytes]:
-        """Everything odd that RabbitMQ lets through."""
-        reply_to = self.hostile.reply_queue
-        answered = Properties(reply_to=reply_to)
-        direct = "amq.rabbitmq.reply-to"
+        """Return unusual properties that RabbitMQ accepts."""
+        answered = Properties(reply_to=self.hostile.reply_queue)
         odd: list[Properties | bytes] = [
             *(
                 attrs.evolve(answered, content_type=odd)
@@ -180,25 +178,10 @@ class HostileRequestTests(ServiceTestCase):
             *(attrs.evolve(answered, priority=octet, delivery_mode=2) for octet in (0, 9, 255)),
             attrs.evolve(answered, timestamp=2**64 - 1, type="t" * 255, app_id="\udcff", cluster_id="c" * 255),
             attrs.evolve(answered, content_encoding="gzip", user_id="guest"),
-            *(
-                Properties(reply_to=queue)
-                for queue in (
-                    "",
-                    "nobody",
-                    "x" * 255,
-                    "\udcff",
-                    f"rpc.{self.name}",
-                    f"rpc.{self.name}.dead",
-                    f"{direct}.",
-                    f"{direct}.abc",
-                    f"{direct}.abc.def",
-                    f"{direct}.g1h2AA9yZXBseUAxMjYxNDA3NzIAAAKwAAAAAGsEqrc=.EefU8xg089hOXOqT",
-                    f"{direct}.\udcff.\udcff",
-                )
-            ),
+            *(Properties(reply_to=queue) for queue in self.odd_reply_queues()),
             *(attrs.evolve(answered, headers=headers) for headers in self.odd_headers()),
         ]
-        # deeper than our own codec goes, which therefore cannot write it
+        # deeper than the limit of our codec, which therefore cannot write it
         deep = b""
         for _ in range(200):
             deep = b"\x01tF" + len(deep).to_bytes(4, "big") + deep
@@ -207,8 +190,25 @@ class HostileRequestTests(ServiceTestCase):
         odd.append(b"\x00\x00")
         return odd
 
+    def odd_reply_queues(self) -> list[str]:
+        """Return names that are no reply queue of the peer."""
+        direct = "amq.rabbitmq.reply-to"
+        return [
+            "",
+            "nobody",
+            "x" * 255,
+            "\udcff",
+            f"rpc.{self.name}",
+            f"rpc.{self.name}.dead",
+            f"{direct}.",
+            f"{direct}.abc",
+            f"{direct}.abc.def",
+            f"{direct}.g1h2AA9yZXBseUAxMjYxNDA3NzIAAAKwAAAAAGsEqrc=.EefU8xg089hOXOqT",
+            f"{direct}.\udcff.\udcff",
+        ]
+
     def odd_headers(self) -> list[dict[str, Any]]:
-        """Headers that RabbitMQ itself reads, that fill a frame, or that few codecs know."""
+        """Return headers that RabbitMQ itself reads, that fill a frame, or that few codecs know."""
         return [
             {},
             {"": ""},
@@ -223,8 +223,8 @@ class HostileRequestTests(ServiceTestCase):
             nested_table(60),
         ]
 
-    async def test_properties(self) -> None:
-        """Every odd property with a good body, a malformed one and one that has the worker call another service."""
+    async def test_survives_every_unusual_property(self) -> None:
+        """With a valid body, a malformed one, and one that makes the worker call another service."""
         bodies = [
             CODECS["binary"].encode("calculate", 1, 1, Calculator.calculate_args(1, Work())),
             CODECS["binary"].encode("zip", 4, 1, Calculator.zip_args()),
@@ -237,8 +237,8 @@ class HostileRequestTests(ServiceTestCase):
                 await self.assert_unharmed()
                 self.assertFalse(self.hostile.channel.closed, (properties, self.hostile.channel.reason))
 
-    async def test_sizes(self) -> None:
-        """Bodies over the service's limit are refused and not kept, whatever is in them; the caller is told."""
+    async def test_refuses_bodies_over_the_limit(self) -> None:
+        """They are not kept, and the caller gets the error."""
         for protocol, codec in CODECS.items():
             big = codec.encode("blob", 1, 7, Calculator.blob_args(b"\xff" * 1_000_000))
             for body in (big, b"\xff" * 1_000_001):
@@ -253,8 +253,8 @@ class HostileRequestTests(ServiceTestCase):
             self.hostile.replies.clear()
         self.assertEqual(await self.dead_letters(), 0)
 
-    async def test_dead_letters(self) -> None:
-        """Poison is kept as it came, with the reason, in a queue that is bounded; its headers do not route it."""
+    async def test_keeps_malformed_requests_as_dead_letters(self) -> None:
+        """Unchanged, with the reason, in a queue with a limit; their headers do not route them."""
         headers = {"CC": [f"nobody.{secrets.token_hex(4)}"], "mine": 1}
         properties = Properties(
             reply_to=self.hostile.reply_queue, correlation_id="c", headers=headers, expiration="60000", app_id="a"

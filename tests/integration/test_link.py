@@ -56,7 +56,7 @@ class Consumer:
         self.losses.put(reason)
 
     def blocked(self, reason: str | None) -> None:
-        """Nothing waits here."""
+        """Do nothing: this user keeps no messages."""
 
 
 class LinkTestCase(BrokerTestCase):
@@ -83,7 +83,7 @@ class BrokerThatDiesTests(LinkTestCase):
 
     own_broker = True
 
-    async def test_killed_and_started_again(self) -> None:
+    async def test_users_return_after_a_kill(self) -> None:
         """After kill -9 and a restart all users have channels, queues and consumers again."""
         users = Consumer(), Consumer()
         link = self.link()
@@ -100,7 +100,7 @@ class BrokerThatDiesTests(LinkTestCase):
             await self.check_works(user)
         self.assertIsNone(link.problem)
 
-    async def test_connections_closed_by_the_operator(self) -> None:
+    async def test_returns_after_the_operator_has_closed_it(self) -> None:
         """The operator's reason is told, and the link is back."""
         link, user = self.link(), Consumer()
         link.attach(user)
@@ -109,7 +109,7 @@ class BrokerThatDiesTests(LinkTestCase):
         self.assertIn("maintenance", str(await user.losses.get()))
         await self.check_works(user)
 
-    async def test_broker_that_stops_in_order(self) -> None:
+    async def test_returns_after_a_shutdown(self) -> None:
         """A shutdown of the broker and its return are a loss like any other."""
         link, user = self.link(), Consumer()
         link.attach(user)
@@ -120,10 +120,10 @@ class BrokerThatDiesTests(LinkTestCase):
 
 
 class LinkTests(LinkTestCase):
-    """On the broker that all share."""
+    """On the broker that all tests share."""
 
-    async def test_user_that_cannot_be_set_up(self) -> None:
-        """It is tried again until it can; the others keep their channels all the while."""
+    async def test_sets_a_user_up_again_until_it_succeeds(self) -> None:
+        """The others keep their channels meanwhile."""
         link, good, bad = self.link(), Consumer(), Consumer(failures=2)
         link.attach(good)
         await self.check_works(good)
@@ -133,8 +133,8 @@ class LinkTests(LinkTestCase):
         await self.check_works(bad)
         self.assertEqual((len(good.losses.pending), len(good.ready.pending), link.problem), (0, 0, None))
 
-    async def test_several_hosts(self) -> None:
-        """With the first host dead the second is found by itself."""
+    async def test_finds_the_second_host(self) -> None:
+        """With the first host dead, the link finds the second by itself."""
         (dead,) = free_ports(1)
         link = self.link(f"amqp://127.0.0.1:{dead},127.0.0.1:{self.broker.port}")
         user = Consumer()
@@ -142,15 +142,15 @@ class LinkTests(LinkTestCase):
         await link.when_connected()
         await self.check_works(user)
 
-    async def test_all_hosts_dead(self) -> None:
-        """when_connected() fails when each was tried once, with the last one's name."""
+    async def test_when_connected_fails_when_all_hosts_are_dead(self) -> None:
+        """It fails when each was tried once, with the last one's name."""
         ports = free_ports(2)
         link = self.link(f"amqp://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}")
         connected: Deferred[Any] = link.when_connected()
         error = await self.assertFailure(connected, BrokerUnreachable)
         self.assertIn(f":{ports[1]}", str(error))
 
-    async def test_stop_in_every_state(self) -> None:
+    async def test_stops_in_every_state(self) -> None:
         """Never started, connecting, connected, with users being opened, between attempts: it fires; nothing stays."""
         never = Link(reactor, parse(self.url), "client")
         await never.stopService()
@@ -167,8 +167,8 @@ class LinkTests(LinkTestCase):
             self.assertIsNone(link.connection)
             await link.stopService()
 
-    async def test_detaching(self) -> None:
-        """A user that leaves has its queue deleted with its channel's consumers gone, and hears no more."""
+    async def test_detached_user_gets_nothing_more(self) -> None:
+        """Its queue is deleted with its channel, and it is told nothing more."""
         link, user = self.link(), Consumer()
         link.attach(user)
         await self.check_works(user)

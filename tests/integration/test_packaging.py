@@ -1,4 +1,4 @@
-"""What ``pip install .`` gives someone who is not in this folder."""
+"""The installed project, outside this folder."""
 
 from __future__ import annotations
 
@@ -24,13 +24,32 @@ print(resources.files("rpc").joinpath("py.typed").is_file())
 print(len(load_spec().classes) > 5)
 """
 
+TWISTD = "from twisted.scripts.twistd import run; run()"
+
+PIP = (sys.executable, "-m", "pip")
+OFFLINE = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-index")
+
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """What the command prints; its failure is the test's, with its output."""
+    """Return the command's output. A command that fails is a failure of the test."""
     ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
     if ended.returncode:
         raise AssertionError(f"{command} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
     return ended.stdout
+
+
+def new_environment(folder: Path) -> Path:
+    """A virtual environment that has the dependencies of this one, but not the project."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    # Path files in that folder are not followed, so its own editable install of the project stays out.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return folder
+
+
+def install(environment: Path, *what: str | Path, cwd: Path) -> None:
+    """Install in an environment, without the package index."""
+    run(*PIP, "--python", environment / "bin/python", "install", *OFFLINE, *what, cwd=cwd)
 
 
 class InstalledTests(SynchronousTestCase):
@@ -55,16 +74,21 @@ class InstalledTests(SynchronousTestCase):
             shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
         for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
             shutil.copy(PROJECT / name, source)
-        offline = ("--quiet", "--disable-pip-version-check", "--no-deps")
-        pip = (sys.executable, "-m", "pip")
-        run(*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", folder, source, cwd=folder)
+        run(*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", folder, source, cwd=folder)
         (wheel,) = folder.glob("*.whl")
-        environment = folder / "environment"
-        run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=folder)
-        (packages,) = environment.glob("lib/python3*/site-packages")
-        (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-        run(*pip, "--python", environment / "bin/python", "install", *offline, "--no-index", wheel, cwd=folder)
+        environment = new_environment(folder / "environment")
+        install(environment, wheel, cwd=folder)
         InstalledTests.wheel, InstalledTests.environment, InstalledTests.folder = wheel, environment, folder
+
+    def test_an_editable_install_has_the_commands(self) -> None:
+        """``pip install -e`` without further options gives ``twistd rpc-worker``, and the code of the folder."""
+        environment = new_environment(self.folder / "editable")
+        install(environment, "--no-build-isolation", "--editable", self.folder / "source", cwd=self.folder)
+        python = environment / "bin/python"
+        module, _ = run(python, "-W", "ignore", "-c", PACKAGE_FACTS, cwd=self.folder).splitlines()[:2]
+        self.assertEqual(Path(module), self.folder.resolve() / "source/rpc/__init__.py")
+        for command in ("rpc-worker", "rpc-broker"):
+            self.assertIn(command, run(python, "-c", TWISTD, "--help", cwd=self.folder))
 
     def test_the_wheel_ships_the_framework_and_the_plugins(self) -> None:
         """Nothing but rpc, the twistd plugins and the metadata is in the wheel; no package that shadows Twisted."""
@@ -86,7 +110,7 @@ class InstalledTests(SynchronousTestCase):
         """``thrift-rpc --help`` names its verbs, and ``twistd`` knows ``rpc-worker`` and ``rpc-broker``."""
         self.assertIn("compile", run(self.environment / "bin/thrift-rpc", "--help", cwd=self.folder))
         python = self.environment / "bin/python"
-        twistd = (python, "-c", "from twisted.scripts.twistd import run; run()")
+        twistd = (python, "-c", TWISTD)
         for command, option in (("rpc-worker", "--broker"), ("rpc-broker", "--state")):
             self.assertIn(command, run(*twistd, "--help", cwd=self.folder))
             self.assertIn(option, run(*twistd, command, "--help", cwd=self.folder))

@@ -26,14 +26,14 @@ class PeerTests(ServiceTestCase):
     timeout = 60.0
 
     async def run_peer(self, *arguments: str) -> list[Any]:
-        """What a program of ``tests/peers.py`` prints; its last word must be a good one."""
+        """The output of a program of ``tests/peers.py``, which must succeed."""
         output, errors, status = await getProcessOutputAndValue(
             sys.executable, ["-m", "tests.peers", *arguments], {**os.environ, "PYTHONPATH": str(PROJECT)}, str(PROJECT)
         )
         self.assertEqual((status, errors.decode()), (0, ""), output)
         return [json.loads(line) for line in output.splitlines()]
 
-    async def test_txamqp(self) -> None:
+    async def test_serves_the_client_of_txamqp(self) -> None:
         """txamqp.contrib.thrift's own client, unchanged, is answered 100 of 100 times.
 
         It sets only ``reply_to``, and has an exchange and a routing key of its own.
@@ -48,7 +48,7 @@ class PeerTests(ServiceTestCase):
             answers = await self.run_peer("txamqp", str(self.broker.port), str(spec), exchange, key, "100")
         self.assertEqual(answers, [100])
 
-    async def test_pika(self) -> None:
+    async def test_serves_a_client_on_pika_in_every_protocol(self) -> None:
         """A program of pika and Thrift's plain protocols is answered in its own protocol.
 
         With and without a correlation id, which comes back as it went; without content type in binary; an unknown

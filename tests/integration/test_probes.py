@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.broker_node import BrokerNode
-from tests.embedded import EmbeddedNode
+from tools.nodes.broker_node import BrokerNode
+from tools.nodes.embedded import EmbeddedNode
 from tools.probes.compare import PROBES, PROJECT, Difference, differences, judge, transcripts
 from tools.probes.known import KNOWN
 

@@ -1,4 +1,4 @@
-"""Promises beyond a single attempt, over a real broker: attempts, deduplication, cancelling, nested calls."""
+"""Promises beyond a single attempt, on a real broker: attempts, deduplication, cancellation, nested calls."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.integration.test_calls import CallTestCase, Handler, pause
 
 
 class AttemptTests(CallTestCase):
-    """Calls that are made again."""
+    """Calls with more than one attempt."""
 
-    async def test_idempotent(self) -> None:
-        """A call whose connection is lost is made again when it may be run twice; the handler is told so."""
+    async def test_repeats_an_idempotent_call_after_a_lost_connection(self) -> None:
+        """The handler sees that it is a further attempt."""
         client = rpc.with_options(await self.serve_and_call(), idempotent=["calculate"])
         attempts: list[int] = []
 
@@ -26,15 +26,15 @@ class AttemptTests(CallTestCase):
             attempts.append(call.attempt)
             return self.handler.hold() if len(attempts) == 1 else 8
 
-        self.worker._serving[0]._handlers["calculate"] = calculate
+        self.execution()._handlers["calculate"] = calculate
         call = client.calculate(1, Work())
         await self.handler.holding(1)
-        client._transport._channel.client.transport.abortConnection()
+        client._caller.channel.client.transport.abortConnection()
         self.assertEqual((await call, attempts), (8, [1, 2]))
         self.handler.release()
 
-    async def test_never_served(self) -> None:
-        """With ``retry`` a call waits for a service that does not exist yet."""
+    async def test_retry_waits_for_a_service_that_does_not_exist_yet(self) -> None:
+        """Within the call's deadline."""
         name = self.unique("Later")
         client = (await self.connect()).client(Calculator, name=name, retry=True)
         call = client.add(2, 3)
@@ -42,8 +42,8 @@ class AttemptTests(CallTestCase):
         self.serve(rpc.ThriftService(Calculator, Handler(), name=name))
         self.assertEqual(await call, 5)
 
-    async def test_an_exchange_that_is_not_there(self) -> None:
-        """A client that publishes to no exchange harms no other on its connection."""
+    async def test_a_missing_exchange_harms_no_other_client_of_the_connection(self) -> None:
+        """RabbitMQ closes only the channel."""
         client = await self.serve_and_call()
         elsewhere = rpc.with_options(client, exchange=self.unique("nowhere"), idempotent=[])
         held = client.calculate(1, Work())
@@ -57,18 +57,18 @@ class AttemptTests(CallTestCase):
 class DeduplicationTests(CallTestCase):
     """Calls that are not run again."""
 
-    async def test_reply_lost(self) -> None:
-        """A call that was run, whose reply was lost with the caller's connection, is answered and not run again."""
+    async def test_answers_a_repeated_call_without_running_it_again(self) -> None:
+        """The reply was lost with the caller's connection."""
         client = rpc.with_options(await self.serve_and_call(deduplicate=True), idempotent=["calculate"])
         call = client.calculate(1, Work())
         await self.handler.holding(1)
-        client._transport._channel.client.transport.abortConnection()
+        client._caller.channel.client.transport.abortConnection()
         await pause(0.05)
         self.handler.release()
         self.assertEqual((await call, self.handler.ran), (7, [1]))
 
-    async def test_worker_disconnected(self) -> None:
-        """A request that comes again to the worker that is running it is joined to that."""
+    async def test_joins_a_redelivered_request_to_the_running_one(self) -> None:
+        """On the same worker."""
         client = await self.serve_and_call(deduplicate=True)
         call = client.calculate(1, Work())
         await self.handler.holding(1)
@@ -79,10 +79,10 @@ class DeduplicationTests(CallTestCase):
 
 
 class CancellingTests(CallTestCase):
-    """Handlers that nobody waits for."""
+    """Handlers without a waiting caller."""
 
-    async def test_cancelled(self) -> None:
-        """A cancelled call's handler is cancelled, wherever it runs; a request that waits is not begun."""
+    async def test_cancels_the_handler_of_a_cancelled_call(self) -> None:
+        """On any worker; a request that is not running is dropped."""
         client = await self.serve_and_call(concurrency=1)
         running, waiting = client.calculate(1, Work()), client.calculate(2, Work())
         await self.handler.holding(1)
@@ -93,21 +93,21 @@ class CancellingTests(CallTestCase):
         self.assertTrue(self.handler.held[0].called)
         self.assertEqual(self.handler.ran, [1])
 
-    async def test_deadline(self) -> None:
-        """A handler is cancelled when its caller's time is up, and its place is free again."""
+    async def test_cancels_the_handler_at_the_deadline(self) -> None:
+        """Its slot is free again."""
         client = await self.serve_and_call(concurrency=1)
         await self.assert_fails(rpc.with_options(client, timeout=0.2).calculate(1, Work()), rpc.CallTimedOut)
         self.assertEqual(await client.add(1, 2), 3)
         self.assertTrue(self.handler.held[0].called)
 
-    async def test_liveness(self) -> None:
-        """A long call goes on while its worker says so, and ends soon when its worker is gone."""
+    async def test_keepalives_keep_a_long_call_running(self) -> None:
+        """Without them it fails soon after its worker has gone."""
         client = rpc.with_options(await self.serve_and_call(), timeout=600.0, liveness=0.6)
         call = client.calculate(1, Work())
         await self.handler.holding(1)
         await pause(1.5)
         self.assertFalse(call.called)
-        await self.worker._serving[0].drain(0)  # of whom nothing is heard any more
+        next(iter(self.worker._served.values())).dispatcher.in_progress.stop()  # it sends no more keepalives
         await self.assert_fails(call, rpc.WorkerLost, rpc.Outcome.UNKNOWN)
         self.handler.release()
 
@@ -118,7 +118,7 @@ class NestedTests(CallTestCase):
     timeout = 120.0
 
     async def assert_no_deadlock(self, limit: int, depth: int) -> None:
-        """A calls B calls A and so on, a hundred at once: all are answered, and soon."""
+        """Check that a hundred calls of A→B→A and so on are all answered soon."""
         names = [self.unique("A"), self.unique("B")]
         running = [0, 0]
         most = [0, 0]
@@ -153,18 +153,19 @@ class NestedTests(CallTestCase):
         calls = [clients[number % 2].sum(Numbers([depth])) for number in range(100)]
         self.assertEqual(await gatherResults(calls), [depth] * 100)
         self.assertLessEqual(max(most), limit)
-        self.assertEqual([(each.running, each._places.waiting) for each in worker._serving], [(0, 0), (0, 0)])
+        limiters = [served.dispatcher.limiter for served in worker._served.values()]
+        self.assertEqual([(each.running, each.waiting) for each in limiters], [(0, 0), (0, 0)])
 
-    async def test_limit_of_two(self) -> None:
-        """A→B→A, limit 2, a hundred at once, from either end."""
+    async def test_nested_calls_with_a_limit_of_two_do_not_deadlock(self) -> None:
+        """A→B→A, a hundred at once, from either end."""
         await self.assert_no_deadlock(2, 2)
 
-    async def test_limit_of_one(self) -> None:
-        """Six deep, limit 1."""
+    async def test_nested_calls_with_a_limit_of_one_do_not_deadlock(self) -> None:
+        """Six deep."""
         await self.assert_no_deadlock(1, 6)
 
-    async def test_drained(self) -> None:
-        """A worker that is stopped serves what the calls in progress still call of it."""
+    async def test_a_stopping_worker_serves_nested_calls(self) -> None:
+        """Those of its calls in progress."""
         name = self.unique("Self")
         waiting: Deferred[None] = Deferred()
         arrived: Deferred[None] = Deferred()

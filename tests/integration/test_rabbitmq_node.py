@@ -129,7 +129,7 @@ class SharedNodeTests(BrokerTestCase):
         self.assertEqual(answer(self.broker.port), b"\x01")
         self.assertEqual(self.broker.pid, pid)
 
-    def test_a_virtual_host_of_its_own(self) -> None:
+    def test_a_test_gets_a_virtual_host_of_its_own(self) -> None:
         """A test gets a fresh virtual host by name in the URI."""
         name = self.virtual_host().rpartition("/")[2]
         self.assertIn(name, self.broker.ctl("list_vhosts").split())

@@ -1,6 +1,6 @@
-"""``scripts/setup`` and what leads to it: what is installed for whom, and that nothing is installed twice.
+"""``scripts/setup`` and the scripts that call it: the packages of each level, installed once.
 
-The environment is there already, and its Python only notes what it was asked to install: nothing is fetched.
+The environment is there already, and its Python only records the packages to install: nothing is fetched.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ esac
 
 
 class SetupTests(SynchronousTestCase):
-    """A clone's scripts, in a folder where the programs that they need are only noted."""
+    """A clone's scripts, in a folder with stand-ins for the programs that they call."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
@@ -43,26 +43,34 @@ class SetupTests(SynchronousTestCase):
         path.chmod(0o755)
 
     def run_script(self, *command: str) -> list[str]:
-        """Run a script; return what it had pip install, which is the project with its extras."""
+        """Run a script; return the packages that pip was to install: the project with its extras."""
         installed = self.folder / "installed"
         installed.unlink(missing_ok=True)
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(command, cwd=self.folder, env={"PATH": path}, check=True, capture_output=True, timeout=30)
         return installed.read_text().splitlines() if installed.exists() else []
 
-    def test_to_run_it(self) -> None:
+    def test_run_installs_the_project_without_its_tools(self) -> None:
         """--run installs the project without its tools, once."""
         self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
         self.assertEqual(self.run_script("scripts/setup", "--run"), [])
 
-    def test_to_work_on_it(self) -> None:
-        """Without it the tools come as well, also later; who has them needs nothing more to run it."""
+    def test_installs_the_tools_once(self) -> None:
+        """Without it the tools come as well, also later; with them, --run installs nothing."""
         self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
         self.assertEqual(self.run_script("scripts/setup"), [".[dev]"])
         self.assertEqual(self.run_script("scripts/setup"), [])
         self.assertEqual(self.run_script("scripts/setup", "--run"), [])
 
-    def test_other_requirements(self) -> None:
+    def test_quick_needs_neither_rabbitmq_nor_npm(self) -> None:
+        """--quick installs the tools of Python, which is all that the other levels need of it."""
+        (self.folder / "bin/rabbitmq-server").unlink()
+        (self.folder / "bin/npm").unlink()
+        self.assertEqual(self.run_script("scripts/setup", "--quick"), [".[dev]"])
+        self.assertEqual(self.run_script("scripts/setup", "--quick"), [])
+        self.assertEqual(self.run_script("scripts/setup", "--run"), [])
+
+    def test_installs_again_when_the_requirements_changed(self) -> None:
         """When the project's requirements have changed, they are installed, as many as are asked for."""
         self.run_script("scripts/setup")
         with (self.folder / "setup.cfg").open("a") as settings:
@@ -70,15 +78,15 @@ class SetupTests(SynchronousTestCase):
         self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
         self.assertEqual(self.run_script("scripts/setup"), [".[dev]"])
 
-    def test_interrupted(self) -> None:
-        """What did not come to its end is done again."""
+    def test_repeats_an_installation_that_was_interrupted(self) -> None:
+        """The stamp is written last."""
         self.program(".venv/bin/python", '#!/bin/sh\ncase "$*" in *editable*) exit 1 ;; esac\n')
         self.assertRaises(subprocess.CalledProcessError, self.run_script, "scripts/setup", "--run")
         self.program(".venv/bin/python", PYTHON)
         self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
 
-    def test_demo(self) -> None:
-        """The demo needs the tools only for RabbitMQ, and is handed its options."""
+    def test_the_demo_needs_the_tools_only_for_rabbitmq(self) -> None:
+        """Its options are passed on."""
         self.assertEqual(self.run_script("scripts/demo", "--calls", "1000"), ["."])
         self.assertEqual(self.run_script("scripts/demo", "--calls", "1000", "--rabbitmq"), [".[dev]"])
         shown = (self.folder / "shown").read_text()

@@ -44,8 +44,8 @@ class WorkerTests(BrokerTestCase):
         )
         self.addCleanup(self.worker.stopService)
 
-    async def test_serving(self) -> None:
-        """when_serving() fires when calls are answered, for each who asks."""
+    async def test_when_serving_fires_for_every_caller(self) -> None:
+        """Calls are answered from then on."""
         waiting = [self.worker.when_serving() for _ in range(2)]
         self.worker.startService()
         for deferred in waiting:
@@ -55,15 +55,15 @@ class WorkerTests(BrokerTestCase):
         self.addCleanup(connection.close)
         self.assertEqual(await connection.client(Calculator, name=self.name).add(2, 3), 5)
 
-    async def test_never_serving(self) -> None:
-        """Who waits for a worker that is stopped is told; one who gives up disturbs no other."""
+    async def test_when_serving_fails_when_the_worker_is_stopped(self) -> None:
+        """To cancel one of two leaves the other waiting, until the stop."""
         impatient, patient = self.worker.when_serving(), self.worker.when_serving()
         impatient.cancel()
         await self.assertFailure(impatient, CancelledError)
         await self.worker.stopService()
         await self.assertFailure(patient, CancelledError)
 
-    async def test_started_again(self) -> None:
+    async def test_a_stopped_worker_can_be_started_again(self) -> None:
         """A worker and a connection that were stopped can be started again, with the handlers' own clients."""
         connection = rpc.Connection(self.url)
         self.addCleanup(connection.stopService)
@@ -81,15 +81,15 @@ class WorkerTests(BrokerTestCase):
             await self.worker.stopService()
             await connection.stopService()
 
-    async def test_stopped_twice(self) -> None:
-        """Two who stop a worker are both told at its end."""
+    async def test_two_stops_fire_at_the_same_end(self) -> None:
+        """Both fire when the connection is gone."""
         self.worker.startService()
         await self.worker.when_serving()
         first, second = self.worker.stopService(), self.worker.stopService()
         await first
         await second
 
-    def test_drain_timeout(self) -> None:
+    def test_rejects_a_drain_timeout_that_is_no_number_of_seconds(self) -> None:
         """A drain timeout that is no number of seconds is refused at once, not when the worker is to stop."""
         for wrong in (-1, float("nan"), float("inf"), True):
             with self.assertRaisesRegex(ConfigurationError, "drain_timeout"):

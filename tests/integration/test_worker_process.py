@@ -14,8 +14,9 @@ from twisted.internet.threads import deferToThread
 
 import rpc
 from generated.calculator import Calculator
-from tests.processes import TWISTD, WorkerProcess
+from tests.processes import WorkerProcess
 from tests.support import BrokerTestCase
+from tools.processes import twistd
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ service = rpc.ThriftService(Calculator, Slow(), name=NAME, concurrency=4)
 def run_twistd(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run ``twistd -n`` to its end."""
     return subprocess.run(
-        [str(TWISTD), "--pidfile=", "-n", *arguments],
+        twistd(*arguments),
         cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": str(Path(sys.executable).parent)},
         stdin=subprocess.DEVNULL,
@@ -53,7 +54,7 @@ def run_twistd(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str
 
 
 class WorkerProcessTests(BrokerTestCase):
-    """A worker process serves, leaves in good order, and says plainly what is wrong."""
+    """A worker process serves, ends in order, and reports errors plainly."""
 
     timeout = 60.0
 
@@ -66,7 +67,7 @@ class WorkerProcessTests(BrokerTestCase):
     def start(self, *arguments: str) -> WorkerProcess:
         """Start a worker in the test's folder, with the project importable."""
         worker = WorkerProcess(*arguments, folder=self.folder, environment={"PYTHONPATH": str(ROOT)})
-        self.addCleanup(worker.__exit__, None, None, None)
+        self.addCleanup(worker.kill)
         return worker
 
     def client(self) -> Deferred[Any]:
@@ -80,64 +81,64 @@ class WorkerProcessTests(BrokerTestCase):
 
     @inlineCallbacks
     def test_sigterm_finishes_the_calls_in_progress(self) -> Any:
-        """A worker that is told to stop answers what it has begun, and ends."""
+        """A worker that is told to stop answers the requests in progress, and ends."""
         worker = self.start("rpc-worker", "--broker", self.url, "slow:service")
         worker.wait_until_serving(self.name)
         client = yield self.client()
         call = client.add(7, 5)
-        yield deferToThread(worker.wait_for, "adding 7")
+        yield deferToThread(worker.wait_for_line, "adding 7")
         worker.send(signal.SIGTERM)
         self.assertEqual((yield call), 12)
-        self.assertEqual((yield deferToThread(worker.wait)), TERMINATED, "".join(worker.output))
+        self.assertEqual((yield deferToThread(worker.wait)), TERMINATED, worker.output())
 
     @inlineCallbacks
-    def test_second_sigterm(self) -> Any:
+    def test_a_second_sigterm_abandons_the_calls_in_progress(self) -> Any:
         """A second signal ends the wait for calls in progress; another worker runs them."""
         first = self.start("rpc-worker", "--broker", self.url, "slow:service")
         first.wait_until_serving(self.name)
         client = yield self.client()
         call = rpc.with_options(client, timeout=120.0).add(7, 300)
-        yield deferToThread(first.wait_for, "adding 7")
+        yield deferToThread(first.wait_for_line, "adding 7")
         first.send(signal.SIGTERM)
-        yield deferToThread(first.wait_for, "Received SIGTERM")
+        yield deferToThread(first.wait_for_line, "Received SIGTERM")
         first.send(signal.SIGTERM)
-        self.assertEqual((yield deferToThread(first.wait)), TERMINATED, "".join(first.output))
-        self.assertIn("stopping with 1 calls in progress", "".join(first.output))
+        self.assertEqual((yield deferToThread(first.wait)), TERMINATED, first.output())
+        self.assertIn("stopping with 1 calls in progress", first.output())
         second = self.start("rpc-worker", "--broker", self.url, "slow:service")
-        yield deferToThread(second.wait_for, "adding 7")
+        yield deferToThread(second.wait_for_line, "adding 7")
         call.addErrback(lambda failure: failure.trap(CancelledError))
         call.cancel()
 
     @inlineCallbacks
-    def test_what_a_stopping_worker_has_not_begun_goes_to_another(self) -> Any:
+    def test_requests_that_a_stopping_worker_has_not_begun_go_to_another(self) -> Any:
         """Twenty calls, four at once: those that wait when the worker stops are answered by the next one."""
         first = self.start("rpc-worker", "--broker", self.url, "slow:service")
         first.wait_until_serving(self.name)
         client = yield self.client()
         calls = [client.add(number, 3) for number in range(20)]
-        yield deferToThread(first.wait_for, "adding 3")
+        yield deferToThread(first.wait_for_line, "adding 3")
         first.send(signal.SIGTERM)
         second = self.start("rpc-worker", "--broker", self.url, "slow:service")
         self.assertEqual((yield gatherResults(calls)), [number + 3 for number in range(20)])
         yield deferToThread(first.wait)
-        self.assertNotIn("adding 19", "".join(first.output))
+        self.assertNotIn("adding 19", first.output())
         second.send(signal.SIGTERM)
         yield deferToThread(second.wait)
 
     @inlineCallbacks
-    def test_killed_midway(self) -> Any:
+    def test_requests_of_a_killed_worker_are_run_by_another(self) -> Any:
         """A worker that is killed has its requests run by another: acks come after replies."""
         first = self.start("rpc-worker", "--broker", self.url, "slow:service")
         first.wait_until_serving(self.name)
         client = yield self.client()
         calls = [client.add(number, 5) for number in range(8)]
-        yield deferToThread(first.wait_for, "adding 3")
+        yield deferToThread(first.wait_for_line, "adding 3")
         first.send(signal.SIGKILL)
         self.start("rpc-worker", "--broker", self.url, "slow:service")
         self.assertEqual((yield gatherResults(calls)), [number + 5 for number in range(8)])
 
     @inlineCallbacks
-    def test_tac_file(self) -> Any:
+    def test_serves_from_a_tac_file(self) -> Any:
         """A .tac file serves with the same Worker."""
         (self.folder / "slow.tac").write_text(
             dedent(f"""
@@ -150,7 +151,7 @@ class WorkerProcessTests(BrokerTestCase):
         worker = WorkerProcess(
             "-y", "slow.tac", folder=self.folder, environment={"PYTHONPATH": f"{ROOT}:{self.folder}"}
         )
-        self.addCleanup(worker.__exit__, None, None, None)
+        self.addCleanup(worker.kill)
         worker.wait_until_serving(self.name)
         client = yield self.client()
         self.assertEqual((yield client.add(1, 1)), 2)
@@ -161,18 +162,18 @@ class WorkerProcessTests(BrokerTestCase):
         """A refused login is told, with the user's name and without the password, and tried again."""
         url = self.url.replace("guest:guest", "guest:wrong-secret")
         worker = self.start("rpc-worker", "--broker", url, "slow:service")
-        self.assertIn("403", worker.wait_for("no connection to"))
-        worker.wait_for("no connection to")
+        self.assertIn("403", worker.wait_for_line("no connection to"))
+        worker.wait_for_line("no connection to")
         worker.send(signal.SIGTERM)
         self.assertEqual(worker.wait(), TERMINATED)
-        self.assertNotIn("wrong-secret", "".join(worker.output))
+        self.assertNotIn("wrong-secret", worker.output())
 
 
 class MistakeTests(BrokerTestCase):
-    """What is wrong with a command line is one message on standard error, and status 1."""
+    """A wrong command line gives one message on standard error, and status 1."""
 
     def refused(self, *arguments: str, files: dict[str, str] | None = None) -> str:
-        """Run a worker that must not start; return what it says."""
+        """Run a worker that must not start; return its error."""
         folder = Path(self.mktemp()).absolute()
         folder.mkdir(parents=True)
         for name, text in (files or {}).items():
@@ -182,33 +183,33 @@ class MistakeTests(BrokerTestCase):
         self.assertNotIn("Traceback", ended.stderr)
         return ended.stderr
 
-    def test_no_service(self) -> None:
+    def test_rejects_a_command_without_service(self) -> None:
         """Without a service, the usage is shown."""
         self.assertIn("name at least one service", self.refused())
 
-    def test_form(self) -> None:
+    def test_rejects_a_service_without_colon(self) -> None:
         """A name without a colon."""
         self.assertIn("write it as MODULE:SERVICE", self.refused("services.calculator"))
 
-    def test_no_module(self) -> None:
+    def test_rejects_a_module_that_does_not_exist(self) -> None:
         """A module that does not exist."""
         self.assertIn("No module named 'nowhere'", self.refused("nowhere:service"))
 
-    def test_broken_module(self) -> None:
-        """A module that raises says what and where."""
+    def test_rejects_a_module_that_raises(self) -> None:
+        """The message has the exception and the line."""
         said = self.refused("broken:service", files={"broken.py": "import os\n1 / 0\n"})
         self.assertIn("ZeroDivisionError: division by zero", said)
         self.assertIn("broken.py, line 2", said)
 
-    def test_no_attribute(self) -> None:
+    def test_rejects_a_module_without_the_service(self) -> None:
         """A module without the service."""
         self.assertIn("has no 'service'", self.refused("empty:service", files={"empty.py": ""}))
 
-    def test_no_service_object(self) -> None:
+    def test_rejects_an_attribute_that_is_no_service(self) -> None:
         """An attribute that is something else."""
         self.assertIn("is a int, not a rpc.ThriftService", self.refused("m:service", files={"m.py": "service = 1"}))
 
-    def test_a_handler_that_lacks_a_method(self) -> None:
+    def test_rejects_a_handler_that_lacks_a_method(self) -> None:
         """The missing methods are named, with their arguments."""
         source = """
             import rpc
@@ -222,12 +223,12 @@ class MistakeTests(BrokerTestCase):
         self.assertIn("calculate(logid, w)", said)
         self.assertNotIn("add(", said)
 
-    def test_broker_url(self) -> None:
+    def test_rejects_a_broker_url_that_cannot_be_parsed(self) -> None:
         """A URL that cannot be understood."""
         self.assertIn("amqp", self.refused("--broker", "http://localhost", "services.calculator:service"))
 
-    def test_help(self) -> None:
-        """--help says what each option does."""
+    def test_help_describes_each_option(self) -> None:
+        """Each option is there."""
         ended = run_twistd("rpc-worker", "--help", folder=Path.cwd())
         self.assertEqual(ended.returncode, 0)
         for option in ("--broker", "--drain-timeout", "MODULE:SERVICE"):

@@ -31,33 +31,33 @@ class CalculatorHandlerTests(SynchronousTestCase):
         refusal: InvalidOperation = self.assertRaises(InvalidOperation, self.handler.calculate, 1, Work(num1, num2, op))
         return refusal
 
-    def test_operations(self) -> None:
-        """Each operation does what its name says."""
+    def test_adds_subtracts_multiplies_and_divides(self) -> None:
+        """Addition, subtraction, multiplication and division."""
         results = [
             self.handler.calculate(1, Work(7, 3, op))
             for op in (Operation.ADD, Operation.SUBTRACT, Operation.MULTIPLY, Operation.DIVIDE)
         ]
         self.assertEqual(results, [10, 4, 21, 2])
 
-    def test_division_goes_towards_zero(self) -> None:
+    def test_rounds_a_quotient_towards_zero(self) -> None:
         """The quotient of numbers of different signs is rounded as other languages round it."""
         divide = Operation.DIVIDE
         self.assertEqual(self.handler.calculate(1, Work(-7, 2, divide)), -3)
         self.assertEqual(self.handler.calculate(1, Work(7, -2, divide)), -3)
         self.assertEqual(self.handler.calculate(1, Work(-7, -2, divide)), 3)
 
-    def test_division_by_zero(self) -> None:
+    def test_rejects_a_division_by_zero(self) -> None:
         """Nothing is divided by 0, and the exception names the operation."""
         refusal = self.refusal(Operation.DIVIDE, 1, 0)
         self.assertEqual((refusal.whatOp, refusal.why), (Operation.DIVIDE, "division by 0"))
 
-    def test_unknown_operation(self) -> None:
+    def test_rejects_an_unknown_operation(self) -> None:
         """An operation of a newer IDL is refused with the ones there are."""
         refusal = self.refusal(9, 1, 2)
         self.assertEqual(refusal.whatOp, 9)
         self.assertIn("DIVIDE (4)", refusal.why or "")
 
-    def test_missing_operand(self) -> None:
+    def test_rejects_a_missing_operand(self) -> None:
         """A field that the caller left unset is named."""
         self.assertEqual(self.refusal(Operation.ADD, 1, None).why, "num2 is missing")
 
@@ -78,21 +78,21 @@ class CalculatorHandlerTests(SynchronousTestCase):
         self.assertLess(abs(dividend) - abs(quotient * divisor), abs(divisor))
         self.assertLessEqual(abs(quotient * divisor), abs(dividend))
 
-    def test_noted_results(self) -> None:
+    def test_returns_the_result_that_was_noted(self) -> None:
         """The last result under a log id is found; nothing noted is the empty string."""
         self.handler.calculate(5, Work(1, 2))
         self.handler.calculate(5, Work(3, 4))
         self.assertEqual(self.handler.getStruct(5), SharedStruct(5, "7"))
         self.assertEqual(self.handler.getStruct(6), SharedStruct(6, ""))
 
-    def test_notes_are_bounded(self) -> None:
+    def test_forgets_the_oldest_notes(self) -> None:
         """However many log ids are used, the oldest are forgotten."""
         self.patch(calculator, "NOTED", 2)
         for logid in (1, 2, 1, 3):
             self.handler.calculate(logid, Work(logid, 0))
         self.assertEqual([self.handler.getStruct(logid).value for logid in (1, 2, 3)], ["1", "", "3"])
 
-    def test_sum(self) -> None:
+    def test_adds_a_list_of_numbers(self) -> None:
         """Numbers are added up in 64 bits; none make 0."""
         self.assertEqual(self.handler.sum(Numbers([])), 0)
         self.assertEqual(self.handler.sum(Numbers([2**40, -1])), 2**40 - 1)
@@ -101,7 +101,7 @@ class CalculatorHandlerTests(SynchronousTestCase):
 class CalculatorServiceTests(ServiceTestCase):
     """The service as its module offers it, through a broker."""
 
-    async def test_every_method(self) -> None:
+    async def test_answers_every_method_over_a_broker(self) -> None:
         """Every method answers over the wire as it does in the process."""
         name = self.unique("Calculator")
         self.serve(attrs.evolve(calculator.service, name=name))

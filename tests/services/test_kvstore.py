@@ -28,7 +28,7 @@ INCREMENTS = 25
 
 
 async def increment(store: Any, key: str) -> None:
-    """Count up what is stored under `key` by compare-and-swap, however often that takes."""
+    """Add 1 to the number under `key` by compare-and-swap, repeated until it succeeds."""
     while True:
         try:
             expected = await store.get(key)
@@ -87,7 +87,7 @@ class KeyValueStoreHandlerTests(TestCase):
         """Making a handler leaves file and threads for later: twistd may still fork."""
         self.assertFalse(Path(self.path).exists())
 
-    async def test_put_and_get(self) -> None:
+    async def test_gets_the_value_that_was_put(self) -> None:
         """A value comes back as it was stored, and the last one counts."""
         for value in (b"", b"text", EVERY_BYTE):
             await self.store.put("key", value)
@@ -100,19 +100,19 @@ class KeyValueStoreHandlerTests(TestCase):
         for key in odd:
             self.assertEqual(await self.store.get(key), key.encode())
 
-    async def test_missing_key(self) -> None:
+    async def test_get_raises_for_a_missing_key(self) -> None:
         """A key under which nothing is stored is named in the exception."""
         with self.assertRaises(NotFound) as caught:
             await self.store.get("nowhere")
         self.assertEqual(caught.exception.key, "nowhere")
 
-    async def test_delete(self) -> None:
+    async def test_delete_says_whether_there_was_a_value(self) -> None:
         """Deleting answers whether there was something to delete."""
         await self.fill("key")
         self.assertEqual([await self.store.delete("key"), await self.store.delete("key")], [True, False])
         self.assertEqual(await self.keys(), [])
 
-    async def test_invalid_arguments(self) -> None:
+    async def test_rejects_invalid_arguments(self) -> None:
         """Every argument that cannot be used is named."""
         calls = [
             (self.store.put("", b"value"), "key"),
@@ -126,7 +126,7 @@ class KeyValueStoreHandlerTests(TestCase):
         for call, argument in calls:
             self.assertEqual(await self.invalid(call), argument)
 
-    async def test_missing_arguments(self) -> None:
+    async def test_rejects_missing_arguments(self) -> None:
         """An argument that a peer left out is named, too: Thrift does not require it."""
         store: Any = self.store
         self.assertEqual(await self.invalid(store.put("key", None)), "value")
@@ -134,27 +134,27 @@ class KeyValueStoreHandlerTests(TestCase):
         self.assertEqual(await self.invalid(store.scan(None, "", 1)), "prefix")
         self.assertEqual(await self.invalid(store.compareAndSwap("key", None)), "swap")
 
-    async def test_scan_order(self) -> None:
+    async def test_scan_returns_keys_in_order(self) -> None:
         """Keys come in the order of their code points, which is not that of UTF-16."""
         ordered = ["Z", "a", "é", "\ufb00", "\U0001f600"]
         await self.fill(*reversed(ordered))
         self.assertEqual(await self.keys(), ordered)
 
-    async def test_scan_prefix(self) -> None:
+    async def test_scan_returns_keys_with_the_prefix(self) -> None:
         """A prefix takes the keys that begin with it, and it alone."""
         await self.fill("a", "a%", "a%b", "ab", "b", "\U0010ffff", "\U0010ffffx")
         self.assertEqual(await self.keys("a%"), ["a%", "a%b"])
         self.assertEqual(await self.keys("\U0010ffff"), ["\U0010ffff", "\U0010ffffx"])
         self.assertEqual(await self.keys("c"), [])
 
-    async def test_scan_start(self) -> None:
-        """A start within the prefix skips what is before it; one before it skips nothing; one behind it all."""
+    async def test_scan_starts_behind_a_key(self) -> None:
+        """A start within the prefix skips the keys before it; one before it skips nothing; one behind it all."""
         await self.fill("a1", "a2", "a3", "b1")
         self.assertEqual(await self.keys("a", "a2"), ["a2", "a3"])
         self.assertEqual(await self.keys("a", "0"), ["a1", "a2", "a3"])
         self.assertEqual(await self.keys("a", "b"), [])
 
-    async def test_scan_limit(self) -> None:
+    async def test_scan_returns_at_most_the_limit(self) -> None:
         """Pages hold as many entries as asked for; the last one says that it is."""
         await self.fill("a", "b", "c")
         first = await self.store.scan("", "", 2)
@@ -163,15 +163,15 @@ class KeyValueStoreHandlerTests(TestCase):
         self.assertIsNone((await self.store.scan("", "", 3)).nextKey)
         self.assertIsNone((await self.store.scan("", "", MAX_SCAN)).nextKey)
 
-    async def test_scan_of_large_values(self) -> None:
+    async def test_scan_returns_a_page_of_bounded_size(self) -> None:
         """A page of values that together are no message any more ends earlier, and says where to go on."""
         self.patch(kvstore, "PAGE_BYTES", 10)
         for key in "abc":
             await self.store.put(key, bytes(6))
         self.assertEqual(await self.store.scan("", "", 3), Page([Entry("a", bytes(6)), Entry("b", bytes(6))], "c"))
 
-    async def test_compare_and_swap(self) -> None:
-        """Nothing changes unless what is stored is what was expected, absence included."""
+    async def test_swaps_a_value_that_is_the_expected_one(self) -> None:
+        """Nothing changes unless the stored value is the expected one, absence included."""
         swaps = [
             (Swap(None, None), True, None),
             (Swap(b"1", b"2"), False, None),
@@ -190,27 +190,27 @@ class KeyValueStoreHandlerTests(TestCase):
             page = await self.store.scan("key", "", 1)
             self.assertEqual([entry.value for entry in page.entries], [] if stored is None else [stored], swap)
 
-    async def test_closed_and_opened_again(self) -> None:
-        """What was stored is there for the next process, and closing leaves one file only."""
+    async def test_a_store_that_was_closed_opens_again(self) -> None:
+        """Stored values are there for the next process, and closing leaves one file only."""
         await self.store.put("key", EVERY_BYTE)
         self.store.close()
         self.assertEqual([path.name for path in Path(self.path).parent.iterdir()], ["store.sqlite3"])
         self.assertEqual(await self.open().get("key"), EVERY_BYTE)
 
-    async def test_races_on_one_file(self) -> None:
+    async def test_races_on_one_file_lose_no_update(self) -> None:
         """Of several connections that count under one key by compare-and-swap, none loses a count."""
         await race([self.open() for _ in range(RACERS)])
         self.assertEqual(await self.store.get("counter"), b"%d" % (RACERS * INCREMENTS))
 
-    async def test_opened_by_several_at_once(self) -> None:
+    async def test_several_stores_open_one_file_at_once(self) -> None:
         """Connections that make the file at the same moment do not disturb each other."""
         await gatherResults(
             [Deferred.fromCoroutine(self.open().put(str(number), b"")) for number in range(8)], consumeErrors=True
         )
         self.assertEqual(len(await self.keys()), 8)
 
-    async def test_reads_while_another_writes(self) -> None:
-        """A write transaction of another process leaves what was stored before readable."""
+    async def test_reads_while_another_process_writes(self) -> None:
+        """During a write transaction of another process, the stored values are readable."""
         await self.fill("key")
         with sqlite3.connect(self.path, isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -219,8 +219,8 @@ class KeyValueStoreHandlerTests(TestCase):
             other.execute("ROLLBACK")
         other.close()
 
-    async def test_reactor_goes_on_while_a_write_waits(self) -> None:
-        """A write that waits for another process's turn keeps nobody else waiting."""
+    async def test_the_reactor_goes_on_while_a_write_waits(self) -> None:
+        """A write that waits for another process does not delay other calls."""
         await self.fill("key")
         other = sqlite3.connect(self.path, isolation_level=None)
         self.addCleanup(other.close)
@@ -255,7 +255,7 @@ class KeyValueStoreServiceTests(ServiceTestCase):
         """A client, when the service answers."""
         return self.client(KeyValueStore, "scan", "", "", 1, name=self.name, **options)
 
-    async def test_binary_values_in_every_protocol(self) -> None:
+    async def test_carries_binary_values_in_every_protocol(self) -> None:
         """All byte values come back equal, and an empty value is not an absent one."""
         self.start()
         for protocol in ("binary", "compact", "json"):
@@ -268,7 +268,7 @@ class KeyValueStoreServiceTests(ServiceTestCase):
             page = await store.scan("e", "", 1)
             self.assertEqual(page, Page([Entry("empty", EVERY_BYTE)], "every"))
 
-    async def test_exceptions(self) -> None:
+    async def test_raises_the_exceptions_of_the_idl(self) -> None:
         """The IDL's exceptions arrive as such, with their fields."""
         self.start()
         store = await self.store()
@@ -280,8 +280,8 @@ class KeyValueStoreServiceTests(ServiceTestCase):
                 await store.scan("", "", limit)
             self.assertEqual(invalid.exception.argument, "limit")
 
-    async def test_restart(self) -> None:
-        """What one worker stored, the next one finds."""
+    async def test_a_worker_that_is_restarted_finds_its_values(self) -> None:
+        """The next worker finds the values of the last one."""
         first = self.start()
         store = await self.store()
         await store.put("key", EVERY_BYTE)
@@ -289,7 +289,7 @@ class KeyValueStoreServiceTests(ServiceTestCase):
         self.start()
         self.assertEqual(await store.get("key"), EVERY_BYTE)
 
-    async def test_races_over_several_workers(self) -> None:
+    async def test_races_over_several_workers_lose_no_update(self) -> None:
         """Clients that count under one key, served by workers in turn, lose no count."""
         for _ in range(3):
             self.start()
@@ -297,8 +297,8 @@ class KeyValueStoreServiceTests(ServiceTestCase):
         await race([store] * RACERS)
         self.assertEqual(await store.get("counter"), b"%d" % (RACERS * INCREMENTS))
 
-    async def test_killed_worker(self) -> None:
-        """What a worker process answered is in the file that KVSTORE_PATH names, even if it is killed right then."""
+    async def test_a_killed_worker_loses_no_answered_write(self) -> None:
+        """An answered write is in the file that KVSTORE_PATH names, even if the worker is killed right then."""
         self.address = self.virtual_host()
         environment = {kvstore.PATH_VARIABLE: str(Path(self.path).absolute())}
         arguments = ("rpc-worker", "--broker", self.address, "services.kvstore:service")

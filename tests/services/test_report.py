@@ -1,4 +1,4 @@
-"""The report: its figures, and what its nested calls inherit."""
+"""The report: its figures, and the deadline and metadata of its nested calls."""
 
 from __future__ import annotations
 
@@ -73,33 +73,33 @@ class ReportHandlerTests(SynchronousTestCase):
         summary: Summary = self.successResultOf(Deferred.fromCoroutine(handler.summarize(prefix, limit)))
         return summary
 
-    def test_no_documents(self) -> None:
+    def test_reports_an_empty_store(self) -> None:
         """With nothing to count, all is 0 and there is no longest document."""
         self.assertEqual(self.summarize({}), Summary(0, 0, 0, 0.0, None))
 
-    def test_figures(self) -> None:
+    def test_reports_count_size_words_and_mean(self) -> None:
         """Documents, bytes and words are counted over all pages; of equally long ones the first is named."""
         documents = {"a": b"one two", "b": b" \t\nthree\x0bfour\x0cfive\r", "c": b"", "d": b"\xa0\xff", "e": b"x" * 19}
         self.assertEqual(self.summarize(documents), Summary(5, 47, 7, 9.4, "b"))
 
-    def test_empty_documents_count(self) -> None:
+    def test_counts_empty_documents(self) -> None:
         """A store of empty documents has a longest one."""
         self.assertEqual(self.summarize({"a": b"", "b": b""}), Summary(2, 0, 0, 0.0, "a"))
 
-    def test_prefix_and_limit(self) -> None:
+    def test_reports_documents_of_a_prefix_up_to_the_limit(self) -> None:
         """Only documents under the prefix are counted, and no more than the limit."""
         documents = {"a1": b"1", "a2": b"22", "a3": b"333", "b1": b"4444"}
         self.assertEqual(self.summarize(documents, "a", 2), Summary(2, 3, 2, 1.5, "a2"))
         self.assertEqual(self.summarize(documents, "b", 2), Summary(1, 4, 1, 4.0, "b1"))
 
     def test_asks_for_no_more_than_the_limit(self) -> None:
-        """Each page asks for what is left of the limit."""
+        """Each page asks for the rest of the limit."""
         documents = Documents({str(number): b"" for number in range(5)})
         handler: Any = ReportHandler(documents, Sums())  # type: ignore[arg-type]
         self.successResultOf(Deferred.fromCoroutine(handler.summarize("", 3)))
         self.assertEqual(documents.limits, [3, 1])
 
-    def test_limit_below_one(self) -> None:
+    def test_rejects_a_limit_below_one(self) -> None:
         """A limit that leaves nothing to count is refused by name."""
         for limit in (0, -1):
             handler: Any = ReportHandler(Documents({}), Sums())  # type: ignore[arg-type]
@@ -109,10 +109,10 @@ class ReportHandlerTests(SynchronousTestCase):
 
 @implementer(KeyValueStore.Iface)
 class SlowStore:
-    """A store of two documents, a page each, that takes its time for the first; it notes what each scan has left.
+    """A store of two documents, a page each, that is slow with the first; it notes the time that each scan has left.
 
-    :ivar answers: whether it answers at all; what it does not answer, it holds.
-    :ivar given_up: fires when what it holds is cancelled.
+    :ivar answers: whether it answers; else the calls stay in progress.
+    :ivar given_up: fires when a call in progress is cancelled.
     """
 
     def __init__(self) -> None:
@@ -158,8 +158,8 @@ class ReportServiceTests(ServiceTestCase):
 
         return rpc.ThriftService(Report, factory=build, name=self.unique("Report"))
 
-    async def test_as_the_modules_offer_it(self) -> None:
-        """The three services, served by one worker under their own names, give the figures of what was stored."""
+    async def test_the_three_services_work_together(self) -> None:
+        """The three services, served by one worker under their own names, give the figures of the stored lines."""
         self.address = self.virtual_host()
         path = Path(self.mktemp())
         handler = KeyValueStoreHandler(str(path))
@@ -189,7 +189,7 @@ class ReportServiceTests(ServiceTestCase):
         return client
 
     async def test_nested_calls_share_the_deadline(self) -> None:
-        """What a nested call has left is what its caller has left at that moment, not a time of its own."""
+        """A nested call has the time that its caller has left at that moment, not a time of its own."""
         store = SlowStore()
         client = rpc.with_options(await self.serve_slow(store), timeout=5.0)
         self.assertEqual((await client.summarize("", 2)).documents, 2)
@@ -197,7 +197,7 @@ class ReportServiceTests(ServiceTestCase):
         self.assertLessEqual(first, 5.0)
         self.assertLessEqual(second, first - DELAY + 0.001)  # a deadline travels in whole milliseconds
 
-    async def test_nested_call_ends_with_its_caller(self) -> None:
+    async def test_a_nested_call_is_cancelled_with_its_caller(self) -> None:
         """When the caller's time is up, the report is cancelled, and with it the call that it made itself."""
         store = SlowStore()
         patient = await self.serve_slow(store)
@@ -210,8 +210,8 @@ class ReportServiceTests(ServiceTestCase):
         # The report's deadline is that of its call, too: which of them comes first is chance, and the second is logged.
         self.flushLoggedErrors(rpc.CallTimedOut)
 
-    async def test_a_missing_service(self) -> None:
-        """A report whose store nobody serves fails at once, and tells its caller no more than that it failed."""
+    async def test_fails_at_once_without_a_store(self) -> None:
+        """A report without a store fails at once, and tells its caller no details."""
         reports = self.named(self.unique("Nowhere"), self.unique("Nowhere"))
         self.serve(reports)
         client = (await self.connect()).client(Report, name=reports.name)

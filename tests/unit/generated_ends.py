@@ -19,16 +19,15 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import StringTransport
 from zope.interface import directlyProvides
 
-from rpc.client.connection import Client, ClientOptions
+from rpc.client.options import ClientOptions
+from rpc.client.stub_client import Client
 from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.stub import Stub, StubMethod
-from rpc.worker.republisher import Mover
-from rpc.worker.server import ServingTransport
 from rpc.worker.service import ThriftService
-from tests.unit.client.test_caller import Caller
+from tests.unit.client.caller_in_memory import CallerInMemory
 from tests.unit.wire import Published, Wire
-from tests.unit.worker.test_server import LINK
+from tests.unit.worker.served import WorkerInMemory
 from tests.values import field_values, fields_of
 
 FACTORIES: dict[str, tuple[TProtocolFactory, ...]] = {
@@ -133,14 +132,14 @@ class OurEnds:
         self.seqid = 0
         self._factory = FACTORIES[protocol][0]
         self.codec = CODECS[protocol]
-        self._caller = Caller()
+        self._caller = CallerInMemory()
         self._caller.open()
-        self._client = Client(Stub.of(stub), lambda _: self._caller.transport, ClientOptions(protocol=protocol))
+        self._client = Client(Stub.of(stub), lambda _: self._caller.subject, ClientOptions(protocol=protocol))
         self._published = 0
         self._request: Published
         self._worker = Wire()
         service = ThriftService(stub, self.notes.handler)
-        self._worker.open(ServingTransport(service, self.notes.handler, LINK, self._worker.clock, Mover()))
+        WorkerInMemory(self._worker, service, self.notes.handler)
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> bytes:
         """Call, and return the request, which the broker confirms; nothing when it does not encode."""

@@ -16,7 +16,7 @@ seconds = st.floats(0, 10, allow_nan=False) | st.integers(0, 1000).map(lambda ti
 
 
 class DeadlinesMachine(RuleBasedStateMachine):
-    """Items come, go and expire; the model knows for each when."""
+    """Items are added, discarded and expire; the model knows the deadline of each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,8 +78,8 @@ class DeadlinesTests(DeadlinesMachine.TestCase, SynchronousTestCase):  # type: i
         self.deadlines: Deadlines[str] = Deadlines(self.clock, self.expired.extend)
 
     @given(st.floats(0, 1e12))
-    def test_expires_when_it_says(self, deadline: float) -> None:
-        """When the timer rings there is something to expire, so that it does not ring in vain."""
+    def test_sets_no_timer_in_vain(self, deadline: float) -> None:
+        """When the timer fires, an item expires."""
         clock, expired = Clock(), list[str]()
         deadlines: Deadlines[str] = Deadlines(clock, expired.extend)
         deadlines.add("item", deadline)
@@ -89,8 +89,8 @@ class DeadlinesTests(DeadlinesMachine.TestCase, SynchronousTestCase):  # type: i
         self.assertEqual(expired, ["item"])
         self.assertEqual(clock.getDelayedCalls(), [])
 
-    def test_discarded_after_expiry(self) -> None:
-        """Discarding what has expired is no error, and spares what came into the same tick since."""
+    def test_discards_an_expired_item(self) -> None:
+        """It is no error, and keeps items that came into the same tick since."""
         tick = self.deadlines.add("a", 1.0)
         self.clock.advance(1.0)
         self.assertEqual(self.deadlines.add("b", 1.0), tick)
@@ -98,21 +98,21 @@ class DeadlinesTests(DeadlinesMachine.TestCase, SynchronousTestCase):  # type: i
         self.clock.advance(0)
         self.assertEqual(self.expired, ["a", "b"])
 
-    def test_long_timeouts(self) -> None:
-        """Also with deadlines far away, what is settled costs nothing."""
+    def test_keeps_no_ticks_of_discarded_items(self) -> None:
+        """Discarded items cost no memory, also with deadlines far away."""
         for number in range(10_000):
             self.deadlines.discard("item", self.deadlines.add("item", 3600 + number * 0.1))
-        self.assertEqual(len(self.deadlines._buckets), 0)
-        self.assertLess(len(self.deadlines._ticks), 100)
+        self.assertEqual(len(self.deadlines), 0)
+        self.assertLess(self.deadlines.ticks, 100)
 
-    def test_few_ticks(self) -> None:
-        """What has been settled costs nothing: the ticks kept depend on time, not on the number of items."""
+    def test_keeps_ticks_by_time_and_not_by_items(self) -> None:
+        """The number of ticks in memory depends on time, not on the number of items."""
         for number in range(10_000):
             self.deadlines.discard("item", self.deadlines.add("item", 30 + number * 1e-4))
-        self.assertLessEqual(len(self.deadlines._ticks), math.ceil(1 / TICK) + 1)
+        self.assertLessEqual(self.deadlines.ticks, math.ceil(1 / TICK) + 1)
 
-    def test_adding_while_expiring(self) -> None:
-        """Whoever is told of expired items may add others, due at once."""
+    def test_may_be_added_to_while_items_expire(self) -> None:
+        """The callback may add items that are due at once."""
         again: list[int] = []
 
         def expired(items: list[int]) -> None:

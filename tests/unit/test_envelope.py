@@ -1,81 +1,28 @@
-"""The envelope: Thrift's own bytes, and a value or MalformedMessage for any others."""
+"""The envelope writes the bytes of Thrift, and reads them back."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import sys
 import time
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.protocol.TCompactProtocol import TCompactProtocol
-from thrift.protocol.TJSONProtocol import TJSONProtocol
 from thrift.Thrift import TApplicationException, TMessageType
-from thrift.transport.TTransport import TMemoryBuffer
 from twisted.trial.unittest import SynchronousTestCase
 
-from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work
-from generated.kvstore.ttypes import Page
-from rpc import envelope
-from rpc.envelope import CODECS, CONTAINER_LIMIT, Codec, codec_for, read_application_exception, read_value
+from rpc.envelope import CODECS, codec_for, fast_binary, read_application_exception
 from rpc.errors import MalformedMessage, UnknownProtocol
-from tests.values import generated_structs, structs
-
-Calculator: Any = CalculatorStub  # its .pyi leaves out the structs of a message, which users do not see
-
-PLAIN = {"binary": TBinaryProtocol, "compact": TCompactProtocol, "json": TJSONProtocol}
-
-MANY = 1_000_000
-
-messages = st.tuples(
-    st.text(max_size=20), st.sampled_from([1, 2, 3, 4]), st.integers(0, 2**31 - 1),
-    st.sampled_from(generated_structs()).flatmap(structs),
-)  # fmt: skip
-
-ADD = Calculator.add_args(num1=1, num2=-2)
-GOLDEN = {
-    "binary": (
-        b"\x80\x01\x00\x01\x00\x00\x00\x03add\x00\x00\x00\x07"
-        b"\x08\x00\x01\x00\x00\x00\x01\x08\x00\x02\xff\xff\xff\xfe\x00"
-    ),
-    "compact": b"\x82\x21\x07\x03add\x15\x02\x15\x03\x00",
-    "json": b'[1,"add",1,7,{"1":{"i32":1},"2":{"i32":-2}}]',
-}
-
-
-def plain_bytes(protocol: str, name: str, kind: int, seqid: int, struct: Any) -> bytes:
-    """The message as Thrift's plain protocol object writes it."""
-    transport = TMemoryBuffer()
-    written = PLAIN[protocol](transport)
-    written.writeMessageBegin(name, kind, seqid)
-    struct.write(written)
-    written.writeMessageEnd()
-    return transport.getvalue()
-
-
-def plain_value(protocol: str, body: bytes, struct_class: type) -> tuple[Any, Any]:
-    """Header and struct as Thrift's plain protocol object reads them."""
-    read = PLAIN[protocol](TMemoryBuffer(body))
-    header = read.readMessageBegin()
-    value = read_value(struct_class, read)
-    read.readMessageEnd()
-    return header, value
-
-
-def read(codec: Codec, body: bytes, struct_class: type) -> Any:
-    """The message's struct, read as a worker reads it."""
-    return codec.read_struct(body, codec.read_header(body)[3], struct_class)
+from tests.unit.envelope_messages import ADD, GOLDEN, Calculator, messages, plain_bytes, plain_value, read
 
 
 class BytesTests(SynchronousTestCase):
-    """What is written and read is Thrift's."""
+    """Bytes are those of Thrift, both ways."""
 
-    def test_golden_bytes(self) -> None:
-        """The bytes of one message in each protocol are those of the Thrift specification."""
+    def test_writes_the_bytes_of_the_thrift_specification(self) -> None:
+        """One message in each protocol."""
         for protocol, golden in GOLDEN.items():
             codec = CODECS[protocol]
             self.assertEqual(codec.encode("add", TMessageType.CALL, 7, ADD), golden)
@@ -84,19 +31,19 @@ class BytesTests(SynchronousTestCase):
 
     @settings(max_examples=150)
     @given(messages)
-    def test_equal_to_plain_thrift(self, message: tuple[str, int, int, Any]) -> None:
-        """For every struct of the project's IDLs, both ways: our bytes are plain Thrift's, and read to equal values."""
+    def test_bytes_equal_those_of_plain_thrift(self, message: tuple[str, int, int, Any]) -> None:
+        """For every struct of the project's IDL, both ways: equal bytes are written, and equal values are read."""
         self.assert_equal_to_plain_thrift(message)
 
     @settings(max_examples=150)
     @given(messages)
-    def test_long_strings(self, message: tuple[str, int, int, Any]) -> None:
-        """The same for the way that long strings go, here taken for all."""
-        self.patch(envelope, "LONG_STRING", 0)
+    def test_bytes_of_long_strings_equal_those_of_plain_thrift(self, message: tuple[str, int, int, Any]) -> None:
+        """The way of long strings, used here for all strings."""
+        self.patch(fast_binary, "LONG_STRING", 0)
         self.assert_equal_to_plain_thrift(message)
 
     def assert_equal_to_plain_thrift(self, message: tuple[str, int, int, Any]) -> None:
-        """Our bytes are plain Thrift's, and both read them."""
+        """Check that our bytes are plain Thrift's, and that both can be read by either."""
         name, kind, seqid, struct = message
         for protocol, codec in CODECS.items():
             body = codec.encode(name, kind, seqid, struct)
@@ -107,8 +54,8 @@ class BytesTests(SynchronousTestCase):
             self.assertEqual(plain_value(protocol, body, type(struct)), ((name, kind, seqid), struct))
 
     @given(st.text(), st.integers(-(2**31), 2**31 - 1))
-    def test_application_exception(self, text: str, seqid: int) -> None:
-        """A TApplicationException survives, whatever its text and a peer's seqid."""
+    def test_reads_application_exceptions_back(self, text: str, seqid: int) -> None:
+        """With any text and any seqid of a peer."""
         for codec in CODECS.values():
             body = codec.encode("m", TMessageType.EXCEPTION, seqid, TApplicationException(6, text))
             header = codec.read_header(body)
@@ -117,19 +64,19 @@ class BytesTests(SynchronousTestCase):
             self.assertEqual((exception.type, exception.message), (6, text))
 
     @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]) | st.sampled_from('"\\/\b\f\n\r\t\0\x1f𝄞')))
-    def test_json_text(self, text: str) -> None:
-        """Text that JSON escapes, and text that it does not, reads as plain Thrift reads it."""
+    def test_reads_json_text_as_plain_thrift_does(self, text: str) -> None:
+        """Text that JSON escapes, and text that it does not."""
         struct = Calculator.echo_args(Work(comment=text))
         body = plain_bytes("json", "echo", 1, 1, struct)
         self.assertEqual(read(CODECS["json"], body, Calculator.echo_args), struct)
 
-    def test_json_text_with_nul(self) -> None:
-        """A NUL beside an escape does not make the text UTF-16, for which Python's json takes such bytes."""
+    def test_reads_json_text_with_nul_as_utf_8(self) -> None:
+        """Python's json takes bytes with a NUL beside an escape for UTF-16."""
         for text in ("\x00\\", "\x000\r", "\x00\r", "\\\x00\x00\x00"):
-            self.test_json_text.hypothesis.inner_test(self, text)  # type: ignore[attr-defined]
+            self.test_reads_json_text_as_plain_thrift_does.hypothesis.inner_test(self, text)  # type: ignore[attr-defined]
 
-    def test_json_escapes(self) -> None:
-        """Escapes of every kind are read, surrogate pairs among them; half a pair is malformed."""
+    def test_reads_json_escapes_of_every_kind(self) -> None:
+        """Surrogate pairs, too; half a pair is malformed."""
         begin, end = b'[1,"echo",1,1,{"1":{"rec":{"4":{"str":"', b'"}}}}]'
         work = read(CODECS["json"], begin + rb"\"\\\/\b\f\n\r\t\u00e9\ud834\udd1e" + end, Calculator.echo_args).work
         self.assertEqual(work.comment, '"\\/\b\f\n\r\té𝄞')
@@ -137,15 +84,15 @@ class BytesTests(SynchronousTestCase):
             with self.assertRaises(MalformedMessage):
                 read(CODECS["json"], begin + broken + end, Calculator.echo_args)
 
-    def test_message_without_version(self) -> None:
-        """The binary protocol's old form, which has no version, is read too."""
+    def test_reads_a_binary_message_without_version(self) -> None:
+        """The old form of the binary protocol."""
         old = b"\x00\x00\x00\x03add\x01\x00\x00\x00\x07"
         body = old + GOLDEN["binary"][15:]
         self.assertEqual(CODECS["binary"].read_header(body), ("add", 1, 7, len(old)))
         self.assertEqual(read(CODECS["binary"], body, Calculator.add_args), ADD)
 
-    def test_large_strings(self) -> None:
-        """PITFALLS, Thrift protocols: strings are not limited to 16,384,000 bytes, and none takes seconds to read."""
+    def test_reads_strings_above_16_megabytes_quickly(self) -> None:
+        """Thrift's own limit is 16,384,000 bytes, and its JSON protocol takes ten seconds for them."""
         struct = Calculator.blob_args(b"x" * 16_777_216)
         for codec in CODECS.values():
             body = codec.encode("blob", TMessageType.CALL, 1, struct)
@@ -153,8 +100,8 @@ class BytesTests(SynchronousTestCase):
             self.assertEqual(read(codec, body, Calculator.blob_args), struct)
             self.assertLess(time.perf_counter() - began, 2)
 
-    def test_body_is_not_kept(self) -> None:
-        """No codec holds on to the last body it has read, well or badly: it may be of 16 MiB, and no other may come."""
+    def test_keeps_no_reference_to_a_body(self) -> None:
+        """Neither after success nor after an error: a body may have 16 MiB, and a worker may then be idle."""
         for codec in CODECS.values():
             body = codec.encode("add", TMessageType.CALL, 7, ADD)
             before = sys.getrefcount(body)
@@ -166,160 +113,25 @@ class BytesTests(SynchronousTestCase):
             gc.collect()
             self.assertEqual(sys.getrefcount(body), before)
 
-    def test_encoding_leaves_nothing_behind(self) -> None:
-        """PITFALLS, stubs 3: a value that does not encode has no effect on the next message."""
+    def test_a_value_that_does_not_encode_has_no_effect_on_the_next_message(self) -> None:
+        """Thrift's generated client would keep the half-written message in its transport."""
         for protocol, codec in CODECS.items():
             with self.assertRaises(Exception):  # noqa: B017  # Thrift raises what it likes
                 codec.encode("add", 1, 1, Calculator.add_args(1, object()))
             self.assertEqual(codec.encode("add", 1, 7, ADD), GOLDEN[protocol])
 
 
-class MalformedTests(SynchronousTestCase):
-    """PITFALLS, Thrift protocols: decoding raises nearly anything; here it gives a value or raises MalformedMessage."""
-
-    def test_truncated_at_each_byte(self) -> None:
-        """No beginning of a message is a message."""
-        struct = Page([], "nächste")
-        for codec in CODECS.values():
-            for value in (ADD, struct):
-                body = codec.encode("scan", TMessageType.CALL, 1, value)
-                for size in range(len(body)):
-                    with self.assertRaises(MalformedMessage):
-                        read(codec, body[:size], type(value))
-
-    def test_trailing_bytes(self) -> None:
-        """Bytes behind the message's end are refused."""
-        for protocol, codec in CODECS.items():
-            for trailing in (b"\x00", b"]", GOLDEN[protocol]):
-                with self.assertRaises(MalformedMessage):
-                    read(codec, GOLDEN[protocol] + trailing, Calculator.add_args)
-
-    @settings(deadline=2000, max_examples=200)
-    @given(st.binary(max_size=200), st.sampled_from(generated_structs()), st.integers(0, 200))
-    @example(b"1", Work, 0)
-    @example(b"[1", Work, 0)
-    @example(b'[1,"add",1,1,{"1":{"i32":1', Work, 0)
-    @example(b"\xff\xfe[\x001\x00", Work, 0)
-    def test_any_bytes(self, data: bytes, struct: type, keep: int) -> None:
-        """Any bytes, behind the beginning of a right message too, are a value or malformed."""
-        for protocol, codec in CODECS.items():
-            for body in (data, GOLDEN[protocol][:keep] + data, GOLDEN[protocol][:keep] + data + b"]"):
-                try:
-                    read(codec, body, struct)
-                except MalformedMessage as error:
-                    self.assertLess(len(str(error)), 400)
-
-    @settings(deadline=2000, max_examples=150)
-    @given(messages, st.integers(0, 500), st.integers(0, 255))
-    def test_one_byte_changed(self, message: tuple[str, int, int, Any], place: int, byte: int) -> None:
-        """A right message with one wrong byte is a value or malformed."""
-        for codec in CODECS.values():
-            body = bytearray(codec.encode(*message))
-            body[place % len(body)] = byte
-            with contextlib.suppress(MalformedMessage):
-                read(codec, bytes(body), type(message[3]))
-
-    def test_nothing_is_left_unsaid(self) -> None:
-        """Thrift raises some errors without a word; ours always says what was wrong."""
-        for codec in CODECS.values():
-            for body in (b"", b"\x80\x01\x00\x01\x00", b"\x82\x21\x01"):
-                with self.assertRaises(MalformedMessage) as caught:
-                    codec.read_header(body)
-                self.assertNotRegex(str(caught.exception), r": $")
-
-    def assert_refused_at_once(self, protocol: str, body: bytes, struct: type = Calculator.add_args) -> None:
-        """`body` is malformed, said in a line and within a second."""
-        began = time.perf_counter()
-        with self.assertRaises(MalformedMessage) as caught:
-            read(CODECS[protocol], body, struct)
-        self.assertLess(time.perf_counter() - began, 1)
-        self.assertLess(len(str(caught.exception)), 400)
-
-    def test_json_that_ends_in_a_number(self) -> None:
-        """PITFALLS, Thrift protocols: Thrift's JSON spins on an input that ends where a number is read."""
-        for body in (b'[1,"add",1,1', b"[", b"[1", b"1", b"12", b'[1,"add",1,1,{"1":{"i32":1', b'[1,"a",1,1,{"', b""):
-            self.assert_refused_at_once("json", body)
-
-    def test_json_number_without_end(self) -> None:
-        """A number of a million digits is no work."""
-        self.assert_refused_at_once("json", b'[1,"add",1,' + b"1" * MANY + b"]")
-        self.assert_refused_at_once("json", b'[1,"echo",1,1,{"1":{"dbl":' + b"1" * MANY + b"}}]", Calculator.echo_args)
-
-    def test_json_string_without_end(self) -> None:
-        """A string that does not end is no work, however it is made."""
-        for text in (b"a", b"\\\\", b'\\"', b"\\"):
-            self.assert_refused_at_once("json", b'[1,"' + text * MANY + b"]")
-
-    def test_deep_nesting(self) -> None:
-        """PITFALLS, Thrift protocols: structs and containers within each other a million deep are no danger."""
-        binary, compact = GOLDEN["binary"][:15], GOLDEN["compact"][:7]
-        self.assert_refused_at_once("binary", binary + b"\x0c\x00\x09" * MANY)
-        self.assert_refused_at_once("binary", binary + b"\x0f\x00\x09" + b"\x0f\x00\x00\x00\x01" * MANY)
-        self.assert_refused_at_once("binary", binary + b"\x0c\x00\x09" * MANY, TApplicationException)
-        self.assert_refused_at_once("compact", compact + b"\x9c" * MANY)
-        self.assert_refused_at_once("compact", compact + b"\x99" + b"\x19" * MANY)
-        self.assert_refused_at_once("compact", compact + b"\x9c" * MANY, TApplicationException)
-        self.assert_refused_at_once("json", b'[1,"add",1,1,' + b'{"9":{"rec":' * MANY + b"]")
-        self.assert_refused_at_once("json", b"[" * MANY + b"]" * MANY)
-
-    def test_declared_sizes(self) -> None:
-        """PITFALLS, Thrift protocols: a size is not believed, neither a string's, a name's nor a container's."""
-        binary, compact = GOLDEN["binary"][:15], GOLDEN["compact"][:7]
-        blob, numbers = Calculator.blob_args, Calculator.sum_args
-        for size in (b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\x80\x00\x00\x00"):
-            self.assert_refused_at_once("binary", b"\x80\x01\x00\x01" + size)
-            self.assert_refused_at_once("binary", size + b"add")
-            self.assert_refused_at_once("binary", binary + b"\x0b\x00\x01" + size + b"x", blob)
-            self.assert_refused_at_once("binary", binary + b"\x0b\x00\x01" + size + b"x", TApplicationException)
-            self.assert_refused_at_once("binary", binary + b"\x0c\x00\x01\x0f\x00\x01\x0a" + size + b"x", numbers)
-        for size in (b"\xff\xff\xff\xff\x07", b"\xff\xff\xff\xff\x0f", b"\xff" * MANY):
-            self.assert_refused_at_once("compact", b"\x82\x21\x07" + size)
-            self.assert_refused_at_once("compact", b"\x82\x21" + size)
-            self.assert_refused_at_once("compact", compact + b"\x18" + size + b"x", blob)
-            self.assert_refused_at_once("compact", compact + b"\x1c\x19\xf6" + size + b"x", numbers)
-        for declared in (b"2147483647", b"9" * 900):
-            body = b'[1,"sum",1,1,{"1":{"rec":{"1":{"lst":["i64",' + declared + b",1]}}}}]"
-            self.assert_refused_at_once("json", body, numbers)
-
-    def test_container_limit(self) -> None:
-        """PITFALLS, Thrift protocols: an element of a byte may cost a hundred in memory, so containers have a limit."""
-        size = (CONTAINER_LIMIT + 1).to_bytes(4, "big")
-        page = GOLDEN["binary"][:15] + b"\x0f\x00\x01\x0c" + size + b"\x00" * (CONTAINER_LIMIT + 1) + b"\x00"
-        self.assert_refused_at_once("binary", page, Page)
-        compact = GOLDEN["compact"][:7] + b"\x19\xfc\xc1\x84\x3d" + b"\x00" * (CONTAINER_LIMIT + 1) + b"\x00"
-        self.assert_refused_at_once("compact", compact, Page)
-
-    def test_elements_of_no_size(self) -> None:
-        """Containers of a type that takes no bytes are refused, not counted through."""
-        for element in (b"\x00", b"\x01"):
-            for field in (b"\x0f", b"\x0e"):
-                many = field + b"\x00\x09" + element + b"\x00\x0f\x42\x3f"
-                self.assert_refused_at_once("binary", GOLDEN["binary"][:15] + many * 1000)
-
-    def test_errors_do_not_quote_the_body(self) -> None:
-        """A body of a megabyte that is no UTF-8 is not repeated in the error, which goes to log and peer."""
-        size = MANY.to_bytes(4, "big")
-        self.assert_refused_at_once("binary", b"\x80\x01\x00\x01" + size + b"\xff" * MANY + b"\x00\x00\x00\x01")
-        self.assert_refused_at_once("json", b'[1,"' + b"\xff" * MANY + b'"]')
-
-    def test_wrong_types(self) -> None:
-        """A field of another type than the IDL's is skipped, as Thrift does."""
-        for protocol, codec in CODECS.items():
-            body = plain_bytes(protocol, "add", 1, 1, Calculator.blob_args(b"not a number"))
-            self.assertEqual(read(codec, body, Calculator.add_args), Calculator.add_args())
-
-
 class ContentTypeTests(SynchronousTestCase):
     """codec_for."""
 
-    def test_content_types(self) -> None:
-        """Each codec is found by its own content type, and binary by none."""
+    def test_finds_each_codec_by_its_content_type(self) -> None:
+        """A message without one is binary."""
         for codec in CODECS.values():
             self.assertIs(codec_for(codec.content_type), codec)
         self.assertIs(codec_for(None), CODECS["binary"])
 
-    def test_unknown_content_type(self) -> None:
-        """Another content type is named in the error, with those that there are."""
+    def test_refuses_an_unknown_content_type(self) -> None:
+        """The error has it, and the known ones."""
         for content_type in ("", "text/plain", "application/vnd.apache.thrift.BINARY", "\udcff"):
             with self.assertRaises(UnknownProtocol) as caught:
                 codec_for(content_type)

@@ -1,11 +1,11 @@
-"""What goes over the wire is what the generated ``Client`` and ``Processor`` would have written, byte for byte.
+"""The bytes on the wire equal those of the generated ``Client`` and ``Processor``.
 
-Our ends go round the generated code, to be faster and to lose no calls. Every method of every service is called here
-both ways, in every protocol: the same request, the same reply, and each end understands the other's.
+Client and worker do not use the generated code, to be faster and to lose no calls. Every method of every service is
+called here both ways, in every protocol: the requests are equal, the replies are equal, and each end understands the
+other's.
 
-Not compared, for there the generated code is wrong and ours is meant to differ (PITFALLS, stubs): what happens after a
-value that does not encode, a required field unset, an unknown oneway method, a handler's TTransportException, the seqid
-after 2^31 - 1.
+Some cases are not compared, since the generated code is wrong there: a value that does not encode, an
+unset required field, an unknown oneway method, a handler's TTransportException, and the seqid after 2^31 - 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rpc.envelope import CODECS
 from rpc.errors import InvalidRequest
 from rpc.stub import Stub, StubMethod
 from tests.stubs import compile_stub
-from tests.unit.client.test_call import operation
+from tests.unit.client.test_operation import operation
 from tests.unit.compiler.idl_files import PROJECT
 from tests.unit.generated_ends import FACTORIES, OurEnds, ThriftEnds, answers, exactly, outcome_expected
 from tests.unit.test_required_fields import NESTED
@@ -47,13 +47,13 @@ EXAMPLES = 12
 
 
 class Colour(enum.IntEnum):
-    """An enum of Python's own, where the IDL's are plain numbers."""
+    """A Python enum; the IDL's enums are plain numbers."""
 
     RED = 1
 
 
 class Text(str):
-    """A text of another type than str."""
+    """Text of a subclass of str."""
 
     __slots__ = ()
 
@@ -75,19 +75,19 @@ ODD_VALUES: dict[str, tuple[Any, ...]] = {
 
 
 class EqualityTests(SynchronousTestCase):
-    """Each method called both ways, each end's bytes read by the other."""
+    """Each method is called both ways, and each end reads the other's bytes."""
 
     def setUp(self) -> None:
-        logging.disable()  # the generated code logs what handlers raise, at the cost of all the rest together
+        logging.disable()  # the generated code logs errors of handlers, which takes as long as the rest of the tests
         self.addCleanup(logging.disable, logging.NOTSET)
 
     def tearDown(self) -> None:
         self.flushLoggedErrors(ZeroDivisionError, TApplicationException)  # our worker logs it too
 
     def pairs(self, stub: ModuleType, *, plain: bool = True) -> list[tuple[OurEnds, ThriftEnds]]:
-        """Ends of `stub` in all protocols: ours, and beside them each kind of Thrift's.
+        """Return ends of `stub` in all protocols: ours, and each kind of Thrift's.
 
-        :param plain: those without Thrift's compiled part, too.
+        :param plain: include those without Thrift's C extension.
         """
         return [
             (OurEnds(stub, protocol), ThriftEnds(stub, factory))
@@ -98,7 +98,9 @@ class EqualityTests(SynchronousTestCase):
     def assert_equal_ways(
         self, ours: OurEnds, theirs: ThriftEnds, name: str, arguments: tuple[Any, ...], answer: tuple[str, Any]
     ) -> tuple[tuple[Any, ...], tuple[str, Any]]:
-        """Call both ways, crossed over; return the arguments a handler got, and what the client's Deferred gave."""
+        """Call both ways, with the ends crossed; return the handler's arguments and the result of the client's
+        Deferred.
+        """
         ours.notes.answer = theirs.notes.answer = answer
         ours.notes.taken, theirs.notes.taken = [], []
         our_request = ours.call(name, arguments)
@@ -113,7 +115,7 @@ class EqualityTests(SynchronousTestCase):
         return our_taken, our_outcome
 
     def assert_equal_method(self, pairs: list[tuple[OurEnds, ThriftEnds]], method: StubMethod) -> None:
-        """A method in all protocols, whatever it is called with and does."""
+        """Check a method in all protocols, with any arguments and results."""
 
         @settings(max_examples=EXAMPLES)
         @given(structs(method.arguments_class, sound=True), answers(method))
@@ -128,7 +130,7 @@ class EqualityTests(SynchronousTestCase):
         check()
 
     def assert_equal_service(self, stub: ModuleType) -> None:
-        """Every method of a service, and one that it has not."""
+        """Check every method of a service, and an unknown one."""
         pairs = self.pairs(stub)
         for method in Stub.of(stub).methods.values():
             self.assert_equal_method(pairs, method)
@@ -136,25 +138,25 @@ class EqualityTests(SynchronousTestCase):
             request = ours.codec.encode("unheard_of", TMessageType.CALL, 5, TApplicationException(1, "as a struct"))
             self.assertEqual(ours.serve(request), theirs.serve(request))
 
-    def test_own_services(self) -> None:
-        """The services in ``generated/``."""
+    def test_the_services_of_the_project(self) -> None:
+        """Those in ``generated/``."""
         services = [module for module in generated_modules() if hasattr(module, "Iface")]
         self.assertIn(Calculator, services)
         for stub in services:
             self.assert_equal_service(stub)
 
-    def test_services_of_tests(self) -> None:
-        """The services of the IDLs of other tests, and of the benchmarks."""
+    def test_the_services_of_other_tests_and_benchmarks(self) -> None:
+        """From their IDL."""
         work = WORK.read_text("utf-8").replace("namespace py work", "")
         for idl, service in ((ODD, "Odd"), (ODD, "Empty"), (NESTED, "Trees"), (work, "Bench")):
             self.assert_equal_service(compile_stub(idl, service))
 
-    def test_everything(self) -> None:
-        """A service with all that an IDL can say."""
+    def test_a_service_with_every_type_of_the_idl(self) -> None:
+        """``everything.thrift``."""
         self.assert_equal_service(compile_stub(EVERYTHING, "Everything"))
 
-    def test_sizes(self) -> None:
-        """Lengths at which an encoding changes: of strings, and of containers."""
+    def test_sizes_at_which_an_encoding_changes(self) -> None:
+        """Of strings and of containers."""
         for ours, theirs in self.pairs(compile_stub(EVERYTHING, "Everything")):
             for size in (0, 1, 14, 15, 16, 127, 128, 255, 256, 16383, 16384):
                 self.assert_echoed(ours, theirs, "text", "x" * size)
@@ -165,12 +167,12 @@ class EqualityTests(SynchronousTestCase):
                 self.assert_echoed(ours, theirs, "blobs", {str(number): b"" for number in range(size)})
 
     def assert_echoed(self, ours: OurEnds, theirs: ThriftEnds, name: str, value: Any) -> None:
-        """A method of one argument, whose handler answers with it."""
+        """Check a method of one argument whose handler returns it."""
         answer = "returns", value
         self.assertEqual(self.assert_equal_ways(ours, theirs, name, (value,), answer), ((value,), answer))
 
-    def test_not_finite(self) -> None:
-        """Doubles that are no numbers; in JSON only as written: Thrift's Python cannot read there what it writes."""
+    def test_doubles_that_are_not_finite(self) -> None:
+        """JSON is only compared as written: Thrift's Python cannot read its own text for them."""
         for ours, theirs in self.pairs(compile_stub(EVERYTHING, "Everything")):
             for value in (float("inf"), float("-inf"), float("nan"), -float("nan")):
                 if ours.codec is CODECS["json"]:
@@ -179,11 +181,8 @@ class EqualityTests(SynchronousTestCase):
                     taken, outcome = self.assert_equal_ways(ours, theirs, "real", (value,), ("returns", value))
                     self.assertEqual(exactly((taken, outcome)), exactly(((value,), ("returns", value))))
 
-    def test_odd_values(self) -> None:
-        """Values of other types give the same bytes where Thrift takes them, and fail where it does not.
-
-        As its compiled part has it, which is ours: its Python takes others.
-        """
+    def test_values_of_other_python_types(self) -> None:
+        """They give equal bytes or fail, as in Thrift's C extension, which we use. Its Python code accepts others."""
         stub = compile_stub(EVERYTHING, "Everything")
         for protocol, factories in FACTORIES.items():
             ours = OurEnds(stub, protocol)
@@ -198,11 +197,8 @@ class EqualityTests(SynchronousTestCase):
                 else:
                     self.assertIsInstance(ours.settle(b"")[1], InvalidRequest)
 
-    def test_other_versions(self) -> None:
-        """Fields that a peer's IDL has and ours has not, or has of another type, are skipped alike.
-
-        Thrift's Python alone does not skip binary fields: it takes them for text.
-        """
+    def test_fields_of_another_version_of_the_idl_are_skipped(self) -> None:
+        """Unknown fields, and fields of another type. Thrift's Python code alone reads binary fields as text."""
         stub = compile_stub(EVERYTHING, "Everything")
         pairs, methods = self.pairs(stub, plain=False), Stub.of(stub).methods
         sent = [structs(method.arguments_class, sound=True) for method in methods.values()]
@@ -224,8 +220,8 @@ class EqualityTests(SynchronousTestCase):
 
         check()
 
-    def test_seqids(self) -> None:
-        """Any seqid that our client comes to, and any that a peer may have chosen."""
+    def test_all_seqids_of_clients(self) -> None:
+        """Those of our client, and any that a peer may choose."""
         pairs = self.pairs(Calculator)
 
         @settings(max_examples=30)

@@ -1,4 +1,4 @@
-"""PITFALLS, stubs 9: generated exceptions are immutable, and still behave as exceptions do."""
+"""Generated exceptions are immutable, and can still be raised, copied and pickled."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ repair(InvalidOperation)
 
 
 class Special(InvalidOperation):
-    """A handler's own kind of the IDL's exception, with another way to be made."""
+    """A handler's subclass of the IDL's exception with another ``__init__``."""
 
     def __init__(self, why: str) -> None:
         super().__init__(4, why)
 
 
 class RepairTests(SynchronousTestCase):
-    """PITFALLS, stubs 9: what a repaired class can do that a generated one cannot."""
+    """Operations that fail with a generated class and succeed with a repaired one."""
 
     def setUp(self) -> None:
         self.error: Any = InvalidOperation(whatOp=4, why="zero")
 
-    def test_generated_code_needs_it(self) -> None:
-        """As the compiler leaves it, a class cannot do what the tests below ask; once it can, this module may go."""
+    def test_generated_exceptions_fail_without_the_repair(self) -> None:
+        """When this test fails, the compiler is mended, and the module can be removed."""
         stub = compile_stub("exception Fresh { 1: string why } service S { void f() throws (1: Fresh fresh) }", "S")
         fresh = stub.ttypes.Fresh("why")
         self.assertRaises(TypeError, setattr, fresh, "__traceback__", None)
         repair(type(fresh))
         fresh.__traceback__ = None
 
-    def test_contextmanager(self) -> None:
-        """It comes through a contextlib.contextmanager."""
+    def test_passes_through_a_context_manager(self) -> None:
+        """contextlib.contextmanager sets the traceback."""
 
         @contextlib.contextmanager
         def block() -> Iterator[None]:
@@ -54,8 +54,8 @@ class RepairTests(SynchronousTestCase):
 
         self.assertIs(self.assertRaises(InvalidOperation, fails), self.error)
 
-    def test_failure(self) -> None:
-        """A Failure of it can be cleaned, raised again, and passes through inlineCallbacks."""
+    def test_works_in_a_failure(self) -> None:
+        """A Failure can be cleaned, raised again, and passes through inlineCallbacks."""
         failure = Failure(self.error)
         failure.cleanFailure()
         self.assertIs(self.assertRaises(InvalidOperation, failure.raiseException), self.error)
@@ -67,8 +67,8 @@ class RepairTests(SynchronousTestCase):
         waiting: Deferred[Any] = waits()
         self.assertIs(self.failureResultOf(waiting, InvalidOperation).value, self.error)
 
-    def test_raise_from(self) -> None:
-        """It can be raised from another, and with a traceback and notes of one's choice."""
+    def test_can_be_raised_from_another_exception(self) -> None:
+        """With a traceback and notes, too."""
         cause = ValueError("cause")
         try:
             raise self.error.with_traceback(None) from cause
@@ -76,8 +76,8 @@ class RepairTests(SynchronousTestCase):
             self.assertIs(error.__cause__, cause)
             self.assertTrue(error.__suppress_context__)
 
-    def test_copy_and_pickle(self) -> None:
-        """Copies are equal, of the same class, and hash the same."""
+    def test_copies_and_pickles_are_equal(self) -> None:
+        """Of the same class, with the same hash."""
         for error in (self.error, InvalidOperation(4, "zero"), InvalidOperation(), Special("zero")):
             copies = [copy.copy(error), copy.deepcopy(error)]
             copies += [pickle.loads(pickle.dumps(error, level)) for level in range(pickle.HIGHEST_PROTOCOL + 1)]
@@ -88,8 +88,8 @@ class RepairTests(SynchronousTestCase):
                 self.assertEqual(hash(made), hash(error))
                 self.assertEqual((made.whatOp, made.why, made.args), (error.whatOp, error.why, error.args))
 
-    def test_fields_stay_immutable(self) -> None:
-        """The IDL's fields can neither be set nor deleted: they make the hash."""
+    def test_fields_of_the_idl_stay_immutable(self) -> None:
+        """The hash is computed from them."""
         for change in (
             lambda: setattr(self.error, "why", "other"),
             lambda: setattr(self.error, "whatOp", 4),
@@ -100,14 +100,14 @@ class RepairTests(SynchronousTestCase):
         self.assertEqual(hash(self.error), hash(InvalidOperation(4, "zero")))
         self.assertNotEqual(self.error, InvalidOperation(4, "one"))
 
-    def test_other_attributes(self) -> None:
-        """What is no field can be set and deleted."""
+    def test_other_attributes_can_be_set_and_deleted(self) -> None:
+        """Those that are no fields."""
         self.error.seen = True
         del self.error.seen
         self.assertFalse(hasattr(self.error, "seen"))
 
-    def test_repair_twice(self) -> None:
-        """A second repair changes nothing; nor does one of a class that was not generated."""
+    def test_a_second_repair_changes_nothing(self) -> None:
+        """Nor does the repair of a class that was not generated."""
         before = dict(vars(InvalidOperation))
         repair(InvalidOperation)
         self.assertEqual(dict(vars(InvalidOperation)), before)

@@ -21,14 +21,12 @@ from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.codec.properties import encode_properties
 from rpc.envelope import CODECS
 from rpc.messages import Properties
-from rpc.worker.republisher import Mover
-from rpc.worker.server import ServingTransport
 from rpc.worker.service import ThriftService
 from services.calculator import CalculatorHandler
 from tests.unit.amqp.peer import content, method
-from tests.unit.client.test_caller import Caller
+from tests.unit.client.caller_in_memory import CallerInMemory
 from tests.unit.wire import Wire
-from tests.unit.worker.test_server import LINK
+from tests.unit.worker.served import WorkerInMemory
 
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
@@ -36,8 +34,10 @@ BINARY = CODECS["binary"]
 CLIENT_FUNCTIONS = 40
 """Calling and being answered, the confirm included; generated code and Twisted's Deferred as well."""
 
-WORKER_FUNCTIONS = 47
-"""From the delivery to reply and ack, the handler included."""
+WORKER_FUNCTIONS = 50
+"""From the delivery to reply and ack, the handler included. Three are the price of named states and of one decision a
+delivery: the decision, taking a slot, and remembering the reply for a redelivery.
+"""
 
 BEFORE = 100
 """Calls that fill whatever is made once."""
@@ -85,7 +85,7 @@ class ClientPathTests(SynchronousTestCase):
     """The caller's side."""
 
     def setUp(self) -> None:
-        self.caller = Caller()
+        self.caller = CallerInMemory()
         self.caller.open()
         self.client = self.caller.client()
         self.number = 0
@@ -156,8 +156,7 @@ class WorkerPathTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.wire = Wire()
         handler = CalculatorHandler()
-        transport = ServingTransport(ThriftService(CalculatorStub, handler), handler, LINK, self.wire.clock, Mover())
-        self.wire.open(transport)
+        WorkerInMemory(self.wire, ThriftService(CalculatorStub, handler), handler)
         self.number = 0
         self.feed = self.wire.peer.connection.dataReceived
         for _ in range(BEFORE):

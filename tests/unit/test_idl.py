@@ -1,4 +1,4 @@
-"""What the IDL says of a stub is found from the stub's module alone."""
+"""The IDL's description of a stub is found from the stub's module."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class LoadTests(SynchronousTestCase):
         assert description is not None
         return description
 
-    def test_methods(self) -> None:
-        """A method's arguments, result, exceptions, annotations and doc comment."""
+    def test_describes_a_method(self) -> None:
+        """Arguments, result, exceptions, annotations and doc comment."""
         add = self.describe(Calculator).methods["add"]
         self.assertEqual([argument.name for argument in add.arguments], ["num1", "num2"])
         self.assertEqual([argument.type for argument in add.arguments], [idl.BaseType("i32")] * 2)
@@ -37,21 +37,21 @@ class LoadTests(SynchronousTestCase):
         self.assertTrue(add.doc.startswith("Add two numbers.\n\nInvalidOperation is thrown"))
         self.assertFalse(add.oneway)
 
-    def test_oneway(self) -> None:
-        """A oneway method gives nothing and says so."""
+    def test_a_oneway_method_has_no_result(self) -> None:
+        """And is marked as oneway."""
         description = self.describe(Calculator).methods["zip"]
         self.assertEqual((description.oneway, description.returns), (True, None))
 
-    def test_inherited(self) -> None:
-        """Methods of an extended service of another file come first, with their annotations."""
+    def test_inherited_methods_come_first(self) -> None:
+        """Those of an extended service in another file, with their annotations."""
         service = self.describe(Calculator)
         self.assertEqual((service.name, service.extends), ("Calculator", "shared.SharedService"))
         self.assertEqual(next(iter(service.methods)), "getStruct")
         self.assertEqual(service.methods["getStruct"].returns, idl.StructType("shared.SharedStruct"))
         self.assertEqual(service.methods["getStruct"].annotations["idempotent"], "true")
 
-    def test_types(self) -> None:
-        """A struct is told with its fields, typedefs resolved and enums kept, and where its class is."""
+    def test_describes_a_struct(self) -> None:
+        """Its fields with typedefs resolved and enums kept, and the module of its class."""
         interface = self.describe(Calculator).interface
         fields = {field.name: field for field in interface.structs["calculator.Work"].fields}
         self.assertEqual(fields["num1"].type, idl.BaseType("i32"))
@@ -62,41 +62,41 @@ class LoadTests(SynchronousTestCase):
         module, name = interface.struct_path("calculator.Work")
         self.assertIs(getattr(import_module(module), name), Calculator.Work)
 
-    def test_types_of_other_files(self) -> None:
-        """An exception of an included file is named by its own package."""
+    def test_names_a_type_of_an_included_file_by_its_own_package(self) -> None:
+        """Here an exception."""
         throws = self.describe(Report).methods["summarize"].throws
         self.assertEqual(throws[0].type, idl.StructType("kvstore.InvalidArgument"))
         self.assertIn("kvstore.InvalidArgument", self.describe(Report).interface.structs)
 
-    def test_descriptions_cannot_be_changed(self) -> None:
-        """What is shared between callers is read-only."""
+    def test_descriptions_are_read_only(self) -> None:
+        """All callers share them."""
         service = self.describe(Calculator)
         with self.assertRaises(TypeError):
             service.methods["add"] = service.methods["ping"]  # type: ignore[index]
 
-    def test_without_idl_json(self) -> None:
-        """Plain output of the Thrift compiler has no idl.json: there is no description."""
+    def test_a_plain_stub_has_no_description(self) -> None:
+        """Plain output of the Thrift compiler has no idl.json."""
         for name in ("Calculator", "plain.Calculator", "email.Calculator", "generated.other.Service"):
             self.assertIsNone(idl.load(types.ModuleType(name)))
 
 
 class ParseTests(SynchronousTestCase):
-    """Content that is not what this version reads."""
+    """Content that this version does not read."""
 
-    def test_newer_format(self) -> None:
-        """A newer format is told as such."""
+    def test_refuses_another_format(self) -> None:
+        """The error has both numbers."""
         error = self.assertRaises(ValueError, idl.parse, {"format": 99}, "stubs")
         self.assertEqual(str(error), "idl.json of stubs has format 99, not 1: compile again")
 
-    def test_unknown_type(self) -> None:
-        """A type that is not known is not passed on."""
+    def test_refuses_an_unknown_type(self) -> None:
+        """Of a name or of a kind."""
         document = json.loads((PROJECT / "generated" / "idl.json").read_text("utf-8"))
         for bad in ("quaternion", {"tuple": "i32"}):
             document["constants"] = {"x.A": {"type": bad, "doc": ""}}
             self.assertRaises(ValueError, idl.parse, document)
 
-    def test_damage(self) -> None:
-        """A file that lacks something is told as damaged when it is loaded."""
+    def test_refuses_a_damaged_file(self) -> None:
+        """When it is loaded."""
         folder = self.mktemp()
         package = f"damaged_{id(self)}"
         root = PROJECT.__class__(folder) / package

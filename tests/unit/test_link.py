@@ -8,10 +8,12 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from rpc.amqp.answer_limit import ANSWER_LIMIT, STEP, STEPS
 from rpc.amqp.channel import Channel
+from rpc.backoff import STEADY
 from rpc.errors import AMQPError, BrokerUnreachable, ChannelClosed, ConnectionClosed
 from rpc.interfaces import IChannelUser
-from rpc.link import STEADY, Link
+from rpc.link import Link
 from rpc.uri import parse
 from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
 from tests.unit.amqp.peer import method, outcome_of
@@ -21,7 +23,7 @@ LONGEST_DELAY = 20.0
 
 @implementer(IChannelUser)
 class User:
-    """Declares a queue on each channel it gets, and remembers what happened."""
+    """Declares a queue on each channel it gets, and notes all calls."""
 
     def __init__(self) -> None:
         self.channels: list[Channel] = []
@@ -65,7 +67,7 @@ class LinkTestCase(SynchronousTestCase):
         self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2/?heartbeat=0"), "client")
 
     def connect(self) -> Socket:
-        """Start, log in and serve what the users ask."""
+        """Start, log in and answer the users' methods."""
         self.link.startService()
         socket = self.reactor.socket().log_in()
         socket.serve()
@@ -80,10 +82,10 @@ class LinkTestCase(SynchronousTestCase):
 
 
 class ConnectionTests(LinkTestCase):
-    """The connection, made again and again."""
+    """The connection, and its next ones."""
 
-    def test_users_get_channels(self) -> None:
-        """Who was attached before or after connecting gets a channel of its own."""
+    def test_gives_every_user_a_channel(self) -> None:
+        """A user attached before or after connecting gets a channel of its own."""
         before, after = User(), User()
         self.link.attach(before)
         self.assertEqual(self.link.problem, "not connected yet")
@@ -93,7 +95,7 @@ class ConnectionTests(LinkTestCase):
         self.assertEqual((before.ready, after.ready, self.link.problem), (1, 1, None))
         self.assertIsNot(before.channels[0], after.channels[0])
 
-    def test_loss(self) -> None:
+    def test_gives_new_channels_after_a_loss(self) -> None:
         """All users are told, and get new channels on the next connection, to the next host."""
         users = User(), User()
         for user in users:
@@ -110,8 +112,8 @@ class ConnectionTests(LinkTestCase):
             self.assertIsInstance(user.losses[0], ConnectionClosed)
         self.assertIsNone(self.link.problem)
 
-    def test_when_connected(self) -> None:
-        """It fails with the last host's error when each was tried once, and the link goes on trying."""
+    def test_when_connected_fails_after_one_round(self) -> None:
+        """It fails with the last host's error when each was tried once; the link goes on trying."""
         connected = outcome_of(self.link.when_connected())
         self.link.startService()
         self.reactor.socket().refuse()
@@ -127,8 +129,8 @@ class ConnectionTests(LinkTestCase):
         self.reactor.advance(0)
         self.assertEqual((again, self.link.problem), ([None], None))
 
-    def test_backoff(self) -> None:
-        """Attempts at one host come at least 0.2 s and at most 20 s apart, however many fail."""
+    def test_backs_off_from_a_host_that_refuses(self) -> None:
+        """After any number of failures, attempts at one host are at least 0.2 s and at most 20 s apart."""
         self.link = Link(self.reactor, parse("amqp://192.0.2.1"), "client")
         self.link.startService()
         for _ in range(60):
@@ -139,8 +141,26 @@ class ConnectionTests(LinkTestCase):
             self.assertLess(wait, LONGEST_DELAY)
             self.reactor.advance(wait)
 
-    def test_error_of_a_user(self) -> None:
-        """A user whose lost() raises is logged, gets its next channel, and disturbs no other."""
+    def test_backs_off_from_connections_that_do_not_last(self) -> None:
+        """Connections that end just after the login are tried with growing delays, until one has lasted."""
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1/?heartbeat=0"), "client")
+        self.link.startService()
+        waits = []
+        for _ in range(8):
+            self.reactor.socket().log_in().lose()
+            (retry,) = self.reactor.timers()
+            waits.append(retry.getTime() - self.reactor.seconds())
+            self.reactor.advance(waits[-1])
+        self.assertLess(waits[0], 1.5)
+        self.assertGreater(waits[-1], 0.2 * 1.7**8)
+        socket = self.reactor.socket().log_in()
+        self.reactor.advance(STEADY)
+        socket.lose()
+        (retry,) = self.reactor.timers()
+        self.assertLess(retry.getTime() - self.reactor.seconds(), 1.5)
+
+    def test_user_that_raises_disturbs_no_other(self) -> None:
+        """A lost() that raises is logged, and the user gets its next channel."""
 
         class Broken(User):
             def lost(self, reason: Exception) -> None:
@@ -164,8 +184,8 @@ class ConnectionTests(LinkTestCase):
 class ChannelTests(LinkTestCase):
     """A user's channel, while the connection stays."""
 
-    def test_channel_that_is_lost(self) -> None:
-        """The user is told the reason and gets another after a while; the others keep theirs."""
+    def test_opens_a_lost_channel_again(self) -> None:
+        """The user is told the reason and gets another channel after a while; the others keep theirs."""
         user, other = User(), User()
         self.link.attach(user)
         self.link.attach(other)
@@ -178,8 +198,8 @@ class ChannelTests(LinkTestCase):
         self.assertEqual((user.ready, len(user.losses), other.ready, other.losses), (2, 1, 1, []))
         self.assertIsNone(self.link.problem)
 
-    def test_channel_that_is_lost_again_and_again(self) -> None:
-        """A channel that is lost as soon as it is ready is opened with growing delays, until one has lasted."""
+    def test_backs_off_from_channels_that_do_not_last(self) -> None:
+        """A channel that is lost when it is ready is opened with growing delays, until one has lasted."""
         user = User()
         self.link.attach(user)
         socket = self.connect()
@@ -196,8 +216,8 @@ class ChannelTests(LinkTestCase):
         (retry,) = self.reactor.timers()
         self.assertLess(retry.getTime() - self.reactor.seconds(), 1.5)
 
-    def test_setting_up_that_the_broker_refuses(self) -> None:
-        """opened() fails with the broker's 406: it is called again with a new channel; the others are not."""
+    def test_sets_up_again_after_a_refusal(self) -> None:
+        """opened() fails with the broker's 406: it is called again with a new channel, and no other user's is."""
         user, other = User(), User()
         self.link.attach(other)
         socket = self.connect()
@@ -212,8 +232,8 @@ class ChannelTests(LinkTestCase):
         self.assertEqual((other.ready, other.losses), (1, []))
         self.assertEqual(self.reactor.timers(), [])
 
-    def test_setting_up_that_raises(self) -> None:
-        """An exception of opened() is logged, the channel closed, and the user tried again."""
+    def test_sets_up_again_after_an_exception(self) -> None:
+        """An exception of opened() is logged, the channel closed, and another opened."""
 
         class Broken(User):
             def opened(self, channel: Channel) -> Deferred[None]:
@@ -231,7 +251,7 @@ class ChannelTests(LinkTestCase):
         socket.serve()
         self.assertEqual((user.ready, len(user.losses)), (1, 1))
 
-    def test_failure_that_comes_late(self) -> None:
+    def test_ignores_a_late_failure_of_the_setup(self) -> None:
         """An opened() that fails after its channel was lost takes neither the next channel nor a second one."""
         user = Waiting()
         self.link.attach(user)
@@ -247,10 +267,11 @@ class ChannelTests(LinkTestCase):
         user.outcomes[1].errback(AMQPError("later still"))
         self.assertEqual(socket.serve(), [])
         self.assertFalse(user.channels[2].closed)
+        user.outcomes[2].callback(None)
         self.assertEqual((len(user.losses), self.reactor.timers()), (2, []))
 
-    def test_channels_that_are_exhausted(self) -> None:
-        """A user for whom there is no channel is tried again later."""
+    def test_tries_again_when_there_is_no_channel(self) -> None:
+        """A user without a channel is tried again later."""
         self.link = Link(self.reactor, parse("amqp://192.0.2.1/?heartbeat=0&channel_max=1"), "client")
         first, second = User(), User()
         self.link.attach(first)
@@ -264,11 +285,102 @@ class ChannelTests(LinkTestCase):
         self.assertEqual((second.ready, second.losses, self.link.problem), (1, [], None))
 
 
+class TimeLimitTests(LinkTestCase):
+    """A broker that answers heartbeats and nothing else."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.user = User()
+        self.link.attach(self.user)
+        self.link.startService()
+        self.socket = self.reactor.socket().log_in()
+
+    def answer_opening(self) -> None:
+        """Answer channel.open, and nothing after it."""
+        self.assertEqual([frame.name for frame in self.socket.written()][-1], "channel.open")
+        self.socket.feed(method(1, "channel.open-ok", b""))
+
+    def let_the_limit_pass(self) -> None:
+        """Let the time pass that the broker has for an answer."""
+        self.reactor.pump([STEP] * STEPS)
+
+    def test_does_not_blame_the_broker_for_a_blocked_reactor(self) -> None:
+        """A reactor that was blocked for long reads the answer before the limit is over."""
+        self.reactor.advance(10 * ANSWER_LIMIT)
+        self.reactor.advance(STEP)
+        self.assertFalse(self.socket.leaving)
+        self.socket.serve()
+        self.reactor.advance(10 * ANSWER_LIMIT)
+        self.assertEqual((self.user.ready, self.user.losses, self.reactor.timers()), (1, [], []))
+
+    def test_ends_the_connection_over_an_unanswered_open(self) -> None:
+        """The connection ends after thirty seconds, with the reason; the next one is served as usual."""
+        self.reactor.pump([STEP, STEP, STEP - 1])
+        self.assertFalse(self.socket.leaving)
+        self.reactor.advance(1)
+        self.assertTrue(self.socket.leaving)
+        self.socket.lose()
+        self.assertIn("has not answered channel.open for 30 s", self.link.problem or "")
+        self.reconnect()
+        self.assertEqual((self.user.ready, self.user.losses, self.link.problem), (1, [], None))
+        self.assertEqual(self.reactor.timers(), [])
+
+    def test_sets_up_again_without_an_answer(self) -> None:
+        """A channel that is not set up within thirty seconds is closed, with the reason, and another is opened."""
+        self.answer_opening()
+        self.let_the_limit_pass()
+        self.assertIn("not set up within 30 s", self.link.problem or "")
+        self.assertEqual(len(self.user.losses), 1)
+        self.assertIn("channel.close", self.socket.serve())
+        self.reactor.advance(LONGEST_DELAY)
+        self.socket.serve()
+        self.assertEqual((self.user.ready, self.link.problem, self.socket.leaving), (1, None, False))
+        self.assertEqual(self.reactor.timers(), [])
+
+    def test_ends_the_connection_over_an_unanswered_close(self) -> None:
+        """A broker that does not answer channel.close either loses the connection: numbers must not run out."""
+        self.answer_opening()
+        self.let_the_limit_pass()
+        self.socket.written()
+        self.let_the_limit_pass()
+        self.assertTrue(self.socket.leaving)
+        self.socket.lose()
+        self.reconnect()
+        self.assertEqual((self.user.ready, self.link.problem, self.reactor.timers()), (1, None, []))
+
+    def test_detaching_ends_without_an_answer(self) -> None:
+        """detach() fires when the connection ends over an unanswered channel.close."""
+        self.socket.serve()
+        detached = outcome_of(self.link.detach(self.user))
+        self.let_the_limit_pass()
+        self.assertTrue(self.socket.leaving)
+        self.socket.lose()
+        self.assertEqual(detached, [None])
+
+    def test_suspends_the_limits_during_an_alarm(self) -> None:
+        """During an alarm RabbitMQ does not read: the user's problem says so, and the limits begin again."""
+        alarm = method(0, "connection.blocked", "low on memory")
+        for answered in (False, True):
+            if answered:
+                self.answer_opening()
+            self.socket.feed(alarm)
+            self.let_the_limit_pass()
+            self.let_the_limit_pass()
+            self.assertEqual(self.link.problem, "the broker is blocked: low on memory")
+            self.assertEqual((self.user.losses, self.socket.leaving), ([], False))
+        self.link.detach(self.user)
+        self.let_the_limit_pass()
+        self.assertFalse(self.socket.leaving)
+        self.socket.feed(method(0, "connection.unblocked"))
+        self.assertIn("channel.close", self.socket.serve())
+        self.assertEqual((self.reactor.timers(), self.link.problem), ([], None))
+
+
 class DetachTests(LinkTestCase):
     """Users that leave."""
 
-    def test_open_channel(self) -> None:
-        """It is closed without a call of lost(), and not opened again; a second time nothing happens."""
+    def test_closes_the_channel(self) -> None:
+        """It is closed without a call of lost(), and not opened again. A second detach() does nothing."""
         user = User()
         self.link.attach(user)
         socket = self.connect()
@@ -280,8 +392,8 @@ class DetachTests(LinkTestCase):
         self.reconnect()
         self.assertEqual(len(user.channels), 1)
 
-    def test_channel_that_is_being_opened(self) -> None:
-        """A user that leaves meanwhile gets no channel; the one that comes is closed."""
+    def test_closes_a_channel_that_is_being_opened(self) -> None:
+        """A user that leaves meanwhile gets no channel, and the channel is closed when it comes."""
         socket = self.connect()
         user = User()
         self.link.attach(user)
@@ -289,7 +401,7 @@ class DetachTests(LinkTestCase):
         self.assertEqual(socket.serve(), ["channel.open", "channel.close"])
         self.assertEqual(user.channels, [])
 
-    def test_channel_that_is_being_set_up(self) -> None:
+    def test_closes_a_channel_that_is_being_set_up(self) -> None:
         """A user that leaves within its opened() is not opened again."""
         socket = self.connect()
         user = Waiting()
@@ -301,7 +413,7 @@ class DetachTests(LinkTestCase):
         self.reactor.advance(LONGEST_DELAY)
         self.assertEqual((len(user.channels), socket.serve(), self.reactor.timers()), (1, [], []))
 
-    def test_user_that_waits_for_a_retry(self) -> None:
+    def test_cancels_the_retry(self) -> None:
         """Its retry is cancelled."""
         user = User()
         self.link.attach(user)
@@ -315,18 +427,18 @@ class StopTests(LinkTestCase):
     """stopService in every state leaves no timer and no socket."""
 
     def check_stopped(self, stopped: list[Any], *sockets: Socket) -> None:
-        """It has fired, and nothing is left."""
+        """Check that the Deferred has fired, and that nothing is left."""
         self.reactor.advance(0)
         self.assertEqual((stopped, self.reactor.timers(), self.reactor.tcpClients), ([None], [], []))
         for socket in sockets:
             self.assertTrue(socket.leaving)
 
-    def test_never_started(self) -> None:
-        """It fires at once."""
+    def test_stops_before_it_is_started(self) -> None:
+        """The Deferred fires at once."""
         self.check_stopped(outcome_of(self.link.stopService()))
 
-    def test_connecting(self) -> None:
-        """The attempt is cancelled, and who waits for a connection is told; it is no problem of the broker's."""
+    def test_stops_while_connecting(self) -> None:
+        """The attempt is cancelled, and when_connected() fails; the broker is not blamed."""
         self.link.startService()
         connected = outcome_of(self.link.when_connected())
         self.reactor.socket()
@@ -334,22 +446,22 @@ class StopTests(LinkTestCase):
         self.assertIsInstance(connected[0], CancelledError)
         self.assertEqual(self.link.problem, "not connected yet")
 
-    def test_in_the_handshake(self) -> None:
-        """The socket is cut."""
+    def test_stops_in_the_handshake(self) -> None:
+        """The socket is aborted."""
         self.link.startService()
         socket = self.reactor.socket().accept()
         stopped = outcome_of(self.link.stopService())
         socket.lose()
         self.check_stopped(stopped, socket)
 
-    def test_between_attempts(self) -> None:
+    def test_stops_between_attempts(self) -> None:
         """The next attempt is cancelled."""
         self.link.startService()
         self.reactor.socket().refuse()
         self.check_stopped(outcome_of(self.link.stopService()))
 
-    def test_connected(self) -> None:
-        """The broker is asked to close; users are told; it fires with the socket's end."""
+    def test_stops_while_connected(self) -> None:
+        """The broker is asked to close, and users are told. The Deferred fires with the socket's end."""
         user = User()
         self.link.attach(user)
         socket = self.connect()
@@ -361,8 +473,8 @@ class StopTests(LinkTestCase):
         self.assertEqual(len(user.losses), 1)
         self.assertIsNone(self.link.connection)
 
-    def test_broker_that_does_not_answer(self) -> None:
-        """The socket is cut after five seconds."""
+    def test_stops_without_an_answer(self) -> None:
+        """The socket is aborted after five seconds."""
         socket = self.connect()
         stopped = outcome_of(self.link.stopService())
         self.reactor.advance(5.1)
@@ -370,8 +482,8 @@ class StopTests(LinkTestCase):
         socket.lose()
         self.check_stopped(stopped, socket)
 
-    def test_user_that_waits_for_a_retry(self) -> None:
-        """Its retry is cancelled, and a channel that is lost while stopping is not opened again."""
+    def test_stops_while_a_user_is_to_be_retried(self) -> None:
+        """The retry is cancelled, and a channel that is lost while stopping is not opened again."""
         waiting, other = User(), User()
         self.link.attach(waiting)
         self.link.attach(other)
@@ -383,8 +495,8 @@ class StopTests(LinkTestCase):
         socket.lose()
         self.check_stopped(stopped, socket)
 
-    def test_channel_that_is_being_opened(self) -> None:
-        """A stop in between leaves it alone, and nothing behind."""
+    def test_stops_while_a_channel_is_being_opened(self) -> None:
+        """Nothing is left behind."""
         socket = self.connect()
         self.link.attach(User())
         stopped = outcome_of(self.link.stopService())
@@ -392,7 +504,7 @@ class StopTests(LinkTestCase):
         socket.lose()
         self.check_stopped(stopped, socket)
 
-    def test_started_again(self) -> None:
+    def test_starts_again(self) -> None:
         """A link that was stopped can be started; its users get channels again."""
         user = User()
         self.link.attach(user)
@@ -403,8 +515,8 @@ class StopTests(LinkTestCase):
         self.connect()
         self.assertEqual(user.ready, 2)
 
-    def test_by_who_waits_for_the_link(self) -> None:
-        """Who waits for the connection, its failure or the stop may stop the link at once (ClientService raises)."""
+    def test_stops_from_within_its_own_callbacks(self) -> None:
+        """Callbacks of a connection, a failure or a stop may stop the link at once (ClientService raises)."""
 
         def stop(_: object) -> Deferred[None]:
             return self.link.stopService()
@@ -424,8 +536,8 @@ class StopTests(LinkTestCase):
         self.reactor.advance(0)
         self.check_stopped(stopped)
 
-    def test_user_that_needs_nothing(self) -> None:
-        """A user whose opened() is done at once is ready at once."""
+    def test_user_that_sets_up_nothing_is_ready(self) -> None:
+        """A user whose opened() fires at once is ready at once."""
 
         class Ready(User):
             def opened(self, channel: Channel) -> Deferred[None]:

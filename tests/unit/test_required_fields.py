@@ -1,4 +1,4 @@
-"""PITFALLS, stubs 7: required fields, which Thrift's decoders leave unchecked, are checked at any depth."""
+"""Required fields, which Thrift's decoders do not check, are checked at any depth."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ class RequiredFieldsTests(SynchronousTestCase):
         cls.types = cls.stub.ttypes
 
     def assert_refused(self, value: Any) -> None:
-        """`value` lacks a required field, according to the check of its class."""
+        """Check that `value` lacks a required field."""
         struct: Any = type(value)
         check = required_fields_check(struct)
         assert check is not None
         self.assertRaises(TProtocolException, check, value)
 
     def assert_passes(self, value: Any) -> None:
-        """`value` has all it needs."""
+        """Check that `value` has all required fields."""
         struct: Any = type(value)
         check = required_fields_check(struct)
         assert check is not None
         check(value)
 
-    def test_own_field(self) -> None:
-        """A struct's own required field must be set; an empty value is a value."""
+    def test_refuses_a_struct_without_its_required_field(self) -> None:
+        """An empty value is a value."""
         self.assert_refused(Entry(None, b""))
         self.assert_refused(Entry("k"))
         self.assert_passes(Entry("", b""))
 
-    def test_within_containers(self) -> None:
-        """Structs in lists, in values of maps, and in lists in maps are looked at."""
+    def test_checks_structs_in_containers(self) -> None:
+        """In lists, in values of maps, and in lists in maps."""
         tree, leaf = self.types.Tree, self.types.Leaf
         self.assert_refused(Page([Entry("k", b""), Entry("k")]))
         self.assert_passes(Page([]))
@@ -68,8 +68,8 @@ class RequiredFieldsTests(SynchronousTestCase):
         self.assert_refused(tree(trees={1: tree(trees={2: tree(leaf=leaf())})}))
         self.assert_passes(tree(leaf=leaf(0), branches=[tree()], named={"a": [], "b": [leaf(1)]}, trees={1: tree()}))
 
-    def test_recursion(self) -> None:
-        """Types that hold themselves, or each other, are checked to the depth of the value."""
+    def test_checks_recursive_types_to_the_depth_of_the_value(self) -> None:
+        """Types that contain themselves or each other."""
         tree, left, right = self.types.Tree, self.types.Left, self.types.Right
         value = tree(leaf=self.types.Leaf())
         for _ in range(50):
@@ -79,13 +79,13 @@ class RequiredFieldsTests(SynchronousTestCase):
         self.assert_refused(right(left(), None))
         self.assert_passes(left(right(left(right(None, "c")), "a")))
 
-    def test_nothing_to_check(self) -> None:
-        """Types without required fields, or with a default for them, have no check, recursive ones included."""
+    def test_types_without_required_fields_have_no_check(self) -> None:
+        """Nor have those with a default for them, recursive ones included."""
         for struct in (Work, self.types.Loop, self.types.Defaulted, self.stub.turn_args, self.stub.turn_result):
             self.assertIsNone(required_fields_check(struct))
 
-    def test_arguments_and_results(self) -> None:
-        """Arguments, results and exceptions are structs like others."""
+    def test_checks_arguments_results_and_exceptions(self) -> None:
+        """They are structs, too."""
         self.assert_refused(self.stub.grow_args(self.types.Tree(leaf=self.types.Leaf())))
         self.assert_passes(self.stub.grow_args())
         self.assert_refused(self.stub.grow_result(refused=self.types.Refused()))

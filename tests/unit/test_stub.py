@@ -1,4 +1,4 @@
-"""What is read from a stub module: methods, their structs, timeouts, and whether a handler fits."""
+"""The data of a stub module: methods, their structs and timeouts; and whether a handler has all methods."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ service Empty {}
 class StubTests(SynchronousTestCase):
     """Stub.of."""
 
-    def test_service(self) -> None:
-        """Service and interface are the module's; methods are its own and those of the service it extends."""
+    def test_reads_the_service_and_its_methods(self) -> None:
+        """Its own, and those of the service that it extends."""
         stub = Stub.of(Calculator)
         self.assertEqual(stub.service, "Calculator")
         self.assertIs(stub.interface, Calculator.Iface)
         self.assertEqual(sorted(stub.methods), ["add", "blob", "calculate", "echo", "getStruct", "ping", "sum", "zip"])
 
-    def test_method(self) -> None:
-        """A method has its structs, its arguments in order, what it throws, and its timeout in seconds."""
+    def test_reads_a_method(self) -> None:
+        """Structs, arguments in order, exceptions, and the timeout in seconds."""
         add = Stub.of(Calculator).methods["add"]
         self.assertEqual((add.name, add.argument_names), ("add", ("num1", "num2")))
         self.assertIs(add.arguments_class, Calculator.add_args)
@@ -55,8 +55,8 @@ class StubTests(SynchronousTestCase):
         self.assertEqual(add.timeout, 5.0)
         self.assertEqual(list(inspect.signature(add.arguments_class).parameters), list(add.signature.parameters))
 
-    def test_kinds_of_methods(self) -> None:
-        """A oneway method has no result struct; a void one has no result; a timeout is there when the IDL has one."""
+    def test_tells_oneway_and_void_methods_apart(self) -> None:
+        """Only a oneway method has no result struct. A timeout exists when the IDL has one."""
         methods = Stub.of(Calculator).methods
         self.assertTrue(methods["zip"].oneway)
         self.assertIsNone(methods["zip"].result_class)
@@ -64,13 +64,13 @@ class StubTests(SynchronousTestCase):
         self.assertFalse(methods["ping"].oneway)
         self.assertIsNone(methods["ping"].timeout)
 
-    def test_extends(self) -> None:
-        """PITFALLS, stubs 13: methods of the base service have the base's structs."""
+    def test_methods_of_the_base_service_have_its_structs(self) -> None:
+        """The generated module of the derived service does not have them."""
         get = Stub.of(Calculator).methods["getStruct"]
         self.assertTrue(get.arguments_class.__module__.endswith("SharedService"))
 
-    def test_odd_methods(self) -> None:
-        """Arguments stand as the IDL writes them, whatever their numbers, and what is thrown by number."""
+    def test_arguments_have_the_order_of_the_idl_and_exceptions_that_of_their_numbers(self) -> None:
+        """The numbers of the arguments do not matter."""
         odd = compile_stub(ODD, "Odd")
         methods = Stub.of(odd).methods
         self.assertEqual(methods["unordered"].argument_names, ("second", "first"))
@@ -81,12 +81,12 @@ class StubTests(SynchronousTestCase):
         self.assertEqual(sorted(methods), ["defaults", "ping", "tell", "unordered"])
         self.assertEqual(methods["defaults"].arguments_class().a, 5)
 
-    def test_service_without_methods(self) -> None:
-        """A service without methods is a service."""
+    def test_accepts_a_service_without_methods(self) -> None:
+        """Its table is empty."""
         self.assertEqual(Stub.of(compile_stub(ODD, "Empty")).methods, {})
 
-    def test_bad_timeout(self) -> None:
-        """A timeout_ms that is no number of milliseconds above 0 is named, though no compiler of ours writes one."""
+    def test_refuses_a_timeout_that_is_no_number_above_zero(self) -> None:
+        """``thrift-rpc compile`` never writes one."""
         stub = compile_stub('service Bad { void wait() (timeout_ms = "7531") }', "Bad")
         description = Path(stub.__file__).parents[1] / idl.FILE_NAME
         right = description.read_text("utf-8")
@@ -96,12 +96,12 @@ class StubTests(SynchronousTestCase):
             self.assertIn("Bad.wait", str(error))
             self.assertIn(repr(written), str(error))
 
-    def test_no_stub(self) -> None:
-        """What is no stub module is refused by name, with what to pass instead."""
+    def test_refuses_a_module_that_is_no_stub(self) -> None:
+        """The error names it, and the module to pass instead."""
 
         class Iface(Interface):
             def method() -> None:
-                """Of no generated module."""
+                """A method of no generated module."""
 
         stranger = types.ModuleType("stranger")
         stranger.Iface = Iface  # type: ignore[attr-defined]
@@ -111,7 +111,7 @@ class StubTests(SynchronousTestCase):
 
 
 class Complete:
-    """A handler of Calculator that has every method, each written in another way."""
+    """A handler of Calculator with every method, each written in another way."""
 
     def ping(self) -> None: ...
     def add(self, *numbers: int) -> int:
@@ -138,12 +138,12 @@ class Complete:
 class HandlerTests(SynchronousTestCase):
     """implements_all."""
 
-    def test_complete(self) -> None:
-        """Nothing is lacking of a handler whose methods take the IDL's arguments, however they are written."""
+    def test_a_complete_handler_lacks_no_method(self) -> None:
+        """However its methods are written."""
         self.assertEqual(implements_all(Complete(), Stub.of(Calculator)), [])
 
-    def test_lacking(self) -> None:
-        """Methods that are not there, cannot be called, or take other arguments are named in order."""
+    def test_lists_the_methods_that_a_handler_lacks(self) -> None:
+        """Missing ones, those that cannot be called, and those with other parameters, in order."""
 
         class Handler(Complete):
             add = None  # type: ignore[assignment]

@@ -6,7 +6,15 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.topology import DEAD, DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT, EXCLUSIVE_QUEUE, Declaration, ServiceTopology
+from rpc.topology import (
+    DEAD,
+    DEAD_LETTER_BYTES,
+    DEAD_LETTERS_KEPT,
+    EXCHANGES,
+    Declaration,
+    ServiceTopology,
+    instance_of,
+)
 
 
 def named(declarations: list[Declaration], method: str) -> list[dict[str, Any]]:
@@ -24,48 +32,59 @@ class TopologyTests(SynchronousTestCase):
         self.assertEqual(topology.dead_queue, "rpc.Calculator.dead")
         self.assertEqual(topology.instance_key("host.1.ab"), "Calculator@host.1.ab")
 
-    def test_exchanges(self) -> None:
-        """All exchanges are direct and durable."""
-        exchanges = named(ServiceTopology("S").shared(), "exchange_declare")
+    def every(self, **options: Any) -> list[Declaration]:
+        """All that a service may need."""
+        topology = ServiceTopology("S", **options)
+        return [*EXCHANGES, *topology.requests(), *topology.quarantine(), *topology.dead_letters()]
+
+    def test_all_exchanges_are_direct_and_durable(self) -> None:
+        """Those of requests and broadcasts are always there, that of dead letters when one is needed."""
+        exchanges = named(self.every(), "exchange_declare")
         self.assertEqual([exchange["exchange"] for exchange in exchanges], ["rpc", "rpc.broadcast", "rpc.dead"])
         for exchange in exchanges:
             self.assertEqual((exchange["type"], exchange["durable"]), ("direct", True))
 
-    def test_queues(self) -> None:
-        """Shared queues are durable, never transient: RabbitMQ 4 refuses those. Each is bound by the service's name."""
-        shared = ServiceTopology("S").shared()
-        for queue in named(shared, "queue_declare"):
+    def test_shared_queues_are_durable_and_bound_by_the_name_of_the_service(self) -> None:
+        """RabbitMQ 4 refuses transient queues that are not exclusive."""
+        for queue in named(self.every(), "queue_declare"):
             self.assertTrue(queue["durable"])
             self.assertFalse(queue.get("exclusive") or queue.get("auto_delete"))
-        bindings = [tuple(binding.values()) for binding in named(shared, "queue_bind")]
+        bindings = [tuple(binding.values()) for binding in named(self.every(), "queue_bind")]
         self.assertEqual(bindings, [("rpc.S", "rpc", "S"), ("rpc.S.dead", DEAD, "S")])
 
-    def test_options(self) -> None:
-        """Queue type and backlog are arguments of the request queue; a full one refuses."""
-        request, suspects, _ = named(ServiceTopology("S", queue_type="quorum", backlog=5).shared(), "queue_declare")
-        self.assertEqual(
-            request["arguments"], {"x-queue-type": "quorum", "x-max-length": 5, "x-overflow": "reject-publish"}
-        )
-        self.assertEqual(suspects["arguments"], {"x-queue-type": "quorum"})
-        request, *_ = named(ServiceTopology("S").shared(), "queue_declare")
-        self.assertEqual(request["arguments"], {"x-queue-type": "classic"})
+    def test_options_are_arguments_of_the_request_queue(self) -> None:
+        """A full queue rejects. The quarantine has no bound, since a counted request must find a place there."""
+        queues = named(self.every(queue_type="quorum", backlog=5, consumer_timeout=2.5), "queue_declare")
+        common = {"x-queue-type": "quorum", "x-consumer-timeout": 2500}
+        self.assertEqual(queues[0]["arguments"], common | {"x-max-length": 5, "x-overflow": "reject-publish"})
+        self.assertEqual(queues[1]["arguments"], common)
+        self.assertEqual(named(self.every(), "queue_declare")[0]["arguments"], {"x-queue-type": "classic"})
 
-    def test_dead_letters_are_bounded(self) -> None:
-        """The queue of dead letters is bounded in number and bytes, and drops the oldest."""
-        *_, dead = named(ServiceTopology("S", backlog=5).shared(), "queue_declare")
-        self.assertEqual(dead["arguments"]["x-max-length"], DEAD_LETTERS_KEPT)
-        self.assertEqual(dead["arguments"]["x-max-length-bytes"], DEAD_LETTER_BYTES)
-        self.assertNotIn("x-overflow", dead["arguments"])
+    def test_dead_letters_are_bounded_and_drop_the_oldest(self) -> None:
+        """In number and in bytes, whatever the backlog of the service."""
+        *_, dead = named(self.every(backlog=5), "queue_declare")
+        bounds = {"x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
+        self.assertEqual(dead["arguments"], {"x-queue-type": "classic"} | bounds)
 
-    def test_peers_names(self) -> None:
-        """Exchange and queue of peers that have their own replace ours, the dead letters' queue follows."""
+    def test_the_names_of_peers_replace_ours(self) -> None:
+        """Their exchange is declared, and the queue of dead letters is named after their queue."""
         topology = ServiceTopology("calc", "services", "calc_pool")
-        bindings = [tuple(binding.values()) for binding in named(topology.shared(), "queue_bind")]
+        self.assertEqual(named(topology.requests(), "exchange_declare")[0]["exchange"], "services")
+        bindings = [
+            tuple(binding.values()) for binding in named([*topology.requests(), *topology.dead_letters()], "queue_bind")
+        ]
         self.assertEqual(bindings, [("calc_pool", "services", "calc"), ("calc_pool.dead", DEAD, "calc")])
 
-    def test_own_queue(self) -> None:
-        """A worker's own queue is exclusive, and hears the instance's keys and what concerns every worker."""
-        self.assertEqual(EXCLUSIVE_QUEUE.arguments, {"queue": "", "exclusive": True, "auto_delete": True})
-        own = [tuple(binding.values()) for binding in named(ServiceTopology("S").own("i", "q"), "queue_bind")]
-        keys = [("rpc", "S@i"), ("rpc", "S@i/nested"), ("rpc", "S@*"), ("rpc.broadcast", "S")]
-        self.assertEqual(own, [("q", *key) for key in keys])
+    def test_the_queue_of_a_worker_is_bound_by_its_instance_and_for_broadcasts(self) -> None:
+        """By the key of nested calls only when its handlers call services."""
+        for nested, keys in ((False, ["S@i"]), (True, ["S@i", "S@i/nested"])):
+            bound = named(ServiceTopology("S").instance_bindings("i", "q", nested=nested), "queue_bind")
+            expected = [*(("q", "rpc", key) for key in keys), ("q", "rpc.broadcast", "S")]
+            self.assertEqual([tuple(binding.values()) for binding in bound], expected)
+
+    def test_an_instance_is_read_from_the_key_that_names_it(self) -> None:
+        """A key without one names a service."""
+        topology = ServiceTopology("S")
+        self.assertEqual(instance_of(topology.instance_key("i")), "i")
+        self.assertEqual(instance_of(topology.nested_key("i")), "i")
+        self.assertIsNone(instance_of("S"))

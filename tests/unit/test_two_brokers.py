@@ -1,4 +1,4 @@
-"""The tests that are not for the embedded broker: they are listed in its document, and left out with their reason."""
+"""Tests that are skipped on the embedded broker: its document lists them with the reasons."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROW = "| `{}` | {} |"
 
 
 def reasons(owner: Any) -> Iterator[str]:
-    """Why a class or a test, as itself is marked, is for RabbitMQ only."""
+    """Return the reasons of a class's or a test's own marks ``rabbitmq_only``."""
     for mark in vars(owner).get("pytestmark", ()):
         if mark.name == "rabbitmq_only":
             yield mark.args[0]
 
 
 def rabbitmq_only() -> Iterator[str]:
-    """The table's row of each such class and test."""
+    """Yield the table's row of each such class and test."""
     for kind in ("integration", "services"):
         for path in sorted((ROOT / "tests" / kind).glob("test_*.py")):
             module = importlib.import_module(f"tests.{kind}.{path.stem}")
@@ -44,16 +44,16 @@ def rabbitmq_only() -> Iterator[str]:
 class TwoBrokersTests(SynchronousTestCase):
     """``pytest --broker embedded``."""
 
-    def test_every_test_that_is_left_out_is_listed(self) -> None:
-        """The table of docs/broker.md has a row for each, with the reason that the mark gives, and no other rows."""
+    def test_the_document_lists_every_test_that_is_skipped(self) -> None:
+        """The table of docs/broker.md has a row for each, with the reason of the mark, and no other rows."""
         section = (ROOT / "docs/broker.md").read_text("utf-8").partition("## Tests that need RabbitMQ\n")[2]
         rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
         listed = sorted(rabbitmq_only())
         self.assertIn("test_amqp_connecting.TLSTests", "".join(listed))
         self.assertEqual(sorted(rows), listed)
 
-    def test_what_is_run(self) -> None:
-        """What is marked is skipped with its reason; what does not depend on the broker is not there at all."""
+    def test_skips_marked_tests_and_deselects_those_without_a_broker(self) -> None:
+        """A marked test is skipped with its reason. A test that does not depend on the broker is not selected."""
         files = ("tests/integration/test_rabbitmq_node.py", "tests/unit/test_topology.py")
         run = subprocess.run(
             [sys.executable, "-m", "pytest", "--broker", "embedded", "-q", "-rs", *files],

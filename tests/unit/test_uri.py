@@ -1,4 +1,4 @@
-"""Broker URIs: what they say, what is refused, and that no password is ever shown."""
+"""Broker URIs: their values, refusals, and no password in any text."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ any_characters = st.characters(codec=None, exclude_categories=())  # lone surrog
 
 
 class ParseTests(SynchronousTestCase):
-    """What a URI says."""
+    """The values of a URI."""
 
-    def test_defaults(self) -> None:
+    def test_has_defaults(self) -> None:
         """A host alone gives guest, the virtual host / and the defaults."""
         uri = parse("amqp://localhost")
         self.assertEqual(uri, BrokerURI(hosts=(("localhost", 5672),)))
@@ -27,26 +27,26 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual((uri.heartbeat, uri.connection_timeout, uri.auth_mechanism), (20, 10.0, "PLAIN"))
         self.assertEqual((uri.channel_max, uri.frame_max, uri.verify), (2047, 131072, True))
 
-    def test_tls(self) -> None:
+    def test_means_tls_by_amqps(self) -> None:
         """amqps, in any case, means TLS and port 5671."""
         uri = parse("AMQPS://broker.example.org")
         self.assertTrue(uri.tls)
         self.assertEqual(uri.hosts, (("broker.example.org", 5671),))
 
-    def test_percent_decoding(self) -> None:
-        """User, password, virtual host and parameters are decoded; a plus sign is a plus sign."""
+    def test_decodes_percent_encoding(self) -> None:
+        """User, password, virtual host and parameters are decoded; a plus sign stays a plus sign."""
         uri = parse("amqps://us%2Fer:p%40ss%3Aw%C3%B6rd+%25@h/v%2Fh?cacertfile=/a%20b%26c+d.pem")
         self.assertEqual((uri.username, uri.password, uri.vhost), ("us/er", "p@ss:wörd+%", "v/h"))
         self.assertEqual(uri.cacertfile, "/a b&c+d.pem")
 
-    def test_user_without_password(self) -> None:
-        """A user alone has an empty password, not guest's; a colon in a password needs no encoding."""
+    def test_gives_a_user_alone_an_empty_password(self) -> None:
+        """The password is not guest's; a colon in a password needs no encoding."""
         self.assertEqual(parse("amqp://anna@h").password, "")
         self.assertEqual(parse("amqp://anna:@h").password, "")
         self.assertEqual(parse("amqp://anna:a:b@h").password, "a:b")
 
-    def test_virtual_host(self) -> None:
-        """No path and an empty path are /, as most clients have it; else it is the decoded path."""
+    def test_reads_the_virtual_host(self) -> None:
+        """No path and an empty path are /, as in most clients; else it is the decoded path."""
         for text, vhost in (
             ("", "/"),
             ("/", "/"),
@@ -57,8 +57,8 @@ class ParseTests(SynchronousTestCase):
         ):
             self.assertEqual(parse("amqp://h" + text).vhost, vhost, text)
 
-    def test_several_hosts(self) -> None:
-        """Hosts are kept in order, each with its own port or the scheme's; IPv6 stands in brackets."""
+    def test_reads_several_hosts(self) -> None:
+        """Hosts are kept in order, each with its own port or the scheme's. IPv6 is in brackets."""
         uri = parse("amqp://u:p@h1,h2:5673,[::1]:5674,[2001:db8::2],192.0.2.1/vhost")
         self.assertEqual(
             uri.hosts,
@@ -66,11 +66,11 @@ class ParseTests(SynchronousTestCase):
         )
         self.assertEqual(parse("amqp://[fe80::1%25eth0]").hosts, (("fe80::1%eth0", 5672),))
 
-    def test_parameters(self) -> None:
-        """Every parameter is read in RabbitMQ's units; timeouts become seconds."""
+    def test_reads_every_parameter(self) -> None:
+        """In RabbitMQ's units; timeouts become seconds."""
         uri = parse(
-            "amqps://h?heartbeat=0&connection_timeout=1500&channel_max=0&frame_max=4096&auth_mechanism=EXTERNAL"
-            "&cacertfile=/ca&certfile=/cert&keyfile=/key&verify=verify_none&server_name_indication=name"
+            "amqps://h?heartbeat=0&connection_timeout=1500&channel_max=0&frame_max=4096&send_buffer_max=0&auth_mechanism=EXTERNAL"
+            "&cacertfile=/ca&certfile=/cert&keyfile=/key&keyfile_password=env:P&verify=verify_none&server_name_indication=name"
         )
         self.assertEqual(
             uri,
@@ -81,21 +81,23 @@ class ParseTests(SynchronousTestCase):
                 connection_timeout=1.5,
                 channel_max=0,
                 frame_max=4096,
+                send_buffer_max=0,
                 auth_mechanism="EXTERNAL",
                 cacertfile="/ca",
                 certfile="/cert",
                 keyfile="/key",
+                keyfile_password="env:P",
                 verify=False,
                 server_name_indication="name",
             ),
         )
 
-    def test_frozen(self) -> None:
+    def test_does_not_change(self) -> None:
         """A parsed URI does not change."""
         self.assertRaises(attrs.exceptions.FrozenInstanceError, setattr, parse("amqp://h"), "heartbeat", 1)
 
     @given(st.text(min_size=1), st.text(), st.text(max_size=60).filter(bool))
-    def test_quoted_text_comes_back(self, username: str, password: str, vhost: str) -> None:
+    def test_reads_back_any_quoted_text(self, username: str, password: str, vhost: str) -> None:
         """Any user, password and virtual host can be written, percent-encoded."""
         parts = [quote(part, safe="") for part in (username, password, vhost)]
         uri = parse("amqp://{}:{}@h/{}".format(*parts))
@@ -103,10 +105,10 @@ class ParseTests(SynchronousTestCase):
 
 
 class RefusalTests(SynchronousTestCase):
-    """What is refused, and how the message reads."""
+    """Refused URIs, and the messages."""
 
-    def test_messages(self) -> None:
-        """Each mistake has a message that says what is wrong or what to write."""
+    def test_names_each_mistake(self) -> None:
+        """Each mistake has a message with the cause or a correct form."""
         for text, told in (
             ("", "amqp://"),
             ("localhost", "amqp://"),
@@ -156,6 +158,9 @@ class RefusalTests(SynchronousTestCase):
             ("amqps://h?verify=yes", "verify_peer, verify_none"),
             ("amqps://h?cacertfile=", "no value"),
             ("amqps://h?keyfile=/k", "certfile"),
+            ("amqps://h?keyfile_password=env:NAME", "certfile"),
+            ("amqps://h?certfile=/c&keyfile_password=secret", "env:NAME or file:PATH"),
+            ("amqps://h?certfile=/c&keyfile_password=env:", "env:NAME or file:PATH"),
             ("amqp://h?verify=verify_peer", "amqps://"),
         ):
             if told is None:
@@ -163,6 +168,7 @@ class RefusalTests(SynchronousTestCase):
                 continue
             error = self.assertRaises(InvalidURI, parse, text)
             self.assertIn(told, str(error), text)
+            self.assertNotIn("secret", str(error))
             self.assertIsInstance(error, ConfigurationError)
 
     @given(
@@ -170,7 +176,7 @@ class RefusalTests(SynchronousTestCase):
         | st.text(any_characters).map("amqp://".__add__)
         | st.text("ah:/@?#[],%=&1é").map("amqp://".__add__)
     )
-    def test_any_text(self, text: str) -> None:
+    def test_parses_any_text_or_raises_invalid_uri(self, text: str) -> None:
         """Any text gives a BrokerURI or InvalidURI."""
         try:
             uri = parse(text)
@@ -182,16 +188,16 @@ class RefusalTests(SynchronousTestCase):
 class PasswordTests(SynchronousTestCase):
     """The password is shown nowhere."""
 
-    def test_str_and_repr(self) -> None:
-        """Printing leaves the password out, and shows what else there is; str() gives a URI that can be read."""
+    def test_prints_without_the_password(self) -> None:
+        """All else is printed, and str() gives a URI that can be parsed."""
         uri = parse("amqps://us%40er:secret@h1,[::1]:7/v%2Fh")
         self.assertEqual(str(uri), "amqps://us%40er:***@h1:5671,[::1]:7/v%2Fh")
         self.assertNotIn("secret", repr(uri))
         self.assertIn("***", repr(uri))
         self.assertEqual(attrs.evolve(uri, password="***"), parse(str(uri)))
 
-    def test_password_that_is_not_encoded(self) -> None:
-        """Whatever character a raw password holds, neither the error nor the parsed value's text shows any of it."""
+    def test_never_shows_a_password_that_is_not_encoded(self) -> None:
+        """With any character in a raw password, neither the error nor the parsed value's text shows any of it."""
         for character in string.printable:
             for form in (
                 "amqp://user:{}@host/vhost",
@@ -209,7 +215,7 @@ class PasswordTests(SynchronousTestCase):
                     self.assertTrue(error.__suppress_context__ or error.__context__ is None)
                 else:
                     if (form, character) == ("amqp://user:{}", "@"):
-                        continue  # a URI in good order: what follows the @ is the host
+                        continue  # a valid URI, whose host is behind the @
                     shown = f"{uri} {uri!r}"
                     self.assertEqual(uri.password.replace("7", "", 1).count("Sesame"), 2, secret)
                 self.assertNotIn("Sesame", shown, (form, character))

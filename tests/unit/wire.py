@@ -10,6 +10,7 @@ from twisted.python import log
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import decode_properties, encode_properties
+from rpc.headers import QUARANTINE
 from rpc.interfaces import IChannelUser
 from rpc.messages import Properties
 from tests.unit.amqp.peer import BODY, HEADER, METHOD, Peer, content, method
@@ -40,6 +41,8 @@ class Wire:
     :ivar methods: what was invoked, by name with arguments; publishing is not among it.
     :ivar published: what was published.
     :ivar refuses_beside: whether what is published on channels of :meth:`open_beside` is refused.
+    :ivar about_quarantine: exchange and routing key of probes and announcements of the quarantine queue, which are not
+        in :attr:`published`.
     :ivar last_tag: the last delivery's.
     :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed.
     """
@@ -54,6 +57,7 @@ class Wire:
         self._confirming: dict[int, int] = {}
         self.uncounted = 0
         self.refuses_beside = False
+        self.about_quarantine: list[tuple[str, str]] = []
 
     def open(self, user: Any) -> Channel:
         """Open a channel for `user`, as a link does, and let the broker agree to what it asks."""
@@ -74,19 +78,29 @@ class Wire:
             self.channel = kept
         return channel
 
+    def settle(self) -> None:
+        """Let everything happen that takes no time: declarations on further channels, turns of the reactor."""
+        for _ in range(8):
+            self.clock.advance(0)
+            self.answer()
+
     def answer(self) -> None:
         """Agree to what was asked, and note what was published."""
         while frames := self.peer.written():
-            while frames:
-                frame = frames.pop(0)
-                assert frame.kind == METHOD, frame
-                if frame.name == "basic.publish":
-                    self._note_published(frame.args, frames)
-                    if frame.channel in self._confirming:
-                        self._confirm_beside(frame.channel)
-                    continue
-                self.methods.append((frame.name, frame.args))
-                self._agree(frame.channel, frame.name, frame.args)
+            self.process(frames)
+
+    def process(self, frames: list[Any]) -> None:
+        """Agree to what these frames ask, and note what they publish."""
+        while frames:
+            frame = frames.pop(0)
+            assert frame.kind == METHOD, frame
+            if frame.name == "basic.publish":
+                self._note_published(frame.args, frames)
+                if frame.channel in self._confirming:
+                    self._confirm_beside(frame.channel)
+                continue
+            self.methods.append((frame.name, frame.args))
+            self._agree(frame.channel, frame.name, frame.args)
 
     def _confirm_beside(self, channel: int) -> None:
         self._confirming[channel] += 1
@@ -117,6 +131,9 @@ class Wire:
             assert piece.kind == BODY
             body += piece.payload
         properties = decode_properties(header.payload[12:])
+        if properties.type == QUARANTINE:
+            self.about_quarantine.append((exchange, routing_key))
+            return
         self.published.append(Published(exchange, routing_key, mandatory, properties, body))
 
     def take(self) -> list[Published]:
@@ -139,11 +156,12 @@ class Wire:
         consumer: str = "c1",
         redelivered: bool = False,
         routing_key: str = "key",
+        exchange: str = "rpc",
     ) -> int:
         """Deliver a message, and return its tag."""
         self.last_tag += 1
         encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
-        begin = method(self.channel.id, "basic.deliver", consumer, self.last_tag, redelivered, "rpc", routing_key)
+        begin = method(self.channel.id, "basic.deliver", consumer, self.last_tag, redelivered, exchange, routing_key)
         self.peer.feed(begin, *content(self.channel.id, body, properties=encoded))
         return self.last_tag
 

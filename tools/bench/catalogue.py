@@ -1,4 +1,4 @@
-"""The peers: who is measured beside us, what each needs, and how much can be asked of it."""
+"""The peers: the libraries that are measured beside ours, their needs, and their limits."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Peer:
     """One library.
 
     :ivar program: its folder in ``peers/``, when that is not its name.
-    :ivar carrier: what is between client and server.
+    :ivar carrier: the broker, or none, between client and server.
     :ivar in_flight: how many calls it is asked to have in flight. Those that spend a thread a call, or answer a few
         hundred a second, are spared the thousand.
     :ivar open_loop: whether its client can begin calls at a rate.
-    :ivar packages: Debian packages it needs besides what ``scripts/setup`` installs.
+    :ivar packages: Debian packages it needs besides those of ``scripts/setup``.
     :ivar shown: distributions whose versions are told.
-    :ivar build: what is made for it of an interface definition: ``"thrift"``, ``"proto"``; ``"c"`` for a C program;
+    :ivar build: the stubs that it needs: ``"thrift"``, ``"proto"``; ``"c"`` for a C program;
         ``"project"`` for ours, which is installed from this checkout.
-    :ivar ready: what its server says, once for each service, when it serves.
+    :ivar ready: the text that its server prints, once for each service, when it serves.
     """
 
     name: str

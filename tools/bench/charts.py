@@ -36,7 +36,7 @@ CPU_COLOURS = {"client": "#1f77b4", "server": "#ff7f0e", "broker": "#7f7f7f"}
 
 
 def draw(results: Results, folder: Path) -> None:
-    """Draw what there are results for into `folder`."""
+    """Draw the charts of all results there are into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with plt.rc_context(STYLE):
         for name, there, figure in (
@@ -145,7 +145,7 @@ COSTS: dict[str, tuple[str, Callable[[float], float]]] = {
     "bytes a call": ("KiB a call", lambda size: size / 2**10),
     "bytes": ("MiB", lambda size: size / 2**20),
 }
-"""By the unit of the values: what is drawn of them, and how it comes of them."""
+"""By the unit of the values: the unit that is drawn, and the conversion."""
 
 
 def _medians(samples: Sequence[GrowthSample], what: str, peer: Peer) -> dict[int, float]:

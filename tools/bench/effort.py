@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 MEGABYTE = 1_000_000
-"""Not 2^20: 16 MiB is what brokers, and our own limit, let a message have in all."""
+"""Not 2^20: 16 MiB is the limit of brokers, and ours, for a whole message."""
 
 PARTS = ("throughput", "latency", "growth", "jam", "profile")
 
@@ -16,8 +16,8 @@ class Effort:
 
     :ivar calls: calls of one measurement; 0: as many as take about `seconds`, which a first round finds out.
     :ivar rates: calls begun a second, for latencies; each for `rate_seconds`.
-    :ivar slow_rounds: rounds of what takes long.
-    :ivar crowd: calls in flight where that is not what is varied.
+    :ivar slow_rounds: rounds of the long measurements.
+    :ivar crowd: calls in flight, where another quantity is varied.
     :ivar reply_bytes: bytes that are fetched in replies of each of the sizes.
     :ivar profile: calls in flight, and calls, of each profile.
     :ivar day: calls after which memory is looked at for the last time; the first is after `day_step`.

@@ -1,6 +1,6 @@
 """An environment for each peer: its own versions of everything, made once and found again.
 
-What fails here is one peer's failure, told in the report; the others go on.
+A failure here is one peer's, told in the report; the others go on.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from tempfile import TemporaryDirectory
 import attrs
 
 from tools.bench.catalogue import PEERS_FOLDER, Peer
+from tools.processes import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 COMMON = PEERS_FOLDER / "common"
-SPECIFICATION = PROJECT / "rpc" / "amqp" / "spec" / "amqp0-9-1.xml"
+SPECIFICATION = PROJECT / "rpc" / "amqp" / "codec" / "spec" / "amqp0-9-1.xml"
 PACKAGED = ("rpc", "twisted", "setup.cfg", "pyproject.toml", "LICENSE", "README.md")
-"""What ``pip install .`` needs of the checkout."""
+"""The files of the checkout that ``pip install .`` needs."""
 
 LAST_LINES = 15
 
 
 class InstallationFailed(Exception):
-    """A peer cannot be installed; the message is the last words of what was tried."""
+    """A peer cannot be installed; the message is the end of the output."""
 
 
 @attrs.frozen
@@ -102,7 +102,7 @@ def _versions(peer: Peer, folder: Path) -> dict[str, str]:
 
 
 def _install_project(pip: tuple[str, ...]) -> None:
-    """Install a copy of the checkout, so that the build neither leaves anything in it nor finds what another left."""
+    """Install a copy of the checkout, so that the build neither leaves files in it nor finds those of another."""
     with TemporaryDirectory() as copy:
         for name in PACKAGED:
             source, target = PROJECT / name, Path(copy) / name
@@ -114,7 +114,7 @@ def _install_project(pip: tuple[str, ...]) -> None:
 
 
 def _digest(peer: Peer) -> str:
-    """Whatever a change of which makes the environment out of date."""
+    """Return a digest of all files whose change makes the environment out of date."""
     digest = hashlib.sha256(f"{sys.version}{peer.build}".encode())
     files = [*peer.folder.glob("requirements.txt"), *peer.folder.glob("*.c"), *peer.folder.glob("*.proto")]
     files += COMMON.glob("*.thrift")
@@ -127,7 +127,7 @@ def _digest(peer: Peer) -> str:
 
 
 def _run(*command: str) -> str:
-    """Return what the command prints.
+    """Return the command's output.
 
     :raises InstallationFailed: it failed, or does not exist.
     """

@@ -1,4 +1,4 @@
-"""Medians, spreads and ratios. A ratio is taken round by round, so that what slows a whole round down cancels out."""
+"""Medians, spreads and ratios. A ratio is taken round by round, so that a slow round cancels out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures ought to be, and whether they are."""
+"""The goals, and whether the figures meet them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLOW_PEERS = ("aio_pika", "oslo_messaging", "nameko", "faststream", "kombu")
 
 @attrs.frozen
 class Verdict:
-    """A goal, and what was seen of it.
+    """A goal, and its figure.
 
     :ivar bound: in words.
     :ivar seen: ``None`` when it was not, or not completely, measured.

@@ -10,12 +10,12 @@ import attrs
 from tools.bench.catalogue import LIBRABBITMQ, OURS, Peer
 from tools.bench.effort import Effort
 from tools.bench.jam import QUEUE
-from tools.bench.processes import ProcessFailed, resident_bytes
 from tools.bench.results import GrowthSample
 from tools.bench.stage import PEER_TROUBLE, Stage
+from tools.processes import ProcessFailed, resident_bytes
 
 PATIENCE = 600.0
-"""Seconds for what takes long by nature, and for its calls' deadlines."""
+"""Seconds for the long measurements, and for the deadlines of their calls."""
 
 REPLIES_IN_FLIGHT = 8
 

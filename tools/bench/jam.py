@@ -11,7 +11,7 @@ from tools.bench.stage import PEER_TROUBLE, Stage
 
 QUEUE = "rpc.Bench"
 KINDS = {"calls": "client", "publishes": "publish"}
-"""What is put through, and the verb for it."""
+"""The messages that are put through, and the verb for each."""
 
 
 def jam(stage: Stage, peers: Sequence[Peer], effort: Effort, say: Callable[[str], None]) -> list[JamSample]:
@@ -42,7 +42,7 @@ def _one(stage: Stage, peer: Peer, what: str, messages: int, number: int) -> Jam
     with stage.server(peer) as server:
         url = server.url
         if what == "publishes":
-            server.process.end()  # it was there to declare its queue: what is published is only to be kept
+            server.process.end()  # it has declared its queue; the messages are only to be kept
         with stage.client(peer, url, *options, verb=KINDS[what]) as client:
             client.begin()
             said = client.result(timeout=180)

@@ -1,4 +1,4 @@
-"""What the figures were taken on, and of which state of the project."""
+"""The machine that the figures were taken on, and the state of the project."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tools.processes import PROJECT
 
 
 @attrs.frozen

@@ -23,57 +23,60 @@ Spent = dict[tuple[str, int], float]
 INTRODUCTION = """\
 # Performance
 
-Made by `scripts/bench`; do not edit. The figures are in [performance.json](performance.json), and
-`scripts/bench --report-only` makes this page of them again.
+The speed of this project beside other libraries. `scripts/bench` writes this page; do not edit it. The figures are in
+[performance.json](performance.json), and `scripts/bench --report-only` writes the page from them again.
 
-Every peer has an environment of its own, and one and the same private broker; they run in turn, one at a time, again
-and again: a table's value is the median over the rounds, with the least and the most in parentheses. Broker, server and
-client share one machine. The work is `add(i32, i32)`, and every answer is checked. All servers take up to 1,000
-requests ahead (nameko 100, one for each of its workers). Ours is what users have: the worker is `twistd -n rpc-worker`,
-the client comes of `rpc.connect`, and every call has its deadline, its correlation, the mandatory flag and an
-acknowledgement after the reply. Most others have none of that."""
+Each library has its own environment. All use the same private broker, and run one after another, in several rounds. A
+value is the median over the rounds, with the least and the most in parentheses. Broker, server and client share one
+machine. The work is `add(i32, i32)`, and every answer is checked. All servers have a prefetch of 1,000 (nameko 100,
+one for each of its workers).
+
+This project runs as users run it: the worker is `twistd -n rpc-worker`, the client is made by `rpc.connect`. Every
+call has a deadline, a correlation id, the mandatory flag, and an ack after the reply. Most of the others have none of
+these."""
 
 THROUGHPUT = """\
 ## Calls a second
 
-By calls in flight. Each is kept up by beginning a call when another is answered."""
+The columns are calls in flight. When a call is answered, the next one begins."""
 
 CPU = """\
 ## Processor time of a call
 
-Microseconds, with {in_flight} calls in flight, while they are answered: connecting and closing are not in it."""
+Microseconds, with {in_flight} calls in flight. Connecting and closing are not included."""
 
 LATENCY = """\
 ## Latency
 
-Calls are begun at a rate, whatever comes back; each one's latency counts from when it was due. Milliseconds: half of
-the calls are answered within the first figure, 99 of 100 within the second. A peer that falls behind its rate is not
-asked for higher ones. Below about a millisecond it is also the reactors' timers that are seen."""
+Calls begin at a fixed rate, also when answers are late. A latency counts from the time at which the call was due to
+begin. Milliseconds: half of the calls are answered within the first figure, 99 of 100 within the second. A library that
+falls behind is not measured at higher rates. Below about a millisecond, the reactors' timers limit the measurement."""
 
 GROWTH = """\
 ## How the cost grows
 
-With 1,000 calls in flight, where nothing else is said (8 where replies are large). A ratio is the cost at the last
-point divided by that at the first."""
+With 1,000 calls in flight, unless the row says otherwise (8 with large replies). A ratio is the cost at the last point
+divided by the cost at the first."""
 
 PROFILE = """\
 ## Where the processor time of a call goes
 
-Microseconds in our client and our worker, sampled for every millisecond of processor time that the process takes;
-what a system call takes counts for the function that makes it. Below, the functions that take most."""
+Microseconds in our client and our worker, from one sample for every millisecond of processor time. A system call counts
+for the function that makes it. The second table has the functions that take most."""
 
 JAM = """\
 ## The traffic jam
 
-One process has {messages} messages to put through. The blocking client, used as its documentation says, sends one and
-waits for it; the event-driven one keeps sending. Once each message is a call that is answered, once it is published
-durably and confirmed by the broker (with ours, a `oneway` call)."""
+One process sends {messages} messages. py-amqp, used as its documentation says, sends one and waits for its answer
+before the next. This project sends without waiting and reads answers as they arrive. So the comparison is one call at
+a time against pipelined calls. In the first row each message is a call with a reply. In the second row it is
+published durably and confirmed by the broker (with this project, a `oneway` call)."""
 
 
 def write(results: Results, notes: str = "") -> str:
     """Return the page.
 
-    :param notes: what people have to say about it, put before the facts about the machine.
+    :param notes: written by hand, put before the facts about the machine.
     """
     sections = [INTRODUCTION, *_goals(results), *_throughput(results), *_cpu(results), *_latency(results)]
     sections += [*_growth(results), *_jam(results), *_profile(results)]

@@ -1,4 +1,4 @@
-"""What was measured, as values, and as JSON from which the report can be made again."""
+"""The measurements, as values, and as JSON from which the report can be made again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sample:
 
 @attrs.frozen
 class LatencySample:
-    """Calls begun at a rate, whatever comes back.
+    """Calls begun at a rate, without waiting for answers.
 
     :ivar rate: calls begun a second.
     :ivar answered: calls answered a second; below the rate for a peer that falls behind.
@@ -55,7 +55,7 @@ class LatencySample:
 
     @property
     def kept_up(self) -> bool:
-        """Whether answers came as fast as calls were begun, but for what was under way at the end."""
+        """Whether answers came as fast as calls were begun, but for the calls in progress at the end."""
         return self.answered > 0.9 * self.rate
 
 
@@ -63,7 +63,7 @@ class LatencySample:
 class GrowthSample:
     """One point of how a cost grows.
 
-    :ivar what: a key of :data:`tools.bench.growth.GROWTHS`.
+    :ivar what: the quantity, a key of :data:`tools.bench.growth.GROWTHS`.
     :ivar at: how much work there was.
     :ivar value: the cost, or for rates its inverse, in the growth's unit.
     """
@@ -79,7 +79,7 @@ class GrowthSample:
 class JamSample:
     """One process' way through the traffic jam.
 
-    :ivar what: ``"calls"`` or ``"publishes"``.
+    :ivar what: the messages: ``"calls"`` or ``"publishes"``.
     :ivar timeline: seconds after which each hundredth of the messages was through.
     """
 
@@ -109,7 +109,7 @@ class ProfileSample:
 
 @attrs.frozen
 class Failure:
-    """A peer that could not be measured, in which part of the run, what it was doing then, and its last words."""
+    """A peer that could not be measured: the part of the run, its task, and its last words."""
 
     peer: str
     part: str
@@ -149,7 +149,7 @@ class Results:
 
 
 def read(file: Path) -> Results:
-    """Read what :meth:`Results.write` wrote."""
+    """Read the file of :meth:`Results.write`."""
     found: dict[str, Any] = json.loads(file.read_text())
     return Results(
         machine=Machine(**found["machine"]),

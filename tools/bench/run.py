@@ -18,11 +18,12 @@ from tools.bench.catalogue import BY_NAME, PEERS, Peer
 from tools.bench.effort import PARTS, QUICK, Effort
 from tools.bench.growth import growth
 from tools.bench.jam import jam
-from tools.bench.machine import PROJECT, project_state, this_machine
+from tools.bench.machine import project_state, this_machine
 from tools.bench.profiles import profile
 from tools.bench.results import Results
 from tools.bench.rounds import latencies, throughput
 from tools.bench.stage import INSTALLATION, PEER_TROUBLE, Stage
+from tools.processes import PROJECT
 
 NOTES = PROJECT / "tools" / "bench" / "notes.md"
 DOCS = PROJECT / "docs"
@@ -35,7 +36,7 @@ began = time.monotonic()
 
 
 def say(text: str) -> None:
-    """Progress: what was just measured, and when."""
+    """Print progress, with the time."""
     minutes, seconds = divmod(int(time.monotonic() - began), 60)
     for line in text.splitlines():
         click.echo(f"{minutes:3}:{seconds:02}  {line}")
@@ -46,7 +47,7 @@ RECORDS = {"throughput": "samples", "latency": "latencies", "growth": "growth", 
 
 
 def measure(peers: list[Peer], parts: tuple[str, ...], effort: Effort, cache: Path, folder: Path) -> Results:
-    """Measure `parts`, and write them to `folder` as they are done; what it has of other parts stays."""
+    """Measure `parts`, and write them to `folder` as they are done; results of other parts stay."""
     file = folder / RESULTS
     found = results.read(file) if file.exists() else Results(this_machine())
     found.machine = this_machine()
@@ -150,7 +151,7 @@ def main(
 def chosen_effort(
     effort: Effort, rounds: int | None, calls: int | None, seconds: float | None, depth: int | None, day: int | None
 ) -> Effort:
-    """`effort` with what the command line says otherwise."""
+    """`effort` with the changes of the command line."""
     changes: dict[str, Any] = {"calls": calls, "seconds": seconds, "rounds": rounds}
     if seconds is not None and calls is None:
         changes["calls"] = 0

@@ -14,9 +14,10 @@ import attrs
 
 from tools.bench.catalogue import EMBEDDED, NATS, RABBITMQ, READY, TCP, Peer
 from tools.bench.environments import Environment, InstallationFailed, clean_variables, install
-from tools.bench.processes import Process, ProcessFailed, cpu_seconds
+from tools.bench.processes import PeerProcess
 from tools.bench.results import Failure
 from tools.nodes.rabbitmq import NodeFailed, RabbitMQNode, free_ports
+from tools.processes import ProcessFailed, cpu_seconds
 
 LIMIT = 180.0
 """Seconds that a client has, unless its work is long by nature."""
@@ -27,7 +28,7 @@ INSTALLATION = "installation"
 
 @attrs.frozen
 class Run:
-    """What a client said, and the processor time of the others meanwhile, in seconds."""
+    """A client's figures, and the processor time of the others meanwhile, in seconds."""
 
     said: dict[str, Any]
     server_cpu: float
@@ -37,15 +38,15 @@ class Run:
 class Stage:
     """Brokers and environments; a context manager.
 
-    :ivar part: what the run is at.
-    :ivar failures: what went wrong, of all peers.
+    :ivar part: the part of the run that is in progress.
+    :ivar failures: of all peers.
     """
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._stack = ExitStack()
-        self._nats: Process | None = None
-        self._embedded: Process | None = None
+        self._nats: PeerProcess | None = None
+        self._embedded: PeerProcess | None = None
         self._environments: dict[str, Environment] = {}
         self.part = INSTALLATION
         self.failures: list[Failure] = []
@@ -55,7 +56,7 @@ class Stage:
             temporary = TemporaryDirectory(prefix="rpc-bench-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(temporary))
             self.node = stack.enter_context(RabbitMQNode())
-            stack.callback(self.node.kill)  # nobody needs its data
+            stack.callback(self.node.kill)  # its data is not needed
             self._stack = stack.pop_all()
         return self
 
@@ -86,11 +87,11 @@ class Stage:
         """
         url, broker = self._address(peer)
         with self._process(peer, "server", "--broker", url, *options) as process:
-            process.wait_for(peer.ready, times)
+            process.wait_for(peer.ready, times=times)
             yield Server(url, process, broker)
 
     @contextmanager
-    def client(self, peer: Peer, url: str, *options: str, verb: str = "client") -> Iterator[Process]:
+    def client(self, peer: Peer, url: str, *options: str, verb: str = "client") -> Iterator[PeerProcess]:
         """The peer's client, connected and warm; it waits for ``begin()``. Ended on exit.
 
         :raises ProcessFailed: it does not get so far.
@@ -131,11 +132,11 @@ class Stage:
         erlang = self.node.ctl("eval", 'io:format(<<"~s">>, [erlang:system_info(otp_release)]).')
         return {"RabbitMQ": self.node.ctl("version").strip(), "Erlang/OTP": erlang.splitlines()[0].removesuffix("ok")}
 
-    def _process(self, peer: Peer, *words: str) -> Process:
+    def _process(self, peer: Peer, *words: str) -> PeerProcess:
         environment = self.environment(peer)
         folder = self._folder / f"{peer.name}-{time.monotonic_ns()}"
         folder.mkdir()
-        return Process(f"{words[0]} of {peer.title}", [*environment.command, *words], environment.variables, folder)
+        return PeerProcess(f"{words[0]} of {peer.title}", [*environment.command, *words], environment.variables, folder)
 
     def _address(self, peer: Peer) -> tuple[str, int | None]:
         """The URL that server and client are to use, and the broker's process id."""
@@ -156,7 +157,7 @@ class Stage:
             (self._embedded_port,) = free_ports(1)
             twistd = str(Path(environment.command[0]).with_name("twistd"))
             command = [twistd, "-n", "--pidfile=", "rpc-broker", "--port", str(self._embedded_port)]
-            broker = Process("embedded broker", command, environment.variables, folder)
+            broker = PeerProcess("embedded broker", command, environment.variables, folder)
             self._embedded = self._stack.enter_context(broker)
             self._embedded.wait_for("the embedded broker listens on")
         return f"amqp://127.0.0.1:{self._embedded_port}", self._embedded.pid
@@ -167,7 +168,7 @@ class Stage:
             folder.mkdir()
             (self._nats_port,) = free_ports(1)
             command = ["nats-server", "--addr", "127.0.0.1", "--port", str(self._nats_port)]
-            self._nats = self._stack.enter_context(Process("NATS server", command, clean_variables(), folder))
+            self._nats = self._stack.enter_context(PeerProcess("NATS server", command, clean_variables(), folder))
             self._nats.wait_for("Server is ready")
         return f"nats://127.0.0.1:{self._nats_port}", self._nats.pid
 
@@ -181,7 +182,7 @@ class Server:
     """
 
     url: str
-    process: Process
+    process: PeerProcess
     broker: int | None
 
     def cpu(self) -> tuple[float, float | None]:
@@ -190,4 +191,4 @@ class Server:
 
 
 PEER_TROUBLE = (InstallationFailed, ProcessFailed, NodeFailed, OSError)
-"""What one peer's measurement may end with; the others go on."""
+"""Exceptions that end the measurement of one peer; the others go on."""

@@ -1,1 +1,1 @@
-"""The demo: what ``scripts/demo`` runs."""
+"""The demo of ``scripts/demo``."""

@@ -1,6 +1,6 @@
 """The brokers that the demo runs on, behind one class: the project's own, which needs no installation, and RabbitMQ.
 
-They differ in how one learns what becomes of a killed worker's requests: the embedded broker logs how many it took
+They differ in how the demo counts the requests of a killed worker: the embedded broker logs the number that it took
 back, RabbitMQ has to be asked beforehand.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
-from pathlib import Path
 from types import TracebackType
 
-from tools.demo.processes import ProcessFailed, TwistdProcess
+from tools.demo.processes import TwistdProcess
 from tools.nodes.rabbitmq import RabbitMQNode
+from tools.processes import ProcessFailed
 
 NOTICE_TIMEOUT = 10.0
 """Seconds within which the embedded broker notices that a worker is gone; it needs some milliseconds."""
@@ -23,7 +23,7 @@ class Broker(ABC):
     """A broker of the demo's own: started as the context is entered, killed when that is left."""
 
     name: str
-    """What it is called."""
+    """For messages to the user."""
 
     @property
     @abstractmethod
@@ -36,7 +36,7 @@ class Broker(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """End it; what it holds is of no use to anybody. Harmless when it does not run."""
+        """End it by SIGKILL: its data is not needed. Harmless when it does not run."""
 
     @abstractmethod
     def log_tail(self, lines: int) -> str:
@@ -65,8 +65,7 @@ class EmbeddedBroker(Broker):
 
     name = "the embedded broker"
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._process: TwistdProcess | None = None
 
     @property
@@ -77,18 +76,15 @@ class EmbeddedBroker(Broker):
         return f"amqp://guest:guest@{listening[1]}"
 
     def start(self) -> None:
-        self._process = TwistdProcess(self.name, "rpc-broker", "--port", "0", folder=self._folder)
-        try:
-            self._process.wait_until_logged("broker listens on ")
-        except ProcessFailed as error:
-            raise ProcessFailed(f"{error}; the end of its log:\n{self.log_tail(20)}") from error
+        self._process = TwistdProcess(self.name, "rpc-broker", "--port", "0")
+        self._process.wait_for("broker listens on ")
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
 
     def log_tail(self, lines: int) -> str:
-        return "\n".join(self._log_text().splitlines()[-lines:])
+        return self._process.output_tail(lines) if self._process is not None else ""
 
     def kill_worker(self, worker: TwistdProcess) -> int:
         worker.kill()
@@ -102,7 +98,7 @@ class EmbeddedBroker(Broker):
         return 0  # which is not logged
 
     def _log_text(self) -> str:
-        return self._process.log_text() if self._process is not None else ""
+        return self._process.output() if self._process is not None else ""
 
 
 class RabbitMQBroker(Broker):

@@ -24,10 +24,11 @@ from generated.kvstore import KeyValueStore
 from generated.report import Report
 from generated.report.ttypes import Summary
 from tools.demo.brokers import Broker, EmbeddedBroker, RabbitMQBroker
-from tools.demo.processes import ProcessFailed, TwistdProcess
+from tools.demo.processes import TwistdProcess
 from tools.demo.run import Interruption, Tally, call_all
 from tools.demo.text import figures, project_lines
 from tools.demo.workers import SERVICES, start_worker, wait_until_serving
+from tools.processes import ProcessFailed
 
 LOG_LINES = 20
 """How much of each log is shown when something fails."""
@@ -50,7 +51,7 @@ class Options:
 
 @attrs.define
 class Demo:
-    """The steps on the reactor, and what they found out."""
+    """The steps on the reactor, and their findings."""
 
     options: Options
     broker: Broker
@@ -153,7 +154,7 @@ def check(tally: Tally) -> None:
 
 @contextmanager
 def step(text: str) -> Iterator[list[str]]:
-    """One line that says what happens, and when it is done, how long it took and what was added to the list."""
+    """Print a line when the step begins; at its end, add the seconds and the remarks in the list."""
     click.echo(f"{text} ... ", nl=False)
     began = time.monotonic()
     remarks: list[str] = []
@@ -171,7 +172,7 @@ def progress(label: str, length: int) -> Any:
 
 
 def show_table(tallies: list[Tally]) -> None:
-    """What was called, how often, and how fast."""
+    """Print the calls of each method, and their rate."""
     row = "{:<18}{:>10}{:>10}{:>10}{:>10}".format
     click.echo(f"\n{row('method', 'calls', 'answered', 'seconds', 'calls/s')}")
     for each in tallies:
@@ -180,17 +181,19 @@ def show_table(tallies: list[Tally]) -> None:
 
 
 def show_logs(broker: Broker, workers: list[TwistdProcess]) -> None:
-    """What broker and workers wrote last, on standard error."""
-    logs = {broker.name: broker.log_tail(LOG_LINES)} | {worker.name: worker.log_text() for worker in workers}
+    """Print the ends of the logs of broker and workers to standard error."""
+    logs = {broker.name: broker.log_tail(LOG_LINES)} | {
+        worker.name: worker.output_tail(LOG_LINES) for worker in workers
+    }
     for name, text in logs.items():
         click.echo(f"\n-- end of the log of {name}", err=True)
-        click.echo("\n".join(text.splitlines()[-LOG_LINES:]), err=True)
+        click.echo(text, err=True)
 
 
 def stage(stack: ExitStack, options: Options, interruption: Interruption) -> Demo:
     """Start everything, take the steps, and end the worker that is left; `stack` ends the rest."""
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="rpc-demo-", ignore_cleanup_errors=True)))
-    broker = RabbitMQBroker() if options.rabbitmq else EmbeddedBroker(folder)
+    broker = RabbitMQBroker() if options.rabbitmq else EmbeddedBroker()
     with step(f"Starting {broker.name} on a free port") as remarks:
         stack.enter_context(broker)
         remarks.append(f"port {broker.url.rpartition(':')[2]}")

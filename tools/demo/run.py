@@ -1,4 +1,4 @@
-"""What the demo's steps share: the reactor run so that signals end it in order, and many calls at once, counted."""
+"""Helpers of the demo's steps: run the reactor so that signals end it in order; make many calls, and count them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Interruption:
         reactor.callFromThread(self._running.cancel)
 
     def run(self, steps: Coroutine[Deferred[Any], Any, None]) -> None:
-        """Run the reactor until `steps` are through; raise what they raise.
+        """Run the reactor until `steps` are through; raise their exception.
 
         :raises SystemExit: a signal came; the steps were cancelled.
         """
@@ -66,7 +66,7 @@ class Tally:
     :ivar method: its name, for the table.
     :ivar calls: how many are made.
     :ivar answered: how many had the answer that was expected.
-    :ivar problems: what became of the others, in words.
+    :ivar problems: of the other calls, in words.
     :ivar seconds: from the first call to the last answer.
     """
 

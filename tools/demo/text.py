@@ -1,17 +1,15 @@
-"""The demo's data: the lines of the project's own documents and sources, and what is to be said about them."""
+"""The demo's data: the lines of the project's own documents and sources, and their figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 from generated.report.ttypes import Summary
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tools.processes import PROJECT
 
 DOCUMENTS = ("*.md", "docs/**/*.md", "idl/*.thrift", "services/*.py", "rpc/**/*.py")
-"""What is read, in this order; of each, the files by name."""
+"""The files that are read, in this order; for each pattern, by name."""
 
 
 def project_lines(limit: int) -> dict[str, bytes]:
@@ -28,7 +26,7 @@ def _lines() -> Iterator[tuple[str, bytes]]:
 
 
 def figures(lines: dict[str, bytes]) -> Summary:
-    """What ``report`` must say of these lines, computed without it."""
+    """The figures that ``report`` must return for these lines, computed without it."""
     size = sum(map(len, lines.values()))
     return Summary(
         documents=len(lines),

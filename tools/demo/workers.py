@@ -7,7 +7,7 @@ from pathlib import Path
 from tools.demo.processes import TwistdProcess
 
 SERVICES = {"Calculator": "services.calculator", "KeyValueStore": "services.kvstore", "Report": "services.report"}
-"""What each worker serves: the services' names, and their modules."""
+"""The services of each worker: their names and modules."""
 
 
 def start_worker(number: int, broker_url: str, folder: Path) -> TwistdProcess:
@@ -16,7 +16,6 @@ def start_worker(number: int, broker_url: str, folder: Path) -> TwistdProcess:
         f"worker {number}",
         "rpc-worker",
         *(f"{module}:service" for module in SERVICES.values()),
-        folder=folder,
         environment={"RPC_BROKER": broker_url, "KVSTORE_PATH": str(folder / "kvstore.sqlite3")},
     )
 
@@ -24,6 +23,6 @@ def start_worker(number: int, broker_url: str, folder: Path) -> TwistdProcess:
 def wait_until_serving(worker: TwistdProcess) -> None:
     """Block until the worker says that it consumes the requests of every service.
 
-    :raises demo_processes.ProcessFailed: it ended, or does not say so in time.
+    :raises tools.processes.ProcessFailed: it ended, or does not say so in time.
     """
-    worker.wait_until_logged(*(f"serving {name} from" for name in SERVICES))
+    worker.wait_for(*(f"serving {name} from" for name in SERVICES))

@@ -18,7 +18,7 @@ GRACE = 1.0
 
 
 class Account:
-    """What became of calls.
+    """The outcomes of calls.
 
     :ivar begun: how many there were.
     :ivar answered: numbers of calls that had their answer, with the time at which it came.
@@ -100,7 +100,7 @@ class Account:
         return end == "answered"
 
     async def at_rate(self, ask: Ask, rate: float, calls: int, timeout: float) -> None:
-        """Begin so many calls a second, whatever becomes of those before. Comes back when all are begun."""
+        """Begin so many calls a second, without waiting for earlier ones. Comes back when all are begun."""
         began = clock.seconds()
         for number in range(calls):
             while (early := began + number / rate - clock.seconds()) > 0:
@@ -113,7 +113,7 @@ class Account:
         async def lane() -> None:
             while goes_on():
                 if not await self.ask(ask, timeout):
-                    await pause(POLL)  # what fails at once would keep the reactor from everything else
+                    await pause(POLL)  # calls that fail at once would block the reactor
 
         await together(lane() for _ in range(lanes))
 

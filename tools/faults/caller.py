@@ -1,4 +1,4 @@
-"""``python -m tools.faults.caller URL NAME``: a client with calls under way, until somebody kills it.
+"""``python -m tools.faults.caller URL NAME``: a client that keeps calls in progress until it is killed.
 
 It says which its reply queue is.
 """
@@ -23,7 +23,7 @@ async def main(reactor: Any, url: str, name: str) -> None:
     connection = await rpc.connect(url)
     client = connection.client(stub(), name=name)
     await client.echo(0, 0)
-    print("calling", connection._transports[REQUESTS]._reply_queue, flush=True)
+    print("calling", connection._callers[REQUESTS].reply_queue, flush=True)
 
     async def lane() -> None:
         while True:

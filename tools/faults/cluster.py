@@ -1,6 +1,6 @@
 """A cluster of RabbitMQ nodes on the loopback interface, each of which can be killed, frozen and started alone.
 
-They share an epmd, which outlives them all, and a cookie; otherwise each is a node like any other of the tests.
+They share an epmd, which outlives them all, and a cookie; otherwise each is a node like any other of ``tools/nodes``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from tools.nodes.rabbitmq import Neighbourhood, NodeFailed, RabbitMQNode, answers, find_programs, free_ports, launch
+from tools.nodes.rabbitmq import (
+    Neighbourhood,
+    NodeFailed,
+    RabbitMQNode,
+    answers,
+    find_programs,
+    free_ports,
+    launch_logged,
+)
 
 TICK_TIME = 4
 """Seconds after which a node takes another that is silent for dead (Erlang's net_ticktime; RabbitMQ's default is 60).
-Until then what needs all nodes waits for it, and declaring a queue does."""
+Until then, operations that need all nodes wait for it; declaring a queue is one."""
 
 EPMD_TIMEOUT = 10.0
 
@@ -63,7 +71,7 @@ class RabbitMQCluster:
     def leader(self, queue: str) -> RabbitMQNode:
         """The node on which a quorum queue has its leader.
 
-        :raises NodeFailed: nobody knows the queue.
+        :raises NodeFailed: no node has the queue.
         """
         asked = next(node for node in self.nodes if node.pid is not None)
         for line in asked.ctl("list_queues", "name", "leader").splitlines():
@@ -86,7 +94,7 @@ class RabbitMQCluster:
         node.ctl("await_online_nodes", str(len(self.nodes)), "--timeout", "30")
 
     def close(self) -> None:
-        """End all nodes and remove what they had."""
+        """End all nodes and remove their folders."""
         for node in self.nodes:
             node.kill()
             node.close()
@@ -98,7 +106,7 @@ class RabbitMQCluster:
     def _start_epmd(self) -> None:
         programs = find_programs()
         command = [str(programs.epmd), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
-        self._epmd = launch(programs, command, {}, self._folder, self._folder / "log")
+        self._epmd = launch_logged(command, {}, self._folder, self._folder / "log")
         deadline = time.monotonic() + EPMD_TIMEOUT
         while not answers(self._epmd_port, b"", b""):
             if time.monotonic() > deadline:

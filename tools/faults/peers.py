@@ -9,9 +9,10 @@ from typing import Any
 import attrs
 
 from tools.bench.catalogue import BY_NAME, Peer
-from tools.bench.environments import PROJECT, install
-from tools.bench.processes import Process
+from tools.bench.environments import install
+from tools.bench.processes import PeerProcess
 from tools.nodes.rabbitmq import RabbitMQNode
+from tools.processes import PROJECT
 
 PROGRAMS = {
     "ours": ("call_twisted.py", "ours"),
@@ -24,12 +25,12 @@ PROGRAMS = {
 CALLS, RATE = 300, 20.0
 KILLED_AFTER = 80
 LIMIT = 60.0
-"""Seconds after the last call began; what has not returned by then never does."""
+"""Seconds after the last call began; a call that has not returned by then counts as lost."""
 
 
 @attrs.frozen
 class PeerResult:
-    """What became of a peer's calls.
+    """The outcomes of a peer's calls.
 
     :ivar never: calls that neither returned nor failed.
     :ivar slowest: seconds, of those that did.
@@ -72,9 +73,9 @@ def _run(peer: Peer, command: tuple[str, ...], variables: dict[str, str], calls:
         client_folder.mkdir()
         serve = [*command, "server", "--broker", node.url]
         call = [command[0], str(here / program), node.url, str(calls), str(RATE), str(LIMIT), word]
-        with Process(f"server of {peer.title}", serve, variables, server_folder) as server:
+        with PeerProcess(f"server of {peer.title}", serve, variables, server_folder) as server:
             server.wait_for(peer.ready)
-            with Process(f"client of {peer.title}", call, variables, client_folder) as client:
+            with PeerProcess(f"client of {peer.title}", call, variables, client_folder) as client:
                 client.wait_for("connected")
                 client.wait_for(f"begun {KILLED_AFTER}\n")
                 node.kill()
@@ -82,7 +83,7 @@ def _run(peer: Peer, command: tuple[str, ...], variables: dict[str, str], calls:
                 return _figures(client, calls / RATE + LIMIT + 30)
 
 
-def _figures(client: Process, timeout: float) -> dict[str, Any]:
+def _figures(client: PeerProcess, timeout: float) -> dict[str, Any]:
     import json
 
     client.wait_for("}\n", timeout=timeout)

@@ -45,7 +45,7 @@ def stub() -> Any:
 
 
 class Journal:
-    """Which methods were run, with which numbers: lines of a file, which outlive whoever wrote them."""
+    """The methods that were run, with their numbers: lines of a file, which outlives the worker."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -66,7 +66,7 @@ class Journal:
 
 
 class Handler:
-    """Answers with what it was asked."""
+    """Returns its argument."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

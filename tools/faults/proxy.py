@@ -1,6 +1,6 @@
-"""A TCP proxy that does to connections what networks do: cuts, silence, delays, stalls, refusals.
+"""A TCP proxy that injects the faults of networks: cuts, silence, delays, stalls, refusals.
 
-It knows nothing of AMQP. Twisted's own pieces carry the bytes; what is ours is when they are not carried.
+It knows nothing of AMQP. Twisted's own proxy carries the bytes; this code decides when they are held or dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TO_BROKER, FROM_BROKER = "to the broker", "from the broker"
 DIRECTIONS = (TO_BROKER, FROM_BROKER)
 
 LAST_BYTES = 0.02
-"""Seconds between the last byte let through and the cut, so that it arrives: a reset overtakes what is in buffers."""
+"""Seconds between the last byte let through and the cut, so that it arrives: a reset overtakes buffered bytes."""
 
 
 @attrs.frozen
@@ -35,7 +35,7 @@ class Cut:
 
 
 class Proxy:
-    """Listens on a free port of the loopback interface, and connects whoever comes with `port`.
+    """Listens on a free port of the loopback interface, and connects each client with `port`.
 
     :ivar port: where it listens.
     :ivar delay: seconds that bytes spend on the way, in either direction, in order.
@@ -113,7 +113,7 @@ class Connection:
         self._ending = False
         self.gone: Deferred[None] = Deferred()
         near.connection = self
-        near.transport.pauseProducing()  # until there is somebody to tell
+        near.transport.pauseProducing()  # until the other connection is open
 
     def connected(self, far: Side) -> None:
         """The other side is there."""

@@ -1,4 +1,4 @@
-"""``docs/reliability.md``: what was promised under which fault, and what was seen."""
+"""``docs/reliability.md``: for each fault, the promise and the observation."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from tools.faults.scenarios.table import ALL
 
 HEAD = """# Reliability
 
-Faults injected into real brokers, workers, clients and networks, and what became of the promises. `scripts/faults`
-injects them all and writes this page; `scripts/test` has a short form of each. Workers that get killed are
-`twistd -n rpc-worker` processes, clients come of `rpc.connect`, and networks are broken by a TCP proxy. What happens to
-a call is told in [errors.md](errors.md).
+Faults in real brokers, workers, clients and networks, the promise for each, and the result. `scripts/faults` injects
+the faults and writes this page; `scripts/test` runs a short form of each. Workers are `twistd -n rpc-worker`
+processes, clients are made by `rpc.connect`, and a TCP proxy breaks the networks. [errors.md](errors.md) explains the
+errors.
 
 """
 
 COUNTED = """
-The last column counts, after every fault: Deferreds that were not fired one second past their deadline, answers that
-came to the wrong caller, entries left in any table of client or worker. A row is met when its promise was kept and all
-three are 0, with no more files and sockets open afterwards than before.
+The last column has three counts, taken after each fault: Deferreds that had not fired one second after their
+deadline, answers that reached the wrong caller, entries left in a table of client or worker. A row is met when its
+promise was kept, all three counts are 0, and no more files and sockets are open than before.
 """
 
 
@@ -46,9 +46,9 @@ def _row(seen: Seen) -> tuple[str, ...]:
 def _peers(results: Results) -> str:
     rows = [_peer(peer) for peer in results.peers.values()]
     head = (
-        f"\n## Beside others\n\nThe broker is killed with `kill -9` once, after {KILLED_AFTER} of {CALLS} calls, and "
-        f"started again at once; {RATE:.0f} calls begin each second, all the while. A call that has not returned "
-        f"{LIMIT:.0f} s after the last one began counts as one that never does.\n\n"
+        f"\n## Beside others\n\nThe broker is killed once with `kill -9`, after {KILLED_AFTER} of {CALLS} calls, and "
+        f"started again at once. Meanwhile {RATE:.0f} calls begin each second. A call that has not returned "
+        f"{LIMIT:.0f} s after the last one began counts as never returned.\n\n"
     )
     return head + _table(("", "answered", "failed", "never returned", "slowest", "the first error"), rows)
 

@@ -1,4 +1,4 @@
-"""What was seen, as JSON from which the page can be made again."""
+"""The observations, as JSON from which the page can be made again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Results:
 
 
 def read(file: Path) -> Results:
-    """Read what :meth:`Results.write` wrote."""
+    """Read the file of :meth:`Results.write`."""
     found: dict[str, Any] = json.loads(file.read_text())
     return Results(
         versions=found["versions"],

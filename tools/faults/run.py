@@ -1,4 +1,4 @@
-"""``scripts/faults``: injects all faults, prints what it sees as it goes, and writes ``docs/reliability.md``."""
+"""``scripts/faults``: injects all faults, prints each observation, and writes ``docs/reliability.md``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
-from tools.bench.machine import PROJECT, project_state, this_machine
+from tools.bench.machine import project_state, this_machine
 from tools.faults import report, results
 from tools.faults.cluster import RabbitMQCluster
 from tools.faults.peers import PROGRAMS, kill_test
@@ -25,6 +25,7 @@ from tools.faults.results import Results, Seen
 from tools.faults.scenario import Result, Scenario
 from tools.faults.scenarios.table import ALL, BY_NAME
 from tools.nodes.rabbitmq import RabbitMQNode
+from tools.processes import PROJECT
 
 DOCS = PROJECT / "docs"
 SCRAP = PROJECT / "tools" / "faults" / ".results"
@@ -39,7 +40,7 @@ def taken() -> str:
 
 
 async def inject(scenarios: Iterable[Scenario], quick: bool, found: Results, folder: Path) -> None:
-    """Play `scenarios`, first those that need one node and then those that need three, and write what was seen."""
+    """Play `scenarios`, first those that need one node and then those that need three, and write the observations."""
     chosen = list(scenarios)
     for cluster in (False, True):
         alike = [scenario for scenario in chosen if scenario.cluster is cluster]
@@ -89,13 +90,13 @@ def tell(result: Result) -> None:
 
 
 def publish(found: Results, folder: Path) -> None:
-    """Write the page, and what it is made of."""
+    """Write the page and its data."""
     found.write(folder / RESULTS)
     (folder / PAGE).write_text(report.write(found))
 
 
 async def main(reactor: Any, only: tuple[str, ...], quick: bool, folder: Path, cache: Path) -> None:
-    """Do what was asked for."""
+    """Play the chosen scenarios, and write the page."""
     file = folder / RESULTS
     found = results.read(file) if file.exists() else Results()
     machine = this_machine()
@@ -116,7 +117,7 @@ async def main(reactor: Any, only: tuple[str, ...], quick: bool, folder: Path, c
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of page and results; what it has of other faults stays.  [default: docs, or tests/faults/.results "
+    help="Folder of page and results; results of other faults stay.  [default: docs, or tests/faults/.results "
     "with --quick and --only]",
 )
 @click.option("--cache", default=CACHE, type=click.Path(path_type=Path), help="Folder of the peers' environments.")

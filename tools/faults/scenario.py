@@ -1,4 +1,4 @@
-"""A fault, what is promised under it, and what was seen."""
+"""A fault, the promise under it, and the observation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 @attrs.frozen
 class Finding:
-    """What a scenario saw.
+    """The observation of a scenario.
 
     :ivar seen: the figures, in words.
     :ivar met: whether the promise held.
@@ -22,7 +22,7 @@ class Finding:
 
 @attrs.frozen
 class Result:
-    """A fault, what was promised, and what was seen.
+    """A fault, the promise, and the observation.
 
     :ivar unfired: Deferreds unfired one second past their deadline.
     :ivar wrong: answers to the wrong caller.

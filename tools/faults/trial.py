@@ -1,4 +1,4 @@
-"""One trial of one fault: what a scenario needs is made here, counted when it is over, and closed."""
+"""One trial of one fault: makes clients, workers and proxies for a scenario, counts leftovers, and closes them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ IDLE = 5.0
 
 
 class Trial:
-    """What one scenario has: a broker, and what it makes with the methods here, which is closed in the end.
+    """The broker, clients, workers and proxies of one scenario; :meth:`close` ends all that its methods made.
 
-    :ivar node: the broker; ``None`` for what runs on a cluster.
+    :ivar node: the broker; one node of the cluster when there is one.
     :ivar name: the service's, which nothing else on the broker has.
     :ivar account: of the calls, to which all tests are held.
     """
@@ -88,8 +88,7 @@ class Trial:
 
     async def process(self, url: str | None = None, **options: Any) -> WorkerProcess:
         """A worker process, serving."""
-        output = self.folder / f"worker{len(self.processes)}.log"
-        worker = WorkerProcess(url or self.url, {"name": self.name, **options}, self.journal, output)
+        worker = WorkerProcess(url or self.url, {"name": self.name, **options}, self.journal)
         self.processes.append(worker)
         await worker.serving()
         return worker
@@ -112,9 +111,9 @@ class Trial:
         return number
 
     async def lost(self, within: float = 30.0) -> int:
-        """How many oneway calls were confirmed and are never run, though somebody serves."""
+        """The number of oneway calls that were confirmed and never run, though a worker serves."""
         try:
-            await until("what was confirmed is run", lambda: not self._not_run(), within)
+            await until("confirmed calls are run", lambda: not self._not_run(), within)
         except Late:
             return len(self._not_run())
         return 0
@@ -131,11 +130,11 @@ class Trial:
         return (await self.ctl("list_queues", "name")).splitlines()
 
     def entries_left(self) -> dict[str, int]:
-        """What is in the tables of clients and workers here."""
+        """The entries in the tables of clients and workers of this process."""
         owners: list[tuple[str, object]] = [
-            ("client", transport) for each in self.connections for transport in each._transports.values()
+            ("client", caller) for each in self.connections for caller in each._callers.values()
         ]
-        owners += [("worker", serving) for worker in self.workers for serving in worker._serving]
+        owners += [("worker", served.dispatcher) for worker in self.workers for served in worker._served.values()]
         left: dict[str, int] = {}
         for role, owner in owners:
             for name, entries in tables(owner):
@@ -144,7 +143,7 @@ class Trial:
         return left
 
     async def over(self) -> dict[str, int]:
-        """Wait until all calls are settled; return what is left in the tables then."""
+        """Wait until all calls are settled; return the entries that are left in the tables."""
         await self.account.settled()
         try:
             await until("all tables are empty", lambda: not self.entries_left(), IDLE)
@@ -155,7 +154,7 @@ class Trial:
     async def close(self) -> None:
         """Close everything that was made."""
         for process in self.processes:
-            process.kill()
+            process.close()
         closing: list[Deferred[Any]] = [connection.close() for connection in self.connections]
         await gatherResults(closing)
         await gatherResults([worker.stopService() for worker in self.workers])

@@ -1,4 +1,4 @@
-"""Waiting in a reactor for what other processes do."""
+"""Waiting for other processes while the reactor runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pause(seconds: float = 0.0) -> Deferred[None]:
 
 
 async def together(coroutines: Iterable[Coroutine[Any, Any, Value]]) -> list[Value]:
-    """Run all to their ends, whatever becomes of each; return what they return, or raise what one of them raised."""
+    """Run all to their ends, also after a failure; return their results, or raise the first exception."""
     ends: list[tuple[bool, Any]] = await DeferredList(
         [Deferred.fromCoroutine(each) for each in coroutines], consumeErrors=True
     )

@@ -1,66 +1,21 @@
-"""Worker processes for faults: ``twistd -n rpc-worker`` with the probe; killed, frozen, ended, and started again."""
+"""Processes for faults: the reactor runs on while a scenario waits for them."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from tools.faults.probe import Journal, variables
 from tools.faults.waiting import Late, until
-from tools.nodes.rabbitmq import find_programs
+from tools.processes import PROJECT, START_TIMEOUT, Process, twistd
 
-PROJECT = Path(__file__).resolve().parents[2]
-
-START_TIMEOUT = 30.0
 STOP_TIMEOUT = 40.0
 
 
-class FaultyProcess:
-    """A process with its output in a file, as nobody reads it while it runs. The kernel ends it with this one.
+class FaultyProcess(Process):
+    """A process that a scenario kills, freezes, ends, and starts again."""
 
-    To be made in the thread that lives longest: the reactor's.
-    """
-
-    def __init__(self, command: list[str], output: Path, environment: dict[str, str]) -> None:
-        self.output = output
-        with output.open("wb") as file:
-            self._process = subprocess.Popen(
-                [*find_programs().dies_with_parent, *command],
-                cwd=PROJECT,
-                env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.poll() is None
-
-    @property
-    def descriptors(self) -> int:
-        """How many files and sockets it has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    @property
-    def resident_bytes(self) -> int:
-        """Memory that it has."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    def said(self) -> str:
-        """What it printed."""
-        return self.output.read_text(errors="replace")
+    def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        super().__init__(name, command, environment={"PYTHONPATH": str(PROJECT), **environment})
 
     async def says(self, text: str, within: float = START_TIMEOUT) -> float:
         """Wait until it has printed `text`; return how many seconds that took.
@@ -69,42 +24,35 @@ class FaultyProcess:
         """
 
         def found() -> bool:
-            running = self.running  # before looking: what it printed last counts
-            if text in self.said():
+            running = self.running  # asked first: output of a process that has just ended is looked at once more
+            if text in self.output():
                 return True
             if not running:
-                raise Late(f"the process ended before it printed {text!r}:\n{self.said()[-2000:]}")
+                raise Late(f"{self.name} ended before it printed {text!r}:\n{self.output_tail()}")
             return False
 
         return await until(f"{text!r} is printed", found, within)
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        """``kill -9``. Harmless when it has ended."""
-        self._process.kill()
-        self._process.wait()
-
     async def ended(self, within: float = STOP_TIMEOUT) -> int:
-        """Wait for its end; return its status."""
-        await until("the process ends", lambda: not self.running, within)
-        return self._process.returncode
+        """Wait for its end; return its exit status."""
+        await until(f"{self.name} ends", lambda: not self.running, within)
+        return self.wait()
 
 
 class WorkerProcess(FaultyProcess):
-    """A worker of the probe.
+    """``twistd -n rpc-worker`` with the probe.
 
     :param options: of the ``ThriftService``; the name is among them.
     """
 
-    def __init__(self, url: str, options: dict[str, Any], journal: Journal, output: Path) -> None:
-        self._name = options["name"]
-        twistd = str(Path(sys.executable).with_name("twistd"))
-        command = [twistd, "-n", "--pidfile=", "rpc-worker", "tools.faults.probe:service"]
-        super().__init__(command, output, {"RPC_BROKER": url, **variables(journal, options)})
+    def __init__(self, url: str, options: dict[str, Any], journal: Journal) -> None:
+        self._service = options["name"]
+        command = twistd("rpc-worker", "tools.faults.probe:service")
+        super().__init__("worker", command, {"RPC_BROKER": url, **variables(journal, options)})
 
     async def serving(self) -> None:
-        """Wait until it serves."""
-        await self.says(f"serving {self._name} from")
+        """Wait until it serves.
+
+        :raises Late: it does not.
+        """
+        await self.says(f"serving {self._service} from")

@@ -1,1 +1,1 @@
-"""Broker nodes that a test or a program starts for itself, on free ports."""
+"""Private broker nodes on free ports: RabbitMQ and the embedded broker, behind one interface."""

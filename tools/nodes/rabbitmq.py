@@ -2,7 +2,7 @@
 
 Everything a node has (configuration, cookie, data, log) lives in a temporary folder, everything it listens on is a
 free port of the loopback interface, and the processes it consists of are ours: the Erlang VM and an epmd of its own.
-Both die with this process, even when it is killed (Linux' parent-death signal). No root is needed.
+Both end with this process, even when it is killed (``tools/processes.py``). No root is needed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
 import attrs
+
+from tools.processes import launch
 
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = b"\x01"
@@ -30,10 +31,6 @@ _METHOD_FRAME = b"\x01"
 # Below the range from which the kernel takes ports for outgoing connections, so that a port stays ours while its node
 # is down between kill() and start().
 _PORTS = range(20000, 32000)
-
-# The parent-death signal fires when the *thread* that started the child ends. This one ends with the process; a
-# reactor's or a test's own thread would take the node down with it.
-_launcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rabbitmq-launcher")
 
 
 class NodeFailed(Exception):
@@ -47,8 +44,6 @@ class Programs:
     server: Path
     ctl: Path
     epmd: Path
-    dies_with_parent: tuple[str, ...]
-    """What :func:`dies_with_parent` gives."""
 
 
 def find_programs() -> Programs:
@@ -64,15 +59,7 @@ def find_programs() -> Programs:
     epmd = shutil.which("epmd") or next(map(str, Path("/usr/lib/erlang/bin").glob("epmd")), None)
     if not homes or not epmd:
         raise NodeFailed("RabbitMQ is not installed; on Debian: apt-get install rabbitmq-server")
-    return Programs(homes[0] / "rabbitmq-server", homes[0] / "rabbitmqctl", Path(epmd), dies_with_parent())
-
-
-def dies_with_parent() -> tuple[str, ...]:
-    """Return the command prefix that has the kernel end a program when the thread that launched it ends; empty where
-    there is no ``setpriv``.
-    """
-    setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+    return Programs(homes[0] / "rabbitmq-server", homes[0] / "rabbitmqctl", Path(epmd))
 
 
 def free_ports(count: int) -> list[int]:
@@ -93,9 +80,9 @@ def free_ports(count: int) -> list[int]:
 
 @attrs.frozen
 class Neighbourhood:
-    """What nodes that form a cluster have in common.
+    """Settings that all nodes of a cluster share.
 
-    :ivar epmd_port: of an epmd that runs already, and ends with somebody else.
+    :ivar epmd_port: of an epmd that runs already; the node does not end it.
     :ivar cookie: the secret by which nodes let each other in.
     :ivar kernel: further parameters of Erlang's ``kernel`` application, as its command line has them.
     """
@@ -105,28 +92,16 @@ class Neighbourhood:
     kernel: str = ""
 
 
-def launch(
-    programs: Programs, command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path
+def launch_logged(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path
 ) -> subprocess.Popen[bytes]:
-    """Launch one of RabbitMQ's programs in a session of its own; it ends with this process, however that ends."""
-
-    def start() -> subprocess.Popen[bytes]:
-        with log.open("ab") as output:
-            return subprocess.Popen(
-                [*programs.dies_with_parent, *command],
-                env=dict(environment),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # a Ctrl-C in the terminal is for us to handle, not for the VM
-            )
-
-    return _launcher.submit(start).result()
+    """Launch one of RabbitMQ's programs; its output is appended to `log`."""
+    with log.open("ab") as output:
+        return launch(command, folder=folder, environment=environment, stdout=output)
 
 
 class RabbitMQNode:
-    """A :class:`~tests.broker_node.BrokerNode` of RabbitMQ.
+    """A :class:`~tools.nodes.broker_node.BrokerNode` of RabbitMQ.
 
     Constructing it chooses its folder and ports; :meth:`start` launches it.
 
@@ -182,7 +157,7 @@ class RabbitMQNode:
         """
         if self.pid is not None:
             return self
-        self.kill()  # clears away what a crashed run may have left
+        self.kill()  # clears up after a crashed run
         self.log.unlink(missing_ok=True)
         deadline = time.monotonic() + timeout
         try:
@@ -224,7 +199,7 @@ class RabbitMQNode:
         self._permit("guest", name)
 
     def add_user(self, name: str, password: str, virtual_host: str) -> None:
-        """Create a user, who may do everything in one virtual host and nothing in others."""
+        """Create a user with all permissions in one virtual host and none in others."""
         self.ctl("add_user", name, password)
         self._permit(name, virtual_host)
 
@@ -238,7 +213,7 @@ class RabbitMQNode:
         self.ctl("set_vm_memory_high_watermark", "0.0001" if on else "0.8")
 
     def ctl(self, *arguments: str, timeout: float = 60.0) -> str:
-        """Run ``rabbitmqctl`` against this node and return what it printed (about 0.4 s).
+        """Run ``rabbitmqctl`` against this node and return its output (about 0.4 s).
 
         :raises NodeFailed: it ended with an error, whose text is in the message; or the node does not run.
         """
@@ -275,7 +250,7 @@ class RabbitMQNode:
         self.ctl("set_permissions", "--vhost", virtual_host, user, ".*", ".*", ".*")
 
     def _launch(self, command: list[str]) -> None:
-        self._processes.append(launch(self.programs, command, self._environment(), self.folder, self.log))
+        self._processes.append(launch_logged(command, self._environment(), self.folder, self.log))
 
     def _wait(self, ready: Callable[[], bool], deadline: float) -> None:
         while not ready():
@@ -299,7 +274,7 @@ class RabbitMQNode:
 
     def _environment(self) -> dict[str, str]:
         # Nothing is inherited: RABBITMQ_* or ERL_* of the caller would lead to another node. The VM's scheduler
-        # settings are RabbitMQ's own defaults, so that what is measured is what users get.
+        # settings are RabbitMQ's own defaults, so that users get the same speed.
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
         kernel = self._neighbourhood.kernel if self._neighbourhood is not None else ""
         files = {
@@ -375,7 +350,7 @@ def _end_process(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
 
 
 def _discard(processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
-    """Leave nothing behind of a node that nobody uses any more, at the latest when the interpreter exits."""
+    """Remove processes and folder of a node that is no longer referenced, at the latest when the interpreter exits."""
     while processes:
         _end_process(processes.pop(), signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""Programs of other clients that record the answers of a broker, and their comparison between two brokers."""
+"""Programs with other clients that print a broker's answers, to compare two brokers."""

@@ -1,4 +1,4 @@
-"""The output of a probe on two brokers, compared line by line: ``python -m tools.probes.compare PROBE URL_A URL_B``."""
+"""Compares a probe's observations of two brokers: ``python -m tools.probes.compare PROBE URL_A URL_B``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parents[1]
 
 LONGEST = 300.0
-"""Seconds until a probe is ended. The slowest one needs a tenth of that, mostly until a broker closes a socket."""
+"""Seconds after which a probe is ended; the slowest one needs a tenth, most of it for a broker to hang up."""
 
 PROBES = {
     "pika": (sys.executable, "-m", "tools.probes.pika_probe"),
@@ -30,12 +30,12 @@ PROBES = {
 
 
 class ProbeFailed(Exception):
-    """A probe has ended with an error or too late, or cannot run; the message has the reason."""
+    """A probe ended with an error, or not in time, or could not be run; the message says which."""
 
 
 @attrs.frozen
 class Difference:
-    """A pair of lines that differ; ``None``: one broker has no such line."""
+    """A difference between two brokers; None where one of them has no such line."""
 
     first: str | None
     second: str | None
@@ -45,9 +45,9 @@ class Difference:
 
 
 def install_amqplib() -> None:
-    """Install the packages of the probe in Node.js from its lock file, if they are not there.
+    """Install the packages of the probe in Node.js beside it, as its lock file says. Does nothing the next time.
 
-    :raises ProbeFailed: npm is missing, or cannot install them.
+    :raises ProbeFailed: npm is missing, or cannot install it.
     """
     lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
@@ -85,7 +85,7 @@ def transcripts(probe: str, *urls: str) -> list[list[str]]:
 
 
 def differences(first: list[str], second: list[str]) -> Iterator[Difference]:
-    """Return the differences, scenario by scenario, in the order of the first broker."""
+    """The differences, scenario by scenario, in the order of the first."""
     of_first, of_second = _by_scenario(first), _by_scenario(second)
     for scenario in of_first | of_second:
         a, b = of_first.get(scenario, []), of_second.get(scenario, [])
@@ -103,7 +103,7 @@ def _by_scenario(lines: list[str]) -> dict[str, list[str]]:
 
 
 def judge(probe: str, found: list[Difference]) -> tuple[list[Difference], list[Known]]:
-    """Return differences without an explanation, and explanations of this probe without a difference."""
+    """The differences that nothing explains, and the explanations of this probe that explain nothing any more."""
     candidates = [known for known in KNOWN if known.probe == probe]
     used = set()
     unexplained = []
@@ -117,7 +117,7 @@ def judge(probe: str, found: list[Difference]) -> tuple[list[Difference], list[K
 
 
 def main(probe: str, *urls: str) -> int:
-    """Print differences without an explanation, and explanations without a difference; return 1 when there are any."""
+    """Print the differences without explanation, then explanations without difference; 1 when there is any."""
     unexplained, idle = judge(probe, list(differences(*transcripts(probe, *urls))))
     for difference in unexplained:
         print(difference)

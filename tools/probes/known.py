@@ -1,4 +1,4 @@
-"""Known differences between the embedded broker and RabbitMQ, with their reasons. ``docs/broker.md`` lists them."""
+"""The known differences between the embedded broker and RabbitMQ, with reasons; ``docs/broker.md`` lists them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import attrs
 class Known:
     """An explanation of differences.
 
-    :ivar probe: the probe with the difference: ``pika``, ``py-amqp`` or ``amqplib``.
+    :ivar probe: whose lines differ: ``pika``, ``py-amqp`` or ``amqplib``.
     :ivar lines: a regular expression that begins a line, RabbitMQ's or the embedded broker's: ``scenario: what``.
-    :ivar reason: the difference, and the reason for it.
+    :ivar reason: why the embedded broker may differ there.
     """
 
     probe: str
@@ -21,11 +21,11 @@ class Known:
     reason: str
 
     def explains(self, *lines: str | None) -> bool:
-        """Whether it explains one of two lines that differ."""
+        """Whether one of two lines that differ is meant."""
         return any(line is not None and re.match(self.lines, line) is not None for line in lines)
 
 
-_SENDS_REASON = "the connection ends with both; the embedded broker sends the reason, RabbitMQ closes the socket"
+_SAYS_WHY = "the connection ends with both; the embedded broker sends the reason, RabbitMQ closes the socket"
 _TEXT = "the code is the same; the text is the embedded broker's own"
 _TYPES = "the type of a number is not kept, so the text cannot name it"
 _NO_TRANSACTIONS = "there are no transactions (class tx): the error is 540"
@@ -40,9 +40,9 @@ _REPLIES = (
 KNOWN: tuple[Known, ...] = (
     Known("pika", r"transactions: ", _NO_TRANSACTIONS),
     Known("py-amqp", r"transactions: ", _NO_TRANSACTIONS),
-    Known("pika", r"handshake: ", _SENDS_REASON),
-    Known("pika", r"tuning: ", _SENDS_REASON),
-    Known("pika", r"broken_methods: (unknown (class|method|kind of field)|method 0\.0|file\.qos)", _SENDS_REASON),
+    Known("pika", r"handshake: ", _SAYS_WHY),
+    Known("pika", r"tuning: ", _SAYS_WHY),
+    Known("pika", r"broken_methods: (unknown (class|method|kind of field)|method 0\.0|file\.qos)", _SAYS_WHY),
     Known("pika", r"broken_methods: access\.request", "class access is not part of AMQP 0-9-1"),
     Known("pika", r"broken_methods: (cut short|no arguments|table cut short|too many arguments)", _SPECIFIED),
     Known("pika", r"broken_frames: (empty method|half a method's number)", _SPECIFIED),

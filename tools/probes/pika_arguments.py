@@ -63,7 +63,7 @@ def queue_inequivalent_arguments(probe: Probe) -> None:
 
 @scenario
 def queue_arguments_valid(probe: Probe) -> None:
-    """Arguments at the bounds."""
+    """Arguments at the edge of the allowed ranges."""
     many: list[dict[str, Any]] = [
         {"x-message-ttl": 0},
         {"x-message-ttl": 4294967295},
@@ -93,7 +93,7 @@ def queue_arguments_valid(probe: Probe) -> None:
 
 @scenario
 def queue_arguments_invalid(probe: Probe) -> None:
-    """Arguments beyond the bounds."""
+    """Arguments beyond the allowed ranges."""
     cases: list[tuple[str, list[Any]]] = [
         ("x-message-ttl", [-1, "1000", True, None, 315360000000, 315360000001, 2**62, [1]]),
         ("x-expires", [0, -1, "1000", 315360000000, 315360000001, True]),

@@ -1,4 +1,4 @@
-"""Logins, tuning and channels."""
+"""Logins, negotiated limits, and channels."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def channel_reuse(probe: Probe) -> None:
 
 @scenario
 def channel_flow(probe: Probe) -> None:
-    """channel.flow: active=true is accepted, active=false is not supported."""
+    """Flow may be asked to go on; to stop it is not offered."""
     channel = probe.channel()
     probe.tries("on", channel.flow, True)
     probe.tries("off", channel.flow, False)

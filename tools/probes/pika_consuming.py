@@ -1,4 +1,4 @@
-"""Consumers: order, prefetch and end; and basic.get."""
+"""Consumers: order, prefetch, and ends; and basic.get."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tools.probes.pika_support import Inbox, Probe, describe_message, fence, sce
 
 @scenario
 def prefetch_per_consumer(probe: Probe) -> None:
-    """Each consumer of the channel gets as many messages as its prefetch; acks give credit for more."""
+    """Each consumer of the channel has so many unsettled; acks make room."""
     channel = probe.channel()
     channel.confirm_delivery()
     first, second = probe.queue(channel, "first"), probe.queue(channel, "second")
@@ -87,7 +87,7 @@ def prefetch_lifted(probe: Probe) -> None:
 
 @scenario
 def prefetch_and_get(probe: Probe) -> None:
-    """basic.get ignores the prefetch, and does not count for it."""
+    """basic.get is not limited by the prefetch, nor counted for it."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -122,7 +122,7 @@ def prefetch_and_no_ack(probe: Probe) -> None:
 
 @scenario
 def fair_rotation(probe: Probe) -> None:
-    """Round-robin over the consumers of a queue; those without credit are skipped."""
+    """Consumers of a queue take turns; one that has no room is passed over."""
     publisher = probe.channel()
     publisher.confirm_delivery()
     queue = probe.queue(publisher)
@@ -142,7 +142,7 @@ def fair_rotation(probe: Probe) -> None:
 
 @scenario
 def consumer_priorities(probe: Probe) -> None:
-    """The consumer with the higher priority is served first, while it has credit."""
+    """The consumer with the higher priority is served first, until it has no room."""
     publisher = probe.channel()
     publisher.confirm_delivery()
     queue = probe.queue(publisher)
@@ -177,7 +177,7 @@ def single_active_consumer(probe: Probe) -> None:
 
 @scenario
 def exclusive_consumer(probe: Probe) -> None:
-    """An exclusive consumer excludes others, and is rejected on a queue with consumers."""
+    """An exclusive consumer is alone, and can only come to a queue without any."""
     channel = probe.channel()
     queue, used = probe.queue(channel), probe.queue(channel, "used")
     inbox = probe.consume(channel, queue, exclusive=True)
@@ -197,7 +197,7 @@ def consumer_tags(probe: Probe) -> None:
     queue = probe.queue(channel)
     probe.tries("mine", channel.basic_consume, queue, print, consumer_tag="mine")
     probe.tries("mine, another channel", probe.channel().basic_consume, queue, print, consumer_tag="mine")
-    # pika itself would reject the second one, so its list of them is emptied
+    # pika itself would refuse the second one, so its list of them is emptied.
     channel._impl._consumers.clear()
     channel._consumer_infos.clear()
     probe.tries("mine again", channel.basic_consume, queue, print, consumer_tag="mine")
@@ -213,7 +213,7 @@ def consume_refused(probe: Probe) -> None:
 
 @scenario
 def cancel(probe: Probe) -> None:
-    """A cancelled consumer gets nothing more; its unacked messages can still be settled."""
+    """A cancelled consumer gets no more messages; its channel settles the unacked ones."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -232,7 +232,7 @@ def cancel(probe: Probe) -> None:
 
 @scenario
 def cancelled_by_the_broker(probe: Probe) -> None:
-    """The consumers of a deleted queue are cancelled."""
+    """Consumers are told when their queue is deleted."""
     channel = probe.channel()
     queue = probe.queue(channel)
     told: list[str] = []
@@ -247,7 +247,7 @@ def cancelled_by_the_broker(probe: Probe) -> None:
 
 @scenario
 def deleted_with_unsettled(probe: Probe) -> None:
-    """Unacked messages of a deleted queue can still be settled."""
+    """Deliveries of a deleted queue may still be acked."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -276,7 +276,7 @@ def get(probe: Probe) -> None:
 
 @scenario
 def consume_then_publish(probe: Probe) -> None:
-    """Ready messages precede later ones."""
+    """Messages that waited come before new ones."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)

@@ -1,4 +1,4 @@
-"""Dead letters: reasons, destinations and history."""
+"""Dead letters: their reasons, their routes, and their headers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _confirming(probe: Probe) -> BlockingChannel:
 
 @scenario
 def dead_by_expiry(probe: Probe) -> None:
-    """By the time to live of the queue, or of the message; the message's own is then in x-death only."""
+    """By the queue's time to live and by the message's own, which is then told in x-death alone."""
     channel = _confirming(probe)
     dead = probe.queue(channel, "dead")
     queue = probe.queue(channel, arguments=_to(dead, **{"x-message-ttl": 20}))
@@ -57,7 +57,7 @@ def dead_by_rejection(probe: Probe) -> None:
 
 @scenario
 def dead_by_length(probe: Probe) -> None:
-    """From a full queue that drops its head, or dead-letters the messages that it rejects."""
+    """By a full queue that drops its head, or dead-letters new messages."""
     channel = _confirming(probe)
     dead = probe.queue(channel, "dead")
     queue = probe.queue(channel, arguments=_to(dead, **{"x-max-length": 1}))
@@ -74,7 +74,7 @@ def dead_by_length(probe: Probe) -> None:
 
 @scenario
 def not_dead(probe: Probe) -> None:
-    """Purged, deleted or acked messages are no dead letters."""
+    """A message that is purged, acked, or deleted with its queue is no dead letter."""
     channel = _confirming(probe)
     dead = probe.queue(channel, "dead")
     queue = probe.queue(channel, arguments=_to(dead))
@@ -127,7 +127,7 @@ def dead_letters_copied(probe: Probe) -> None:
 
 @scenario
 def dead_letters_nowhere(probe: Probe) -> None:
-    """A dead letter without an exchange or a route is dropped."""
+    """With an exchange that is missing, or leads nowhere, a dead letter is gone."""
     channel = _confirming(probe)
     missing = probe.name("missing")
     queue = probe.queue(channel, arguments={"x-dead-letter-exchange": missing})
@@ -144,7 +144,7 @@ def dead_letters_nowhere(probe: Probe) -> None:
 
 @scenario
 def repeated_deaths(probe: Probe) -> None:
-    """A repeated death in a queue is counted, and the latest queue is first."""
+    """A message that dies in a queue again is counted there, and the latest place comes first."""
     channel = _confirming(probe)
     work, pause = probe.name("work"), probe.name("pause")
     channel.queue_declare(work, exclusive=True, arguments=_to(pause))
@@ -178,7 +178,7 @@ def several_reasons(probe: Probe) -> None:
 
 @scenario
 def death_is_forged(probe: Probe) -> None:
-    """A publisher may write x-death itself; the broker adds to it, or replaces one that is no table."""
+    """A publisher may write x-death itself; the broker adds to it, or replaces a value that is no table."""
     channel = _confirming(probe)
     dead = probe.queue(channel, "dead")
     queue = probe.queue(channel, arguments=_to(dead))
@@ -192,7 +192,7 @@ def death_is_forged(probe: Probe) -> None:
 
 @scenario
 def dead_letter_cycle(probe: Probe) -> None:
-    """A message is dropped when it returns to a queue by expiry alone. After a rejection it returns again."""
+    """A message that comes round to a queue by expiry alone is dropped; by a rejection it goes round again."""
     channel = _confirming(probe)
     one, two = probe.name("one"), probe.name("two")
     watch = probe.queue(channel, "watch", arguments={"x-message-ttl": 300})
@@ -206,7 +206,7 @@ def dead_letter_cycle(probe: Probe) -> None:
 
 @scenario
 def dead_letter_to_itself(probe: Probe) -> None:
-    """A queue that is its own dead-letter queue gets rejected messages back, and no expired ones."""
+    """A queue whose dead letters come to itself gets rejected messages back, not expired ones."""
     channel = _confirming(probe)
     queue = probe.name("q")
     watch = probe.queue(channel, "watch", arguments={"x-message-ttl": 200})

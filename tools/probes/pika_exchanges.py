@@ -62,7 +62,7 @@ def exchange_reserved(probe: Probe) -> None:
 
 @scenario
 def exchange_names(probe: Probe) -> None:
-    """Names at the bounds."""
+    """Names at the edge of the allowed ones."""
     for label in ("with space", "ümlaut", "new\nline", "a/b:c,d"):
         probe.tries(ascii(label), probe.channel().exchange_declare, probe.name(label), "direct", auto_delete=True)
     name = probe.name("long") + "x" * 200
@@ -129,7 +129,7 @@ def exchange_auto_delete(probe: Probe) -> None:
 
 @scenario
 def exchange_internal(probe: Probe) -> None:
-    """Clients cannot publish to an internal exchange; other exchanges can."""
+    """Only another exchange publishes to an internal exchange."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -167,7 +167,7 @@ def exchange_bindings(probe: Probe) -> None:
 
 @scenario
 def exchange_binding_routes(probe: Probe) -> None:
-    """A message follows all bindings between exchanges, also in a cycle, and reaches each queue once."""
+    """A message takes all ways through exchanges, and comes once to each queue, also where they form a circle."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)

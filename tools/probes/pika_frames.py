@@ -1,4 +1,4 @@
-"""Input that pika itself would never send: invalid handshakes, frames, methods and contents."""
+"""Input that pika itself would never send: wrong handshakes, frames, methods and contents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.probes.pika_support import Probe, describe_message, scenario
 
 @scenario
 def protocol_headers(probe: Probe) -> None:
-    """Another protocol is answered with the header of AMQP 0-9-1."""
+    """A client of another protocol gets the broker's protocol header."""
     for header in (
         b"AMQP\x00\x00\x09\x00",
         b"AMQP\x00\x00\x0a\x00",
@@ -58,7 +58,7 @@ def handshake(probe: Probe) -> None:
 
 @scenario
 def tuning(probe: Probe) -> None:
-    """Values of tune-ok that are allowed, and others that are not."""
+    """Tunings that are allowed, and others."""
     cases = {
         "channel_max 0": (0, 131072, 0),
         "channel_max 65535": (65535, 131072, 0),
@@ -88,7 +88,7 @@ def virtual_host_twice(probe: Probe) -> None:
 
 @scenario
 def heartbeats(probe: Probe) -> None:
-    """A client gets heartbeats after it has agreed to them; a silent one is disconnected."""
+    """A heartbeat comes to a client that wants it; one that is silent is cut off."""
     connection = RawConnection(probe).opened(heartbeat=1)
     received = connection.receive_any()
     probe.say(f"{type(received).__name__} on channel {received.channel_number}")
@@ -117,7 +117,7 @@ def channel_numbers(probe: Probe) -> None:
 
 @scenario
 def closing_channels(probe: Probe) -> None:
-    """A channel that the broker has closed ignores its input until close-ok."""
+    """After the broker has closed a channel, further frames on it are ignored until its close-ok."""
     connection = RawConnection(probe).opened()
     connection.method(1, spec.Queue.Declare(queue=probe.name("missing"), passive=True))
     connection.say_next("closed")
@@ -137,7 +137,7 @@ def closing_channels(probe: Probe) -> None:
 
 @scenario
 def closing_connection(probe: Probe) -> None:
-    """A client's close is answered with any reason, and nothing follows."""
+    """A client's close is answered for any reason, and nothing follows."""
     connection = RawConnection(probe).opened()
     connection.method(0, spec.Connection.Close(541, "no reason", 0, 0))
     connection.method(1, spec.Queue.Declare(queue=probe.name("q")))
@@ -193,7 +193,7 @@ def broken_methods(probe: Probe) -> None:
 
 @scenario
 def broken_contents(probe: Probe) -> None:
-    """A message is a method, a header of its class, and a body of the announced size."""
+    """A message is a method, a header of its class, and as many bytes as it says."""
     publish = struct.pack(">HHHBB", 60, 40, 0, 0, 1) + b"k\x00"
 
     def header(size: int, class_id: int = 60, flags: bytes = b"\x00\x00") -> bytes:
@@ -230,7 +230,7 @@ def broken_contents(probe: Probe) -> None:
 
 @scenario
 def methods_without_answer(probe: Probe) -> None:
-    """With nowait there is no answer, but there are errors."""
+    """With nowait there is no answer; a refusal comes all the same."""
     connection = RawConnection(probe).opened()
     queue, exchange = probe.name("q"), probe.name("x")
     connection.method(1, spec.Queue.Declare(queue=queue, nowait=True))

@@ -45,7 +45,7 @@ def message_ttl_behind(probe: Probe) -> None:
 
 @scenario
 def message_ttl_zero(probe: Probe) -> None:
-    """A time to live of 0: an immediate delivery, or none."""
+    """A time to live of zero: to a consumer that waits, or not at all."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel, arguments={"x-message-ttl": 0})
@@ -104,7 +104,7 @@ def queue_expires(probe: Probe) -> None:
 
 @scenario
 def max_length(probe: Probe) -> None:
-    """The oldest messages beyond the limit are dropped; unacked ones do not count."""
+    """Of too many messages the oldest go; unacked ones do not count."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel, arguments={"x-max-length": 2})
@@ -120,7 +120,7 @@ def max_length(probe: Probe) -> None:
 
 @scenario
 def max_length_zero(probe: Probe) -> None:
-    """A queue of length 0 keeps nothing, but delivers."""
+    """A queue of no length holds nothing, but delivers."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel, arguments={"x-max-length": 0})
@@ -153,7 +153,7 @@ def max_length_bytes(probe: Probe) -> None:
 
 @scenario
 def overflow_reject(probe: Probe) -> None:
-    """With reject-publish, the newest message is rejected: nacked with confirms, dropped without."""
+    """With reject-publish the newest is refused: nacked when confirms are on, dropped when they are not."""
     for overflow in ("reject-publish", "reject-publish-dlx"):
         channel = probe.channel()
         channel.confirm_delivery()
@@ -189,7 +189,7 @@ def overflow_reject_bytes(probe: Probe) -> None:
 
 @scenario
 def overflow_one_of_two(probe: Probe) -> None:
-    """A message to two queues, one of which rejects it."""
+    """A message to two queues, one of which refuses it."""
     channel = probe.channel()
     channel.confirm_delivery()
     exchange = probe.exchange(channel, "x", "fanout")

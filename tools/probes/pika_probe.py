@@ -1,6 +1,6 @@
-"""The answers of a broker to pika, a line each: ``python -m tools.probes.pika_probe URL [SCENARIO...]``.
+"""A broker's answers to pika, a line an observation: ``python -m tools.probes.pika_probe URL [SCENARIO...]``.
 
-It is independent of this framework. Its output on one broker is compared with its output on another.
+It knows nothing of this framework: its outputs for two brokers are compared.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tools.probes import (  # noqa: F401 - each brings its scenarios
 )
 from tools.probes.pika_support import SCENARIOS, Probe
 
-LONGEST = 30  # seconds for a scenario; pika itself waits for answers without a limit
+LONGEST = 30  # seconds that a scenario may take; pika itself waits for answers as long as it must
 
 
 def _out_of_time(number: int, frame: FrameType | None) -> None:
@@ -33,7 +33,7 @@ def _out_of_time(number: int, frame: FrameType | None) -> None:
 
 
 def main(url: str, *chosen: str) -> None:
-    """Run all scenarios, or the chosen ones. A failure is reported, and the next one follows."""
+    """Run the scenarios, all or those that are chosen; one that goes wrong says how, and the next one follows."""
     signal.signal(signal.SIGALRM, _out_of_time)
     for scenario in SCENARIOS:
         if chosen and scenario.__name__ not in chosen:

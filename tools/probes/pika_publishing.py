@@ -1,4 +1,4 @@
-"""Publishing: returns, confirms, errors, and the properties that arrive."""
+"""Publishing: returns, confirms, errors, and the parts of a message that arrive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.probes.pika_support import Probe, describe_return, scenario, wait_for
 
 @scenario
 def mandatory(probe: Probe) -> None:
-    """A mandatory message without a queue is returned, with or without confirms."""
+    """A mandatory message without a queue comes back, with or without confirms."""
     channel = probe.channel()
     returned: list[str] = []
     channel.add_on_return_callback(
@@ -51,7 +51,7 @@ def immediate(probe: Probe) -> None:
 
 @scenario
 def publish_refused(probe: Probe) -> None:
-    """Errors that close the channel."""
+    """Messages that end the channel."""
     channel = probe.channel()
     queue = probe.queue(channel)
     probe.tries("missing exchange", channel.basic_publish, probe.name("missing"), "k", b"m")
@@ -76,10 +76,10 @@ def publish_refused(probe: Probe) -> None:
 
 @scenario
 def after_a_refusal(probe: Probe) -> None:
-    """Publishes after an error on their channel are discarded; those before it are not."""
+    """Messages before the one that ends the channel arrive; later ones do not."""
     channel, other = probe.channel(), probe.channel()
     queue = probe.queue(other)
-    publish = channel._impl.basic_publish  # in one write: the blocking connection reads in between
+    publish = channel._impl.basic_publish  # without reading in between, as the blocking one does
     publish("", queue, b"before")
     publish(probe.name("missing"), "k", b"refused")
     publish("", queue, b"after")
@@ -89,7 +89,7 @@ def after_a_refusal(probe: Probe) -> None:
 
 
 def _confirming(probe: Probe, events: list[str]) -> BlockingChannel:
-    """A channel in confirm mode. Its input is noted in order, without pika's own waiting."""
+    """A channel in confirm mode that records returns and confirms in order; pika would wait for each."""
     channel = probe.channel()
     selected: list[Any] = []
     settled: set[int] = set()
@@ -108,7 +108,7 @@ def _confirming(probe: Probe, events: list[str]) -> BlockingChannel:
 
 @scenario
 def confirms(probe: Probe) -> None:
-    """Confirms are counted from the channel's first publish after confirm.select, each once."""
+    """Confirms are counted from the channel's first message after confirm.select, each given once."""
     events: list[str] = []
     channel = _confirming(probe, events)
     queue = probe.queue(channel)
@@ -125,7 +125,7 @@ def confirms(probe: Probe) -> None:
 
 @scenario
 def confirms_after_messages(probe: Probe) -> None:
-    """Publishes before confirm.select do not count."""
+    """Messages before confirm.select are not confirmed."""
     events: list[str] = []
     channel = probe.channel()
     queue = probe.queue(channel)
@@ -138,7 +138,7 @@ def confirms_after_messages(probe: Probe) -> None:
 
 @scenario
 def return_before_ack(probe: Probe) -> None:
-    """A return precedes the confirm."""
+    """A message is returned before it is confirmed."""
     events: list[str] = []
     channel = _confirming(probe, events)
     for number in range(3):
@@ -149,7 +149,7 @@ def return_before_ack(probe: Probe) -> None:
 
 @scenario
 def nacks(probe: Probe) -> None:
-    """A full queue that rejects publishes nacks each by its number."""
+    """A full queue that refuses has messages nacked, each by its number."""
     events: list[str] = []
     channel = _confirming(probe, events)
     queue = probe.queue(channel, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
@@ -211,7 +211,7 @@ def properties(probe: Probe) -> None:
 
 @scenario
 def header_types(probe: Probe) -> None:
-    """Values of all types of pika arrive unchanged."""
+    """Values of all types that pika knows arrive as they were sent."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)

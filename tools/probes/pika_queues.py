@@ -9,7 +9,7 @@ from tools.probes.pika_support import Probe, scenario, wait_until
 
 @scenario
 def queue_declare(probe: Probe) -> None:
-    """Usual queues, repeated declarations, and the counts in declare-ok."""
+    """Declare queues, declare them again, and count their messages."""
     channel = probe.channel()
     name = probe.name("q")
     probe.tries("declared", channel.queue_declare, name)
@@ -130,7 +130,7 @@ def queue_auto_delete(probe: Probe) -> None:
 
 @scenario
 def queue_purge(probe: Probe) -> None:
-    """A purge removes and counts ready messages, and leaves unacked ones."""
+    """Purging counts the ready messages, and leaves the unacked ones."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -168,7 +168,7 @@ def queue_delete(probe: Probe) -> None:
 
 @scenario
 def queue_bind(probe: Probe) -> None:
-    """Bindings to existing and to missing ends."""
+    """Bindings to existing and to missing exchanges."""
     channel = probe.channel()
     queue, exchange = probe.queue(channel), probe.exchange(channel, "x", "direct")
     missing = probe.name("missing")
@@ -218,6 +218,6 @@ def queue_durable(probe: Probe) -> None:
 
 @scenario
 def queue_names(probe: Probe) -> None:
-    """Names at the bounds."""
+    """Names at the edge of the allowed ones."""
     for label in ("with space", "ümlaut", "a/b:c,d"):
         probe.tries(ascii(label), probe.channel().queue_declare, probe.name(label), exclusive=True)

@@ -1,4 +1,4 @@
-"""A socket with pika's codec, for input that pika itself would never send."""
+"""A socket with pika's codec, for bytes that pika itself would never send."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RawConnection:
         parameters = pika.URLParameters(probe.url)
         self._socket = socket.create_connection((parameters.host, parameters.port), timeout=PATIENCE)
         self._buffer = b""
-        self.latest = b""  # the bytes of the latest frame
+        self.latest = b""  # the bytes of the frame that came last
         self.send(header)
 
     def opened(self, channel_max: int = 100, frame_max: int = 131072, heartbeat: int = 0) -> RawConnection:
@@ -39,7 +39,7 @@ class RawConnection:
         return self
 
     def tuned(self, channel_max: int = 100, frame_max: int = 131072, heartbeat: int = 0) -> RawConnection:
-        """A new connection after its login, with these values of tune-ok."""
+        """The same, logged in, with the client's values in tune-ok."""
         self.receive()
         self.method(0, LOGIN)
         self.receive()
@@ -47,7 +47,7 @@ class RawConnection:
         return self
 
     def send(self, data: bytes) -> None:
-        """Send bytes. A closed socket is noticed when the answer is read."""
+        """Send bytes; a broker that has hung up is seen when its answer is read."""
         with contextlib.suppress(OSError):
             self._socket.sendall(data)
 
@@ -64,14 +64,14 @@ class RawConnection:
         self.frame(METHOD, channel, struct.pack(">HH", class_id, method_id) + arguments)
 
     def receive(self) -> Any:
-        """Return the next frame that is no heartbeat, or a word for the reason why there is none."""
+        """The next frame that is no heartbeat; or in a word, why none comes."""
         while True:
             received = self.receive_any()
             if not isinstance(received, frame.Heartbeat):
                 return received
 
     def receive_any(self) -> Any:
-        """Return the next frame, or a word for the reason why there is none."""
+        """The next frame, or in a word, why none comes."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             size, received = frame.decode_frame(self._buffer)
@@ -90,11 +90,11 @@ class RawConnection:
         return "silence"
 
     def ask(self) -> None:
-        """Open another channel, so that a broker without an error answers something."""
+        """Have a broker answer that has no complaint: ask it for another channel."""
         self.method(77, spec.Channel.Open())
 
     def say(self, what: str) -> None:
-        """Print the answer of the broker, and whether the socket is closed behind it."""
+        """Print the broker's answer, and whether it closes the connection then."""
         received = self.receive()
         self._probe.say(f"{what}: {describe_frame(received)}")
         if isinstance(getattr(received, "method", None), spec.Connection.Close):
@@ -130,7 +130,7 @@ def describe_frame(received: Any) -> str:
 
 
 def each(probe: Probe, cases: dict[str, Callable[[RawConnection], None]], **tuning: int) -> None:
-    """Send each invalid input on a connection of its own, all at once: some brokers take seconds to close a socket."""
+    """Do each wrong on a connection of its own, side by side: some brokers take seconds to hang up."""
     connections = {what: RawConnection(probe).opened(**tuning) for what in cases}
     for what, do_wrong in cases.items():
         do_wrong(connections[what])

@@ -13,7 +13,7 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 
 
 def _address(probe: Probe, requester: BlockingChannel) -> str:
-    """The reply address of a requester, as the server sees it."""
+    """The reply address of a request, as its consumer sees it."""
     worker = probe.channel()
     queue = worker.queue_declare("", exclusive=True).method.queue
     requester.basic_publish("", queue, b"request", pika.BasicProperties(reply_to=REPLY_TO))
@@ -30,7 +30,7 @@ def _address(probe: Probe, requester: BlockingChannel) -> str:
 
 @scenario
 def reply(probe: Probe) -> None:
-    """A request has the address in its reply_to; a reply arrives on the requester's channel."""
+    """A request has the way back in its reply_to; a reply comes on the requester's channel."""
     requester, worker = probe.channel(), probe.channel(probe.connect())
     worker.confirm_delivery()
     inbox = probe.consume(requester, REPLY_TO, auto_ack=True, consumer_tag="mine")
@@ -46,7 +46,7 @@ def reply(probe: Probe) -> None:
 
 @scenario
 def reply_to_the_gone(probe: Probe) -> None:
-    """Replies to a closed requester are returned."""
+    """A requester that has gone is not there: its replies are returned."""
     connection = probe.connect()
     requester, worker = probe.channel(connection), probe.channel(probe.connect())
     worker.confirm_delivery()
@@ -91,7 +91,7 @@ def reply_to_refused(probe: Probe) -> None:
 
 @scenario
 def reply_to_as_a_queue(probe: Probe) -> None:
-    """Other operations on the name of the pseudo-queue."""
+    """Other operations on the name amq.rabbitmq.reply-to, which is no queue."""
     requester = probe.channel()
     probe.consume(requester, REPLY_TO, auto_ack=True)
     address = _address(probe, requester)

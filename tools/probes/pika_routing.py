@@ -12,7 +12,7 @@ from tools.probes.pika_support import Probe, scenario
 def _routes(
     probe: Probe, channel: BlockingChannel, exchange: str, queues: dict[str, str], key: str, **more: Any
 ) -> str:
-    """The labels of the queues that have the message."""
+    """The labels of the queues that a message comes to."""
     probe.publish(channel, exchange, key, b"m", **more)
     return " ".join(repr(label) for label, queue in queues.items() if probe.drain(channel, queue)) or "nowhere"
 
@@ -76,7 +76,7 @@ def topic_unbound(probe: Probe) -> None:
 
 @scenario
 def headers_routing(probe: Probe) -> None:
-    """All or any of the headers; names with x- count for all-with-x and any-with-x only."""
+    """All or any of the headers; names that begin with x- count for all-with-x and any-with-x alone."""
     channel = probe.channel()
     channel.confirm_delivery()
     exchange = probe.exchange(channel, "x", "headers")
@@ -136,7 +136,7 @@ def headers_invalid(probe: Probe) -> None:
 
 @scenario
 def copies(probe: Probe) -> None:
-    """CC and BCC are further routing keys; BCC is removed before the delivery."""
+    """CC and BCC are further routing keys; BCC is removed from the delivered headers."""
     channel = probe.channel()
     channel.confirm_delivery()
     exchange = probe.exchange(channel, "x", "direct")
@@ -182,7 +182,7 @@ def copies_by_default_exchange(probe: Probe) -> None:
 
 @scenario
 def alternate_exchange(probe: Probe) -> None:
-    """An unroutable message goes to the alternate exchange, and is returned when that has no route either."""
+    """An unroutable message goes to the alternate exchange, and is returned when that has no queue either."""
     channel = probe.channel()
     channel.confirm_delivery()
     rest = probe.exchange(channel, "rest", "fanout")

@@ -1,4 +1,4 @@
-"""Acks, rejections and requeues."""
+"""Acks, rejections and requeued messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.probes.pika_support import Probe, describe_message, fence, scenario, 
 
 
 def _taken(probe: Probe, count: int) -> tuple[BlockingChannel, str]:
-    """A channel with so many unacked messages of a queue, and the queue."""
+    """A channel that has taken so many messages of a queue, and the queue."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -57,7 +57,7 @@ def ack_multiple(probe: Probe) -> None:
 
 @scenario
 def nack_multiple(probe: Probe) -> None:
-    """A requeued message is at its old position, and marked as redelivered."""
+    """A requeued message goes to its place, marked as redelivered."""
     channel, queue = _taken(probe, 5)
     channel.basic_ack(2)
     probe.publish(channel, "", queue, b"6")
@@ -70,7 +70,7 @@ def nack_multiple(probe: Probe) -> None:
 
 @scenario
 def nack_without_requeue(probe: Probe) -> None:
-    """Without requeue and dead letters, a rejected message is dropped."""
+    """Without requeue, and without dead letters, it is gone."""
     channel, queue = _taken(probe, 3)
     probe.tries("nack 2 multiple", channel.basic_nack, 2, multiple=True, requeue=False)
     probe.tries("reject 3", channel.basic_reject, 3, requeue=False)
@@ -79,7 +79,7 @@ def nack_without_requeue(probe: Probe) -> None:
 
 @scenario
 def requeue_order(probe: Probe) -> None:
-    """Requeues in any order restore the order of the queue."""
+    """Messages that are requeued in any order go back to their own places."""
     channel, queue = _taken(probe, 4)
     probe.publish(channel, "", queue, b"5")
     for tag in (3, 1, 4, 2):
@@ -105,7 +105,7 @@ def requeue_to_consumers(probe: Probe) -> None:
 
 @scenario
 def requeue_with_prefetch(probe: Probe) -> None:
-    """With a prefetch of 1, a requeued message precedes those behind it."""
+    """With room for one, a message that is given back comes before those behind it."""
     channel = probe.channel()
     channel.confirm_delivery()
     queue = probe.queue(channel)
@@ -123,7 +123,7 @@ def requeue_with_prefetch(probe: Probe) -> None:
 
 @scenario
 def recover(probe: Probe) -> None:
-    """basic.recover requeues everything; redelivery to the same consumer is not supported."""
+    """Recovering gives everything back; to have it redelivered to the same consumer is not offered."""
     channel, queue = _taken(probe, 3)
     probe.tries("requeue", channel.basic_recover, requeue=True)
     probe.wait_for_count(channel, queue, 3)

@@ -1,4 +1,4 @@
-"""Shared by the scenarios of the pika probe: names, connections, and the words for observations."""
+"""Shared by the scenarios of the pika probe: names, connections, and observations as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pika
 from pika import exceptions, spec
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
-PATIENCE = 10.0  # seconds until an expected event counts as missing
+PATIENCE = 10.0  # seconds until an event counts as not happening
 
 _VARYING = (
     (re.compile(r"amq\.gen-[\w-]+"), "amq.gen-NAME"),
@@ -27,7 +27,7 @@ _VARYING = (
 Scenario = Callable[["Probe"], None]
 SCENARIOS: list[Scenario] = []
 
-# errors of the broker are the subject here; pika would print each on standard error as well
+# The probe prints each error of the broker; pika would log it on standard error as well.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
@@ -38,7 +38,7 @@ def scenario(function: Scenario) -> Scenario:
 
 
 class Inbox:
-    """The deliveries of a consumer, and whether the broker has cancelled it."""
+    """The deliveries of a consumer, and whether the broker cancelled it."""
 
     def __init__(self, connection: BlockingConnection) -> None:
         self._connection = connection
@@ -56,7 +56,7 @@ class Inbox:
 
     @property
     def bodies(self) -> list[bytes]:
-        """The bodies so far, in their order."""
+        """The bodies that have come so far, in their order."""
         return [body for _, _, body in self.deliveries]
 
 
@@ -110,7 +110,7 @@ class Probe:
         return self._connections[-1]
 
     def channel(self, connection: BlockingConnection | None = None, number: int | None = None) -> BlockingChannel:
-        """A new channel, on the scenario's connection or on another one."""
+        """A new channel, on the scenario's connection unless another is given."""
         channel = (connection or self.connection).channel(number)
         channel._impl.add_callback(self._note_close, [spec.Channel.Close])
         return channel
@@ -128,15 +128,15 @@ class Probe:
         return name
 
     def consume(self, channel: BlockingChannel, queue: str, **arguments: Any) -> Inbox:
-        """Consume; print only an error."""
+        """Begin to consume; say so only when it fails."""
         inbox = Inbox(channel.connection)
         inbox.tag = channel.basic_consume(queue, inbox.on_message, **arguments)
         return inbox
 
     def tries(self, what: str, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """Call a channel's method, and print the outcome.
+        """Call a channel's method and print the answer.
 
-        A method without an answer is followed by one with an answer, so that an error is noticed.
+        A method without an answer is followed by one that has an answer, so that a refusal is seen.
         """
         try:
             result = call(*arguments, **keywords)
@@ -161,7 +161,7 @@ class Probe:
         return pika.BasicProperties(**properties)
 
     def get(self, channel: BlockingChannel, queue: str, auto_ack: bool = True) -> Any:
-        """Get the next message, wait for it if there is none, and print it; return its delivery tag."""
+        """Take a message as soon as there is one, and print it; return its delivery tag."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             method, properties, body = channel.basic_get(queue, auto_ack=auto_ack)
@@ -173,7 +173,7 @@ class Probe:
         return None
 
     def drain(self, channel: BlockingChannel, queue: str) -> list[bytes]:
-        """Get all messages of a queue; return the bodies."""
+        """Take all messages of a queue, and return the bodies."""
         bodies = []
         while (message := channel.basic_get(queue, auto_ack=True))[0] is not None:
             bodies.append(message[2])
@@ -184,12 +184,12 @@ class Probe:
         return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     def wait_for_count(self, channel: BlockingChannel, queue: str, count: int) -> None:
-        """Wait until as many messages are ready, and print their number."""
+        """Wait until as many messages are ready, and say how many are."""
         wait_until(channel.connection, lambda: self.count(channel, queue) == count)
         self.say(f"{queue} has {self.count(channel, queue)} ready")
 
     def describe_error(self, error: BaseException) -> str:
-        """The broker's answer in one of pika's exceptions."""
+        """The broker's answer in an exception of pika's."""
         if isinstance(error, exceptions.UnroutableError):
             return ", ".join(map(describe_return, error.messages))
         if isinstance(error, exceptions.NackError):
@@ -201,7 +201,7 @@ class Probe:
         return f"{type(error).__name__} {error}"
 
     def clean_up(self) -> None:
-        """Close the connections, then delete everything that was named."""
+        """Close the connections, then delete the named queues and exchanges."""
         for connection in self._connections:
             if connection.is_open:
                 connection.close()
@@ -222,7 +222,7 @@ class Probe:
 
 
 def settle(channel: BlockingChannel) -> None:
-    """Make two requests, so that all earlier output of the broker has arrived; raise its error."""
+    """Have the broker answer twice, so that earlier answers have come; raises its errors."""
     for _ in range(2):
         channel.exchange_declare("amq.direct", passive=True)
 
@@ -238,12 +238,12 @@ def wait_until(connection: BlockingConnection, condition: Callable[[], bool]) ->
 
 
 def wait_for(connection: BlockingConnection, events: Sequence[Any], count: int) -> bool:
-    """Run a connection until there are so many events; return whether there are."""
+    """Let a connection work until there are so many events; return whether there are."""
     return wait_until(connection, lambda: len(events) >= count)
 
 
 def fence(channel: BlockingChannel, queue: str) -> None:
-    """Make two requests to a queue, so that its deliveries to this channel have arrived."""
+    """Have a queue answer twice, so that its deliveries to this channel have come."""
     for _ in range(2):
         channel.queue_declare(queue, passive=True)
     channel.connection.process_data_events(0)
@@ -271,7 +271,7 @@ def describe_message(method: Any, properties: Any, body: bytes) -> str:
 
 
 def describe_return(returned: Any) -> str:
-    """A returned message."""
+    """A message that came back."""
     method = returned.method
     return (
         f"returned {method.reply_code} {method.reply_text} exchange={method.exchange!r} "

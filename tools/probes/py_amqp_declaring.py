@@ -18,7 +18,7 @@ def login(probe: Probe) -> None:
 
 @scenario
 def server_properties(probe: Probe) -> None:
-    """The broker's capabilities, and the values of tuning."""
+    """The broker's capabilities, and the negotiated limits."""
     connection = probe.connect()
     probe.say(plain(connection.server_properties["capabilities"]))
     probe.say(f"channel_max={connection.channel_max} frame_max={connection.frame_max} heartbeat={connection.heartbeat}")
@@ -61,7 +61,7 @@ def exchange_declare(probe: Probe) -> None:
 
 @scenario
 def exchange_delete(probe: Probe) -> None:
-    """Deleting what is used, unused, missing or the broker's own."""
+    """Deleting exchanges that are used, unused, missing or the broker's own."""
     channel = probe.channel()
     name, queue = probe.name("x"), probe.queue(channel)
     channel.exchange_declare(name, "direct", auto_delete=False)
@@ -204,7 +204,7 @@ def queue_delete(probe: Probe) -> None:
 
 @scenario
 def queue_bindings(probe: Probe) -> None:
-    """What is missing, and what is bound by arguments."""
+    """Missing queues and exchanges, and bindings with arguments."""
     channel = probe.channel(confirms=True)
     exchange, queue, missing = probe.name("x"), probe.queue(channel), probe.name("missing")
     channel.exchange_declare(exchange, "headers", auto_delete=False)

@@ -16,7 +16,7 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 
 @scenario
 def mandatory(probe: Probe) -> None:
-    """A return precedes the confirm."""
+    """An unroutable message comes back before it is confirmed."""
     channel = probe.channel(probe.connect(confirm_publish=False))
     events: list[str] = []
     channel.events["basic_return"].add(
@@ -40,7 +40,7 @@ def immediate(probe: Probe) -> None:
 
 @scenario
 def publish_refused(probe: Probe) -> None:
-    """Errors that close the channel."""
+    """Messages that end the channel."""
     cases: dict[str, dict[str, Any]] = {
         "missing exchange": {"exchange": probe.name("missing")},
         "somebody else": {"user_id": "somebody"},
@@ -96,7 +96,7 @@ def properties(probe: Probe) -> None:
 
 @scenario
 def header_types(probe: Probe) -> None:
-    """Values of all types of py-amqp arrive unchanged."""
+    """Values of all types that py-amqp knows arrive as they were sent."""
     channel = probe.channel()
     queue = probe.queue(channel)
     values: dict[str, Any] = {
@@ -149,7 +149,7 @@ def time_to_live(probe: Probe) -> None:
 
 @scenario
 def dead_letters(probe: Probe) -> None:
-    """Dead letters of rejected messages, and of a full queue."""
+    """Dead letters by rejection, and by a full queue."""
     channel = probe.channel(confirms=True)
     dead = probe.queue(channel, "dead")
     arguments = {"x-max-length": 1, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
@@ -198,7 +198,7 @@ def prefetch(probe: Probe) -> None:
 
 
 def settle_queue(channel: amqp.Channel, queue: str) -> None:
-    """Make two requests to a queue, so that its deliveries to this channel have arrived."""
+    """Have a queue answer twice, so that its deliveries to this channel have come."""
     for _ in range(2):
         channel.queue_declare(queue, passive=True)
 
@@ -225,7 +225,7 @@ def consumer_tags(probe: Probe) -> None:
 
 @scenario
 def cancelled_by_the_broker(probe: Probe) -> None:
-    """A consumer is cancelled when its queue is deleted."""
+    """A consumer is told that its queue is gone."""
     channel = probe.channel()
     queue = probe.queue(channel)
     told: list[str] = []
@@ -237,7 +237,7 @@ def cancelled_by_the_broker(probe: Probe) -> None:
 
 @scenario
 def settling(probe: Probe) -> None:
-    """Unknown and settled tags; all at once; requeues in order."""
+    """Tags that are unknown or settled; all at once; given back in order."""
     channel = probe.channel(confirms=True)
     queue = probe.queue(channel)
     for number in range(5):
@@ -259,7 +259,7 @@ def settling(probe: Probe) -> None:
 
 @scenario
 def reply_to(probe: Probe) -> None:
-    """A reply without a queue; one to a closed requester."""
+    """A reply without a queue; to a requester that has gone."""
     requester, worker = probe.channel(probe.connect()), probe.channel(probe.connect())
     queue = probe.queue(worker)
     came: list[Any] = []
@@ -316,7 +316,7 @@ def transactions(probe: Probe) -> None:
 
 @scenario
 def recovers_from_a_lost_connection(probe: Probe) -> None:
-    """Unacked messages are delivered to the next connection; exclusive queues are deleted."""
+    """Unacked messages come again on the next connection; exclusive queues are gone."""
     connection = probe.connect()
     channel = probe.channel(connection, confirms=True)
     kept, own = probe.name("kept"), probe.queue(channel, "own")
@@ -355,7 +355,7 @@ def _is_missing(probe: Probe, connection: amqp.Connection, queue: str) -> bool:
 
 @scenario
 def recovers_from_a_refusal(probe: Probe) -> None:
-    """A channel that is closed for an error requeues its messages; another channel goes on."""
+    """A channel that the broker closes requeues its unacked messages; another one of the connection goes on."""
     connection = probe.connect()
     channel, other = probe.channel(connection, confirms=True), probe.channel(connection)
     queue = probe.queue(channel)
@@ -371,7 +371,7 @@ def recovers_from_a_refusal(probe: Probe) -> None:
 
 @scenario
 def connection_closes(probe: Probe) -> None:
-    """A connection that is closed requeues its messages."""
+    """A connection that ends in order requeues its unacked messages."""
     watcher = probe.channel(probe.connect(), confirms=True)
     queue = probe.name("q")
     watcher.queue_declare(queue, auto_delete=False)

@@ -1,6 +1,6 @@
-"""The answers of a broker to py-amqp, a line each: ``python -m tools.probes.py_amqp_probe URL [SCENARIO...]``.
+"""A broker's answers to py-amqp, a line an observation: ``python -m tools.probes.py_amqp_probe URL [SCENARIO...]``.
 
-A second client: it encodes numbers and tables otherwise than pika, and recovers from a loss otherwise.
+A second opinion, which encodes numbers and tables in another way than pika.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tools.probes.py_amqp_support import SCENARIOS, Probe, describe_error
 
 
 def main(url: str, *chosen: str) -> None:
-    """Run all scenarios, or the chosen ones. A failure is reported, and the next one follows."""
+    """Run the scenarios, all or those that are chosen; one that goes wrong says how, and the next one follows."""
     for scenario in SCENARIOS:
         if chosen and scenario.__name__ not in chosen:
             continue

@@ -1,4 +1,4 @@
-"""Shared by the scenarios of py-amqp's probe: connections, and the words for observations."""
+"""Shared by the scenarios of py-amqp's probe: connections, and observations as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import amqp
 
-PATIENCE = 10.0  # seconds until an expected event counts as missing
+PATIENCE = 10.0  # seconds until an event counts as not happening
 
 _VARYING = (
     (re.compile(r"amq\.gen-[\w-]+"), "amq.gen-NAME"),
@@ -70,7 +70,7 @@ class Probe:
         return connection
 
     def channel(self, connection: amqp.Connection | None = None, confirms: bool = False) -> amqp.Channel:
-        """A new channel, on the scenario's latest connection or on another one."""
+        """A new channel, on the scenario's latest connection unless another is given."""
         if connection is None:
             usable = self._connections and self._connections[-1].connected
             connection = self._connections[-1] if usable else self.connect()
@@ -86,7 +86,7 @@ class Probe:
         return name
 
     def tries(self, what: str, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """Call a method, and print the outcome; wait for the error of a method without an answer."""
+        """Call a method and print the answer; a method without answer is given time to fail."""
         try:
             result = call(*arguments, **keywords)
             channel = getattr(call, "__self__", None)
@@ -105,7 +105,7 @@ class Probe:
         return amqp.Message(body, **properties)
 
     def get(self, channel: amqp.Channel, queue: str, no_ack: bool = True) -> Any:
-        """Get the next message, wait for it if there is none, and print it; return it."""
+        """Take a message as soon as there is one, and print it; return it."""
         messages: list[Any] = []
 
         def got() -> bool:
@@ -118,19 +118,19 @@ class Probe:
         return messages[0] if messages else None
 
     def drain(self, channel: amqp.Channel, queue: str) -> list[Any]:
-        """Get all messages of a queue; return the bodies."""
+        """Take all messages of a queue, and return the bodies."""
         bodies = []
         while (message := channel.basic_get(queue, no_ack=True)) is not None:
             bodies.append(message.body)
         return bodies
 
     def wait_for_count(self, channel: amqp.Channel, queue: str, count: int) -> None:
-        """Wait until as many messages are ready, and print their number."""
+        """Wait until as many messages are ready, and say how many are."""
         wait_until(lambda: channel.queue_declare(queue, passive=True).message_count == count)
         self.say(f"{queue} has {channel.queue_declare(queue, passive=True).message_count} ready")
 
     def clean_up(self) -> None:
-        """Close the connections, then delete everything that was named."""
+        """Close the connections, then delete the named queues and exchanges."""
         for connection in self._connections:
             try:
                 connection.close()
@@ -145,12 +145,12 @@ class Probe:
 
 
 def _is_unanswered(result: Any) -> bool:
-    """Whether a method has no answer: it returns nothing then, or a promise that is fulfilled already."""
+    """Whether a method returned when it was written: it gives nothing then, or a promise that is kept already."""
     return result is None or hasattr(result, "then")
 
 
 def settle(channel: amqp.Channel) -> None:
-    """Make two requests, so that all earlier output of the broker has arrived; raise its error."""
+    """Have the broker answer twice, so that earlier answers have come; raises its errors."""
     for _ in range(2):
         channel.exchange_declare("amq.direct", "direct", passive=True)
 
@@ -166,7 +166,7 @@ def wait_until(condition: Callable[[], bool]) -> bool:
 
 
 def receive(connection: amqp.Connection, events: Sequence[Any], count: int) -> bool:
-    """Let a connection read until there are so many events; return whether there are."""
+    """Have a connection read until there are so many events; return whether there are."""
     deadline = time.monotonic() + PATIENCE
     while len(events) < count:
         if time.monotonic() > deadline:

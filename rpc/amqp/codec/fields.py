@@ -1,10 +1,10 @@
-"""Short strings and field tables (AMQP 0-9-1, section 4.2.5), because txAMQP's know a few types and mis-frame text.
+"""Short strings and field tables (AMQP 0-9-1, section 4.2.5), because txAMQP's knows few types and mis-frames text.
 
-The types are those RabbitMQ speaks, which differ from the standard's list (RabbitMQ's "AMQP 0-9-1 errata"): ``s`` is
-a signed 16-bit number, ``l`` and ``L`` are both signed 64-bit numbers, and ``x`` is a byte array.
+The types are those that RabbitMQ speaks. They differ from the standard's list (RabbitMQ's "AMQP 0-9-1 errata"): ``s``
+is a signed 16-bit number, ``l`` and ``L`` are both signed 64-bit numbers, and ``x`` is a byte array.
 
-Both directions promise the same: a value, or :class:`~rpc.errors.CodecError`. Nothing of the caller's is changed or
-kept. Buffers may be ``bytes``, ``bytearray`` or ``memoryview``; what is decoded is always a copy.
+Both directions promise the same: a value, or :class:`~rpc.errors.CodecError`. The caller's objects are neither changed
+nor kept. Buffers may be ``bytes``, ``bytearray`` or ``memoryview``; decoded values are always copies.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
 
 class LongLong(int):
-    """A number that is encoded in 64 bits (l), small as it may be."""
+    """A number that is encoded in 64 bits (l), even a small one."""
 
 
 MAX_DEPTH = 64
-"""Tables and arrays may be nested so deep, the outermost table counted. A peer must not choose how deep we recurse."""
+"""How deep tables and arrays may be nested, the outermost table counted. A peer must not choose how deep we recurse."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SECOND = timedelta(seconds=1)
@@ -46,11 +46,11 @@ _unpack_long = _long.unpack_from
 
 
 SHORT_LENGTHS = tuple(bytes((length,)) for length in range(256))
-"""The octet that a short string of so many bytes begins with."""
+"""The first octet of a short string, by its length in bytes."""
 
 
 def encode_short_string(value: str | bytes) -> bytes:
-    """A short string: one octet of length, then UTF-8 (section 4.2.5.3).
+    """Return a short string: one octet of length, then UTF-8 (AMQP 0-9-1, section 4.2.5.3).
 
     Surrogates that :func:`decode_short_string` made of other bytes become those bytes again.
 
@@ -66,7 +66,7 @@ def encode_short_string(value: str | bytes) -> bytes:
 
 
 def decode_short_string(buffer: Buffer, offset: int) -> tuple[str, int]:
-    """The short string at ``offset``, and the offset behind it. Bytes that are not UTF-8 become surrogates.
+    """Return the short string at ``offset``, and the offset behind it. Bytes that are not UTF-8 become surrogates.
 
     :raises CodecError: the string ends past the buffer's end.
     """
@@ -79,7 +79,7 @@ def decode_short_string(buffer: Buffer, offset: int) -> tuple[str, int]:
 
 
 def encode_table(table: Mapping[str, Any]) -> bytes:
-    """A field table with its four octets of length.
+    """Return a field table with its four octets of length.
 
     ``bool`` → t, ``int`` → I or l (the smaller that fits), ``float`` → d, ``decimal.Decimal`` → D, ``str`` → S,
     ``bytes`` → x, an aware ``datetime`` → T (whole seconds, earlier ones rounded down), ``None`` → V, a mapping → F,
@@ -94,7 +94,7 @@ def encode_table(table: Mapping[str, Any]) -> bytes:
 
 
 def decode_table(buffer: Buffer, offset: int) -> tuple[dict[str, Any], int]:
-    """The field table at ``offset``, and the offset behind it.
+    """Return the field table at ``offset``, and the offset behind it.
 
     S gives ``str``, or ``bytes`` when it is not UTF-8; T gives an aware ``datetime`` in UTC, or ``int`` when it lies
     past the year 9999 (some senders write milliseconds). Of equal keys the last counts.
@@ -111,7 +111,7 @@ def decode_table(buffer: Buffer, offset: int) -> tuple[dict[str, Any], int]:
 
 
 def split_table(buffer: bytes) -> dict[str, bytes]:
-    """The fields of an encoded table, still encoded, by name: for who changes some and keeps the others as they are.
+    """Return the fields of an encoded table, still encoded, by name: to change some and keep the others unchanged.
 
     :raises CodecError: as :func:`decode_table`.
     """
@@ -129,12 +129,12 @@ def split_table(buffer: bytes) -> dict[str, bytes]:
 
 
 def join_table(fields: Mapping[str, bytes]) -> bytes:
-    """A field table of what :func:`split_table` and :func:`encode_field` give."""
+    """Return the field table of fields that :func:`split_table` and :func:`encode_field` return."""
     return _with_length(b"".join(encode_short_string(name) + value for name, value in fields.items()))
 
 
 def encode_field(value: Any) -> bytes:
-    """A field's value with its type, as in :func:`encode_table`.
+    """Return a field's value with its type, as in :func:`encode_table`.
 
     :raises CodecError: it has no such form.
     """
@@ -142,7 +142,7 @@ def encode_field(value: Any) -> bytes:
 
 
 def _shown(value: object) -> str:
-    """The start of a value, for messages; never fails, and never builds a large text for a large value."""
+    """Return the start of a value, for messages. It never fails, and builds no large text for a large value."""
     if isinstance(value, (str, bytes, bytearray)):
         return repr(value if len(value) <= _SHOWN else value[:_SHOWN]) + ("…" if len(value) > _SHOWN else "")
     return f"a value of type {type(value).__name__}"
@@ -179,12 +179,12 @@ def _encode_value(value: Any, depth: int) -> bytes:
             raise CodecError(f"{_shown(value)} holds a lone surrogate: UTF-8 cannot encode it") from None
     if value is None:
         return b"V"
-    if isinstance(value, bool):  # before int, which bool is a kind of
+    if isinstance(value, bool):  # before int, of which bool is a subclass
         return b"t\x01" if value else b"t\x00"
     if isinstance(value, int):
         return _encode_integer(value)
     if isinstance(value, float):
-        if math.isnan(value):  # RabbitMQ closes the connection of who sends one (541)
+        if math.isnan(value):  # RabbitMQ closes a connection that sends one (541)
             raise CodecError("a header cannot be NaN: RabbitMQ does not take it")
         return b"d" + _double.pack(value)
     if isinstance(value, (bytes, bytearray, memoryview)):

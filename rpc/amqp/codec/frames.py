@@ -1,8 +1,8 @@
 """Frames read out of bytes, and contents put together from them (AMQP 0-9-1, sections 4.2.3 and 4.2.6).
 
-Client and broker read alike. Mostly all three frames of a content are there at once, and are taken in one look; a
-content that comes in pieces is put together here. Nothing is queued: a method or a content goes to its channel as soon
-as its last byte is here. Pure: no I/O, no clock.
+Client and broker share the reader. Most often all three frames of a content are there at once, and are read in one
+step. A content that comes in pieces is put together here. Nothing is queued: a method or a content goes to its channel
+as soon as its last byte is there. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SMALLEST_FRAME_MAX = 4096
 LARGEST_PAYLOAD_BEFORE_TUNE = 8192 - FRAME_OVERHEAD
 
 UNLIMITED = 2**64
-"""More than the size of a body can say."""
+"""More than any body size: the header has 64 bits for it."""
 
 frame_head = Struct(">BHI")  # type, channel, bytes of the payload
 method_key = Struct(">I")  # class and method, as in DELIVER
@@ -51,7 +51,7 @@ _KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
 
 
 class Receiver(Protocol):
-    """A channel, as the reader sees it. What it raises ends the reading."""
+    """A channel, as the reader sees it. An exception of it ends the reading."""
 
     def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
         """Take a method: class id and method id in `key`, its arguments from `start` to `end`."""
@@ -59,14 +59,14 @@ class Receiver(Protocol):
     def content_arrived(
         self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
     ) -> None:
-        """Take a method with its content, of which all has come."""
+        """Take a method with its whole content."""
 
 
 class _Assembly:
     """A content whose frames are coming in.
 
     :ivar left: bytes of the body that have not come; -1 before the header.
-    :ivar held: bytes of it that are here.
+    :ivar held: bytes of the content that have come.
     """
 
     __slots__ = ("arguments", "chunks", "encoded_properties", "held", "key", "left", "size")
@@ -91,7 +91,7 @@ class FrameReader:
     :ivar max_payload: bytes of a frame's payload, at most.
     :ivar max_content: bytes of a body, at most: a larger one is read to its end, but not kept.
     :ivar held: bytes of contents that have come in part.
-    :ivar stopped: set by whoever wants no more of the bytes at hand.
+    :ivar stopped: set to leave the rest of the bytes at hand unread.
     """
 
     __slots__ = (
@@ -116,7 +116,7 @@ class FrameReader:
     ) -> None:
         """
         :param channels: the open ones, by number; looked up for every frame.
-        :param unknown: called with a number that is not among them, for who takes its frame; or it raises.
+        :param unknown: called with the number of a channel that is not open; returns the frame's receiver, or raises.
         :param too_large: called with channel and size at the end of a body that is over :attr:`max_content`.
         """
         self.max_payload = LARGEST_PAYLOAD_BEFORE_TUNE
@@ -129,23 +129,23 @@ class FrameReader:
         self._assemblies: dict[int, _Assembly] = {}
         self._partial: list[bytes] = []
         self._partial_size = 0
-        self._wanted = frame_head.size  # bytes that must be there before a look at the partial frame is worth it
+        self._wanted = frame_head.size  # bytes that the partial frame needs before it is read again
 
     def clear(self) -> None:
-        """Drop all that has come in part."""
+        """Drop partial frames and partial contents."""
         self._partial.clear()
         self._partial_size = 0
         self._assemblies.clear()
         self.held = 0
 
     def forget(self, channel_id: int) -> None:
-        """Drop the content that has come in part on a channel, which is no more."""
+        """Drop the partial content of a channel that has ended."""
         content = self._assemblies.pop(channel_id, None)
         if content is not None:
             self.held -= content.held
 
     def feed(self, data: bytes) -> None:
-        """Read every whole frame; what is left of one is kept until all of it is there.
+        """Read every whole frame. A partial frame is kept until its rest has come.
 
         :raises FrameError: the bytes are no frames, or frames that must not come now.
         """
@@ -167,7 +167,7 @@ class FrameReader:
         return sum(max(0, content.left) for content in self._assemblies.values())
 
     def waiting(self) -> bytes:
-        """Return what has come of a frame that is not whole yet."""
+        """Return the bytes of a partial frame."""
         return b"".join(self._partial)
 
     def _read(self, data: bytes) -> int:
@@ -220,7 +220,7 @@ class FrameReader:
     def _whole_content(self, channel_id: int, data: bytes, offset: int) -> tuple[bytes, bytes, int] | None:
         """Return properties and body of a content whose header and only body frame are there, and where they end.
 
-        Anything else, right or wrong, is left to be read frame by frame.
+        Return ``None`` for all else, right or wrong: it is read frame by frame.
         """
         size = len(data)
         if size - offset < content_header.size:
@@ -289,7 +289,7 @@ def method_frame(channel_id: int, payload: bytes) -> bytes:
 
 
 def content_parts(channel_id: int, properties: bytes, body: bytes, limit: int) -> list[bytes]:
-    """Return the parts of the frames that follow a method with a content: one of a header, and those of its body.
+    """Return the parts of a content's frames: one header frame, and the frames of the body.
 
     :param limit: bytes of a frame's payload, at most.
     """
@@ -305,11 +305,11 @@ def content_parts(channel_id: int, properties: bytes, body: bytes, limit: int) -
     return parts
 
 
-def refuse_strangers(answer: bytes) -> None:
-    """Say it plainly when the other end does not speak AMQP 0-9-1.
+def refuse_other_protocols(answer: bytes) -> None:
+    """Raise when the other end does not speak AMQP 0-9-1.
 
-    :param answer: what has come of a frame, or should be one.
-    :raises FrameError: its beginning says so.
+    :param answer: the bytes of the other end that should be a frame, or the start of one.
+    :raises FrameError: they begin as no frame does.
     """
     if answer.startswith(b"AMQP"):
         raise FrameError(501, f"the broker speaks another version of AMQP: it answers {answer[:8]!r}, not 0-9-1")

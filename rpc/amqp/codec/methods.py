@@ -1,7 +1,7 @@
-"""Method frames' payloads: class id, method id and arguments (AMQP 0-9-1, section 4.2.4), as the specification says.
+"""Method frames' payloads: class id, method id and arguments (AMQP 0-9-1, section 4.2.4), by the specification.
 
-This is the general way, for the methods of the control plane. What every call sends and receives (publish, deliver,
-ack) has its own packed form where it is used.
+This is the general way, for control methods. The methods of every call (publish, deliver, ack) are packed where they
+are used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _numbers = {
 
 
 def encode_arguments(method: txamqp.spec.Method, args: Sequence[Any]) -> bytes:
-    """The payload of a method's frame.
+    """Return the payload of a method's frame.
 
     :param args: one for each field, in the specification's order: ``bool`` for a bit, ``int``, ``str`` (or ``bytes``)
         for short and long strings, a mapping for a table.
@@ -46,7 +46,7 @@ def encode_arguments(method: txamqp.spec.Method, args: Sequence[Any]) -> bytes:
     bits = place = 0
     for field, value in zip(fields, args, strict=True):
         if field.type == "bit":
-            # Bits that stand together share octets, the first in the lowest place.
+            # Neighbouring bits share octets, the first in the lowest place (section 4.2.5.2).
             if place == 8:
                 parts.append(bytes((bits,)))
                 bits = place = 0
@@ -68,7 +68,7 @@ def encode_arguments(method: txamqp.spec.Method, args: Sequence[Any]) -> bytes:
 def decode_method(
     spec: txamqp.spec.Spec, payload: Buffer, offset: int = 0
 ) -> tuple[txamqp.spec.Method, tuple[Any, ...]]:
-    """The method in a payload from ``offset`` to its end, and its arguments in the specification's order.
+    """Return the method in a payload from ``offset`` to its end, and its arguments in the specification's order.
 
     A bit gives ``bool``, a number ``int``, a short string ``str``, a long string ``bytes``, a table ``dict``.
 

@@ -1,8 +1,8 @@
 """A message's properties as bytes: flags and property list of a content header (AMQP 0-9-1, section 4.2.6.1).
 
-Class id, weight and body size, which stand before them in the frame, are not part of this. Every call encodes and
-decodes properties twice, so what depends only on *which* properties are there is worked out once: decoding keeps a
-plan per flags, and :class:`PropertyTemplate` keeps the bytes that are the same in every message of its kind.
+Class id, weight and body size, which come before them in the frame, are not part of this. Every call encodes and
+decodes properties twice, so work that depends only on *which* properties are there is done once: decoding keeps a plan
+per flags, and :class:`PropertyTemplate` keeps the bytes that are the same in every message of its kind.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FLAGS = tuple(0x8000 >> place for place in range(len(_NAMES)))
 _KNOWN = sum(_FLAGS)
 _CONTINUED = 0x0001
 ALL_ABSENT: Sequence[bytes | None] = (None,) * len(_NAMES)
-"""What :func:`split_properties` gives for a message without properties."""
+"""The result of :func:`split_properties` for a message without properties."""
 
 
 CONTENT_TYPE = _NAMES.index("content_type")
@@ -52,7 +52,7 @@ USER_ID = _NAMES.index("user_id")
 
 
 def encode_properties(properties: Properties) -> bytes:
-    """The flags and the property list.
+    """Return the flags and the property list.
 
     :raises CodecError: a value does not fit its property; the message names the property.
     """
@@ -68,11 +68,11 @@ def encode_properties(properties: Properties) -> bytes:
 
 
 def split_properties(buffer: bytes) -> Sequence[bytes | None]:
-    """The encoded value of each property by its place (:data:`CONTENT_TYPE` and the like), ``None`` where absent.
+    """Return the encoded value of each property by its place (:data:`CONTENT_TYPE` …), ``None`` where absent.
 
-    What most readers want of a message are two or three of its properties, and some only to send them on as they are.
+    Most readers need two or three properties of a message, and pass some of them on unchanged.
 
-    :param buffer: flags and property list exactly.
+    :param buffer: exactly flags and property list.
     :raises CodecError: the list ends past the buffer's end or before it, or a flag stands for no property of class
         basic.
     """
@@ -100,13 +100,13 @@ def split_properties(buffer: bytes) -> Sequence[bytes | None]:
 
 
 def join_properties(parts: Sequence[bytes | None]) -> bytes:
-    """The flags and the property list of what :func:`split_properties` gives."""
+    """Return the flags and the property list of parts that :func:`split_properties` returns."""
     present = [(flag, part) for flag, part in zip(_FLAGS, parts, strict=True) if part is not None]
     return b"".join([_pack_word(sum(flag for flag, _ in present)), *(part for _, part in present)])
 
 
 def decode_properties(buffer: bytes) -> Properties:
-    """The properties in `buffer`, which are flags and property list exactly.
+    """Return the properties in `buffer`, which is exactly flags and property list.
 
     :raises CodecError: as :func:`split_properties`, and when a header cannot be decoded.
     """
@@ -125,12 +125,12 @@ def _decode_property(kind: int, part: bytes) -> Any:
 
 
 def decode_text(part: bytes) -> str:
-    """The text of an encoded short string."""
+    """Return the text of an encoded short string."""
     return str(part[1:], "utf-8", "surrogateescape")
 
 
 def decode_headers(part: bytes) -> dict[str, Any]:
-    """The headers of an encoded table.
+    """Return the headers of an encoded table.
 
     :raises CodecError: it cannot be decoded.
     """
@@ -140,7 +140,7 @@ def decode_headers(part: bytes) -> dict[str, Any]:
 class PropertyTemplate:
     """The properties of many messages that differ in a few short strings: all else is encoded once.
 
-    :param fixed: what is the same in every message.
+    :param fixed: the properties that are the same in every message.
     :param variable: the names of the properties that :meth:`encode` is given, in the wire's order.
     :raises CodecError: a variable property is not a short string, is fixed as well, or stands out of order; or a
         fixed value does not fit its property.
@@ -171,7 +171,7 @@ class PropertyTemplate:
         self._parts = parts
 
     def encode(self, *values: bytes) -> bytes:
-        """The flags and the property list with these values.
+        """Return the flags and the property list with these values.
 
         :param values: one for each variable property, as :func:`~rpc.amqp.codec.fields.encode_short_string` makes them.
         :raises CodecError: there are more or fewer values than variable properties.
@@ -200,12 +200,12 @@ def _encode_property(name: str, kind: int, value: Any) -> bytes:
 # A peer may send any of 16,384 combinations; few are in use.
 @functools.lru_cache(maxsize=256)
 def _plan(flags: int) -> tuple[tuple[int, int], ...]:
-    """Place and kind of each property that is there."""
+    """Return place and kind of each property that is there."""
     return tuple((place, _KINDS[place]) for place, flag in enumerate(_FLAGS) if flags & flag)
 
 
 def _skip_flags(flags: int, buffer: bytes, offset: int) -> int:
-    """The offset behind the last word of flags; further words may be there, but no property stands for their bits."""
+    """Return the offset behind the last word of flags. Class basic has no property for the bits of further words."""
     unknown = flags & ~_KNOWN & ~_CONTINUED
     while flags & _CONTINUED:
         (flags,) = _unpack_word(buffer, offset)

@@ -27,12 +27,12 @@ class Socket:
         self._protocol: Any = None
 
     def refuse(self) -> None:
-        """Nobody listens."""
+        """Refuse the connection."""
         self._factory.clientConnectionFailed(None, Failure(ConnectError(111, "Connection refused")))
-        self._reactor.advance(0.5)  # the endpoint looks around for another address
+        self._reactor.advance(0.5)  # the endpoint looks for another address
 
     def accept(self) -> Socket:
-        """The connection is there."""
+        """Accept the connection."""
         self._protocol = self._factory.buildProtocol(ADDRESS)
         self._protocol.makeConnection(self.transport)
         return self
@@ -48,13 +48,13 @@ class Socket:
             self._protocol.dataReceived(chunk)
 
     def written(self) -> list[Written]:
-        """The frames written since the last call; the protocol header is left out."""
+        """Return the frames written since the last call, without the protocol header."""
         data = self.transport.value()
         self.transport.clear()
         return read_frames(data.removeprefix(b"AMQP\x00\x00\x09\x01"))
 
     def serve(self, refused: bytes = b"") -> list[str]:
-        """Agree to what the client asked since the last call, until it asks no more; return the methods' names.
+        """Answer the client's methods since the last call, until no more come; return the methods' names.
 
         :param refused: a method with which to answer the first queue.declare instead.
         """
@@ -78,7 +78,7 @@ class Socket:
         return names
 
     def lose(self) -> None:
-        """The connection is gone."""
+        """Lose the connection."""
         self._protocol.connectionLost(Failure(ConnectionDone()))
 
     @property
@@ -115,12 +115,12 @@ class BrokerReactor(MemoryReactorClock):
         self.nameResolver = Addresses()
 
     def socket(self) -> Socket:
-        """The connection that is being asked for just now, which must be one."""
+        """Return the connection that is asked for now, which must be one."""
         self.advance(0)
         (asked,) = self.tcpClients
         self.tcpClients.clear()
         return Socket(self, asked[0], asked[1], asked[2])
 
     def timers(self) -> list[Any]:
-        """What is still to be called."""
+        """Return the delayed calls."""
         return list(self.getDelayedCalls())

@@ -1,4 +1,4 @@
-"""The broker's end of a connection in memory: frames to feed, and frames that the client wrote, in words."""
+"""The broker's end of a connection in memory: frames to feed, and the client's frames, decoded."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 
 def frame(kind: int, channel: int, payload: bytes) -> bytes:
-    """A frame (AMQP 0-9-1, section 4.2.3)."""
+    """Return a frame (AMQP 0-9-1, section 4.2.3)."""
     return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
 
 
 def method(channel: int, name: str, *args: Any) -> bytes:
-    """A method frame: ``method(1, "basic.ack", 7, False)``."""
+    """Return a method frame: ``method(1, "basic.ack", 7, False)``."""
     return frame(METHOD, channel, encode_arguments(load_spec().parse_method(name), args))
 
 
 def content(channel: int, body: bytes, *, properties: bytes = b"\x00\x00", largest: int = 4088) -> list[bytes]:
-    """The header and body frames of a message."""
+    """Return the header and body frames of a message."""
     pieces = [body[start : start + largest] for start in range(0, len(body), largest)]
     header = frame(HEADER, channel, struct.pack(">HHQ", 60, 0, len(body)) + properties)
     return [header, *(frame(BODY, channel, piece) for piece in pieces)]
 
 
 def delivery(channel: int, consumer_tag: str, delivery_tag: int, body: bytes, **more: Any) -> bytes:
-    """A whole basic.deliver."""
+    """Return a whole basic.deliver."""
     begin = method(channel, "basic.deliver", consumer_tag, delivery_tag, False, "exchange", "key")
     return begin + b"".join(content(channel, body, **more))
 
 
 def returned(channel: int, body: bytes, **more: Any) -> bytes:
-    """A whole basic.return."""
+    """Return a whole basic.return."""
     begin = method(channel, "basic.return", 312, "NO_ROUTE", "exchange", "key")
     return begin + b"".join(content(channel, body, **more))
 
@@ -63,7 +63,7 @@ class Written:
 
 
 def read_frames(data: bytes) -> list[Written]:
-    """The frames in `data`, which must be whole."""
+    """Return the frames in `data`, which must be whole."""
     found = []
     while data:
         kind, channel, size = struct.unpack_from(">BHI", data)
@@ -79,14 +79,14 @@ def read_frames(data: bytes) -> list[Written]:
 
 
 def outcome_of(deferred: Deferred[Any]) -> list[Any]:
-    """A list that gets what the Deferred fires with: a value, or the exception."""
+    """Return a list that gets the Deferred's result when it fires: a value, or the exception."""
     fired: list[Any] = []
     deferred.addCallbacks(fired.append, lambda failure: fired.append(failure.value))
     return fired
 
 
 def raises(*args: object) -> None:
-    """A callback that goes wrong."""
+    """Raise, as a callback with an error does."""
     raise ZeroDivisionError
 
 
@@ -95,14 +95,14 @@ OPEN_OK = method(0, "connection.open-ok", "")
 
 
 def tune(channel_max: int = 2047, frame_max: int = 131072, heartbeat: int = 60) -> bytes:
-    """The broker's proposal."""
+    """Return the broker's proposal."""
     return method(0, "connection.tune", channel_max, frame_max, heartbeat)
 
 
 class Peer:
     """A client connection on a transport in memory, with the broker's part played by the test.
 
-    :ivar outcome: what ``ready`` fired with: the connection or a Failure; ``None`` before.
+    :ivar outcome: the result of ``ready``: the connection or a Failure; ``None`` before.
     """
 
     def __init__(self, credentials: Credentials | None = None, vhost: str = "/", **options: Any) -> None:
@@ -117,12 +117,12 @@ class Peer:
         self.outcome = outcome
 
     def connect(self) -> Peer:
-        """Connect; nothing of the handshake has come yet."""
+        """Connect; the broker has sent nothing yet."""
         self.connection.makeConnection(self.transport)
         return self
 
     def open(self, **limits: int) -> Peer:
-        """Connect and play the broker's part of the handshake; what the client wrote is forgotten."""
+        """Connect and play the broker's part of the handshake; drop the client's frames."""
         self.connect().feed(START, tune(**limits), OPEN_OK)
         assert self.outcome is self.connection, self.outcome
         self.transport.clear()
@@ -134,13 +134,13 @@ class Peer:
             self.connection.dataReceived(chunk)
 
     def written(self) -> list[Written]:
-        """The frames written since the last call."""
+        """Return the frames written since the last call."""
         data = self.transport.value()
         self.transport.clear()
         return read_frames(data)
 
     def names(self) -> list[str]:
-        """The names of the methods written since the last call."""
+        """Return the names of the methods written since the last call."""
         return [frame.name for frame in self.written()]
 
     def channel(self) -> Channel:
@@ -155,7 +155,7 @@ class Peer:
         return channel
 
     def lose(self) -> None:
-        """The socket goes away."""
+        """Lose the socket."""
         self.connection.connectionLost(Failure(ConnectionDone()))
 
     @property
@@ -165,7 +165,7 @@ class Peer:
 
     @property
     def aborted(self) -> bool:
-        """Whether the client cut the connection."""
+        """Whether the client aborted the connection."""
         return bool(self.transport.disconnected)
 
     @property

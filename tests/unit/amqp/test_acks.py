@@ -1,4 +1,4 @@
-"""Acks gathered over a turn: nothing unsettled is ever covered, and everything settled is acked."""
+"""Acks gathered over a turn: no ack covers an unsettled delivery, and every settled delivery is acked."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class AckCollectorTests(SynchronousTestCase):
         self.acks = AckCollector(self.channel)
 
     def turn(self) -> list[tuple[str, int, bool]]:
-        """What one turn of the reactor writes: name, tag, multiple or requeue."""
+        """Return the frames that one reactor turn writes: name, tag, multiple or requeue."""
         self.clock.advance(0)
         return [(written.name[6:], *written.args) for written in self.peer.written()]
 
-    def test_one_ack_for_a_turn(self) -> None:
-        """What settles in one turn is one frame, whatever the order."""
+    def test_sends_one_ack_for_a_turn(self) -> None:
+        """Deliveries that settle in one turn are acked in one frame, in any order."""
         for tag in (3, 1, 2):
             self.acks.ack(tag)
         self.assertEqual(self.peer.written(), [])
@@ -36,8 +36,8 @@ class AckCollectorTests(SynchronousTestCase):
         self.assertEqual(self.turn(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_one_ack_for_a_pass(self) -> None:
-        """What settles while bytes are read is acked when they are read, in the same write as what it led to."""
+    def test_sends_one_ack_for_a_pass_of_reading(self) -> None:
+        """Deliveries that settle while bytes are read are acked after that, in the write of the pass."""
         self.peer.connection.at_end_of_pass(lambda: None)  # outside of reading: the next turn
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         consumed = self.channel.consume("q", lambda delivery: self.acks.ack(delivery.delivery_tag), lambda: None)
@@ -55,8 +55,8 @@ class AckCollectorTests(SynchronousTestCase):
         self.assertEqual(len(writes), 1)
         self.assertEqual([frame.args for frame in read_frames(writes[0])], [(3, True)])
 
-    def test_a_long_call_holds_up_nobody(self) -> None:
-        """Above an unsettled tag each is acked alone; when it settles, all is covered."""
+    def test_acks_deliveries_behind_an_unsettled_one(self) -> None:
+        """Tags above an unsettled one are acked one by one; after it has settled, one ack covers all."""
         for tag in (1, 3, 4):
             self.acks.ack(tag)
         self.assertEqual(self.turn(), [("ack", 1, True), ("ack", 3, False), ("ack", 4, False)])
@@ -67,42 +67,66 @@ class AckCollectorTests(SynchronousTestCase):
         self.acks.ack(6)
         self.assertEqual(self.turn(), [("ack", 6, True)])
 
-    def test_reject(self) -> None:
-        """A refusal goes out at once, and the acks go on over it."""
+    def test_rejects_at_once(self) -> None:
+        """A reject is sent at once, and later acks cover its tag."""
         self.acks.reject(1, requeue=False)
         self.assertEqual(self.turn(), [("reject", 1, False)])
         self.acks.ack(2)
         self.assertEqual(self.turn(), [("ack", 2, True)])
 
-    def test_refusals_alone_keep_nothing(self) -> None:
-        """A channel on which everything is refused does not keep the tags."""
+    def test_keeps_no_tags_of_rejects_alone(self) -> None:
+        """A channel on which all deliveries are rejected keeps none of their tags."""
         for tag in range(1, 1000):
             self.acks.reject(tag, requeue=False)
         self.turn()
-        self.assertEqual(len(self.acks._acked), 0)
+        self.assertEqual(self.acks.kept, 0)
 
-    def test_flush(self) -> None:
-        """A flush sends at once what the turn would have sent."""
+    def test_memory_is_by_the_unacked_deliveries(self) -> None:
+        """Ten thousand deliveries settled behind two that are unacked are two runs of tags, however they settled."""
+        unacked = {1, 5000}
+        for tag in range(1, 10001):
+            if tag in unacked:
+                continue
+            if tag % 3:
+                self.acks.ack(tag)
+            else:
+                self.acks.reject(tag, requeue=False)
+            if tag % 100 == 0:
+                self.acks.flush()
+        self.assertEqual(self.acks.kept, 2)
+        self.peer.transport.clear()
+        self.acks.ack(5000)
+        self.assertEqual(self.turn(), [("ack", 5000, False)])
+        self.assertEqual(self.acks.kept, 1)
+        self.acks.ack(1)
+        self.assertEqual(self.turn(), [("ack", 1, True)])
+        self.assertEqual(self.acks.kept, 0)
+        self.acks.ack(10001)
+        self.assertEqual(self.turn(), [("ack", 10001, True)])
+
+    def test_flush_sends_at_once(self) -> None:
+        """A flush sends the acks that the next turn would have sent, which sends none."""
         self.acks.ack(1)
         self.acks.flush()
         self.assertEqual([written.args for written in self.peer.written()], [(1, True)])
         self.assertEqual(self.turn(), [])
 
-    def test_closed_channel(self) -> None:
-        """Nothing is sent on a channel that closed meanwhile: the broker delivers again."""
+    def test_sends_nothing_on_a_closed_channel(self) -> None:
+        """On a channel that was closed meanwhile nothing is sent or kept: the broker delivers again."""
         self.acks.ack(1)
         self.channel.abandon(AMQPError("no use"))
         self.peer.transport.clear()
         self.acks.reject(2, requeue=True)
         self.assertEqual(self.turn(), [])
+        self.assertEqual(self.acks.kept, 0)
 
     @given(
         st.permutations(range(1, 13)),
         st.lists(st.booleans(), min_size=12, max_size=12),
         st.lists(st.booleans(), min_size=12, max_size=12),
     )
-    def test_any_order(self, order: list[int], turns: list[bool], rejected: list[bool]) -> None:
-        """In any order over any turns: acks cover only what is settled, nothing twice, and in the end everything."""
+    def test_settles_every_delivery_once(self, order: list[int], turns: list[bool], rejected: list[bool]) -> None:
+        """In any order over any turns, acks cover settled deliveries only, each of them once, and all in the end."""
         self.setUp()
         done: set[int] = set()
         at_broker = set(order)
@@ -118,4 +142,4 @@ class AckCollectorTests(SynchronousTestCase):
                     self.assertLessEqual(covered, done)
                     self.assertIn(settled, at_broker)
                     at_broker -= covered
-        self.assertEqual((at_broker, self.acks._acked, self.acks._settled), (set(), set(), set()))
+        self.assertEqual((at_broker, self.acks.kept), (set(), 0))

@@ -1,4 +1,4 @@
-"""Channels: control methods and their answers, consumers, publishing, confirms, returns, and every way to the end."""
+"""Channels: control methods and their answers, consumers, publishing, confirms, returns, and all ways to end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.content import Delivery, Returned
-from rpc.errors import AMQPError, ChannelClosed, CodecError
+from rpc.errors import AMQPError, ChannelClosed, CodecError, DeliveryTimedOut
 from rpc.topology import EXCLUSIVE_QUEUE
 from tests.unit.amqp.peer import Peer, content, delivery, method, outcome_of, raises, returned
 
@@ -24,14 +24,14 @@ class ChannelTestCase(SynchronousTestCase):
         self.channel = self.peer.channel()
 
     def close_by_broker(self, code: int = 404, text: str = "NOT_FOUND") -> None:
-        """The broker closes channel 1."""
+        """Close channel 1 as the broker does."""
         self.peer.feed(method(1, "channel.close", code, text, 50, 10))
 
 
 class InvokeTests(ChannelTestCase):
     """Control methods."""
 
-    def test_answers_in_order(self) -> None:
+    def test_writes_at_once_and_answers_in_order(self) -> None:
         """Methods are written at once and answered in order."""
         first = outcome_of(self.channel.queue_declare(queue="a"))
         second = outcome_of(self.channel.queue_delete(queue="b"))
@@ -52,14 +52,14 @@ class InvokeTests(ChannelTestCase):
         self.peer.feed(method(1, "queue.declare-ok", "b", 0, 0))
         self.assertEqual(behind[0].queue, "b")
 
-    def test_methods_without_an_answer(self) -> None:
+    def test_fires_at_once_for_methods_without_an_answer(self) -> None:
         """nowait, and methods that have no answer, fire at once (txAMQP hangs on an XML that says no-wait)."""
         self.assertIsNone(self.successResultOf(self.channel.queue_declare(queue="a", nowait=True)))
         self.assertIsNone(self.successResultOf(self.channel.basic_ack(delivery_tag=1)))
         self.assertEqual(self.peer.names(), ["queue.declare", "basic.ack"])
 
-    def test_argument_that_cannot_be_encoded(self) -> None:
-        """The caller is told, nothing is written, and the connection works on (txAMQP's writer dies of it)."""
+    def test_fails_for_an_argument_that_cannot_be_encoded(self) -> None:
+        """Such a method fails, nothing is written, and the connection works on (txAMQP's writer dies of it)."""
         wrong: list[Any] = [{"a": object()}, {"a": 2**70}, {"k" * 256: 1}, 7]
         for arguments in wrong:
             self.failureResultOf(self.channel.queue_declare(queue="q", arguments=arguments), CodecError)
@@ -69,27 +69,27 @@ class InvokeTests(ChannelTestCase):
         self.peer.feed(method(1, "queue.declare-ok", "q", 0, 0))
         self.assertEqual(works[0].queue, "q")
 
-    def test_method_larger_than_a_frame(self) -> None:
-        """RabbitMQ would end the connection, so the caller is told instead."""
+    def test_fails_for_a_method_larger_than_a_frame(self) -> None:
+        """RabbitMQ would end the connection, so the method fails before it is sent."""
         self.failureResultOf(self.channel.queue_declare(queue="q", arguments={"a": "x" * 4096}), CodecError)
         self.assertEqual(self.peer.written(), [])
 
-    def test_methods_with_content(self) -> None:
-        """Publishing and getting are not for the control plane: nobody would write or read the body."""
+    def test_fails_for_methods_with_content(self) -> None:
+        """Publishing and getting are not control methods: their body would be neither written nor read."""
         asked: Any = self.channel
         for sent in (asked.basic_publish(exchange="", routing_key="q"), asked.basic_get(queue="q")):
             self.failureResultOf(sent, AMQPError)
         self.assertEqual(self.peer.written(), [])
 
-    def test_declare(self) -> None:
+    def test_declares_by_the_method_of_the_declaration(self) -> None:
         """A declaration of a topology is invoked by its name."""
         declared = outcome_of(self.channel.declare(EXCLUSIVE_QUEUE))
         self.assertEqual(self.peer.names(), ["queue.declare"])
         self.peer.feed(method(1, "queue.declare-ok", "amq.gen-x", 0, 0))
         self.assertEqual(declared[0].queue, "amq.gen-x")
 
-    def test_flow(self) -> None:
-        """channel.flow is agreed to."""
+    def test_agrees_to_channel_flow(self) -> None:
+        """channel.flow is answered by channel.flow-ok."""
         self.peer.feed(method(1, "channel.flow", True))
         self.assertEqual(self.peer.names(), ["channel.flow-ok"])
 
@@ -102,8 +102,8 @@ class CloseTests(ChannelTestCase):
         self.told: list[Exception] = []
         self.channel.on_closed = self.told.append
 
-    def test_by_the_broker(self) -> None:
-        """It is answered; the owner is told once, all that waits fails with code and text, other channels go on."""
+    def test_close_by_the_broker_fails_all_that_is_pending(self) -> None:
+        """It is answered. The owner is told once, pending methods fail with code and text, other channels go on."""
         other = self.peer.channel()
         waiting = outcome_of(self.channel.queue_declare(queue="q"))
         self.peer.transport.clear()
@@ -120,8 +120,8 @@ class CloseTests(ChannelTestCase):
         self.peer.lose()
         self.assertEqual(len(self.told), 1)
 
-    def test_by_us(self) -> None:
-        """The owner who closes is not told; answers under way are discarded; it fires with the broker's agreement."""
+    def test_close_by_us_does_not_tell_the_owner(self) -> None:
+        """Answers that come after it are discarded; close() fires when the broker has agreed."""
         waiting = outcome_of(self.channel.queue_declare(queue="q"))
         self.peer.transport.clear()
         closed = outcome_of(self.channel.close())
@@ -134,7 +134,7 @@ class CloseTests(ChannelTestCase):
         self.assertIsNone(self.successResultOf(self.channel.close()))
         self.assertEqual(self.peer.written(), [])
 
-    def test_by_both_at_once(self) -> None:
+    def test_closes_of_both_sides_may_cross(self) -> None:
         """Each close is answered, and the number is free with the broker's answer, not before."""
         closed = outcome_of(self.channel.close())
         self.peer.transport.clear()
@@ -147,35 +147,71 @@ class CloseTests(ChannelTestCase):
         self.assertEqual(self.peer.channel().id, 1)
         self.assertFalse(self.peer.leaving)
 
-    def test_given_up(self) -> None:
-        """abandon() tells the owner its reason, and closes."""
+    def test_abandon_tells_the_owner_and_closes(self) -> None:
+        """The owner is told the reason that was given."""
         reason = AMQPError("no use")
         given_up = outcome_of(self.channel.abandon(reason))
         self.assertEqual((self.told, self.peer.names()), ([reason], ["channel.close"]))
         self.peer.feed(method(1, "channel.close-ok"))
         self.assertEqual(given_up, [None])
 
-    def test_lost_while_closing(self) -> None:
-        """close() fires when the connection goes instead of the broker's answer."""
+    def test_cancelled_close_keeps_its_number(self) -> None:
+        """A cancelled close() does not free the channel's number: the broker has yet to agree (channel.close-ok)."""
+        closed = self.channel.close()
+        other = outcome_of(self.channel.close())
+        self.assertEqual(self.peer.names(), ["channel.close"])
+        closed.cancel()
+        self.failureResultOf(closed, CancelledError)
+        self.assertEqual(other, [])
+        self.assertEqual(self.peer.channel().id, 2)
+        self.peer.feed(method(1, "channel.close-ok"))
+        self.assertEqual(other, [None])
+        self.assertEqual(self.peer.channel().id, 1)
+
+    def test_close_after_abandon_fires_with_the_brokers_agreement(self) -> None:
+        """close() of a channel that is being closed fires when the broker has agreed, as the first one does."""
+        abandoned = outcome_of(self.channel.abandon(AMQPError("no use")))
+        closed = outcome_of(self.channel.close())
+        self.assertEqual((self.peer.names(), abandoned, closed), (["channel.close"], [], []))
+        self.peer.feed(method(1, "channel.close-ok"))
+        self.assertEqual((abandoned, closed), ([None], [None]))
+
+    def test_delivery_acknowledgement_timeout_has_its_own_error(self) -> None:
+        """RabbitMQ's 406 for a delivery that was unacked for too long is told apart from other 406s."""
+        text = (
+            "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms. "
+            "This timeout value can be configured, see consumers doc guide to learn more"
+        )
+        self.peer.feed(method(1, "channel.close", 406, text, 0, 0))
+        self.assertIsInstance(self.told[0], DeliveryTimedOut)
+        self.assertEqual(str(self.told[0]), f"406 {text}")
+        self.peer.transport.clear()
+        other = self.peer.channel()
+        other.on_closed = self.told.append
+        self.peer.feed(method(1, "channel.close", 406, "PRECONDITION_FAILED - inequivalent arg", 50, 10))
+        self.assertNotIsInstance(self.told[1], DeliveryTimedOut)
+
+    def test_close_fires_when_the_connection_is_lost(self) -> None:
+        """A lost connection stands for the broker's answer."""
         closed = outcome_of(self.channel.close())
         self.peer.lose()
         self.assertEqual(closed, [None])
 
-    def test_connection_that_ends_as_the_owner_is_told(self) -> None:
-        """abandon() fires even when the owner ends the connection on hearing of it."""
+    def test_abandon_fires_when_its_owner_ends_the_connection(self) -> None:
+        """The owner may end the connection when it is told."""
         self.channel.on_closed = lambda reason: self.peer.lose()
         self.assertIsNone(self.successResultOf(self.channel.abandon(AMQPError("no use"))))
 
-    def test_owner_that_raises(self) -> None:
-        """It is logged; the number is free, and the connection goes on."""
+    def test_owner_that_raises_is_logged(self) -> None:
+        """The number is free all the same, and the connection goes on."""
         self.channel.on_closed = raises
         self.close_by_broker()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.peer.transport.clear()
         self.assertEqual(self.peer.channel().id, 1)
 
-    def test_nothing_reaches_the_owner_afterwards(self) -> None:
-        """Confirms, returns and deliveries under way are dropped, one cut by the close among them."""
+    def test_nothing_reaches_the_owner_of_a_closed_channel(self) -> None:
+        """Late confirms, returns and deliveries are dropped, also one whose frames the close has parted."""
         seen: list[object] = []
         self.channel.on_return = seen.append
         self.channel.on_confirm = lambda *confirm: seen.append(confirm)
@@ -188,8 +224,8 @@ class CloseTests(ChannelTestCase):
         self.peer.feed(method(1, "basic.cancel", "c1", True), method(1, "channel.close-ok"))
         self.assertEqual((seen, self.peer.leaving), ([], False))
 
-    def test_sending_afterwards(self) -> None:
-        """RabbitMQ ends the connection over a frame on a closed channel, so none is sent: publish() raises."""
+    def test_nothing_is_sent_on_a_closed_channel(self) -> None:
+        """RabbitMQ ends the connection over a frame on a closed channel, so publish() raises."""
         self.close_by_broker()
         self.peer.transport.clear()
         self.assertRaises(ChannelClosed, self.channel.publish, "", "q", NO_PROPERTIES, b"x")
@@ -216,8 +252,8 @@ class ConsumeTests(ChannelTestCase):
         self.assertEqual(self.successResultOf(asked), tag)
         return tag
 
-    def test_each_consumer_gets_its_own(self) -> None:
-        """Deliveries are told apart by consumer tag; one before consume-ok arrives too, an unknown one nowhere."""
+    def test_each_consumer_gets_its_own_deliveries(self) -> None:
+        """They are matched by consumer tag. One before consume-ok arrives; one with an unknown tag does not."""
         first, second = self.consume("a"), self.consume("b")
         self.assertNotEqual(first, second)
         others: list[Delivery] = []
@@ -227,23 +263,53 @@ class ConsumeTests(ChannelTestCase):
         self.assertEqual([delivery.delivery_tag for delivery in self.deliveries], [1, 2])
         self.assertEqual([delivery.delivery_tag for delivery in others], [3])
 
-    def test_refused(self) -> None:
-        """A queue that is not there fails it, and the consumer is forgotten."""
+    def test_consume_fails_for_a_queue_that_does_not_exist(self) -> None:
+        """The consumer is forgotten."""
         asked = self.channel.consume("gone", self.deliveries.append, lambda: None)
         self.close_by_broker()
         self.assertEqual(self.failureResultOf(asked, ChannelClosed).value.code, 404)
-        self.assertEqual(self.channel._consumers, {})
+        self.assertEqual(self.channel.consumers, 0)
 
-    def test_cancelled_by_us(self) -> None:
-        """Deliveries under way still come until the broker agrees; then the consumer is gone."""
+    def test_cancelled_consume_is_cancelled_at_the_broker(self) -> None:
+        """A cancelled consume() sends basic.cancel; deliveries until cancel-ok are requeued, not kept unacked."""
+        asked = self.channel.consume("a", self.deliveries.append, lambda: self.cancelled.append("a"))
+        self.peer.written()
+        asked.cancel()
+        self.failureResultOf(asked, CancelledError)
+        (cancel,) = self.peer.written()
+        self.assertEqual((cancel.name, cancel.args), ("basic.cancel", ("c1", False)))
+        self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x"))
+        (reject,) = self.peer.written()
+        self.assertEqual((reject.name, reject.args), ("basic.reject", (1, True)))
+        self.peer.feed(method(1, "basic.cancel-ok", "c1"))
+        self.assertEqual((self.deliveries, self.cancelled, self.channel.consumers), ([], [], 0))
+
+    def test_cancelled_consume_without_acks_drops_deliveries(self) -> None:
+        """A no_ack delivery that comes before cancel-ok is dropped: the broker has forgotten it already."""
+        self.channel.consume("a", self.deliveries.append, lambda: None, no_ack=True).addErrback(lambda _: None).cancel()
+        self.peer.written()
+        self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x"))
+        self.assertEqual((self.deliveries, self.peer.written()), ([], []))
+
+    def test_delivers_until_the_broker_has_cancelled(self) -> None:
+        """Late deliveries come until cancel-ok; then the consumer is gone."""
         tag = self.consume("a")
         stopped = outcome_of(self.channel.cancel_consumer(tag))
         self.assertEqual(self.peer.names(), ["basic.cancel"])
         self.peer.feed(delivery(1, tag, 1, b"x"), method(1, "basic.cancel-ok", tag), delivery(1, tag, 2, b"x"))
         self.assertEqual((stopped, len(self.deliveries), self.cancelled), ([None], 1, []))
 
-    def test_cancelled_by_the_broker(self) -> None:
-        """The owner of that consumer is told, once; it is answered unless nowait (txAMQP closes the connection)."""
+    def test_cancelled_wait_for_a_cancellation_forgets_the_consumer(self) -> None:
+        """The consumer is gone with cancel-ok, also when the Deferred of cancel_consumer() was cancelled before."""
+        tag = self.consume("a")
+        stopped = self.channel.cancel_consumer(tag)
+        stopped.cancel()
+        self.failureResultOf(stopped, CancelledError)
+        self.peer.feed(delivery(1, tag, 1, b"x"), method(1, "basic.cancel-ok", tag))
+        self.assertEqual((len(self.deliveries), self.channel.consumers), (1, 0))
+
+    def test_tells_the_owner_that_the_broker_has_cancelled(self) -> None:
+        """The owner is told once. basic.cancel is answered unless nowait (txAMQP closes the connection)."""
         first, _ = self.consume("a"), self.consume("b")
         self.peer.feed(method(1, "basic.cancel", first, True), method(1, "basic.cancel", first, True))
         self.assertEqual((self.cancelled, self.peer.written()), (["a"], []))
@@ -251,16 +317,16 @@ class ConsumeTests(ChannelTestCase):
         self.assertEqual(self.cancelled, ["a", "b"])
         self.assertEqual([written.args for written in self.peer.written()], [("c2",), ("ünknown",)])
 
-    def test_consumers_that_raise(self) -> None:
-        """What a consumer or its owner raises is logged; deliveries and connection go on."""
+    def test_consumer_that_raises_is_logged(self) -> None:
+        """Errors of a consumer or its owner are logged; deliveries and connection go on."""
         self.channel.consume("a", raises, raises)
         self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x"), delivery(1, "c1", 2, b"x"))
         self.peer.feed(method(1, "basic.cancel", "c1", True))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
         self.assertFalse(self.peer.leaving)
 
-    def test_consumer_that_closes_its_channel(self) -> None:
-        """The rest of the chunk is dropped."""
+    def test_consumer_may_close_its_channel(self) -> None:
+        """The rest of the bytes at hand is dropped."""
 
         def consumer(delivery: Delivery) -> None:
             self.deliveries.append(delivery)
@@ -270,8 +336,8 @@ class ConsumeTests(ChannelTestCase):
         self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x") * 2 + b"\x01")
         self.assertEqual((len(self.deliveries), self.peer.leaving), (1, False))
 
-    def test_consumer_that_loses_the_connection(self) -> None:
-        """A connection that ends within a chunk hands on no more of it."""
+    def test_consumer_may_lose_the_connection(self) -> None:
+        """The rest of the bytes at hand is dropped."""
 
         def consumer(delivery: Delivery) -> None:
             self.deliveries.append(delivery)
@@ -281,8 +347,8 @@ class ConsumeTests(ChannelTestCase):
         self.peer.feed(method(1, "basic.consume-ok", "c1"), delivery(1, "c1", 1, b"x") * 2 + b"\x01")
         self.assertEqual(len(self.deliveries), 1)
 
-    def test_consumer_that_hangs_up(self) -> None:
-        """A consumer that ends the connection is given no more of the chunk, and nothing is found wrong with it."""
+    def test_consumer_may_end_the_connection(self) -> None:
+        """The rest of the bytes at hand is dropped, and no fault is found in it."""
         logged: list[LogEvent] = []
         note = cast(ILogObserver, logged.append)
         globalLogPublisher.addObserver(note)
@@ -301,8 +367,8 @@ class ConsumeTests(ChannelTestCase):
 class PublishTests(ChannelTestCase):
     """Publishing, acknowledging, confirms and returns."""
 
-    def test_golden_bytes(self) -> None:
-        """A publish is the specification's frames; a name that is not ASCII is counted in bytes."""
+    def test_publishes_the_frames_of_the_specification(self) -> None:
+        """The length of a name that is not ASCII is counted in bytes."""
         self.channel.publish("ex", "é", b"\x80\x00\x02ab", b"body", mandatory=True)
         self.assertEqual(
             self.peer.transport.value(),
@@ -311,8 +377,8 @@ class PublishTests(ChannelTestCase):
             b"\x03\x00\x01\x00\x00\x00\x04body\xce",
         )
 
-    def test_one_write(self) -> None:
-        """A message is one write of the transport, whatever its size; a large one is left to the transport to join."""
+    def test_publishes_in_one_write(self) -> None:
+        """A message of any size is one write. The transport joins the parts of a large one."""
         writes: list[Any] = []
         connection: Any = self.peer.connection
         connection.write = writes.append
@@ -321,8 +387,8 @@ class PublishTests(ChannelTestCase):
             self.channel.publish("", "q", NO_PROPERTIES, b"x" * size)
         self.assertEqual([type(written) for written in writes], [bytes, bytes, bytes, list, list])
 
-    def test_order(self) -> None:
-        """A large message comes behind what the same pass has written before, and before what it writes after."""
+    def test_keeps_the_order_of_small_and_large_messages(self) -> None:
+        """A large message comes behind earlier output of the same pass, and before later output."""
         bodies = [b"a", b"b" * 20_000, b"c"]
 
         def answer(delivery: Delivery) -> None:
@@ -336,7 +402,7 @@ class PublishTests(ChannelTestCase):
         sizes = [int.from_bytes(frame.payload[4:12], "big") for frame in self.peer.written() if frame.kind == 2]
         self.assertEqual(sizes, [1, 20_000, 1])
 
-    def test_bodies_are_cut_to_frames(self) -> None:
+    def test_cuts_bodies_to_frames(self) -> None:
         """No frame is larger than frame_max, none is empty, and together they are the body."""
         for size in (0, 1, 4087, 4088, 4089, 8176, 8177, 100_000):
             body = bytes(index % 251 for index in range(size))
@@ -347,8 +413,8 @@ class PublishTests(ChannelTestCase):
             self.assertEqual(b"".join(piece.payload for piece in pieces), body)
             self.assertTrue(all(0 < len(piece.payload) <= 4088 for piece in pieces))
 
-    def test_what_cannot_be_sent(self) -> None:
-        """A name over 255 bytes, or properties over a frame, raise; nothing is written and the next is sent."""
+    def test_refuses_messages_that_cannot_be_sent(self) -> None:
+        """A name over 255 bytes, or properties over a frame, raise. Nothing is written; the next is sent."""
         self.assertRaises(CodecError, self.channel.publish, "x" * 256, "q", NO_PROPERTIES, b"")
         self.assertRaises(CodecError, self.channel.publish, "", "é" * 128, NO_PROPERTIES, b"")
         self.assertRaises(CodecError, self.channel.publish, "", "q", b"x" * 4077, b"")
@@ -357,17 +423,17 @@ class PublishTests(ChannelTestCase):
         self.channel.publish("", "q", b"\x00\x00" + b"x" * 4074, b"")
         self.assertEqual(len(self.peer.written()), 2)
 
-    def test_many_routes(self) -> None:
-        """Routes are told apart by exchange, key and mandatory, and no number of keys fills the memory."""
+    def test_keeps_a_bounded_number_of_routes(self) -> None:
+        """Routes differ by exchange, key and mandatory, and no number of keys fills the memory."""
         for number in range(5000):
             self.channel.publish("", f"reply-{number}", NO_PROPERTIES, b"")
-        self.assertLess(len(self.channel._routes), 2000)
+        self.assertLess(self.channel.routes, 2000)
         self.peer.transport.clear()
         for exchange, key, mandatory in (("a", "b", False), ("a", "b", True), ("b", "a", False), ("a", "b", False)):
             self.channel.publish(exchange, key, NO_PROPERTIES, b"", mandatory)
             self.assertEqual(self.peer.written()[0].args, (0, exchange, key, mandatory, False))
 
-    def test_acks(self) -> None:
+    def test_acks_and_rejects(self) -> None:
         """Ack and reject are the specification's frames."""
         self.channel.ack(2**40)
         self.channel.ack(7, multiple=True)
@@ -377,24 +443,24 @@ class PublishTests(ChannelTestCase):
         self.assertEqual(said[:2], [("basic.ack", (2**40, False)), ("basic.ack", (7, True))])
         self.assertEqual(said[2:], [("basic.reject", (8, True)), ("basic.reject", (9, False))])
 
-    def test_confirms(self) -> None:
+    def test_hands_on_confirms(self) -> None:
         """The broker's acks and nacks reach the owner (txAMQP closes the connection)."""
-        self.peer.feed(method(1, "basic.ack", 1, False))  # with nobody to tell
+        self.peer.feed(method(1, "basic.ack", 1, False))  # without an owner to tell
         seen: list[tuple[int, bool, bool]] = []
         self.channel.on_confirm = lambda *confirm: seen.append(confirm)
         self.peer.feed(method(1, "basic.ack", 2, True), method(1, "basic.nack", 3, False, True))
         self.assertEqual(seen, [(2, True, True), (3, False, False)])
 
-    def test_confirm_handler_that_raises(self) -> None:
-        """It is logged, and the connection goes on."""
+    def test_confirm_handler_that_raises_is_logged(self) -> None:
+        """The connection goes on."""
         self.channel.on_confirm = lambda tag, multiple, acknowledged: [][tag]
         self.peer.feed(method(1, "basic.ack", 1, False))
         self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
         self.assertFalse(self.peer.leaving)
 
-    def test_returns(self) -> None:
-        """A returned message comes with code, text, route and its whole body; with nobody to tell it is dropped."""
-        self.peer.feed(returned(1, b"nobody"))
+    def test_hands_on_returns(self) -> None:
+        """A return comes with code, text, route and its whole body. Without an owner it is dropped."""
+        self.peer.feed(returned(1, b"unheard"))
         seen: list[Returned] = []
         self.channel.on_return = seen.append
         self.peer.feed(returned(1, b"", properties=b"\x80\x00\x02ab"), returned(1, b"\xff" * 9000))

@@ -23,24 +23,24 @@ def delivery(routing: bytes, properties: bytes = b"\x00\x00") -> Delivery:
 class ContentTests(SynchronousTestCase):
     """Delivery and Returned."""
 
-    def test_what_it_says(self) -> None:
-        """Exchange, routing key and properties are decoded, bytes that are not UTF-8 among them."""
+    def test_decodes_names_and_properties(self) -> None:
+        """Exchange, routing key and properties are decoded, also bytes that are not UTF-8."""
         made = delivery(b"\x02\xc3\xa9\x02\xffk", encode_properties(Properties(reply_to="r", headers={"a": None})))
         self.assertEqual((made.exchange, made.routing_key), ("é", "\udcffk"))
         self.assertEqual(made.properties, Properties(reply_to="r", headers={"a": None}))
         self.assertIs(made.properties, made.properties)
         self.assertEqual((made.delivery_tag, made.redelivered, made.body), (7, True, b"body"))
 
-    def test_return(self) -> None:
-        """A return has code and text beside."""
+    def test_return_has_code_and_text(self) -> None:
+        """A return has code and text beside the content."""
         made = Returned(312, "NO_ROUTE", b"\x00\x01q", b"\x00\x00", b"")
         self.assertEqual(
             (made.reply_code, made.reply_text, made.exchange, made.routing_key), (312, "NO_ROUTE", "", "q")
         )
 
     @given(st.binary(max_size=40), st.binary(max_size=40))
-    def test_any_bytes(self, routing: bytes, properties: bytes) -> None:
-        """What is malformed is refused when asked for, by CodecError."""
+    def test_malformed_contents_raise_when_they_are_read(self, routing: bytes, properties: bytes) -> None:
+        """Malformed names and properties raise CodecError, and no other error."""
         made = delivery(routing, properties)
         for part in ("exchange", "routing_key", "properties"):
             try:

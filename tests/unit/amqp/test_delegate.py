@@ -1,4 +1,4 @@
-"""What the broker asks of a connection, and how its reasons are told apart."""
+"""The broker's methods on a connection, and its reasons for closing it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tests.unit.amqp.peer import OPEN_OK, START, Peer, method, tune
 class CredentialsTests(SynchronousTestCase):
     """Credentials."""
 
-    def test_sasl_responses(self) -> None:
+    def test_makes_sasl_responses(self) -> None:
         """PLAIN is user and password behind zeros (RFC 4616); EXTERNAL is empty."""
         self.assertEqual(Credentials("é", "p:@/").response(), b"\x00\xc3\xa9\x00p:@/")
         self.assertEqual(Credentials("u", "p", "EXTERNAL").response(), b"")
 
-    def test_password_is_not_shown(self) -> None:
-        """Printing credentials leaves the password out."""
+    def test_repr_leaves_the_password_out(self) -> None:
+        """Printed credentials do not show the password."""
         self.assertNotIn("secret", repr(Credentials("me", "secret")))
 
 
 class ReasonTests(SynchronousTestCase):
     """The broker's connection.close, in each phase."""
 
-    def test_by_code_and_phase(self) -> None:
+    def test_tells_reasons_apart_by_code_and_phase(self) -> None:
         """403 before tune is the login, 403 and 530 before open the virtual host, and later neither."""
         started, tuned, opened = [START], [START, tune()], [START, tune(), OPEN_OK]
         for fed, code, expected in (
@@ -50,6 +50,6 @@ class ReasonTests(SynchronousTestCase):
 class ClientPropertiesTests(SynchronousTestCase):
     """client_properties."""
 
-    def test_they_can_be_encoded(self) -> None:
-        """They are a field table, whatever the name."""
+    def test_encodes_client_properties(self) -> None:
+        """They are a field table with any connection name."""
         self.assertTrue(encode_table(client_properties("worker é")))

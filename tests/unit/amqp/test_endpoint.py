@@ -1,4 +1,4 @@
-"""From a URI to an open connection: hosts in turn, causes by name, and nothing left of what failed."""
+"""From a URI to an open connection: hosts in turn, causes by name, and nothing left of failed attempts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from rpc.errors import (
     VirtualHostRefused,
 )
 from rpc.uri import parse
-from tests.unit.amqp.memory_reactor import BrokerReactor
+from tests.unit.amqp.memory_reactor import Addresses, BrokerReactor
 from tests.unit.amqp.peer import START, method, outcome_of, tune
 
 
 class Session(Protocol):
-    """What is given an open connection."""
+    """The protocol that gets an open connection."""
 
     reason: Any = None
 
@@ -51,7 +51,7 @@ class BrokerEndpointTests(SynchronousTestCase):
         return outcome_of(self.endpoint(uri).connect(Factory.forProtocol(Session)))
 
     def check_failed(self, outcome: list[Any], kind: type[AMQPError], *told: str) -> None:
-        """It failed so, the link's owner was told the same, and nothing is left."""
+        """Check that the attempt failed with this error, which the link's owner was told as well."""
         (error,) = outcome
         self.assertIs(type(error), kind, error)
         self.assertEqual(self.failures, [error])
@@ -59,8 +59,8 @@ class BrokerEndpointTests(SynchronousTestCase):
             self.assertIn(words, str(error))
         self.assertNotIn("secret", str(error))
 
-    def test_open_connection(self) -> None:
-        """The protocol gets the open connection as its transport; nothing keeps running but the heartbeat."""
+    def test_gives_an_open_connection(self) -> None:
+        """The protocol gets it as its transport. No timer runs but the heartbeat's."""
         outcome = self.connect("amqp://192.0.2.1?heartbeat=0")
         socket = self.reactor.socket()
         self.assertEqual(socket.where, ("192.0.2.1", 5672))
@@ -73,8 +73,8 @@ class BrokerEndpointTests(SynchronousTestCase):
         socket.lose()
         self.assertEqual((session.reason.code, self.reactor.timers()), (200, []))
 
-    def test_silence(self) -> None:
-        """Connecting and leaving write nothing to the log: the link says what is worth saying."""
+    def test_logs_nothing(self) -> None:
+        """Connecting and closing are logged by the link alone."""
         events: list[Any] = []
         observer: Any = events.append
         globalLogPublisher.addObserver(observer)
@@ -86,7 +86,7 @@ class BrokerEndpointTests(SynchronousTestCase):
         socket.lose()
         self.assertEqual(events, [])
 
-    def test_hosts_in_turn(self) -> None:
+    def test_tries_the_hosts_in_turn(self) -> None:
         """Each attempt goes to the next host, and after the last to the first."""
         endpoint = self.endpoint("amqp://192.0.2.1,192.0.2.2:5673,[2001:db8::1]")
         tried = []
@@ -100,16 +100,16 @@ class BrokerEndpointTests(SynchronousTestCase):
         self.assertEqual(tried, hosts)
         self.assertEqual(len(self.failures), 4)
 
-    def test_refused(self) -> None:
-        """Nobody listens: BrokerUnreachable with host and port, and the reason once."""
+    def test_names_the_host_that_refuses(self) -> None:
+        """Without a listener it is BrokerUnreachable with host and port, and the reason once."""
         outcome = self.connect()
         self.reactor.socket().refuse()
         self.assertEqual(str(outcome[0]), "192.0.2.1:5672: Connection refused")
         self.check_failed(outcome, BrokerUnreachable, "192.0.2.1:5672", "refused")
         self.assertEqual(self.reactor.timers(), [])
 
-    def test_no_answer(self) -> None:
-        """A broker that says nothing, or stops within the handshake, is given the connection timeout."""
+    def test_gives_up_a_silent_broker(self) -> None:
+        """A broker that sends nothing, or stops within the handshake, has the connection timeout."""
         for fed in ([], [START], [START, tune()]):
             self.setUp()
             outcome = self.connect("amqp://192.0.2.1?connection_timeout=3000")
@@ -123,14 +123,14 @@ class BrokerEndpointTests(SynchronousTestCase):
             socket.lose()
             self.assertEqual(self.reactor.timers(), [])
 
-    def test_no_socket_in_time(self) -> None:
-        """The timeout holds for the TCP connection too."""
+    def test_gives_up_a_silent_host(self) -> None:
+        """The timeout holds for the TCP connection as well."""
         outcome = self.connect("amqp://192.0.2.1?connection_timeout=3000")
         self.reactor.advance(3.1)
         self.check_failed(outcome, BrokerUnreachable, "within 3 s")
 
-    def test_broker_that_refuses(self) -> None:
-        """Login and virtual host keep their class and code, and the host is named."""
+    def test_keeps_class_and_code_of_a_refusal(self) -> None:
+        """Refused logins and virtual hosts keep their class and code, and the host is named."""
         close = method(0, "connection.close", 403, "ACCESS_REFUSED", 0, 0)
         outcome = self.connect()
         self.reactor.socket().accept().feed(START, close)
@@ -141,22 +141,22 @@ class BrokerEndpointTests(SynchronousTestCase):
         self.reactor.socket().accept().feed(START, tune(), close)
         self.check_failed(outcome, VirtualHostRefused, "530", "192.0.2.1:5672", "'mine'")
 
-    def test_stranger(self) -> None:
-        """A port where something else listens is named, with its answer."""
+    def test_names_a_server_that_does_not_speak_amqp(self) -> None:
+        """The error shows its answer."""
         outcome = self.connect()
         self.reactor.socket().accept().feed(b"SSH-2.0-OpenSSH\r\n")
         self.check_failed(outcome, FrameError, "192.0.2.1:5672", "SSH-2.0")
 
-    def test_socket_that_ends(self) -> None:
-        """A connection that ends within the handshake is a broker that is not reached."""
+    def test_counts_an_early_end_as_unreachable(self) -> None:
+        """A connection that ends within the handshake is BrokerUnreachable."""
         outcome = self.connect()
         socket = self.reactor.socket().accept()
         socket.feed(START)
         socket.lose()
         self.check_failed(outcome, BrokerUnreachable, "192.0.2.1:5672", "before the handshake was over")
 
-    def test_cancelled(self) -> None:
-        """Cancelling gives CancelledError in every phase, and leaves neither socket nor timer."""
+    def test_cancels_in_every_phase(self) -> None:
+        """Cancelling gives CancelledError, and leaves neither socket nor timer."""
         for phase in range(3):
             self.setUp()
             connecting = self.endpoint("amqp://192.0.2.1").connect(Factory.forProtocol(Session))
@@ -173,13 +173,31 @@ class BrokerEndpointTests(SynchronousTestCase):
                 socket.lose()
             self.assertEqual(self.reactor.timers(), [])
 
-    def test_name_that_tls_refuses(self) -> None:
-        """A host name that cannot be checked fails the attempt; nothing is raised."""
-        outcome = self.connect(f"amqps://{'a' * 70}.invalid")
-        self.check_failed(outcome, BrokerUnreachable, "aaaa")
+    def test_cancels_a_lookup_without_a_false_error(self) -> None:
+        """Cancelling while the host name is looked up gives CancelledError: the host is not called unknown."""
 
-    def test_certificate_files(self) -> None:
-        """A file that is missing or is no PEM is found when the endpoint is made."""
+        class NeverResolves(Addresses):
+            def resolveHostName(self, *args: Any, **options: Any) -> Any:
+                return None
+
+        self.reactor.nameResolver = NeverResolves()
+        connecting = self.endpoint("amqp://broker.invalid").connect(Factory.forProtocol(Session))
+        connecting.cancel()
+        self.failureResultOf(connecting, CancelledError)
+        self.assertEqual((self.failures, self.reactor.timers()), ([], []))
+        outcome = self.connect("amqp://broker.invalid?connection_timeout=3000")
+        self.reactor.advance(3.1)
+        self.check_failed(outcome, BrokerUnreachable, "within 3 s")
+
+    def test_refuses_a_name_that_no_certificate_can_have(self) -> None:
+        """A host name that IDNA cannot encode fails the attempt with the cause; nothing is raised."""
+        for verify in ("verify_peer", "verify_none"):
+            self.setUp()
+            outcome = self.connect(f"amqps://{'a' * 70}.invalid?verify={verify}")
+            self.check_failed(outcome, BrokerUnreachable, "aaaa", "certificate")
+
+    def test_refuses_certificate_files_at_once(self) -> None:
+        """A file that is missing or not PEM raises when the endpoint is made."""
         missing, wrong = self.mktemp(), self.mktemp()
         with open(wrong, "w") as file:
             file.write("no certificate")
@@ -189,7 +207,7 @@ class BrokerEndpointTests(SynchronousTestCase):
                 self.assertIn(told, str(error))
                 self.assertIn(parameter, str(error))
 
-    def test_new_connection(self) -> None:
+    def test_hands_every_value_of_the_uri_on(self) -> None:
         """Every value of the URI reaches the connection."""
         uri = parse("amqp://me:pw@h/v?heartbeat=7&channel_max=9&frame_max=4096&auth_mechanism=external")
         connection = new_connection(self.reactor, uri, "tests")
@@ -202,8 +220,8 @@ class BrokerEndpointTests(SynchronousTestCase):
 class HandOverTests(SynchronousTestCase):
     """The protocol that is given the connection."""
 
-    def test_protocol_that_raises(self) -> None:
-        """Its error is logged, and who closed the connection is told all the same."""
+    def test_protocol_that_raises_is_logged(self) -> None:
+        """Its error is logged, and close() fires all the same."""
 
         class Broken(Protocol):
             def connectionLost(self, reason: Failure = connectionDone) -> None:

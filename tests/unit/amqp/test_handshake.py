@@ -1,4 +1,4 @@
-"""From the protocol header to the open virtual host: golden bytes, limits, and everything that is no broker."""
+"""From the protocol header to the open virtual host: golden bytes, limits, and servers that are no broker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GOLDEN_OPEN_OK = b"\x01\x00\x00\x00\x00\x00\x05\x00\x0a\x00\x29\x00\xce"
 class HandshakeTests(SynchronousTestCase):
     """From the protocol header to the open virtual host (AMQP 0-9-1, sections 2.2.4 and 4.2.2)."""
 
-    def test_golden_bytes(self) -> None:
+    def test_writes_the_handshake_of_the_specification(self) -> None:
         """The handshake is the specification's, byte by byte: header 0-9-1, start-ok, tune-ok, open.
 
         txAMQP sends ``AMQP 1 1 0 9``, no capabilities, and the broker's own limits.
@@ -75,8 +75,8 @@ class HandshakeTests(SynchronousTestCase):
         peer.feed(GOLDEN_OPEN_OK)
         self.assertIs(peer.outcome, peer.connection)
 
-    def test_in_any_pieces(self) -> None:
-        """Whole, byte by byte, split anywhere, or all in one chunk with what follows: the handshake is the same."""
+    def test_reads_the_handshake_in_any_pieces(self) -> None:
+        """Whole, byte by byte, split anywhere, or in one chunk with later frames: the handshake is the same."""
         stream = GOLDEN_START + GOLDEN_TUNE + GOLDEN_OPEN_OK
         ways = [[stream], [stream[at : at + 1] for at in range(len(stream))], [stream + HEARTBEAT]]
         ways += [[stream[:at], stream[at:]] for at in range(1, len(stream))]
@@ -85,7 +85,7 @@ class HandshakeTests(SynchronousTestCase):
             peer.feed(*chunks)
             self.assertIs(peer.outcome, peer.connection)
 
-    def test_nothing_deprecated(self) -> None:
+    def test_uses_nothing_deprecated(self) -> None:
         """A whole connection's life passes where warnings are errors (txAMQP's defer.returnValue fails there)."""
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -96,14 +96,14 @@ class HandshakeTests(SynchronousTestCase):
             peer.feed(method(0, "connection.close-ok"))
             peer.lose()
 
-    def test_external(self) -> None:
-        """EXTERNAL sends an empty response: the certificate says who it is."""
+    def test_logs_in_by_certificate(self) -> None:
+        """EXTERNAL sends an empty response: the certificate names the user."""
         peer = Peer(Credentials(mechanism="EXTERNAL")).connect()
         peer.transport.clear()
         peer.feed(START)
         self.assertEqual(peer.written()[0].args[1:3], ("EXTERNAL", b""))
 
-    def test_mechanism_that_is_not_offered(self) -> None:
+    def test_names_the_mechanisms_that_are_offered(self) -> None:
         """When the broker does not take the mechanism, the error names those it takes."""
         peer = Peer(Credentials(mechanism="EXTERNAL")).connect()
         peer.feed(GOLDEN_START)
@@ -130,29 +130,29 @@ class HandshakeTests(SynchronousTestCase):
             connection = peer.connection
             self.assertEqual((connection.channel_max, connection.frame_max, connection.heartbeat), agreed)
 
-    def test_no_frame_limit(self) -> None:
+    def test_sends_any_frame_without_a_limit(self) -> None:
         """With a frame_max of 0 on both sides a large body goes out in one frame (txAMQP breaks on it)."""
         peer = Peer(frame_max=0).open(frame_max=0)
         channel = peer.channel()
         channel.publish("", "q", b"\x00\x00", b"x" * 300_000)
         self.assertEqual([len(written.payload) for written in peer.written()], [10, 14, 300_000])
 
-    def test_frames_smaller_than_amqp_allows(self) -> None:
+    def test_refuses_a_frame_max_below_the_smallest(self) -> None:
         """A broker whose frame_max is below 4,096 is refused: no body could be cut to fit."""
         for frame_max in (1, 8, 4095):
             peer = Peer().connect()
             peer.feed(START, tune(frame_max=frame_max))
             self.assertEqual(peer.outcome.value.code, 501)
 
-    def test_large_frame_before_tune(self) -> None:
-        """Until limits are agreed no frame may be over 8,192 bytes: 501, without waiting for them."""
+    def test_refuses_a_large_frame_before_tune(self) -> None:
+        """Until limits are agreed on, no frame may be over 8,192 bytes: 501, without waiting for its bytes."""
         for size, reason in ((8184, type(None)), (8185, FrameError)):
             peer = Peer().connect()
             peer.feed(b"\x01\x00\x00" + size.to_bytes(4, "big"))
             self.assertIsInstance(peer.reason, reason)
 
-    def test_a_second_start_or_tune(self) -> None:
-        """What was agreed is not agreed again: 503, and no heartbeat is left running."""
+    def test_refuses_a_second_start_or_tune(self) -> None:
+        """Limits are agreed on once: 503, and no heartbeat is left running."""
         for again in (START, tune()):
             peer = Peer(heartbeat=10).open()
             peer.feed(again)
@@ -160,8 +160,8 @@ class HandshakeTests(SynchronousTestCase):
             peer.lose()
             self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_what_is_no_broker(self) -> None:
-        """A peer that speaks HTTP, TLS or another AMQP is told apart, at once and in any pieces."""
+    def test_names_a_server_that_does_not_speak_amqp(self) -> None:
+        """A peer that speaks HTTP, TLS or another AMQP is recognised at once and in any pieces."""
         strangers = [
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not an AMQP broker"),
             (b"\x15\x03\x01\x00\x02\x02\x46", "amqps://"),
@@ -177,8 +177,8 @@ class HandshakeTests(SynchronousTestCase):
                 self.assertIn(told, str(peer.outcome.trap(FrameError) and peer.outcome.value))
                 self.assertTrue(peer.leaving)
 
-    def test_refused_login_is_not_a_lost_connection(self) -> None:
-        """connection.close with 403 before tune is a wrong password, and named so, with the user."""
+    def test_tells_a_refused_login_from_a_lost_connection(self) -> None:
+        """connection.close with 403 before tune is AuthenticationFailed, with the user's name."""
         peer = Peer(Credentials("me")).connect()
         peer.feed(START)
         peer.transport.clear()
@@ -189,8 +189,8 @@ class HandshakeTests(SynchronousTestCase):
         self.assertEqual(peer.names(), ["connection.close-ok"])
         self.assertTrue(peer.leaving)
 
-    def test_socket_that_goes_away(self) -> None:
-        """A connection that ends within the handshake says so, and is no broker's word."""
+    def test_fails_when_the_socket_goes_away(self) -> None:
+        """A connection that ends within the handshake is BrokerUnreachable."""
         for fed in ([], [START], [START, tune()]):
             peer = Peer(heartbeat=10).connect()
             peer.feed(*fed)
@@ -198,8 +198,8 @@ class HandshakeTests(SynchronousTestCase):
             self.assertIsInstance(peer.outcome.value, BrokerUnreachable)
             self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_virtual_host_that_cannot_be_encoded(self) -> None:
-        """An answer that cannot be sent ends the connection with its reason, instead of waiting for ever."""
+    def test_ends_when_an_answer_cannot_be_encoded(self) -> None:
+        """The connection ends with the reason, instead of waiting for ever."""
         peer = Peer(vhost="v" * 256).connect()
         peer.feed(START, tune())
         self.assertIsInstance(peer.outcome.value, CodecError)
@@ -209,7 +209,7 @@ class HandshakeTests(SynchronousTestCase):
         self.assertIsInstance(peer.outcome.value, CodecError)
         self.assertTrue(peer.leaving)
 
-    def test_name(self) -> None:
+    def test_sends_its_name(self) -> None:
         """The connection's name is in the client properties."""
         connection = AMQPConnection(Clock(), Credentials(), name="worker 7")
         connection.makeConnection(StringTransport())

@@ -1,6 +1,6 @@
-"""The client against a hostile broker: what the embedded broker says in a session, changed in every way.
+"""The client against a hostile broker: a session of the embedded broker, changed in every way.
 
-Whatever comes, the connection goes on or ends with an ``AMQPError``; then everything that waits has been told.
+After any bytes, the connection goes on or ends with an ``AMQPError``, and then nothing is pending.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ CONSUMER = "c1"
 
 
 def recorded_session() -> list[bytes]:
-    """What the embedded broker writes on channel 1 of a client that declares, consumes, publishes and is cancelled;
-    frame by frame.
+    """Return the frames that the embedded broker writes on channel 1 of a client that declares, consumes, publishes and
+    is cancelled.
     """
     client = Client(new_broker()).login(frame_max=4096)
     client.feed(method(1, "channel.open", ""))
@@ -63,7 +63,7 @@ STRANGE = [
     START,
     tune(),
     OPEN_OK,
-    delivery(1, "nobody", 1, b"body"),
+    delivery(1, "unknown", 1, b"body"),
     returned(1, b"body"),
     *content(1, b"alone"),
     frame(8, 0, b""),
@@ -85,7 +85,7 @@ sizes = some.lists(some.integers(1, 5000), min_size=1, max_size=5)
 
 
 def changed(stream: bytes, change: tuple[str, int, int | bytes]) -> bytes:
-    """`stream` with bytes that are cut, put in between, or written over."""
+    """Return `stream` with bytes that are cut, inserted, or overwritten."""
     how, place, what = change
     if isinstance(what, int):
         return stream[:place] + stream[place + what :]
@@ -93,12 +93,12 @@ def changed(stream: bytes, change: tuple[str, int, int | bytes]) -> bytes:
 
 
 class HostileBrokerTests(SynchronousTestCase):
-    """A client that is open, with a channel, a consumer and calls that wait."""
+    """A client that is open, with a channel, a consumer and pending methods."""
 
     def play(self, stream: bytes, chunk_sizes: list[int]) -> list[Any]:
-        """Let the client receive `stream`, then lose the connection, and look at what is left.
+        """Let the client receive `stream`, then lose the connection, and check that nothing is left.
 
-        :return: how what waited for answers has ended.
+        :return: the results of the pending methods.
         """
         peer = Peer(frame_max=4096, heartbeat=9).open(frame_max=4096)
         waiting: list[Deferred[Any]] = []
@@ -120,7 +120,7 @@ class HostileBrokerTests(SynchronousTestCase):
             size = chunk_sizes[turn % len(chunk_sizes)]
             peer.feed(stream[at : at + size])
             at, turn = at + size, turn + 1
-        read_frames(peer.transport.value())  # raises for what are no frames
+        read_frames(peer.transport.value())  # raises for bytes that are no frames
         if peer.reason is not None:
             self.assertIsInstance(peer.reason, AMQPError)
         peer.lose()
@@ -132,12 +132,12 @@ class HostileBrokerTests(SynchronousTestCase):
         return ends
 
     def flush_complaints(self) -> None:
-        """What was logged as an error is what consumers say of properties that are malformed, and nothing else."""
+        """Check that all logged errors are those of a consumer that reads malformed properties."""
         for failure in self.flushLoggedErrors():
             self.assertIsInstance(failure.value, AMQPError, failure.getTraceback())
 
-    def test_as_it_should_be(self) -> None:
-        """The session itself, whole and byte by byte, is taken without a word."""
+    def test_accepts_the_session_itself(self) -> None:
+        """The session, whole and byte by byte, ends without an error."""
         stream = b"".join(SESSION)
         for chunk_sizes in ([len(stream)], [1]):
             ends = self.play(stream, chunk_sizes)
@@ -145,8 +145,10 @@ class HostileBrokerTests(SynchronousTestCase):
 
     @settings(max_examples=150)
     @given(some.lists(changes, min_size=1, max_size=4), some.integers(0, 12_000), sizes)
-    def test_changed(self, made: list[tuple[str, int, int | bytes]], end: int, chunk_sizes: list[int]) -> None:
-        """Bytes are lost, added or written over, and the session ends anywhere."""
+    def test_survives_a_changed_session(
+        self, made: list[tuple[str, int, int | bytes]], end: int, chunk_sizes: list[int]
+    ) -> None:
+        """Bytes are lost, added or overwritten, and the session ends anywhere."""
         stream = b"".join(SESSION)
         for change in made:
             stream = changed(stream, change)
@@ -154,20 +156,22 @@ class HostileBrokerTests(SynchronousTestCase):
 
     @settings(max_examples=150)
     @given(some.lists(some.sampled_from(STRANGE), max_size=20), sizes)
-    def test_in_disorder(self, frames: list[bytes], chunk_sizes: list[int]) -> None:
-        """Frames that belong to a session and frames that do not, in any order."""
+    def test_survives_frames_in_any_order(self, frames: list[bytes], chunk_sizes: list[int]) -> None:
+        """Frames that belong to a session and frames that do not."""
         self.play(b"".join(frames), chunk_sizes)
 
     @settings(max_examples=100)
     @given(some.integers(0, len(SESSION)), some.integers(0, 255), some.integers(0, 3), some.binary(max_size=60), sizes)
-    def test_garbage_in_a_frame(self, at: int, kind: int, channel: int, payload: bytes, chunk_sizes: list[int]) -> None:
-        """A frame of anything, at any point."""
+    def test_survives_any_frame_at_any_point(
+        self, at: int, kind: int, channel: int, payload: bytes, chunk_sizes: list[int]
+    ) -> None:
+        """A frame with any payload, at any point."""
         self.play(b"".join([*SESSION[:at], frame(kind, channel, payload), *SESSION[at:]]), chunk_sizes)
 
     @settings(max_examples=60)
     @given(some.binary(max_size=200), sizes, some.booleans())
-    def test_handshake(self, garbage: bytes, chunk_sizes: list[int], started: bool) -> None:
-        """Anything before the connection is open: ``ready`` fails, at the connection's loss at the latest."""
+    def test_survives_any_bytes_before_it_is_open(self, garbage: bytes, chunk_sizes: list[int], started: bool) -> None:
+        """``ready`` fails, when the connection is lost at the latest."""
         peer = Peer().connect()
         stream = (START if started else b"") + garbage
         at, turn = 0, 0

@@ -1,4 +1,4 @@
-"""A pass over the bytes at hand: what waits for its end, and how it ends when something goes wrong."""
+"""A pass over the bytes at hand: functions for its end, and its end after errors."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class PassTests(SynchronousTestCase):
         self.peer.transport.clear()
 
     def ask(self, delivery: Delivery) -> None:
-        """Give the connection what the test has asked for."""
+        """Give the connection the test's functions."""
         for function in self.asked:
             self.peer.connection.at_end_of_pass(function)
 
     def read(self) -> list[tuple[str, Any]]:
-        """Let a delivery come; return name and first argument of what is written in the same pass."""
+        """Let a delivery come; return name and first argument of each frame that the pass writes."""
         self.peer.feed(delivery(1, "c1", 1, b"x"))
         return [(written.name, written.args[0]) for written in self.peer.written()]
 
-    def test_one_asks_for_another(self) -> None:
-        """All are called in the pass, in order, those too that another asked for; no timer, and nothing is left."""
+    def test_calls_functions_that_a_function_adds(self) -> None:
+        """All are called in the pass, in order. No timer runs, and nothing is left."""
         ack, again = self.channel.ack, self.peer.connection.at_end_of_pass
         self.asked = [lambda: again(lambda: ack(2)), lambda: ack(1)]
         self.assertEqual(self.read(), [("basic.ack", 1), ("basic.ack", 2)])
@@ -41,15 +41,15 @@ class PassTests(SynchronousTestCase):
         self.peer.feed(HEARTBEAT)
         self.assertEqual(self.peer.written(), [])
 
-    def test_one_raises(self) -> None:
-        """It is logged; the others are called, what was written goes out, and so does what is written afterwards."""
+    def test_logs_a_function_that_raises(self) -> None:
+        """The others are called, and earlier and later output is sent."""
         self.asked = [lambda: self.channel.ack(1), raises, lambda: self.channel.ack(2)]
         self.assertEqual(self.read(), [("basic.ack", 1), ("basic.ack", 2)])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assert_writing_works()
 
-    def test_one_ends_the_process(self) -> None:
-        """What is meant to get through gets through, and leaves the connection in order on its way."""
+    def test_lets_a_system_exit_through(self) -> None:
+        """SystemExit leaves the connection, which is in order."""
 
         def leave() -> None:
             self.channel.ack(1)
@@ -61,7 +61,7 @@ class PassTests(SynchronousTestCase):
         self.assert_writing_works()
 
     def assert_writing_works(self) -> None:
-        """Outside of reading, what is written goes to the transport, and what waits for its end to the next turn."""
+        """Outside of reading, output goes to the transport, and functions run in the next turn."""
         self.channel.ack(3)
         self.assertEqual(self.peer.names(), ["basic.ack"])
         self.peer.connection.at_end_of_pass(lambda: self.channel.ack(4))

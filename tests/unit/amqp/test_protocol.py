@@ -1,4 +1,4 @@
-"""A connection over its life: heartbeats, alarms, channel numbers, and every way to the end."""
+"""A connection over its life: heartbeats, alarms, channel numbers, and all ways to end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.unit.amqp.peer import (
 
 
 def closing(closable: Any) -> Any:
-    """An errback that closes a channel or a connection, and passes the failure on."""
+    """Return an errback that closes a channel or a connection, and passes the failure on."""
 
     def close(failure: Any) -> Any:
         closable.close()
@@ -39,9 +39,9 @@ def closing(closable: Any) -> Any:
 
 
 class ConnectionLifeTests(SynchronousTestCase):
-    """Heartbeats, alarms, and every way to the end."""
+    """Heartbeats, alarms, and all ways to end."""
 
-    def test_heartbeats_are_sent(self) -> None:
+    def test_sends_heartbeats(self) -> None:
         """One every half interval from tune on; none before it, none after the end (txAMQP ignores the proposal)."""
         peer = Peer(heartbeat=10).connect()
         peer.clock.advance(60)
@@ -57,8 +57,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         peer.lose()
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_silence_is_noticed(self) -> None:
-        """Without a byte for two intervals the connection is cut, within two and a half."""
+    def test_aborts_a_silent_connection(self) -> None:
+        """Without a byte for two intervals the connection is aborted, within two and a half."""
         peer = Peer(heartbeat=12).open()
         peer.clock.pump([1.0] * 20)
         self.assertFalse(peer.leaving)
@@ -69,8 +69,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         self.assertIsInstance(peer.connection.reason, HeartbeatMissed)
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_any_byte_counts_as_a_heartbeat(self) -> None:
-        """Part of a frame is a sign of life too: a large body may take long."""
+    def test_counts_any_byte_as_a_heartbeat(self) -> None:
+        """Part of a frame is one too: a large body may take long."""
         peer = Peer(heartbeat=10).open()
         channel = peer.channel()
         for byte in delivery(channel.id, "c1", 1, b"slow")[:40]:
@@ -78,12 +78,12 @@ class ConnectionLifeTests(SynchronousTestCase):
             peer.feed(bytes((byte,)))
         self.assertFalse(peer.leaving)
 
-    def test_no_heartbeat(self) -> None:
+    def test_runs_no_timer_without_a_heartbeat(self) -> None:
         """With a heartbeat of 0 no timer runs at all."""
         self.assertEqual(Peer(heartbeat=0).open(heartbeat=60).clock.getDelayedCalls(), [])
 
-    def test_blocked(self) -> None:
-        """An alarm of the broker is told with its reason, and its end (txAMQP closes the connection)."""
+    def test_tells_the_brokers_alarm(self) -> None:
+        """The reason and the end of an alarm reach the owner (txAMQP closes the connection)."""
         peer = Peer().open()
         told: list[str | None] = []
         peer.connection.on_blocked = told.append
@@ -94,16 +94,16 @@ class ConnectionLifeTests(SynchronousTestCase):
         peer.feed(method(0, "connection.blocked", ""))
         self.assertEqual(told, ["low on memory", None, "no reason given"])
 
-    def test_error_of_who_is_told(self) -> None:
-        """What a callback raises is logged; the connection goes on."""
+    def test_owner_that_raises_is_logged(self) -> None:
+        """An error of on_blocked is logged, and the connection goes on."""
         peer = Peer().open()
         peer.connection.on_blocked = raises
         peer.feed(method(0, "connection.blocked", "memory"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertFalse(peer.leaving)
 
-    def test_mistake_of_ours(self) -> None:
-        """What a handler of ours raises is not taken for a mistake of the broker's: Twisted logs it, with its trace."""
+    def test_does_not_blame_the_broker_for_our_errors(self) -> None:
+        """An exception of a handler is not taken for a fault of the broker's bytes: Twisted logs it, with its trace."""
         for error in (IndexError, struct.error):
             peer = Peer().open()
             peer.channel()
@@ -115,16 +115,16 @@ class ConnectionLifeTests(SynchronousTestCase):
             self.assertRaises(error, peer.feed, method(1, "channel.flow", True))
             self.assertEqual((peer.reason, peer.written()), (None, []))
 
-    def test_update_secret(self) -> None:
+    def test_updates_the_secret(self) -> None:
         """RabbitMQ's connection.update-secret is asked and answered."""
         peer = Peer().open()
-        updated = outcome_of(peer.connection._channel_zero.connection_update_secret(new_secret="new", reason="old"))
+        updated = outcome_of(peer.connection.channels[0].connection_update_secret(new_secret="new", reason="old"))
         self.assertEqual(peer.names(), ["connection.update-secret"])
         peer.feed(method(0, "connection.update-secret-ok"))
         self.assertEqual(updated[0].method.name, "update-secret-ok")
 
-    def test_close(self) -> None:
-        """The broker is asked, and when it agrees the socket goes; then close() fires."""
+    def test_closes_when_the_broker_agrees(self) -> None:
+        """The broker is asked. When it agrees the socket is closed; then close() fires."""
         peer = Peer(heartbeat=10).open()
         waiting = outcome_of(peer.channel().queue_declare(queue="q"))
         peer.transport.clear()
@@ -140,8 +140,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         self.assertEqual(closed, [None])
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_close_before_connecting(self) -> None:
-        """It fires at once; should a socket come all the same, it is cut without a word."""
+    def test_closes_before_it_is_connected(self) -> None:
+        """close() fires at once. A socket that comes all the same is aborted."""
         peer = Peer(heartbeat=10)
         self.assertIsNone(self.successResultOf(peer.connection.close()))
         self.assertIsInstance(peer.outcome.value, ConnectionClosed)
@@ -150,7 +150,7 @@ class ConnectionLifeTests(SynchronousTestCase):
         self.assertEqual(peer.transport.value(), b"")
         peer.lose()
 
-    def test_close_in_the_handshake(self) -> None:
+    def test_closes_in_the_handshake(self) -> None:
         """At each of its steps the socket is closed, ``ready`` fails, and close() fires with the socket's end."""
         for fed in ([], [START], [START, tune()]):
             peer = Peer(heartbeat=10).connect()
@@ -163,8 +163,8 @@ class ConnectionLifeTests(SynchronousTestCase):
             self.assertEqual(closed, [None])
             self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_close_twice_and_when_dead(self) -> None:
-        """Every close() fires; only one asks the broker, and a dead connection asks nobody."""
+    def test_fires_every_close(self) -> None:
+        """Every close() fires. Only one asks the broker, and none on a dead connection."""
         peer = Peer().open()
         first, second = (outcome_of(peer.connection.close()) for _ in range(2))
         self.assertEqual(peer.names(), ["connection.close"])
@@ -175,8 +175,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         self.assertEqual([first, second, third, fourth], [[None]] * 4)
         self.assertEqual((peer.written(), peer.clock.getDelayedCalls()), ([], []))
 
-    def test_close_that_is_not_answered(self) -> None:
-        """A broker that does not agree, or a socket that does not end, is cut after five seconds."""
+    def test_aborts_a_close_that_is_not_answered(self) -> None:
+        """A broker that does not agree, or a socket that does not end, is aborted after five seconds."""
         for answers in ([], [method(0, "connection.close-ok")]):
             peer = Peer().open()
             closed = outcome_of(peer.connection.close())
@@ -188,8 +188,25 @@ class ConnectionLifeTests(SynchronousTestCase):
             peer.lose()
             self.assertEqual(closed, [None])
 
-    def test_close_that_is_cancelled(self) -> None:
-        """Who gives up waiting for close() leaves no timer behind."""
+    def test_close_may_shorten_the_time_that_is_left(self) -> None:
+        """close(within=1) of a connection that is already ending aborts it after one second, never later."""
+        for begin in ("close", "hang_up"):
+            for within, aborted_at in ((1, 1), (60, 5)):
+                peer = Peer().open()
+                if begin == "close":
+                    peer.connection.close()
+                else:
+                    peer.connection.hang_up(AMQPError("no use"))
+                closed = outcome_of(peer.connection.close(within=within))
+                peer.clock.advance(aborted_at - 0.1)
+                self.assertFalse(peer.aborted)
+                peer.clock.advance(0.2)
+                self.assertTrue(peer.aborted)
+                peer.lose()
+                self.assertEqual((closed, peer.clock.getDelayedCalls()), ([None], []))
+
+    def test_cancelled_close_leaves_no_timer(self) -> None:
+        """A cancelled close() leaves no timer behind, and the connection ends all the same."""
         peer = Peer().open()
         closed = peer.connection.close()
         closed.cancel()
@@ -197,8 +214,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         peer.lose()
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_close_from_within_the_end(self) -> None:
-        """An owner that closes the connection as it hears of its end waits for nothing and leaves nothing."""
+    def test_owner_may_close_a_connection_that_ends(self) -> None:
+        """close() fires, and leaves nothing, when the owner calls it on being told of the end."""
         peer = Peer().open()
         channel = peer.channel()
         fired: list[Any] = []
@@ -207,8 +224,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         self.assertEqual(fired, [[None]])
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_closed_by_the_broker(self) -> None:
-        """connection.close is answered, and its code and text reach all who wait; a socket that stays is cut."""
+    def test_hands_on_the_brokers_reason(self) -> None:
+        """connection.close is answered; its code and text fail all that is pending; a socket that stays is aborted."""
         peer = Peer().open()
         waiting = outcome_of(peer.channel().queue_declare(queue="q"))
         peer.transport.clear()
@@ -222,8 +239,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         peer.lose()
         self.assertEqual(peer.reason.code, 320)
 
-    def test_both_close_at_once(self) -> None:
-        """Our close and the broker's cross: its close is answered, and close() fires."""
+    def test_closes_of_both_sides_may_cross(self) -> None:
+        """The broker's close is answered, and close() fires."""
         peer = Peer().open()
         closed = outcome_of(peer.connection.close())
         peer.feed(method(0, "connection.close", 320, "bye", 0, 0), method(0, "connection.close-ok"))
@@ -231,8 +248,8 @@ class ConnectionLifeTests(SynchronousTestCase):
         peer.lose()
         self.assertEqual(closed, [None])
 
-    def test_everything_that_waits_fires_on_loss(self) -> None:
-        """All pending methods of all channels fail once, whatever they do on the way (txAMQP's errbacks re-enter)."""
+    def test_loss_fails_everything_that_is_pending(self) -> None:
+        """All pending methods of all channels fail once, also when errbacks close channels (txAMQP's re-enter)."""
         peer = Peer(heartbeat=10).open()
         channels = [peer.channel() for _ in range(20)]
         outcomes = []
@@ -248,22 +265,41 @@ class ConnectionLifeTests(SynchronousTestCase):
         self.failureResultOf(peer.connection.open_channel(), ConnectionClosed)
         self.failureResultOf(channels[0].queue_declare(queue="q"), ConnectionClosed)
 
-    def test_nothing_is_left_in_tables(self) -> None:
-        """After the end no channel, answer, consumer, partial frame or timer is kept."""
+    def test_no_channel_publishes_while_the_connection_dies(self) -> None:
+        """When the first errback of a dying connection runs, every channel of it is closed: publish() raises."""
+        peer = Peer().open()
+        first, second = peer.channel(), peer.channel()
+        outcomes: list[Any] = []
+
+        def use_the_other(_: object) -> None:
+            outcomes.append(outcome_of(second.queue_declare(queue="q")))
+            second.publish("", "q", b"\x00\x00", b"x")
+
+        failing = first.queue_declare(queue="q").addErrback(use_the_other)
+        told: list[Exception] = []
+        second.on_closed = told.append
+        peer.transport.clear()
+        peer.lose()
+        self.failureResultOf(failing, ConnectionClosed)
+        self.assertIsInstance(outcomes[0][0], ConnectionClosed)
+        self.assertEqual((peer.transport.value(), told), (b"", [peer.reason]))
+
+    def test_keeps_nothing_after_its_end(self) -> None:
+        """No channel, answer, consumer, partial frame or timer is kept."""
         peer = Peer(heartbeat=10).open()
         channel = peer.channel()
         channel.consume("q", lambda delivery: None, lambda: None).addErrback(lambda failure: None)
         peer.feed(delivery(1, "c1", 1, b"abc")[:-2])
         peer.lose()
-        self.assertEqual((peer.connection.channels, peer.connection._reader.waiting()), ({}, b""))
-        self.assertEqual((len(channel._answers), channel._consumers), (0, {}))
+        self.assertEqual((peer.connection.channels, peer.connection.unread), ({}, 0))
+        self.assertEqual((channel.unanswered, channel.consumers), (0, 0))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
 
 class ChannelNumberTests(SynchronousTestCase):
     """The allocator of channel numbers (txAMQP has none, and hands out closed channels for ever)."""
 
-    def test_lowest_free_number(self) -> None:
+    def test_gives_the_lowest_free_number(self) -> None:
         """Numbers are given from 1 up, and given again when both sides have closed the channel."""
         peer = Peer().open()
         first, second, third = (peer.channel() for _ in range(3))
@@ -280,8 +316,8 @@ class ChannelNumberTests(SynchronousTestCase):
         self.assertEqual(again.id, 1)
         self.assertIsNot(again, first)
 
-    def test_all_numbers_taken(self) -> None:
-        """One more than channel_max allows fails, says so, and sends nothing; a freed number helps."""
+    def test_fails_when_all_numbers_are_taken(self) -> None:
+        """One channel more than channel_max allows fails with the reason, and sends nothing. A freed number helps."""
         peer = Peer().open(channel_max=2)
         first, _ = peer.channel(), peer.channel()
         failure = self.failureResultOf(peer.connection.open_channel(), AMQPError)
@@ -292,7 +328,7 @@ class ChannelNumberTests(SynchronousTestCase):
         peer.transport.clear()
         self.assertEqual(peer.channel().id, 1)
 
-    def test_opening_that_is_cancelled(self) -> None:
+    def test_closes_a_channel_whose_opening_is_cancelled(self) -> None:
         """The broker opens the channel all the same, so it is closed, and its number is free after that."""
         peer = Peer().open()
         opening = peer.connection.open_channel()
@@ -302,8 +338,8 @@ class ChannelNumberTests(SynchronousTestCase):
         peer.feed(method(1, "channel.open-ok", b""), method(1, "channel.close-ok"))
         self.assertEqual(peer.channel().id, 1)
 
-    def test_opening_that_the_broker_refuses(self) -> None:
-        """The reason reaches the caller, and the number is free."""
+    def test_frees_the_number_of_a_refused_channel(self) -> None:
+        """The reason reaches the caller."""
         peer = Peer().open()
         opening = peer.connection.open_channel()
         peer.feed(method(1, "channel.close", 506, "RESOURCE_ERROR", 20, 10))
@@ -311,8 +347,8 @@ class ChannelNumberTests(SynchronousTestCase):
         peer.transport.clear()
         self.assertEqual(peer.channel().id, 1)
 
-    def test_txamqps_way_to_a_channel(self) -> None:
-        """txAMQP's ``channel(id)`` gives the open one."""
+    def test_gives_txamqp_the_open_channel(self) -> None:
+        """txAMQP's ``channel(id)`` returns it."""
         peer = Peer().open()
         channel = peer.channel()
         self.assertIs(self.successResultOf(peer.connection.channel(1)), channel)

@@ -1,4 +1,4 @@
-"""Reading and writing by the right measure: on real sockets, with a reactor that does nothing by itself."""
+"""The sizes of reads and writes: on real sockets, with a reactor that does nothing by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.amqp.peer import HEARTBEAT, OPEN_OK, START, Peer, delivery, meth
 
 
 class Pair(Transport):
-    """One end of a pair of sockets: connected, and of a kind that has no delay to switch off."""
+    """One end of a pair of sockets, which are connected, and have no TCP_NODELAY."""
 
     connected = True
     no_delay = False
@@ -48,7 +48,7 @@ class WriteTests(SynchronousTestCase):
         self.assertTrue(self.arrived().startswith(b"AMQP"))
 
     def reply(self, delivery: Delivery) -> None:
-        """Answer a delivery with so many messages, and perhaps a large one; ack it when this is asked for."""
+        """Answer a delivery as the test has set it: with messages, a large one, and an ack."""
         for _ in range(self.replies):
             self.channel.publish("", "replies", b"\x00\x00", delivery.body)
         if self.large is not None:
@@ -57,38 +57,38 @@ class WriteTests(SynchronousTestCase):
             self.channel.ack(delivery.delivery_tag)
 
     def arrived(self) -> bytes:
-        """What has come out at the other end."""
+        """Return the bytes that have arrived at the other end."""
         try:
             return self.theirs.recv(1_000_000)
         except BlockingIOError:
             return b""
 
     def turn(self) -> None:
-        """One turn of the reactor, as far as writing goes."""
+        """Let the reactor write once."""
         for writer in list(self.reactor.getWriters()):
             self.assertIsNone(writer.doWrite())
 
     def empty(self) -> bytes:
-        """Turns of the reactor until all is written, and what has come out at the other end."""
+        """Let the reactor write until all is written; return the bytes that have arrived at the other end."""
         received = bytearray()
         while self.reactor.getWriters():
             received += self.arrived()
             self.turn()
         return bytes(received + self.arrived())
 
-    def test_no_delay(self) -> None:
-        """The system is asked to send what is written at once."""
+    def test_asks_for_no_delay(self) -> None:
+        """The system is asked to send each write at once (TCP_NODELAY)."""
         self.assertTrue(self.socket.no_delay)
 
-    def test_a_little_goes_at_once(self) -> None:
+    def test_sends_small_output_at_once(self) -> None:
         """One reply, and its ack, do not wait for the reactor's next turn, and leave nothing for it to do."""
         for self.acks in (False, True):
             self.peer.feed(delivery(1, "c1", 1, b"x"))
             self.assertEqual([frame.kind for frame in read_frames(self.arrived())], [1, 2, 3] + [1] * self.acks)
             self.assertEqual(self.reactor.getWriters(), [])
 
-    def test_much_goes_in_the_next_turn(self) -> None:
-        """Many replies are one write of the reactor's, and come behind what was written before."""
+    def test_sends_much_output_in_the_next_turn(self) -> None:
+        """Many replies are one write of the reactor, behind earlier output."""
         self.replies = 3
         self.peer.feed(delivery(1, "c1", 1, b"x"), delivery(1, "c1", 2, b"y"))
         self.assertEqual(self.arrived(), b"")
@@ -99,8 +99,8 @@ class WriteTests(SynchronousTestCase):
         self.assertTrue(arrived.endswith(b"z\xce"))
         self.assertEqual(self.reactor.getWriters(), [])
 
-    def test_a_large_message_is_much(self) -> None:
-        """However little comes with it in its pass; the next pass begins anew, even where nothing came behind it."""
+    def test_leaves_a_large_message_to_the_reactor(self) -> None:
+        """Small output of the same pass goes with it; the next pass begins anew."""
         self.acks = True
         self.large = bytes(200_000)
         for self.replies in (50, 0):
@@ -114,22 +114,22 @@ class WriteTests(SynchronousTestCase):
         self.peer.feed(delivery(1, "c1", 1, b"x"))
         self.assertEqual(self.arrived().count(b"replies"), 1)
 
-    def test_large_message_between_passes(self) -> None:
-        """One that no pass has led to says nothing of the next pass."""
+    def test_large_message_between_passes_changes_nothing(self) -> None:
+        """A large message outside of a pass does not delay the output of the next pass."""
         self.channel.publish("", "elsewhere", b"\x00\x00", bytes(200_000))
         self.empty()
         self.peer.feed(delivery(1, "c1", 1, b"x"))
         self.assertEqual(self.arrived().count(b"replies"), 1)
 
-    def test_writes_are_large(self) -> None:
-        """One turn sends as much as the socket takes, where Twisted alone would stop at 128 KiB."""
+    def test_writes_as_much_as_the_socket_takes(self) -> None:
+        """Twisted alone would stop at 128 KiB."""
         self.socket.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1_000_000)
         self.channel.publish("", "replies", b"\x00\x00", bytes(1_000_000))
         self.turn()
         self.assertGreater(len(self.arrived()), 150_000)
 
-    def test_full_socket_is_left_alone(self) -> None:
-        """What the socket would not take is not offered again before it has room."""
+    def test_leaves_a_full_socket_to_the_reactor(self) -> None:
+        """Bytes that a full socket did not take are not offered again before it is writable."""
         self.peer.feed(delivery(1, "c1", 1, bytes(1_000_000), largest=4088))
         self.turn()
         waiting = len(self.socket.dataBuffer) - self.socket.offset
@@ -138,22 +138,22 @@ class WriteTests(SynchronousTestCase):
         self.assertEqual(len(self.socket.dataBuffer) - self.socket.offset, waiting)
         self.assertEqual(self.reactor.getWriters(), [self.socket])
 
-    def test_what_does_not_fit_follows(self) -> None:
-        """A message over what the socket takes goes on when there is room, whole and in order."""
+    def test_sends_the_rest_when_the_socket_is_writable(self) -> None:
+        """A message larger than the socket's buffer arrives whole and in order."""
         self.peer.feed(*(delivery(1, "c1", tag, b"%d" % tag * 1_000_000, largest=131064) for tag in (1, 2)))
         self.assertEqual(self.reactor.getWriters(), [self.socket])
         received = self.empty()
         self.assertEqual((received.count(b"1"), received.count(b"2")), (1_000_000, 1_000_000))
         self.assertLess(received.rindex(b"1"), received.index(b"2"))
 
-    def test_error_is_left_to_the_reactor(self) -> None:
-        """A peer that is gone does not disturb who is reading: the reactor finds out."""
+    def test_leaves_a_write_error_to_the_reactor(self) -> None:
+        """A lost peer does not disturb the pass of reading: the reactor finds the error."""
         self.theirs.close()
         self.peer.feed(delivery(1, "c1", 1, b"x"))
         self.assertEqual(self.reactor.getWriters(), [self.socket])
         self.assertIsNotNone(self.socket.doWrite())
 
-    def test_reads_adapt(self) -> None:
+    def test_adapts_reads_to_large_messages(self) -> None:
         """Within a large message reads are made larger, to a bound, and smaller again when there is little to read."""
         stream = delivery(1, "c1", 1, bytes(4_000_000), largest=4088)
         sizes = []
@@ -166,21 +166,21 @@ class WriteTests(SynchronousTestCase):
             sizes.append(self.socket.bufferSize // 1024)
         self.assertEqual(sizes, [64, 128, 256, 512, 1024, 1024, 1024, 512, 256, 128, 64, 64])
 
-    def test_messages_of_little_more_than_one_read(self) -> None:
-        """Reads stay as they are where the rest of a message fits into the next one."""
+    def test_keeps_the_size_for_messages_of_about_one_read(self) -> None:
+        """The rest of such a message fits into the next read."""
         stream = delivery(1, "c1", 1, bytes(70_000), largest=4088) * 4
         for start in range(0, len(stream), 65536):
             self.peer.feed(stream[start : start + 65536])
             self.assertEqual(self.socket.bufferSize, 65536)
 
-    def test_many_small_messages_are_read_as_before(self) -> None:
-        """Full reads alone are no reason: thousands of messages in one pass would keep timers from running."""
+    def test_keeps_the_size_for_many_small_messages(self) -> None:
+        """Full reads alone change nothing: thousands of messages in one pass would keep timers from running."""
         for _ in range(3):
             self.peer.feed(HEARTBEAT * 8192)
         self.assertEqual(self.socket.bufferSize, 65536)
 
-    def test_leaving(self) -> None:
-        """What is written while the connection is being closed is left to the reactor, which closes it afterwards."""
+    def test_leaves_the_last_output_to_the_reactor(self) -> None:
+        """Output of a closing connection is sent by the reactor, which closes the socket afterwards."""
         self.socket.loseConnection()
         self.peer.feed(delivery(1, "c1", 1, b"x"))
         self.assertEqual(self.arrived(), b"")

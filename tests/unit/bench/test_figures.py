@@ -8,10 +8,10 @@ from tools.bench.figures import Spread, best, ratios, round_number
 
 
 class FiguresTests(SynchronousTestCase):
-    """What becomes of the values of several rounds."""
+    """The figures of several rounds."""
 
     def test_a_spread_is_median_least_and_most(self) -> None:
-        """In whatever order the values come; of an even number the middle two count alike."""
+        """In any order of the values; of an even number, the middle two count alike."""
         self.assertEqual(Spread.of([3.0, 1.0, 10.0]), Spread(3.0, 1.0, 10.0, 3))
         self.assertEqual(Spread.of([4.0, 2.0]), Spread(3.0, 2.0, 4.0, 2))
 

@@ -31,7 +31,7 @@ class GoalTests(SynchronousTestCase):
         self.assertEqual(Goal("CPU", ("nats_py",), 100, most=1.0).judge(samples).met, False)
         self.assertEqual(Goal("CPU", ("nats_py",), 100, most=2.0).judge(samples).met, True)
 
-    def test_what_was_not_measured_is_neither_met_nor_not(self) -> None:
+    def test_a_goal_without_figures_is_neither_met_nor_missed(self) -> None:
         """Every goal is judged, and says so."""
         verdicts = judge(Results(MACHINE)) + judge_growth(Results(MACHINE))
         self.assertGreater(len(verdicts), len(GOALS))
@@ -51,7 +51,7 @@ class GrowthTests(SynchronousTestCase):
         self.assertEqual((verdict.at, verdict.seen, verdict.met), ("1 → 64", Spread(2.0, 2.0, 2.0, 1), False))
 
     def test_memory_of_a_call_counts_at_the_most_calls(self) -> None:
-        """With few calls what is allocated once weighs too much."""
+        """With few calls, memory that is allocated once weighs too much."""
         verdict = {each.subject: each for each in judge_growth(canned())}["calls in flight, memory a call"]
         self.assertEqual((verdict.at, verdict.seen, verdict.met), ("100,000", Spread(2.0, 2.0, 2.0, 1), True))
 

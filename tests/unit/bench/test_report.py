@@ -24,7 +24,7 @@ class ReportTests(SynchronousTestCase):
         self.assertNotEqual(found, [], f"no line with {parts} in:\n{self.page}")
 
     def test_goals_say_whether_they_are_met(self) -> None:
-        """With the ratio that was seen, its spread, and what could not be judged."""
+        """With the measured ratio, its spread, and the goals without figures."""
         self.assert_line("| librabbitmq in C | 100 | ≥ 0.45 × | 0.6 × (0.5–0.9) | met |")
         self.assert_line("grpc.aio", "≥ 3.5 × | 3 × (2–3) | **not met** |")
         self.assert_line("TTwisted", "not measured")
@@ -39,7 +39,7 @@ class ReportTests(SynchronousTestCase):
         self.assert_line("| this project | 100 (83.3–111) | 200 (167–222) | 300 (250–333) |")
         self.assert_line("| grpc.aio | 250 (200–333) | 500 (400–667) | – |")
 
-    def test_who_falls_behind_is_said_to(self) -> None:
+    def test_a_peer_that_falls_behind_is_named(self) -> None:
         """Instead of a latency that only tells how long the run was."""
         self.assert_line("| this project | 1 / 2.5 |")
         self.assert_line("| aio-pika RPC | falls behind |")
@@ -55,7 +55,7 @@ class ReportTests(SynchronousTestCase):
         self.assert_line("| 10,000 calls | 8 s | 0.5 s | 16 × |")
 
     def test_a_profile_is_told_by_layer_and_by_function(self) -> None:
-        """What was not seen in a process took none of its time; unknown files are Python's."""
+        """A function that is missing in a profile took no time; unknown files are Python's."""
         self.assertIn("| in flight | client, 100 | worker, 100 |", self.page)
         self.assertIn("| AMQP: frames, properties, publishing | 2.5 | 3.2 |", self.page)
         self.assertIn("| calls: correlation, deadlines, serving | 0.0 | 0.8 |", self.page)
@@ -64,24 +64,24 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(shortened("/a/rpc/b/site-packages/twisted/internet/tcp.py"), "twisted/internet/tcp.py")
 
     def test_a_peer_that_failed_is_told_with_its_last_words(self) -> None:
-        """Nobody is left out in silence; the words cannot be taken for Markdown."""
+        """Every failed peer is named; its error is not read as Markdown."""
         self.assertIn("## What failed", self.page)
         self.assertIn(
             "nameko, 100 in flight:\n\n    the server ended with status 1\n    no such queue\n", self.page + "\n"
         )
 
     def test_the_place_and_the_versions_are_told(self) -> None:
-        """Of what a peer consists of, not of all that happens to be installed."""
+        """Versions of the peer's own packages, not of all that are installed."""
         self.assert_line("machine", "2 cores of Some Processor, 4 GiB, Linux 6")
         self.assert_line("| throughput measured | 2026-01-02 03:04 UTC, abc |")
         self.assert_line("| this project | thrift-amqp-rpc 0.1.0, Twisted 26.10.0 |")
 
     def test_notes_are_taken_over(self) -> None:
-        """What people have to say stands before the facts."""
+        """Notes stand before the facts."""
         page = write(canned(), "## What stands in the way\n\nThe reactor.\n")
         self.assertLess(page.index("The reactor."), page.index("## When and on what"))
 
-    def test_of_nothing_the_goals_are_left(self) -> None:
+    def test_a_report_without_figures_has_the_goals(self) -> None:
         """A page without results has no empty tables."""
         page = write(Results(MACHINE))
         self.assertIn("not measured", page)
@@ -90,7 +90,7 @@ class ReportTests(SynchronousTestCase):
 
 
 class CellTests(SynchronousTestCase):
-    """What stands in tables."""
+    """Values in tables."""
 
     def test_one_value_has_no_spread(self) -> None:
         """There is nothing to tell of it but the value."""

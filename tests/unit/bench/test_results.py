@@ -14,7 +14,7 @@ from tools.bench.results import Results, read
 class ResultsTests(SynchronousTestCase):
     """From values to JSON and back."""
 
-    def test_what_is_written_is_read(self) -> None:
+    def test_results_are_written_and_read_again(self) -> None:
         """With and without records."""
         file = Path(self.mktemp())
         for results in (canned(), Results(MACHINE)):
@@ -30,6 +30,6 @@ class ResultsTests(SynchronousTestCase):
         self.assertEqual(peers.count("librabbitmq"), 3)
 
     def test_a_peer_falls_behind_below_nine_tenths_of_the_rate(self) -> None:
-        """What was under way at the end is no falling behind."""
+        """Calls in progress at the end do not count as falling behind."""
         ours, aio_pika = canned().latencies
         self.assertEqual((ours.kept_up, aio_pika.kept_up), (True, False))

@@ -1,4 +1,4 @@
-"""What the tests of dead letters share: letters as a broker would deliver them."""
+"""For tests of dead letters: letters as a broker delivers them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def letter(
     body: bytes = b"",
     channel: Channel = NOWHERE,
 ) -> Letter:
-    """The letter of this number, which is its delivery tag, too."""
+    """Return the letter of this number, which is also its delivery tag."""
     encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
     routing = encode_short_string("rpc.dead") + encode_short_string("Calculator")
     return Letter.of(number, Delivery(channel, number, False, routing, encoded, body))

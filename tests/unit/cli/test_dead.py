@@ -1,4 +1,4 @@
-"""``thrift-rpc dead`` as far as it goes without a broker."""
+"""``thrift-rpc dead`` without a broker: errors of the command line."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ def dead(*arguments: str) -> Result:
 
 
 class CommandLineTests(SynchronousTestCase):
-    """What is wrong with a command line is told at once."""
+    """Errors are reported before the broker is connected to."""
 
     def refused(self, status: int, text: str, *arguments: str) -> None:
-        """Check the status and what standard error says; standard output stays empty."""
+        """Check the exit status and a part of standard error; standard output stays empty."""
         result = dead(*arguments)
         self.assertEqual((result.exit_code, result.stdout), (status, ""), result.output)
         self.assertIn(text, result.stderr)
 
-    def test_which_letters(self) -> None:
-        """What changes something is told which letters, or that it is all of them."""
+    def test_a_command_that_changes_letters_needs_their_names_or_all(self) -> None:
+        """But not both."""
         for verb in ("replay", "purge"):
             self.refused(2, "or give --all", verb, "Calculator")
             self.refused(2, "not both", verb, "Calculator", "--all", "1")
         self.refused(2, "NUMBER|ID", "show", "Calculator")
 
-    def test_wrong_options(self) -> None:
-        """Values of options are checked, and a password is not repeated."""
+    def test_refuses_wrong_values_of_options(self) -> None:
+        """The error does not repeat a password."""
         for verb in ("list", "show", "replay", "purge"):
             self.refused(2, "'--broker'", verb, "Calculator", "1", "--broker", "http://user:secret@localhost")
             self.assertNotIn("secret", dead(verb, "Calculator", "--broker", "http://user:secret@localhost").output)
@@ -38,8 +38,8 @@ class CommandLineTests(SynchronousTestCase):
         self.refused(2, "'--bytes'", "show", "Calculator", "1", "--bytes", "-1")
         self.refused(1, "Error: no.such does not import", "show", "Calculator", "1", "--stub", "no.such")
 
-    def test_help(self) -> None:
-        """The help says that positions change, and what stays."""
+    def test_help_explains_numbers_and_message_ids(self) -> None:
+        """Numbers change, message ids stay."""
         shown = " ".join(dead("--help").stdout.split())
         for words in ("Numbers are positions: they change", "Message ids stay", "Exit status", "rpc.SERVICE.dead"):
             self.assertIn(words, shown)

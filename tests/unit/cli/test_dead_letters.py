@@ -1,4 +1,4 @@
-"""Reading a queue whose broker counts otherwise than it delivers."""
+"""Reading a queue whose broker delivers fewer letters than it counts."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ class ReadingTests(SynchronousTestCase):
         self.peer.feed(method(1, "basic.consume-ok", self.tag))
 
     def answer(self, count: int) -> None:
-        """The broker says how many letters wait."""
+        """Answer a count with this number of letters."""
         self.assertEqual(self.peer.names(), ["queue.declare"])
         self.peer.feed(method(1, "queue.declare-ok", QUEUE, count, 0))
 
     def deliver(self, *numbers: int) -> None:
-        """Letters come."""
+        """Deliver letters."""
         for number in numbers:
             self.peer.feed(delivery(1, self.tag, number, b"x" * number))
 
     def pause(self) -> None:
-        """Nothing comes for a while."""
+        """Deliver no letter for the time after which the queue is counted again."""
         self.peer.clock.advance(QUIET_SECONDS)
 
     def sizes(self) -> list[int]:
-        """What was read."""
+        """Return the sizes of the letters that were read."""
         return [letter.size for letter in self.successResultOf(self.reading)]
 
-    def test_all(self) -> None:
-        """Those that come after as many as were counted are not of this look; nothing is acked."""
+    def test_reads_as_many_letters_as_were_counted(self) -> None:
+        """A letter that arrives later is not read. None is acked."""
         self.deliver(1, 2, 3, 4)
         self.assertEqual(self.sizes(), [1, 2, 3])
         self.assertEqual(self.peer.names(), [])
 
-    def test_fewer(self) -> None:
-        """The broker is asked twice whether there are more: the first answer may overtake letters."""
+    def test_ends_after_two_counts_of_zero(self) -> None:
+        """The first answer may overtake letters in transit."""
         self.deliver(1)
         self.pause()
         self.pause()
@@ -69,16 +69,16 @@ class ReadingTests(SynchronousTestCase):
         self.answer(0)
         self.assertEqual(self.sizes(), [1, 2])
 
-    def test_broker_that_sends_none(self) -> None:
-        """It says that there are more and sends none: an end to that."""
+    def test_fails_when_the_broker_counts_letters_but_delivers_none(self) -> None:
+        """After a number of counts."""
         for _ in range(LOOKS):
             self.assertNoResult(self.reading)
             self.pause()
             self.answer(3)
         self.assertIn("3 letters", str(self.failureResultOf(self.reading, AMQPError).value))
 
-    def test_slow_broker(self) -> None:
-        """As long as letters come, however slowly, it goes on."""
+    def test_reads_on_while_letters_arrive_slowly(self) -> None:
+        """A letter starts the counting of counts anew."""
         for _ in range(LOOKS - 1):
             self.pause()
             self.answer(3)
@@ -90,16 +90,16 @@ class ReadingTests(SynchronousTestCase):
         self.deliver(2, 3)
         self.assertEqual(self.sizes(), [1, 2, 3])
 
-    def test_lost(self) -> None:
-        """A lost connection is told when the broker would have been asked."""
+    def test_fails_when_the_connection_is_lost(self) -> None:
+        """At the next count."""
         self.deliver(1)
         self.peer.lose()
         self.pause()
         self.pause()
         self.failureResultOf(self.reading, ConnectionClosed)
 
-    def test_deleted(self) -> None:
-        """So is a queue that somebody deletes."""
+    def test_fails_when_the_queue_is_deleted(self) -> None:
+        """The broker cancels the consumer."""
         self.peer.feed(method(1, "basic.cancel", self.tag, True))
         self.pause()
         self.assertIn("was deleted", str(self.failureResultOf(self.reading, AMQPError).value))

@@ -1,4 +1,4 @@
-"""A replay with the broker's part played by the test: what is deleted, what stays, and what is said of it."""
+"""A replay; the test plays the broker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.cli.dead_letters import DeadLetters
-from rpc.cli.dead_replay import BYTES_IN_FLIGHT, IN_FLIGHT, PARTING_SECONDS, Replay, revived
+from rpc.cli.dead_replay import BYTES_IN_FLIGHT, DRAIN_SECONDS, IN_FLIGHT, Replay, revived
 from rpc.errors import AMQPError, ConnectionClosed
 from rpc.messages import Properties
 from tests.unit.amqp.peer import HEADER, Peer, method, returned
@@ -20,8 +20,8 @@ QUEUE = "rpc.Calculator"
 class RevivedTests(SynchronousTestCase):
     """The properties of a letter that is replayed."""
 
-    def test_what_goes_and_what_stays(self) -> None:
-        """Nobody waits any more, and it has not been delivered yet; all else is as it was."""
+    def test_drops_the_reply_queue_the_expiration_and_the_headers_of_deliveries(self) -> None:
+        """All other properties are unchanged."""
         alive = Properties(
             content_type="application/vnd.apache.thrift.compact",
             headers={"user": "Ada", "traceparent": "00-1"},
@@ -46,7 +46,7 @@ class RevivedTests(SynchronousTestCase):
 
 
 class ReplayTests(SynchronousTestCase):
-    """Letters held on one connection, published on another."""
+    """Letters are held on one connection and published on another."""
 
     def setUp(self) -> None:
         self.holding = Peer().open()
@@ -56,14 +56,14 @@ class ReplayTests(SynchronousTestCase):
         self.running: Deferred[None]
 
     def start(self, count: int, size: int = 1) -> None:
-        """Replay so many letters."""
+        """Replay this number of letters."""
         letters = [letter(number, Properties(message_id=str(number)), b"x" * size) for number in range(1, count + 1)]
         clock = self.holding.clock
         dead = DeadLetters(clock, self.held, f"{QUEUE}.dead")
         self.running = Deferred.fromCoroutine(self.replay.run(clock, dead, self.publishing.channel(), letters))
 
     def published(self) -> list[str | None]:
-        """The message ids of what was published since the last look."""
+        """Return the message ids that were published since the last call."""
         frames = self.publishing.written()
         for frame in frames:
             if frame.name == "basic.publish":
@@ -71,21 +71,21 @@ class ReplayTests(SynchronousTestCase):
         return [decode_properties(frame.payload[12:]).message_id for frame in frames if frame.kind == HEADER]
 
     def confirm(self, tag: int, multiple: bool = False) -> None:
-        """The broker has a letter in the queue."""
+        """Confirm a letter."""
         self.publishing.feed(method(1, "basic.ack", tag, multiple))
 
     def acked(self) -> list[int]:
-        """The tags of the dead letters that were acked since the last look."""
+        """Return the delivery tags that were acked since the last call."""
         return [frame.args[0] for frame in self.holding.written() if frame.name == "basic.ack"]
 
     def succeed(self) -> None:
-        """The broker says that the acks have been dealt with, and the replay ends."""
+        """Answer the last count, which ends the replay."""
         self.assertNoResult(self.running)
         self.holding.feed(method(1, "queue.declare-ok", f"{QUEUE}.dead", 0, 1))
         self.successResultOf(self.running)
 
-    def test_in_turn(self) -> None:
-        """The first goes alone, then many at once; each is acked when it is confirmed, and not before."""
+    def test_acks_each_letter_when_it_is_confirmed(self) -> None:
+        """The first is published alone, then many at once."""
         self.start(IN_FLIGHT + 3)
         self.assertEqual(self.published(), ["1"])
         self.assertEqual(self.acked(), [])
@@ -102,16 +102,16 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(len(self.replay.replayed), IN_FLIGHT + 3)
         self.assertEqual((self.replay.staying, self.replay.unanswered, self.replay.removed), ([], [], True))
 
-    def test_large_letters(self) -> None:
-        """So many bytes are in flight, and no more."""
+    def test_limits_the_bytes_in_flight(self) -> None:
+        """Later letters are published after confirms."""
         self.start(4, BYTES_IN_FLIGHT // 2)
         self.confirm(1)
         self.assertEqual(self.published(), ["1", "2", "3"])
         self.confirm(2)
         self.assertEqual(self.published(), ["4"])
 
-    def test_refused(self) -> None:
-        """A letter that the queue refuses stays; the others do not wait for it."""
+    def test_keeps_a_letter_that_the_queue_refuses(self) -> None:
+        """The others do not wait for it."""
         self.start(3)
         self.confirm(1)
         self.publishing.feed(method(1, "basic.nack", 2, False, False))
@@ -121,8 +121,8 @@ class ReplayTests(SynchronousTestCase):
         ((stays, reason),) = self.replay.staying
         self.assertEqual((stays.number, reason), (2, f"the queue {QUEUE} refuses it (is it full?)"))
 
-    def test_returned(self) -> None:
-        """A queue that vanishes midway: what is not confirmed stays, and no more is sent."""
+    def test_keeps_all_letters_in_flight_after_a_return(self) -> None:
+        """The queue was deleted; no more letters are published."""
         self.start(IN_FLIGHT + 9)
         self.confirm(1)
         self.published()
@@ -134,8 +134,8 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(len(self.replay.staying), IN_FLIGHT + 8)
         self.assertIn("no queue", self.replay.staying[0][1])
 
-    def test_what_cannot_be_sent(self) -> None:
-        """A letter whose properties cannot be read stays."""
+    def test_keeps_a_letter_with_malformed_properties(self) -> None:
+        """It is not published."""
         clock = self.holding.clock
         dead = DeadLetters(clock, self.held, f"{QUEUE}.dead")
         malformed = letter(1, b"\x20\x00\x00\x00\x00\x03\x01a?")
@@ -147,8 +147,8 @@ class ReplayTests(SynchronousTestCase):
         self.succeed()
         self.assertEqual([each.number for each, _ in self.replay.staying], [1])
 
-    def test_publishing_lost(self) -> None:
-        """What was not confirmed stays, and may have been replayed; the rest was not sent."""
+    def test_reports_the_letters_in_flight_when_the_publishing_connection_is_lost(self) -> None:
+        """They stay dead, and may have been replayed. The others were not sent."""
         self.start(IN_FLIGHT + 9)
         self.confirm(1)
         self.publishing.lose()
@@ -160,8 +160,8 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual([each.number for each in self.replay.unsent], list(range(IN_FLIGHT + 2, IN_FLIGHT + 10)))
         self.assertTrue(self.replay.removed)
 
-    def test_holding_lost(self) -> None:
-        """No more is sent, and nobody knows whether what was replayed is among the dead letters still."""
+    def test_reports_that_removals_are_unsure_when_the_holding_connection_is_lost(self) -> None:
+        """No more letters are published. Replayed ones may still be dead letters."""
         self.start(3)
         self.confirm(1)
         self.assertEqual(self.published(), ["1", "2", "3"])
@@ -171,8 +171,8 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual([each.number for each in self.replay.replayed], [1, 2, 3])
         self.assertFalse(self.replay.removed)
 
-    def test_blocked(self) -> None:
-        """A broker that takes no messages says so at the first; this one may be confirmed still."""
+    def test_ends_when_the_broker_is_blocked(self) -> None:
+        """The first letter may still be confirmed."""
         self.start(3)
         self.assertEqual(self.published(), ["1"])
         self.publishing.feed(method(0, "connection.blocked", "low on memory"))
@@ -183,17 +183,17 @@ class ReplayTests(SynchronousTestCase):
         self.assertIn("low on memory", str(self.failureResultOf(self.running, AMQPError).value))
         self.assertEqual([each.number for each in self.replay.unsent], [2, 3])
 
-    def test_cancelled(self) -> None:
-        """What is in flight may still be confirmed, for some seconds."""
+    def test_waits_for_the_letters_in_flight_when_it_is_cancelled(self) -> None:
+        """For some seconds."""
         self.start(9)
         self.confirm(1)
         self.published()
         self.running.cancel()
         self.confirm(3, multiple=True)
         self.assertEqual(self.acked(), [1, 2, 3])
-        self.holding.clock.advance(PARTING_SECONDS)
+        self.holding.clock.advance(DRAIN_SECONDS)
         self.assertNoResult(self.running)
-        self.holding.clock.advance(PARTING_SECONDS)  # the broker says nothing of the acks, either
+        self.holding.clock.advance(DRAIN_SECONDS)  # nor does the broker answer the count
         self.failureResultOf(self.running, CancelledError)
         self.assertEqual([each.number for each in self.replay.unanswered], [4, 5, 6, 7, 8, 9])
         self.assertFalse(self.replay.removed)

@@ -1,4 +1,4 @@
-"""What is shown of dead letters, and which of them words mean."""
+"""Dead letters as text, and the letters that words name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.cli.dead_support import letter
 Calculator: Any = CalculatorStub
 
 CALL = 1
-MALFORMED = b"\x20\x00\x00\x00\x00\x03\x01a?"  # headers whose one field is of no type
+MALFORMED = b"\x20\x00\x00\x00\x00\x03\x01a?"  # headers with a field of an unknown type
 
 DEAD = Properties(
     type="Calculator.add", message_id="x.1", headers={"rpc-dead-reason": "its body ends early", "user": "Ada"}
@@ -32,8 +32,8 @@ DEAD = Properties(
 class TextTests(SynchronousTestCase):
     """Lines for people and for programs."""
 
-    def test_lines(self) -> None:
-        """Columns are aligned, what is not there is a question mark."""
+    def test_aligns_the_columns_of_a_list(self) -> None:
+        """A missing field is a question mark."""
         bare = letter(10, Properties(type="Calculator.multiply"), b"abc")
         self.assertEqual(
             list(lines([letter(9, DEAD, b"a" * 10), bare])),
@@ -44,13 +44,13 @@ class TextTests(SynchronousTestCase):
         )
         self.assertEqual(list(lines([])), [])
 
-    def test_long_names(self) -> None:
-        """One long name does not push the columns of all others aside."""
+    def test_a_long_name_does_not_move_the_columns_of_other_lines(self) -> None:
+        """Columns have a largest width."""
         _, short = lines([letter(1, Properties(type="x" * 200)), letter(2, DEAD)])
         self.assertLess(len(short), 100)
 
-    def test_json(self) -> None:
-        """An object a line; null for what is not there, and ASCII whatever the sender wrote."""
+    def test_writes_a_json_object_per_line(self) -> None:
+        """A missing field is null, and all text is ASCII."""
         written = json_line(letter(1, Properties(message_id="\udcff\x1b")))
         self.assertTrue(written.isascii() and written.isprintable())
         self.assertEqual(
@@ -59,19 +59,19 @@ class TextTests(SynchronousTestCase):
         )
 
     @given(st.text(st.characters(exclude_categories=())))
-    def test_terminal(self, text: str) -> None:
-        """Nothing that a sender wrote moves the cursor, breaks a line or turns the direction of writing."""
+    def test_escapes_characters_that_a_terminal_obeys(self, text: str) -> None:
+        """They would move the cursor, break a line or change the direction of writing."""
         self.assertTrue(printable(text).isprintable())
 
-    def test_every_word_of_a_line(self) -> None:
-        """The same holds for all that a line has of them."""
+    def test_escapes_every_field_of_a_line(self) -> None:
+        """Each field is written by a peer."""
         nasty = "\x1b[2J\n\u202e"
         properties = Properties(type=nasty, message_id=nasty, app_id=nasty, headers={"rpc-dead-reason": nasty})
         for line in (*lines([letter(1, properties)]), *heading(letter(1, properties))):
             self.assertTrue(line.isprintable(), line)
 
-    def test_heading(self) -> None:
-        """All properties and headers that are there."""
+    def test_heading_has_all_properties_and_headers(self) -> None:
+        """Those that are set."""
         self.assertEqual(
             list(heading(letter(3, DEAD))),
             [
@@ -83,19 +83,19 @@ class TextTests(SynchronousTestCase):
             ],
         )
 
-    def test_malformed_properties(self) -> None:
-        """A letter whose properties cannot be read is listed and shown all the same."""
+    def test_shows_a_letter_with_malformed_properties(self) -> None:
+        """In the list and alone."""
         (line,) = lines([letter(1, MALFORMED)])
         self.assertIn("malformed properties: ", line)
         self.assertIn("malformed properties: ", list(heading(letter(1, MALFORMED)))[1])
 
-    def test_reason_that_is_no_text(self) -> None:
-        """Anybody can publish to the dead letters."""
+    def test_shows_a_reason_that_is_no_text(self) -> None:
+        """Any client may publish to the queue of dead letters."""
         (line,) = lines([letter(1, Properties(headers={"rpc-dead-reason": [1, b"\xff"]}))])
         self.assertTrue(line.endswith("[1, b'\\xff']"), line)
 
-    def test_some(self) -> None:
-        """Of many only the first are named."""
+    def test_names_only_the_first_of_many(self) -> None:
+        """And counts the others."""
         self.assertEqual(some(["a", "b"]), "\n  a\n  b")
         self.assertEqual(some(["a"] * 12), "\n  a" * 10 + "\n  and 2 more")
 
@@ -107,19 +107,19 @@ class BodyTests(SynchronousTestCase):
         self.arguments = Arguments.of("generated.calculator.Calculator")
 
     def show(self, body: bytes, content_type: str | None = None) -> str:
-        """The arguments of a request with this body."""
+        """Return the arguments of a request with this body."""
         content = letter(1, Properties(content_type=content_type), body).content
         assert content is not None
         return self.arguments.show(content)
 
-    def test_arguments(self) -> None:
-        """In each protocol; those that are unset are left out."""
+    def test_shows_the_arguments_in_each_protocol(self) -> None:
+        """Arguments that are unset are left out."""
         for codec in CODECS.values():
             body = codec.encode("add", CALL, 1, Calculator.add_args(num1=1))
             self.assertEqual(self.show(body, codec.content_type), 'add {"num1": 1}')
 
-    def test_what_is_no_request(self) -> None:
-        """It is said what a worker would say of it."""
+    def test_gives_the_reason_of_a_rejection_for_a_body_that_is_no_request(self) -> None:
+        """The words are those of a worker."""
         for body, content_type, reason in (
             (b"abc", None, "not a Thrift message"),
             (b"abc", "text/plain", "text/plain"),
@@ -128,12 +128,12 @@ class BodyTests(SynchronousTestCase):
             error = self.assertRaises(ValueError, self.show, body, content_type)
             self.assertIn(reason, str(error))
 
-    def test_no_stub(self) -> None:
-        """A module that is no stub is refused before anything is read."""
+    def test_refuses_a_module_that_is_no_stub(self) -> None:
+        """Before any letter is read."""
         self.assertRaises(ConfigurationError, Arguments.of, "generated.calculator.ttypes")
 
-    def test_dump(self) -> None:
-        """Offset, hexadecimal digits, characters; and how much is not shown."""
+    def test_dumps_bytes_with_offset_digits_and_characters(self) -> None:
+        """And counts the bytes that are not shown."""
         self.assertEqual(
             list(dump(b"The quick brown fox\x00\xff", 20)),
             [
@@ -146,7 +146,7 @@ class BodyTests(SynchronousTestCase):
 
 
 class ChoiceTests(SynchronousTestCase):
-    """Words that mean letters."""
+    """Words that name letters."""
 
     letters = (
         letter(1, Properties(message_id="a.1")),
@@ -157,11 +157,11 @@ class ChoiceTests(SynchronousTestCase):
     )
 
     def chosen(self, *words: str) -> list[int]:
-        """The numbers of the letters that are meant."""
+        """Return the numbers of the letters that the words name."""
         return [each.number for each in Choice(frozenset(words)).of(self.letters)]
 
-    def test_words(self) -> None:
-        """Numbers and message ids; digits are a number unless it is said that they are none."""
+    def test_takes_numbers_and_message_ids(self) -> None:
+        """Digits are a number unless ``id:`` precedes them."""
         self.assertEqual(self.chosen(), [1, 2, 3, 4, 5])
         self.assertEqual(self.chosen("4", "2", "4"), [2, 4])
         self.assertEqual(self.chosen("a.1"), [1, 3])
@@ -169,8 +169,8 @@ class ChoiceTests(SynchronousTestCase):
         self.assertEqual(self.chosen("id:3", "4"), [2, 4])
         self.assertEqual(self.chosen("\\u001b"), [5])
 
-    def test_what_means_none(self) -> None:
-        """A word that means no letter is an error, though others mean one."""
+    def test_refuses_a_word_that_names_no_letter(self) -> None:
+        """Although other words name some."""
         for word in ("6", "0", "-1", "b", "id:4", ""):
             error = self.assertRaises(click.ClickException, self.chosen, "1", word)
             self.assertIn(f"no such dead letter: {word}; there are 5", error.message)

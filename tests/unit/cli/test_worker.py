@@ -1,4 +1,4 @@
-"""``twistd rpc-worker``'s command line: which services, and in one line why not."""
+"""``twistd rpc-worker``'s command line: its services, and its errors in one line."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ class LoadServicesTests(SynchronousTestCase):
         self.patch(sys, "modules", dict(sys.modules))
 
     def write(self, name: str, text: str) -> Path:
-        """Write a module, and return its path."""
+        """Write a module and return its path."""
         path = self.folder / f"{name}.py"
         path.write_text(text)
         return path
 
     def refusal(self, name: str) -> str:
-        """The message with which a service is refused."""
+        """Return the message with which a service is refused."""
         return str(self.assertRaises(ConfigurationError, list, load_services((name,))))
 
-    def test_service(self) -> None:
-        """The module's service, as it is."""
+    def test_yields_the_service_of_a_module(self) -> None:
+        """Unchanged."""
         self.assertEqual(list(load_services(("services.calculator:service",))), [calculator.service])
 
-    def test_not_written_as_a_service(self) -> None:
-        """A colon stands between module and service, which must be there and be one."""
+    def test_refuses_a_name_that_is_no_service(self) -> None:
+        """A colon separates the module from the attribute, which must be a service."""
         self.assertIn("MODULE:SERVICE", self.refusal("services.calculator"))
         self.assertIn("has no 'nothing'", self.refusal("services.calculator:nothing"))
         self.assertIn("this is a module, not a rpc.ThriftService", self.refusal("services.calculator:rpc"))
 
-    def test_no_such_module(self) -> None:
-        """A module that does not exist is told without the code that looked for it."""
+    def test_refuses_a_module_that_does_not_exist(self) -> None:
+        """The error does not name the importing code."""
         self.assertEqual(
             self.refusal("worker_no_such:service"),
             "worker_no_such:service: worker_no_such does not import: "
             "ModuleNotFoundError: No module named 'worker_no_such'",
         )
 
-    def test_module_that_raises(self) -> None:
-        """The place is that of the error in the user's code."""
+    def test_names_the_line_of_an_error_in_a_module(self) -> None:
+        """In the user's code."""
         path = self.write("worker_raises", "\nimport worker_missing\n")
         message = self.refusal("worker_raises:service")
         self.assertTrue(message.endswith(f"No module named 'worker_missing' ({path}, line 2)"), message)
 
-    def test_syntax_error(self) -> None:
-        """A syntax error is where the text is, whoever imported it."""
+    def test_names_the_line_of_a_syntax_error(self) -> None:
+        """In the module that has it, also when another one imports it."""
         path = self.write("worker_syntax", "\n\ndef f(:\n")
         self.write("worker_imports_it", "import worker_syntax\n")
         for module in ("worker_syntax", "worker_imports_it"):

@@ -1,16 +1,13 @@
-"""The client's end when attempts fail: which are followed by another, and what is known of the call in the end."""
+"""Attempts that fail: the errors after which another one follows, and the outcome of the call in the end."""
 
 from __future__ import annotations
 
 import pickle
-from typing import Any
 
 from thrift.Thrift import TApplicationException
 from twisted.internet.defer import CancelledError
 
-from generated.calculator import Calculator as CalculatorStub
 from rpc.client.retry import LONGEST_PAUSE
-from rpc.context import CallContext, current_call, serving
 from rpc.errors import (
     BrokerBlocked,
     CallTimedOut,
@@ -26,27 +23,9 @@ from rpc.errors import (
     WorkerLost,
 )
 from tests.unit.amqp.peer import method, outcome_of
-from tests.unit.client.test_caller import Caller, RequestTestCase
-from tests.unit.wire import Published
-
-Calculator: Any = CalculatorStub
+from tests.unit.client.caller_in_memory import AttemptTestCase, Calculator, CallerInMemory
 
 REFUSED = TApplicationException(TApplicationException.INTERNAL_ERROR, "no")
-
-
-class AttemptTestCase(RequestTestCase):
-    """A client whose every second call may be attempted again."""
-
-    def again(self) -> Published:
-        """The next attempt, after its pause."""
-        self.assertEqual(self.wire.take(), [])
-        self.wire.clock.advance(LONGEST_PAUSE)
-        return self.request()
-
-    def lose_channel(self) -> None:
-        """Lose the channel and get the next."""
-        self.wire.close_channel()
-        self.caller.open()
 
 
 class RetryTests(AttemptTestCase):
@@ -56,7 +35,7 @@ class RetryTests(AttemptTestCase):
         super().setUp()
         self.client = self.caller.client(retry=True, timeout=60.0)
 
-    def test_every_refusal(self) -> None:
+    def test_tries_again_after_every_kind_of_refusal(self) -> None:
         """A return, a nack, a worker's refusal and a blocked broker are followed by another attempt that succeeds."""
         fired = outcome_of(self.client.ping())
         self.wire.give_back(self.request())
@@ -73,8 +52,8 @@ class RetryTests(AttemptTestCase):
         self.caller.reply(request, Calculator.ping_result())
         self.assertEqual((fired, self.caller.leftovers()), ([None], []))
 
-    def test_identity(self) -> None:
-        """All attempts have one body, message id and correlation id; the later ones say which they are."""
+    def test_all_attempts_have_one_identity(self) -> None:
+        """All attempts have one body, message id and correlation id; later ones have a header with their number."""
         self.client.add(1, 2)
         first = self.request()
         self.wire.confirm(1, refuse=True)
@@ -89,8 +68,8 @@ class RetryTests(AttemptTestCase):
         self.assertEqual(headers, [{}, {"rpc-attempt": 2}, {"rpc-attempt": 3}])
         self.assertLess(int(third.properties.expiration or 0), int(first.properties.expiration or 0))
 
-    def test_never_past_the_deadline(self) -> None:
-        """Where a pause would end after the deadline, the refusal comes at once; it has all attempts' story."""
+    def test_makes_no_attempt_past_the_deadline(self) -> None:
+        """When a pause would end after the deadline, the refusal comes at once, with the story of all attempts."""
         fired = outcome_of(self.caller.client(retry=True, timeout=0.06).ping())
         self.request()
         self.wire.confirm(1, refuse=True)
@@ -101,16 +80,15 @@ class RetryTests(AttemptTestCase):
         self.assertEqual(fired[0].attempts, 2)
         self.assertIsInstance(fired[0].__cause__, Overloaded)
 
-    def test_without_retry(self) -> None:
-        """A refusal is an answer, and comes at once, also to a method that may be run twice."""
+    def test_a_refusal_comes_at_once_without_retry(self) -> None:
+        """The same applies to an idempotent method."""
         fired = outcome_of(self.caller.client().ping())
         self.request()
         self.wire.confirm(1, refuse=True)
         self.assert_fails(fired, Overloaded, Outcome.REJECTED)
         self.assertEqual(fired[0].attempts, 1)
 
-    def test_oneway(self) -> None:
-        """A oneway call that was returned is not taken for confirmed by the ack that follows."""
+    def test_a_returned_oneway_call_is_not_confirmed_by_the_ack_that_follows(self) -> None:
         fired = outcome_of(self.client.zip())
         self.wire.give_back(self.request())
         self.wire.confirm(1)
@@ -119,8 +97,8 @@ class RetryTests(AttemptTestCase):
         self.wire.confirm(2)
         self.assertEqual(fired, [None])
 
-    def test_cancelled_in_a_pause(self) -> None:
-        """A call that is cancelled while it pauses is not sent again, and nobody has to be told."""
+    def test_a_call_cancelled_in_a_pause_is_not_sent_again(self) -> None:
+        """No worker has to be told."""
         call = self.client.ping()
         fired = outcome_of(call)
         self.request()
@@ -130,8 +108,8 @@ class RetryTests(AttemptTestCase):
         self.wire.clock.advance(60)
         self.assertEqual(self.wire.take(), [])
 
-    def test_deadline_in_a_pause(self) -> None:
-        """A call whose pause waits for a channel that never comes was refused, and says by what."""
+    def test_a_call_that_times_out_in_a_pause_tells_the_refusal(self) -> None:
+        """The pause ends without a channel; the call was refused, and its error says why."""
         fired = outcome_of(self.client.ping())
         self.request()
         self.wire.confirm(1, refuse=True)
@@ -140,8 +118,7 @@ class RetryTests(AttemptTestCase):
         text = self.assert_fails(fired, CallTimedOut, Outcome.REJECTED)
         self.assertIn("backlog is full", text)
 
-    def test_budget(self) -> None:
-        """When everything is refused, clients add less than a fifth to the load."""
+    def test_retries_add_less_than_a_fifth_to_the_load(self) -> None:
         count = 2000
         fired = [outcome_of(self.caller.client(retry=True, timeout=5.0).ping()) for _ in range(count)]
         sent = 0
@@ -153,7 +130,7 @@ class RetryTests(AttemptTestCase):
         self.assertLess(sent, 1.2 * count)
         self.assertGreater(sent, 1.1 * count)
 
-    def test_budget_is_for_what_was_sent(self) -> None:
+    def test_only_published_attempts_count_in_the_budget(self) -> None:
         """Calls that are refused here add nothing to the budget, and attempts that were not made take nothing."""
         for _ in range(5000):
             outcome_of(self.client.add("x", 2))
@@ -171,54 +148,19 @@ class RetryTests(AttemptTestCase):
             sent += len(self.wire.take())
         self.assertLess(sent, 50 * 1.2 + 10)
 
-    def test_closed_in_a_pause(self) -> None:
-        """Closing settles a call that pauses."""
+    def test_closing_settles_a_paused_call(self) -> None:
         fired = outcome_of(self.client.ping())
         self.request()
         self.wire.confirm(1, refuse=True)
-        self.caller.transport.close()
+        self.caller.subject.close()
         self.assert_fails(fired, ConnectionLost, Outcome.REJECTED)
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
 
 
-class RefusedTests(AttemptTestCase):
-    """A broker that refuses all that comes by a channel."""
-
-    def refuse_some(self, number: int) -> None:
-        """Make a call that is refused, some time later."""
-        outcome_of(self.client.ping())
-        self.wire.confirm(number, refuse=True)
-        self.wire.clock.advance(0.3)
-
-    def test_given_up(self) -> None:
-        """The channel is given up, and the next one may be better."""
-        for number in range(1, 6):
-            self.assertFalse(self.wire.channel.closed)
-            self.refuse_some(number)
-        self.assertTrue(self.wire.channel.closed)
-
-    def test_kept(self) -> None:
-        """Not while a call on it may still be answered, nor when something was taken in between."""
-        outcome_of(self.caller.client(timeout=100.0).add(1, 2))
-        request = self.request()
-        self.wire.confirm(1)
-        for number in range(2, 12):
-            self.refuse_some(number)
-        self.caller.reply(request, Calculator.add_result(3))
-        outcome_of(self.client.zip())
-        self.wire.confirm(12)
-        for number in range(13, 17):
-            self.refuse_some(number)
-        self.assertFalse(self.wire.channel.closed)
-        self.refuse_some(17)
-        self.assertTrue(self.wire.channel.closed)
-
-
 class LossTests(AttemptTestCase):
-    """Calls of which nobody knows whether they were executed."""
+    """Calls that may have been executed."""
 
-    def test_idempotent(self) -> None:
-        """A method that may be run twice is called again on the next channel."""
+    def test_an_idempotent_method_is_called_again_on_the_next_channel(self) -> None:
         fired = outcome_of(self.client.add(1, 2))
         self.request()
         self.lose_channel()
@@ -227,15 +169,15 @@ class LossTests(AttemptTestCase):
         self.caller.reply(request, Calculator.add_result(3))
         self.assertEqual(fired, [3])
 
-    def test_not_idempotent(self) -> None:
-        """Another one fails at once, and ``retry`` does not change that."""
+    def test_another_method_fails_when_the_channel_is_lost(self) -> None:
+        """``retry`` does not change that."""
         fired = outcome_of(self.caller.client(retry=True, idempotent=[]).ping())
         self.request()
         self.lose_channel()
         self.assert_fails(fired, ConnectionLost, Outcome.UNKNOWN)
 
-    def test_uncertain_for_ever(self) -> None:
-        """When one attempt may have been executed, no later refusal makes the call surely not executed."""
+    def test_a_later_refusal_does_not_make_the_outcome_known(self) -> None:
+        """An attempt that may have been executed keeps the outcome unknown."""
         fired = outcome_of(self.client.ping())
         self.request()
         self.lose_channel()
@@ -246,163 +188,123 @@ class LossTests(AttemptTestCase):
         copy = pickle.loads(pickle.dumps(fired[0]))
         self.assertEqual((copy.outcome, copy.attempts, str(copy)), (Outcome.UNKNOWN, 2, str(fired[0])))
 
-    def test_late_reply_in_a_pause(self) -> None:
-        """A reply that comes while the next attempt is being waited for is the answer."""
+    def test_a_reply_of_the_first_attempt_answers_a_paused_call(self) -> None:
         fired = outcome_of(self.caller.client(liveness=1.0, timeout=60.0).add(1, 2))
         request = self.request()
-        self.sign(request)
+        self.keepalive(request)
         self.wire.clock.pump([1.01, 0])
         self.caller.reply(request, Calculator.add_result(3))
         self.assertEqual((fired, self.caller.leftovers()), ([3], []))
         self.wire.clock.advance(LONGEST_PAUSE)
         self.assertEqual(self.wire.take(), [])
 
-    def sign(self, request: Published) -> None:
-        """Tell the caller that its call is being worked on."""
-        self.caller.reply_bytes(request, b"", headers={"rpc-keepalive": "worker"})
-
 
 class LivenessTests(AttemptTestCase):
-    """Signs of life, and their absence."""
+    """Keepalives, and their absence."""
 
     def setUp(self) -> None:
         super().setUp()
         self.client = self.caller.client(liveness=2.0, timeout=600.0, idempotent=[])
 
-    def sign(self, request: Published) -> None:
-        """Tell the caller that its call is being worked on."""
-        self.caller.reply_bytes(request, b"", headers={"rpc-keepalive": "worker"})
-
-    def test_request(self) -> None:
-        """The request says how often the caller wants to hear; a oneway one does not."""
+    def test_the_request_names_the_liveness(self) -> None:
+        """A oneway request does not."""
         self.client.ping()
         self.assertEqual(dict(self.request().properties.headers or {}), {"rpc-liveness": 2000})
         self.client.zip()
         self.assertIsNone(self.request().properties.headers)
 
-    def test_silence(self) -> None:
-        """A worker that has begun and is silent is lost; while signs come, the call goes on."""
+    def test_a_silent_worker_is_lost(self) -> None:
+        """While keepalives come, the call goes on."""
         fired = outcome_of(self.client.ping())
         request = self.request()
         self.wire.clock.advance(100)  # it waits in the queue
         for _ in range(100):
-            self.sign(request)
+            self.keepalive(request)
             self.wire.clock.advance(1.9)
         self.assertEqual(fired, [])
         self.wire.clock.advance(0.2)
         self.assert_fails(fired, WorkerLost, Outcome.UNKNOWN)
 
-    def test_idempotent(self) -> None:
-        """A method that may be run twice is called again; signs of the first attempt do no harm."""
+    def test_expects_no_keepalive_while_the_broker_blocks_the_connection(self) -> None:
+        """Workers cannot publish either. When the block ends, they have the whole time again."""
+        fired = outcome_of(self.client.ping())
+        self.keepalive(self.request())
+        self.wire.clock.advance(1.9)
+        self.block("low on memory")
+        self.wire.clock.pump([0.5] * 100)
+        self.assertEqual(fired, [])
+        self.block(None)
+        self.wire.clock.advance(1.9)
+        self.assertEqual(fired, [])
+        self.wire.clock.pump([0.2, 0])
+        self.assert_fails(fired, WorkerLost, Outcome.UNKNOWN)
+
+    def block(self, reason: str | None) -> None:
+        """Have the broker block the connection, or end that."""
+        said = method(0, "connection.unblocked") if reason is None else method(0, "connection.blocked", reason)
+        self.wire.peer.feed(said)
+        self.caller.subject.blocked(reason)
+
+    def test_an_idempotent_method_is_called_again_after_its_worker_is_lost(self) -> None:
+        """Keepalives of the first attempt do no harm."""
         fired = outcome_of(self.caller.client(liveness=2.0, timeout=600.0).ping())
         request = self.request()
-        self.sign(request)
+        self.keepalive(request)
         self.wire.clock.advance(2.01)
-        self.sign(request)
+        self.keepalive(request)
         second = self.again()
-        self.sign(second)
+        self.keepalive(second)
         self.caller.reply(second, Calculator.ping_result())
         self.assertEqual((fired, self.caller.leftovers()), ([None], []))
 
-    def test_sign_of_an_earlier_attempt(self) -> None:
-        """A sign of an attempt that was given up says nothing of the next one, which may wait in the queue."""
+    def test_a_keepalive_of_an_earlier_attempt_says_nothing_of_the_next(self) -> None:
+        """The next attempt may wait in the queue."""
         fired = outcome_of(self.caller.client(liveness=1.0, timeout=600.0).ping())
         first = self.request()
-        self.sign(first)
+        self.keepalive(first)
         self.wire.clock.pump([1.01, 0])
         self.again()
-        self.sign(first)
+        self.keepalive(first)
         self.wire.clock.pump([1.01, LONGEST_PAUSE])
         self.assertEqual((self.wire.take(), fired), ([], []))
 
-    def test_not_read_yet(self) -> None:
-        """A client that was busy has not read the signs that are there: it reads before it gives up."""
+    def test_reads_a_keepalive_that_has_arrived_before_it_gives_up(self) -> None:
+        """A busy client may not have read it."""
         fired = outcome_of(self.client.ping())
         request = self.request()
-        self.sign(request)
-        self.wire.clock.callLater(2.005, self.sign, request)
-        self.wire.clock.advance(2.01)  # the alarm rings, then the sign is read
+        self.keepalive(request)
+        self.wire.clock.callLater(2.005, self.keepalive, request)
+        self.wire.clock.advance(2.01)  # the timer fires, then the keepalive is read
         self.assertEqual(fired, [])
 
-    def test_too_often(self) -> None:
-        """What no worker would keep up with is refused where it is written."""
+    def test_rejects_a_liveness_that_no_worker_keeps_up_with(self) -> None:
         with self.assertRaisesRegex(ConfigurationError, "liveness=0.02"):
             self.caller.client(liveness=0.02)
 
-    def test_not_asked_for(self) -> None:
-        """A sign of life that nobody asked for is no reply."""
+    def test_a_keepalive_that_was_not_asked_for_is_no_reply(self) -> None:
         fired = outcome_of(self.caller.client().ping())
         request = self.request()
-        self.sign(request)
+        self.keepalive(request)
         self.assertEqual(fired, [])
         self.caller.reply(request, Calculator.ping_result())
         self.assertEqual(fired, [None])
 
 
-class CallingOffTests(AttemptTestCase):
-    """Telling workers that nobody waits."""
-
-    def cancelled(self) -> Published:
-        """The one message that calls others off."""
-        published = self.request()
-        self.assertEqual(published.properties.type, "rpc.cancel")
-        self.assertFalse(published.mandatory)
-        return published
-
-    def test_cancelled(self) -> None:
-        """All workers of the service are told; or the one that was asked."""
-        for name, key in (("Calculator", "Calculator@*"), ("Calculator@host.1.ab", "Calculator@host.1.ab")):
-            call = self.caller.client(name=name).ping()
-            outcome_of(call)
-            request = self.request()
-            call.cancel()
-            published = self.cancelled()
-            self.assertEqual((published.exchange, published.routing_key), ("rpc", key))
-            self.assertEqual(published.body.decode(), request.properties.message_id)
-
-    def test_expired(self) -> None:
-        """Calls that expire together are called off together; what was never sent, and oneway calls, are not."""
-        for call in (self.client.add(1, 2), self.client.add(3, 4), self.client.zip()):
-            outcome_of(call)
-        ids = [request.properties.message_id for request in self.wire.take() if request.properties.expiration]
-        self.wire.clock.advance(31)
-        self.assertEqual(self.cancelled().body.decode().split("\n"), ids)
-
-    def test_confirms_count_on(self) -> None:
-        """A message that calls off has a confirm of its own, which no call takes for its."""
-        outcome_of(call := self.client.ping())
-        call.cancel()
-        fired = outcome_of(self.client.zip())
-        self.wire.confirm(2)
-        self.assertEqual(fired, [])
-        self.wire.confirm(3)
-        self.assertEqual(fired, [None])
-
-    def test_while_blocked(self) -> None:
-        """Nothing is published while the broker takes nothing."""
-        outcome_of(call := self.client.ping())
-        self.request()
-        self.wire.peer.feed(method(0, "connection.blocked", "low on memory"))
-        call.cancel()
-        self.assertEqual(self.wire.take(), [])
-
-
 class BlockedTests(AttemptTestCase):
     """A broker that takes no messages from the beginning."""
 
-    def test_waiting_calls(self) -> None:
-        """What waits for a channel does not wait on when the broker says that it takes nothing."""
-        caller = Caller()
+    def test_a_waiting_call_fails_when_the_broker_blocks(self) -> None:
+        caller = CallerInMemory()
         fired = outcome_of(caller.client().ping())
-        caller.transport.blocked("low on memory")
+        caller.subject.blocked("low on memory")
         self.assertIsInstance(fired[0], BrokerBlocked)
         self.assertEqual((fired[0].outcome, fired[0].attempts), (Outcome.NOT_SENT, 0))
         self.assertEqual(caller.leftovers(), [])
 
-    def test_introduction(self) -> None:
-        """The channel publishes something at once: RabbitMQ tells nobody else when it takes no messages."""
-        caller = Caller()
-        caller.wire.open(caller.transport)
+    def test_a_new_channel_publishes_a_message_at_once(self) -> None:
+        """RabbitMQ sends connection.blocked only to connections that have published."""
+        caller = CallerInMemory()
+        caller.wire.open(caller.subject)
         (introduction,) = caller.wire.take()
         self.assertEqual((introduction.exchange, introduction.routing_key, introduction.mandatory), ("rpc", "", False))
 
@@ -410,7 +312,7 @@ class BlockedTests(AttemptTestCase):
 class BrokerLimitTests(AttemptTestCase):
     """A broker that takes no messages as large as ours may be."""
 
-    def test_learned(self) -> None:
+    def test_learns_the_limit_of_the_broker(self) -> None:
         """Its refusal ends the channel. The call that was too large was not executed, and is not made again; those that
         follow are refused before they harm others.
         """
@@ -432,8 +334,7 @@ class BrokerLimitTests(AttemptTestCase):
 class ReplyTests(AttemptTestCase):
     """Replies with headers."""
 
-    def test_undecodable_headers(self) -> None:
-        """They end their call at once, and not at its deadline."""
+    def test_undecodable_headers_end_their_call_at_once(self) -> None:
         fired = outcome_of(self.client.ping())
         request = self.request()
         assert request.properties.correlation_id is not None
@@ -442,8 +343,8 @@ class ReplyTests(AttemptTestCase):
         self.wire.deliver(b"", b"\x24\x00" + headers + bytes([len(number)]) + number)
         self.assertIn("headers", self.assert_fails(fired, InvalidReply, Outcome.UNKNOWN))
 
-    def test_refused_by_one_of_many(self) -> None:
-        """Of a broadcast another worker may run what one refuses: the first answer counts, or the deadline."""
+    def test_a_refusal_does_not_end_a_broadcast(self) -> None:
+        """Another worker may run the request: the first answer counts, or the deadline."""
         fired = outcome_of(self.caller.client(exchange="rpc.broadcast", retry=True).ping())
         request = self.request()
         self.caller.reply(request, REFUSED, headers={"rpc-outcome": "stopping"})
@@ -451,89 +352,23 @@ class ReplyTests(AttemptTestCase):
         self.caller.reply(request, Calculator.ping_result())
         self.assertEqual(fired, [None])
 
-    def test_cause(self) -> None:
-        """An error of a single attempt keeps the cause it has."""
+    def test_an_error_of_a_single_attempt_keeps_its_cause(self) -> None:
         fired = outcome_of(self.client.ping())
         self.caller.reply_bytes(self.request(), b"rubbish")
         self.assertIsInstance(fired[0].__cause__, MalformedMessage)
 
-    def test_headers_of_others(self) -> None:
-        """A reply with other headers is a reply."""
+    def test_a_reply_with_metadata_is_a_reply(self) -> None:
         fired = outcome_of(self.client.ping())
         self.caller.reply(self.request(), Calculator.ping_result(), headers={"traceparent": "00-1"})
         self.assertEqual(fired, [None])
 
 
-class NestedTests(AttemptTestCase):
-    """Calls made for a call that is being served."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.waits: list[int] = []
-        self.context = CallContext("S", "m", None, {}, None, False, on_waiting=self.waits.append)
-
-    def nested(self) -> Any:
-        """Make a call for the one being served."""
-        token = serving.set(self.context)
-        try:
-            return self.client.ping()
-        finally:
-            serving.reset(token)
-
-    def test_waiting(self) -> None:
-        """The call being served waits from the first call of its own to the end of the last, however they end."""
-        first, second = self.nested(), self.nested()
-        outcome_of(second)
-        self.assertEqual(self.waits, [1])
-        request, _ = self.wire.take()
-        self.caller.reply(request, Calculator.ping_result())
-        self.assertEqual((self.successResultOf(first), self.waits), (None, [1]))
-        second.cancel()
-        self.assertEqual(self.waits, [1, -1])
-        self.assertFalse(self.context.waits)
-
-    def test_answered_meanwhile(self) -> None:
-        """What a call has left running when it is answered is no concern of its worker any more."""
-        outcome_of(call := self.nested())
-        self.context.answered = True
-        call.cancel()
-        self.assertEqual(self.waits, [1])
-
-    def test_callbacks(self) -> None:
-        """What a callback of the call does, it does for the call being served."""
-        seen: list[Any] = []
-        for result in (Calculator.ping_result(), REFUSED):
-            call = self.nested()
-            call.addBoth(lambda _: seen.append(current_call()))
-            self.caller.reply(self.request(), result)
-        self.assertEqual(seen, [self.context, self.context])
-        self.assertIsNone(current_call())
-
-    def test_no_route_yet(self) -> None:
-        """A call that has no way just now waits for one, within its deadline."""
-        self.caller.transport.route = lambda operation: None
-        fired = outcome_of(self.nested())
-        self.assertEqual(self.wire.take(), [])
-        self.caller.transport.route = lambda operation: "own"
-        self.caller.transport.send_waiting()
-        self.caller.reply(self.request(), Calculator.ping_result())
-        self.assertEqual((fired, self.caller.leftovers()), ([None], []))
-
-    def test_route(self) -> None:
-        """They go where the transport's owner says; others go to the service."""
-        self.caller.transport.route = lambda operation: f"{operation.service}@own"
-        self.nested()
-        self.assertEqual(self.request().routing_key, "Calculator@own")
-        self.client.ping()
-        self.assertEqual(self.request().routing_key, "Calculator")
-
-
 class ErrorTests(AttemptTestCase):
-    """What is in an error."""
+    """The attributes of an error."""
 
-    def test_attempts(self) -> None:
-        """A call that was never sent has no attempts; one that timed out has those it had."""
-        caller = Caller()
+    def test_errors_count_the_attempts(self) -> None:
+        """A call that was never sent has none."""
+        caller = CallerInMemory()
         fired = outcome_of(caller.client(timeout=1.0).ping())
         caller.wire.clock.advance(1.1)
         self.assertEqual((fired[0].attempts, fired[0].outcome), (0, Outcome.NOT_SENT))

@@ -1,26 +1,19 @@
-"""The client's end: each call settles once, with the right thing, in whatever order things happen."""
+"""The client's end of calls: requests, replies, and the other events that settle a call."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any, cast
+from typing import Any
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TTransportException
 from twisted.internet.defer import CancelledError
-from twisted.python import log
-from twisted.trial.unittest import SynchronousTestCase
 
-from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import InvalidOperation, Numbers, Work
 from generated.report import Report
 from generated.report.ttypes import Summary
-from rpc.client.caller import LARGEST_SEQID, RequestTransport
-from rpc.client.connection import Client, ClientOptions
-from rpc.context import CallContext, serving
+from rpc.client.caller import LARGEST_SEQID
+from rpc.client.options import ClientOptions
+from rpc.client.stub_client import Client
 from rpc.envelope import CODECS
 from rpc.errors import (
     BrokerBlocked,
@@ -34,101 +27,16 @@ from rpc.errors import (
     RPCError,
     ServiceUnavailable,
 )
-from rpc.messages import Properties
 from rpc.stub import Stub
 from tests.unit.amqp.peer import method, outcome_of
-from tests.unit.wire import Published, Wire
-
-Calculator: Any = CalculatorStub
-
-BINARY = CODECS["binary"]
-
-
-class LinkInMemory:
-    """What a RequestTransport asks of its link."""
-
-    problem: str | None = None
-    connection: Any = None
-
-
-class Caller:
-    """A RequestTransport on a wire, and clients on it."""
-
-    def __init__(self) -> None:
-        self.wire = Wire()
-        self.link = LinkInMemory()
-        self.transport = RequestTransport(cast(Any, self.link), self.wire.clock)
-
-    def client(self, **options: Any) -> Any:
-        """A client of Calculator."""
-        return Client(Stub.of(Calculator), lambda _: self.transport, ClientOptions(**options))
-
-    def open(self) -> None:
-        """Give the transport a channel."""
-        self.link.connection = self.wire.peer.connection
-        self.wire.open(self.transport)
-        (introduction,) = (message for message in self.wire.published if not message.routing_key)
-        self.wire.published.remove(introduction)
-        self.wire.uncounted = 1
-
-    def reply(self, request: Published, result: Any, **changes: Any) -> None:
-        """Answer `request` with the struct `result`.
-
-        :param changes: name, kind, seqid, correlation_id, codec or headers, other than a worker would have them.
-        """
-        codec = changes.get("codec", BINARY)
-        header = BINARY.read_header(request.body)
-        kind = TMessageType.EXCEPTION if isinstance(result, TApplicationException) else TMessageType.REPLY
-        body = codec.encode(
-            changes.get("name", header[0]), changes.get("kind", kind), changes.get("seqid", header[2]), result
-        )
-        self.reply_bytes(request, body, **changes)
-
-    def reply_bytes(self, request: Published, body: bytes, **changes: Any) -> None:
-        """Answer `request` with `body`."""
-        properties = Properties(
-            content_type=changes.get("content_type", request.properties.content_type),
-            correlation_id=changes.get("correlation_id", request.properties.correlation_id),
-            headers=changes.get("headers"),
-        )
-        self.wire.deliver(body, properties)
-
-    def leftovers(self) -> list[Any]:
-        """What is still in a table, or due: nothing, when all calls have settled."""
-        transport = self.transport
-        found: list[Any] = [*transport._calls, *transport._waiting]
-        buckets = [*transport._deadlines._buckets.values(), *transport._alarms._buckets.values()]
-        return found + [bucket for bucket in buckets if bucket]
-
-
-class RequestTestCase(SynchronousTestCase):
-    """A client with a channel."""
-
-    def setUp(self) -> None:
-        self.caller = Caller()
-        self.wire = self.caller.wire
-        self.caller.open()
-        self.client = self.caller.client()
-
-    def request(self) -> Published:
-        """The one message published since the last time."""
-        (published,) = self.wire.take()
-        return published
-
-    def assert_fails(self, fired: list[Any], error: type[Exception], outcome: Outcome | None = None) -> str:
-        """The call has settled once, with `error`, and has left nothing behind; returns the message."""
-        self.assertEqual(len(fired), 1, fired)
-        self.assertIsInstance(fired[0], error)
-        if outcome is not None:
-            self.assertIs(fired[0].outcome, outcome)
-        self.assertEqual(self.caller.leftovers(), [])
-        return str(fired[0])
+from tests.unit.client.caller_in_memory import BINARY, Calculator, CallerInMemory, RequestTestCase
+from tests.unit.wire import Published
 
 
 class RequestTests(RequestTestCase):
-    """What a request looks like (DESIGN, the wire)."""
+    """Requests as they are published."""
 
-    def test_setting_up(self) -> None:
+    def test_declares_the_exchanges_and_consumes_a_reply_queue(self) -> None:
         """The channel is in confirm mode, and consumes an exclusive queue that the broker names, without acks. The
         exchanges are there, so that a call no worker has ever served is unroutable and not an error of the channel.
         """
@@ -140,8 +48,7 @@ class RequestTests(RequestTestCase):
         self.assertEqual(consume[1], "replies")
         self.assertTrue(consume[4])
 
-    def test_request(self) -> None:
-        """Exchange, routing key, properties and body of a call are the wire's."""
+    def test_a_request_is_as_the_wire_page_says(self) -> None:
         self.client.add(2, num2=3)
         published = self.request()
         self.assertEqual((published.exchange, published.routing_key, published.mandatory), ("rpc", "Calculator", True))
@@ -154,16 +61,15 @@ class RequestTests(RequestTestCase):
         self.assertTrue(properties.message_id.endswith(".1"))
         self.assertEqual(published.body, BINARY.encode("add", TMessageType.CALL, 1, Calculator.add_args(2, 3)))
 
-    def test_oneway_request(self) -> None:
-        """A oneway request has no reply_to, and survives a restart of the broker; nor does it expire: nobody waits."""
+    def test_a_oneway_request_survives_a_restart_of_the_broker(self) -> None:
+        """It has no reply_to, and does not expire."""
         self.client.zip()
         published = self.request()
         self.assertIsNone(published.properties.reply_to)
         self.assertEqual((published.properties.delivery_mode, published.properties.expiration), (2, None))
         self.assertEqual(BINARY.read_header(published.body)[1], TMessageType.ONEWAY)
 
-    def test_options(self) -> None:
-        """Name, exchange, protocol, priority, headers and timeout are those of the client."""
+    def test_the_options_of_the_client_are_in_the_request(self) -> None:
         client = self.caller.client(
             name="calc@i", exchange="e", protocol="compact", priority=7, headers={"a": 1}, timeout=1.5
         )
@@ -175,16 +81,16 @@ class RequestTests(RequestTestCase):
         self.assertEqual(properties.content_type, "application/vnd.apache.thrift.compact")
         self.assertEqual(CODECS["compact"].read_header(published.body)[0], "add")
 
-    def test_very_long_timeout(self) -> None:
-        """RabbitMQ closes the channel for an expiration beyond 32 bits: a longer timeout is not passed on."""
+    def test_a_very_long_timeout_is_not_passed_on(self) -> None:
+        """RabbitMQ closes the channel for an expiration beyond 32 bits."""
         self.caller.client(timeout=1e9).add(1, 2)
         self.assertEqual(self.request().properties.expiration, "4294967295")
 
-    def test_seqid_wraps(self) -> None:
-        """PITFALLS, stubs 5: after 2^31 - 1 comes 1, past numbers that are still in use."""
+    def test_the_seqid_wraps_past_numbers_in_use(self) -> None:
+        """PITFALLS, stubs 5: after 2^31 - 1 comes 1."""
         first = outcome_of(self.client.add(1, 1))
         first_request = self.request()
-        self.caller.transport._number = LARGEST_SEQID - 1
+        self.caller.subject.last_number = LARGEST_SEQID - 1
         outcomes = [outcome_of(self.client.add(n, n)) for n in range(3)]
         requests = self.wire.take()
         seqids = [BINARY.read_header(request.body)[2] for request in requests]
@@ -193,8 +99,8 @@ class RequestTests(RequestTestCase):
             self.caller.reply(request, Calculator.add_result(number))
         self.assertEqual([first, *outcomes], [[0], [1], [2], [3]])
 
-    def test_wrong_arguments(self) -> None:
-        """PITFALLS, stubs 3: what does not fit the IDL fails before anything is sent, and spoils no later call."""
+    def test_rejects_arguments_that_do_not_fit(self) -> None:
+        """PITFALLS, stubs 3: the call fails before anything is sent, and spoils no later call."""
         for arguments in ((1, "two"), (1, 2**31), (object(), 1)):
             message = self.assert_fails(outcome_of(self.client.add(*arguments)), InvalidRequest, Outcome.NOT_SENT)
             self.assertIn("Calculator.add(num1, num2)", message)
@@ -204,27 +110,25 @@ class RequestTests(RequestTestCase):
         self.caller.reply(self.request(), Calculator.add_result(3))
         self.assertEqual(fired, [3])
 
-    def test_wrong_number_of_arguments(self) -> None:
-        """PITFALLS, stubs 7: a wrong number of arguments, or a name that is none, is a TypeError at once."""
+    def test_a_wrong_number_of_arguments_raises_at_once(self) -> None:
+        """PITFALLS, stubs 7."""
         for arguments, keywords in (((1,), {}), ((1, 2, 3), {}), ((1,), {"other": 2}), ((1, 2), {"num2": 3})):
             self.assertRaises(TypeError, self.client.add, *arguments, **keywords)
         self.assertEqual(self.caller.leftovers(), [])
 
-    def test_required_argument_unset(self) -> None:
-        """PITFALLS, stubs 7: a required field that is unset is found before anything is sent."""
+    def test_rejects_a_required_field_that_is_unset(self) -> None:
+        """PITFALLS, stubs 7."""
         numbers: Any = Numbers
         message = self.assert_fails(outcome_of(self.client.sum(numbers())), InvalidRequest, Outcome.NOT_SENT)
         self.assertIn("values", message)
 
-    def test_too_large(self) -> None:
-        """A request over the client's limit is not sent."""
+    def test_rejects_a_request_over_the_limit(self) -> None:
         client = self.caller.client(max_message_size=100)
         message = self.assert_fails(outcome_of(client.blob(b"x" * 100)), MessageTooLarge, Outcome.NOT_SENT)
         self.assertIn("max_message_size of 100", message)
         self.assertEqual(self.wire.take(), [])
 
-    def test_headers_that_cannot_be_sent(self) -> None:
-        """Headers that do not fit a frame fail the call and harm no other."""
+    def test_headers_larger_than_a_frame_fail_their_call_alone(self) -> None:
         fired = outcome_of(self.caller.client(headers={"a": "x" * 200_000}).add(1, 2))
         self.assert_fails(fired, RPCError, Outcome.NOT_SENT)
         self.assertEqual(self.wire.take(), [])
@@ -234,15 +138,15 @@ class RequestTests(RequestTestCase):
 
 
 class ReplyTests(RequestTestCase):
-    """What a reply does to its call."""
+    """Replies settle their calls."""
 
     def call(self, name: str = "add", *arguments: Any) -> tuple[list[Any], Published]:
-        """Call, and return what the call fires with and its request."""
+        """Call, and return the outcome and the request."""
         fired = outcome_of(getattr(self.client, name)(*(arguments or ((1, 2) if name == "add" else ()))))
         return fired, self.request()
 
-    def test_results(self) -> None:
-        """A result, one of value 0 too, the IDL's exception, Thrift's, and void."""
+    def test_a_reply_gives_a_result_or_an_exception(self) -> None:
+        """A result, also of value 0, the IDL's exception, Thrift's, and void."""
         for result, expected in (
             (Calculator.add_result(3), 3),
             (Calculator.add_result(0), 0),
@@ -259,15 +163,13 @@ class ReplyTests(RequestTestCase):
         self.assertEqual((fired[0].type, fired[0].message), (TApplicationException.INTERNAL_ERROR, "no"))
         self.assertEqual(self.caller.leftovers(), [])
 
-    def test_missing_result(self) -> None:
-        """A reply without a result is Thrift's MISSING_RESULT."""
+    def test_a_reply_without_a_result_is_missing_result(self) -> None:
         fired, request = self.call()
         self.caller.reply(request, Calculator.add_result())
         self.assert_fails(fired, TApplicationException)
         self.assertEqual(fired[0].type, TApplicationException.MISSING_RESULT)
 
-    def test_without_correlation_id(self) -> None:
-        """A reply without correlation id is told by its seqid, in every protocol."""
+    def test_finds_a_reply_without_correlation_id_by_its_seqid(self) -> None:
         for protocol, codec in CODECS.items():
             client = self.caller.client(protocol=protocol)
             firsts = [outcome_of(client.add(n, n)) for n in range(3)]
@@ -278,16 +180,16 @@ class ReplyTests(RequestTestCase):
                 self.caller.reply_bytes(request, body, correlation_id=None)
             self.assertEqual(firsts, [[0], [1], [2]])
 
-    def test_reply_that_does_not_decode(self) -> None:
-        """PITFALLS, stubs 1: a reply that does not decode fails its call at once."""
+    def test_a_reply_that_does_not_decode_fails_its_call_at_once(self) -> None:
+        """PITFALLS, stubs 1."""
         good = BINARY.encode("add", TMessageType.REPLY, 1, Calculator.add_result(3))
         for body in (b"", b"garbage", good[:-3], good + b"\x00", b"[1", good[:16]):
             fired, request = self.call()
             self.caller.reply_bytes(request, body)
             self.assertIn("Calculator.add", self.assert_fails(fired, InvalidReply, Outcome.UNKNOWN))
 
-    def test_half_written_reply(self) -> None:
-        """PITFALLS, stubs 2: a half-written reply followed by an exception gives an error, not a wrong value."""
+    def test_half_a_reply_before_an_exception_is_an_error(self) -> None:
+        """PITFALLS, stubs 2."""
         fired, request = self.call()
         seqid = BINARY.read_header(request.body)[2]
         half = BINARY.encode("add", TMessageType.REPLY, seqid, Calculator.add_result(3))
@@ -295,8 +197,8 @@ class ReplyTests(RequestTestCase):
         self.caller.reply_bytes(request, half + error)
         self.assert_fails(fired, InvalidReply)
 
-    def test_wrong_name_kind_or_seqid(self) -> None:
-        """PITFALLS, stubs 6: a reply's name, kind and seqid are compared with the call's."""
+    def test_rejects_a_reply_with_another_name_kind_or_seqid(self) -> None:
+        """PITFALLS, stubs 6."""
         for changes in (
             {"name": "sum"},
             {"name": "send_add"},
@@ -313,8 +215,8 @@ class ReplyTests(RequestTestCase):
             self.caller.reply(request, Calculator.add_result(3), **changes)
             self.assert_fails(fired, InvalidReply, Outcome.UNKNOWN)
 
-    def test_result_of_another_type(self) -> None:
-        """PITFALLS, stubs 6: a reply of the wrong struct gives no value of the wrong type."""
+    def test_a_reply_of_another_struct_gives_no_value(self) -> None:
+        """PITFALLS, stubs 6."""
         fired, request = self.call()
         self.caller.reply(request, Calculator.blob_result(b"bytes"))
         self.assert_fails(fired, TApplicationException)
@@ -322,14 +224,13 @@ class ReplyTests(RequestTestCase):
         self.caller.reply(request, Calculator.echo_result(Work(1, 2)))
         self.assertEqual(fired, [Work(1, 2)])
 
-    def test_other_protocol(self) -> None:
-        """A reply in another protocol than the request's does not decode."""
+    def test_rejects_a_reply_in_another_protocol(self) -> None:
         fired, request = self.call()
         self.caller.reply(request, Calculator.add_result(3), codec=CODECS["json"])
         self.assert_fails(fired, InvalidReply)
 
-    def test_unknown_replies(self) -> None:
-        """PITFALLS, stubs 6: replies to nobody, repeated ones and unreadable ones are counted, and settle nothing."""
+    def test_counts_replies_that_find_no_call(self) -> None:
+        """PITFALLS, stubs 6: repeated and unreadable replies settle nothing."""
         fired, request = self.call()
         strange = ("2", "0", "-1", "999", "", "x", "1.5", "\udcff", "9" * 255, str(2**31))
         for correlation_id in strange:
@@ -342,40 +243,38 @@ class ReplyTests(RequestTestCase):
         self.caller.reply(request, Calculator.add_result(3))
         self.caller.reply(request, Calculator.add_result(4))
         self.assertEqual(fired, [3])
-        self.assertEqual(self.caller.transport.late_replies, len(strange) + 5)
+        self.assertEqual(self.caller.subject.incoming.late_replies, len(strange) + 5)
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_reply_to_a_oneway(self) -> None:
-        """A reply to a oneway call does not settle it: the broker's confirm does."""
+    def test_a_reply_does_not_settle_a_oneway_call(self) -> None:
         fired, request = self.call("zip")
         self.caller.reply(request, TApplicationException())
         self.assertEqual(fired, [])
         self.wire.confirm(1)
         self.assertEqual(fired, [None])
 
-    def test_refusals(self) -> None:
-        """A worker's refusal is told by its header: surely not executed."""
+    def test_the_header_tells_the_refusal_of_a_worker(self) -> None:
         for word, error in (("too-large", MessageTooLarge), ("overloaded", Overloaded), ("other", ServiceUnavailable)):
             fired, request = self.call()
             refusal = TApplicationException(TApplicationException.PROTOCOL_ERROR, "refused because")
             self.caller.reply(request, refusal, headers={"rpc-outcome": word})
             self.assertIn("refused because", self.assert_fails(fired, error, Outcome.REJECTED))
 
-    def test_required_field_unset(self) -> None:
-        """PITFALLS, stubs 7: a result that lacks a required field is no result."""
+    def test_rejects_a_result_that_lacks_a_required_field(self) -> None:
+        """PITFALLS, stubs 7."""
         stub: Any = Report
-        client = Client(Stub.of(stub), lambda _: self.caller.transport, ClientOptions())
-        fired = outcome_of(client.summarize("", 1))  # type: ignore[attr-defined]
+        client = Client(Stub.of(stub), lambda _: self.caller.subject, ClientOptions())
+        fired = outcome_of(client.summarize("", 1))
         summary: Any = Summary
         self.caller.reply(self.request(), stub.summarize_result(summary(documents=1)))
         self.assertIn("unset", self.assert_fails(fired, InvalidReply))
 
 
 class SettlingTests(RequestTestCase):
-    """What else settles a call."""
+    """Other events that settle a call."""
 
-    def test_unroutable(self) -> None:
-        """A returned request is ServiceUnavailable; the confirm that follows does no more."""
+    def test_a_returned_request_is_service_unavailable(self) -> None:
+        """The confirm that follows does no more."""
         for name in ("ping", "zip"):
             fired = outcome_of(getattr(self.client, name)())
             self.wire.give_back(self.request())
@@ -383,14 +282,13 @@ class SettlingTests(RequestTestCase):
             message = self.assert_fails(fired, ServiceUnavailable, Outcome.REJECTED)
             self.assertIn("no worker has ever served 'Calculator'", message)
 
-    def test_refused_by_the_broker(self) -> None:
-        """A nack is Overloaded."""
+    def test_a_nack_is_overloaded(self) -> None:
         fired = outcome_of(self.client.ping())
         self.wire.confirm(1, refuse=True)
         self.assert_fails(fired, Overloaded, Outcome.REJECTED)
 
-    def test_oneway_fires_on_the_confirm(self) -> None:
-        """PITFALLS, stubs 8: a oneway call fires when the broker has confirmed it, not before; others do not then."""
+    def test_a_oneway_call_fires_on_the_confirm(self) -> None:
+        """PITFALLS, stubs 8. A confirm settles no other call."""
         oneways = [outcome_of(self.client.zip()) for _ in range(3)]
         call = outcome_of(self.client.ping())
         self.assertEqual(oneways, [[], [], []])
@@ -400,8 +298,7 @@ class SettlingTests(RequestTestCase):
         self.wire.confirm(3)
         self.assertEqual([*oneways, call], [[None], [None], [None], []])
 
-    def test_timeout(self) -> None:
-        """At its deadline, not before, a call fails; what was sent may have been executed."""
+    def test_a_call_fails_at_its_deadline_and_not_before(self) -> None:
         for name in ("ping", "zip"):
             fired = outcome_of(getattr(self.caller.client(timeout=2.0), name)())
             self.wire.clock.advance(1.98)
@@ -409,8 +306,20 @@ class SettlingTests(RequestTestCase):
             self.wire.clock.advance(0.03)
             self.assert_fails(fired, CallTimedOut, Outcome.UNKNOWN)
 
-    def test_many_deadlines_one_timer(self) -> None:
-        """Shorter deadlines expire before longer ones that came first, and there is one timer for all."""
+    def test_a_settled_call_leaves_no_confirm_behind(self) -> None:
+        """The broker may never confirm a request; its body must not be kept for that."""
+        for end in (lambda call, request: call.cancel(), lambda call, request: self.wire.clock.advance(31)):
+            call = self.client.ping()
+            outcome_of(call)
+            end(call, self.request())
+            self.wire.take()
+            self.assertEqual(self.caller.leftovers(), [])
+        outcome_of(self.client.ping())
+        self.caller.reply(self.request(), Calculator.ping_result())
+        self.assertEqual(self.caller.leftovers(), [])
+
+    def test_many_deadlines_have_one_timer(self) -> None:
+        """Shorter deadlines expire before longer ones that came first."""
         order: list[float] = []
         for timeout in (3.0, 1.0, 2.0, 1.0):
             self.caller.client(timeout=timeout).ping().addErrback(lambda _, timeout=timeout: order.append(timeout))
@@ -419,8 +328,8 @@ class SettlingTests(RequestTestCase):
         self.assertEqual(order, [1.0, 1.0, 2.0, 3.0])
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
 
-    def test_cancel(self) -> None:
-        """PITFALLS, stubs 6: cancelling leaves nothing; a reply, return or confirm that comes later is nobody's."""
+    def test_a_cancelled_call_leaves_nothing(self) -> None:
+        """PITFALLS, stubs 6: a reply, return or confirm that comes later settles nothing."""
         for name in ("ping", "zip"):
             call = getattr(self.client, name)()
             fired = outcome_of(call)
@@ -435,8 +344,8 @@ class SettlingTests(RequestTestCase):
         self.wire.clock.advance(60)
         self.assertEqual(len(fired), 1)
 
-    def test_channel_lost(self) -> None:
-        """PITFALLS, stubs 4: what was sent fails when the channel is lost; what comes after waits for the next one."""
+    def test_a_lost_channel_fails_the_calls_sent(self) -> None:
+        """PITFALLS, stubs 4: later calls wait for the next channel."""
         fired = outcome_of(self.caller.client(idempotent=[]).ping())
         self.wire.close_channel()
         self.assert_fails(fired, ConnectionLost, Outcome.UNKNOWN)
@@ -447,8 +356,7 @@ class SettlingTests(RequestTestCase):
         self.caller.reply(self.request(), Calculator.ping_result())
         self.assertEqual(later, [None])
 
-    def test_confirms_begin_anew(self) -> None:
-        """Confirms on a new channel count from 1, whatever was outstanding on the last."""
+    def test_confirms_count_from_one_on_a_new_channel(self) -> None:
         lost = [outcome_of(self.client.zip()) for _ in range(3)]
         self.wire.close_channel()
         self.caller.open()
@@ -457,16 +365,15 @@ class SettlingTests(RequestTestCase):
         self.assertEqual(fired, [None])
         self.assertEqual([type(error) for (error,) in lost], [ConnectionLost] * 3)
 
-    def test_reply_queue_deleted(self) -> None:
-        """When the broker ends the consumer of replies, calls fail at once and the channel is given up."""
+    def test_a_deleted_reply_queue_fails_the_calls_and_ends_the_channel(self) -> None:
         fired = outcome_of(self.caller.client(idempotent=[]).ping())
         self.wire.peer.feed(method(self.wire.channel.id, "basic.cancel", "c1", True))
         self.assertIn("reply queue", self.assert_fails(fired, ConnectionLost, Outcome.UNKNOWN))
         self.assertTrue(self.wire.channel.closed)
 
-    def test_never_sent(self) -> None:
-        """A call that finds no channel until its deadline was surely not sent, and says what stood in the way."""
-        caller = Caller()
+    def test_a_call_that_finds_no_channel_was_not_sent(self) -> None:
+        """Its error tells the problem of the link."""
+        caller = CallerInMemory()
         caller.link.problem = "the cat sits on the cable"
         fired = outcome_of(caller.client(timeout=1.0).ping())
         caller.wire.clock.advance(1.1)
@@ -476,9 +383,8 @@ class SettlingTests(RequestTestCase):
         caller.open()
         self.assertEqual(caller.wire.take(), [])
 
-    def test_waiting_calls(self) -> None:
-        """Calls made before there is a channel are sent in order once there is one, with what is left of their time."""
-        caller = Caller()
+    def test_waiting_calls_are_sent_in_order_with_the_time_left(self) -> None:
+        caller = CallerInMemory()
         client = caller.client(timeout=10.0)
         fired = [outcome_of(client.add(n, n)) for n in range(3)]
         cancelled = client.add(9, 9)
@@ -492,9 +398,8 @@ class SettlingTests(RequestTestCase):
             caller.reply(request, Calculator.add_result(number))
         self.assertEqual(fired, [[0], [1], [2]])
 
-    def test_waiting_calls_cancelled_by_another(self) -> None:
-        """A call that is cancelled while those before it are sent is not sent."""
-        caller = Caller()
+    def test_a_callback_may_cancel_the_next_waiting_call(self) -> None:
+        caller = CallerInMemory()
         headers = {"unsendable": "x" * 200_000}
         second: list[Any] = []
         caller.client(headers=headers).ping().addErrback(lambda _: second[0].cancel())
@@ -505,8 +410,7 @@ class SettlingTests(RequestTestCase):
         self.assertIsInstance(fired[0], CancelledError)
         self.assertEqual(caller.leftovers(), [])
 
-    def test_blocked(self) -> None:
-        """While the broker takes no messages, calls fail at once with its reason; afterwards they go out."""
+    def test_calls_fail_at_once_while_the_broker_is_blocked(self) -> None:
         self.wire.peer.feed(method(0, "connection.blocked", "low on memory"))
         fired = outcome_of(self.client.ping())
         self.assertIn("low on memory", self.assert_fails(fired, BrokerBlocked, Outcome.NOT_SENT))
@@ -514,195 +418,23 @@ class SettlingTests(RequestTestCase):
         self.client.ping()
         self.request()
 
-    def test_close(self) -> None:
-        """Closing settles everything, waiting calls too, and later calls fail at once."""
+    def test_closing_settles_every_call(self) -> None:
+        """Waiting calls too; later calls fail at once."""
         sent = outcome_of(self.client.ping())
         self.wire.close_channel()
         caller = self.caller
         waiting = outcome_of(self.client.ping())
         again: list[Any] = []
         self.client.zip().addErrback(lambda _: again.append(outcome_of(self.client.ping())))
-        caller.transport.close()
-        caller.transport.close()
+        caller.subject.close()
+        caller.subject.close()
         self.assertIsInstance(sent[0], ConnectionLost)
         self.assert_fails(waiting, ConnectionLost, Outcome.NOT_SENT)
         self.assert_fails(again[0], ConnectionLost, Outcome.NOT_SENT)
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
 
-    def test_errors_are_thrifts(self) -> None:
-        """Code written for any Thrift transport catches our errors."""
+    def test_errors_are_transport_exceptions_of_thrift(self) -> None:
         self.wire.close_channel()
         fired = outcome_of(self.client.ping())
-        self.caller.transport.close()
+        self.caller.subject.close()
         self.assertIsInstance(fired[0], TTransportException)
-
-
-class NestedTests(RequestTestCase):
-    """Calls made while serving another (DESIGN, promise 9)."""
-
-    def nested(self, deadline: float | None, metadata: dict[str, Any] | None = None, **options: Any) -> list[Any]:
-        """Call while serving a call with this deadline and metadata."""
-        context = CallContext("Outer", "method", deadline, metadata or {}, "id", False)
-        token = serving.set(context)
-        try:
-            return outcome_of(self.caller.client(**options).ping())
-        finally:
-            serving.reset(token)
-
-    def test_inherits(self) -> None:
-        """It inherits what is left of the time, and the metadata; the client's own headers come first."""
-        self.nested(3.0, {"tenant": "a", "colour": "red"}, headers={"colour": "blue"})
-        properties = self.request().properties
-        self.assertEqual(properties.expiration, "3000")
-        self.assertEqual(properties.headers, {"tenant": "a", "colour": "blue"})
-        self.assertEqual((properties.correlation_id, properties.type), ("1", "Calculator.ping"))
-
-    def test_no_time_left(self) -> None:
-        """With no time left it is not sent."""
-        self.wire.clock.advance(5)
-        for deadline in (5.0, 4.0):
-            self.assert_fails(self.nested(deadline), CallTimedOut, Outcome.NOT_SENT)
-        self.assertEqual(self.wire.take(), [])
-
-
-class RequestMachine(RuleBasedStateMachine):
-    """Calls, replies, returns, confirms, refusals, signs of life, time, cancels, lost channels, a blocked broker and
-    closing, in any order; calls with and without further attempts.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.errors: list[Any] = []
-        log.addObserver(self._observe)
-        self.caller = Caller()
-        self.wire = self.caller.wire
-        self.calls: list[tuple[Any, list[Any], float]] = []
-        self.ids: list[str] = []
-        self.sent: Counter[str | None] = Counter()
-        self.requests: list[Published] = []
-        self.has_channel = False
-        self.closed = False
-
-    def _observe(self, event: dict[str, Any]) -> None:
-        if event["isError"]:
-            self.errors.append(event)
-
-    @rule(
-        oneway=st.booleans(),
-        timeout=st.sampled_from([0.5, 1.0, 5.0]),
-        again=st.booleans(),
-        retry=st.booleans(),
-        idempotent=st.sampled_from([[], ["add", "zip"]]),
-        liveness=st.sampled_from([None, 0.3]),
-    )
-    def call(self, oneway: bool, timeout: float, again: bool, **options: Any) -> None:
-        client = self.caller.client(timeout=timeout, **options)
-        call = client.zip() if oneway else client.add(1, 2)
-        message_id = f"{self.caller.transport._identity.decode()}{self.caller.transport._number}"
-        fired = outcome_of(call)
-        if again:
-            call.addCallback(lambda _: self.call(oneway, timeout, False, **options))
-        self.calls.append((call, fired, self.wire.clock.seconds() + timeout))
-        self.ids.append(message_id)
-        self.note_requests()
-
-    def note_requests(self) -> None:
-        """Take what was published; what calls others off is no request."""
-        published = [message for message in self.wire.take() if message.properties.type != "rpc.cancel"]
-        self.sent.update(message.properties.message_id for message in published)
-        if self.has_channel:
-            self.requests += published
-
-    @precondition(lambda self: self.has_channel and self.requests)
-    @rule(data=st.data(), good=st.booleans(), correlated=st.booleans())
-    def reply(self, data: st.DataObject, good: bool, correlated: bool) -> None:
-        request = data.draw(st.sampled_from(self.requests))
-        changes: dict[str, Any] = {} if correlated else {"correlation_id": None}
-        self.caller.reply(request, Calculator.add_result(3) if good else TApplicationException(), **changes)
-
-    @precondition(lambda self: self.has_channel and self.requests)
-    @rule(data=st.data(), headers=st.sampled_from([{"rpc-keepalive": "w"}, {"rpc-outcome": "overloaded"}, {"a": 1}]))
-    def tell(self, data: st.DataObject, headers: dict[str, Any]) -> None:
-        request = data.draw(st.sampled_from(self.requests))
-        self.caller.reply(request, TApplicationException(), headers=headers)
-
-    @precondition(lambda self: self.has_channel)
-    @rule(reason=st.sampled_from(["low on memory", None]))
-    def block(self, reason: str | None) -> None:
-        said = method(0, "connection.unblocked") if reason is None else method(0, "connection.blocked", reason)
-        self.wire.peer.feed(said)
-        self.caller.transport.blocked(reason)
-
-    @precondition(lambda self: self.has_channel and self.requests)
-    @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
-        self.wire.give_back(data.draw(st.sampled_from(self.requests)))
-
-    @precondition(lambda self: self.has_channel)
-    @rule(tag=st.integers(0, 12), multiple=st.booleans(), refuse=st.booleans())
-    def confirm(self, tag: int, multiple: bool, refuse: bool) -> None:
-        self.wire.confirm(tag, multiple, refuse)
-
-    @precondition(lambda self: self.calls)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        call, _, _ = data.draw(st.sampled_from(self.calls))
-        call.cancel()
-
-    @rule(seconds=st.sampled_from([0.0, 0.25, 0.6, 2.0]))
-    def advance(self, seconds: float) -> None:
-        self.wire.clock.advance(seconds)
-        self.note_requests()
-
-    @precondition(lambda self: self.has_channel)
-    @rule()
-    def lose_channel(self) -> None:
-        self.note_requests()
-        self.has_channel = False
-        self.requests.clear()
-        self.wire.close_channel()
-
-    @precondition(lambda self: not self.has_channel)
-    @rule()
-    def open_channel(self) -> None:
-        self.has_channel = True
-        self.caller.open()
-        self.note_requests()
-
-    @rule()
-    @precondition(lambda self: len(self.calls) > 3)
-    def close(self) -> None:
-        self.closed = True
-        self.caller.transport.close()
-
-    @invariant()
-    def each_settles_once(self) -> None:
-        now = self.wire.clock.seconds()
-        for _, fired, deadline in self.calls:
-            assert len(fired) <= 1, fired
-            if self.closed or now > deadline + 0.02:
-                assert len(fired) == 1, "not settled by its deadline"
-        self.note_requests()
-        for message_id, (_, fired, _) in zip(self.ids, self.calls, strict=True):
-            for error in fired:
-                if isinstance(error, RPCError):
-                    assert error.attempts == self.sent[message_id]
-                    assert (error.outcome is Outcome.NOT_SENT) == (error.attempts == 0)
-        pending = sum(not fired for _, fired, _ in self.calls)
-        assert len(self.caller.transport._calls) == pending
-        assert len(self.caller.transport._deadlines) == pending
-        assert not self.errors, self.errors
-
-    def teardown(self) -> None:
-        for _ in range(2):  # what is called when another fails has a deadline of its own
-            self.wire.clock.advance(10)
-        self.each_settles_once()
-        assert all(fired for _, fired, _ in self.calls)
-        assert self.caller.leftovers() == []
-        log.removeObserver(self._observe)
-
-
-class OrderTests(RequestMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
-    """No call settles twice or never, in any order of what may happen."""
-
-    settings = settings(max_examples=80, stateful_step_count=40)

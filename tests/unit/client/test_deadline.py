@@ -16,15 +16,13 @@ def serving(deadline: float | None) -> CallContext:
 class DeadlineTests(SynchronousTestCase):
     """deadline_of."""
 
-    def test_inherited(self) -> None:
-        """A nested call has at most what is left to the call that is served, even when nothing is left."""
+    def test_a_nested_call_has_the_time_left_to_the_served_call(self) -> None:
+        """Also when none is left."""
         self.assertEqual(deadline_of(30.0, 100.0, serving(105.0)), 105.0)
         self.assertEqual(deadline_of(30.0, 100.0, serving(90.0)), 90.0)
 
-    def test_shorter_than_inherited(self) -> None:
-        """A nested call's own timeout holds when it is the shorter one."""
+    def test_a_shorter_timeout_holds(self) -> None:
         self.assertEqual(deadline_of(30.0, 100.0, serving(500.0)), 130.0)
 
-    def test_caller_without_deadline(self) -> None:
-        """A caller that named no deadline passes none on."""
+    def test_a_call_without_deadline_passes_none_on(self) -> None:
         self.assertEqual(deadline_of(30.0, 100.0, serving(None)), 130.0)

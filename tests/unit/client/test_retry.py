@@ -25,20 +25,20 @@ from rpc.errors import (
 class MayRepeatTests(SynchronousTestCase):
     """Which errors allow for another attempt."""
 
-    def test_refusals(self) -> None:
-        """A refusal is an answer, unless its caller has asked for retries; idempotence does not matter."""
+    def test_a_refusal_is_repeated_with_retry_alone(self) -> None:
+        """Idempotence does not matter."""
         for kind in (ServiceUnavailable, Overloaded, BrokerBlocked):
             self.assertFalse(may_repeat(kind("no"), retry=False, idempotent=True))
             self.assertTrue(may_repeat(kind("no"), retry=True, idempotent=False))
 
-    def test_losses(self) -> None:
-        """What may have been executed is repeated when it may be run twice, and never for ``retry`` alone."""
+    def test_a_loss_is_repeated_when_the_method_is_idempotent(self) -> None:
+        """``retry`` does not matter."""
         for kind in (ConnectionLost, WorkerLost):
             self.assertFalse(may_repeat(kind("gone"), retry=True, idempotent=False))
             self.assertTrue(may_repeat(kind("gone"), retry=False, idempotent=True))
 
-    def test_others(self) -> None:
-        """What would end in the same way, or too late, is not repeated."""
+    def test_other_errors_are_not_repeated(self) -> None:
+        """The next attempt would end in the same way, or too late."""
         for error in (
             CallTimedOut("late"),
             InvalidReply("odd"),
@@ -53,8 +53,7 @@ class PauseTests(SynchronousTestCase):
     """How long it takes."""
 
     @given(st.integers(1, 10_000))
-    def test_bounds(self, repetition: int) -> None:
-        """Pauses double up to the longest, and half of each is chance."""
+    def test_pauses_double_and_half_of_each_is_chance(self, repetition: int) -> None:
         longest = min(LONGEST_PAUSE, 0.05 * 2.0 ** min(repetition - 1, 100))
         self.assertTrue(longest / 2 <= pause_before(repetition) <= longest)
 
@@ -62,8 +61,7 @@ class PauseTests(SynchronousTestCase):
 class BudgetTests(SynchronousTestCase):
     """How many repetitions there may be."""
 
-    def test_all_fail(self) -> None:
-        """When every call fails, repetitions are less than a fifth of the calls."""
+    def test_repetitions_are_less_than_a_fifth_of_the_calls(self) -> None:
         budget, repetitions = RetryBudget(), 0
         for calls in range(1, 10_001):
             while budget.take(calls):
@@ -71,11 +69,9 @@ class BudgetTests(SynchronousTestCase):
         self.assertLess(repetitions, 2_000)
         self.assertGreater(repetitions, 1_700)
 
-    def test_begins_with_some(self) -> None:
-        """The first calls may fail, too."""
+    def test_the_first_calls_may_be_repeated(self) -> None:
         self.assertTrue(RetryBudget().take(1))
 
-    def test_saved(self) -> None:
-        """Good days save for a bad one, but not without end."""
+    def test_saves_repetitions_within_bounds(self) -> None:
         budget = RetryBudget()
         self.assertEqual(sum(budget.take(1_000_000) for _ in range(5000)), MOST_SAVED)

@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[3]
 
 
 class IDLTestCase(SynchronousTestCase):
-    """A test with a folder of its own; ``self.idl`` is where its IDL files go."""
+    """A test with a folder of its own; ``self.idl`` is the folder of its IDL files."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory(prefix="idl-test-")
@@ -36,12 +36,12 @@ class IDLTestCase(SynchronousTestCase):
         return compile_idl([self.idl])
 
     def refusal(self) -> str:
-        """Give the message that the IDL is refused with, the folder's own path taken out."""
+        """Return the message with which the IDL is refused, without the path of the folder."""
         error = self.assertRaises(CompileError, self.compiled)
         return str(error).replace(f"{self.idl}/", "")
 
     def run_with_stubs(self, program: str, package: str = "stubs") -> str:
-        """Compile into a package and run a program that can import it, from another folder; gives what it prints."""
+        """Compile into a package and run a program in another folder that can import it; returns its output."""
         install(self.folder / "lib" / package, self.compiled().files)
         elsewhere = self.folder / "elsewhere"
         elsewhere.mkdir(exist_ok=True)

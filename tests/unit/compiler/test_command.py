@@ -1,4 +1,4 @@
-"""``thrift-rpc compile`` as a user meets it."""
+"""``thrift-rpc compile`` from the command line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.unit.compiler.idl_files import IDLTestCase
 
 
 class CompileCommandTests(IDLTestCase):
-    """Exit status, stdout and stderr."""
+    """Exit status, standard output and standard error."""
 
     def run_command(self, *arguments: str) -> Result:
         return CliRunner().invoke(main, ["compile", str(self.idl), "--out", str(self.folder / "out"), *arguments])
 
-    def test_compiles(self) -> None:
-        """A run says what it did; a second has nothing to do; the check passes."""
+    def test_reports_the_files_that_it_wrote(self) -> None:
+        """A second run has nothing to do, and the check passes."""
         self.write(x="service S {}")
         first = self.run_command()
         self.assertEqual((first.exit_code, first.stderr), (0, ""))
@@ -23,8 +23,8 @@ class CompileCommandTests(IDLTestCase):
         self.assertIn("10 files, 0 written, 0 removed", self.run_command().stdout)
         self.assertEqual(self.run_command("--check").exit_code, 0)
 
-    def test_check_of_a_stale_folder(self) -> None:
-        """The check lists the files, exits 1 and writes nothing."""
+    def test_check_lists_the_differences_of_a_stale_folder(self) -> None:
+        """It exits with 1 and writes nothing."""
         self.write(x="service S {}")
         self.run_command()
         self.write(x="service T {}")
@@ -34,15 +34,15 @@ class CompileCommandTests(IDLTestCase):
             self.assertIn(line, result.stderr.splitlines())
         self.assertFalse((self.folder / "out" / "x" / "T.py").exists())
 
-    def test_check_without_a_folder(self) -> None:
-        """The check of a folder that is not there lists every file, and does not make it."""
+    def test_check_lists_every_file_of_a_missing_folder(self) -> None:
+        """It does not create the folder."""
         self.write(x="service S {}")
         result = self.run_command("--check")
         self.assertEqual((result.exit_code, result.stderr.count("missing: ")), (1, 10))
         self.assertFalse((self.folder / "out").exists())
 
-    def test_failures(self) -> None:
-        """Each failure is a message on stderr and exit status 1, and the folder stays as it was."""
+    def test_a_failure_leaves_the_folder_as_it_was(self) -> None:
+        """Each failure is a message on standard error and exit status 1."""
         self.write(x="service S {}")
         self.run_command()
         kept = (self.folder / "out" / "x" / "S.py").read_bytes()
@@ -61,8 +61,8 @@ class CompileCommandTests(IDLTestCase):
             self.assertEqual((self.folder / "out" / "x" / "S.py").read_bytes(), kept)
             self.assertFalse((self.folder / "out" / "x" / "T.py").exists())
 
-    def test_warnings(self) -> None:
-        """The compiler's warnings are shown, and the run succeeds."""
+    def test_shows_warnings_and_succeeds(self) -> None:
+        """Those of the Thrift compiler, and those of unknown annotations."""
         self.write(x="const i64 A = 5000000000")
         result = self.run_command()
         self.assertEqual(result.exit_code, 0)
@@ -72,13 +72,13 @@ class CompileCommandTests(IDLTestCase):
         self.assertEqual(result.exit_code, 0)
         self.assertIn("x.thrift:1: method f: nothing reads the annotation idempotnt", result.stderr)
 
-    def test_help(self) -> None:
-        """The group's help lists the table's verbs."""
+    def test_help_lists_the_verbs(self) -> None:
+        """The group's help has each verb of the table."""
         result = CliRunner().invoke(main, ["--help"])
         self.assertEqual(result.exit_code, 0)
         for verb in VERBS:
             self.assertIn(f"  {verb} ", result.stdout)
 
-    def test_unknown_verb(self) -> None:
+    def test_refuses_an_unknown_verb(self) -> None:
         """A verb that is not in the table is a usage error."""
         self.assertEqual(CliRunner().invoke(main, ["nonsense"]).exit_code, 2)

@@ -1,4 +1,4 @@
-"""The Thrift compiler: missing, old, strange, and what it says of bad IDL."""
+"""The Thrift compiler: missing, old or another program, and its messages about bad IDL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.compiler.idl_files import IDLTestCase
 
 
 class FindTests(IDLTestCase):
-    """Programs that are not the Thrift compiler that is needed."""
+    """Programs that are not a usable Thrift compiler."""
 
     def program(self, text: str) -> str:
         path = self.folder / "thrift"
@@ -18,65 +18,65 @@ class FindTests(IDLTestCase):
         path.chmod(0o755)
         return str(path)
 
-    def test_missing(self) -> None:
-        """A compiler that is not on the search path: which Debian package has it."""
+    def test_names_the_package_of_a_missing_compiler(self) -> None:
+        """The compiler is not on the search path; the error names Debian's package."""
         self.patch(os, "environ", {**os.environ, "PATH": str(self.folder)})
         self.assertIn("apt install thrift-compiler", str(self.assertRaises(CompileError, driver.find)))
 
-    def test_missing_path(self) -> None:
-        """A compiler that is not where the user says."""
+    def test_refuses_a_path_without_a_program(self) -> None:
+        """The compiler is not at the path that the user gave."""
         error = self.assertRaises(CompileError, driver.find, "/nowhere/thrift")
         self.assertTrue(str(error).startswith("/nowhere/thrift: no such program: install it"))
 
-    def test_too_old(self) -> None:
-        """An old compiler: its version, and which is needed."""
+    def test_refuses_an_old_compiler(self) -> None:
+        """The error has its version and the required one."""
         error = self.assertRaises(CompileError, driver.find, self.program("echo Thrift version 0.9.3"))
         self.assertIn("is Thrift 0.9.3, too old: 0.17.0 is needed", str(error))
 
-    def test_newer(self) -> None:
-        """A newer compiler is taken, also one of two digits."""
+    def test_accepts_a_newer_compiler(self) -> None:
+        """Also one with a two-digit minor version."""
         self.assertEqual(driver.find(self.program("echo Thrift version 0.25.0")).version, (0, 25, 0))
 
-    def test_not_thrift(self) -> None:
-        """Some other program: what it says of its version."""
+    def test_refuses_another_program(self) -> None:
+        """The error quotes its output for ``--version``."""
         error = self.assertRaises(CompileError, driver.find, self.program("echo hello"))
         self.assertIn("is not a Thrift compiler: --version says 'hello'", str(error))
 
-    def test_not_a_program(self) -> None:
-        """A file that the system cannot run."""
+    def test_refuses_a_file_that_cannot_be_run(self) -> None:
+        """The operating system refuses to execute it."""
         path = self.folder / "thrift"
         path.write_bytes(b"\x7fELF nonsense")
         path.chmod(0o755)
         self.assertIn("cannot be run", str(self.assertRaises(CompileError, driver.find, str(path))))
 
-    def test_crash(self) -> None:
-        """A compiler that fails without a word."""
+    def test_reports_a_compiler_that_fails_without_a_message(self) -> None:
+        """The file that was compiled is named."""
         self.write(x="struct A {}")
         program = self.program('[ "$1" = --version ] && echo Thrift version 0.17.0 && exit 0\nexit 139')
         error = self.assertRaises(CompileError, compile_idl, [self.idl], (), program)
-        self.assertIn("x.thrift: the Thrift compiler failed, saying nothing", str(error))
+        self.assertIn("x.thrift: the Thrift compiler failed without a message", str(error))
 
 
 class MessagesTests(IDLTestCase):
-    """Bad IDL is refused in the compiler's own words, files named as the user named them."""
+    """Bad IDL is refused in the compiler's own words, with files named as the user named them."""
 
-    def test_syntax(self) -> None:
-        """A syntax error, with the line where the compiler found it."""
+    def test_reports_a_syntax_error_with_its_line(self) -> None:
+        """The line is the compiler's."""
         self.write(x="struct A {\n 1: i32\n}")
         self.assertEqual(self.refusal(), "x.thrift:3: (last token was '}') syntax error")
 
-    def test_syntax_in_an_include(self) -> None:
-        """The error is told of the included file, once."""
+    def test_reports_a_syntax_error_of_an_include_once(self) -> None:
+        """The error names the included file."""
         self.write(a='include "b.thrift"', b="struct A {\n 1: i32\n}")
         self.assertEqual(self.refusal(), "b.thrift:3: (last token was '}') syntax error")
 
-    def test_unknown_type(self) -> None:
-        """The compiler names no line here: it is searched for."""
+    def test_finds_the_line_of_an_unknown_type(self) -> None:
+        """The compiler gives no line here."""
         self.write(x="// Nope\nstruct A {\n 1: Nope a\n}")
         self.assertEqual(self.refusal(), 'x.thrift:3: Type "Nope" not defined')
 
-    def test_warnings(self) -> None:
-        """Warnings of IDL that compiles are kept, each once."""
+    def test_keeps_warnings_of_valid_idl(self) -> None:
+        """Each warning once."""
         self.write(x="const i64 A = 5000000000")
         (warning,) = self.compiled().warnings
-        self.assertTrue(warning.endswith('x.thrift:1: 64-bit constant "5000000000" may not work in all languages.'))
+        self.assertEqual(warning, f'{self.idl}/x.thrift:1: 64-bit constant "5000000000" may not work in all languages.')

@@ -1,4 +1,4 @@
-"""The types beside the stubs: right use is accepted by mypy, wrong use is not, and they match what runs."""
+"""The types beside the stubs: mypy accepts right use and refuses wrong use, and the types match the modules."""
 
 from __future__ import annotations
 
@@ -91,13 +91,39 @@ async def use(client: Shop.Client, dear: TooDear) -> None:
     dear.price = None
 """
 
+_BUILTIN_NAMES = """
+struct str { 1: string a }
+struct property { 1: i32 b, 2: map<string, bool> more }
+enum int { A }
+enum dict { B }
+exception E { 1: string why, 2: str property, 3: bool classmethod, 4: list<i64> more }
+const string TEXT = "x"
+const map<string, i32> NUMBERS = {}
+service V {
+  str f(1: property p, 2: list<string> texts) throws (1: E error), bool property(),
+  map<string, bool> classmethod()
+}
+"""
+
+_BUILTIN_USE = """
+from stubs.x import V, constants
+from stubs.x.ttypes import E, int, property, str
+
+async def use(client: V.Client, error: E) -> None:
+    text: str = await client.f(property(1, {"a": True}), ["b"])
+    number = constants.NUMBERS[constants.TEXT] + int.A + await client.property()
+    texts = {error.why: error.property, text.a: text}
+    truths = await client.classmethod()
+    print(number, texts, truths["x"], E.read(None).classmethod)
+"""
+
 
 class TypesTests(IDLTestCase):
-    """One IDL with what is hard: names of Python's types as fields, methods and arguments."""
+    """One IDL with the hard cases: names of Python's types as fields, methods and arguments."""
 
-    def mypy(self, program: str) -> list[str]:
-        """Check a program with the stubs beside it; gives mypy's complaints, stubs' own included."""
-        self.write(x=_IDL)
+    def mypy(self, program: str, text: str = _IDL) -> list[str]:
+        """Check a program with the stubs beside it; returns mypy's errors, also those in the stubs."""
+        self.write(x=text)
         install(self.folder / "stubs", self.compiled().files)
         (self.folder / "program.py").write_text(program)
         (self.folder / "mypy.ini").write_text(
@@ -113,8 +139,8 @@ class TypesTests(IDLTestCase):
         )
         return [line for line in (done.stdout + done.stderr).splitlines() if ": note: " not in line]
 
-    def test_right_and_wrong_use(self) -> None:
-        """Handlers of all three kinds and a client are accepted; each mistake is found, and nothing else."""
+    def test_mypy_accepts_right_use_and_finds_each_mistake(self) -> None:
+        """Handlers of all three kinds and a client are accepted. Only the mistakes are reported."""
         self.assertEqual(self.mypy(_RIGHT), [])
         complaints = self.mypy(_WRONG)
         mistakes = (
@@ -132,8 +158,13 @@ class TypesTests(IDLTestCase):
             self.assertTrue(complaint.startswith(f"program.py:{line}: error: "), complaint)
             self.assertIn(mistake, complaint)
 
-    def test_doc_comments(self) -> None:
-        """Doc comments come back as they stand in the IDL, of methods with what is thrown."""
+    def test_idl_types_may_have_the_names_of_python_types(self) -> None:
+        """The annotations still mean Python's types, and the stubs import."""
+        self.assertEqual(self.mypy(_BUILTIN_USE, _BUILTIN_NAMES), [])
+        self.assertEqual(self.run_with_stubs("import stubs.x.V as v; print(v.str(a='b'))"), "str(a='b')")
+
+    def test_keeps_doc_comments(self) -> None:
+        """As the IDL has them; a method's with its exceptions."""
         self.write(x=_IDL)
         files = self.compiled().files
         ttypes = ast.parse(files["acme/shop/ttypes.pyi"])
@@ -143,8 +174,8 @@ class TypesTests(IDLTestCase):
         self.assertIn(b":raises TooDear: as ``dear`` of the IDL.", files["acme/shop/Shop.pyi"])
         self.assertIn(b"Do nothing.\n\n        Oneway: there is no answer.", files["acme/shop/Base.pyi"])
 
-    def test_names_match_what_runs(self) -> None:
-        """Each class and method of a ``.pyi`` is in the module that runs, with the same arguments."""
+    def test_classes_and_methods_match_the_modules(self) -> None:
+        """Each class and method of a ``.pyi`` is in its module, with the same arguments."""
         self.write(x=_IDL)
         program = """
 import ast, importlib, inspect, pathlib, stubs

@@ -1,4 +1,4 @@
-"""How a generated module's references to others are rewritten."""
+"""References of a generated module to others are rewritten."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ MODULES = frozenset({"a.ttypes", "b.c.ttypes", "b.c.S", "a.constants"})
 class ReferencesTests(SynchronousTestCase):
     """Text as the Thrift compiler writes it."""
 
-    def test_other_packages(self) -> None:
-        """A reference becomes an alias, the import relative."""
+    def test_a_reference_to_another_package_becomes_an_alias(self) -> None:
+        """The import is relative."""
         text = "import sys\nimport b.c.ttypes\nimport b.c.S\n\nclass X(b.c.S.Y):\n    z = [b.c.ttypes.Z, None]\n"
         self.assertEqual(
             make_relative(text, "a", MODULES),
@@ -21,33 +21,33 @@ class ReferencesTests(SynchronousTestCase):
             "\nclass X(_idl_b_c_S.Y):\n    z = [_idl_b_c_ttypes.Z, None]\n",
         )
 
-    def test_own_package(self) -> None:
-        """Types of the module's own package are called by their bare names."""
+    def test_types_of_the_own_package_become_bare_names(self) -> None:
+        """Every generated module imports them."""
         self.assertEqual(
             make_relative("import sys\nimport a.ttypes\nx = a.ttypes.X()\n", "a", MODULES), "import sys\nx = X()\n"
         )
 
-    def test_what_is_no_reference(self) -> None:
-        """Attributes, strings, comments and longer names stay."""
+    def test_leaves_other_text_as_it_is(self) -> None:
+        """Attributes, strings, comments and longer names."""
         text = 'self.a.ttypes.X = "a.ttypes.X"  # a.ttypes.X\naa.ttypes.X\na.ttypes_x\n"""a.ttypes.X"""\n'
         self.assertEqual(make_relative(text, "b.c", MODULES), text)
 
-    def test_docstrings(self) -> None:
-        """A docstring with a backslash becomes a raw one."""
+    def test_a_docstring_with_a_backslash_becomes_raw(self) -> None:
+        """The compiler does not escape it."""
         self.assertEqual(
             make_relative('class X:\n    """\n    \\d\n    """\n', "a", MODULES),
             'class X:\n    r"""\n    \\d\n    """\n',
         )
 
-    def test_not_python(self) -> None:
-        """Text that does not end is a SyntaxError."""
+    def test_refuses_text_that_is_not_python(self) -> None:
+        """A string without its end is a SyntaxError."""
         self.assertRaises(SyntaxError, make_relative, 'x = """', "a", MODULES)
 
-    def test_aliases_are_told_apart(self) -> None:
-        """Dots and underscores in packages do not mix."""
+    def test_aliases_of_different_modules_differ(self) -> None:
+        """Dots and underscores in package names do not mix."""
         self.assertNotEqual(alias("a_b.c"), alias("a.b_c"))
 
-    def test_import_lines(self) -> None:
+    def test_import_lines_are_relative(self) -> None:
         """One dot for the same package, one more for each level to the root."""
         self.assertEqual(import_line("a.S", "a"), "from . import S as _idl_a_S")
         self.assertEqual(import_line("a.S", "b.c"), "from ...a import S as _idl_a_S")

@@ -1,59 +1,91 @@
-"""Finding IDL files and what they include."""
+"""Finding IDL files and their includes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from rpc.compiler import compile_idl, sources
+from rpc.compiler import compile_idl, driver, sources
 from rpc.errors import CompileError
 from tests.unit.compiler.idl_files import IDLTestCase
 
 
 class SourcesTests(IDLTestCase):
-    """The text is searched, not parsed."""
+    """The Thrift compiler finds the includes."""
 
     def names(self, *paths: Path, include_dirs: tuple[Path, ...] = ()) -> list[str]:
-        return [source.program for source in sources.find(paths, include_dirs)]
+        return [source.program for source in sources.find(driver.find(), paths, include_dirs)]
 
-    def test_order(self) -> None:
-        """What is included comes first, each file once."""
+    def test_an_include_precedes_the_files_that_include_it(self) -> None:
+        """Each file once."""
         self.write(a='include "c.thrift"\ninclude "b.thrift"', b="include 'c.thrift'", c="")
         self.assertEqual(self.names(self.idl, self.idl / "a.thrift"), ["c", "b", "a"])
 
-    def test_include_dirs(self) -> None:
-        """An include is looked for beside its file, then in the folders given."""
+    def test_searches_includes_beside_the_file_and_in_the_given_folders(self) -> None:
+        """In this order."""
         self.write(a__x='include "y.thrift"\nservice S extends y.T {}', b__y="service T {}")
         self.assertEqual(self.names(self.idl / "a", include_dirs=(self.idl / "b",)), ["y", "x"])
         self.assertIn("y/T.py", compile_idl([self.idl / "a"], [self.idl / "b"]).files)
 
-    def test_comments(self) -> None:
-        """An include in a comment is none; a string that looks like a comment is a string."""
+    def test_ignores_comments(self) -> None:
+        """An include in a comment is none. A string that looks like a comment is a string."""
         self.write(a='/* \ninclude "no.thrift"\n*/\n# include\n// include\nconst string A = "/*"\nstruct B {} // */')
-        (source,) = sources.find([self.idl])
+        (source,) = sources.find(driver.find(), [self.idl])
         self.assertEqual(source.includes, ())
         self.assertEqual(source.locate("struct B"), f"{source.shown}:7")
 
-    def test_missing_include(self) -> None:
-        """The file and line that include it, and where it was looked for."""
+    def test_names_the_line_of_a_missing_include(self) -> None:
+        """And the folders that were searched."""
         self.write(a='\ninclude "no.thrift"')
         self.assertIn("a.thrift:2: the included file 'no.thrift' is not in ", self.refusal())
 
-    def test_cycle(self) -> None:
-        """Files that include each other."""
+    def test_finds_includes_as_the_thrift_compiler_does(self) -> None:
+        """Without a blank, over two lines, and behind a namespace on the same line."""
+        for include in ('include"y.thrift"', "include\n\n 'y.thrift'", 'namespace py z include "y.thrift"'):
+            self.write(x=f"{include}\nservice S extends y.T {{}}", y="service T {}")
+            self.assertEqual(self.names(self.idl), ["y", "x"])
+            self.assertIn("y/T.py", self.compiled().files)
+
+    def test_takes_no_include_from_a_string_or_a_comment_block(self) -> None:
+        """Text that looks like an include is no include."""
+        self.write(x='const string A = \'include "no.thrift"\'\n/** include "no.thrift" */\nservice S {}')
+        self.assertEqual(self.names(self.idl), ["x"])
+
+    def test_names_the_line_of_a_missing_include_of_an_include(self) -> None:
+        """The error is about the included file, shown below the folder that was given."""
+        self.write(a='include "sub/b.thrift"', sub__b='\n\ninclude\n"no.thrift"')
+        self.assertIn("sub/b.thrift:4: the included file 'no.thrift' is not in sub; add", self.refusal())
+
+    def test_refuses_an_absolute_path_that_does_not_exist(self) -> None:
+        """Thrift only warns of it, in other words than of a relative one."""
+        self.write(a='include "/nowhere/no.thrift"')
+        self.assertIn("a.thrift:1: the included file '/nowhere/no.thrift' is not in ", self.refusal())
+
+    def test_refuses_a_folder_as_an_include(self) -> None:
+        """The Thrift compiler takes a folder for a file."""
+        self.write(a='include "sub"', sub__b="")
+        self.assertIn("sub: cannot be read: Is a directory", self.refusal())
+
+    def test_reports_an_error_of_an_include_at_its_own_line(self) -> None:
+        """The compiler names no line for an unknown type."""
+        self.write(a='include "b.thrift"', b="\nstruct A {\n 1: Nope a\n}")
+        self.assertEqual(self.refusal(), 'b.thrift:3: Type "Nope" not defined')
+
+    def test_refuses_files_that_include_each_other(self) -> None:
+        """The Thrift compiler would recurse until it crashes."""
         self.write(a='include "b.thrift"', b='include "a.thrift"')
         self.assertIn("a.thrift: includes itself", self.refusal())
 
-    def test_missing_source(self) -> None:
-        """A path that does not exist, a folder without IDL, nothing at all."""
+    def test_refuses_a_path_without_idl(self) -> None:
+        """A path that does not exist, a folder without IDL, no path."""
         self.idl.mkdir()
         for paths, message in (
             ([self.idl / "x.thrift"], "no such file or folder"),
             ([self.idl], "there is no .thrift file in this folder"),
             ([], "nothing to compile"),
         ):
-            self.assertIn(message, str(self.assertRaises(CompileError, sources.find, paths)))
+            self.assertIn(message, str(self.assertRaises(CompileError, sources.find, driver.find(), paths)))
 
-    def test_two_of_one_name_together(self) -> None:
-        """Thrift would take one file's types for the other's."""
+    def test_refuses_two_includes_of_one_name(self) -> None:
+        """Thrift would take the types of one for those of the other."""
         self.write(a='include "x/t.thrift"\ninclude "y/t.thrift"', x__t="", y__t="")
         self.assertIn("tells included files apart by their name alone", self.refusal())

@@ -1,64 +1,65 @@
-"""What a worker remembers of recent calls."""
+"""Replies that a worker keeps, so that a call that comes again is not run again."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
-from rpc.worker.deduplication import ENTRY_SIZE, Answered, RecentReplies
+from rpc.worker.deduplication import ENTRY_SIZE, RecentReplies
 from rpc.worker.service import Deduplicate
 
 
 class RecentRepliesTests(SynchronousTestCase):
-    """Begin, join, answer, forget."""
+    """Adding, finding, forgetting."""
 
     def setUp(self) -> None:
-        self.recent: RecentReplies[str] = RecentReplies(Deduplicate(count=2, size=10_000, seconds=5.0))
+        self.recent = RecentReplies(Deduplicate(count=2, size=10_000, seconds=5.0))
 
-    def answer(self, key: str, body: bytes | None, now: float = 0.0) -> None:
-        """Run a call from its beginning to its end."""
-        self.assertIs(self.recent.begin(key, key, now), True)
-        self.assertEqual(self.recent.end(key, body, now), [])
+    def found(self, *keys: str, now: float = 0.0) -> list[str]:
+        """The calls that are known."""
+        return [key for key in keys if self.recent.find(key, now) is not None]
 
-    def test_joins_the_one_in_progress(self) -> None:
-        """Who asks while the call is in progress is told with it."""
-        self.assertIs(self.recent.begin("a", "first", 0.0), True)
-        self.assertIs(self.recent.begin("a", "second", 0.0), False)
-        self.assertIs(self.recent.begin("a", "third", 0.0), False)
-        self.assertTrue(self.recent.knows("a", 0.0))
-        self.assertEqual(self.recent.end("a", b"x", 0.0), ["second", "third"])
-
-    def test_answers_again(self) -> None:
-        """A call that was run is answered with its reply, also an empty one or none, until it is forgotten."""
+    def test_finds_a_reply_until_its_time_is_over(self) -> None:
+        """Also an empty one, or none."""
         for key, body in (("a", b"x"), ("b", None)):
-            self.answer(key, body)
-            answered = self.recent.begin(key, "again", 4.9)
-            assert isinstance(answered, Answered)
-            self.assertEqual(answered.body, body)
-        self.assertFalse(self.recent.knows("a", 5.0))
-        self.assertIs(self.recent.begin("a", "late", 5.0), True)
+            self.recent.add(key, body, 0.0)
+            answered = self.recent.find(key, 4.9)
+            assert answered is not None
+            self.assertEqual((answered.body, answered.cancelled), (body, False))
+        self.assertEqual(self.found("a", "b", now=5.0), [])
 
-    def test_not_kept(self) -> None:
-        """A call that was not run is not remembered, but those who joined are named."""
-        self.recent.begin("a", "first", 0.0)
-        self.recent.begin("a", "second", 0.0)
-        self.assertEqual(self.recent.end("a", None, 0.0, keep=False), ["second"])
+    def test_does_not_keep_a_call_without_an_identity(self) -> None:
+        """It could not be told from others."""
+        self.recent.add(None, b"x", 0.0)
         self.assertEqual(len(self.recent), 0)
 
-    def test_bounds(self) -> None:
-        """The oldest make way for what is over the number, or over the bytes."""
+    def test_drops_the_oldest_beyond_its_bounds(self) -> None:
+        """In number, and in bytes. A reply over the bound is not kept, but the call is."""
         for key in ("a", "b", "c"):
-            self.answer(key, b"x")
-        self.assertEqual([self.recent.knows(key, 0.0) for key in ("a", "b", "c")], [False, True, True])
-        self.answer("d", b"x" * 9_500)
-        self.assertEqual([self.recent.knows(key, 0.0) for key in ("b", "c", "d")], [False, True, True])
-        self.answer("e", b"x" * 20_000)
-        self.assertEqual(len(self.recent), 0)
+            self.recent.add(key, b"x", 0.0)
+        self.assertEqual(self.found("a", "b", "c"), ["b", "c"])
+        self.recent.add("d", b"x" * 9_500, 0.0)
+        self.assertEqual(self.found("b", "c", "d"), ["c", "d"])
+        self.recent.add("e", b"x" * 20_000, 0.0)
+        self.assertEqual(self.found("c", "d", "e"), ["d", "e"])
+        answered = self.recent.find("e", 0.0)
+        assert answered is not None
+        self.assertIsNone(answered.body)
 
-    def test_wrong_bounds(self) -> None:
-        """A bound is a number above 0."""
+    def test_keeps_replies_whose_acks_may_be_lost_however_many_follow(self) -> None:
+        """Their redelivery may come minutes later."""
+        self.recent.add("a", b"a", 0.0)
+        self.recent.add("b", b"b", 1.0)
+        self.recent.keep_unacked(1, 1.0)
+        for number in range(10):
+            self.recent.add(f"{number}", b"", 2.0)
+        self.assertEqual(self.found("a", "b", now=2.0), ["b"])
+        self.assertEqual(self.found("a", "b", now=6.0), [])
+
+    def test_refuses_a_bound_that_is_no_number_above_0(self) -> None:
+        """Each by its name."""
         for bounds in ({"count": 0}, {"size": -1}, {"seconds": "5"}, {"seconds": True}):
             with self.assertRaisesRegex(rpc.ConfigurationError, "deduplicate: "):
                 Deduplicate(**bounds)
@@ -71,44 +72,41 @@ class RecentRepliesMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.recent: RecentReplies[int] = RecentReplies(self.BOUNDS)
-        self.running: dict[str, list[int]] = {}
+        self.recent = RecentReplies(self.BOUNDS)
         self.answered: dict[str, tuple[bytes, float]] = {}
         self.now = 0.0
-        self.number = 0
 
     @rule(key=st.sampled_from("abcdef"))
-    def begin(self, key: str) -> None:
-        self.number += 1
-        known = self.recent.begin(key, self.number, self.now)
-        if isinstance(known, Answered):
+    def find(self, key: str) -> None:
+        found = self.recent.find(key, self.now)
+        if found is not None:
             body, until = self.answered[key]
-            assert (known.body, known.until) == (body, until) and until > self.now
-        elif key in self.running:
-            assert known is False
-            self.running[key].append(self.number)
-        else:
-            assert known is True
-            self.running[key] = []
+            assert found.body == (body if len(body) + ENTRY_SIZE <= self.BOUNDS.size else None)
+            assert found.until == until > self.now
 
-    @precondition(lambda self: self.running)
-    @rule(data=st.data(), body=st.binary(max_size=60), keep=st.booleans())
-    def end(self, data: st.DataObject, body: bytes, keep: bool) -> None:
-        key = data.draw(st.sampled_from(sorted(self.running)))
-        assert self.recent.end(key, body, self.now, keep=keep) == self.running.pop(key)
-        if keep:
-            self.answered[key] = body, self.now + self.BOUNDS.seconds
+    @rule(key=st.sampled_from("abcdef"), body=st.binary(max_size=60))
+    def add(self, key: str, body: bytes) -> None:
+        self.recent.add(key, body, self.now)
+        self.answered[key] = body, self.now + self.BOUNDS.seconds
+        found = self.recent.find(key, self.now)
+        assert found is not None and found.body == body
+
+    @rule(count=st.integers(1, 3))
+    def keep_unacked(self, count: int) -> None:
+        newest = list(self.recent._answered)[-count:]
+        self.recent.keep_unacked(count, self.now)
+        assert all(key in self.recent._unacked for key in newest)
 
     @rule(step=st.sampled_from([0.0, 1.0, 11.0]))
     def advance(self, step: float) -> None:
         self.now += step
 
     @invariant()
-    def bounded(self) -> None:
+    def stays_within_its_bounds(self) -> None:
         kept = self.recent._answered
-        assert len(kept) <= self.BOUNDS.count
-        assert self.recent._size == sum(ENTRY_SIZE + len(answered.body or b"") for answered in kept.values())
-        assert self.recent._size <= self.BOUNDS.size
+        assert len(kept) <= self.BOUNDS.count and len(self.recent._unacked) <= self.BOUNDS.count
+        assert self.recent._size == sum(len(body or b"") for body, _, _ in kept.values())
+        assert self.recent._size + ENTRY_SIZE * len(kept) <= self.BOUNDS.size
 
 
 class OrderTests(RecentRepliesMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]

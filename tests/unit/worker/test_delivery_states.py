@@ -17,16 +17,13 @@ from rpc.context import CallContext, current_call
 from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.topology import NESTED
-from rpc.worker.republisher import Mover
-from rpc.worker.server import ServingTransport
 from rpc.worker.service import Deduplicate, ThriftService
 from tests.unit.wire import Wire
-from tests.unit.worker.test_server import LINK, Handler
+from tests.unit.worker.served import INSTANCE, OWN, QUARANTINE, SHARED, WorkerInMemory
+from tests.unit.worker.test_server import Handler
 
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
-
-OWN, SHARED, QUARANTINE = "c1", "c2", "c3"
 
 
 class DeliveryMachine(RuleBasedStateMachine):
@@ -44,14 +41,13 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.handler = Handler()
         self.handler.calculate = self.calculate  # type: ignore[method-assign]
         self.contexts: list[CallContext] = []
-        self.mover = Mover()
-        self.wire.open_beside(self.mover)
         service = ThriftService(
             CalculatorStub, self.handler, concurrency=2, redelivery_limit=2, deduplicate=Deduplicate(count=2)
         )
-        self.transport = ServingTransport(service, self.handler, LINK, self.wire.clock, self.mover)
+        self.worker = WorkerInMemory(self.wire, service, self.handler)
         self.open: set[int] = set()
-        self.open_channel()
+        self.wire.methods.clear()
+        self.has_channel = True
         self.stopped: Any = None
 
     def calculate(self, logid: int, w: Work) -> Any:
@@ -65,9 +61,15 @@ class DeliveryMachine(RuleBasedStateMachine):
         if event["isError"]:
             self.errors.append(event)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the worker has drained. Then it acks nothing: the connection closes."""
+        return self.stopped is not None and self.stopped.called
+
     def open_channel(self) -> None:
         """Open a channel; of what was delivered on the last one, nothing counts any more."""
-        self.wire.open(self.transport)
+        self.wire.answer()
+        self.worker.open()
         self.open.clear()
         self.wire.methods.clear()
         self.has_channel = True
@@ -96,8 +98,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         liveness: int | None,
         replied: bool,
     ) -> None:
-        if self.stopped is not None and consumer != OWN:
-            return  # they were cancelled
+        if self.has_ended or (self.stopped is not None and consumer != OWN):
+            return  # its connection is closing, or its consumers were cancelled
         arguments = {"calculate": (1, Work()), "add": (1, 2)}.get(name, ())
         struct = getattr(Calculator, f"{name}_args")(*arguments)
         headers = {"rpc-deliveries": deliveries or None, "rpc-liveness": liveness}
@@ -109,7 +111,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             message_id=message_id,
         )
         body = BINARY.encode(name, TMessageType.ONEWAY if name == "zip" else TMessageType.CALL, 7, struct)
-        key = f"Calculator@w{NESTED}" if nested else "Calculator"
+        key = f"Calculator@{INSTANCE}{NESTED if nested else ''}" if consumer == OWN else "Calculator"
         self.note(body, properties, consumer, again and consumer != OWN, key)
 
     @precondition(lambda self: self.has_channel and self.stopped is None)
@@ -117,10 +119,10 @@ class DeliveryMachine(RuleBasedStateMachine):
     def deliver_junk(self, body: bytes, encoded: bytes) -> None:
         self.note(body, encoded, SHARED, False, "Calculator")
 
-    @precondition(lambda self: self.has_channel)
+    @precondition(lambda self: self.has_channel and not self.has_ended)
     @rule(ids=st.sampled_from(["a", "b\nc", ""]))
     def cancel_calls(self, ids: str) -> None:
-        self.note(ids.encode(), Properties(type="rpc.cancel"), OWN, False, "Calculator@*")
+        self.note(ids.encode(), Properties(type="rpc.cancel"), OWN, False, f"Calculator@{INSTANCE}")
 
     def note(self, body: bytes, properties: Properties | bytes, consumer: str, again: bool, key: str) -> None:
         """Deliver, and note the tag."""
@@ -167,7 +169,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.stopped is None)
     @rule()
     def stop(self) -> None:
-        self.stopped = self.transport.drain(1000.0)
+        self.stopped = self.worker.drain(1000.0)
         self.wire.answer()
 
     @invariant()
@@ -196,12 +198,11 @@ class DeliveryMachine(RuleBasedStateMachine):
                     held.callback(1)
             self.wire.clock.advance(1.0)
             self.each_settles_once()
-        transport, progress = self.transport, self.transport._progress
+        limiter, in_progress = self.worker.limiter, self.worker.in_progress
         assert self.open == set(), "never settled"
-        assert (transport.running, transport._places.waiting) == (0, 0)
-        assert not transport._places.held and not transport._places.held_nested
-        assert [len(progress), len(progress._deadlines), len(progress._signs)] == [0, 0, 0]
-        assert transport._recent is not None and not transport._recent._running
+        assert (limiter.running, limiter.waiting) == (0, 0)
+        assert not limiter.held and not limiter.held_nested
+        assert [len(in_progress), len(in_progress._deadlines), len(in_progress._keepalives)] == [0, 0, 0]
         assert self.stopped is None or self.stopped.called
         log.removeObserver(self._observe)
 

@@ -15,17 +15,18 @@ from rpc.envelope import CODECS, read_application_exception
 from rpc.errors import ChannelClosed, ConnectionClosed, HeartbeatMissed
 from rpc.messages import Properties
 from rpc.topology import NESTED
-from rpc.worker.republisher import Mover
+from rpc.worker.republisher import Republisher
 from rpc.worker.service import Deduplicate
 from tests.unit.amqp.peer import method
 from tests.unit.wire import Published
-from tests.unit.worker.test_server import LINK, ServingTestCase
+from tests.unit.worker.served import INSTANCE, OWN, QUARANTINE, SHARED
+from tests.unit.worker.test_server import ServingTestCase
 
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
 
-OWN, SHARED, QUARANTINE = "c1", "c2", "c3"
-SUSPECTS_QUEUE = "rpc.Calculator.quarantine"
+QUARANTINE_QUEUE = "rpc.Calculator.quarantine"
+DIRECT_KEY = f"Calculator@{INSTANCE}"
 
 
 class AgainTestCase(ServingTestCase):
@@ -39,6 +40,7 @@ class AgainTestCase(ServingTestCase):
         struct = getattr(Calculator, f"{name}_args")(*arguments)
         kind = TMessageType.ONEWAY if name == "zip" else TMessageType.CALL
         properties = Properties(**({"reply_to": "replies", "correlation_id": "c"} | given))
+        key = DIRECT_KEY if consumer == OWN and key == "key" else key
         return self.wire.deliver(BINARY.encode(name, kind, 7, struct), properties, consumer, again, key)
 
     def acked(self) -> list[int]:
@@ -77,10 +79,10 @@ class DeduplicationTests(AgainTestCase):
     def test_joined(self) -> None:
         """A request that comes while its call is in progress is answered with it, and takes no place."""
         tags = [self.request(message_id="m", correlation_id=each) for each in "abc"]
-        self.assertEqual((len(self.handler.held), self.transport.running, self.acked()), (1, 1, []))
+        self.assertEqual((len(self.handler.held), self.worker.running, self.acked()), (1, 1, []))
         self.handler.held[0].callback(5)
         self.assertEqual([reply.properties.correlation_id for reply in self.wire.take()], ["a", "b", "c"])
-        self.assertEqual((self.acked(), self.transport.running), (tags, 0))
+        self.assertEqual((self.acked(), self.worker.running), (tags, 0))
 
     def test_others(self) -> None:
         """Another call, one with the same id but another body, and those without id are run."""
@@ -118,11 +120,11 @@ class DeduplicationTests(AgainTestCase):
         """A request that is delivered again to the worker that runs it is joined, on whatever channel it comes."""
         self.request(message_id="m")
         self.wire.close_channel()
-        self.wire.open(self.transport)
+        self.worker.open()
         tag = self.request(message_id="m", again=True)
         self.assertEqual(self.wire.take(), [])
         self.handler.held[0].callback(5)
-        self.assertEqual(len(self.wire.take()), 2)
+        self.assertEqual(len(self.wire.take()), 1)  # one reply to one caller
         self.assertEqual(self.settled(), [("ack", tag, False)])
 
     def test_not_without(self) -> None:
@@ -153,7 +155,7 @@ class RedeliveryTests(AgainTestCase):
             self.assertEqual(dict(moved.properties.headers or {}), {"tenant": "a", "rpc-deliveries": before + 1})
             expected = Properties(reply_to="replies", correlation_id="c", expiration="5000", message_id="m")
             self.assertEqual(attrs.evolve(moved.properties, headers=None), expected)
-            self.assertEqual((self.handler.ran, self.acked(), self.transport.running), ([], [tag], 0))
+            self.assertEqual((self.handler.ran, self.acked(), self.worker.running), ([], [tag], 0))
 
     def test_over_the_limit(self) -> None:
         """Then it is a dead letter, and its caller is told."""
@@ -185,40 +187,37 @@ class RedeliveryTests(AgainTestCase):
         original = self.request("add", again=True)
         copy = self.request("add", headers={"rpc-deliveries": 1})
         self.wire.clock.pump([0.05] * 3)
-        self.assertEqual((self.handler.ran, self.transport.running), ([], 2))  # the broker has not confirmed it yet
+        self.assertEqual(self.handler.ran, [])  # the broker has not confirmed it yet
         self.wire.answer()
-        self.assertEqual((self.acked(), self.handler.ran), ([original], []))
-        self.wire.clock.pump([0.05] * 3)
-        self.assertEqual((self.handler.ran, self.acked(), self.transport.running), (["add"], [copy], 0))
+        self.assertEqual(self.handler.ran, ["add"])
+        self.assertEqual((self.acked(), self.worker.running), ([original, copy], 0))
 
-    def test_no_room(self) -> None:
-        """Where its queue is full it goes to the suspects, with its count; where the broker takes it nowhere, it is run
-        after all.
-        """
+    def test_a_full_queue_sends_it_to_quarantine_and_nowhere_is_a_reason_to_wait(self) -> None:
+        """It is never run without being counted: a broker that takes no copy is asked again after a second."""
         self.serve(concurrency=2)
         self.wire.refuses_beside = True
         tag = self.request("add", again=True)
-        self.assertEqual([moved.routing_key for moved in self.wire.take()][:2], ["rpc.Calculator", SUSPECTS_QUEUE])
-        self.assertEqual((self.handler.ran, self.acked(), self.transport.running), (["add"], [tag], 0))
+        self.assertEqual([moved.routing_key for moved in self.wire.take()], ["rpc.Calculator", QUARANTINE_QUEUE])
+        self.assertEqual((self.handler.ran, self.acked()), ([], []))
+        self.wire.refuses_beside = False
+        self.wire.clock.advance(1.0)
+        self.assertEqual([moved.routing_key for moved in self.wire.take()], [QUARANTINE_QUEUE])
+        self.assertEqual((self.handler.ran, self.acked()), ([], [tag]))
 
     def test_lost_while_moving(self) -> None:
         """A request whose channel is lost while it is moved will come again: it is neither acked nor run."""
-        mover = self.mover_without_answers()
+        republisher = Republisher()
+        self.serve(republisher)
         self.request("add", again=True)
         self.wire.close_channel()
-        mover.lost(RuntimeError("gone"))
-        self.assertEqual((self.handler.ran, self.transport.running), ([], 0))
-
-    def mover_without_answers(self) -> Mover:
-        """Serve with a mover that has no channel yet."""
-        self.serve(with_mover=(mover := Mover()))
-        return mover
+        republisher.lost(RuntimeError("gone"))
+        self.assertEqual((self.handler.ran, self.worker.running), ([], 0))
 
     def test_connection_lost_while_moving(self) -> None:
-        """The mover may hear first that the connection is gone: the request is not run for that."""
+        """The republisher may hear first that the connection is gone: the request is not run for that."""
         self.request("add", again=True)
         self.wire.peer.connection.do_close(RuntimeError("gone"))
-        self.assertEqual((self.handler.ran, self.transport.running), ([], 0))
+        self.assertEqual((self.handler.ran, self.worker.running), ([], 0))
 
     def test_acknowledged_before(self) -> None:
         """With ``acknowledge="before"`` what is not begun is acked as well, when it is elsewhere or refused."""
@@ -239,41 +238,86 @@ class RedeliveryTests(AgainTestCase):
         reply, _ = self.wire.take()
         self.assertIn("delivered 4 times", str(self.exception(reply)))
 
-    def test_survived(self) -> None:
-        """What this worker had when it lost its channel has not ended it, and is not counted when it gets it again."""
+    def test_a_request_that_runs_here_is_joined_and_one_that_never_began_is_run_uncounted(self) -> None:
+        """The channel is lost while one request runs and another waits for a slot; both come again."""
         self.serve(redelivery_limit=1, concurrency=1)
         self.request(message_id="running")
         self.request("add", message_id="held")
         self.wire.close_channel()
-        self.wire.open(self.transport)
-        for name, message_id in (("calculate", "running"), ("add", "held")):
+        self.worker.open()
+        tags = [
             self.request(name, message_id=message_id, again=True)
-        self.assertEqual(self.wire.take(), [])
-        for _ in range(2):
-            self.handler.held.pop(0).callback(1)
-            self.wire.clock.pump([0, 0])
-        self.assertEqual(self.handler.ran, ["calculate 1", "calculate 1", "add"])
-
-    def test_cut_off(self) -> None:
-        """What comes again after the network has failed, before anything new, may have been on its way: it is run, and
-        not counted. After a channel that the broker closed for a reason it is counted.
-        """
-        reasons: list[tuple[Exception, list[str]]] = [
-            (ConnectionClosed(0, "cut"), ["add", "add"]),
-            (HeartbeatMissed("silence"), ["add", "add"]),
-            (ConnectionClosed(541, "INTERNAL_ERROR"), ["add"]),
-            (ChannelClosed(406, "PRECONDITION_FAILED"), ["add"]),
+            for name, message_id in (("calculate", "running"), ("add", "held"))
         ]
-        for reason, ran in reasons:
+        self.assertEqual(self.wire.take(), [])
+        self.handler.held.pop(0).callback(1)
+        self.wire.settle()
+        self.assertEqual(len(self.wire.take()), 2)
+        self.assertEqual((self.handler.ran, self.acked()), (["calculate 1", "add"], tags))
+
+    def test_a_request_that_never_began_is_excused_once(self) -> None:
+        """It begins, the channel is lost, and the reply with it: then it has run here. In another process it counts."""
+        self.serve(redelivery_limit=1, concurrency=1)
+        self.request(message_id="running")
+        self.request("add", message_id="held")
+        for _ in range(2):
+            self.wire.close_channel()
+            self.worker.open()
+            self.request("add", message_id="held", again=True)
+            self.assertEqual(self.wire.take(), [])
+        self.handler.held.pop(0).callback(1)
+        self.wire.settle()
+        self.assertEqual(self.handler.ran, ["calculate 1", "add"])
+        self.serve(redelivery_limit=1, concurrency=1)
+        self.request("add", message_id="held", again=True)
+        self.assertEqual([moved.routing_key for moved in self.wire.take()], [QUARANTINE_QUEUE])
+
+    def test_a_run_that_finished_without_its_channel_is_answered_again(self) -> None:
+        """The broker has not taken its ack: the copy is acked, the reply sent again, and no handler begins."""
+        self.serve(concurrency=2)
+        self.request(message_id="m", correlation_id="first")
+        self.request("add", message_id="n", correlation_id="first")
+        self.wire.take()
+        self.wire.close_channel()
+        self.handler.held[0].callback(5)
+        self.wire.take()
+        self.worker.open()
+        self.wire.taken("basic.ack")
+        tags = [self.request(name, message_id=each, again=True) for name, each in (("calculate", "m"), ("add", "n"))]
+        values = [BINARY.read_header(reply.body)[:2] for reply in self.wire.take()]
+        self.assertEqual(values, [("calculate", TMessageType.REPLY), ("add", TMessageType.REPLY)])
+        self.assertEqual((self.handler.ran, self.acked()), (["calculate 1", "add"], tags))
+
+    def test_a_copy_that_another_worker_made_joins_the_run_in_progress(self) -> None:
+        """The copy has the count in its headers, and is not marked as redelivered."""
+        self.serve(concurrency=2)
+        self.request(message_id="m")
+        self.wire.close_channel()
+        self.worker.open()
+        tag = self.request(message_id="m", headers={"rpc-deliveries": 1})
+        self.handler.held[0].callback(5)
+        self.assertEqual((len(self.wire.take()), self.handler.ran, self.acked()), (1, ["calculate 1"], [tag]))
+
+    def test_a_request_whose_copy_was_published_is_only_acked(self) -> None:
+        """Its channel was lost before the broker had taken its ack."""
+        self.request("add", again=True, message_id="m")
+        self.assertEqual(len(self.wire.take()), 1)
+        self.wire.close_channel()
+        self.worker.open()
+        self.wire.taken("basic.ack")
+        tag = self.request("add", again=True, message_id="m")
+        self.assertEqual((self.wire.take(), self.handler.ran, self.acked()), ([], [], [tag]))
+
+    def test_a_network_failure_counts_like_any_other(self) -> None:
+        """Excused deliveries had no bound: a request that blocks the reactor of two workers in turn ran without end."""
+        for reason in (ConnectionClosed(0, "cut"), HeartbeatMissed("silence"), ChannelClosed(406, "timed out")):
             self.serve(concurrency=2)
-            self.transport.lost(reason)
-            self.wire.open(self.transport)
+            self.worker.server.lost(reason)
+            self.worker.open()
             self.request("add", again=True)
-            self.request("add")
-            self.assertEqual(self.handler.ran, ran, reason)
-            self.wire.take()
-            self.request("add", again=True)
-            self.assertEqual([moved.routing_key for moved in self.wire.take()], ["rpc.Calculator"])
+            self.assertEqual(
+                ([moved.routing_key for moved in self.wire.take()], self.handler.ran), (["rpc.Calculator"], [])
+            )
 
     def test_unlimited(self) -> None:
         """Without a limit a request is run however often it comes."""
@@ -304,14 +348,15 @@ class CancellingTests(AgainTestCase):
     """Requests that nobody waits for."""
 
     def cancel_calls(self, *ids: str, consumer: str = OWN) -> int:
-        """Have calls called off, and return the message's tag."""
-        return self.wire.deliver("\n".join(ids).encode(), Properties(type="rpc.cancel"), consumer)
+        """Cancel calls, and return the message's tag."""
+        properties = Properties(type="rpc.cancel")
+        return self.wire.deliver("\n".join(ids).encode(), properties, consumer, False, "Calculator", "rpc.broadcast")
 
     def test_deadline(self) -> None:
         """At the caller's deadline the handler is cancelled; the request is acked, not answered, nor logged."""
         tag = self.request(expiration="1000")
         self.wire.clock.advance(1.01)
-        self.assertEqual((self.acked(), self.wire.take(), self.transport.running), ([tag], [], 0))
+        self.assertEqual((self.acked(), self.wire.take(), self.worker.running), ([tag], [], 0))
         self.assertTrue(self.handler.held[0].called)
 
     def test_called_off(self) -> None:
@@ -319,7 +364,7 @@ class CancellingTests(AgainTestCase):
         tags = [self.request(message_id=each) for each in ("a", "a", "b")]
         tag = self.cancel_calls("x", "a")
         self.assertEqual(self.acked(), [*tags[:2], tag])
-        self.assertEqual((self.wire.take(), self.transport.running), ([], 1))
+        self.assertEqual((self.wire.take(), self.worker.running), ([], 1))
 
     def test_called_off_before_it_comes(self) -> None:
         """A request that is called off while it waits in the queue is not begun."""
@@ -332,15 +377,15 @@ class CancellingTests(AgainTestCase):
         """Who calls off what never comes does not fill the worker."""
         for number in range(100):
             self.cancel_calls(*(f"{number}.{each}" for each in range(1000)))
-        self.assertEqual(len(self.transport._progress.cancelled), 10_000)
+        self.assertEqual(len(self.worker.in_progress.cancelled), 10_000)
 
     def test_bounded_bytes(self) -> None:
         """Ids that no call has are not kept, and of one message so many are read that it takes no time to speak of."""
         self.cancel_calls("x" * 256)
-        self.assertEqual(len(self.transport._progress.cancelled), 0)
+        self.assertEqual(len(self.worker.in_progress.cancelled), 0)
         self.cancel_calls(*(f"{number:09}" for number in range(200_000)))
-        self.assertIn(b"000104856", self.transport._progress.cancelled)
-        self.assertNotIn(b"000104859", self.transport._progress.cancelled)
+        self.assertIn(b"000104856", self.worker.in_progress.cancelled)
+        self.assertNotIn(b"000104859", self.worker.in_progress.cancelled)
 
     def test_joined_with_more_time(self) -> None:
         """A call is cancelled when the last of those who wait for it has no more time."""
@@ -349,7 +394,7 @@ class CancellingTests(AgainTestCase):
         self.wire.clock.advance(1.5)
         self.request(message_id="m", expiration="2000", correlation_id="second")
         self.wire.clock.advance(1.0)
-        self.assertEqual(self.transport.running, 1)
+        self.assertEqual(self.worker.running, 1)
         self.handler.held[0].callback(5)
         self.assertEqual([reply.properties.correlation_id for reply in self.wire.take()], ["first", "second"])
 
@@ -359,9 +404,9 @@ class CancellingTests(AgainTestCase):
         self.request(message_id="m", expiration="1000")
         self.cancel_calls("m")
         self.wire.clock.advance(2)
-        self.assertEqual((self.transport.running, self.handler.held[0].called), (1, False))
+        self.assertEqual((self.worker.running, self.handler.held[0].called), (1, False))
         self.handler.held[0].callback(5)
-        self.assertEqual(self.transport.running, 0)
+        self.assertEqual(self.worker.running, 0)
 
     def test_in_the_shared_queue(self) -> None:
         """It is no request, wherever it comes from, and nobody is to be told."""
@@ -384,9 +429,9 @@ class CancellingTests(AgainTestCase):
         self.handler.answer = stubborn
         tag = self.request("add", expiration="1000")
         self.wire.clock.advance(1.01)
-        self.assertEqual((self.acked(), self.transport.running), ([], 1))
+        self.assertEqual((self.acked(), self.worker.running), ([], 1))
         self.handler.held[1].callback(1)
-        self.assertEqual((self.acked(), self.transport.running, self.wire.take()), ([tag], 0, []))
+        self.assertEqual((self.acked(), self.worker.running, self.wire.take()), ([tag], 0, []))
 
     def test_canceller_that_raises(self) -> None:
         """It is logged, and harms nobody."""
@@ -399,15 +444,15 @@ class CancellingTests(AgainTestCase):
         self.request(expiration="1000")
         self.wire.clock.advance(1.01)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual(self.transport.running, 1)
+        self.assertEqual(self.worker.running, 1)
 
     def test_nothing_stays(self) -> None:
         """What is done is in no table."""
         for _ in range(3):
             self.request(message_id="m", expiration="60000", headers={"rpc-liveness": 1000})
             self.handler.held.pop().callback(1)
-        progress = self.transport._progress
-        self.assertEqual([len(progress), len(progress._deadlines), len(progress._signs)], [0, 0, 0])
+        progress = self.worker.in_progress
+        self.assertEqual([len(progress), len(progress._deadlines), len(progress._keepalives)], [0, 0, 0])
 
 
 class LivenessTests(AgainTestCase):
@@ -423,7 +468,7 @@ class LivenessTests(AgainTestCase):
     def test_signs(self) -> None:
         """At once, then three times within the time that the caller asked for; none when the call is answered."""
         self.request(headers={"rpc-liveness": 3000})
-        sign = ("replies", "c", {"rpc-keepalive": LINK.instance}, b"")
+        sign = ("replies", "c", {"rpc-keepalive": INSTANCE}, b"")
         self.assertEqual(self.signs(), [sign])
         for _ in range(5):
             self.wire.clock.advance(1.01)
@@ -449,7 +494,7 @@ class LivenessTests(AgainTestCase):
     def test_attempt(self) -> None:
         """A sign says of which attempt it is, so that a silent worker is not covered by one that was given up."""
         self.request(headers={"rpc-liveness": 3000, "rpc-attempt": 2})
-        self.assertEqual(self.signs()[0][2], {"rpc-keepalive": LINK.instance, "rpc-attempt": 2})
+        self.assertEqual(self.signs()[0][2], {"rpc-keepalive": INSTANCE, "rpc-attempt": 2})
 
     def test_none_after_the_deadline(self) -> None:
         """Nobody waits for a handler that does not let itself be cancelled."""
@@ -466,7 +511,7 @@ class LivenessTests(AgainTestCase):
         self.wire.clock.advance(1.01)
         self.wire.take()
         self.wire.clock.pump([0.2] * 10)
-        self.assertEqual((self.signs(), self.transport.running), ([], 1))
+        self.assertEqual((self.signs(), self.worker.running), ([], 1))
 
     def test_not_too_often(self) -> None:
         """Who asks for a sign every microsecond gets thirty a second."""
@@ -486,7 +531,7 @@ class NestedTests(AgainTestCase):
 
     def nested(self) -> int:
         """Deliver a request that a handler of this worker has made."""
-        return self.request("add", OWN, key=f"Calculator@w{NESTED}")
+        return self.request("add", OWN, key=f"{DIRECT_KEY}{NESTED}")
 
     def test_places(self) -> None:
         """All places are taken: nested requests wait while they are taken by calls that work, and not by such that
@@ -516,12 +561,12 @@ class NestedTests(AgainTestCase):
         self.handler.held[0].callback(1)  # answered, with a call of its own still under way
         for _ in range(3):
             self.wire.clock.advance(0)
-        self.assertEqual((len(self.handler.ran), self.transport._places.waiting), (5, 0))
+        self.assertEqual((len(self.handler.ran), self.worker.limiter.waiting), (5, 0))
 
     def test_while_stopping(self) -> None:
         """A stopping worker serves what its own calls need, and refuses what others send to it alone."""
         self.request()
-        drained = self.transport.drain(30.0)
+        drained = self.worker.drain(30.0)
         self.wire.answer()
         self.nested()
         self.assertEqual(self.handler.ran, ["calculate 1", "add"])
@@ -539,9 +584,9 @@ class NestedTests(AgainTestCase):
         self.request()
         self.request()
         direct, shared, nested = self.request("add", OWN), self.request("add"), self.nested()
-        drained = self.transport.drain(30.0)
+        drained = self.worker.drain(30.0)
         self.wire.answer()
-        refusal, copy = self.wire.take()
+        copy, refusal = self.wire.take()
         self.assertEqual(dict(refusal.properties.headers or {}), {"rpc-outcome": "stopping"})
         self.assertEqual((copy.routing_key, copy.properties.headers), ("rpc.Calculator", {}))
         self.assertEqual(self.settled(), [("ack", direct, False), ("ack", shared, False)])
@@ -557,10 +602,10 @@ class NestedTests(AgainTestCase):
         """Who does not want to wait for calls in progress, nor for a broker that does not answer, cancels the wait."""
         self.request()
         for _ in range(2):
-            drained = self.transport.drain(30.0)
+            drained = self.worker.drain(30.0)
+            self.wire.answer()
             drained.cancel()
             self.successResultOf(drained)
-            self.wire.answer()
 
     def test_too_many_for_one(self) -> None:
         """Of requests to this worker alone so many wait as its backlog says; the others are refused."""
@@ -601,8 +646,11 @@ class NestedTests(AgainTestCase):
         self.assertEqual(self.handler.ran, ["calculate 1", "add"])
         self.assertEqual([reply.routing_key for reply in self.wire.take()], ["replies"] * 2)
 
-    def test_key(self) -> None:
-        """It reaches itself while its queue is consumed."""
-        self.assertEqual(self.transport.nested_key(), f"Calculator@{LINK.instance}/nested")
+    def test_a_deleted_own_queue_leads_to_another_channel(self) -> None:
+        """The channel is given up, so the link opens another one with another queue."""
+        self.assertTrue(self.worker.consuming)
         self.wire.peer.feed(method(self.wire.channel.id, "basic.cancel", OWN, True))
-        self.assertIsNone(self.transport.nested_key())
+        self.assertFalse(self.worker.consuming)
+        self.wire.answer()
+        self.worker.open()
+        self.assertTrue(self.worker.consuming)

@@ -14,8 +14,9 @@ from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.amqp.content import Delivery
 from rpc.envelope import CODECS
 from rpc.messages import Properties
-from rpc.stub import Stub
-from rpc.worker.request import Refused, Request
+from rpc.stub import Stub, StubMethod
+from rpc.worker.rejection import Rejection
+from rpc.worker.request import Request
 
 Calculator: Any = CalculatorStub
 
@@ -26,6 +27,11 @@ ADD = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
 texts = st.none() | st.binary(max_size=255).map(lambda data: data.decode("utf-8", "surrogateescape"))
 
 
+def read(asked: Request) -> tuple[StubMethod, Any]:
+    """Method and arguments of a request."""
+    return asked.read("Calculator", METHODS, (), 0.0)
+
+
 def request(body: bytes = ADD, properties: Properties | bytes = b"\x00\x00", now: float = 100.0) -> Request:
     """A request as it was delivered."""
     channel: Any = None
@@ -34,25 +40,25 @@ def request(body: bytes = ADD, properties: Properties | bytes = b"\x00\x00", now
 
 
 class ReadTests(SynchronousTestCase):
-    """Request.read."""
+    """Reading header and arguments."""
 
-    def refused(self, asked: Request, limit: int = 1000) -> Refused:
-        """Why `asked` is refused; it can be answered all the same."""
-        refused: Refused = self.assertRaises(Refused, asked.read, "Calculator", METHODS, limit)
-        answer = asked.reply(TMessageType.EXCEPTION, refused.answer)
+    def rejection(self, asked: Request) -> Rejection:
+        """Why `asked` is rejected; it can be answered all the same."""
+        rejection: Rejection = self.assertRaises(Rejection, read, asked)
+        answer = asked.reply(TMessageType.EXCEPTION, rejection.answer)
         self.assertEqual(asked.codec.read_header(answer)[:3], (asked.name, TMessageType.EXCEPTION, asked.seqid))
-        return refused
+        return rejection
 
     def test_read(self) -> None:
         """Method and arguments, in each protocol by content type; none is binary."""
         for codec in CODECS.values():
             body = codec.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
             asked = request(body, Properties(content_type=codec.content_type, reply_to="q"))
-            method, arguments = asked.read("Calculator", METHODS, 1000)
+            method, arguments = read(asked)
             self.assertEqual((method.name, arguments), ("add", Calculator.add_args(1, 2)))
             self.assertEqual((asked.name, asked.seqid, asked.label), ("add", 7, "Calculator.add"))
             self.assertTrue(asked.wants_reply)
-        self.assertEqual(request().read("Calculator", METHODS, 1000)[0].name, "add")
+        self.assertEqual(read(request())[0].name, "add")
 
     def test_endless_expiration(self) -> None:
         """An expiration of as many digits as fit is answered with one that AMQP's short strings take."""
@@ -66,7 +72,7 @@ class ReadTests(SynchronousTestCase):
             body = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
             name = f"{number}" * 500
             asked = request(body[:4] + len(name).to_bytes(4, "big") + name.encode() + body[11:])
-            self.refused(asked, limit=100)
+            self.rejection(asked)
             self.assertEqual(asked.name, name[:200])
             self.assertLess(len(asked.reply(TMessageType.EXCEPTION, TApplicationException(1, "x"))), 300)
         self.assertEqual(len(BINARY._prefixes), kept)  # type: ignore[attr-defined]
@@ -76,16 +82,16 @@ class ReadTests(SynchronousTestCase):
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
         for body, reply_to, wanted in ((ADD, "q", True), (ADD, "", True), (ADD, None, False), (oneway, "q", False)):
             asked = request(body, Properties(reply_to=reply_to))
-            asked.read("Calculator", METHODS, 1000)
+            read(asked)
             self.assertEqual(asked.wants_reply, wanted)
 
     def test_unknown_method(self) -> None:
         """PITFALLS, stubs 7: an unknown method is answered, an unknown oneway is not; neither is poison."""
         for kind, answered in ((TMessageType.CALL, True), (TMessageType.ONEWAY, False)):
             asked = request(BINARY.encode("no" * 200, kind, 7, Calculator.zip_args()), Properties(reply_to="q"))
-            refused = self.refused(asked)
-            self.assertEqual(refused.answer.type, TApplicationException.UNKNOWN_METHOD)
-            self.assertEqual((asked.wants_reply, refused.poison), (answered, False))
+            rejection = self.rejection(asked)
+            self.assertEqual(rejection.answer.type, TApplicationException.UNKNOWN_METHOD)
+            self.assertEqual((asked.wants_reply, rejection.poison), (answered, False))
 
     def test_poison(self) -> None:
         """What would fare no better elsewhere: no Thrift, no request, an unknown protocol, a required field unset."""
@@ -99,38 +105,28 @@ class ReadTests(SynchronousTestCase):
             (BINARY.encode("add", 2, 7, Calculator.add_result(1)), Properties(), 2),
             (ADD, b"\x20\x00\x00\x00\x00\x03\x01a?", TApplicationException.PROTOCOL_ERROR),
         ):
-            refused = self.refused(request(body, properties))
-            self.assertTrue(refused.poison, body)
-            self.assertEqual(refused.answer.type, code)
-
-    def test_too_large(self) -> None:
-        """One over the limit is refused in its own protocol and by its own seqid, and is never kept."""
-        for codec in CODECS.values():
-            body = codec.encode("blob", TMessageType.CALL, 7, Calculator.blob_args(b"x" * 100))
-            asked = request(body, Properties(content_type=codec.content_type))
-            refused = self.refused(asked, limit=100)
-            self.assertEqual((refused.outcome, refused.poison), ("too-large", False))
-            self.assertEqual((asked.codec, asked.name, asked.seqid), (codec, "blob", 7))
-        self.assertFalse(self.refused(request(b"\xff" * 101), limit=100).poison)
+            rejection = self.rejection(request(body, properties))
+            self.assertTrue(rejection.poison, body)
+            self.assertEqual(rejection.answer.type, code)
 
     def test_direct_reply_to(self) -> None:
         """RabbitMQ closes the connection of who publishes to a made-up direct reply-to: it is never answered."""
         for reply_to in ("amq.rabbitmq.reply-to", "amq.rabbitmq.reply-to.abc.def"):
             asked = request(ADD, Properties(reply_to=reply_to))
-            self.assertTrue(self.refused(asked).poison)
+            self.assertTrue(self.rejection(asked).poison)
             self.assertFalse(asked.wants_reply)
             self.assertIsNone(asked.dead_letter("why").reply_to)
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
-        request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")).read("Calculator", METHODS, 1000)
+        read(request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")))
 
     @given(st.binary(max_size=60), st.binary(max_size=60))
     def test_any_request(self, body: bytes, properties: bytes) -> None:
         """Any body with any properties is read or refused, and can be answered."""
         asked = request(body, properties)
         try:
-            asked.read("Calculator", METHODS, 1000)
-        except Refused as refused:
-            asked.reply(TMessageType.EXCEPTION, refused.answer)
+            read(asked)
+        except Rejection as rejection:
+            asked.reply(TMessageType.EXCEPTION, rejection.answer)
         decode_properties(asked.reply_properties(100.0))
         encode_properties(asked.dead_letter("why"))
 
@@ -142,11 +138,11 @@ class PropertiesTests(SynchronousTestCase):
     def test_reply_copies(self, correlation_id: str | None, message_id: str | None) -> None:
         """Correlation id and message id come back untouched, whatever bytes they are; absent stays absent."""
         asked = request(properties=Properties(correlation_id=correlation_id, message_id=message_id))
-        asked.read("Calculator", METHODS, 1000)
+        read(asked)
         answer = decode_properties(asked.reply_properties(100.0, "too-large"))
         self.assertEqual((answer.correlation_id, answer.message_id), (correlation_id, message_id))
         self.assertEqual((answer.type, answer.delivery_mode), ("Calculator.add", 1))
-        self.assertEqual(answer.headers, {"rpc-outcome": "too-large"})
+        self.assertEqual(answer.headers, {"rpc-outcome": "too-large", "rpc-maybe-executed": True})
 
     def test_deadline(self) -> None:
         """The expiration counts from the request's arrival; a reply has what is left, a millisecond at least."""
@@ -161,8 +157,7 @@ class PropertiesTests(SynchronousTestCase):
         """The handler may know names, deadline, metadata, identity, and whether it was delivered before."""
         headers = {"tenant": "a", "CC": ["x"], "x-death": [], "rpc-attempt": 2}
         asked = request(properties=Properties(headers=headers, message_id="m", expiration="1000"))
-        asked.serve("Calculator", asked.read("Calculator", METHODS, 1000)[0], lambda _: None)
-        context = asked.context
+        context = asked.serve("Calculator", read(asked)[0], 0.0, lambda _: None)
         self.assertEqual(context.attempt, 2)
         self.assertEqual((context.service, context.method), ("Calculator", "add"))
         self.assertEqual((context.deadline, context.message_id, context.redelivered), (101.0, "m", True))

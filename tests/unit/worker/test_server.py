@@ -8,7 +8,6 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TMemoryBuffer, TTransportException
 from twisted.internet.defer import Deferred, succeed
-from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
@@ -17,23 +16,15 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.context import CallContext, current_call
 from rpc.envelope import CODECS, read_application_exception
 from rpc.messages import Properties
-from rpc.worker.republisher import Mover
-from rpc.worker.server import ServingTransport
+from rpc.worker.republisher import Republisher
 from rpc.worker.service import ThriftService
+from tests.unit.logs import log_lines
 from tests.unit.wire import Published, Wire
+from tests.unit.worker.served import INSTANCE, WorkerInMemory
 
 Calculator: Any = CalculatorStub
 
 BINARY = CODECS["binary"]
-
-
-class LinkInMemory:
-    """What a ServingTransport asks of its link."""
-
-    instance = "host.1.ab"
-
-
-LINK: Any = LinkInMemory()
 
 
 class Handler:
@@ -69,25 +60,22 @@ class Handler:
     def sum(self, numbers: object) -> Any: ...
     def echo(self, work: Work) -> Any: ...
     def blob(self, data: bytes) -> bytes:
-        return data
+        answer = self.answer()
+        return answer if isinstance(answer, bytes) else data
 
 
 class ServingTestCase(SynchronousTestCase):
     """A service on a channel in memory. Consumer ``c1`` is of the worker's own queue, ``c2`` of the shared one."""
 
-    def serve(self, with_mover: Mover | None = None, **options: Any) -> None:
+    def serve(self, republisher: Republisher | None = None, **options: Any) -> None:
         """Begin to serve.
 
-        :param with_mover: instead of one on a channel of its own.
+        :param republisher: instead of one on a channel of its own.
         """
         self.wire = Wire()
         self.handler = Handler()
         service = ThriftService(CalculatorStub, self.handler, **options)
-        mover = with_mover or Mover()
-        if with_mover is None:
-            self.wire.open_beside(mover)
-        self.transport = ServingTransport(service, self.handler, LINK, self.wire.clock, mover)
-        self.wire.open(self.transport)
+        self.worker = WorkerInMemory(self.wire, service, self.handler, republisher)
 
     def setUp(self) -> None:
         self.serve()
@@ -126,12 +114,13 @@ class ReplyTests(ServingTestCase):
     """What a request is answered with."""
 
     def test_setting_up(self) -> None:
-        """All queues are consumed with acks. Prefetch is the concurrency for the shared queue, a large one for the own
-        queue, and one for suspects.
+        """All queues are consumed with acks. Prefetch is the concurrency for the request queue, a large one for the own
+        queue, and one for the quarantine.
         """
         self.assertEqual([args[1] for args in self.wire.taken("basic.qos")], [20_000, 64, 1])
         queues = [(args[1], args[4]) for args in self.wire.taken("basic.consume")]
-        self.assertEqual(queues, [("replies", False), ("rpc.Calculator", False), ("rpc.Calculator.quarantine", False)])
+        own = f"rpc.worker.{INSTANCE}.1"
+        self.assertEqual(queues, [(own, False), ("rpc.Calculator", False), ("rpc.Calculator.quarantine", False)])
 
     def test_result(self) -> None:
         """A value, a Deferred and a coroutine are written, then acked."""
@@ -192,18 +181,21 @@ class ReplyTests(ServingTestCase):
         self.serve(max_message_size=200)
         self.ask("blob", b"x" * 100)
         self.assertEqual(BINARY.read_header(self.reply().body)[1], TMessageType.REPLY)
-        self.transport._handlers["blob"] = lambda data: data * 3
+        self.handler.answer = lambda: b"x" * 300
         self.ask("blob", b"x" * 100)
         self.assert_internal_error()
 
     def test_oneway(self) -> None:
-        """A oneway gets no reply, not for an error or an unknown method either; it is acked when it is done."""
+        """A oneway gets no reply, not for an error either, and is acked when it is done. An unknown one becomes a dead
+        letter, since its caller cannot be told.
+        """
         tag = self.ask("zip", oneway=True)
         self.handler.answer = lambda: 1 / 0
         second = self.ask("zip", oneway=True)
         third = self.wire.deliver(BINARY.encode("none", TMessageType.ONEWAY, 1, Calculator.zip_args()), b"\0\0", "c2")
         self.assertEqual(self.settled(), [("ack", 1, True), ("ack", 2, True), ("ack", 3, True)])
-        self.assertEqual((tag, second, third, self.wire.take()), (1, 2, 3, []))
+        (letter,) = self.wire.take()
+        self.assertEqual((tag, second, third, letter.exchange), (1, 2, 3, "rpc.dead"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_nobody_waits(self) -> None:
@@ -212,7 +204,7 @@ class ReplyTests(ServingTestCase):
         self.assertEqual(self.wire.take(), [])
         self.ask()
         self.wire.give_back(self.reply())
-        self.assertEqual(self.transport.lost_replies, 1)
+        self.assertEqual(self.worker.server.lost_replies, 1)
 
     def test_poison(self) -> None:
         """Poison is answered, published to the dead letters with the reason, then acked."""
@@ -262,10 +254,13 @@ class SettlingTests(ServingTestCase):
         self.assertEqual(self.settled(), [("ack", tags[2], True)])
 
     def test_ack_before(self) -> None:
-        """At most once: acked when the handler begins, and not again."""
+        """At most once: the handler begins when the broker has taken the ack, and the request is not acked again."""
         self.serve(acknowledge="before")
+        self.wire.taken("basic.ack")
         tag = self.ask("calculate", 1, Work())
+        self.assertEqual(self.handler.ran, [])
         self.assertEqual(self.settled(), [("ack", tag, True)])
+        self.assertEqual(self.handler.ran, ["calculate 1"])
         self.handler.held[0].callback(1)
         self.wire.deliver(b"not Thrift", Properties(), "c2")
         self.assertEqual(self.settled(), [("ack", 2, True)])
@@ -276,15 +271,16 @@ class SettlingTests(ServingTestCase):
             self.serve(concurrency=2, acknowledge=acknowledge)
             for number in range(5):
                 self.ask("calculate", number, Work(), expiration="1000" if number == 3 else "9000")
-            self.assertEqual(self.transport.running, 2)
+            self.wire.answer()
+            self.assertEqual(self.worker.running, 2)
             self.wire.clock.advance(2)
             self.handler.held[0].callback(1)
             self.handler.held[1].callback(1)
-            self.wire.clock.pump([0] * 5)
+            self.wire.settle()
             self.assertEqual(self.handler.ran, ["calculate 0", "calculate 1", "calculate 2", "calculate 4"])
             for held in self.handler.held[2:]:
                 held.callback(1)
-            self.assertEqual((self.settled()[-1], self.transport.running), (("ack", 5, True), 0))
+            self.assertEqual((self.settled()[-1], self.worker.running), (("ack", 5, True), 0))
 
     def test_many_held(self) -> None:
         """Of many requests held, one begins in a reactor turn: large ones must leave time for heartbeats."""
@@ -295,7 +291,7 @@ class SettlingTests(ServingTestCase):
         self.handler.held[0].callback(1)
         for _ in range(3000):
             self.assertEqual(len(self.wire.take()), 1)
-            (turn,) = [call for call in self.wire.clock.calls if call.func == self.transport._places._start_next]
+            (turn,) = [call for call in self.wire.clock.calls if call.func == self.worker.limiter._start_next]
             self.wire.clock.calls.remove(turn)
             turn.func()
         self.assertEqual(len(self.wire.take()), 1)
@@ -310,11 +306,11 @@ class SettlingTests(ServingTestCase):
         self.ask("calculate", 1, Work())
         self.ask()
         self.wire.close_channel()
-        self.wire.open(self.transport)
+        self.worker.open()
         self.wire.taken("basic.qos")
         self.handler.held[0].callback(1)
         self.assertEqual((len(self.wire.take()), self.settled()), (1, []))
-        self.assertEqual((self.handler.ran, self.transport.running), (["calculate 1"], 0))
+        self.assertEqual((self.handler.ran, self.worker.running), (["calculate 1"], 0))
 
     def test_failing_oneway(self) -> None:
         """A oneway method that fails is logged and gives no answer, also when it was sent as a CALL."""
@@ -325,26 +321,22 @@ class SettlingTests(ServingTestCase):
 
     def test_forgotten_return(self) -> None:
         """A method that returned None where the IDL has a result is told in the worker's log, too."""
-        said: list[str] = []
-        log.addObserver(observer := lambda event: said.append(log.textFromEventDict(event) or ""))
-        self.addCleanup(log.removeObserver, observer)
+        said = log_lines(self)
         self.handler.answer = lambda: None
         self.ask()
         self.assertIn("Calculator.add returned None", "".join(said))
 
-    def test_refusals_do_not_flood_the_log(self) -> None:
-        """A thousand refusals a second are a line a second, with their number."""
-        said: list[str] = []
-        log.addObserver(observer := lambda event: said.append(log.textFromEventDict(event) or ""))
-        self.addCleanup(log.removeObserver, observer)
+    def test_rejections_do_not_flood_the_log(self) -> None:
+        """A thousand rejections a second are one line a second, with their number."""
+        said = log_lines(self)
         for _ in range(1000):
             self.wire.deliver(b"junk", Properties(), "c2")
             self.wire.answer()
         self.wire.clock.advance(1)
         self.wire.deliver(b"junk", Properties(), "c2")
-        refusals = [line for line in said if "refused" in line]
-        self.assertEqual(len(refusals), 2)
-        self.assertIn("refused 1000 requests", refusals[1])
+        rejections = [line for line in said if "rejected" in line]
+        self.assertEqual(len(rejections), 2)
+        self.assertIn("rejected 1000 requests", rejections[1])
 
     def test_context_of_an_answered_call(self) -> None:
         """What a handler leaves running is told that its call is answered."""
@@ -368,22 +360,22 @@ class DrainTests(ServingTestCase):
     def test_bound(self) -> None:
         """What does not finish in time is given up; two who wait are both told, and what settled is acked."""
         self.ask("calculate", 1, Work())
-        first, second = self.transport.drain(5.0), self.transport.drain(5.0)
+        first, second = self.worker.drain(5.0), self.worker.drain(5.0)
         self.wire.answer()
         self.wire.clock.advance(4.9)
         self.assertNoResult(first)
         self.wire.clock.advance(0.1)
         self.successResultOf(first)
         self.successResultOf(second)
-        self.assertEqual(self.transport.running, 1)
+        self.assertEqual(self.worker.running, 1)
         self.handler.held[0].callback(1)
 
     def test_resume(self) -> None:
         """After a stop and a new start, requests are run again."""
-        self.transport.drain(5.0)
-        self.transport.resume()
+        self.worker.drain(5.0)
+        self.worker.resume()
         self.wire.close_channel()
-        self.wire.open(self.transport)
+        self.worker.open()
         self.ask()
         self.assertEqual(self.handler.ran, ["add"])
 
@@ -392,7 +384,7 @@ class DrainTests(ServingTestCase):
         self.serve(concurrency=1)
         first = self.ask("calculate", 1, Work())
         held = self.ask()
-        drained = self.transport.drain(30.0)
+        drained = self.worker.drain(30.0)
         late = self.ask()
         self.assertEqual([args[0] for args in self.wire.taken("basic.cancel")], ["c2", "c3"])
         copies = self.wire.take()
@@ -405,18 +397,18 @@ class DrainTests(ServingTestCase):
 
     def test_idle(self) -> None:
         """With nothing to do it fires when the broker has stopped delivering; without a channel at once."""
-        drained = self.transport.drain(30.0)
+        drained = self.worker.drain(30.0)
         self.wire.answer()
         self.successResultOf(drained)
-        never = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, self.wire.clock, Mover())
+        never = WorkerInMemory(self.wire, ThriftService(CalculatorStub, Handler()), Handler(), opened=False)
         self.successResultOf(never.drain(30.0))
 
     def test_channel_lost_while_draining(self) -> None:
         """A channel that is lost meanwhile does not keep it from firing, and is not consumed from again."""
         self.ask("calculate", 1, Work())
-        drained = self.transport.drain(30.0)
+        drained = self.worker.drain(30.0)
         self.wire.close_channel()
-        self.wire.open(self.transport)
+        self.worker.open()
         self.assertEqual(len(self.wire.taken("basic.consume")), 3 + 1)  # of the second channel its own queue alone
         self.assertNoResult(drained)
         self.handler.held[0].callback(1)
@@ -427,12 +419,12 @@ class DrainTests(ServingTestCase):
         and again.
         """
         wire = Wire()
-        transport = ServingTransport(ThriftService(CalculatorStub, Handler()), Handler(), LINK, wire.clock, Mover())
+        worker = WorkerInMemory(wire, ThriftService(CalculatorStub, Handler()), Handler(), opened=False)
         channel = wire.peer.channel()
-        channel.on_closed = transport.lost
-        opened = transport.opened(channel)
-        drained = transport.drain(30.0)
-        wire.answer()
+        channel.on_closed = worker.server.lost
+        opened = worker.server.opened(channel)
+        drained = worker.drain(30.0)
+        wire.settle()
         self.successResultOf(opened)
         self.successResultOf(drained)
-        self.assertEqual([args[1] for args in wire.taken("basic.consume")], ["replies"])
+        self.assertEqual([args[1] for args in wire.taken("basic.consume")], [f"rpc.worker.{INSTANCE}.1"])

@@ -1,4 +1,4 @@
-"""What the peers' clients have in common: 300 calls at an even pace, and what became of each.
+"""Shared by the peers' clients: 300 calls at an even pace, and the outcome of each.
 
 It runs in the peers' own environments, so it needs nothing but Python.
 """
@@ -15,7 +15,7 @@ LIMIT = float(sys.argv[4])
 
 
 class Tally:
-    """Counts what became of calls; threads may share it."""
+    """Counts the outcomes of calls; threads may share it."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Tally:
             return len(self._began)
 
     def report(self):
-        """Say it; what returns from now on does not count."""
+        """Print the counts; later answers do not count."""
         with self._lock:
             self._over = True
             figures = {

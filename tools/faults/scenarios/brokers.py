@@ -1,7 +1,8 @@
-"""What happens to brokers: killed, short of memory, closing connections."""
+"""Faults of brokers: killed, short of memory, closing connections."""
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
@@ -9,10 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 import rpc
-from tools.faults.leaks import resident_bytes
 from tools.faults.scenario import Finding, Scenario
 from tools.faults.trial import Trial
 from tools.faults.waiting import clock, pause, until
+from tools.processes import descriptors, resident_bytes
 
 ANSWERED = 0.999
 SERVING = 5.0
@@ -58,17 +59,21 @@ def _echo(client: Any, number: int) -> Deferred[int]:
     return answer
 
 
+def _used(worker: int) -> tuple[int, int, int]:
+    """Descriptors and memory of a worker, and memory of this process."""
+    return descriptors(worker), resident_bytes(worker), resident_bytes(os.getpid())
+
+
 async def connections_closed(trial: Trial, times: int) -> Finding:
     """Have the broker close every connection, again and again."""
     worker = await trial.process()
     client = await trial.client(timeout=30.0)
-    for _ in range(2):  # what the first losses make is not growth
+    for _ in range(2):  # the first losses fill caches, which is no growth
         await _close_all(trial, client)
-    before = (worker.descriptors, worker.resident_bytes, resident_bytes())
+    before = _used(worker.pid)
     for _ in range(times):
         await _close_all(trial, client)
-    grown = worker.descriptors - before[0]
-    worker_bytes, our_bytes = worker.resident_bytes - before[1], resident_bytes() - before[2]
+    grown, worker_bytes, our_bytes = (now - then for now, then in zip(_used(worker.pid), before, strict=True))
     queues = len([name for name in await trial.queue_names() if name.startswith("amq.gen-")])
     account = trial.account
     seen = (
@@ -102,7 +107,7 @@ async def memory_alarm(trial: Trial, seconds: float) -> Finding:
     assert connection is not None
     await trial.ctl("set_vm_memory_high_watermark", "0.0000001")
     try:
-        # The broker tells those who publish: the first call is how it is found out, and not one that is promised.
+        # The broker tells only clients that publish, so the first call finds it out. The promise is for later ones.
         finding_out = account.ask(lambda number: client.echo(number, 0), 5.0)
         await until("the client is told", lambda: connection.blocked is not None, 5)
         before = set(account.answered)

@@ -1,4 +1,4 @@
-"""What happens to one node of a cluster, seen by those who were given all of them."""
+"""Faults of one node of a cluster; clients and workers know all nodes."""
 
 from __future__ import annotations
 

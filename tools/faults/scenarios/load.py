@@ -1,4 +1,4 @@
-"""What happens under load: workers that are told to leave, and more calls than they can take."""
+"""Faults under load: workers that stop, and more calls than the workers can serve."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def rolling_restart(trial: Trial, rate: float, rounds: int) -> Finding:
 
 
 async def flood(trial: Trial, seconds: float, concurrency: int, backlog: int, times: int) -> Finding:
-    """Find out what a worker can take, then call many times as often."""
+    """Measure the rate that a worker can serve, then call many times as often."""
     await trial.process(concurrency=concurrency, backlog=backlog)
     client = await trial.client(timeout=10.0)
     ask: Callable[[int], Deferred[int]] = lambda number: client.echo(number, 100)  # noqa: E731

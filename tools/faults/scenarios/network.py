@@ -1,4 +1,4 @@
-"""What networks do: connections cut at any byte, silence, delays, stalls."""
+"""Faults of networks: connections cut at any byte, silence, delays, stalls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.faults.waiting import POLL, Late, clock, pause, together, until
 
 NOTICED = 2.5
 SILENCE = 3.0
-"""Both in heartbeats, which the URL of whoever is to notice proposes."""
+"""Both in heartbeats, which the URL of the observed side proposes."""
 
 PADDING = 500
 CALLS_TO_BE_CUT = 12
@@ -71,7 +71,7 @@ async def client_cut(trial: Trial, last: int, step: int, at_once: int) -> Findin
 
 async def worker_cut(trial: Trial, last: int, step: int, at_once: int) -> Finding:
     """Cut the connection of each of some workers at every `step`-th byte, one byte after the other, under calls."""
-    await trial.worker()  # so that the service is there, whatever becomes of the others
+    await trial.worker()  # so that the service is there, even if the others fail
     client = await trial.client(timeout=10.0)
     cuts = list(_offsets(1, last, step))
     left = list(reversed(cuts))
@@ -109,7 +109,7 @@ async def silence(trial: Trial, heartbeat: int, phases: int) -> Finding:
         link = end._link
         await pause(heartbeat * (1 + phase / phases))
         before = link.connection
-        if role == "client":  # who has just been heard is missed last: the broker looks once a heartbeat
+        if role == "client":  # the broker looks once a heartbeat
             client = end.client(stub(), name=trial.name, timeout=30.0)
             trial.account.ask(lambda number: client.echo(number, 0), 30.0)
             await pause(POLL)
@@ -184,7 +184,7 @@ async def replies_cut(trial: Trial, cuts: int) -> Finding:
         for _ in range(cuts):
             await pause(0.5)
             proxy.drop()
-            await until("the worker is back", lambda: proxy.connections and trial.workers[0]._serving[0].consuming, 20)
+            await until("the worker is back", lambda: proxy.connections and trial.workers[0].is_serving, 20)
 
     cutting = Deferred.fromCoroutine(cut())
     await trial.account.in_lanes(lambda number: client.once(number, 20), 8, lambda: not cutting.called, 20.0)

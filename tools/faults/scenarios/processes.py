@@ -1,4 +1,4 @@
-"""What happens to workers and clients: killed, or crashing by what they are asked."""
+"""Faults of workers and clients: killed, or crashed by a request."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ async def clients_killed(trial: Trial, clients: int, times: int) -> Finding:
         account.in_lanes(lambda number: bystander.echo(number, 1), 1, lambda: not running.called, 10.0)
     )
     try:
-        for number in range(times):
-            killed = [_calling_client(trial, f"{number}-{each}") for each in range(clients)]
+        for _ in range(times):
+            killed = [_calling_client(trial) for _ in range(clients)]
             await together(each.says("calling") for each in killed)
-            queues = [each.said().split()[1] for each in killed]
+            queues = [each.output().split()[1] for each in killed]
             at = clock.seconds()
             for each in killed:
                 each.kill()
@@ -94,11 +94,11 @@ async def _gone(trial: Trial, queue: str, within: float) -> None:
         await pause(POLL)
 
 
-def _calling_client(trial: Trial, number: str) -> FaultyProcess:
+def _calling_client(trial: Trial) -> FaultyProcess:
     """A process that keeps calls under way until it is killed."""
     url = f"{trial.url}?heartbeat={HEARTBEAT:.0f}"
     command = [sys.executable, "-m", "tools.faults.caller", url, trial.name]
-    process = FaultyProcess(command, trial.folder / f"client{number}.log", variables(trial.journal, {}))
+    process = FaultyProcess("calling client", command, variables(trial.journal, {}))
     trial.processes.append(process)
     return process
 
@@ -155,9 +155,8 @@ class Supervisor:
         while self._running:
             if not worker.running:
                 self.restarts += 1
-                output = self._trial.folder / f"restart{self.restarts}.log"
                 options = {"name": self._trial.name, **self._options}
-                worker = WorkerProcess(self._trial.url, options, self._trial.journal, output)
+                worker = WorkerProcess(self._trial.url, options, self._trial.journal)
                 self._trial.processes.append(worker)
             await pause(0.05)
 

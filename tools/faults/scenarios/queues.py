@@ -1,4 +1,4 @@
-"""What operators do to queues and users: deleted, revoked, mistyped, expired."""
+"""Faults of operation: queues deleted, users revoked, options mistyped, messages expired."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python import log
 
 import rpc
-from rpc.link import STEADY
+from rpc.backoff import STEADY
 from rpc.topology import REQUESTS
 from tools.faults.probe import stub
 from tools.faults.scenario import Finding, Scenario
@@ -22,10 +22,10 @@ from tools.faults.waiting import clock, pause
 
 SERVED_AGAIN = 2.0
 APART = STEADY + 1.0
-"""Seconds between two faults: what happens again and again at once is met with growing delays, on purpose."""
+"""Seconds between two faults: losses in quick succession are met with growing delays, on purpose."""
 
 LONGEST_DELAY = 16.5
-"""Seconds between attempts to connect: the cap, its jitter, and what the attempt itself takes."""
+"""Seconds between attempts to connect: the cap, its jitter, and the time of the attempt itself."""
 
 
 async def request_queue_deleted(trial: Trial, times: int) -> Finding:
@@ -61,10 +61,10 @@ async def reply_queue_deleted(trial: Trial, times: int) -> Finding:
         if time:
             await pause(APART)
         asked = [account.ask(lambda number: client.once(number, 3000), 10.0) for _ in range(10)]
-        queue = trial.connections[0]._transports[REQUESTS]._reply_queue
+        queue = trial.connections[0]._callers[REQUESTS].reply_queue
         await pause(0.1)
         gone = clock.seconds()
-        # rabbitmqctl delete_queue refuses exclusive queues; this is what it would call.
+        # rabbitmqctl delete_queue refuses exclusive queues; this is the function behind it.
         await trial.ctl(
             "eval",
             f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>)), '
@@ -85,7 +85,7 @@ async def reply_queue_deleted(trial: Trial, times: int) -> Finding:
 
 
 async def logins(trial: Trial, seconds: float) -> Finding:
-    """Connect with what the broker refuses; then revoke a login that was good."""
+    """Connect with options that the broker rejects; then revoke a valid login."""
     user, password = f"user-{secrets.token_hex(3)}", secrets.token_hex(8)
     words = {
         "wrong password": await _refused(trial.url.replace(":guest@", ":mistyped@")),

@@ -15,6 +15,6 @@ SPEC_FILE = "amqp0-9-1.xml"
 
 @functools.cache
 def load_spec() -> txamqp.spec.Spec:
-    """The parsed definition: one object for the whole process, made at the first call. Treat it as read-only."""
+    """Return the parsed definition: one object for the whole process, made at the first call. Treat it as read-only."""
     text = resources.files(__name__).joinpath(SPEC_FILE).read_bytes()
     return txamqp.spec.load_string(text, SPEC_FILE)

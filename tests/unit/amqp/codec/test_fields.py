@@ -106,13 +106,13 @@ WRITTEN_AS: list[tuple[object, bytes]] = [
 class ShortStringTests(SynchronousTestCase):
     """Names and short properties."""
 
-    def test_length_is_counted_in_bytes(self) -> None:
+    def test_counts_the_length_in_bytes(self) -> None:
         """An accented letter takes two bytes and its length says so (txAMQP counts one and the broker hangs up)."""
         self.assertEqual(encode_short_string("é"), b"\x02\xc3\xa9")
         self.assertEqual(encode_short_string(b"\xff"), b"\x01\xff")
         self.assertEqual(encode_short_string(""), b"\x00")
 
-    def test_255_bytes_fit_and_256_do_not(self) -> None:
+    def test_takes_255_bytes_and_no_more(self) -> None:
         """The limit is 255 bytes, not characters; the error shows how the value starts."""
         self.assertEqual(len(encode_short_string("a" * 255)), 256)
         error = self.assertRaises(CodecError, encode_short_string, "é" * 128)
@@ -121,22 +121,22 @@ class ShortStringTests(SynchronousTestCase):
         self.assertLess(len(str(error)), 150)
 
     @given(st.binary(max_size=255), st.binary(max_size=4), st.binary(max_size=4))
-    def test_any_bytes_survive(self, data: bytes, before: bytes, after: bytes) -> None:
-        """Bytes that are not UTF-8 come back the same, wherever the string stands."""
+    def test_keeps_any_bytes(self, data: bytes, before: bytes, after: bytes) -> None:
+        """Bytes that are not UTF-8 come back the same, at any offset."""
         buffer = before + bytes([len(data)]) + data + after
         for view in (buffer, bytearray(buffer), memoryview(buffer)):
             text, end = decode_short_string(view, len(before))
             self.assertEqual(end, len(before) + 1 + len(data))
             self.assertEqual(encode_short_string(text), bytes([len(data)]) + data)
 
-    def test_truncated(self) -> None:
+    def test_refuses_a_truncated_string(self) -> None:
         """A string cut anywhere is refused, and so is an offset outside the buffer."""
         for size in range(4):
             self.assertRaises(CodecError, decode_short_string, b"\x03abc"[:size], 0)
         self.assertRaises(CodecError, decode_short_string, b"\x00", -1)
         self.assertRaises(CodecError, decode_short_string, b"\x00", 7)
 
-    def test_not_a_string(self) -> None:
+    def test_refuses_values_that_are_no_strings(self) -> None:
         """A number, None or a surrogate that stands for no byte is refused."""
         for value in (7, None, 1.5, ["a"], "\ud800"):
             self.assertRaises(CodecError, encode_short_string, value)
@@ -145,49 +145,49 @@ class ShortStringTests(SynchronousTestCase):
 class TableTests(SynchronousTestCase):
     """Field tables, both ways."""
 
-    def test_every_type_of_rabbitmq_is_read(self) -> None:
+    def test_reads_every_type_of_rabbitmq(self) -> None:
         """All nineteen types decode, signed and unsigned as RabbitMQ has them."""
         for kind, content, value in EVERY_TYPE:
             data = table_of(kind, content)
             self.assertEqual(decode_table(b"__" + data + b"__", 2), ({"a": value}, 2 + len(data)), (kind, content))
             self.assertIs(type(decode_table(data, 0)[0]["a"]), type(value))
 
-    def test_how_values_are_written(self) -> None:
+    def test_writes_each_python_type(self) -> None:
         """Each Python type has its AMQP type; an int takes the smaller that fits."""
         for value, expected in WRITTEN_AS:
             self.assertEqual(encode_table({"a": value}), table_of(expected[:1], expected[1:]), value)
 
-    def test_empty(self) -> None:
+    def test_writes_an_empty_table(self) -> None:
         """An empty table is its length, zero."""
         self.assertEqual(encode_table({}), bytes(4))
         self.assertEqual(decode_table(bytes(4), 0), ({}, 4))
 
-    def test_x_death(self) -> None:
+    def test_reads_an_x_death_header(self) -> None:
         """The header of a dead-lettered message (array, table, time, number) decodes instead of ending the link."""
         death = {"count": 2, "time": datetime(2024, 5, 1, tzinfo=timezone.utc), "routing-keys": ["rpc"], "queue": "q"}
         table, _ = decode_table(encode_table({"x-death": [death], "x-delivery-count": 3}), 0)
         self.assertEqual(table, {"x-death": [death], "x-delivery-count": 3})
 
     @given(tables)
-    def test_round_trip(self, table: dict[str, Any]) -> None:
-        """What is written is read back equal and of the same type, from every kind of buffer."""
+    def test_reads_back_equal_values(self, table: dict[str, Any]) -> None:
+        """Written values are read back equal and of the same type, from every kind of buffer."""
         data = encode_table(table)
         for buffer in (data, bytearray(data), memoryview(data)):
             self.assertEqual(decode_table(buffer, 0), (table, len(data)))
 
-    def test_special_floats(self) -> None:
-        """Infinities travel; NaN is refused: RabbitMQ closes the connection of who sends one."""
+    def test_writes_infinities_but_not_nan(self) -> None:
+        """RabbitMQ closes a connection that sends NaN."""
         table, _ = decode_table(encode_table({"a": math.inf}), 0)
         self.assertEqual(table["a"], math.inf)
         with self.assertRaises(CodecError):
             encode_table({"b": math.nan})
 
-    def test_equal_keys(self) -> None:
+    def test_last_of_equal_keys_counts(self) -> None:
         """Of two fields with one name the last counts."""
         self.assertEqual(decode_table(b"\x00\x00\x00\x08\x01at\x00\x01at\x01", 0), ({"a": True}, 12))
 
-    def test_what_has_no_form(self) -> None:
-        """A value without an AMQP type is refused, and the message names its field."""
+    def test_refuses_values_without_an_amqp_type(self) -> None:
+        """The message names the field."""
         loop: dict[str, Any] = {}
         loop["again"] = loop
         circle: list[Any] = []
@@ -202,18 +202,18 @@ class TableTests(SynchronousTestCase):
             self.assertIn("culprit", str(error))
             self.assertLess(len(str(error)), 250)
 
-    def test_what_is_no_table(self) -> None:
+    def test_refuses_objects_that_are_no_table(self) -> None:
         """Something that is no mapping, or has a key that is no text, is refused."""
         no_tables: list[Any] = [None, [], "text", 7, {b"a": 1}, {None: 1}]
         for value in no_tables:
             self.assertRaises(CodecError, encode_table, value)
 
-    def test_surrogates_in_text(self) -> None:
+    def test_writes_surrogates_as_the_bytes_they_stand_for(self) -> None:
         """Text that came from a short string of any bytes can be put into a header; it comes back as those bytes."""
         text, _ = decode_short_string(b"\x01\xff", 0)
         self.assertEqual(decode_table(encode_table({"id": text}), 0)[0], {"id": b"\xff"})
 
-    def test_depth(self) -> None:
+    def test_bounds_nesting(self) -> None:
         """Nesting is bounded alike both ways, in tables, arrays and both mixed."""
         for wrap in (lambda inner: {"a": inner}, lambda inner: [inner]):
             value: Any = None
@@ -225,19 +225,19 @@ class TableTests(SynchronousTestCase):
             kind = b"F" if isinstance(value, dict) else b"A"
             inner = table_of(b"F", data) if kind == b"F" else data
             if kind == b"A":
-                array = data[6 + 1 :]  # behind length, name and type: the outermost array's own length and content
+                array = data[6 + 1 :]  # behind length, name and type: length and content of the outermost array
                 inner = table_of(b"A", struct.pack("!L", len(array) + 1) + b"A" + array)
             self.assertRaises(CodecError, decode_table, inner, 0)
 
-    def test_deep_bytes_do_not_recurse(self) -> None:
+    def test_refuses_deep_bytes_without_recursing(self) -> None:
         """A megabyte of opening brackets is refused, not a RecursionError."""
         content = b""
         for _ in range(3000):
             content = b"A" + struct.pack("!L", len(content)) + content
         self.assertRaises(CodecError, decode_table, table_of(content[:1], content[1:]), 0)
 
-    def test_the_callers_table_is_left_alone(self) -> None:
-        """Encoding neither changes nor keeps what it was given; decoding copies out of the buffer."""
+    def test_leaves_the_callers_table_alone(self) -> None:
+        """Encoding neither changes nor keeps its argument; decoding copies out of the buffer."""
         inner = {"b": [1, 2]}
         table: Mapping[str, Any] = {"a": inner, "c": bytearray(b"xy")}
         encode_table(table)
@@ -249,7 +249,7 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(decoded, {"a": b"xy"})
 
     @given(st.binary(max_size=80))
-    def test_arbitrary_bytes(self, data: bytes) -> None:
+    def test_decodes_any_bytes_or_raises_codec_error(self, data: bytes) -> None:
         """Any bytes give a table within them, or CodecError."""
         for buffer in (data, struct.pack("!L", len(data)) + data):
             try:
@@ -260,8 +260,8 @@ class TableTests(SynchronousTestCase):
             self.assertLessEqual(end, len(buffer))
 
     @given(tables)
-    def test_truncated(self, table: dict[str, Any]) -> None:
-        """A table cut at any byte is refused; what follows it is left alone."""
+    def test_refuses_a_truncated_table(self, table: dict[str, Any]) -> None:
+        """A table cut at any byte is refused; the bytes behind it are not read."""
         data = encode_table(table)
         for size in range(len(data)):
             self.assertRaises(CodecError, decode_table, data[:size], 0)
@@ -269,7 +269,7 @@ class TableTests(SynchronousTestCase):
         self.assertRaises(CodecError, decode_table, data, -1)
         self.assertRaises(CodecError, decode_table, data, len(data))
 
-    def test_fields_past_their_table(self) -> None:
+    def test_refuses_fields_past_their_table(self) -> None:
         """A field that reaches past its table is refused even where the buffer goes on."""
         for kind, content, _ in EVERY_TYPE:
             data = table_of(kind, content)
@@ -277,7 +277,7 @@ class TableTests(SynchronousTestCase):
                 short = struct.pack("!L", size) + data[4:] + bytes(300)
                 self.assertRaises(CodecError, decode_table, short, 0)
 
-    def test_unknown_type(self) -> None:
+    def test_refuses_unknown_types(self) -> None:
         """Every octet that is no type is refused."""
         known = {kind for kind, _, _ in EVERY_TYPE}
         for octet in range(256):
@@ -289,27 +289,27 @@ class PartsTests(SynchronousTestCase):
     """Tables taken apart, and put together again."""
 
     @given(tables)
-    def test_round_trip(self, table: dict[str, Any]) -> None:
-        """The fields of a table are what they are encoded as alone, in their order, and joined they are the table."""
+    def test_splits_and_joins_a_table(self, table: dict[str, Any]) -> None:
+        """Each field is the same as encoded alone, in order, and joined they are the table."""
         data = encode_table(table)
         fields = split_table(data)
         self.assertEqual([*fields.items()], [(name, encode_field(value)) for name, value in table.items()])
         self.assertEqual(join_table(fields), data)
 
-    def test_types_that_are_not_written_here(self) -> None:
+    def test_keeps_types_that_are_not_written_here(self) -> None:
         """Every type that RabbitMQ speaks keeps its bytes."""
         for kind, content, _ in EVERY_TYPE:
             data = table_of(kind, content)
             self.assertEqual(split_table(data), {"a": kind + content})
             self.assertEqual(join_table(split_table(data)), data)
 
-    def test_one_is_changed(self) -> None:
+    def test_changes_one_field_and_keeps_the_others(self) -> None:
         """A field that is changed leaves the others to the byte."""
         fields = split_table(b"\x00\x00\x00\x0a\x01af\x3f\xc0\x00\x00\x01bV")
         table = join_table({**fields, "b": encode_field("new")})
         self.assertEqual(table, b"\x00\x00\x00\x11\x01af\x3f\xc0\x00\x00\x01bS\x00\x00\x00\x03new")
 
-    def test_names(self) -> None:
+    def test_keeps_names_of_any_bytes(self) -> None:
         """A name may be of any bytes, and is 255 of them at most; of equal ones the last counts."""
         data = b"\x00\x00\x00\x03\x01\xffV"
         self.assertEqual(split_table(data), {"\udcff": b"V"})
@@ -318,8 +318,8 @@ class PartsTests(SynchronousTestCase):
         self.assertRaises(CodecError, join_table, {"a" * 256: b"V"})
 
     @given(st.binary(max_size=80))
-    def test_arbitrary_bytes(self, data: bytes) -> None:
-        """What can be split can be decoded to the same names, and nothing else can."""
+    def test_splits_exactly_the_tables_that_decode(self, data: bytes) -> None:
+        """Any bytes that split decode to the same names, and all others raise CodecError."""
         for buffer in (data, struct.pack("!L", len(data)) + data):
             try:
                 decoded, _ = decode_table(buffer, 0)
@@ -329,13 +329,13 @@ class PartsTests(SynchronousTestCase):
             self.assertEqual([*split_table(buffer)], [*decoded])
 
     @given(tables)
-    def test_truncated(self, table: dict[str, Any]) -> None:
+    def test_refuses_to_split_a_truncated_table(self, table: dict[str, Any]) -> None:
         """A table that is cut at any byte is refused."""
         data = encode_table(table)
         for size in range(len(data)):
             self.assertRaises(CodecError, split_table, data[:size])
 
-    def test_depth(self) -> None:
+    def test_bounds_the_nesting_of_a_field(self) -> None:
         """A field may be as deep as in a table, and no deeper."""
         value: Any = None
         for _ in range(MAX_DEPTH - 1):
@@ -345,14 +345,14 @@ class PartsTests(SynchronousTestCase):
         self.assertRaises(CodecError, encode_field, object())
 
     @given(st.integers(-(2**63), 2**63 - 1))
-    def test_long_long(self, number: int) -> None:
+    def test_writes_a_long_long_in_64_bits(self, number: int) -> None:
         """It takes 64 bits in any place, and is read back as the number."""
         data = b"l" + struct.pack("!q", number)
         self.assertEqual(encode_field(LongLong(number)), data)
         self.assertEqual(decode_table(encode_table({"a": [{"b": LongLong(number)}]}), 0)[0], {"a": [{"b": number}]})
         self.assertIn(data, encode_table({"a": [{"b": LongLong(number)}]}))
 
-    def test_too_long_long(self) -> None:
+    def test_refuses_a_number_of_over_64_bits(self) -> None:
         """A number of over 64 bits has no form."""
         for number in (2**63, -(2**63) - 1):
             self.assertRaises(CodecError, encode_field, LongLong(number))

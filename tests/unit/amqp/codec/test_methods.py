@@ -58,7 +58,7 @@ def method_of(name: str) -> txamqp.spec.Method:
 class EncodeTests(SynchronousTestCase):
     """encode_arguments."""
 
-    def test_golden_bytes(self) -> None:
+    def test_encodes_as_the_specification_does(self) -> None:
         """Numbers, strings, tables and packed bits stand where the standard puts them."""
         data = encode_arguments(
             method_of("queue.declare"), (0, "rpc.é", False, True, False, True, False, {"x-max-length": 9})
@@ -71,12 +71,12 @@ class EncodeTests(SynchronousTestCase):
             encode_arguments(method_of("basic.nack"), (1, True, True)), b"\x00\x3c\x00\x78" + bytes(7) + b"\x01\x03"
         )
 
-    def test_equal_to_pika(self) -> None:
+    def test_encodes_as_pika_does(self) -> None:
         """Every method that pika can send has the same bytes: order and types of the XML's fields are right."""
         compared = 0
         for method in METHODS:
             if method.name in ("open-ok", "get-empty"):
-                continue  # pika leaves out what is reserved and asks for it under other names
+                continue  # pika leaves reserved fields out, and has other names for them
             their_class = pika.spec.methods[method.klass.id << 16 | method.id]
             parameters = inspect.signature(their_class).parameters.values()
             theirs = their_class(*(None for parameter in parameters if parameter.default is parameter.empty))
@@ -93,7 +93,7 @@ class EncodeTests(SynchronousTestCase):
             compared += 1
         self.assertGreater(compared, 55)
 
-    def test_more_than_eight_bits(self) -> None:
+    def test_packs_more_than_eight_bits(self) -> None:
         """Bits take a second octet after eight, and start afresh after another field."""
         klass = txamqp.spec.Class(load_spec(), "many", 1, "channel", [])
         method = txamqp.spec.Method(klass, "bits", 2, False, [], False, "Bits.", [])
@@ -108,7 +108,7 @@ class EncodeTests(SynchronousTestCase):
         self.assertEqual(data, b"\x00\x01\x00\x02\x81\x01\x07\x01")
         self.assertEqual(decode_method(spec, data), (method, args))
 
-    def test_arguments_that_do_not_fit(self) -> None:
+    def test_refuses_arguments_that_do_not_fit(self) -> None:
         """A wrong value or count is refused, with the names of method and field."""
         refused: list[tuple[str, tuple[Any, ...], str]] = [
             ("basic.qos", (0, 70000, False), "prefetch-count"),
@@ -128,7 +128,7 @@ class EncodeTests(SynchronousTestCase):
             self.assertIn(told, str(error))
             self.assertIn(name, str(error))
 
-    def test_long_strings(self) -> None:
+    def test_takes_text_and_bytes_as_long_strings(self) -> None:
         """A long string takes text and bytes alike."""
         method = method_of("connection.secure-ok")
         expected = b"\x00\x0a\x00\x15\x00\x00\x00\x02\xc3\xa9"
@@ -140,19 +140,19 @@ class DecodeTests(SynchronousTestCase):
     """decode_method."""
 
     @given(invocations())
-    def test_round_trip(self, invocation: tuple[txamqp.spec.Method, tuple[Any, ...]]) -> None:
+    def test_decodes_what_it_encodes(self, invocation: tuple[txamqp.spec.Method, tuple[Any, ...]]) -> None:
         """Every method comes back as it was sent, from every kind of buffer and at any offset."""
         data = encode_arguments(*invocation)
         for buffer in (data, bytearray(data), memoryview(data)):
             self.assertEqual(decode_method(load_spec(), buffer), invocation)
         self.assertEqual(decode_method(load_spec(), b"__" + data, 2), invocation)
 
-    def test_long_strings_are_bytes(self) -> None:
+    def test_decodes_long_strings_as_bytes(self) -> None:
         """A long string stays bytes, also when it happens to be text."""
         payload = b"\x00\x0a\x00\x14\x00\x00\x00\x05plain"
         self.assertEqual(decode_method(load_spec(), payload), (method_of("connection.secure"), (b"plain",)))
 
-    def test_methods_that_only_rabbitmq_sends(self) -> None:
+    def test_decodes_methods_of_rabbitmq_alone(self) -> None:
         """ack, nack, cancel, blocked and unblocked from the broker decode (txAMQP closed the connection)."""
         for name, args in (
             ("basic.ack", (7, True)),
@@ -165,21 +165,21 @@ class DecodeTests(SynchronousTestCase):
             self.assertEqual(decode_method(load_spec(), encode_arguments(method, args)), (method, args))
 
     @given(invocations())
-    def test_truncated_and_trailing(self, invocation: tuple[txamqp.spec.Method, tuple[Any, ...]]) -> None:
+    def test_refuses_truncated_and_trailing_bytes(self, invocation: tuple[txamqp.spec.Method, tuple[Any, ...]]) -> None:
         """Cut at any byte, or with a byte too many, a payload is a syntax error."""
         data = encode_arguments(*invocation)
         for payload in (*(data[:size] for size in range(len(data))), data + b"\x00"):
             error = self.assertRaises(FrameError, decode_method, load_spec(), payload)
             self.assertEqual(error.code, 502)
 
-    def test_unknown(self) -> None:
+    def test_refuses_unknown_methods(self) -> None:
         """A class or method that the specification lacks is not implemented."""
         for payload in (b"\x00\x1e\x00\x0a", b"\x00\x3c\x00\x01", b"\xff\xff\xff\xff"):
             error = self.assertRaises(FrameError, decode_method, load_spec(), payload)
             self.assertEqual(error.code, 540)
 
     @given(st.sampled_from(METHODS), st.binary(max_size=60))
-    def test_arbitrary_arguments(self, method: txamqp.spec.Method, data: bytes) -> None:
+    def test_decodes_any_bytes_or_raises_frame_error(self, method: txamqp.spec.Method, data: bytes) -> None:
         """Any bytes behind any method's number give a value or FrameError."""
         for payload in (struct.pack("!HH", method.klass.id, method.id) + data, data):
             try:
@@ -192,8 +192,8 @@ class DecodeTests(SynchronousTestCase):
 class NeighbourTests(SynchronousTestCase):
     """Other users of txAMQP in the process."""
 
-    def test_txamqp_is_left_alone(self) -> None:
-        """txAMQP's own decoders, spec path and codec are its own, whatever our floor has loaded."""
+    def test_leaves_txamqp_alone(self) -> None:
+        """txAMQP's decoders, spec path and codec are its own, after ours are loaded."""
         modules = (txamqp.codec.Codec, txamqp.connection, txamqp.content.Content, txamqp.spec)
         for part in modules:
             for name, value in vars(part).items():

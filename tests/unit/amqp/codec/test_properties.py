@@ -65,20 +65,20 @@ EVERY_PROPERTY_BYTES = (
 class PropertiesTests(SynchronousTestCase):
     """encode_properties and decode_properties."""
 
-    def test_golden_bytes(self) -> None:
+    def test_encodes_as_the_specification_does(self) -> None:
         """All fourteen properties, and none, are written and read as section 4.2.6.1 says."""
         for properties, data in ((EVERY_PROPERTY, EVERY_PROPERTY_BYTES), (Properties(), b"\x00\x00")):
             self.assertEqual(encode_properties(properties), data)
             self.assertEqual(decode_properties(data), properties)
 
-    def test_order_and_kinds_are_the_specifications(self) -> None:
+    def test_has_order_and_types_of_the_specification(self) -> None:
         """The attributes of Properties stand in the order of the XML, and have its types."""
         fields = load_spec().classes.byname["basic"].fields
         self.assertEqual([field.name.replace("-", "_") for field in fields], list(NAMES))
         kinds = {field.name.replace("-", "_") for field in fields if field.type == "shortstr"}
         self.assertEqual(kinds, set(SHORT_STRINGS))
 
-    def test_equal_to_pika(self) -> None:
+    def test_encodes_as_pika_does(self) -> None:
         """Each property alone has the bytes that pika gives it."""
         for name in NAMES:
             value = getattr(EVERY_PROPERTY, name)
@@ -86,12 +86,12 @@ class PropertiesTests(SynchronousTestCase):
             self.assertEqual(encode_properties(Properties(**{name: value})), theirs, name)
 
     @given(all_properties)
-    def test_round_trip(self, properties: Properties) -> None:
-        """What is written is read back equal, whatever bytes the strings hold."""
+    def test_decodes_what_it_encodes(self, properties: Properties) -> None:
+        """Written properties are read back equal, with any bytes in their strings."""
         self.assertEqual(decode_properties(encode_properties(properties)), properties)
 
-    def test_split(self) -> None:
-        """Each part stands in its place, as it was written; where none is, nobody can put one for everybody else."""
+    def test_splits_into_parts(self) -> None:
+        """Each part is in its place, as it was written. The parts of a message without any cannot be changed."""
         self.assertEqual(tuple(split_properties(b"\x00\x00")), ALL_ABSENT)
         parts = split_properties(encode_properties(EVERY_PROPERTY))
         self.assertEqual(b"".join(part or b"" for part in parts), EVERY_PROPERTY_BYTES[2:])
@@ -99,8 +99,8 @@ class PropertiesTests(SynchronousTestCase):
         self.assertIsInstance(ALL_ABSENT, tuple)
 
     @given(all_properties, st.sets(st.sampled_from(range(len(NAMES)))))
-    def test_in_parts(self, properties: Properties, dropped: set[int]) -> None:
-        """Parts that are joined are what they were split from; without some, they are the others."""
+    def test_splits_and_joins(self, properties: Properties, dropped: set[int]) -> None:
+        """Joined parts are the same bytes; without some parts, they are the bytes of the others."""
         data = encode_properties(properties)
         parts = split_properties(data)
         self.assertEqual(join_properties(parts), data)
@@ -108,22 +108,22 @@ class PropertiesTests(SynchronousTestCase):
         absent = attrs.evolve(properties, **{NAMES[place]: None for place in dropped})
         self.assertEqual(join_properties(fewer), encode_properties(absent))
 
-    def test_joining_continued_flags(self) -> None:
-        """A further word of flags that says nothing is not kept; as many parts as properties are needed."""
+    def test_joins_without_empty_flags(self) -> None:
+        """A further word of flags without a bit is not kept; as many parts as properties are needed."""
         self.assertEqual(join_properties(split_properties(b"\x80\x01\x00\x00\x01a")), b"\x80\x00\x01a")
         self.assertEqual(join_properties(ALL_ABSENT), b"\x00\x00")
         self.assertRaises(ValueError, join_properties, ALL_ABSENT[1:])
 
-    def test_empty_is_not_absent(self) -> None:
+    def test_tells_empty_from_absent(self) -> None:
         """An empty string, an empty table and zero are values."""
         properties = Properties(content_type="", headers={}, delivery_mode=0, timestamp=0)
         self.assertEqual(decode_properties(encode_properties(properties)), properties)
 
-    def test_non_ascii_is_counted_in_bytes(self) -> None:
+    def test_counts_text_in_bytes(self) -> None:
         """An accented letter in a correlation id takes two bytes and says so."""
         self.assertEqual(encode_properties(Properties(correlation_id="é")), b"\x04\x00\x02\xc3\xa9")
 
-    def test_values_that_do_not_fit(self) -> None:
+    def test_refuses_values_that_do_not_fit(self) -> None:
         """A value its property cannot hold is refused before anything is sent, and the property is named."""
         no_tables: list[Any] = [[], "x", {"a": object()}, {1: 2}]
         refused: list[tuple[str, Any]] = [
@@ -138,7 +138,7 @@ class PropertiesTests(SynchronousTestCase):
             self.assertRaises(CodecError, PropertyTemplate, Properties(**{name: value}), ())
 
     @given(all_properties)
-    def test_truncated_and_trailing(self, properties: Properties) -> None:
+    def test_refuses_truncated_and_trailing_bytes(self, properties: Properties) -> None:
         """Cut at any byte, or with a byte too many, the list is refused."""
         data = encode_properties(properties)
         for size in range(len(data)):
@@ -146,7 +146,7 @@ class PropertiesTests(SynchronousTestCase):
         self.assertRaises(CodecError, decode_properties, data + b"\x00")
 
     @given(st.binary(max_size=60))
-    def test_arbitrary_bytes(self, data: bytes) -> None:
+    def test_decodes_any_bytes_or_raises_codec_error(self, data: bytes) -> None:
         """Any bytes give properties or CodecError."""
         try:
             properties = decode_properties(data)
@@ -154,7 +154,7 @@ class PropertiesTests(SynchronousTestCase):
             return
         self.assertIsInstance(properties, Properties)
 
-    def test_continued_flags(self) -> None:
+    def test_reads_continued_flags(self) -> None:
         """A further word of flags is read; as class basic has no more properties, any bit in it is refused."""
         self.assertEqual(decode_properties(b"\x80\x01\x00\x00\x01a"), Properties(content_type="a"))
         self.assertEqual(decode_properties(b"\x00\x01\x00\x01\x00\x00"), Properties())
@@ -166,8 +166,8 @@ class PropertyTemplateTests(SynchronousTestCase):
     """PropertyTemplate."""
 
     @given(all_properties, st.sets(st.sampled_from(SHORT_STRINGS)))
-    def test_equal_to_the_plain_encoder(self, properties: Properties, chosen: set[str]) -> None:
-        """Whatever is fixed and whatever varies, the bytes are those of encode_properties."""
+    def test_template_encodes_as_the_plain_encoder_does(self, properties: Properties, chosen: set[str]) -> None:
+        """With any fixed and variable properties, the bytes are those of encode_properties."""
         variable = tuple(name for name in NAMES if name in chosen)
         fixed = attrs.evolve(properties, **dict.fromkeys(variable))
         strings: dict[str, Any] = {name: getattr(properties, name) or "" for name in variable}
@@ -176,7 +176,7 @@ class PropertyTemplateTests(SynchronousTestCase):
         for _ in range(2):
             self.assertEqual(template.encode(*(encode_short_string(text) for text in strings.values())), expected)
 
-    def test_what_cannot_vary(self) -> None:
+    def test_refuses_properties_that_cannot_vary(self) -> None:
         """Only short strings that are not fixed may vary, in the wire's order, each once and by its name."""
         for variable in (
             ("headers",),
@@ -188,8 +188,8 @@ class PropertyTemplateTests(SynchronousTestCase):
         ):
             self.assertRaises(CodecError, PropertyTemplate, Properties(type="x"), variable)
 
-    def test_number_of_values(self) -> None:
-        """One value for each variable property, no more and no fewer."""
+    def test_takes_one_value_for_each_variable_property(self) -> None:
+        """A template refuses more values, and fewer."""
         template = PropertyTemplate(Properties(), ("correlation_id", "reply_to"))
         for values in ((), (b"\x00",), (b"\x00",) * 3):
             self.assertRaises(CodecError, template.encode, *values)

@@ -1,4 +1,4 @@
-"""The reader alone: contents that are there in one look, and everything that only resembles them."""
+"""The reader alone: contents that are read in one step, and all that only resembles them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Event = tuple[int, int, bytes, bytes, bytes]
 
 
 class Recorder:
-    """A channel that notes what it is handed: channel, method key, arguments, properties and body."""
+    """A channel that notes its methods and contents: channel, method key, arguments, properties and body."""
 
     def __init__(self, number: int, events: list[Event]) -> None:
         self.number = number
@@ -37,9 +37,9 @@ class Recorder:
 
 
 def read(chunks: list[bytes]) -> tuple[list[Event], int | None, bytes, int]:
-    """What a reader of channels 0 to 2 makes of `chunks`: events, the error's code, what it keeps and what it expects.
+    """Let a reader of channels 0 to 2 read `chunks`; return events, the error's code, unread bytes and expected bytes.
 
-    After an error nothing is kept that matters.
+    After an error, the last two do not matter.
     """
     events: list[Event] = []
     reader = FrameReader({number: Recorder(number, events) for number in (0, 1, 2)})
@@ -79,15 +79,15 @@ def unended(whole: bytes) -> bytes:
 
 
 class WholeContentTests(SynchronousTestCase):
-    """A content of which all is there is taken in one look; whatever is not just that, frame by frame."""
+    """A whole content is read in one step; all else is read frame by frame."""
 
     def assert_read(self, stream: bytes, bodies: list[tuple[int, bytes]], code: int | None = None) -> None:
-        """`stream` gives those contents, as channel and body, then the error; whole or byte by byte."""
+        """Check that `stream` gives these contents (channel and body), then the error; whole or byte by byte."""
         for chunks in ([stream], octets(stream)):
             events, error, _, _ = read(chunks)
             self.assertEqual(([(event[0], event[-1]) for event in events], error), (bodies, code), stream)
 
-    def test_between_those_of_another_channel(self) -> None:
+    def test_keeps_the_contents_of_two_channels_apart(self) -> None:
         """Contents of the same size on two channels, their frames in any order that AMQP allows, are not mixed up."""
         first, second = (2, b"two"), (1, b"one")
         begin = deliver(2) + header(2, 3)
@@ -96,7 +96,7 @@ class WholeContentTests(SynchronousTestCase):
         self.assert_read(begin + deliver(1, b"one") + body(2, b"two"), [second, first])
         self.assert_read(deliver(2) + deliver(1, b"one") + header(2, 3) + body(2, b"two"), [second, first])
 
-    def test_header_that_is_none(self) -> None:
+    def test_refuses_another_frame_in_the_headers_place(self) -> None:
         """A frame of another type in the header's place, or on another channel: 505, and no content. A heartbeat on a
         channel is an error of its own (AMQP 0-9-1, section 4.2.7).
         """
@@ -104,22 +104,22 @@ class WholeContentTests(SynchronousTestCase):
             self.assert_read(deliver(1) + header(1, 3, kind=kind) + body(1, b"one"), [], code)
         self.assert_read(deliver(1) + header(2, 3) + body(1, b"one"), [], 505)
 
-    def test_body_that_is_none(self) -> None:
-        """A frame of another type in the body's place is an error, whatever its type."""
+    def test_refuses_another_frame_in_the_bodys_place(self) -> None:
+        """A frame of any other type there is an error."""
         self.assert_read(deliver(1) + header(1, 3) + frame(METHOD, 1, b"one"), [], 502)
         self.assert_read(deliver(1) + header(1, 4) + frame(METHOD, 1, b"more"), [], 505)
         self.assert_read(deliver(1) + header(1, 3) + frame(HEADER, 1, b"one"), [], 505)
         self.assert_read(deliver(1) + header(1, 3) + frame(HEARTBEAT[0], 1, b"one"), [], 501)
         self.assert_read(deliver(1) + header(1, 3) + HEARTBEAT + body(1, b"one"), [(1, b"one")])
 
-    def test_ends(self) -> None:
+    def test_needs_every_end_octet(self) -> None:
         """Each of the three frames must have its end octet."""
         frames = [deliver(1), header(1, 3), body(1, b"one")]
         for place in range(3):
             stream = b"".join(unended(each) if at == place else each for at, each in enumerate(frames))
             self.assert_read(stream, [], 501)
 
-    def test_sizes(self) -> None:
+    def test_takes_header_and_body_of_the_largest_size(self) -> None:
         """Header and body may be as large as was agreed, and no larger."""
         room = MAX_PAYLOAD - 12
         self.assert_read(deliver(1) + header(1, 3, bytes(room)) + body(1, b"one"), [(1, b"one")])
@@ -128,25 +128,25 @@ class WholeContentTests(SynchronousTestCase):
         self.assert_read(deliver(1, bytes(MAX_PAYLOAD + 1)), [], 501)
         self.assert_read(deliver(1) + header(1, 3, b"\x00") + body(1, b"one"), [], 502)
 
-    def test_body_of_another_size(self) -> None:
-        """What the header says counts: less is waited for, more is refused, though an end octet stands in its place."""
+    def test_goes_by_the_size_in_the_header(self) -> None:
+        """A shorter body is incomplete, a longer one is refused, also when an end octet is in its place."""
         self.assert_read(deliver(1, b"one")[:-1], [])
         self.assert_read(deliver(1) + header(1, 7) + body(1, b"one") + body(1, b"more"), [(1, b"onemore")])
         self.assert_read(deliver(1) + header(1, 3) + body(1, b"one\xce"), [], 501)
 
-    def test_no_body(self) -> None:
+    def test_takes_a_content_without_a_body(self) -> None:
         """A content of no size is whole with its header, so a body behind it belongs to nothing."""
         self.assert_read(deliver(1) + header(1, 0), [(1, b"")])
         self.assert_read(deliver(1) + header(1, 0) + body(1, b""), [(1, b"")], 505)
 
-    def test_head_of_a_frame_is_enough_to_refuse_it(self) -> None:
-        """Nothing behind the head is waited for, when that says that the frame must not be."""
+    def test_refuses_a_frame_by_its_head(self) -> None:
+        """A frame whose head is wrong is refused without waiting for its payload."""
         for head in (struct.pack(">BHI", BODY, 1, MAX_PAYLOAD + 1), struct.pack(">BHI", 4, 1, 0)):
             self.assert_read(head, [], 501)
             self.assert_read(head[:-1], [])
 
-    def test_expected(self) -> None:
-        """What is still to come is counted of the bodies that have begun: without its header a body has none."""
+    def test_counts_the_bytes_still_to_come(self) -> None:
+        """They are those of bodies that have begun: without its header a body has none."""
         for stream, expected in (
             (deliver(1) + deliver(2), 0),
             (deliver(1) + header(1, 90) + deliver(2), 90),
@@ -158,7 +158,7 @@ class WholeContentTests(SynchronousTestCase):
 
 
 class BoundsTests(SynchronousTestCase):
-    """What the reader keeps, and whom it asks."""
+    """The reader's memory, and the channels it asks."""
 
     def setUp(self) -> None:
         self.events: list[Event] = []
@@ -174,8 +174,8 @@ class BoundsTests(SynchronousTestCase):
         self.events.clear()
         return arrived
 
-    def test_too_large(self) -> None:
-        """A body over the bound is read to its end, told of once and not kept; the next one is taken."""
+    def test_drops_a_body_over_the_bound(self) -> None:
+        """It is read to its end, told once and not kept; the next one is taken."""
         pieces = [deliver(1), header(1, 11), body(1, b"123456"), body(1, b"78901"), deliver(1, b"next")]
         for chunks in ([b"".join(pieces)], pieces, octets(b"".join(pieces))):
             for chunk in chunks:
@@ -184,23 +184,23 @@ class BoundsTests(SynchronousTestCase):
             self.assertEqual((self.reader.held, self.reader.waiting()), (0, b""))
             self.large.clear()
 
-    def test_at_the_bound(self) -> None:
-        """A body of just so many bytes is taken, whole or in parts."""
+    def test_takes_a_body_at_the_bound(self) -> None:
+        """A body of exactly that size is taken, whole or in parts."""
         for stream in (deliver(1, bytes(10)), deliver(1) + header(1, 10) + body(1, bytes(4)) + body(1, bytes(6))):
             self.reader.feed(stream)
         self.assertEqual((self.bodies(), self.large), ([bytes(10)] * 2, []))
 
-    def test_large_bodies_are_not_held(self) -> None:
-        """Of a body over the bound only what stands before it is held, until its end."""
+    def test_holds_no_body_over_the_bound(self) -> None:
+        """Of such a content only arguments and properties are held, until its end."""
         self.reader.feed(deliver(1) + header(1, 2**40))
         held = self.reader.held
         for _ in range(50):
             self.reader.feed(body(1, bytes(MAX_PAYLOAD)))
         self.assertEqual((self.reader.held, self.reader.expected), (held, 2**40 - 50 * MAX_PAYLOAD))
 
-    def test_held(self) -> None:
-        """Arguments, properties and what has come of the body count, of all channels, until a content is complete."""
-        arguments = len(deliver(1)) - 12  # the frame, and the method's number
+    def test_counts_the_bytes_it_holds(self) -> None:
+        """Arguments, properties and partial bodies of all channels count, until a content is complete."""
+        arguments = len(deliver(1)) - 12  # the frame, and the class and method ids
         sent = (
             (deliver(1), arguments),
             (header(1, 5, b"\x80\x00\x01a"), arguments + 4),
@@ -214,8 +214,8 @@ class BoundsTests(SynchronousTestCase):
             self.reader.feed(frame_sent)
             self.assertEqual(self.reader.held, held)
 
-    def test_forget(self) -> None:
-        """A channel that is no more has no content; what others have stays, and its number can be used anew."""
+    def test_forgets_a_channel(self) -> None:
+        """An ended channel has no content; the others keep theirs, and its number can be used anew."""
         self.reader.feed(deliver(1) + header(1, 5) + body(1, b"123") + deliver(2) + header(2, 3))
         self.reader.forget(1)
         self.reader.forget(1)
@@ -225,7 +225,7 @@ class BoundsTests(SynchronousTestCase):
         self.reader.forget(1)
         self.assertEqual(self.assertRaises(FrameError, self.reader.feed, body(1, b"12345")).code, 505)
 
-    def test_clear(self) -> None:
+    def test_clears_everything_partial(self) -> None:
         """All that has come in part is gone."""
         self.reader.feed(deliver(1) + header(1, 5) + body(1, b"123")[:-1])
         self.reader.clear()
@@ -233,8 +233,8 @@ class BoundsTests(SynchronousTestCase):
         self.reader.feed(deliver(1, b"new"))
         self.assertEqual(self.bodies(), [b"new"])
 
-    def test_unknown_channels(self) -> None:
-        """Whoever is named for a number takes its frames; without anybody the reading ends (504)."""
+    def test_asks_for_the_receiver_of_an_unknown_channel(self) -> None:
+        """The named receiver takes the channel's frames; without one the reading ends (504)."""
         self.assertEqual(self.assertRaises(FrameError, self.reader.feed, method(7, "tx.select")).code, 504)
         asked: list[int] = []
 
@@ -248,8 +248,8 @@ class BoundsTests(SynchronousTestCase):
         self.assertEqual([(event[0], event[-1]) for event in self.events], [(-7, b""), (-8, b"x"), (1, b"y")])
         self.assertEqual({*asked}, {7, 8})
 
-    def test_known_from_now_on(self) -> None:
-        """A channel that a method opens gets what follows in the same bytes."""
+    def test_hands_frames_to_a_channel_opened_in_the_same_bytes(self) -> None:
+        """A channel that a method opens gets the frames behind it."""
 
         def unknown(number: int) -> Recorder:
             self.channels[number] = Recorder(number, self.events)
@@ -259,8 +259,8 @@ class BoundsTests(SynchronousTestCase):
         reader.feed(method(7, "channel.open", "") + deliver(7, b"x"))
         self.assertEqual([(event[0], event[-1]) for event in self.events], [(0, b""), (7, b"x")])
 
-    def test_stopped(self) -> None:
-        """Whoever has had enough gets nothing more of the bytes at hand."""
+    def test_stops_when_it_is_told(self) -> None:
+        """A stopped reader hands on nothing more of the bytes at hand."""
         stop = self.channels[2] = Recorder(2, self.events)
         stop.method_arrived = lambda *_: setattr(self.reader, "stopped", True)  # type: ignore[method-assign]
         self.reader.feed(deliver(1, b"before") + method(2, "tx.select") + deliver(1, b"after"))
@@ -283,11 +283,11 @@ changes = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size
 
 
 class AnyStreamTests(SynchronousTestCase):
-    """In whatever pieces they come, the same bytes are the same messages or the same error."""
+    """The same bytes are the same messages, or the same error, in any pieces."""
 
     @settings(max_examples=500)
     @given(st.lists(pieces, max_size=6).map(b"".join), changes, st.integers(0, 20))
-    def test_whole_and_byte_by_byte(self, stream: bytes, changed: list[tuple[int, int]], cut: int) -> None:
+    def test_reads_the_same_in_any_pieces(self, stream: bytes, changed: list[tuple[int, int]], cut: int) -> None:
         """Frames right and wrong, with bytes changed and the last ones missing."""
         octets_of_it = bytearray(stream)
         for place, byte in changed:
@@ -298,7 +298,7 @@ class AnyStreamTests(SynchronousTestCase):
 
     @settings(max_examples=100)
     @given(st.lists(st.tuples(bodies, bodies), min_size=1, max_size=3), st.data())
-    def test_two_channels(self, sent: list[tuple[bytes, bytes]], data: Any) -> None:
+    def test_keeps_two_channels_in_order(self, sent: list[tuple[bytes, bytes]], data: Any) -> None:
         """The frames of two channels, between each other in any way: each channel gets its own, in its order."""
         queues = [
             [one for each in sent for one in (deliver(number), *content(number, each[number - 1], largest=MAX_PAYLOAD))]

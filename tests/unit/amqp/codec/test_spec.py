@@ -1,4 +1,4 @@
-"""The protocol definition: complete, equal to what an independent client knows, and readable by txAMQP's loader."""
+"""The protocol definition: complete, equal to the methods of an independent client, and readable by txAMQP's loader."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _method(name: str) -> txamqp.spec.Method:
 
 
 class SpecTests(SynchronousTestCase):
-    """What the XML says, once loaded."""
+    """The XML, after it is loaded."""
 
     def test_is_found_as_package_data(self) -> None:
         """The definition is a resource of its package, so an installed wheel has it."""
@@ -56,25 +56,25 @@ class SpecTests(SynchronousTestCase):
         """Every caller gets the same object: methods can be compared by identity."""
         self.assertIs(load_spec(), load_spec())
 
-    def test_version(self) -> None:
+    def test_is_version_0_9_1(self) -> None:
         """The version is 0-9-1; the loader keeps major and minor, the file keeps the revision."""
         self.assertEqual((load_spec().major, load_spec().minor), (0, 9))
         text = resources.files("rpc.amqp.codec.spec").joinpath(SPEC_FILE).read_text("utf-8")
         self.assertIn('<amqp major="0" minor="9" revision="1"', text)
 
-    def test_constants(self) -> None:
+    def test_has_the_standards_constants(self) -> None:
         """Frame types and reply codes are the standard's, with RabbitMQ's 312."""
         constants = {constant.name: constant.id for constant in load_spec().constants}
         self.assertEqual(constants, {**FRAMES, **REPLY_CODES})
 
-    def test_error_classes(self) -> None:
+    def test_knows_soft_and_hard_errors(self) -> None:
         """Soft errors close a channel, hard errors the connection."""
         classes = {constant.id: constant.klass for constant in load_spec().constants if constant.id in range(300, 600)}
         soft = {code for code, error_class in classes.items() if error_class == "soft-error"}
         self.assertEqual(soft, {311, 312, 313, 403, 404, 405, 406})
         self.assertEqual(set(classes.values()), {"soft-error", "hard-error"})
 
-    def test_methods_are_those_of_an_independent_client(self) -> None:
+    def test_has_the_methods_of_an_independent_client(self) -> None:
         """pika knows the same methods under the same numbers; the four with content are the standard's."""
         theirs = {}
         for number, method_class in pika.spec.methods.items():
@@ -88,8 +88,8 @@ class SpecTests(SynchronousTestCase):
         content = {f"{k.name}.{m.name}" for k in load_spec().classes for m in k.methods if m.content}
         self.assertEqual(content, {"basic.publish", "basic.return", "basic.deliver", "basic.get-ok"})
 
-    def test_rabbitmq_extensions(self) -> None:
-        """What RabbitMQ adds to 0-9-1 is there, so that its methods never close the connection."""
+    def test_has_rabbitmqs_extensions(self) -> None:
+        """RabbitMQ's additions to 0-9-1 are there, so that its methods never close the connection."""
         extensions = {
             "connection.blocked": (10, 60),
             "connection.unblocked": (10, 61),
@@ -107,7 +107,7 @@ class SpecTests(SynchronousTestCase):
             method = _method(name)
             self.assertEqual((method.klass.id, method.id), numbers, name)
 
-    def test_no_wait_is_called_nowait(self) -> None:
+    def test_calls_no_wait_nowait(self) -> None:
         """A call that asks for no answer does not hang, because txAMQP finds the field under its own name."""
         waits = {
             f"{klass.name}.{method.name}"
@@ -126,7 +126,7 @@ class SpecTests(SynchronousTestCase):
         names = {field.name for klass in load_spec().classes for method in klass.methods for field in method.fields}
         self.assertNotIn("no-wait", names)
 
-    def test_responses(self) -> None:
+    def test_knows_the_responses_of_each_method(self) -> None:
         """A method with an -ok has it as its response; get has two; recover-async has none."""
         for klass in load_spec().classes:
             for method in klass.methods:
@@ -136,13 +136,13 @@ class SpecTests(SynchronousTestCase):
         self.assertEqual(_method("basic.recover-async").responses, [])
         self.assertFalse(_method("basic.ack").response)
 
-    def test_every_field_has_an_elementary_type(self) -> None:
+    def test_has_an_elementary_type_for_every_field(self) -> None:
         """All domains come down to the types of section 4.2.5."""
         types = {field.type for klass in load_spec().classes for method in klass.methods for field in method.fields}
         types |= {field.type for klass in load_spec().classes for field in klass.fields}
         self.assertEqual(types, set(txamqp.spec.Method.DEFAULTS) - {"content"})
 
-    def test_basic_properties(self) -> None:
+    def test_has_the_properties_in_order(self) -> None:
         """The fourteen properties stand in the order of their flags."""
         basic = load_spec().classes.byname["basic"]
         names = [field.name.replace("-", "_") for field in basic.fields]
@@ -154,14 +154,14 @@ class SpecTests(SynchronousTestCase):
             ],
         )
 
-    def test_everything_is_described(self) -> None:
+    def test_describes_classes_and_methods(self) -> None:
         """Classes and methods have a text: the loader crashes on a method without one."""
         for klass in load_spec().classes:
             self.assertTrue(klass.docs, klass.name)
             for method in klass.methods:
                 self.assertTrue(method.description.strip(), f"{klass.name}.{method.name}")
 
-    def test_txamqp_takes_it(self) -> None:
+    def test_is_read_by_txamqp(self) -> None:
         """txAMQP's loader makes the channels' methods from it, names that are Python keywords changed."""
         for name in ("basic_publish", "basic_return", "confirm_select", "connection_blocked", "exchange_bind"):
             self.assertTrue(callable(getattr(load_spec().klass, name)), name)

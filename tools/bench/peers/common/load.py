@@ -1,4 +1,4 @@
-"""What every peer's client is asked to do, and what it says of it in the end."""
+"""The work of every peer's client, and its report in the end."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def wait(options: argparse.Namespace) -> None:
 
 
 def finish(options: argparse.Namespace, meter: Meter) -> None:
-    """Report; with ``--wait``, wait for another line, so that whoever measures finds everything as it was."""
+    """Report; with ``--wait``, wait for another line, so that the runner can look at all processes first."""
     meter.report()
     if options.wait:
         sys.stdin.readline()

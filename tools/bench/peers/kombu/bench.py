@@ -1,7 +1,7 @@
 """kombu on py-amqp: the RPC of kombu's tutorial, with several calls in flight on one connection.
 
-py-amqp looks for what has come whenever it publishes, and calls back from there. So callbacks only take notes: one that
-published would come back to itself, to any depth, and who waits for events must not have overlooked a note.
+py-amqp reads its socket whenever it publishes, and calls back from there. So callbacks only take notes: one that
+published would come back to itself, to any depth, and the loop that waits for events must not overlook a note.
 """
 
 import time

@@ -68,7 +68,7 @@ def in_turn(calls):
 
 
 def make_call(bench, options):
-    """What is called with two numbers and fires with their sum."""
+    """The method that is called with two numbers and fires with their sum."""
     size = options.size
     if options.verb == "publish":
         return lambda a, b: bench.zip().addCallback(lambda _: a + b)

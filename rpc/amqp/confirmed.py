@@ -1,0 +1,96 @@
+"""Publishing whose success is known: each message has a Deferred that fires when the broker has it.
+
+RabbitMQ confirms a message when every queue that it was routed to has taken it. It confirms one that was routed to no
+queue right after returning it (RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms").
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from rpc.amqp.channel import Channel
+from rpc.amqp.confirms import ConfirmLedger
+from rpc.amqp.content import Returned
+from rpc.errors import AMQPError
+
+
+class NotPublishedCause(enum.Enum):
+    """Why a message is not in a queue."""
+
+    RETURNED = "no queue is bound to its routing key"
+    NACKED = "the broker refused it: its queue is full or out of order"
+    LOST = "the channel was lost before the broker confirmed it"
+
+
+class NotPublished(AMQPError):
+    """A message is not, or not surely, in a queue.
+
+    :ivar cause: after ``LOST`` it may be in a queue nevertheless.
+    """
+
+    def __init__(self, cause: NotPublishedCause, text: str) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+@attrs.frozen(eq=False)
+class _Message:
+    exchange: str
+    routing_key: str
+    properties: bytes
+    body: bytes
+    published: Deferred[None] = attrs.field(factory=Deferred)
+
+
+class ConfirmedPublisher:
+    """Publishes on one channel that is in confirm mode and used by nothing else."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._ledger: ConfirmLedger[_Message] = ConfirmLedger()
+        channel.on_confirm = self._confirmed
+        channel.on_return = self._returned
+
+    def publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> Deferred[None]:
+        """Publish a message.
+
+        :param properties: encoded.
+        :return: fires when every queue that it was routed to has it; fails with :class:`NotPublished`.
+        :raises CodecError: the properties do not fit into a frame.
+        :raises AMQPError: the channel is closed.
+        """
+        message = _Message(exchange, routing_key, properties, body)
+        self._channel.publish(exchange, routing_key, properties, body, True)
+        self._ledger.published(message)
+        return message.published
+
+    def lost(self, reason: Exception) -> None:
+        """Fail what is not confirmed: the channel is gone, for `reason`."""
+        for message in self._ledger.settle(0, multiple=True):
+            message.published.errback(NotPublished(NotPublishedCause.LOST, str(reason)))
+
+    def _returned(self, returned: Returned) -> None:
+        """Fail the message that is returned. Its confirm comes next, as if a queue had taken it, and finds nothing.
+
+        A return does not say which message it is; messages with the same content are interchangeable.
+        """
+        sent = (returned.exchange, returned.routing_key, returned.encoded_properties, returned.body)
+        for number, message in self._ledger.outstanding():
+            if (message.exchange, message.routing_key, message.properties, message.body) == sent:
+                self._ledger.forget(number)
+                text = f"no queue is bound to {returned.routing_key!r}"
+                message.published.errback(NotPublished(NotPublishedCause.RETURNED, text))
+                return
+
+    def _confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
+        for message in self._ledger.settle(delivery_tag, multiple):
+            if acknowledged:
+                message.published.callback(None)
+            else:
+                message.published.errback(NotPublished(NotPublishedCause.NACKED, "the broker refused it"))
+
+    def __len__(self) -> int:
+        return len(self._ledger)

@@ -1,0 +1,57 @@
+"""Why the broker has closed a channel or a connection: from its code and text to an error. Pure."""
+
+from __future__ import annotations
+
+import enum
+
+from rpc.errors import (
+    AuthenticationFailed,
+    ChannelClosed,
+    ConnectionClosed,
+    DeliveryTimedOut,
+    VirtualHostRefused,
+)
+
+ACCESS_REFUSED = 403
+PRECONDITION_FAILED = 406
+NOT_ALLOWED = 530
+
+
+class Phase(enum.Enum):
+    """How far the handshake of a connection has come (AMQP 0-9-1, section 2.2.4)."""
+
+    LOGIN = "login"
+    """Until connection.tune: the broker checks user and password."""
+
+    ENTERING = "entering"
+    """Until connection.open-ok: the broker checks the virtual host."""
+
+    OPEN = "open"
+    """Channels can be opened."""
+
+
+_HANDSHAKE_ERRORS: dict[tuple[Phase, int], type[ConnectionClosed]] = {
+    (Phase.LOGIN, ACCESS_REFUSED): AuthenticationFailed,
+    (Phase.ENTERING, ACCESS_REFUSED): VirtualHostRefused,
+    (Phase.ENTERING, NOT_ALLOWED): VirtualHostRefused,
+}
+
+
+def connection_closed(phase: Phase, code: int, text: str, username: str, vhost: str) -> ConnectionClosed:
+    """Return the error for a connection.close of the broker."""
+    error = _HANDSHAKE_ERRORS.get((phase, code), ConnectionClosed)
+    if error is AuthenticationFailed:
+        text = f"{text} (user {username!r})"
+    elif error is VirtualHostRefused:
+        text = f"{text} (virtual host {vhost!r})"
+    return error(code, text)
+
+
+def channel_closed(code: int, text: str) -> ChannelClosed:
+    """Return the error for a channel.close of the broker.
+
+    RabbitMQ's delivery acknowledgement timeout has the code of many other errors, 406: only its text names it
+    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
+    """
+    timed_out = code == PRECONDITION_FAILED and "delivery acknowledgement on channel" in text
+    return (DeliveryTimedOut if timed_out else ChannelClosed)(code, text)

@@ -1,0 +1,231 @@
+"""The attempts of a call: how one is made, how it ends, and whether another one follows.
+
+An attempt that fails is followed by another one when the client's options, the deadline and the budget allow for it
+(``retry.py``). Otherwise the call has failed, and its error tells of all its attempts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+
+from rpc.amqp.channel import Channel
+from rpc.client.call import Call
+from rpc.client.call_state import IN_PROGRESS, CallState
+from rpc.client.cancellation import cancellation_routes, publish_cancellations
+from rpc.client.operation import Operation
+from rpc.client.pending_calls import PendingCalls
+from rpc.client.retry import LOSSES, RetryBudget, may_repeat, pause_before
+from rpc.errors import AMQPError, CodecError, ConnectionLost, Outcome, RPCError
+from rpc.interfaces import IClock
+from rpc.link import Link
+from rpc.topology import instance_of
+
+Route = Callable[[Operation], "str | None"]
+"""Gives the routing key of a nested call, or ``None`` when the call has to wait for :meth:`Attempts.send_waiting`."""
+
+LONGEST_EXPIRATION = 2**32 - 1
+"""Milliseconds: RabbitMQ closes the channel for a larger expiration. The call's own deadline holds all the same."""
+
+MAX_I64 = 2**63 - 1
+
+NO_METADATA: Mapping[str, object] = MappingProxyType({})
+
+NOT_SENT = Outcome.NOT_SENT
+
+
+class Attempts:
+    """Makes and ends the attempts of pending calls.
+
+    :ivar channel: the channel that takes requests; ``None`` while calls wait for one.
+    """
+
+    def __init__(self, pending: PendingCalls, link: Link, clock: IClock, identity: bytes, route: Route) -> None:
+        """
+        :param identity: the beginning of the calls' message ids.
+        :param route: see :data:`Route`.
+        """
+        self._pending = pending
+        self._link = link
+        self._clock = clock
+        self._identity = identity
+        self._route = route
+        self._budget = RetryBudget()
+        self._calls_sent = 0
+        self._reply_queue = ""
+        self._broker_limit = MAX_I64
+        self._closed = False
+        self.channel: Channel | None = None
+
+    # -- making an attempt
+
+    def send(self, call: Call, now: float) -> None:
+        """Make an attempt; without a channel, when there is one."""
+        operation, context = call.operation, call.context
+        connection = self._link.connection
+        channel = self.channel
+        # The connection's other channels may be told of its end before this one is: nothing is written into it then.
+        if connection is None or connection.closed:
+            channel = None
+        elif connection.blocked is not None:
+            self.fail(call, call.blocked(connection.blocked))
+            return
+        routing_key = operation.service if context is None else self._route(operation)
+        if channel is None or routing_key is None:
+            self._wait(call)
+            return
+        if len(call.body) > self._broker_limit:
+            self.fail(call, call.too_large_for(self._broker_limit))
+            return
+        number = b"%d" % call.number
+        left = int((call.deadline - now) * 1000)
+        milliseconds = b"%d" % (left if 0 < left <= LONGEST_EXPIRATION else 1 if left < 1 else LONGEST_EXPIRATION)
+        inherited = NO_METADATA if context is None and not call.attempts else call.inherited
+        try:
+            properties = operation.properties(
+                self._reply_queue, number, milliseconds, self._identity + number, inherited
+            )
+            channel.publish(operation.exchange, routing_key, properties, call.body, True)
+        except CodecError as error:
+            self.fail(call, RPCError(f"{operation.label}: {error}", NOT_SENT))
+            return
+        except AMQPError:  # the channel has just ended, and there will be another
+            self._wait(call)
+            return
+        if not call.attempts:
+            self._calls_sent += 1
+        call.attempts += 1
+        call.workers = operation.workers if context is None else frozenset((instance_of(routing_key),))
+        call.unconfirmed = self._pending.ledger.published(call)
+        call.state = CallState.SENT
+
+    def _wait(self, call: Call) -> None:
+        call.state = CallState.WAITING_FOR_CHANNEL
+        self._pending.waiting[call.number] = call
+
+    # -- the channel
+
+    def begin(self, channel: Channel, reply_queue: str) -> None:
+        """Use `channel` from now on, and send the calls that wait."""
+        self._reply_queue = reply_queue
+        self.resume(channel)
+
+    def suspend(self) -> None:
+        """Publish no more requests on the channel. Calls wait."""
+        self.channel = None
+
+    def resume(self, channel: Channel) -> None:
+        """Use `channel` again, and send the calls that wait."""
+        self.channel = channel
+        self.send_waiting()
+
+    def lost(self, reason: Exception, broker_limit: int | None) -> None:
+        """Fail the attempts that were published on the channel. Other calls wait for the next channel.
+
+        :param broker_limit: bytes of a message, when the broker closed the channel because of a larger one.
+        """
+        self.channel = None
+        if broker_limit is not None:
+            self._broker_limit = broker_limit
+        for call in list(self._pending.calls.values()):
+            if call.state not in IN_PROGRESS:
+                continue
+            if len(call.body) > self._broker_limit:
+                self.fail(call, call.too_large_for(self._broker_limit))
+            else:
+                self.fail(call, ConnectionLost(f"{call.operation.label}: {reason}"))
+
+    def open(self) -> None:
+        """Allow for further attempts."""
+        self._closed = False
+
+    def close(self) -> None:
+        """Settle every call (``ConnectionLost``), and tell their workers. No attempt follows another any more."""
+        self._closed = True
+        calls = list(self._pending.calls.values())
+        self.cancel_at_workers(calls)
+        for call in calls:
+            error = ConnectionLost(f"{call.operation.label}: the connection was closed", call.outcome)
+            self.give_up(call, error)
+        self.channel = None
+
+    def send_waiting(self) -> None:
+        """Send the calls that wait, as far as there are a channel and routes."""
+        for call in self._pending.take_waiting():
+            if call.state is CallState.WAITING_FOR_CHANNEL:  # a failure's callback may have cancelled the next call
+                self.send(call, self._clock.seconds())
+
+    # -- the end of an attempt, and of a call
+
+    def fail(self, call: Call, error: RPCError) -> None:
+        """End the present attempt of `call` with `error`. Nothing for a call that is settled."""
+        self.fail_all([(call, error)])
+
+    def fail_all(self, failures: list[tuple[Call, RPCError]]) -> None:
+        """Do the same for many calls, with one cancellation for each worker."""
+        failed = [
+            (call, error)
+            for call, error in failures
+            if call.state is not CallState.SETTLED and not self._is_followed(call, error)
+        ]
+        self.cancel_at_workers([call for call, _ in failed])
+        for call, error in failed:
+            self.give_up(call, error)
+
+    def _is_followed(self, call: Call, error: RPCError) -> bool:
+        """End the present attempt of `call`. Return whether another one will follow."""
+        pending = self._pending
+        published = call.state in IN_PROGRESS
+        if call.unconfirmed:
+            pending.ledger.forget(call.unconfirmed)
+            call.unconfirmed = 0
+        pending.stop_timer(call)
+        call.end_attempt(
+            maybe_executed=error.outcome is Outcome.UNKNOWN, in_progress=published and isinstance(error, LOSSES)
+        )
+        operation = call.operation
+        if self._closed or not may_repeat(error, retry=operation.retry, idempotent=operation.idempotent):
+            return False
+        at = self._clock.seconds() + pause_before(call.repetitions + 1)
+        if at >= call.deadline or (published and not self._budget.take(self._calls_sent)):
+            return False
+        call.repetitions += 1
+        call.problem = error
+        call.state = CallState.PAUSED
+        call.timer = pending.timers.add(call, at)
+        return True
+
+    def give_up(self, call: Call, error: RPCError) -> None:
+        """Settle a call as failed. Its error tells of all its attempts."""
+        if call.maybe_executed:
+            error.outcome = Outcome.UNKNOWN
+        elif error.outcome is NOT_SENT and call.attempts:
+            error.outcome = Outcome.REJECTED  # as the attempts before were
+        error.attempts = call.attempts
+        if call.problem is not None:
+            error.__cause__ = call.problem
+        self._pending.settle(call, None, error)
+
+    def cancel_at_workers(self, calls: Iterable[Call], *, broadcast: bool = True) -> None:
+        """Tell the workers that may have `calls` in progress.
+
+        :param broadcast: see :func:`~rpc.client.cancellation.cancellation_routes`.
+        """
+        channel, connection = self.channel, self._link.connection
+        if channel is None or channel.client.closed or (connection is not None and connection.blocked is not None):
+            return
+        routes = cancellation_routes(calls, broadcast=broadcast)
+        for _ in range(publish_cancellations(channel, self._identity, routes)):
+            self._pending.ledger.skip()
+
+    def pauses_over(self, calls: list[Call]) -> None:
+        """The pauses of calls are over: make their next attempts."""
+        for call in calls:
+            if call.state is CallState.PAUSED:
+                self.send(call, self._clock.seconds())
+
+    def refuse_waiting(self, reason: str) -> None:
+        """The broker takes no messages, for `reason`: calls that wait for a channel are not kept waiting."""
+        for call in self._pending.take_waiting():
+            if call.state is CallState.WAITING_FOR_CHANNEL:
+                self.fail(call, call.blocked(reason))

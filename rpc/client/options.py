@@ -1,0 +1,115 @@
+"""The options of a client, checked where they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+import attrs
+from attrs.validators import optional
+
+from rpc.amqp.codec.fields import encode_table
+from rpc.envelope import CODECS, MAX_MESSAGE_SIZE
+from rpc.errors import CodecError, ConfigurationError
+from rpc.headers import SHORTEST_LIVENESS
+from rpc.topology import REQUESTS
+from rpc.validators import check_truth, one_of, text, whole_number
+
+DEFAULT_TIMEOUT = 30.0
+
+LONGEST_TIMEOUT = 1e9
+"""Seconds, some 31 years; beyond, the clock's hundredths drown in rounding."""
+
+
+def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not (number and 0 < value <= LONGEST_TIMEOUT):
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be a number of seconds above 0, at most 1e9")
+
+
+def _check_liveness(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and value < SHORTEST_LIVENESS:
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be at least {SHORTEST_LIVENESS}")
+
+
+def _copy_headers(headers: Any) -> dict[str, Any] | None:
+    """Return a copy of headers that can be sent: later changes of the caller's mapping must not matter."""
+    if headers is None:
+        return None
+    try:
+        encode_table(headers)
+    except CodecError as error:
+        raise ConfigurationError(
+            f"headers={headers!r}: must be a mapping of texts to values that AMQP has: {error}"
+        ) from error
+    return dict(headers)
+
+
+def _names(methods: Any) -> frozenset[str] | None:
+    if methods is None:
+        return None
+    if isinstance(methods, str) or not isinstance(methods, Iterable):
+        raise ConfigurationError(f"idempotent={methods!r}: must be the names of methods, such as ['{methods}']")
+    return frozenset(methods)
+
+
+class Options(TypedDict, total=False):
+    """The options for type checkers; :class:`ClientOptions` documents them."""
+
+    timeout: float | None
+    retry: bool
+    idempotent: Iterable[str] | None
+    liveness: float | None
+    protocol: str
+    priority: int | None
+    headers: Mapping[str, Any] | None
+    name: str | None
+    exchange: str
+    max_message_size: int
+
+
+@attrs.frozen
+class ClientOptions:
+    """How a client calls.
+
+    :ivar timeout: seconds from the call to its deadline; default: the method's ``timeout_ms`` in the IDL, or 30.
+    :ivar retry: whether a call that was refused (``ServiceUnavailable``, ``Overloaded``, ``BrokerBlocked``) is tried
+        again, within its deadline.
+    :ivar idempotent: names of the methods that may be run twice: their calls are made again when they may have been
+        executed (``ConnectionLost``, ``WorkerLost``). Default: the methods that the IDL marks as ``idempotent``.
+    :ivar liveness: seconds. A worker that has begun a call must send keepalives; without one for so long, the call
+        fails (``WorkerLost``). Default: only the deadline ends the wait.
+    :ivar protocol: ``"binary"``, ``"compact"`` or ``"json"``.
+    :ivar priority: 0 to 255, for queues with ``x-max-priority``.
+    :ivar headers: metadata of every call, AMQP field-table values by name.
+    :ivar name: the service's name when it differs from the stub's; ``<service>@<instance>`` reaches one worker.
+    :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply wins.
+    :ivar max_message_size: bytes of a request's body.
+    :raises ConfigurationError: an option has a wrong value.
+    """
+
+    timeout: float | None = attrs.field(default=None, validator=_check_seconds)
+    retry: bool = attrs.field(default=False, validator=check_truth)
+    idempotent: frozenset[str] | None = attrs.field(default=None, converter=_names)
+    liveness: float | None = attrs.field(default=None, validator=[_check_seconds, _check_liveness])
+    protocol: str = attrs.field(default="binary", validator=one_of(*CODECS))
+    priority: int | None = attrs.field(default=None, validator=optional(whole_number(0, 255)))
+    headers: Mapping[str, Any] | None = attrs.field(default=None, converter=_copy_headers)
+    name: str | None = attrs.field(default=None, validator=optional(text(255)))
+    exchange: str = attrs.field(default=REQUESTS, validator=text(255))
+    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, validator=whole_number(1))
+
+    def changed(self, options: Options) -> ClientOptions:
+        """Return these options with some of them changed.
+
+        :raises TypeError: an option is unknown.
+        :raises ConfigurationError: an option has a wrong value.
+        """
+        known = [field.name for field in attrs.fields(ClientOptions)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"unknown option {name!r}; the options of a client: {', '.join(known)}")
+        return attrs.evolve(self, **options)
+
+
+DEFAULT_OPTIONS = ClientOptions()

@@ -1,0 +1,78 @@
+"""The table of calls that are not settled. A call is settled by being taken out, so it cannot be settled twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rpc.amqp.confirms import ConfirmLedger
+from rpc.client.call import Call
+from rpc.client.call_state import CallState
+from rpc.deadlines import Deadlines
+from rpc.interfaces import IClock
+
+
+class PendingCalls:
+    """Calls by their number, and the timers they have.
+
+    :ivar calls: by number. Read it; :meth:`settle` takes out.
+    :ivar waiting: those of them that wait for a channel, in order.
+    :ivar deadlines: of all of them.
+    :ivar timers: of those that pause, and of those whose worker is to send keepalives.
+    :ivar ledger: publishes on the present channel whose confirm has not come, each with its call.
+    """
+
+    def __init__(
+        self, clock: IClock, expired: Callable[[list[Call]], None], timer_fired: Callable[[list[Call]], None]
+    ) -> None:
+        """
+        :param expired: called with calls whose deadline has passed.
+        :param timer_fired: called with calls whose timer in ``timers`` has fired.
+        """
+        self.calls: dict[int, Call] = {}
+        self.waiting: dict[int, Call] = {}
+        self.deadlines: Deadlines[Call] = Deadlines(clock, expired)
+        self.timers: Deadlines[Call] = Deadlines(clock, timer_fired)
+        self.ledger: ConfirmLedger[Call] = ConfirmLedger()
+
+    def settle(self, call: Call, result: Any, error: Exception | None = None) -> None:
+        """Take a call out of all tables, and fire its Deferred. Nothing for a call that is settled."""
+        if call.state is CallState.SETTLED:
+            return
+        call.state = CallState.SETTLED
+        number = call.number
+        del self.calls[number]
+        self.deadlines.discard(call, call.tick)
+        if call.timer:
+            self.timers.discard(call, call.timer)
+        if call.unconfirmed:
+            self.ledger.forget(call.unconfirmed)
+        if self.waiting:
+            self.waiting.pop(number, None)
+        if call.context is not None:
+            call.context.leave()
+        if error is None:
+            call.deferred.callback(result)
+        else:
+            call.deferred.errback(error)
+
+    def take_waiting(self) -> list[Call]:
+        """Take out the calls that wait for a channel, in order."""
+        waiting = list(self.waiting.values())
+        self.waiting.clear()
+        return waiting
+
+    def forget_confirms(self) -> None:
+        """Begin a ledger: a channel was opened, or lost."""
+        self.ledger = ConfirmLedger()
+
+    def stop_timer(self, call: Call) -> None:
+        """Forget the pause or the keepalive timer of `call`."""
+        if call.timer:
+            self.timers.discard(call, call.timer)
+            call.timer = 0
+
+    def stop(self) -> None:
+        """Forget all timers."""
+        self.deadlines.stop()
+        self.timers.stop()

@@ -1,0 +1,152 @@
+"""The client of a service: provides the stub's ``Iface``, each method returning a Deferred."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from inspect import Signature
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred
+from zope.interface import directlyProvides
+
+from rpc.client.caller import Caller
+from rpc.client.operation import Operation
+from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions, Options
+from rpc.client.reply_values import Reply
+from rpc.client.stub_operation import StubOperation
+from rpc.envelope import CODECS
+from rpc.errors import ConfigurationError
+from rpc.stub import Stub, StubMethod
+
+if TYPE_CHECKING:  # Python has them from 3.11 and 3.10 on
+    from typing_extensions import ParamSpec, Unpack
+
+    P = ParamSpec("P")
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+
+class Method(partial[Deferred[Any]]):
+    """A method of a client. A partial adds no Python frame to a call. It has the attributes that help() reads."""
+
+    __name__: str
+    __signature__: Signature
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that it calls."""
+        operation: Operation = self.args[0]
+        return operation
+
+    def __repr__(self) -> str:
+        return f"<{self.operation.label}{self.__signature__}>"
+
+
+class Client:
+    """A service at the other end of the broker.
+
+    Made by :meth:`rpc.Connection.client`. Arguments are those of the IDL, by position or by name; a wrong number of
+    them raises ``TypeError`` at once, as for any Python method.
+    """
+
+    _stub: Stub
+    _caller: Caller
+    _caller_to: Callable[[str], Caller]
+    _options: ClientOptions
+
+    def __init__(self, stub: Stub, caller_to: Callable[[str], Caller], options: ClientOptions) -> None:
+        """:param caller_to: returns the caller that publishes to an exchange."""
+        if options.idempotent:
+            _check_names(stub, options.idempotent)
+        self.__dict__.update(_stub=stub, _caller=caller_to(options.exchange), _caller_to=caller_to, _options=options)
+        directlyProvides(self, stub.interface)
+
+    def __getattr__(self, name: str) -> Method:
+        """Make a method when it is first asked for: most clients need few of them."""
+        stub: Stub | None = self.__dict__.get("_stub")  # unset while it is copied
+        if stub is None:
+            raise AttributeError(name)
+        stub_method = stub.methods.get(name)
+        if stub_method is None:
+            raise AttributeError(f"{self!r} has no method {name!r}; it has {', '.join(stub.methods)}")
+        method = self.__dict__[name] = _make_method(stub, stub_method, self._caller, self._options)
+        return method
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *self._stub.methods]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse a name that is not there, which is a typing error. Only zope adds one, ``__provides__``."""
+        if name not in self.__dict__ and name not in self._stub.methods and not name.startswith("__"):
+            raise AttributeError(f"{self!r} has no attribute {name!r}, and takes none")
+        super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        return f"<client of {self._options.name or self._stub.service}>"
+
+    def __replace__(self, **options: Unpack[Options]) -> Client:
+        """Return a client with other options, as :func:`copy.replace` does (Python 3.13)."""
+        return Client(self._stub, self._caller_to, self._options.changed(options))
+
+
+def _check_names(stub: Stub, idempotent: frozenset[str]) -> None:
+    unknown = sorted(map(str, idempotent - stub.methods.keys()))
+    if unknown:
+        known = ", ".join(stub.methods)
+        raise ConfigurationError(f"idempotent: {stub.service} has no method {', '.join(unknown)}; it has {known}")
+
+
+def _make_method(stub: Stub, method: StubMethod, caller: Caller, options: ClientOptions) -> Method:
+    operation = StubOperation(
+        method=method,
+        name=method.name,
+        oneway=method.oneway,
+        service=options.name or stub.service,
+        exchange=options.exchange,
+        codec=CODECS[options.protocol],
+        timeout=options.timeout or method.timeout or DEFAULT_TIMEOUT,
+        headers=options.headers,
+        priority=options.priority,
+        max_message_size=options.max_message_size,
+        retry=options.retry,
+        idempotent=method.idempotent if options.idempotent is None else method.name in options.idempotent,
+        liveness=options.liveness,
+    )
+    call = Method(caller.call, operation)
+    call.__name__ = method.name
+    call.__doc__ = method.doc or f"Call {operation.label}."
+    call.__signature__ = method.signature
+    return call
+
+
+def with_options(client: C, **options: Unpack[Options]) -> C:
+    """Return a client of the same service on the same connection, with other options.
+
+    :raises TypeError: an option is unknown, or `client` is no client.
+    :raises ConfigurationError: an option has a wrong value.
+    """
+    given: object = client
+    if not isinstance(given, Client):
+        raise TypeError(f"{given!r} is no client; give one made by connection.client(stub)")
+    return cast(C, given.__replace__(**options))
+
+
+def with_reply(method: Callable[P, Deferred[T]], /, *args: P.args, **kwargs: P.kwargs) -> Deferred[Reply[T]]:
+    """Call a client's method, and get the reply's metadata as well.
+
+    Example::
+
+        reply = await rpc.with_reply(client.add, 2, 3)
+        reply.value, reply.headers["x-cache"]
+
+    :return: fires with an :class:`rpc.Reply`, for a oneway method when the broker has confirmed the request; fails as
+        the method's own Deferred does. An exception has no metadata.
+    :raises TypeError: `method` is not a client's, or the arguments are not the method's.
+    """
+    given: object = method
+    if not isinstance(given, Method):
+        raise TypeError(f"{given!r} is no method of a client; give one such as client.add")
+    reply: Deferred[Reply[T]] = given.func(given.operation.with_reply, *args, **kwargs)
+    return reply

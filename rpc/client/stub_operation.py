@@ -1,0 +1,130 @@
+"""The operation of a stub's method: arguments become a Thrift message, and a reply becomes a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from thrift.Thrift import TApplicationException, TMessageType, TType
+
+from rpc.client.operation import Operation
+from rpc.envelope import read_application_exception
+from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
+from rpc.required_fields import Check
+from rpc.stub import StubMethod
+
+_TYPE_NAMES: dict[int, str] = {}
+"""Thrift's types as the IDL writes them."""
+
+for _name, _value in vars(TType).items():
+    if isinstance(_value, int):
+        _TYPE_NAMES.setdefault(_value, _name.lower())
+
+
+@attrs.define(eq=False, slots=False)
+class StubOperation(Operation):
+    """A method of a stub."""
+
+    method: StubMethod = attrs.field(kw_only=True)
+
+    def encode(self, seqid: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes:
+        method = self.method
+        if keywords or len(arguments) != len(method.argument_names):
+            arguments = self._bind(arguments, keywords)
+        try:
+            struct = method.arguments_class(*arguments)
+            if method.check_arguments is not None:
+                method.check_arguments(struct)
+            kind = TMessageType.ONEWAY if self.oneway else TMessageType.CALL
+            body = self.codec.encode(method.name, kind, seqid, struct)
+        except Exception as error:
+            why = self._misfit(arguments) or f"the arguments do not fit the IDL: {type(error).__name__}: {error}"
+            raise InvalidRequest(f"{self._shown}: {why[:300]}") from error
+        if len(body) > self.max_message_size:
+            raise self.too_large(len(body))
+        return body
+
+    @property
+    def _shown(self) -> str:
+        return f"{self.label}({', '.join(self.method.argument_names)})"
+
+    def _bind(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+        try:
+            return self.method.signature.bind(*arguments, **keywords).args
+        except TypeError as error:
+            raise TypeError(f"{self._shown}: {error}") from None
+
+    def _misfit(self, arguments: tuple[Any, ...]) -> str | None:
+        """Name the argument that does not fit, by encoding each alone: only done when all together have failed."""
+        arguments_class: Any = self.method.arguments_class
+        fields = {field[2]: field for field in arguments_class.thrift_spec if field is not None}
+        for name, value in zip(self.method.argument_names, arguments, strict=True):
+            try:
+                struct = arguments_class(**{name: value})
+                self.codec.encode(self.method.name, TMessageType.CALL, 1, struct)
+            except Exception as error:
+                kind, got = _kind(fields[name]), type(value).__name__
+                expected = f"this {kind} does not fit" if kind == got else f"{kind} expected, got {got}"
+                return f"argument {name!r}: {expected} ({type(error).__name__}: {error})"
+        return None
+
+    def decode(self, seqid: int, body: bytes) -> tuple[Any, Exception | None]:
+        method = self.method
+        try:
+            name, kind, answered, start = self.codec.read_header(body)
+            if answered != seqid or kind != TMessageType.REPLY or name != method.name or method.result_class is None:
+                return None, self._read_exception(seqid, body)
+            result = self.codec.read_struct(body, start, method.result_class)
+            if method.check_result is not None:
+                _check(method.check_result, result)
+        except MalformedMessage as error:
+            raise InvalidReply(f"{self.label}: the reply is {error}") from error
+        if method.has_result and result.success is not None:
+            return result.success, None
+        for name, _ in method.throws:
+            exception = getattr(result, name)
+            if exception is not None:
+                return None, exception
+        if not method.has_result:
+            return None, None
+        unknown = f"{method.name} failed: unknown result"
+        return None, TApplicationException(TApplicationException.MISSING_RESULT, unknown)
+
+    def _read_exception(self, seqid: int, body: bytes) -> Exception:
+        """Read a reply that is no result: Thrift's exception.
+
+        :raises MalformedMessage: the message does not answer this call.
+        """
+        name, kind, answered, start = self.codec.read_header(body)
+        check_reply_header(kind, answered, seqid)
+        if kind == TMessageType.EXCEPTION:
+            return read_application_exception(self.codec, body, start)
+        if name != self.method.name:
+            raise MalformedMessage(f"the answer of {name[:80]!r}")
+        raise MalformedMessage("the answer to a oneway method")
+
+
+def check_reply_header(kind: int, answered: int, seqid: int) -> None:
+    """Compare the head of a reply with its call.
+
+    :raises MalformedMessage: it is no reply, or that of another seqid.
+    """
+    if kind not in (TMessageType.REPLY, TMessageType.EXCEPTION):
+        raise MalformedMessage(f"of Thrift's message type {kind}, not a REPLY or EXCEPTION")
+    if answered != seqid:
+        raise MalformedMessage(f"the answer to seqid {answered}, not {seqid}")
+
+
+def _check(check: Check, result: object) -> None:
+    try:
+        check(result)
+    except Exception as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def _kind(field: tuple[Any, ...]) -> str:
+    """Return the type of a field of a ``thrift_spec``, as the IDL writes it."""
+    _, ttype, _, details, _ = field
+    if ttype == TType.STRUCT:
+        return str(details[0].__name__)
+    return "binary" if details == "BINARY" else _TYPE_NAMES[ttype]

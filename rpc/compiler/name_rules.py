@@ -1,0 +1,64 @@
+"""The names that no stub can have, and the text of a refusal."""
+
+from __future__ import annotations
+
+import keyword
+from typing import Final
+
+from rpc.compiler.source import Source
+
+STRUCT_ATTRIBUTES: Final = frozenset({"self", "read", "write", "validate", "thrift_spec"})
+"""Names in the class of every struct."""
+
+# fmt: off
+GLOBALS: Final = frozenset({
+    "Client", "Iface", "Processor", "Interface", "TApplicationException", "TException", "TFrozenDict",
+    "TMessageType", "TProcessor", "TProtocolException", "TTransport", "TTwisted", "TType", "all_structs",
+    "defer", "fix_spec", "implementer", "logging", "sys", "Exception", "TypeError", "classmethod", "float", "hash",
+    "isinstance", "len", "object", "range", "repr", "set", "super",
+})
+# fmt: on
+"""Names that the generated modules import or take from Python, or define for every service."""
+
+TYPE_FILES: Final = frozenset(
+    {"_Any", "_Callable", "_ClassVar", "_Coroutine", "_Deferred", "_Final", "_Interface", "_UUID", "_builtins"}
+    | {"_implementer"}
+)
+"""Names that the ``.pyi`` files import; names of modules begin with ``_idl_`` there."""
+
+STUB_USES: Final = "the stubs use this name themselves"
+
+
+def refuse(source: Source, noun: str, name: str, why: str, *scope: str) -> str:
+    """Return a refusal. A name without a scope is found by its keyword: ``struct Work``."""
+    place = source.locate(*scope, name) if scope else source.locate(f"{noun} {name}")
+    return f"{place}: {noun} {name}: {why}; rename it"
+
+
+def never(name: str) -> str:
+    """Return why no class of a stub can have the name; empty if it can."""
+    if is_keyword(name):
+        return "it is a Python keyword"
+    if name.startswith("__"):
+        return "Python changes a name that begins with __ inside of a class"
+    return taken_by_stubs(name, TYPE_FILES)
+
+
+def is_keyword(name: str) -> bool:
+    """Return whether Python cannot have the name as an identifier."""
+    return keyword.iskeyword(name) or name == "__debug__"
+
+
+def taken_by_stubs(name: str, names: frozenset[str]) -> str:
+    """Return why the name is refused if it is one of `names`, or an alias of a module; empty if it is not."""
+    return STUB_USES if name in names or name.startswith("_idl_") else ""
+
+
+def not_global(name: str) -> str:
+    """Return why no stub can have a type or constant of this name; empty if it can."""
+    return "it is a Python keyword" if is_keyword(name) else taken_by_stubs(name, GLOBALS | TYPE_FILES)
+
+
+def name_in(key: str) -> str:
+    """Return the name in a key of the definitions."""
+    return key.rpartition(".")[2]

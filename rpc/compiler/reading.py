@@ -1,0 +1,67 @@
+"""The files that the Thrift compiler reads, from its own report (``thrift -v``).
+
+It prints ``Scanning <path> for includes`` before it follows the includes of a file, and ``Parsing <path> for types``
+after them. An include that it cannot find is only a warning to it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+_STEP: Final = re.compile(r"^(?P<step>Scanning|Parsing) (?P<path>.+) for (?:includes|types)$", re.MULTILINE)
+_MISSING: Final = re.compile(
+    r"^\[WARNING:(?P<path>.+):(?P<line>\d+)\] (?:Could not find|Cannot open) include file (?P<name>.*)$", re.MULTILINE
+)
+
+
+@attrs.frozen
+class MissingInclude:
+    """An include that was not found.
+
+    :ivar path: the file that includes it.
+    :ivar line: of the include in that file, from 1.
+    :ivar name: the include, as the IDL writes it.
+    """
+
+    path: Path
+    line: int
+    name: str
+
+
+@attrs.frozen
+class Reading:
+    """The files of one run.
+
+    :ivar files: each file after its includes. A run that failed lists the file that it failed in last.
+    :ivar cyclic: a file that includes itself, directly or through another file. Thrift recurses until it crashes.
+    :ivar missing: the first include that was not found.
+    """
+
+    files: tuple[Path, ...]
+    cyclic: Path | None
+    missing: MissingInclude | None
+
+
+def understand(said: str) -> Reading:
+    """Read the report of one run with ``-v``."""
+    done: dict[Path, None] = {}
+    in_progress: list[Path] = []
+    cyclic = None
+    for step in _STEP.finditer(said):
+        path = Path(step["path"])
+        if step["step"] == "Parsing":
+            done[path] = None
+            if path in in_progress:
+                in_progress.remove(path)
+        elif path in in_progress:
+            cyclic = path
+            break
+        else:
+            in_progress.append(path)
+    warning = _MISSING.search(said)
+    missing = MissingInclude(Path(warning["path"]), int(warning["line"]), warning["name"]) if warning else None
+    return Reading(tuple(dict.fromkeys([*done, *reversed(in_progress)])), cyclic, missing)

@@ -1,0 +1,23 @@
+"""Thrift messages as bytes, in three protocols that are told apart by AMQP content type.
+
+A body is exactly one Thrift message, not framed. Reading any bytes returns a value or raises
+:class:`~rpc.errors.MalformedMessage`, in time proportional to their number. Thrift's own decoders raise errors of
+nearly any class, and its JSON decoder does not end on a truncated number. The package is pure: bytes in, values out.
+"""
+
+from rpc.envelope.codec import Codec, Header, read_value
+from rpc.envelope.codecs import CODECS, codec_for, read_application_exception
+from rpc.envelope.limits import CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT, STRING_LIMIT
+
+__all__ = [
+    "CODECS",
+    "CONTAINER_LIMIT",
+    "MAX_MESSAGE_SIZE",
+    "NUMBER_LIMIT",
+    "STRING_LIMIT",
+    "Codec",
+    "Header",
+    "codec_for",
+    "read_application_exception",
+    "read_value",
+]

@@ -1,0 +1,74 @@
+"""The interface of the three protocols, and the reading that they share."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from thrift.protocol.TProtocol import TProtocolBase
+
+from rpc.errors import MalformedMessage
+
+Header = tuple[str, int, int, int]
+"""The beginning of a Thrift message: name, ``TMessageType``, seqid, and the offset of the struct that follows."""
+
+
+class Codec(Protocol):
+    """One Thrift protocol.
+
+    :ivar content_type: the AMQP content type of its messages.
+    """
+
+    content_type: str
+
+    def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
+        """Return the bytes of a whole message.
+
+        :raises Exception: a value does not fit its type; Thrift raises errors of many classes.
+        """
+
+    def read_header(self, body: bytes) -> Header:
+        """Return the beginning of a message.
+
+        :raises MalformedMessage: the bytes do not begin with a Thrift message.
+        """
+
+    def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
+        """Return the struct of a message.
+
+        :param start: its offset, from :meth:`read_header`.
+        :raises MalformedMessage: the bytes are not such a struct, or more bytes follow it.
+        """
+
+
+def is_immutable(struct_class: type) -> bool:
+    """Return whether `struct_class` is an exception, or a struct annotated ``python.immutable``.
+
+    The ``read`` of such a class is a class method that returns an instance.
+    """
+    return hasattr(struct_class.read, "__self__")  # type: ignore[attr-defined]
+
+
+def read_value(struct_class: type, protocol: TProtocolBase) -> Any:
+    """Return a `struct_class`, read by its generated ``read``."""
+    read = struct_class.read  # type: ignore[attr-defined]
+    if is_immutable(struct_class):
+        return read(protocol)
+    value = struct_class()
+    read(value, protocol)
+    return value
+
+
+def malformed(expected: str, error: Exception) -> MalformedMessage:
+    """Return the error for bytes that Thrift cannot decode. Its text is cut: some errors quote the whole message."""
+    text = str(error)[:200] or ("it ends too early" if isinstance(error, EOFError) else "no reason given")
+    return MalformedMessage(f"not a {expected}: {type(error).__name__}: {text}")
+
+
+def refuse_trailing(left: int) -> None:
+    """Refuse bytes after the message.
+
+    :param left: their number.
+    :raises MalformedMessage: the number is not 0.
+    """
+    if left:
+        raise MalformedMessage(f"{left} bytes follow the end of the message")

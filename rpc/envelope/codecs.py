@@ -1,0 +1,70 @@
+"""The three protocols, by name and by content type."""
+
+from __future__ import annotations
+
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
+from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
+from thrift.protocol.TProtocol import TProtocolBase
+from thrift.Thrift import TApplicationException
+from thrift.transport.TTransport import TMemoryBuffer
+
+from rpc.envelope.codec import Codec
+from rpc.envelope.fast_binary import AVAILABLE, FastBinaryCodec
+from rpc.envelope.json_protocol import JSONProtocol
+from rpc.envelope.limits import CONTAINER_LIMIT, NUMBER_LIMIT, STRING_LIMIT
+from rpc.envelope.protocol_codec import ProtocolCodec
+from rpc.errors import UnknownProtocol
+
+
+def _binary_protocol(transport: TMemoryBuffer) -> TBinaryProtocol:
+    return TBinaryProtocolAccelerated(
+        transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT
+    )
+
+
+def _compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
+    return TCompactProtocolAccelerated(
+        transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT
+    )
+
+
+def _json_protocol(transport: TMemoryBuffer) -> TProtocolBase:
+    return JSONProtocol(transport, string_length_limit=NUMBER_LIMIT)
+
+
+def _binary_codec() -> Codec:
+    general = ProtocolCodec(FastBinaryCodec.content_type, _binary_protocol)
+    return FastBinaryCodec(general) if AVAILABLE else general
+
+
+CODECS: dict[str, Codec] = {
+    "binary": _binary_codec(),
+    "compact": ProtocolCodec("application/vnd.apache.thrift.compact", _compact_protocol),
+    "json": ProtocolCodec("application/vnd.apache.thrift.json", _json_protocol),
+}
+"""The codecs by the name of the option ``protocol``."""
+
+_BY_CONTENT_TYPE = {codec.content_type: codec for codec in CODECS.values()}
+
+
+def codec_for(content_type: str | None) -> Codec:
+    """Return the codec of a message's content type; binary for a message without one.
+
+    :raises UnknownProtocol: the content type is none of the three.
+    """
+    if content_type is None:
+        return CODECS["binary"]
+    try:
+        return _BY_CONTENT_TYPE[content_type]
+    except KeyError:
+        known = ", ".join(sorted(_BY_CONTENT_TYPE))
+        raise UnknownProtocol(f"content type {content_type!r} is none of {known}") from None
+
+
+def read_application_exception(codec: Codec, body: bytes, start: int) -> TApplicationException:
+    """Return the struct of an EXCEPTION message.
+
+    :raises MalformedMessage: the bytes are no ``TApplicationException``.
+    """
+    exception: TApplicationException = codec.read_struct(body, start, TApplicationException)
+    return exception

@@ -1,0 +1,19 @@
+"""Limits on the size of messages and of their parts."""
+
+from typing import Final
+
+MAX_MESSAGE_SIZE: Final = 16 * 1024 * 1024
+"""Bytes of a body, unless an option says otherwise. RabbitMQ 4 has the same default (``max_message_size``), and closes
+the channel of a peer that publishes a larger message.
+"""
+
+CONTAINER_LIMIT: Final = 1_000_000
+"""Elements of one list, set or map: an empty struct costs a byte on the wire and a hundred in memory."""
+
+STRING_LIMIT: Final = 2**31 - 1
+"""Bytes of one string; in effect the limit is the message's size. Thrift's own limit is below 16 MiB."""
+
+NUMBER_LIMIT: Final = 1000
+"""Digits of a number in JSON. Without a limit Thrift reads a number for ever where its input ends, and Python takes
+quadratic time for a long one.
+"""

@@ -1,0 +1,47 @@
+"""A codec made of one of Thrift's protocol classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from thrift.protocol.TProtocol import TProtocolBase
+from thrift.transport.TTransport import TMemoryBuffer
+
+from rpc.envelope.codec import Header, malformed, read_value, refuse_trailing
+
+
+class ProtocolCodec:
+    """Encodes and decodes each message with a new protocol object, which `new_protocol` makes for a transport."""
+
+    def __init__(self, content_type: str, new_protocol: Callable[[TMemoryBuffer], TProtocolBase]) -> None:
+        self.content_type = content_type
+        self._new_protocol = new_protocol
+
+    def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
+        transport = TMemoryBuffer()
+        protocol = self._new_protocol(transport)
+        protocol.writeMessageBegin(name, kind, seqid)
+        struct.write(protocol)
+        protocol.writeMessageEnd()
+        return transport.getvalue()
+
+    def read_header(self, body: bytes) -> Header:
+        transport = TMemoryBuffer(body)
+        try:
+            name, kind, seqid = self._new_protocol(transport).readMessageBegin()
+        except Exception as error:
+            raise malformed("Thrift message", error) from error
+        return name, kind, seqid, transport.cstringio_buf.tell()
+
+    def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
+        transport = TMemoryBuffer(body)
+        protocol = self._new_protocol(transport)
+        try:
+            protocol.readMessageBegin()
+            value = read_value(struct_class, protocol)
+            protocol.readMessageEnd()
+        except Exception as error:
+            raise malformed(struct_class.__name__, error) from error
+        refuse_trailing(len(body) - transport.cstringio_buf.tell())
+        return value

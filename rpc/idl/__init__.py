@@ -1,0 +1,41 @@
+"""The IDL of a stub: its methods, types, annotations and doc comments.
+
+The stubs of the Thrift compiler keep neither annotations nor the names of enums, nor which strings are text. So
+``thrift-rpc compile`` writes them to ``idl.json``. Client and service options (``timeout_ms``, ``idempotent``) and the
+command line read them by :func:`load`.
+"""
+
+from rpc.idl.descriptions import (
+    ConstantDescription,
+    EnumDescription,
+    Field,
+    Interface,
+    MethodDescription,
+    ServiceDescription,
+    StructDescription,
+)
+from rpc.idl.document import FILE_NAME, FORMAT, parse
+from rpc.idl.loading import load
+from rpc.idl.types import BASE_TYPES, BaseType, EnumType, ListType, MapType, SetType, StructType, Type
+
+__all__ = [
+    "BASE_TYPES",
+    "FILE_NAME",
+    "FORMAT",
+    "BaseType",
+    "ConstantDescription",
+    "EnumDescription",
+    "EnumType",
+    "Field",
+    "Interface",
+    "ListType",
+    "MapType",
+    "MethodDescription",
+    "ServiceDescription",
+    "SetType",
+    "StructDescription",
+    "StructType",
+    "Type",
+    "load",
+    "parse",
+]

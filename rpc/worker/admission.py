@@ -1,0 +1,21 @@
+"""Policies that admit a request or reject it, between its header and its arguments.
+
+To add one, write a function that takes the service and returns a :data:`~rpc.worker.request.Policy`, or ``None`` when
+the service does not ask for it. Put it into a file of its own, and its name into :data:`POLICIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rpc.worker.request import Policy
+from rpc.worker.service import ThriftService
+
+POLICIES: tuple[Callable[[ThriftService], Policy | None], ...] = ()
+"""In the order in which they are asked."""
+
+
+def policies_of(service: ThriftService) -> tuple[Policy, ...]:
+    """Return the policies that hold for `service`."""
+    made = (make(service) for make in POLICIES)
+    return tuple(policy for policy in made if policy is not None)

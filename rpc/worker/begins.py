@@ -1,0 +1,43 @@
+"""How often a request may have begun, and where it goes then. Pure.
+
+A worker that finds the flag *redelivered* on a request that it does not know must assume that another worker began it
+and did not finish. It publishes a copy with the count, so that the next begin is counted before it happens. A request
+therefore begins at most ``redelivery_limit`` + 1 times, whatever ended its runs.
+
+Copies go to the end of the request queue once. From the second time on they go to quarantine, of which each worker runs
+one request at a time: a crash then identifies the request that caused it, and not those prefetched beside it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from rpc.headers import DELIVERIES, whole
+
+DELIVERY_COUNT = "x-delivery-count"
+"""RabbitMQ's header in quorum queues: the number of deliveries that were not settled. A classic queue has only a flag.
+(RabbitMQ documentation, "Quorum Queues: Poison Message Handling".)
+"""
+
+
+class Destination(enum.Enum):
+    """Where a copy goes."""
+
+    QUEUE = "the end of its queue"
+    QUARANTINE = "quarantine"
+    DEAD_LETTERS = "the dead letters"
+
+
+def possible_begins(headers: Mapping[str, Any], redelivered: bool) -> int:
+    """Return how often a request may have begun before this delivery."""
+    before = whole(headers.get(DELIVERIES)) or 0
+    return before + (whole(headers.get(DELIVERY_COUNT)) or 1) if redelivered else before
+
+
+def destination(begins: int, limit: int) -> Destination:
+    """Return where a request goes that may have begun `begins` times (from 1), when `limit` of them may be repeated."""
+    if begins > limit:
+        return Destination.DEAD_LETTERS
+    return Destination.QUEUE if begins == 1 and limit > 2 else Destination.QUARANTINE

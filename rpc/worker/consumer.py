@@ -1,0 +1,215 @@
+"""Consumes the queues of one service on the worker's channel."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from rpc.amqp.channel import Channel
+from rpc.amqp.content import Delivery
+from rpc.errors import AMQPError, ChannelClosed
+from rpc.interfaces import IDeliveryChannel
+from rpc.link import Link
+from rpc.topology import Declaration
+from rpc.worker.declarer import Declarer
+from rpc.worker.republisher import Republisher
+from rpc.worker.request import QUARANTINE_TYPE, message_type
+from rpc.worker.service import ThriftService
+
+PRECONDITION_FAILED = 406
+
+QUARANTINED_AT_ONCE = 1
+"""Prefetch of the quarantine: a crash then identifies the request that caused it."""
+
+
+class ConsumerState(enum.Enum):
+    """What a consumer does."""
+
+    NO_CHANNEL = "waits for the worker's channel"
+    DECLARING = "declares the request queue and its bindings"
+    CONSUMING = "consumes the request queue"
+    STOPPED = "consumes nothing any more"
+
+
+class Consumer:
+    """The queues of one service.
+
+    :ivar state: see :class:`ConsumerState`.
+    """
+
+    def __init__(
+        self,
+        service: ThriftService,
+        link: Link,
+        republisher: Republisher,
+        deliver: Callable[[Delivery], None],
+        deliver_quarantined: Callable[[Delivery], None],
+        acks: IDeliveryChannel,
+        on_consuming: Callable[[], None],
+        nested: bool,
+    ) -> None:
+        """
+        :param deliver: takes each delivery of the request queue; `deliver_quarantined` those of the quarantine.
+        :param on_consuming: called whenever the request queue is consumed.
+        :param nested: whether handlers of this worker may call the service.
+        """
+        self._name = service.name
+        self._topology = service.topology()
+        self._concurrency = service.concurrency
+        self._link = link
+        self._republisher = republisher
+        self._deliver = deliver
+        self._deliver_quarantined = deliver_quarantined
+        self._acks = acks
+        self._on_consuming = on_consuming
+        self._nested = nested
+        self._channel: Channel | None = None
+        self._own_queue = ""
+        self._tags: list[str] = []
+        self._consumes_quarantine = False
+        self._requests = Declarer(link, self._declarations, self._consume, self._explain)
+        self._quarantine = Declarer(link, self._topology.quarantine, self._consume_declared_quarantine, self._explain)
+        self.state = ConsumerState.NO_CHANNEL
+
+    def _declarations(self) -> list[Declaration]:
+        own = self._topology.instance_bindings(self._link.instance, self._own_queue, nested=self._nested)
+        return [*self._topology.requests(), *own]
+
+    def begin(self, channel: Channel, own_queue: str) -> None:
+        """Consume on `channel`, when the queues are declared.
+
+        :param own_queue: the worker's own queue.
+        """
+        self._channel, self._own_queue = channel, own_queue
+        if self.state is ConsumerState.NO_CHANNEL:
+            self.state = ConsumerState.DECLARING
+            self._requests.start()
+
+    def lost(self) -> None:
+        """The worker's channel is gone."""
+        self._channel = None
+        self._tags.clear()
+        self._consumes_quarantine = False
+        self._requests.stop()
+        self._quarantine.stop()
+        if self.state is not ConsumerState.STOPPED:
+            self.state = ConsumerState.NO_CHANNEL
+
+    def _consume(self) -> None:
+        """Consume the request queue: it has been declared."""
+        channel = self._channel
+        if channel is None or self.state is not ConsumerState.DECLARING:
+            return
+        consuming = self._consume_queue(
+            channel, self._topology.queue, self._concurrency, self._deliver, self._cancelled
+        )
+        consuming.addCallbacks(self._begun, self._not_consumed, callbackArgs=(channel,))
+
+    def _begun(self, _: object, channel: Channel) -> None:
+        if self._channel is not channel or self.state is not ConsumerState.DECLARING:
+            return
+        self.state = ConsumerState.CONSUMING
+        log.msg(f"serving {self._name} from {self._topology.queue}")
+        self._republisher.exists(self._topology.quarantine_queue).addCallbacks(self._found_quarantine, self._not_known)
+        self._on_consuming()
+
+    def _consume_queue(
+        self,
+        channel: Channel,
+        queue: str,
+        prefetch: int,
+        take: Callable[[Delivery], None],
+        cancelled: Callable[[], None],
+    ) -> Deferred[None]:
+        """Send both methods at once. The prefetch holds for consumers that begin after it on the channel (RabbitMQ
+        documentation, "Consumer Prefetch"), and the broker takes methods in order.
+        """
+        channel.basic_qos(prefetch_count=prefetch).addErrback(lambda failure: failure.trap(AMQPError))
+        return channel.consume(queue, take, cancelled).addCallback(self._consumed, channel)
+
+    def _consumed(self, tag: str, channel: Channel) -> None:
+        """A consumer that came too late is cancelled: its deliveries would be given back, again and again."""
+        if self._channel is not channel:
+            return
+        if self.state is ConsumerState.STOPPED:
+            channel.cancel_consumer(tag).addErrback(lambda failure: failure.trap(AMQPError))
+        else:
+            self._tags.append(tag)
+
+    def _cancelled(self) -> None:
+        """The queue was deleted, or its node is gone: declare it again."""
+        log.msg(f"{self._name}: the queue {self._topology.queue} was deleted, or its node is gone")
+        if self.state is ConsumerState.CONSUMING:
+            self.state = ConsumerState.DECLARING
+            self._requests.start()
+
+    def _not_consumed(self, failure: Failure) -> None:
+        """The channel was closed, or will be: the queue was deleted after it was declared."""
+        failure.trap(AMQPError)
+
+    def _explain(self, error: Exception) -> None:
+        if isinstance(error, ChannelClosed) and error.code == PRECONDITION_FAILED:
+            log.msg(
+                f"{self._name}: a queue or exchange exists with other options (queue_type, backlog, consumer_timeout, "
+                "exchange, or those of an older version): delete it, or serve with the same options"
+            )
+
+    # -- quarantine
+
+    def consume_quarantine(self) -> None:
+        """Consume the quarantine queue, which exists or is needed now. Again does nothing."""
+        if self.state is ConsumerState.CONSUMING and not self._consumes_quarantine:
+            self._quarantine.start()
+
+    def _found_quarantine(self, exists: bool) -> None:
+        if exists:
+            self.consume_quarantine()
+
+    def _not_known(self, failure: Failure) -> None:
+        """The channel of the republisher was lost, and with it the connection most often: both come again."""
+        failure.trap(AMQPError)
+
+    def _consume_declared_quarantine(self) -> None:
+        channel, queue = self._channel, self._topology.quarantine_queue
+        if channel is None or self.state is not ConsumerState.CONSUMING or self._consumes_quarantine:
+            return
+        self._consumes_quarantine = True
+        consuming = self._consume_queue(
+            channel, queue, QUARANTINED_AT_ONCE, self._take_quarantined, self._quarantine_cancelled
+        )
+        consuming.addErrback(self._not_consumed)
+
+    def _take_quarantined(self, delivery: Delivery) -> None:
+        if message_type(delivery) == QUARANTINE_TYPE:  # it only asked whether the queue exists
+            self._acks.ack_delivery(delivery)
+        else:
+            self._deliver_quarantined(delivery)
+
+    def _quarantine_cancelled(self) -> None:
+        self._consumes_quarantine = False
+
+    # -- leaving
+
+    def stop(self) -> Deferred[None]:
+        """Take no more deliveries. Fires when the broker sends none any more, or the channel is gone; never fails."""
+        self.state = ConsumerState.STOPPED
+        self._requests.stop()
+        self._quarantine.stop()
+        tags, self._tags = self._tags, []
+        stopped: Deferred[None] = succeed(None)
+        if self._channel is not None:
+            for tag in tags:
+                stopped.addCallback(_then_cancel, self._channel, tag)
+        return stopped.addErrback(lambda failure: failure.trap(AMQPError, CancelledError)).addCallback(lambda _: None)
+
+    def resume(self) -> None:
+        """Consume again, from the next channel on."""
+        self.state = ConsumerState.NO_CHANNEL
+
+
+def _then_cancel(_: object, channel: Channel, consumer_tag: str) -> Deferred[None]:
+    return channel.cancel_consumer(consumer_tag)

@@ -1,0 +1,56 @@
+"""The states of a delivery on its way through a worker, and which may follow which.
+
+Each delivery is settled once: acked, requeued, or lost with its channel. ``docs/architecture.md`` shows this table.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+
+class DeliveryState(enum.Enum):
+    """Where a delivery is."""
+
+    RECEIVED = "received"
+    """It has just arrived; its intake is decided."""
+
+    HELD = "held"
+    """It waits for a free slot of the concurrency limiter. Its handler has not begun."""
+
+    ACKING = "acking"
+    """With ``acknowledge="before"``: it waits until the broker has taken the ack."""
+
+    RUNNING = "running"
+    """Its handler works."""
+
+    CANCELLING = "cancelling"
+    """Its handler was told to stop, and has not ended yet."""
+
+    JOINED = "joined"
+    """The same call runs already for an earlier delivery; it is settled with that run."""
+
+    REPUBLISHING = "republishing"
+    """A copy is being published to a queue; it is acked when the broker has confirmed the copy."""
+
+    SETTLED = "settled"
+    """It was acked or requeued, or its run has ended."""
+
+    LOST = "lost"
+    """Its channel is gone and its handler had not begun: the broker delivers it again."""
+
+
+S = DeliveryState
+
+TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
+    S.RECEIVED: frozenset({S.HELD, S.ACKING, S.RUNNING, S.JOINED, S.REPUBLISHING, S.SETTLED}),
+    S.HELD: frozenset({S.ACKING, S.RUNNING, S.JOINED, S.REPUBLISHING, S.SETTLED, S.LOST}),
+    S.ACKING: frozenset({S.RUNNING, S.JOINED, S.SETTLED, S.LOST}),
+    S.RUNNING: frozenset({S.CANCELLING, S.SETTLED}),
+    S.CANCELLING: frozenset({S.SETTLED}),
+    S.JOINED: frozenset({S.SETTLED, S.LOST}),
+    S.REPUBLISHING: frozenset({S.SETTLED, S.LOST}),
+    S.SETTLED: frozenset(),
+    S.LOST: frozenset(),
+}
+"""The states that may follow a state."""

@@ -1,0 +1,256 @@
+"""Takes the deliveries of one service: asks ``intake.py`` what to do with each, and has it done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DrainTimeout
+from twisted.python.failure import Failure
+
+from rpc.amqp.content import Delivery
+from rpc.errors import AMQPError
+from rpc.interfaces import IClock, IDeliveryChannel
+from rpc.worker.admission import policies_of
+from rpc.worker.begins import Destination, possible_begins
+from rpc.worker.deduplication import RecentReplies
+from rpc.worker.execution import Execution
+from rpc.worker.in_progress import InProgress
+from rpc.worker.intake import Action, on_arrival, on_free_slot
+from rpc.worker.limiter import ConcurrencyLimiter
+from rpc.worker.reactor_watch import ReactorWatch
+from rpc.worker.redelivery import Redelivery
+from rpc.worker.rejection import Rejection, over_the_limit, overloaded, repeated, stopping, too_large
+from rpc.worker.rejector import Rejector
+from rpc.worker.republisher import Republisher
+from rpc.worker.request import SHARED, Request, Source
+from rpc.worker.service import Deduplicate, ThriftService
+
+MOST_HELD = 10_000
+"""Requests for this worker alone that wait here for a slot, when the service has no backlog."""
+
+RUN = Action.RUN
+
+
+class Dispatcher:
+    """The deliveries of one service. Provides the facts that its decisions are made from (``intake.Facts``)."""
+
+    def __init__(
+        self,
+        service: ThriftService,
+        handler: Any,
+        channel: IDeliveryChannel,
+        republisher: Republisher,
+        clock: IClock,
+        watch: ReactorWatch,
+        on_quarantined: Callable[[], None],
+    ) -> None:
+        """:param on_quarantined: called when the quarantine queue surely exists."""
+        self.accepting = True
+        self.at_most_once = service.acknowledge == "before"
+        self.redelivery_limit = service.redelivery_limit
+        self.deduplicates = service.deduplicate is not None
+        self.max_message_size = service.max_message_size
+        self._name = service.name
+        self._most_held = service.backlog or MOST_HELD
+        self._concurrency = service.concurrency
+        self._channel = channel
+        self._clock = clock
+        self._never_began: dict[Hashable, None] = {}
+        self.limiter = ConcurrencyLimiter(clock, service.concurrency, self._start_held)
+        self.in_progress = InProgress(clock, channel.send_keepalive, service.cancel)
+        self._recent = RecentReplies(service.deduplicate or _for_redeliveries(service.concurrency))
+        self._rejector = Rejector(service, channel, republisher, self.limiter, clock)
+        self._redelivery = Redelivery(
+            service, channel, republisher, self.limiter, self._rejector, clock, on_quarantined
+        )
+        self._execution = Execution(
+            service,
+            handler,
+            channel,
+            self.limiter,
+            self.in_progress,
+            self._recent,
+            self._rejector.reject,
+            policies_of(service),
+            watch,
+            clock,
+        )
+
+    # -- deliveries
+
+    def deliver(self, delivery: Delivery, source: Source = SHARED) -> None:
+        """Take a request."""
+        now = self._clock.seconds()
+        request = Request(delivery, now, source)
+        action = on_arrival(request, self, now)
+        if action is RUN:
+            if self._never_began:
+                self._never_began.pop(request.message_key, None)
+            self._execution.run(request, now)
+        else:
+            self._carry_out(action, request, now)
+
+    def cancel(self, message_ids: list[bytes]) -> None:
+        """Cancel the handlers of these calls; those that come later do not begin."""
+        self.in_progress.cancel(message_ids)
+
+    def _carry_out(self, action: Action, request: Request, now: float) -> None:
+        match action:
+            case Action.RUN:
+                self._execution.run(request, now)
+            case Action.ACK_AND_RUN:
+                self._ack_and_run(request)
+            case Action.HOLD:
+                self.limiter.hold(request)
+            case Action.JOIN:
+                run = self.in_progress.run_of(request)
+                assert run is not None
+                self.in_progress.join(run, request)
+            case Action.ANSWER_AGAIN:
+                self._execution.answer_again(request, now)
+            case Action.AWAIT_REPUBLISHED:
+                request.hold()
+                self._redelivery.when_republished(request.identity).addCallback(self._arrive_again, request)
+            case Action.ACK:
+                self._channel.ack(request)
+                request.settle()
+            case Action.REQUEUE:
+                self._give_back(request)
+            case Action.REPUBLISH:
+                self._redelivery.count(request, Destination.QUEUE)
+            case Action.QUARANTINE:
+                self._redelivery.count(request, Destination.QUARANTINE)
+            case _:
+                self._rejector.reject_unread(request, self._rejection(action, request))
+
+    def _rejection(self, action: Action, request: Request) -> Rejection:
+        match action:
+            case Action.DEAD_LETTER:
+                return over_the_limit(possible_begins(request.headers, redelivered=True))
+            case Action.REJECT_TOO_LARGE:
+                return too_large(len(request.delivery.body), self._name, self.max_message_size)
+            case Action.REJECT_REPEATED:
+                return repeated()
+            case Action.REJECT_STOPPING:
+                return stopping()
+            case Action.REJECT_OVERLOADED:
+                return overloaded()
+            case _:
+                raise AssertionError(action)
+
+    def _arrive_again(self, _: object, request: Request) -> None:
+        """The original of `request` is acked; on a lost channel both come again."""
+        if not self._channel.is_current(request):
+            request.lose()
+            return
+        now = self._clock.seconds()
+        self._carry_out(on_arrival(request, self, now), request, now)
+
+    def _give_back(self, request: Request) -> None:
+        if self.redelivery_limit is None or request.problem is not None:
+            self._channel.requeue(request)
+        else:
+            self._redelivery.give_back(request)
+
+    # -- beginning
+
+    def _start_held(self, request: Request) -> None:
+        now = self._clock.seconds()
+        if self._never_began:
+            self._never_began.pop(request.message_key, None)
+        self._carry_out(on_free_slot(request, self, now), request, now)
+
+    def _ack_and_run(self, request: Request) -> None:
+        """Run a request when the broker has taken its ack; without an answer it may come again, and is not run."""
+        request.await_ack()
+        self._channel.ack(request)
+        self.limiter.enter()
+        self._channel.fence().addCallbacks(self._acked, self._ack_lost, callbackArgs=(request,), errbackArgs=(request,))
+
+    def _acked(self, _: object, request: Request) -> None:
+        self._execution.run(request, self._clock.seconds())
+        self.limiter.leave()
+
+    def _ack_lost(self, failure: Failure, request: Request) -> None:
+        failure.trap(AMQPError)
+        request.lose()
+        self.limiter.leave()
+
+    # -- facts
+
+    def may_hold(self, request: Request) -> bool:
+        """Whether `request` may wait here. The prefetch bounds those that come by the queues of the service."""
+        return not request.direct or self.limiter.held_beside(request) < self._most_held
+
+    def has_run(self, request: Request, now: float) -> bool:
+        """Whether the call of `request` has run here, and `request` needs no run of its own."""
+        answered = self._recent.find(request.identity, now)
+        if answered is None:
+            return False
+        return request.may_be_a_copy or (self.deduplicates and not answered.cancelled)
+
+    def never_began(self, request: Request) -> bool:
+        """Whether this worker held exactly this message when it lost its channel, and had not begun it."""
+        return bool(self._never_began) and request.message_key in self._never_began
+
+    def was_republished(self, request: Request) -> bool:
+        """Whether this worker has published a copy of exactly this message."""
+        return self._redelivery.was_republished(request)
+
+    def is_republishing(self, request: Request) -> bool:
+        """Whether this worker is replacing a message of this call by a copy."""
+        return self._redelivery.is_republishing(request.identity)
+
+    # -- the channel
+
+    def lost(self) -> None:
+        """The channel is gone: the broker delivers again what was not acked, and whose acks it has not taken.
+
+        Requests for this worker alone do not come again, and wait on.
+        """
+        for request in self.limiter.take_shared():
+            request.lose()
+            self._never_began[request.message_key] = None
+        while len(self._never_began) > MOST_HELD:
+            del self._never_began[next(iter(self._never_began))]
+        self._recent.keep_unacked(2 * self._concurrency, self._clock.seconds())
+
+    # -- leaving
+
+    def stop_accepting(self) -> None:
+        """Take no more work, and give back what has not begun. Nested calls are still run."""
+        self.accepting = False
+        for request in self.limiter.take_shared():
+            self._give_back(request)
+        for request in self.limiter.take_direct():
+            self._rejector.reject_unread(request, stopping())
+
+    def when_idle(self, within: float) -> Deferred[None]:
+        """Wait for the calls in progress, with every nested call, and for the copies that are being published.
+
+        :param within: seconds; what is in progress then is given up.
+        :return: fires when nothing is in progress, or at the bound, or when it is cancelled. Never fails.
+        """
+        idle = self.limiter.when_idle()
+        idle.addTimeout(within, self._clock)
+        return idle.addErrback(lambda failure: failure.trap(DrainTimeout, CancelledError)).addCallback(lambda _: None)
+
+    def stop(self) -> None:
+        """End the drain: nothing begins any more, and no timer is left."""
+        for request in self.limiter.take_all():
+            request.lose()
+        self._rejector.stop()
+        self._redelivery.stop()
+        self.in_progress.stop()
+
+    def resume(self) -> None:
+        """Take work again."""
+        self.accepting = True
+
+
+def _for_redeliveries(concurrency: int) -> Deduplicate:
+    """Return how many replies are kept for redeliveries. No more acks than the prefetch can be lost with a channel."""
+    count = 2 * concurrency + 64
+    return Deduplicate(count=count, size=4 * 1024 * 1024 + 200 * count, seconds=300.0)

@@ -1,0 +1,206 @@
+"""From a request to its reply: the handler is called, its result written, and the request acked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CoroutineType
+from typing import Any
+
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.internet.defer import Deferred
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from rpc import context
+from rpc.amqp.codec.fields import encode_table
+from rpc.errors import CodecError
+from rpc.interfaces import IClock, IDeliveryChannel
+from rpc.stub import StubMethod
+from rpc.worker.deduplication import RecentReplies
+from rpc.worker.delivery_state import DeliveryState
+from rpc.worker.in_progress import InProgress, Run
+from rpc.worker.limiter import ConcurrencyLimiter
+from rpc.worker.reactor_watch import ReactorWatch
+from rpc.worker.rejection import Rejection
+from rpc.worker.request import Policy, Request
+from rpc.worker.service import ThriftService
+
+CANCELLING = DeliveryState.CANCELLING
+
+
+class Execution:
+    """Runs the requests of one service."""
+
+    def __init__(
+        self,
+        service: ThriftService,
+        handler: Any,
+        channel: IDeliveryChannel,
+        limiter: ConcurrencyLimiter,
+        in_progress: InProgress,
+        recent: RecentReplies,
+        reject: Callable[[Request, Rejection], None],
+        admission: tuple[Policy, ...],
+        watch: ReactorWatch,
+        clock: IClock,
+    ) -> None:
+        """
+        :param reject: carries out a rejection.
+        :param admission: see ``admission.py``.
+        """
+        self._name = service.name
+        self._max_message_size = service.max_message_size
+        self._methods = service.description.methods
+        self._handlers = {name: getattr(handler, name) for name in self._methods}
+        self._channel = channel
+        self._limiter = limiter
+        self._in_progress = in_progress
+        self._recent = recent
+        self._reject = reject
+        self._admission = admission
+        self._watch = watch
+        self._clock = clock
+
+    @context.enters_context
+    def run(self, request: Request, now: float) -> None:
+        """Call the handler of a request for which a slot is free, and answer when it is done."""
+        try:
+            method, arguments = request.read(self._name, self._methods, self._admission, now)
+        except Rejection as rejection:
+            self._reject(request, rejection)
+            return
+        limiter = self._limiter
+        limiter.enter()
+        token = context.serving.set(request.serve(self._name, method, now, limiter.wait))
+        try:
+            value = self._handlers[method.name](*method.arguments_of(arguments))
+            if isinstance(value, CoroutineType):
+                value = Deferred.fromCoroutine(value)
+        except BaseException:  # as a Deferred would: a handler that exits must not take the connection with it
+            self._failed(Failure(), request, method, None)
+        else:
+            if isinstance(value, Deferred):
+                self._follow(value, request, method)
+            else:
+                self._succeeded(value, request, method, None)
+        finally:
+            context.serving.reset(token)
+
+    def _follow(self, value: Deferred[Any], request: Request, method: StubMethod) -> None:
+        blocked = self._clock.seconds() - request.began
+        if blocked > self._watch.limit:
+            self._watch.blocked(str(request.label), blocked)
+        run = self._in_progress.begin(request, value)
+        arguments = (request, method, run)
+        value.addCallbacks(self._succeeded, self._failed, callbackArgs=arguments, errbackArgs=arguments)
+        value.addErrback(_unanswered, request)
+
+    def _succeeded(self, value: Any, request: Request, method: StubMethod, run: Run | None) -> None:
+        if method.result_class is None:
+            self._finish(request, None, run)
+            return
+        result = method.result_class()
+        if method.has_result:
+            result.success = value
+            if value is None:
+                log.msg(f"{request.label} returned None, which the IDL has no room for: is a return missing?")
+        self._reply(request, method, TMessageType.REPLY, result, run)
+
+    def _failed(self, failure: Failure, request: Request, method: StubMethod, run: Run | None) -> None:
+        error = failure.value
+        if request.state is CANCELLING:
+            self._finish(request, None, run)
+            return
+        if method.result_class is not None:
+            for name, exception in method.throws:
+                if isinstance(error, exception):
+                    result = method.result_class()
+                    setattr(result, name, error)
+                    self._reply(request, method, TMessageType.REPLY, result, run)
+                    return
+            if isinstance(error, TApplicationException):
+                self._reply(request, method, TMessageType.EXCEPTION, error, run)
+                return
+        log.err(failure, f"{request.label} failed")
+        if method.result_class is None:
+            self._finish(request, None, run)  # also when it came as a CALL: a oneway method has no answer
+        else:
+            self._reply(request, method, TMessageType.EXCEPTION, internal_error(), run)
+
+    def _reply(self, request: Request, method: StubMethod, kind: int, struct: Any, run: Run | None) -> None:
+        """Answer with `struct`; one that does not encode leaves nothing behind of itself (Thrift's stubs do)."""
+        body = None
+        if request.wants_reply:
+            try:
+                if kind == TMessageType.REPLY and method.check_result is not None:
+                    method.check_result(struct)
+                body = request.reply(kind, struct)
+            except Exception:
+                log.err(None, f"{request.label} returned a value that does not fit the IDL")
+                body = request.reply(TMessageType.EXCEPTION, internal_error())
+            if request.context.has_reply_headers:
+                body = _checked(request, body)
+            if len(body) > self._max_message_size:
+                log.msg(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
+                body = request.reply(TMessageType.EXCEPTION, internal_error("the reply is too large"))
+        self._finish(request, body, run)
+
+    def _finish(self, request: Request, body: bytes | None, run: Run | None) -> None:
+        """Send the reply, and ack the request and every delivery that joined it."""
+        channel, now = self._channel, self._clock.seconds()
+        cancelled = request.state is CANCELLING
+        if body is not None and not cancelled:
+            channel.send(request, body, now)
+        if not request.acked:
+            channel.ack_delivery(request.delivery)
+        self._recent.add(request.finish(), body, now, cancelled)
+        if run is None:
+            if now - request.began > self._watch.limit:
+                self._watch.blocked(str(request.label), now - request.began)
+        else:
+            self._in_progress.end(run)
+            self._settle_joined(request, body, run.joined, now)
+        limiter = self._limiter
+        limiter.leave(limiter.waiting > 0 and request.context.waits)
+
+    def _settle_joined(self, request: Request, body: bytes | None, joined: list[Request], now: float) -> None:
+        """Settle later deliveries of a call, and answer those of another reply queue or another correlation id."""
+        answered = {request.reply_address}
+        for later in joined:
+            if body is not None and later.wants_reply and later.reply_address not in answered:
+                answered.add(later.reply_address)
+                self._channel.send(later, body, now)
+            self._channel.ack(later)
+            later.settle()
+
+    def answer_again(self, request: Request, now: float) -> None:
+        """Answer a request whose call has run here, and ack it."""
+        answered = self._recent.find(request.identity, now)
+        request.peek(self._name)
+        if answered is not None and request.wants_reply and not answered.cancelled:
+            body = answered.body
+            if body is None:
+                body = request.reply(TMessageType.EXCEPTION, internal_error("it has run; its reply is not kept"))
+            self._channel.send(request, body, now)
+        self._channel.ack(request)
+        request.settle()
+
+
+def internal_error(message: str = "Internal error") -> TApplicationException:
+    """Return the answer for an error that is not in the IDL. Its own text may hold secrets, and stays in the log."""
+    return TApplicationException(TApplicationException.INTERNAL_ERROR, message)
+
+
+def _checked(request: Request, body: bytes) -> bytes:
+    """Return `body`, or an answer that the handler has set reply headers that cannot be sent."""
+    try:
+        encode_table(request.context.reply_headers)
+    except CodecError:
+        log.err(None, f"{request.label} set reply headers that AMQP does not have")
+        request.context.reply_headers.clear()
+        return request.reply(TMessageType.EXCEPTION, internal_error())
+    return body
+
+
+def _unanswered(failure: Failure, request: Request) -> None:
+    log.err(failure, f"{request.label}: while answering")

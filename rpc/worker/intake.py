@@ -1,0 +1,140 @@
+"""What happens to a delivery: one pure decision when it arrives, one before its handler begins.
+
+The decisions read facts and change nothing. ``dispatcher.py`` carries them out.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+from rpc.headers import DELIVERIES
+from rpc.worker.begins import Destination, destination, possible_begins
+from rpc.worker.in_progress import InProgress
+from rpc.worker.limiter import ConcurrencyLimiter
+from rpc.worker.request import Request, Source
+
+NESTED = Source.NESTED
+
+
+class Action(enum.Enum):
+    """What to do with a delivery, and why."""
+
+    RUN = "a slot is free"
+    ACK_AND_RUN = "a slot is free; the ack comes first, since it must run at most once"
+    HOLD = "every slot is taken"
+    JOIN = "the same call runs here already"
+    ANSWER_AGAIN = "the call has run here; its reply may be wanted still"
+    AWAIT_REPUBLISHED = "it may be a copy that this worker makes just now; the original is to be acked first"
+    ACK = "its copy has been published, it was cancelled, or its deadline has passed"
+    REQUEUE = "this worker is stopping; another worker runs it"
+    REPUBLISH = "another worker may have begun it: it is counted, and goes to the end of its queue"
+    QUARANTINE = "several workers may have begun it: it is counted, and runs alone"
+    DEAD_LETTER = "too many workers may have begun it"
+    REJECT_TOO_LARGE = "it is over the service's max_message_size"
+    REJECT_REPEATED = "another worker may have begun it, and it must run at most once"
+    REJECT_STOPPING = "it is for this worker alone, which is stopping"
+    REJECT_OVERLOADED = "it is for this worker alone, which holds as many requests as it may"
+
+
+RUN = Action.RUN
+
+
+class Facts(Protocol):
+    """What the decisions ask of a service and of what this worker remembers."""
+
+    accepting: bool
+    """Whether this worker takes work. It does not while it drains."""
+
+    at_most_once: bool
+    """``acknowledge="before"``."""
+
+    deduplicates: bool
+    max_message_size: int
+    redelivery_limit: int | None
+    limiter: ConcurrencyLimiter
+    in_progress: InProgress
+
+    def may_hold(self, request: Request) -> bool:
+        """Whether `request` may wait here for a slot."""
+
+    def has_run(self, request: Request, now: float) -> bool:
+        """Whether the call of `request` has run here, and `request` needs no run of its own."""
+
+    def never_began(self, request: Request) -> bool:
+        """Whether this worker held exactly this message when it lost its channel, and had not begun it."""
+
+    def was_republished(self, request: Request) -> bool:
+        """Whether this worker has published a copy of exactly this message."""
+
+    def is_republishing(self, request: Request) -> bool:
+        """Whether this worker is replacing a message of this call by a copy."""
+
+
+def on_arrival(request: Request, facts: Facts, now: float) -> Action:
+    """Decide what happens to `request`, which has just been delivered."""
+    delivery = request.delivery
+    if delivery.redelivered or (request.headers and DELIVERIES in request.headers):
+        action = _copy_on_arrival(request, facts, now)
+        if action is not None:
+            return action
+    if len(delivery.body) > facts.max_message_size:
+        return Action.REJECT_TOO_LARGE
+    if not facts.accepting and request.source is not NESTED:
+        return Action.REJECT_STOPPING if request.direct else Action.REQUEUE
+    limiter = facts.limiter
+    if limiter.running < limiter.concurrency or (request.source is NESTED and limiter.is_free_for_nested):
+        if facts.in_progress.cancelled or facts.deduplicates or facts.at_most_once:
+            return on_free_slot(request, facts, now)
+        return RUN
+    return Action.HOLD if facts.may_hold(request) else Action.REJECT_OVERLOADED
+
+
+def on_free_slot(request: Request, facts: Facts, now: float) -> Action:
+    """Decide what happens to `request`, for which a slot is free: other deliveries may have come before it."""
+    if facts.in_progress.was_cancelled(request) or (request.deadline is not None and request.deadline <= now):
+        return Action.ACK
+    if facts.deduplicates or request.may_be_a_copy:
+        action = _seen_before(request, facts, now)
+        if action is not None:
+            return action
+    return Action.ACK_AND_RUN if facts.at_most_once and not request.acked else RUN
+
+
+def _copy_on_arrival(request: Request, facts: Facts, now: float) -> Action | None:
+    """Decide about a request that may have begun before; ``None``: it is treated like a new one."""
+    if request.problem is not None:
+        return None
+    action = _seen_before(request, facts, now)
+    if action is not None:
+        return action
+    if request.delivery.redelivered:
+        return _redelivered(request, facts)
+    return Action.AWAIT_REPUBLISHED if facts.is_republishing(request) else None
+
+
+def _redelivered(request: Request, facts: Facts) -> Action | None:
+    if facts.never_began(request):
+        return None
+    if facts.was_republished(request):
+        return Action.ACK
+    if facts.at_most_once:
+        return Action.REJECT_REPEATED
+    if facts.redelivery_limit is None:
+        return None
+    begins = possible_begins(request.headers, redelivered=True)
+    return _BY_DESTINATION[destination(begins, facts.redelivery_limit)]
+
+
+_BY_DESTINATION = {
+    Destination.QUEUE: Action.REPUBLISH,
+    Destination.QUARANTINE: Action.QUARANTINE,
+    Destination.DEAD_LETTERS: Action.DEAD_LETTER,
+}
+
+
+def _seen_before(request: Request, facts: Facts, now: float) -> Action | None:
+    """Decide about a request whose call may run here, or have run here; ``None``: neither is known."""
+    if facts.in_progress.run_of(request) is not None:
+        return Action.JOIN
+    return Action.ANSWER_AGAIN if facts.has_run(request, now) else None

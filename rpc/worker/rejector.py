@@ -1,0 +1,118 @@
+"""Carries out rejections: the caller is answered, and what no worker can run becomes a dead letter."""
+
+from __future__ import annotations
+
+from thrift.Thrift import TMessageType
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from rpc.amqp.codec.properties import encode_properties
+from rpc.errors import AMQPError, CodecError
+from rpc.interfaces import IClock, IDeliveryChannel
+from rpc.topology import DEAD
+from rpc.worker.limiter import ConcurrencyLimiter
+from rpc.worker.rejection import Rejection
+from rpc.worker.republisher import Republisher
+from rpc.worker.request import Request
+from rpc.worker.service import ThriftService
+
+RETRY_SECONDS = 1.0
+"""Pause before a dead letter is published again that the broker did not take."""
+
+
+class Rejector:
+    """Rejects requests of one service."""
+
+    def __init__(
+        self,
+        service: ThriftService,
+        channel: IDeliveryChannel,
+        republisher: Republisher,
+        limiter: ConcurrencyLimiter,
+        clock: IClock,
+    ) -> None:
+        self._service = service
+        self._topology = service.topology()
+        self._channel = channel
+        self._republisher = republisher
+        self._limiter = limiter
+        self._clock = clock
+        self._retries: dict[Request, IDelayedCall] = {}
+        self._rejected = 0  # since the last log line
+        self._logged_at = float("-inf")
+
+    def reject(self, request: Request, rejection: Rejection) -> None:
+        """Answer a request as far as it could be read, then ack it or make it a dead letter.
+
+        A request whose caller cannot be told (a oneway request above all) always becomes a dead letter: its publisher
+        has the broker's confirm, and must not lose it.
+        """
+        self._log(rejection)
+        if request.wants_reply:
+            body = request.reply(TMessageType.EXCEPTION, rejection.answer)
+            self._channel.send(request, body, self._clock.seconds(), rejection.outcome)
+        small = len(request.delivery.body) <= self._service.max_message_size
+        if (rejection.poison and small) or not request.wants_reply:
+            request.republish()
+            self._limiter.republish(1)
+            self._dead_letter(request, str(rejection))
+        else:
+            self._channel.ack(request)
+            request.settle()
+
+    def reject_unread(self, request: Request, rejection: Rejection) -> None:
+        """Reject a request for a reason that is not in it. Its arguments are not read: they may be what crashes."""
+        request.peek(self._service.name)
+        self.reject(request, rejection)
+
+    def stop(self) -> None:
+        """Retry no more: unacked requests are delivered again."""
+        retries, self._retries = self._retries, {}
+        for request, retry in retries.items():
+            retry.cancel()
+            self._end(request)
+
+    def _log(self, rejection: Rejection) -> None:
+        """Log a rejection, in one line a second at most: a peer may be rejected a thousand times a second."""
+        self._rejected += 1
+        now = self._clock.seconds()
+        if now - self._logged_at >= 1:
+            log.msg(f"{self._service.name}: rejected {self._rejected} requests; the last one: {rejection}")
+            self._rejected, self._logged_at = 0, now
+
+    def _dead_letter(self, request: Request, reason: str) -> None:
+        """Publish a request to the dead letters, as it came, with the reason."""
+        body, declarations = request.delivery.body, self._topology.dead_letters()
+        try:
+            properties = encode_properties(request.dead_letter(reason))
+            published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations)
+        except CodecError:  # headers that filled a frame fill more than one together with the reason
+            properties = encode_properties(request.dead_letter(reason, with_headers=False))
+            published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations)
+        published.addCallbacks(lambda _: self._published(request), self._not_published, errbackArgs=(request, reason))
+
+    def _published(self, request: Request) -> None:
+        self._channel.ack(request)
+        request.settle()
+        self._limiter.republish(-1)
+
+    def _not_published(self, failure: Failure, request: Request, reason: str) -> None:
+        """Try again after a pause. On a lost channel the request will be delivered again, unless it was acked."""
+        failure.trap(AMQPError)
+        if not request.acked and not self._channel.is_current(request):
+            self._end(request)
+            return
+        log.msg(f"{self._service.name}: a dead letter was not published: {failure.getErrorMessage()}")
+        self._retries[request] = self._clock.callLater(RETRY_SECONDS, self._retry, request, reason)
+
+    def _retry(self, request: Request, reason: str) -> None:
+        del self._retries[request]
+        if request.acked or self._channel.is_current(request):
+            self._dead_letter(request, reason)
+        else:
+            self._end(request)
+
+    def _end(self, request: Request) -> None:
+        request.lose()
+        self._limiter.republish(-1)

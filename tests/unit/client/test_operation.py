@@ -1,0 +1,105 @@
+"""A call's request as bytes, and its reply as a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from thrift.Thrift import TMessageType
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator as CalculatorStub
+from generated.calculator.ttypes import Work as GeneratedWork
+from rpc.amqp.codec.properties import decode_properties
+from rpc.client.stub_operation import StubOperation
+from rpc.envelope import CODECS
+from rpc.errors import CodecError, InvalidReply, InvalidRequest
+from rpc.stub import Stub
+
+Calculator: Any = CalculatorStub
+Work: Any = GeneratedWork
+
+
+def operation(name: str = "add", **changes: Any) -> StubOperation:
+    """An operation of Calculator."""
+    fields: dict[str, Any] = {
+        "service": "Calculator",
+        "exchange": "rpc",
+        "codec": CODECS["binary"],
+        "timeout": 30.0,
+        "headers": None,
+        "priority": None,
+        "max_message_size": 1000,
+    }
+    method = Stub.of(Calculator).methods[name]
+    return StubOperation(method=method, name=name, oneway=method.oneway, **(fields | changes))
+
+
+class OperationTests(SynchronousTestCase):
+    """Operation."""
+
+    def test_takes_arguments_by_position_and_name(self) -> None:
+        expected = CODECS["binary"].encode("add", TMessageType.CALL, 5, Calculator.add_args(1, 2))
+        for arguments, keywords in (((1, 2), {}), ((1,), {"num2": 2}), ((), {"num2": 2, "num1": 1})):
+            self.assertEqual(operation().encode(5, arguments, keywords), expected)
+
+    def test_wrong_arguments_are_told_with_the_signature(self) -> None:
+        for arguments, keywords, told in (
+            ((1,), {}, "missing a required argument: 'num2'"),
+            ((1, 2, 3), {}, "too many positional arguments"),
+            ((1, 2), {"num3": 3}, "got an unexpected keyword argument 'num3'"),
+        ):
+            error = self.assertRaises(TypeError, operation().encode, 1, arguments, keywords)
+            self.assertEqual(str(error), f"Calculator.add(num1, num2): {told}")
+            self.assertTrue(error.__suppress_context__)
+
+    def test_names_the_argument_that_does_not_fit(self) -> None:
+        """With its type, and that of the value."""
+        for codec in CODECS.values():
+            for name, arguments, told in (
+                ("add", (1, "2"), "add(num1, num2): argument 'num2': i32 expected, got str ("),
+                ("add", (2**40, 2), "add(num1, num2): argument 'num1': i32 expected, got int ("),
+                ("calculate", (1, {"num1": 1}), "calculate(logid, w): argument 'w': Work expected, got dict ("),
+                ("calculate", (1, Work(num1="x")), "calculate(logid, w): argument 'w': this Work does not fit ("),
+                ("blob", (1,), "blob(data): argument 'data': binary expected, got int ("),
+            ):
+                error = self.assertRaises(InvalidRequest, operation(name, codec=codec).encode, 1, arguments, {})
+                self.assertIn(f"Calculator.{told}", str(error))
+
+    def test_properties_are_the_same_inherited_or_not(self) -> None:
+        """The template for most calls and the slow path for inherited metadata write the same properties."""
+        asked = operation(headers={"a": 1}, priority=3)
+        variable = (b"5", b"1000", b"a.5")
+        plain = decode_properties(asked.properties("replies", *variable, {}))
+        inherited = decode_properties(asked.properties("replies", *variable, {"a": 1}))
+        self.assertEqual(plain, inherited)
+        self.assertEqual((plain.correlation_id, plain.expiration, plain.message_id), ("5", "1000", "a.5"))
+
+    def test_requests_name_the_present_reply_queue(self) -> None:
+        asked = operation()
+        for queue in ("first", "second"):
+            encoded = asked.properties(queue, b"5", b"1", b"a", {})
+            self.assertEqual(decode_properties(encoded).reply_to, queue)
+
+    def test_a_oneway_request_names_no_reply_queue(self) -> None:
+        encoded = operation("zip").properties("replies", b"5", b"1", b"a", {"inherited": True})
+        self.assertIsNone(decode_properties(encoded).reply_to)
+
+    def test_options_that_amqp_cannot_express_raise_every_time(self) -> None:
+        for options in ({"headers": {"a": object()}}, {"priority": 256}, {"service": "s" * 255}):
+            asked = operation(**options)
+            for _ in range(2):
+                self.assertRaises(CodecError, asked.properties, "replies", b"5", b"1", b"a", {})
+
+    @given(st.binary(max_size=100), st.integers(0, 40))
+    def test_any_bytes_give_a_result_or_an_invalid_reply(self, data: bytes, keep: int) -> None:
+        for codec in CODECS.values():
+            good = codec.encode("add", TMessageType.REPLY, 5, Calculator.add_result(3))
+            asked = operation(codec=codec)
+            self.assertEqual(asked.decode(5, good), (3, None))
+            for body in (data, good[:keep] + data):
+                try:
+                    asked.decode(5, body)
+                except InvalidReply as error:
+                    self.assertIn("Calculator.add", str(error))

@@ -1,0 +1,150 @@
+"""Replies with their metadata, and calls without a stub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.trial.unittest import SynchronousTestCase
+
+import rpc
+from rpc.client.options import ClientOptions
+from rpc.client.raw import raw_operation, with_seqid
+from rpc.envelope import CODECS
+from rpc.errors import InvalidReply, InvalidRequest, MessageTooLarge, ServiceUnavailable
+from tests.unit.amqp.memory_reactor import BrokerReactor
+from tests.unit.amqp.peer import outcome_of
+from tests.unit.client.caller_in_memory import AttemptTestCase, Calculator
+from tests.unit.wire import Published
+
+
+class WithReplyTests(AttemptTestCase):
+    """rpc.with_reply."""
+
+    def test_gives_the_value_and_the_metadata(self) -> None:
+        fired = outcome_of(rpc.with_reply(self.client.add, 1, num2=2))
+        headers = {"cache": "hit", "rpc-new": 1, "x-death": []}
+        self.caller.reply(self.request(), Calculator.add_result(3), headers=headers)
+        self.assertEqual(fired, [rpc.Reply(3, {"cache": "hit"})])
+
+    def test_gives_no_metadata_when_there_is_none(self) -> None:
+        fired = outcome_of(rpc.with_reply(self.client.ping))
+        self.caller.reply(self.request(), Calculator.ping_result())
+        self.assertEqual(fired, [rpc.Reply(None, {})])
+
+    def test_the_method_itself_is_left_as_it_was(self) -> None:
+        outcome_of(rpc.with_reply(self.client.add, 1, 2))
+        self.request()
+        fired = outcome_of(self.client.add(1, 2))
+        self.caller.reply(self.request(), Calculator.add_result(3), headers={"cache": "hit"})
+        self.assertEqual(fired, [3])
+
+    def test_fails_as_the_method_does(self) -> None:
+        fired = outcome_of(rpc.with_reply(self.client.add, 1, 2))
+        self.wire.give_back(self.request())
+        self.assert_fails(fired, ServiceUnavailable)
+        self.assertRaises(TypeError, rpc.with_reply, self.client.add, 1)
+        fired = outcome_of(rpc.with_reply(self.client.add, 1, 2))
+        self.caller.reply(self.request(), TApplicationException(6, "no"), headers={"cache": "hit"})
+        self.assert_fails(fired, TApplicationException)
+
+    def test_a_oneway_call_gives_no_value(self) -> None:
+        fired = outcome_of(rpc.with_reply(self.client.zip))
+        self.wire.confirm(1)
+        self.assertEqual(fired, [rpc.Reply(None, {})])
+
+    def test_takes_methods_of_clients_alone(self) -> None:
+        for wrong in (None, self.client, len):
+            self.assertIn("is no method", str(self.assertRaises(TypeError, rpc.with_reply, wrong)))
+
+
+class RawTests(AttemptTestCase):
+    """Thrift messages as bytes."""
+
+    def call(self, message: bytes, **options: Any) -> list[Any]:
+        """Send a message, and return the outcome."""
+        operation = raw_operation(message, ClientOptions(name="Calculator", **options))
+        return outcome_of(self.caller.subject.call(operation))
+
+    def request_of(self, seqid: int, protocol: str = "binary", kind: int = TMessageType.CALL) -> bytes:
+        """A message as another program has encoded it."""
+        return CODECS[protocol].encode("add", kind, seqid, Calculator.add_args(1, 2))
+
+    def reply(self, request: Published, protocol: str, headers: Any = None, **changes: Any) -> None:
+        """Answer the request, in its protocol."""
+        codec = CODECS[protocol]
+        head: dict[str, Any] = {
+            "name": "add",
+            "kind": TMessageType.REPLY,
+            "seqid": codec.read_header(request.body)[2],
+        } | changes
+        self.caller.reply_bytes(request, codec.encode(**head, struct=Calculator.add_result(3)), headers=headers)
+
+    def test_replaces_the_seqid_and_gives_the_reply_the_given_one(self) -> None:
+        for number, protocol in enumerate(CODECS, 1):
+            codec = CODECS[protocol]
+            fired = self.call(self.request_of(-77, protocol), protocol=protocol, headers={"a": 1})
+            request = self.request()
+            self.assertEqual(request.body, codec.encode("add", TMessageType.CALL, number, Calculator.add_args(1, 2)))
+            properties = request.properties
+            self.assertEqual((properties.type, properties.headers), ("Calculator.add", {"a": 1}))
+            self.reply(request, protocol, headers={"cache": "hit"})
+            expected = codec.encode("add", TMessageType.REPLY, -77, Calculator.add_result(3))
+            self.assertEqual(fired, [rpc.RawReply(expected, {"cache": "hit"})])
+
+    def test_an_exception_message_is_a_reply(self) -> None:
+        fired = self.call(self.request_of(5))
+        self.caller.reply(self.request(), TApplicationException(6, "no"))
+        self.assertEqual(CODECS["binary"].read_header(fired[0].message)[:3], ("add", TMessageType.EXCEPTION, 5))
+
+    def test_a_oneway_message_is_known_by_its_type(self) -> None:
+        fired = self.call(self.request_of(5, kind=TMessageType.ONEWAY))
+        self.assertIsNone(self.request().properties.reply_to)
+        self.wire.confirm(1)
+        self.assertEqual(fired, [rpc.RawReply(b"", {})])
+
+    def test_rejects_bytes_that_are_no_request(self) -> None:
+        for message in (b"", b"rubbish", self.request_of(5, kind=TMessageType.REPLY), self.request_of(5, "json")):
+            self.assertRaises(InvalidRequest, self.call, message)
+
+    def test_rejects_a_message_over_the_limit(self) -> None:
+        self.assert_fails(self.call(self.request_of(5), max_message_size=10), MessageTooLarge)
+
+    def test_rejects_a_reply_of_another_call(self) -> None:
+        for changes in ({"seqid": 99}, {"name": "sum"}, {"kind": TMessageType.CALL}):
+            fired = self.call(self.request_of(5))
+            self.reply(self.request(), "binary", **changes)
+            self.assert_fails(fired, InvalidReply)
+
+    def test_rejects_a_reply_without_a_head(self) -> None:
+        fired = self.call(self.request_of(5))
+        self.caller.reply_bytes(self.request(), b"rubbish")
+        self.assert_fails(fired, InvalidReply)
+
+    def test_a_connection_sends_them(self) -> None:
+        connection = rpc.Connection("amqp://a:b@192.0.2.1/", reactor=BrokerReactor())
+        outcome_of(connection.call_raw("Calculator", b"rubbish")).pop().outcome  # noqa: B018
+        self.assertRaises(rpc.ConfigurationError, connection.call_raw, "Calculator", b"", protocol="xml")
+        self.assertRaises(rpc.ConfigurationError, connection.call_raw, "Calculator", b"", timeout=-1)
+        fired = outcome_of(connection.call_raw("Calculator", self.request_of(1)))
+        self.assertEqual(fired, [])
+        connection.stopService()
+        self.assertIsInstance(fired[0], rpc.ConnectionLost)
+
+
+class SeqidTests(SynchronousTestCase):
+    """with_seqid."""
+
+    @given(
+        st.sampled_from(sorted(CODECS)),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+        st.integers(-(2**31), 2**31 - 1),
+        st.integers(-(2**31), 2**31 - 1),
+    )
+    def test_changes_nothing_but_the_seqid(self, protocol: str, name: str, first: int, second: int) -> None:
+        codec = CODECS[protocol]
+        struct = Calculator.add_args(1, 2)
+        message = codec.encode(name, TMessageType.CALL, first, struct)
+        self.assertEqual(with_seqid(codec, message, second), codec.encode(name, TMessageType.CALL, second, struct))

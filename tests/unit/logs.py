@@ -1,0 +1,18 @@
+"""What a test's code writes to Twisted's log."""
+
+from __future__ import annotations
+
+from twisted.python import log
+from twisted.trial.unittest import SynchronousTestCase
+
+
+def log_lines(case: SynchronousTestCase) -> list[str]:
+    """Return a list that gets every message that is logged until the test ends."""
+    lines: list[str] = []
+
+    def observe(event: log.EventDict) -> None:
+        lines.append(log.textFromEventDict(event) or "")
+
+    log.addObserver(observe)
+    case.addCleanup(log.removeObserver, observe)
+    return lines
