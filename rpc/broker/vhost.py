@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,8 @@ class VirtualHost:
         self.reply_consumers: dict[str, Any] = {}
         self.routes: dict[bytes, Any] = {}
         self._store = store
+        self._dying: Counter[Queue] = Counter()  # dead letters that are not published yet
+        self._deleted: dict[str, Queue] = {}  # queues that stay in the state until they are
 
     # -- services of a queue: see rpc.broker.queue.QueueHost
 
@@ -88,6 +91,7 @@ class VirtualHost:
             self.erase(queue, entry)
             return
         self.memory.take(entry.message.size)
+        self._dying[queue] += 1
         self.broker.at_end_of_pass(lambda: self._publish_dead_letter(queue, entry, reason))
 
     def _publish_dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
@@ -96,6 +100,11 @@ class VirtualHost:
         if exchange is not None:  # else the message is lost (RabbitMQ: "Dead Letter Exchanges", Routing)
             self._route_dead_letter(queue, entry.message, reason, exchange)
         self.erase(queue, entry)
+        self._dying[queue] -= 1
+        if not self._dying[queue]:
+            del self._dying[queue]
+            if self._deleted.get(queue.name) is queue:
+                self._erase_deleted(queue.name)
 
     def _route_dead_letter(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
         key = queue.arguments.dead_letter_routing_key
@@ -336,10 +345,25 @@ class VirtualHost:
         return [each for each in bound if each.auto_delete and not each.in_use]
 
     def _changed(self, thing: Destination, there: bool) -> None:
-        """Note that an exchange or queue was declared or deleted."""
+        """Note that an exchange or queue was declared or deleted.
+
+        A deleted queue stays in the state until its dead letters are published: they are in no other place there.
+        """
         self.routes.clear()
-        if self._store is not None:
-            self._store.definition_changed(self.name, thing, there)
+        if self._store is None:
+            return
+        if isinstance(thing, Queue):
+            self._erase_deleted(thing.name)  # an older queue of this name
+            if not there and thing in self._dying:
+                self._deleted[thing.name] = thing
+                return
+        self._store.definition_changed(self.name, thing, there)
+
+    def _erase_deleted(self, name: str) -> None:
+        """Remove a deleted queue from the state, if there is one."""
+        queue = self._deleted.pop(name, None)
+        if queue is not None and self._store is not None:
+            self._store.definition_changed(self.name, queue, False)
 
     # -- routing
 
