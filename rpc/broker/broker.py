@@ -200,13 +200,13 @@ class Broker(Factory):
             connection.flush()
         return left
 
-    def _confirm(self, publisher: Publisher, published: int, refused: list[int]) -> None:
+    def _confirm(self, publisher: Publisher, published: int, rejected: list[int]) -> None:
         written = self.store.written() if self.store is not None else None
         if written is None:
-            publisher.confirm(published, refused)
+            publisher.confirm(published, rejected)
         else:
             written.addCallbacks(
-                lambda _: self.run_pass(lambda: publisher.confirm(published, refused)),
+                lambda _: self.run_pass(lambda: publisher.confirm(published, rejected)),
                 lambda _: self.run_pass(lambda: publisher.nack_up_to(published)),
             )
 

@@ -84,7 +84,7 @@ class BrokerConnection(Protocol):
     # -- life
 
     def connectionMade(self) -> None:
-        """Wait for the client's first bytes, a while."""
+        """Expect the protocol header, and limit the time of the handshake."""
         self._output = Output(self.transport)
         peer = self.transport.getPeer()
         self.host = getattr(peer, "host", "?")
@@ -121,6 +121,7 @@ class BrokerConnection(Protocol):
         self.reply("connection.close", error.code, error.reply_text, key >> 16, key & 0xFFFF)
         self.back_pressure.closing()  # a peer may answer close-ok while its input is paused
         self._timer.start(SECONDS_TO_CLOSE)
+        self._read_postponed()  # nothing of it but close-ok has an effect now
 
     def close_channels(self) -> None:
         """End all channels: requeue unacked messages, and delete exclusive queues."""
@@ -210,7 +211,7 @@ class BrokerConnection(Protocol):
         """Whether the client understands ``basic.cancel`` from the broker (RabbitMQ extension)."""
         return self.capabilities.get("consumer_cancel_notify") is True
 
-    # -- bytes in
+    # -- input
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames. All output that they cause is sent at the end of the pass."""
@@ -276,7 +277,7 @@ class BrokerConnection(Protocol):
             self.broker.memory.release(self._unfinished - held)
         self._unfinished = held
 
-    # -- bytes out
+    # -- output
 
     def reply(self, name: str, *arguments: Any) -> None:
         """Write a method on channel 0."""

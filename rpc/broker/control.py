@@ -14,6 +14,7 @@ from rpc.broker.arguments import check_priority
 from rpc.broker.consumer import UNLIMITED, Consumer
 from rpc.broker.direct_reply import REPLY_TO, DirectReply
 from rpc.broker.exchange import Exchange
+from rpc.broker.names import check_not_default, server_name
 from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     CHANNEL_ERROR,
@@ -24,7 +25,7 @@ from rpc.broker.protocol_error import (
     ProtocolError,
 )
 from rpc.broker.queue import Queue
-from rpc.broker.vhost import Declared, check_not_default, server_name
+from rpc.broker.vhost import Declared
 
 if TYPE_CHECKING:
     from rpc.broker.channel import Channel

@@ -165,14 +165,14 @@ class Publisher:
 
     def take_outcome(self) -> tuple[int, list[int]]:
         """Return the number of the latest publish, and the numbers that queues have rejected since the last call."""
-        refused, self._nacked = self._nacked, []
-        return self._published, refused
+        rejected, self._nacked = self._nacked, []
+        return self._published, rejected
 
-    def confirm(self, published: int, refused: list[int]) -> None:
+    def confirm(self, published: int, rejected: list[int]) -> None:
         """Confirm all publishes up to `published`, except the rejected ones, which are nacked."""
         if self._channel.closing:
             return
-        for number in refused:
+        for number in rejected:
             self._confirm_up_to(number - 1)
             self._send(NACK, number, False)
             self._confirmed = number

@@ -102,7 +102,7 @@ class Queue:
     def publish(self, message: Message) -> bool:
         """Take a message, and deliver it at once when there is a consumer for it.
 
-        :return: False when the queue is full and its overflow is to reject.
+        :return: False when the queue is full and rejects publishes (RabbitMQ: "Queue Length Limit").
         """
         if self.arguments.bounded and self._rejects(message):
             return False
@@ -162,7 +162,7 @@ class Queue:
         times = [time for time in (self.arguments.message_ttl, message.expiration) if time is not None]
         return self._host.seconds() + min(times) / 1000 if times else None
 
-    # -- messages go
+    # -- messages are delivered
 
     def deliver(self) -> None:
         """Deliver ready messages while a consumer can take them."""
@@ -214,21 +214,21 @@ class Queue:
                 self._dead_letter(entry, DELIVERY_LIMIT)
             else:
                 if self.arguments.queue_type == QUORUM:
-                    self._count_return(entry)
+                    self._write_delivery_count(entry)
                 back.append(entry)
         self.ready.requeue(back)
         if self.arguments.bounded and back:
             self._drop_overflow()
         self.deliver()
 
-    def _count_return(self, entry: Entry) -> None:
+    def _write_delivery_count(self, entry: Entry) -> None:
         """Write the number of returns into a message (RabbitMQ: "Quorum Queues", Poison Message Handling)."""
         try:
-            told = entry.message.changed({"x-delivery-count": entry.delivery_count})
+            counted = entry.message.changed({"x-delivery-count": entry.delivery_count})
         except CodecError:
             return  # it stays as it was: headers that cannot be decoded tell a consumer no count either
-        self._host.memory.take(told.size - entry.message.size)
-        entry.message = told
+        self._host.memory.take(counted.size - entry.message.size)
+        entry.message = counted
 
     def _release(self, entry: Entry) -> None:
         self._host.memory.release(entry.message.size)

@@ -17,8 +17,6 @@ from rpc.broker.store import Store
 
 DEFAULT_PORT: Final = 5672
 LOOPBACK: Final = "127.0.0.1"
-SECONDS_TO_PART: Final = 6.0
-"""A connection that is closed is cut after a little less."""
 
 
 class BrokerServer(Service):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -18,8 +18,9 @@ from rpc.broker.arguments import (
     read_queue_arguments,
 )
 from rpc.broker.dead_letters import REJECTED, dead_letter, is_cycle
-from rpc.broker.exchange import DIRECT, FANOUT, HEADERS, MATCHES, TOPIC, TYPES, Destination, Exchange
+from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Destination, Exchange
 from rpc.broker.message import Message
+from rpc.broker.names import DEFAULT, PREDECLARED, RESERVED, check_not_default, check_not_reserved, server_name
 from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     COMMAND_INVALID,
@@ -37,17 +38,6 @@ if TYPE_CHECKING:
     from rpc.broker.broker import Broker
     from rpc.broker.connection import BrokerConnection
     from rpc.broker.store import Store
-
-DEFAULT: Final = ""
-RESERVED: Final = "amq."
-PREDECLARED: Final = {
-    "amq.direct": DIRECT,
-    "amq.fanout": FANOUT,
-    "amq.topic": TOPIC,
-    "amq.headers": HEADERS,
-    "amq.match": HEADERS,
-    "amq.rabbitmq.trace": TOPIC,
-}
 
 
 @attrs.frozen
@@ -78,6 +68,8 @@ class VirtualHost:
         self.reply_consumers: dict[str, Any] = {}
         self.routes: dict[bytes, Any] = {}
         self._store = store
+        self._dying: Counter[Queue] = Counter()  # dead letters that are not published yet
+        self._deleted: dict[str, Queue] = {}  # queues that stay in the state until they are
 
     # -- services of a queue: see rpc.broker.queue.QueueHost
 
@@ -99,6 +91,7 @@ class VirtualHost:
             self.erase(queue, entry)
             return
         self.memory.take(entry.message.size)
+        self._dying[queue] += 1
         self.broker.at_end_of_pass(lambda: self._publish_dead_letter(queue, entry, reason))
 
     def _publish_dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
@@ -107,6 +100,11 @@ class VirtualHost:
         if exchange is not None:  # else the message is lost (RabbitMQ: "Dead Letter Exchanges", Routing)
             self._route_dead_letter(queue, entry.message, reason, exchange)
         self.erase(queue, entry)
+        self._dying[queue] -= 1
+        if not self._dying[queue]:
+            del self._dying[queue]
+            if self._deleted.get(queue.name) is queue:
+                self._erase_deleted(queue.name)
 
     def _route_dead_letter(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
         key = queue.arguments.dead_letter_routing_key
@@ -172,7 +170,7 @@ class VirtualHost:
         what = f"'{name}' in vhost '{self.name}'"
         there = self.exchanges.get(name)
         if there is None:
-            _check_not_reserved("exchange", name)
+            check_not_reserved("exchange", name)
             check_alternate(what, table)
             exchange = Exchange(name, kind, durable, auto_delete, internal, table)
             self.exchanges[name] = exchange
@@ -242,7 +240,7 @@ class VirtualHost:
         if not name:
             name = server_name("gen")
         else:
-            _check_not_reserved("queue", name)
+            check_not_reserved("queue", name)
         what = f"'{name}' in vhost '{self.name}'"
         queue = self.queues.get(name)
         if queue is not None:
@@ -347,10 +345,25 @@ class VirtualHost:
         return [each for each in bound if each.auto_delete and not each.in_use]
 
     def _changed(self, thing: Destination, there: bool) -> None:
-        """Note that an exchange or queue was declared or deleted."""
+        """Note that an exchange or queue was declared or deleted.
+
+        A deleted queue stays in the state until its dead letters are published: they are in no other place there.
+        """
         self.routes.clear()
-        if self._store is not None:
-            self._store.definition_changed(self.name, thing, there)
+        if self._store is None:
+            return
+        if isinstance(thing, Queue):
+            self._erase_deleted(thing.name)  # an older queue of this name
+            if not there and thing in self._dying:
+                self._deleted[thing.name] = thing
+                return
+        self._store.definition_changed(self.name, thing, there)
+
+    def _erase_deleted(self, name: str) -> None:
+        """Remove a deleted queue from the state, if there is one."""
+        queue = self._deleted.pop(name, None)
+        if queue is not None and self._store is not None:
+            self._store.definition_changed(self.name, queue, False)
 
     # -- routing
 
@@ -381,22 +394,3 @@ class VirtualHost:
                     seen.add(destination)
                     pending.append(destination)
         return [*found], headers is not None
-
-
-def server_name(kind: str) -> str:
-    """Return a new unique name of a queue (``"gen"``) or a consumer (``"ctag"``)."""
-    return f"{RESERVED}{kind}-{secrets.token_urlsafe(16)}"
-
-
-def check_not_default(exchange: str) -> None:
-    """Check that an exchange is not the default one.
-
-    :raises ProtocolError: 403, it is.
-    """
-    if exchange == DEFAULT:
-        raise ProtocolError(ACCESS_REFUSED, "operation not permitted on the default exchange")
-
-
-def _check_not_reserved(what: str, name: str) -> None:
-    if name.startswith(RESERVED):
-        raise ProtocolError(ACCESS_REFUSED, f"{what} name '{name}' contains reserved prefix '{RESERVED}*'")

@@ -25,16 +25,16 @@ class Known:
         return any(line is not None and re.match(self.lines, line) is not None for line in lines)
 
 
-_SAYS_WHY = "the connection ends either way; the embedded broker says why, RabbitMQ hangs up"
-_TEXT = "the code is the same, the text names the mistake in the embedded broker's own words"
-_TYPES = "which of AMQP's numbers an argument came as is not kept, so the text cannot name it"
-_NO_TRANSACTIONS = "there are no transactions (class tx), and who asks for them is told so (540)"
+_SAYS_WHY = "the connection ends with both; the embedded broker sends the reason, RabbitMQ closes the socket"
+_TEXT = "the code is the same; the text is the embedded broker's own"
+_TYPES = "the type of a number is not kept, so the text cannot name it"
+_NO_TRANSACTIONS = "there are no transactions (class tx): the error is 540"
 _SPECIFIED = "the code is the specification's (502, malformed arguments); RabbitMQ's is 501"
-_STRICT = "what is malformed is refused when it is published; RabbitMQ passes it on to consumers, or cuts it"
-_LATE = "a channel that both ends close at once: either order of the two closes is borne, in another way"
+_STRICT = "a malformed message is rejected when it is published; RabbitMQ delivers it, or truncates it"
+_LATE = "a channel that both ends close at once: each broker accepts either order, in another way"
 _REPLIES = (
-    "mandatory direct replies are returned by RabbitMQ although they are delivered, and not numbered; "
-    "an address that it cannot decode ends the connection with 541"
+    "RabbitMQ returns mandatory direct replies although it delivers them, and does not count them for confirms; "
+    "it closes the connection (541) for an address that it cannot decode"
 )
 
 KNOWN: tuple[Known, ...] = (
@@ -43,7 +43,7 @@ KNOWN: tuple[Known, ...] = (
     Known("pika", r"handshake: ", _SAYS_WHY),
     Known("pika", r"tuning: ", _SAYS_WHY),
     Known("pika", r"broken_methods: (unknown (class|method|kind of field)|method 0\.0|file\.qos)", _SAYS_WHY),
-    Known("pika", r"broken_methods: access\.request", "class access is not part of AMQP 0-9-1, and nobody asks for it"),
+    Known("pika", r"broken_methods: access\.request", "class access is not part of AMQP 0-9-1"),
     Known("pika", r"broken_methods: (cut short|no arguments|table cut short|too many arguments)", _SPECIFIED),
     Known("pika", r"broken_frames: (empty method|half a method's number)", _SPECIFIED),
     Known("pika", r"broken_frames: heartbeat on channel 1", "the specification's code is 501 (section 4.2.7)"),
@@ -60,6 +60,6 @@ KNOWN: tuple[Known, ...] = (
     Known("py-amqp", r"queue_arguments_again: .*2147483648", _TYPES),
     Known("amqplib", r"queueArguments: ", _TYPES),
     Known("amqplib", r"queueArgumentsAgain: double", "Erlang writes a fraction as 1.0e3"),
-    Known("amqplib", r"queueArgumentsAgain: timestamp", "a time is no number here; RabbitMQ takes it for its seconds"),
+    Known("amqplib", r"queueArgumentsAgain: timestamp", "a timestamp is no number; RabbitMQ takes it for its seconds"),
 )
 """Each must explain a difference that is still there."""

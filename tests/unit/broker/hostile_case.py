@@ -1,4 +1,4 @@
-"""What the tests with hostile peers share: an honest client beside them, and a look at what is left of them."""
+"""Shared by the tests with hostile peers: an honest client, and checks that hostile ones leave nothing behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.properties import decode_properties
 from rpc.broker.broker import Broker
-from rpc.broker.vhost import PREDECLARED
+from rpc.broker.names import PREDECLARED
 from rpc.messages import Properties
 from tests.unit.amqp.peer import BODY, HEADER, Written
 from tests.unit.broker.peer import Client, new_broker
@@ -34,13 +34,13 @@ class Honest:
 
     @property
     def address(self) -> str:
-        """Where replies come to it."""
+        """The address of its direct replies."""
         found = self.client.protocol.vhost.reply_consumers.items()
         (mine,) = [address for address, reply in found if reply.connection is self.client.protocol]
         return mine
 
     def answered(self) -> bool:
-        """Whether a call made now is answered. What others have sent to the service is acked as well."""
+        """Whether a call is answered now. Messages of other clients to the service are acked as well."""
         self._called += 1
         name = str(self._called)
         asked = Properties(reply_to=REPLY_TO, message_id=name)
@@ -84,8 +84,9 @@ class HostileCase(SynchronousTestCase):
         self.assertTrue(self.honest.answered())
 
     def assert_nothing_left(self, *hostile: Client) -> None:
-        """When their connections are gone, nothing is left of hostile peers but what they have declared for others;
-        and when that is deleted, nothing at all.
+        """After the loss of their connections, hostile peers have left only shared declarations behind.
+
+        After the deletion of those, nothing is left.
         """
         for client in hostile:
             client.raw()

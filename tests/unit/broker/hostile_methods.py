@@ -1,6 +1,6 @@
-"""What a hostile client may send once it is logged in: methods with fitting and unfitting arguments, in any order.
+"""Steps of a hostile client after its login: methods with valid and invalid arguments, in any order.
 
-Names come from small pools, so that what one step declares the next ones find.
+Names come from small pools, so that later steps find the declarations of earlier ones.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ wrong_frames = st.one_of(
 
 
 def steps(*more: st.SearchStrategy[Step]) -> st.SearchStrategy[list[tuple[int, Step]]]:
-    """What happens one after another, on which of two connections."""
+    """Steps in their order, each with the number of its connection."""
     step: st.SearchStrategy[Step] = st.one_of(
         calls(), calls(), calls(), messages(), messages(), st.sampled_from([0.0, 0.001, 1.0, 100.0]), *more
     )

@@ -1,7 +1,7 @@
-"""A client of the embedded broker in memory: bytes to feed, and what the broker wrote, in words.
+"""A client of the embedded broker in memory: bytes to feed, and the broker's output as frames.
 
-The broker runs on a ``Clock``, and each client has a transport that keeps the promises of a socket's: it pauses its
-producer when too much waits for a reader, and resumes it when all has gone out.
+The broker runs on a ``Clock``. Each client has a transport with the behaviour of a socket's: it pauses its producer
+when its buffer is full, and resumes it when the buffer is empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CAPABILITIES = {
 }
 FRAME_MAX = 131072
 BUFFER = 65536
-"""Bytes that wait in a socket's transport before it pauses its producer."""
+"""Bytes in the buffer of a transport before it pauses its producer."""
 
 
 def new_broker(**options: Any) -> Broker:
@@ -61,10 +61,10 @@ def publish(
 
 
 class Wire(StringTransport):
-    """A transport as a socket's.
+    """A transport with the behaviour of a socket's.
 
-    :ivar waiting: what was written, and has not been taken.
-    :ivar reads: whether the client takes it.
+    :ivar waiting: written bytes that the client has not read.
+    :ivar reads: whether the client reads.
     """
 
     def __init__(self, host: str) -> None:
@@ -82,11 +82,11 @@ class Wire(StringTransport):
             self.producer.pauseProducing()
 
     def unregisterProducer(self) -> None:
-        """Again is nothing, as with a socket."""
+        """Repeatable, as with a socket."""
         self.producer = None
 
     def drain(self) -> None:
-        """Let the client take what was written, and what comes of that."""
+        """Let the client read everything."""
         while self.reads and self.waiting and not self.disconnected:
             self.io.write(bytes(self.waiting))
             self.waiting.clear()
@@ -96,7 +96,7 @@ class Wire(StringTransport):
 
 
 class Client:
-    """One client, connected; the test says what it sends.
+    """One connected client. The test decides its input.
 
     :ivar protocol: the broker's end.
     """
@@ -130,7 +130,7 @@ class Client:
         return self
 
     def feed(self, *chunks: bytes) -> None:
-        """Send bytes. What comes after the connection's end, or while the broker does not read, goes nowhere."""
+        """Send bytes. They are lost after the connection's end, and while the broker does not read."""
         for chunk in chunks:
             if self.gone or self.wire.producerState != "producing":
                 return
@@ -161,7 +161,7 @@ class Client:
         return name
 
     def consume(self, channel: int, queue: str, tag: str = "", *, no_ack: bool = False) -> None:
-        """Consume; the answer and what is delivered is for :meth:`written`."""
+        """Consume. The answer and deliveries are for :meth:`written`."""
         self.send(channel, "basic.consume", 0, queue, tag, False, no_ack, False, False, {})
 
     def publish(self, channel: int, exchange: str, routing_key: str, body: bytes = b"", **more: Any) -> None:
@@ -186,7 +186,7 @@ class Client:
         return [each.name for each in self.written()]
 
     def lose(self) -> None:
-        """The socket is gone."""
+        """Close the socket."""
         if not self._lost:
             self._lost = True
             self.wire.producerState = "stopped"
@@ -199,7 +199,7 @@ class Client:
         return self._lost
 
     def _react(self) -> None:
-        """What a reactor does in its next turn: take what was written, and end what is to be ended."""
+        """Do the work of a reactor's next iteration: send output, and close sockets."""
         self.wire.drain()
         if self.wire.disconnected or (self.wire.disconnecting and not self.wire.waiting):
             self.lose()

@@ -31,23 +31,23 @@ class ReadTests(SynchronousTestCase):
     """The arguments of a queue."""
 
     def problem(self, **table: Any) -> str:
-        """What is said of an argument; underscores stand for dashes."""
+        """The error for an argument; underscores stand for dashes."""
         with self.assertRaises(ProtocolError) as raised:
             read_queue_arguments("'q'", {name.replace("_", "-"): value for name, value in table.items()})
         self.assertEqual((raised.exception.code, raised.exception.ends_connection), (406, False))
         text: str = raised.exception.text
         return text.removeprefix("PRECONDITION_FAILED - ")
 
-    def test_numbers(self) -> None:
-        """Negative ones are refused, and whatever is no whole number: a truth is none."""
+    def test_rejects_values_that_are_no_whole_numbers(self) -> None:
+        """Negative numbers and booleans are rejected too."""
         for name in NUMBERS:
             begin = f"invalid arg '{name}' for queue 'q': "
             self.assertEqual(self.problem(**{name: -1}), begin + "{value_negative,-1}")
             for value, kind in ((True, "bool"), ("1", "longstr"), (1.0, "double"), (None, "void"), ([], "array")):
                 self.assertEqual(self.problem(**{name: value}), f'{begin}"expected integer, got {kind}"')
 
-    def test_bounds(self) -> None:
-        """Ten years, 255 priorities and no unused time of 0; what is at the bound is taken."""
+    def test_accepts_numbers_up_to_their_bounds(self) -> None:
+        """Ten years, 255 priorities, and at least 1 ms for x-expires."""
         for name, attribute in (("x-expires", "expires"), ("x-message-ttl", "message_ttl")):
             read = read_queue_arguments("'q'", {name: MAX_MILLISECONDS})
             self.assertEqual(getattr(read, attribute), MAX_MILLISECONDS)
@@ -58,8 +58,8 @@ class ReadTests(SynchronousTestCase):
         self.assertIn("{max_value_exceeded,256}", self.problem(x_max_priority=256))
         self.assertEqual(read_queue_arguments("'q'", {"x-max-length": 2**62}).max_length, 2**62)
 
-    def test_texts(self) -> None:
-        """A text is one of a few, and a number is none."""
+    def test_accepts_the_listed_strings_only(self) -> None:
+        """A number is not a string."""
         for name in TEXTS:
             self.assertIn("{unacceptable_type,signedint}", self.problem(**{name: 1}))
         self.assertIn("invalid_overflow", self.problem(x_overflow=""))
@@ -67,33 +67,33 @@ class ReadTests(SynchronousTestCase):
         for how in ("drop-head", "reject-publish", "reject-publish-dlx"):
             self.assertEqual(read_queue_arguments("'q'", {"x-overflow": how}).overflow, how)
 
-    def test_single_active(self) -> None:
-        """It is a truth, and a number is none."""
+    def test_accepts_a_boolean_for_single_active_consumer(self) -> None:
+        """A number is not a boolean."""
         self.assertTrue(read_queue_arguments("'q'", {"x-single-active-consumer": True}).single_active)
         self.assertIn("{unacceptable_type,signedint}", self.problem(x_single_active_consumer=1))
 
-    def test_first_of_several(self) -> None:
-        """Of several wrong ones the first in RabbitMQ's order is told, whatever order they come in."""
+    def test_reports_the_first_invalid_argument_in_RabbitMQs_order(self) -> None:
+        """The order of the table has no effect."""
         self.assertIn("'x-expires'", self.problem(x_max_length=-1, x_message_ttl=-1, x_expires=-1))
 
-    def test_dead_letters(self) -> None:
-        """An empty exchange is the default one; a key needs an exchange."""
+    def test_requires_an_exchange_for_a_dead_letter_routing_key(self) -> None:
+        """An empty exchange is the default one."""
         read = read_queue_arguments("'q'", {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": ""})
         self.assertEqual((read.dead_letter_exchange, read.dead_letter_routing_key), ("", ""))
         self.assertIn("unacceptable_type", self.problem(x_dead_letter_routing_key=1, x_dead_letter_exchange=""))
 
-    def test_bounded(self) -> None:
-        """A bound of 0 is one."""
+    def test_takes_a_length_of_zero_for_a_limit(self) -> None:
+        """A queue with x-max-length 0 is bounded."""
         self.assertFalse(QueueArguments().bounded)
         self.assertTrue(QueueArguments(max_length=0).bounded)
         self.assertTrue(QueueArguments(max_length_bytes=0).bounded)
 
 
 class OtherTests(SynchronousTestCase):
-    """What is checked elsewhere than at a queue."""
+    """Arguments of exchanges, bindings and consumers."""
 
-    def test_match(self) -> None:
-        """A headers exchange knows the kinds of x-match, and none is all."""
+    def test_accepts_the_known_kinds_of_x_match(self) -> None:
+        """The default is all."""
         for known in MATCHES:
             check_match({"x-match": known}, MATCHES)
         check_match({}, MATCHES)
@@ -108,22 +108,22 @@ class OtherTests(SynchronousTestCase):
                 check_match({"x-match": how}, MATCHES)
             self.assertIn(f"Invalid x-match field {words}", raised.exception.text)
 
-    def test_priority(self) -> None:
-        """Any whole number, also a negative one; 0 without."""
+    def test_accepts_any_whole_number_as_consumer_priority(self) -> None:
+        """The default is 0."""
         self.assertEqual([check_priority("'q'", {}), check_priority("'q'", {"x-priority": -7})], [0, -7])
         for value in (True, "1", 1.5, None):
             self.assertRaises(ProtocolError, check_priority, "'q'", {"x-priority": value})
 
-    def test_alternate(self) -> None:
-        """It is named by a text, or not at all."""
+    def test_requires_a_string_for_the_alternate_exchange(self) -> None:
+        """The argument is optional."""
         check_alternate("'x'", {})
         check_alternate("'x'", {"alternate-exchange": "rest"})
         with self.assertRaises(ProtocolError) as raised:
             check_alternate("'x'", {"alternate-exchange": None})
         self.assertIn("invalid type 'void' for arg 'alternate-exchange' in exchange 'x'", raised.exception.text)
 
-    def test_same(self) -> None:
-        """What differs is told: properties by their values, arguments with their types."""
+    def test_reports_what_is_not_equivalent(self) -> None:
+        """Properties by their values, arguments with their types."""
         check_equivalent("queue 'q'", "durable", True, True)
         with self.assertRaises(ProtocolError) as raised:
             check_equivalent("queue 'q'", "durable", True, False)
@@ -139,8 +139,8 @@ class OtherTests(SynchronousTestCase):
             check_equivalent_argument("queue 'q'", "x-queue-type", {}, {"x-queue-type": "quorum"})
         self.assertIn("received 'quorum' but current is 'classic'", str(raised.exception))
 
-    def test_type_names(self) -> None:
-        """Every kind of value has RabbitMQ's name."""
+    def test_names_types_as_RabbitMQ_does(self) -> None:
+        """Every type of a field has a name."""
         moment = datetime(2024, 1, 1, tzinfo=timezone.utc)
         values: list[Any] = [True, 1, "", b"", 1.0, [], {}, moment, Decimal(1), None]
         found = [type_name(value) for value in values]

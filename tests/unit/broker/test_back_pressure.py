@@ -27,7 +27,7 @@ PATHS = {OPEN: [], CONGESTED: [MUCH], SLOW: [FULL], OVERFULL: [FULL, LIMIT]}
 
 
 class FakeValve:
-    """A socket's input that notes what it is told."""
+    """A socket's input that notes each change."""
 
     def __init__(self) -> None:
         self.told: list[bool] = []
@@ -123,7 +123,7 @@ class InputTests(BackPressureCase):
 
     @given(some.lists(some.sampled_from(range(6)), max_size=20))
     def test_reads_when_the_last_reason_to_pause_is_gone(self, steps: list[int]) -> None:
-        """After any steps the socket was told exactly the changes, and reads when there is no reason left."""
+        """After any steps the socket has got each change once, and reads when no reason is left."""
         pressure = self.bring_to(OPEN)
         reading = True
         for step in steps:

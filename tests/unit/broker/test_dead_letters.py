@@ -1,4 +1,4 @@
-"""Dead letters alone: what a message's history is on the wire, and its keys."""
+"""Dead letters alone: the bytes of a message's history, and its routing keys."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def message(properties: bytes | None = None, **headers: Any) -> Message:
 class KeyTests(SynchronousTestCase):
     """Further keys."""
 
-    def test_order(self) -> None:
-        """CC's come before BCC's; what is no text in them is passed over."""
+    def test_copies_CC_before_BCC(self) -> None:
+        """Values that are no strings are skipped."""
         self.assertEqual(copied_keys({"BCC": ["c"], "CC": ["a", 5, "b", None]}), ["a", "b", "c"])
         self.assertEqual(copied_keys({"cc": ["a"]}), [])
 
-    def test_no_array(self) -> None:
-        """Anything else than an array is refused, with its type."""
+    def test_rejects_CC_that_is_no_array(self) -> None:
+        """The error names the type."""
         for name in ("CC", "BCC"):
             for value, kind in (("a", "longstr"), (None, "void"), ({}, "table")):
                 with self.assertRaises(ProtocolError) as raised:
@@ -41,8 +41,8 @@ class KeyTests(SynchronousTestCase):
 class HistoryTests(SynchronousTestCase):
     """The header x-death."""
 
-    def test_on_the_wire(self) -> None:
-        """Counts are of 64 bits, as RabbitMQ's are, also those that were there before."""
+    def test_encodes_counts_in_64_bits(self) -> None:
+        """Also the counts of earlier deaths."""
         once, _ = dead_letter(message(), "q", "expired", 0, "", None)
         twice, _ = dead_letter(once, "other", "rejected", 0, "", None)
         assert twice.headers is not None
@@ -50,16 +50,16 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual(field.count(b"\x05countl" + (1).to_bytes(8, "big")), 2)
         self.assertNotIn(b"\x05countI", field)
 
-    def test_counts_on(self) -> None:
-        """The time is of the first death in a queue for a reason, and the count of all."""
+    def test_counts_repeated_deaths(self) -> None:
+        """The time is that of the first death in a queue for a reason."""
         dead = message()
         for seconds in (10, 20, 30):
             dead, _ = dead_letter(dead, "q", "rejected", seconds, "", None)
         (death,) = deaths_of(dead.decoded_headers())
         self.assertEqual((death["count"], death["time"].timestamp()), (3, 10))
 
-    def test_first_death(self) -> None:
-        """It is told once, and stays with later ones."""
+    def test_keeps_the_first_death(self) -> None:
+        """Later deaths do not change the headers x-first-death."""
         dead, _ = dead_letter(message(), "a", "maxlen", 0, "dlx", "key")
         dead, _ = dead_letter(dead, "b", "rejected", 0, "", None)
         headers = dead.decoded_headers()
@@ -68,14 +68,14 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual([death["exchange"] for death in headers["x-death"]], ["dlx", "x"])
         self.assertEqual([death["routing-keys"] for death in headers["x-death"]], [["key"], ["k"]])
 
-    def test_malformed_headers(self) -> None:
-        """They are the caller's to handle."""
+    def test_raises_an_error_for_malformed_headers(self) -> None:
+        """The caller handles it."""
         broken = message(b"\x20\x00\x00\x00\x00\x03\x01a?")
         self.assertRaises(CodecError, dead_letter, broken, "q", "expired", 0, "", None)
         self.assertRaises(CodecError, is_cycle, broken, "q")
 
-    def test_no_history(self) -> None:
-        """Without one, nothing goes in circles."""
+    def test_a_message_without_history_is_in_no_cycle(self) -> None:
+        """Its headers have no x-death."""
         made_up: list[Any] = [None, [], {}, "q", [5]]
         for forged in made_up:
             headers: dict[str, Any] = {"x-death": forged}

@@ -1,4 +1,4 @@
-"""Exchanges alone: which of their bindings a message matches, and what makes two bindings one."""
+"""Exchanges alone: matching, and the identity of bindings."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ class MatchingTests(SynchronousTestCase):
         """The names of where a message goes."""
         return [each.name for each in source.matching(key, headers or {})]
 
-    def test_fanout(self) -> None:
-        """Neither key nor arguments count."""
+    def test_fanout_ignores_key_and_headers(self) -> None:
+        """Each binding matches."""
         source = exchange(FANOUT)
         source.bind(self.one, "k", {"a": 1})
         source.bind(self.other, "", {})
         self.assertEqual(self.found(source, "anything"), ["one", "other"])
 
     def test_direct_keys_are_no_patterns(self) -> None:
-        """A star, a hash and an empty key match themselves alone."""
+        """A star, a hash and an empty key match themselves only."""
         source = exchange(DIRECT)
         for key in ("*", "#", ""):
             source.bind(self.one, key, {})
         found = {key: len(self.found(source, key)) for key in ("*", "#", "", "a", "a.b")}
         self.assertEqual(found, {"*": 1, "#": 1, "": 1, "a": 0, "a.b": 0})
 
-    def test_topic(self) -> None:
-        """Every pattern that matches counts; the same destination may come more than once."""
+    def test_topic_returns_the_destination_of_each_matching_pattern(self) -> None:
+        """A destination with two matching patterns is repeated."""
         source = exchange(TOPIC)
         for destination, pattern in ((self.one, "a.*"), (self.one, "#"), (self.other, "a"), (self.other, "*.b")):
             source.bind(destination, pattern, {})
         self.assertEqual(self.found(source, "a.b"), ["one", "one", "other"])
         self.assertEqual(self.found(source, ""), ["one"])
 
-    def test_headers_exchange(self) -> None:
-        """The key does not count, also where bindings have one."""
+    def test_headers_exchange_ignores_the_key(self) -> None:
+        """Also where bindings have one."""
         source = exchange(HEADERS)
         source.bind(self.one, "k", {"a": 1})
         source.bind(self.other, "k", {"a": True})
@@ -62,13 +62,13 @@ class MatchingTests(SynchronousTestCase):
         self.assertEqual(self.found(source, "k", {"a": True}), ["other"])
         self.assertEqual(self.found(source, "k"), [])
 
-    def test_nothing_is_bound(self) -> None:
-        """Without bindings no message goes anywhere, whatever the type."""
+    def test_an_exchange_without_bindings_matches_nothing(self) -> None:
+        """For each type."""
         for kind in TYPES:
             self.assertEqual(self.found(exchange(kind), "k", {"a": 1}), [])
 
-    def test_words(self) -> None:
-        """Dots part words, which may be empty; an empty key has none, so that a star does not match it."""
+    def test_splits_keys_at_dots(self) -> None:
+        """Words may be empty. An empty key has none, so a star does not match it."""
         self.assertEqual([words_of(key) for key in ("", ".", "a.", "a..b")], [[], ["", ""], ["a", ""], ["a", "", "b"]])
         self.assertFalse(topic_matches(["*"], words_of("")))
         self.assertTrue(topic_matches(["#"], words_of("")))
@@ -79,8 +79,8 @@ class HeadersTests(SynchronousTestCase):
     """The kinds of x-match."""
 
     @given(tables, tables)
-    def test_all_and_any(self, wanted: dict[str, Any], headers: dict[str, Any]) -> None:
-        """Each kind says the same as going through the names one by one."""
+    def test_x_match_equals_a_check_of_each_name(self, wanted: dict[str, Any], headers: dict[str, Any]) -> None:
+        """For each kind of x-match."""
 
         def same(name: str) -> bool:
             one, other = wanted[name], headers.get(name)
@@ -92,8 +92,8 @@ class HeadersTests(SynchronousTestCase):
             self.assertIs(headers_match({**wanted, "x-match": f"any{suffix}"}, headers), True in asked)
         self.assertIs(headers_match(wanted, headers), headers_match({**wanted, "x-match": "all"}, headers))
 
-    def test_x_match_is_no_header(self) -> None:
-        """What says how to match is not matched itself."""
+    def test_x_match_itself_is_not_matched(self) -> None:
+        """It is an argument of the binding only."""
         for how in ("all-with-x", "any-with-x"):
             wanted = {"x-match": how, "a": 1}
             self.assertTrue(headers_match(wanted, {"a": 1}))
@@ -107,8 +107,8 @@ class BindingTests(SynchronousTestCase):
         self.source = exchange(HEADERS)
         self.one, self.other = exchange(DIRECT, "one"), exchange(DIRECT, "other")
 
-    def test_what_makes_a_binding(self) -> None:
-        """Destination, key and arguments; a truth is not the number that Python takes it for, and order is nothing."""
+    def test_a_binding_is_known_by_destination_key_and_arguments(self) -> None:
+        """True is not 1, and the order of arguments has no effect."""
         for destination, key, arguments, new in (
             (self.one, "k", {"a": 1, "b": 2}, True),
             (self.one, "k", {"b": 2, "a": 1}, False),
@@ -121,8 +121,8 @@ class BindingTests(SynchronousTestCase):
             self.assertIs(self.source.bind(destination, key, arguments), new, (destination.name, key, arguments))
         self.assertEqual(len([*self.source.bindings]), 6)
 
-    def test_unbind_gives_the_binding(self) -> None:
-        """The binding is returned as it was made, once."""
+    def test_unbind_returns_the_binding(self) -> None:
+        """Once, with the arguments as they were bound."""
         made = {"a": 1, "b": 2}
         self.source.bind(self.one, "k", made)
         found = self.source.unbind(self.one, "k", {"b": 2, "a": 1})
@@ -131,8 +131,8 @@ class BindingTests(SynchronousTestCase):
         self.assertIsNone(self.source.unbind(self.one, "k", made))
         self.assertFalse(self.source.in_use)
 
-    def test_unbind_all(self) -> None:
-        """All bindings of one destination go, and no others."""
+    def test_unbind_all_removes_the_bindings_of_one_destination(self) -> None:
+        """Others stay."""
         for key in ("a", "b"):
             for destination in (self.one, self.other):
                 self.source.bind(destination, key, {})
@@ -141,7 +141,7 @@ class BindingTests(SynchronousTestCase):
         left = [(each.destination.name, each.routing_key) for each in self.source.bindings]
         self.assertEqual(left, [("other", "a"), ("other", "b")])
 
-    def test_alternate(self) -> None:
-        """An alternate exchange is named by an argument."""
+    def test_names_its_alternate_exchange(self) -> None:
+        """By the argument alternate-exchange."""
         self.assertEqual(exchange(DIRECT, **{"alternate-exchange": "rest"}).alternate, "rest")
         self.assertIsNone(self.source.alternate)

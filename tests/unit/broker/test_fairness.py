@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.unit.broker.peer import BUFFER, Client
-from tests.unit.broker.test_queue import QueueCase
+from tests.unit.broker.queue_case import QueueCase
 
 ONE_READ = 3
 """Messages that fill the transport of a slow reader."""
@@ -48,7 +48,7 @@ class SlowReaderTests(QueueCase):
     """A client that reads more slowly than its full queues could be delivered."""
 
     def read_in_steps(self, client: Client, steps: int) -> Counter[str]:
-        """Let the client read what its transport holds, and no more, again and again; count consumer tags."""
+        """Let the client read the buffer of its transport, again and again; count consumer tags."""
         seen: Counter[str] = Counter()
         for _ in range(steps):
             client.wire.reads = True
@@ -63,7 +63,7 @@ class SlowReaderTests(QueueCase):
         return seen
 
     def full_queues(self) -> Client:
-        """Two queues with many messages, of which a few fill a transport; a client that reads nothing yet."""
+        """Two queues with many messages, of which a few fill a transport; a client that does not read yet."""
         for queue in ("a", "b"):
             self.client.declare(1, queue)
             self.put(queue, *[bytes(BUFFER // ONE_READ)] * 40)

@@ -1,4 +1,4 @@
-"""Hostile peers, one trick each: what once harmed others, or would have."""
+"""Hostile peers, one trick each: tricks that once harmed other clients, or nearly did."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class HostileTests(HostileCase):
         flags = (False, False, auto_delete, False, False)
         self.hostile.call(1, "exchange.declare", 0, name, "fanout", *flags, {"alternate-exchange": alternate})
 
-    def test_names_that_do_not_fit_the_answer(self) -> None:
-        """An error's text is cut between characters, at 255 bytes; names of other bytes than UTF-8 come back."""
+    def test_cuts_error_texts_at_255_bytes(self) -> None:
+        """Between characters. Names that are not UTF-8 are returned unchanged."""
         for name, shown in ((LONG, "é" * 116), ("\udcff" * 255, ""), ("a" + LONG, "a" + "é" * 116)):
             closed = self.hostile.call(1, "queue.declare", 0, name, True, False, False, False, False, {})
             self.assertEqual(closed.args[:2], (404, f"NOT_FOUND - no queue '{shown}"))
@@ -62,14 +62,14 @@ class HostileTests(HostileCase):
             self.assertEqual(closed.name, "channel.open-ok")
         self.assert_unharmed()
 
-    def test_vhost_that_does_not_fit_the_answer(self) -> None:
-        """The same, when the connection is closed."""
+    def test_cuts_the_error_text_of_a_connection(self) -> None:
+        """With a long name of a virtual host."""
         hostile = Client(self.broker)
         self.assertRaises(AssertionError, hostile.login, vhost=LONG)
         self.assert_nothing_left(hostile, self.hostile)
 
-    def test_names_in_the_log(self) -> None:
-        """What a peer has chosen neither ends a log's line nor keeps it from being encoded."""
+    def test_escapes_names_in_the_log(self) -> None:
+        """A peer cannot end a line of the log, or make it undecodable."""
         lines: list[str] = []
 
         def observe(event: dict[str, Any]) -> None:
@@ -85,8 +85,8 @@ class HostileTests(HostileCase):
         for line in lines:
             self.assertTrue(line.isprintable() and line.encode(), line)
 
-    def test_chain_of_auto_delete_exchanges(self) -> None:
-        """However long, it goes with its last binding."""
+    def test_deletes_a_long_chain_of_auto_delete_exchanges(self) -> None:
+        """With its last binding, and without recursion."""
         count = 2000
         for number in range(count):
             self.declare_exchange(f"e{number}", auto_delete=True)
@@ -98,8 +98,8 @@ class HostileTests(HostileCase):
         self.assertNotIn("e0", self.broker.vhosts["/"].exchanges)
         self.assert_nothing_left(self.hostile)
 
-    def test_cycles_of_exchanges(self) -> None:
-        """Exchanges that are bound to each other or are each other's alternate: each is asked once."""
+    def test_routes_through_cycles_of_exchanges_once(self) -> None:
+        """Bindings and alternate exchanges may form cycles."""
         for name, alternate in (("a", "b"), ("b", "a"), ("c", ""), ("d", "d")):
             self.declare_exchange(name, alternate=alternate)
         self.hostile.publish(1, "a", SERVICE, b"nowhere", mandatory=True)
@@ -110,8 +110,8 @@ class HostileTests(HostileCase):
             self.hostile.publish(1, name, SERVICE, b"round and round")
         self.assert_nothing_left(self.hostile)
 
-    def test_confirms_behind_a_close(self) -> None:
-        """On a channel or connection that is closed nothing is confirmed: the client has forgotten it."""
+    def test_sends_no_confirm_behind_a_close(self) -> None:
+        """The client has forgotten the channel by then."""
         for closing in (method(1, "channel.close", 200, "", 0, 0), method(0, "connection.close", 200, "", 0, 0)):
             hostile = self.new_client()
             hostile.call(1, "confirm.select", False)
@@ -120,8 +120,8 @@ class HostileTests(HostileCase):
             self.assertIn(name, ("channel.close-ok", "connection.close-ok"))
         self.assert_unharmed()
 
-    def test_burst_of_replies(self) -> None:
-        """A caller who reads gets all replies, though they come at once and are more than a transport buffers."""
+    def test_delivers_a_burst_of_replies_to_a_caller_that_reads(self) -> None:
+        """More than a transport buffers."""
         caller = self.new_client()
         caller.consume(1, REPLY_TO, no_ack=True)
         caller.written()
@@ -132,8 +132,8 @@ class HostileTests(HostileCase):
             self.assertEqual([body for _, _, body in contents(caller.written())], replies)
         self.assert_nothing_left(self.hostile, caller)
 
-    def test_forged_reply_address(self) -> None:
-        """An address that nobody has, or has had, leads nowhere; what is sent to another's is one reply more to it."""
+    def test_drops_messages_to_a_forged_reply_address(self) -> None:
+        """An unknown address is unroutable. A message to another client's address is one more reply."""
         self.hostile.consume(1, REPLY_TO, no_ack=True)
         mine = {*self.broker.vhosts["/"].reply_consumers} - {self.honest.address}
         self.hostile.send(1, "basic.cancel", "", True)
@@ -147,10 +147,7 @@ class HostileTests(HostileCase):
         self.assertEqual(contents(self.honest.client.written()), [])
         self.assert_nothing_left(self.hostile)
 
-    def test_properties_that_outgrow_a_frame(self) -> None:
-        """What has no room for its history any more, or comes to a consumer with smaller frames, is lost: sent all the
-        same, it would end the consumer's connection, and then the next one's.
-        """
+    def test_drops_a_message_whose_properties_outgrow_a_frame(self) -> None:
         self.hostile.declare(
             1, "old", {"x-message-ttl": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": SERVICE}
         )
@@ -174,24 +171,24 @@ class HostileTests(HostileCase):
         self.assertEqual([body for _, _, body in contents(small.written())], [b"good"])
         self.assert_nothing_left(self.hostile, small)
 
-    def test_dead_letters_that_lead_to_ever_more(self) -> None:
-        """Queues that give up all, each to all others: the honest client is served between them, and they end."""
+    def test_serves_others_between_dead_letters(self) -> None:
+        """Queues that dead-letter everything to each other end, and the honest client is served meanwhile."""
         count = 7
         for number in range(count):
             self.hostile.declare(1, f"q{number}", {"x-max-length": 0, "x-dead-letter-exchange": "amq.fanout"})
             self.hostile.call(1, "queue.bind", 0, f"q{number}", "amq.fanout", "", False, {})
         self.hostile.publish(1, "", "q0")
         letters = sum(factorial(count - 1) // factorial(number) for number in range(count))
-        turns = 1
+        passes = 1
         while self.broker.memory.held:
             self.honest.client.call(1, "basic.qos", 0, 0, False)
-            turns += 1
-        self.assertEqual(turns, letters // DEAD_LETTERS_PER_PASS + 1)
+            passes += 1
+        self.assertEqual(passes, letters // DEAD_LETTERS_PER_PASS + 1)
         self.clock.advance(0)
         self.assert_nothing_left(self.hostile)
 
-    def test_history_that_is_made_up(self) -> None:
-        """An ``x-death`` of a publisher's own is counted on where it fits, and else carried along; or all is lost."""
+    def test_accepts_a_made_up_history(self) -> None:
+        """A valid x-death of a publisher is counted on; an invalid one is kept, or its message dropped."""
         self.hostile.declare(
             1, "old", {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": SERVICE}
         )
@@ -208,8 +205,8 @@ class HostileTests(HostileCase):
             self.assert_unharmed()
         self.assert_nothing_left(self.hostile)
 
-    def test_priorities_that_nobody_uses(self) -> None:
-        """A queue of 255 priorities holds a place for those that its messages have."""
+    def test_unused_priorities_cost_nothing(self) -> None:
+        """A queue of 255 priorities has a lane only for those in use."""
         waiting = ReadyMessages(255)
         for priority in (0, 7, 255):
             waiting.append(entry(priority, priority))
@@ -218,7 +215,7 @@ class HostileTests(HostileCase):
 
 
 def entry(position: int, priority: int = 0) -> Entry:
-    """A message that waits somewhere."""
+    """A message in a queue."""
     parts: list[bytes | None] = [None] * 14
     message = Message(b"\x00\x00", b"\x00\x00", b"", parts)
     message.priority = priority
@@ -227,14 +224,14 @@ def entry(position: int, priority: int = 0) -> Entry:
 
 
 class OrderTests(SynchronousTestCase):
-    """What was made fast for the sake of hostile peers says what it said before."""
+    """Fast algorithms against hostile input equal their plain forms."""
 
     @given(
         st.lists(st.sampled_from(["a", "b", "#", "*", ""]), max_size=6),
         st.lists(st.sampled_from(["a", "b", ""]), max_size=6),
     )
-    def test_topics(self, pattern: list[str], words: list[str]) -> None:
-        """A pattern matches as its definition says."""
+    def test_matches_topics_as_their_definition_does(self, pattern: list[str], words: list[str]) -> None:
+        """The fast algorithm equals the plain one."""
 
         def matches(pattern: list[str], words: list[str]) -> bool:
             if not pattern:
@@ -249,8 +246,8 @@ class OrderTests(SynchronousTestCase):
         st.integers(0, 2),
         st.lists(st.tuples(st.sampled_from(["come", "take", "return"]), st.integers(0, 40)), max_size=60),
     )
-    def test_requeues(self, priorities: int, steps: list[tuple[str, int]]) -> None:
-        """Messages that come back, few or many, are in their old places."""
+    def test_requeues_messages_at_their_old_positions(self, priorities: int, steps: list[tuple[str, int]]) -> None:
+        """Few or many."""
         waiting, taken = ReadyMessages(priorities), deque[Entry]()
         come = 0
         for what, number in steps:

@@ -1,4 +1,4 @@
-"""Bytes that are no session, or nearly one: the broker closes that connection at most, and nobody else notices."""
+"""Bytes that are no session, or nearly one: the broker closes that connection at most. Other clients notice nothing."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ changes = st.lists(
 
 
 def changed(stream: bytes, change: tuple[str, int, bytes | int]) -> bytes:
-    """`stream` with some bytes put in place of others or between them, cut out or said twice."""
+    """`stream` with some bytes replaced, inserted, removed or repeated."""
     how, place, what = change
     place %= len(stream) + 1
     if isinstance(what, bytes):
@@ -95,23 +95,23 @@ def in_chunks(stream: bytes, sizes: list[int]) -> list[bytes]:
 
 
 class HostileBytesTests(HostileCase):
-    """Whatever comes, in whatever pieces."""
+    """Any bytes, in chunks of any size."""
 
     def assert_survived(self, *streams: list[bytes]) -> None:
-        """Each stream of chunks, on a connection of its own, harms nobody and leaves nothing."""
+        """Each stream of chunks, on a connection of its own, harms no other client and leaves nothing behind."""
         self.restart_broker()
         for chunks in streams:
             hostile = Client(self.broker)
             hostile.feed(*chunks)
             answer = hostile.raw()
-            if answer != PROTOCOL_HEADER:  # the answer to who speaks something else
+            if answer != PROTOCOL_HEADER:  # the answer to another protocol
                 read_frames(answer)
             self.assert_unharmed()
             self.clock.advance(0.5)
             self.assert_nothing_left(hostile)
 
-    def test_session_as_it_should_be(self) -> None:
-        """The session that the others are made of is a good one: it ends with the broker's agreement."""
+    def test_the_unchanged_session_is_valid(self) -> None:
+        """The broker answers its close. The other tests change this session."""
         for sizes in ([1], [7, 300], [100_000]):
             hostile = Client(self.broker)
             hostile.feed(*in_chunks(b"".join(SESSION), sizes))
@@ -127,22 +127,26 @@ class HostileBytesTests(HostileCase):
     @example(0, b"AMQP\x00\x01\x00\x00", [1])
     @example(0, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [100])
     @example(1, b"\x01\x00\x00\xff\xff\xff\xff", [1])
-    def test_garbage(self, state: int, garbage: bytes, sizes: list[int]) -> None:
-        """Random bytes in every state of the handshake."""
+    def test_survives_random_bytes(self, state: int, garbage: bytes, sizes: list[int]) -> None:
+        """In every state of the handshake."""
         stream = b"".join(HANDSHAKE[:state]) + garbage
         self.assert_survived([stream], in_chunks(stream, sizes))
 
     @settings(max_examples=100)
     @given(states, st.integers(0, 4), st.integers(0, 3), st.binary(max_size=60), sizes)
-    def test_garbage_in_frames(self, state: int, kind: int, channel: int, garbage: bytes, sizes: list[int]) -> None:
-        """Random payloads in good frames."""
+    def test_survives_random_payloads_in_valid_frames(
+        self, state: int, kind: int, channel: int, garbage: bytes, sizes: list[int]
+    ) -> None:
+        """In every state of the handshake."""
         stream = b"".join((*HANDSHAKE[:state], WORK[0] if state == 4 else b"", frame(kind, channel, garbage)))
         self.assert_survived([stream], in_chunks(stream, sizes))
 
     @settings(max_examples=250)
     @given(changes, st.integers(0, 400), sizes)
-    def test_changed_session(self, changes: list[tuple[str, int, bytes | int]], end: int, sizes: list[int]) -> None:
-        """A good session with bytes changed, missing, new, or said twice, and without its end."""
+    def test_survives_a_changed_session(
+        self, changes: list[tuple[str, int, bytes | int]], end: int, sizes: list[int]
+    ) -> None:
+        """Bytes are changed, missing, new or repeated, and the end is cut off."""
         stream = b"".join(SESSION)
         for change in changes:
             stream = changed(stream, change)
@@ -151,13 +155,13 @@ class HostileBytesTests(HostileCase):
 
     @settings(max_examples=100)
     @given(st.lists(st.sampled_from(SESSION), max_size=30), states, sizes)
-    def test_session_in_disorder(self, frames: list[bytes], state: int, sizes: list[int]) -> None:
+    def test_survives_a_session_in_disorder(self, frames: list[bytes], state: int, sizes: list[int]) -> None:
         """The same frames in any order, each any number of times."""
         stream = b"".join((*HANDSHAKE[:state], *frames))
         self.assert_survived([stream], in_chunks(stream, sizes))
 
-    def test_every_end(self) -> None:
-        """A session that ends within any of its bytes."""
+    def test_survives_a_session_that_ends_anywhere(self) -> None:
+        """Within any of its bytes."""
         self.restart_broker()
         stream = b"".join(SESSION)
         body = stream.index(b"two" * 100)

@@ -1,4 +1,4 @@
-"""What a hostile peer can make grow: each thing to a bound, and no longer than the clock says."""
+"""Growth that a hostile peer can cause: each thing has a limit in size or in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 65536
 
 
 def begun(channel: int, size: int, *pieces: bytes) -> bytes:
-    """A content that says its size, and of which some pieces are here."""
+    """The beginning of a content: its size, and some pieces."""
     header = frame(HEADER, channel, struct.pack(">HHQ", 60, 0, size) + b"\x00\x00")
     begin = method(channel, "basic.publish", 0, "", SERVICE, False, False)
     return b"".join((begin, header, *(frame(BODY, channel, piece) for piece in pieces)))
@@ -29,7 +29,7 @@ class GrowthCase(HostileCase):
     """Clients with a channel."""
 
     def new_client(self, *, reads: bool = True, channels: int = 1, **limits: Any) -> Client:
-        """A client with channels from 1 on, which reads nothing more if so said."""
+        """A client with channels from 1 on. It reads nothing more when `reads` is False."""
         client = Client(self.broker).login(**limits)
         for number in range(channels):
             client.channel(number + 1)
@@ -46,10 +46,10 @@ class GrowthCase(HostileCase):
 
 
 class UnfinishedContentTests(GrowthCase):
-    """What has come of a message, before all has."""
+    """Messages that are not complete."""
 
-    def test_of_one_connection(self) -> None:
-        """A connection holds so much in all its channels, and is closed for more (506)."""
+    def test_limits_unfinished_contents_of_a_connection(self) -> None:
+        """506 above the limit, over all its channels."""
         self.restart_broker(limits=Limits(contents=100_000))
         hostile = self.new_client(channels=200)
         for number in range(1, 200):
@@ -60,8 +60,8 @@ class UnfinishedContentTests(GrowthCase):
         self.assertGreater(number, 90)
         self.assert_nothing_left(hostile)
 
-    def test_larger_than_any_message(self) -> None:
-        """Of a body that says it is too large nothing is kept, however much of it comes."""
+    def test_keeps_nothing_of_a_body_that_is_too_large(self) -> None:
+        """However much of it is sent."""
         self.restart_broker(limits=Limits(message=10_000))
         hostile = self.new_client()
         hostile.feed(begun(1, 2**64 - 1))
@@ -70,8 +70,8 @@ class UnfinishedContentTests(GrowthCase):
             self.assertLess(self.broker.memory.held, 100)
         self.assert_nothing_left(hostile)
 
-    def test_of_all_connections(self) -> None:
-        """All together hold twice the limit of memory at most."""
+    def test_limits_unfinished_contents_of_all_connections(self) -> None:
+        """To twice the limit of memory."""
         self.restart_broker(limits=Limits(memory=1_000_000))
         hostile = [self.new_client() for _ in range(30)]
         for _ in range(3):
@@ -86,10 +86,10 @@ class UnfinishedContentTests(GrowthCase):
 
 
 class SlowReaderTests(GrowthCase):
-    """A client that does not read what it is sent."""
+    """A client that does not read."""
 
-    def test_deliveries(self) -> None:
-        """Nothing is delivered beyond what a transport buffers, and one message."""
+    def test_limits_deliveries_to_a_slow_reader(self) -> None:
+        """To the buffer of its transport, and one message."""
         hostile = self.new_client(reads=False)
         queue = self.honest.client.declare(2, "many")
         hostile.consume(1, queue, no_ack=True)
@@ -102,7 +102,7 @@ class SlowReaderTests(GrowthCase):
         self.assert_nothing_left(hostile, other)
 
     def asks_for_large_messages(self, then: bytes = b"") -> Client:
-        """A client that asks 30 times for the same large message, and does not read."""
+        """A client that gets the same large message 30 times, and does not read."""
         hostile = self.new_client()
         hostile.declare(1, "large", exclusive=True)
         hostile.publish(1, "", "large", bytes(200_000))
@@ -111,8 +111,8 @@ class SlowReaderTests(GrowthCase):
         hostile.feed(b"".join(asked) + then)
         return hostile
 
-    def test_gets(self) -> None:
-        """A few bytes can ask for many large messages: the broker answers as the client reads, and in order."""
+    def test_postpones_gets_of_a_slow_reader(self) -> None:
+        """Few bytes can request many large messages. They are answered in order, as the client reads."""
         hostile = self.asks_for_large_messages(method(1, "queue.purge", 0, "", False))
         self.assertLess(len(hostile.wire.waiting), BUFFER + 201_000)
         self.assertEqual(hostile.wire.producerState, "paused")
@@ -124,12 +124,12 @@ class SlowReaderTests(GrowthCase):
         self.assertEqual(hostile.wire.producerState, "producing")
         self.assert_nothing_left(hostile)
 
-    def test_gets_of_who_is_gone(self) -> None:
-        """What is put off until the client has read is forgotten with its connection."""
+    def test_drops_postponed_input_with_its_connection(self) -> None:
+        """Nothing of it is left."""
         self.assert_nothing_left(self.asks_for_large_messages())
 
-    def test_gets_of_who_is_closed(self) -> None:
-        """A client that is told to go while it has not read: it goes when it has, or after some seconds."""
+    def test_closes_a_connection_with_postponed_input(self) -> None:
+        """When the client has read everything, or after SECONDS_TO_CLOSE."""
         for reads in (True, False):
             hostile = self.asks_for_large_messages()
             hostile.protocol.close_with_error(ProtocolError(CONNECTION_FORCED, "enough"))
@@ -142,11 +142,24 @@ class SlowReaderTests(GrowthCase):
             self.assertTrue(hostile.gone)
             self.assert_nothing_left(hostile)
 
-    def test_answers(self) -> None:
-        """Who asks and asks is heard no more when so much waits, and again when all is read."""
+    def test_keeps_no_input_of_a_connection_that_is_being_closed(self) -> None:
+        """It is discarded, up to the close-ok, although the client has not read the close."""
+        hostile = self.asks_for_large_messages()
+        hostile.protocol.close_with_error(ProtocolError(CONNECTION_FORCED, "enough"))
+        self.broker.end_pass()
+        for _ in range(10):
+            hostile.feed(publish(1, "", "large", bytes(10_000)))
+        self.assertFalse(hostile.protocol.back_pressure.has_postponed)
+        hostile.send(0, "connection.close-ok")
+        hostile.wire.reads = True
+        self.assertTrue(hostile.gone)
+        self.assert_nothing_left(hostile)
+
+    def test_pauses_input_while_too_many_answers_are_unread(self) -> None:
+        """It is read again when they are read."""
         for asked in (
             method(1, "basic.get", 0, "empty", False),
-            publish(1, "", "nobody", bytes(20), mandatory=True),
+            publish(1, "", "nowhere", bytes(20), mandatory=True),
             method(1, "basic.cancel", "x" * 255, False),
         ):
             hostile = self.new_client()
@@ -161,8 +174,8 @@ class SlowReaderTests(GrowthCase):
             self.assertEqual(hostile.wire.producerState, "producing")
             self.assert_nothing_left(hostile)
 
-    def test_replies(self) -> None:
-        """Direct replies to who does not read are dropped when so much waits."""
+    def test_drops_direct_replies_to_a_slow_reader(self) -> None:
+        """When too many bytes are unread."""
         hostile = self.new_client()
         hostile.consume(1, REPLY_TO, no_ack=True)
         hostile.wire.reads = False
@@ -173,8 +186,8 @@ class SlowReaderTests(GrowthCase):
             self.assertLess(len(hostile.wire.waiting), MAX_UNREAD + 101_000)
         self.assert_nothing_left(hostile, other)
 
-    def test_heartbeats(self) -> None:
-        """A client that sends heartbeats and reads nothing gets none to read: there is enough that it has not."""
+    def test_sends_no_heartbeats_to_a_slow_reader(self) -> None:
+        """It has unread bytes, which show that the broker lives."""
         hostile = self.new_client(heartbeat=10)
         hostile.declare(1, "q", exclusive=True)
         hostile.publish(1, "", "q", bytes(CHUNK))
@@ -188,8 +201,8 @@ class SlowReaderTests(GrowthCase):
         self.assertEqual(len(hostile.wire.waiting), waiting)
         self.assert_nothing_left(hostile)
 
-    def test_the_end(self) -> None:
-        """Who does not read that its connection is closed is cut off."""
+    def test_closes_the_socket_of_a_client_that_does_not_read(self) -> None:
+        """After SECONDS_TO_CLOSE."""
         for closing in (method(0, "connection.close", 200, "", 0, 0), b"no frame"):
             hostile = self.new_client(reads=False)
             hostile.feed(closing)
@@ -202,8 +215,8 @@ class SlowReaderTests(GrowthCase):
 class SilenceTests(GrowthCase):
     """A client that does not go on."""
 
-    def test_handshake_that_does_not_end(self) -> None:
-        """In whatever state: it is cut off when its time is over, and it may not stretch that."""
+    def test_limits_the_time_of_a_handshake(self) -> None:
+        """In each of its states. Heartbeats do not extend it."""
         steps = [PROTOCOL_HEADER, start_ok(), method(0, "connection.tune-ok", 2047, 131072, 1), b"\x08"]
         for count in range(5):
             hostile = Client(self.broker)
@@ -214,8 +227,8 @@ class SilenceTests(GrowthCase):
             self.assertTrue(hostile.gone, count)
             self.assert_nothing_left(hostile)
 
-    def test_half_open(self) -> None:
-        """A client that is silent for two heartbeats is gone, and what it had in hand is delivered to another."""
+    def test_closes_a_connection_after_two_silent_heartbeats(self) -> None:
+        """Its unacked messages are delivered to another client."""
         hostile = self.new_client(heartbeat=10)
         self.honest.client.declare(2, "shared")
         hostile.consume(1, "shared")
@@ -228,8 +241,8 @@ class SilenceTests(GrowthCase):
         self.assertEqual([body for _, _, body in contents(other.written())], [b"work"])
         self.assert_nothing_left(hostile, other)
 
-    def test_close_that_is_not_answered(self) -> None:
-        """The connection is cut off after some seconds, in which nothing that it sends is done or kept."""
+    def test_closes_a_connection_without_close_ok(self) -> None:
+        """After SECONDS_TO_CLOSE; its input is discarded."""
         hostile = self.new_client()
         hostile.send(1, "tx.select")
         self.assertEqual(hostile.names(), ["connection.close"])
@@ -239,8 +252,8 @@ class SilenceTests(GrowthCase):
         self.assertTrue(hostile.gone)
         self.assert_nothing_left(hostile)
 
-    def test_close_of_a_channel_that_is_not_answered(self) -> None:
-        """The channel takes nothing more, and its number stays taken; there are so many of them."""
+    def test_keeps_the_number_of_a_channel_without_close_ok(self) -> None:
+        """Its input is discarded. channel_max limits such channels."""
         hostile = self.new_client(channel_max=10, channels=10)
         for number in range(1, 11):
             hostile.send(number, "basic.get", 0, "none", False)
@@ -253,29 +266,29 @@ class SilenceTests(GrowthCase):
 class CountTests(GrowthCase):
     """Things of which there may be many."""
 
-    def test_connections(self) -> None:
-        """There are so many, and more are cut off at once."""
+    def test_limits_connections(self) -> None:
+        """Further ones are closed at once."""
         self.restart_broker(limits=Limits(connections=5))
         hostile = [Client(self.broker) for _ in range(100)]
         self.assertEqual([each.gone for each in hostile], [False] * 4 + [True] * 96)
         self.assert_nothing_left(*hostile)
 
-    def test_channels(self) -> None:
-        """The lower of both ends' numbers holds."""
+    def test_limits_channels(self) -> None:
+        """By the lower number of both peers."""
         hostile = self.new_client(channels=2047)
         self.assertEqual(hostile.call(65535, "channel.open", "").args[0], 530)
         self.assert_nothing_left(hostile)
 
-    def test_routes(self) -> None:
-        """Of routing keys that never come again so many are remembered."""
+    def test_limits_cached_routes(self) -> None:
+        """Routing keys may be used once and never again."""
         hostile = self.new_client()
         for number in range(MAX_ROUTES + 10):
             hostile.publish(1, "", f"key {number}")
             self.assertLessEqual(len(self.broker.vhosts["/"].routes), MAX_ROUTES)
         self.assert_nothing_left(hostile)
 
-    def test_messages(self) -> None:
-        """Who goes on publishing when memory is short is heard no more, until there is some again."""
+    def test_pauses_publishers_while_memory_is_short(self) -> None:
+        """Until memory is free again."""
         self.restart_broker(limits=Limits(memory=1_000_000))
         hostile = self.new_client(capabilities={})
         hostile.declare(1, "q", exclusive=True)
@@ -285,8 +298,8 @@ class CountTests(GrowthCase):
         self.assertEqual(self.honest.client.call(2, "basic.qos", 0, 0, False).name, "basic.qos-ok")
         self.assert_nothing_left(hostile)
 
-    def test_dead_letters(self) -> None:
-        """Dead letters that lead to ever more are lost when twice the limit of memory is held."""
+    def test_drops_dead_letters_when_memory_is_exhausted(self) -> None:
+        """Above twice the limit."""
         self.restart_broker(limits=Limits(memory=20_000))
         hostile = self.new_client()
         for number in range(10):
@@ -295,11 +308,11 @@ class CountTests(GrowthCase):
             )
             hostile.call(1, "queue.bind", 0, f"q{number}", "amq.fanout", "", False, {})
         hostile.publish(1, "", "q0")
-        turns = 0
+        passes = 0
         while self.broker.memory.held:
             self.assertLess(self.broker.memory.held, 42_000)
             self.honest.client.call(2, "basic.qos", 0, 0, False)
-            turns += 1
-        self.assertGreater(turns, 1)
+            passes += 1
+        self.assertGreater(passes, 1)
         self.clock.advance(0)
         self.assert_nothing_left(hostile)

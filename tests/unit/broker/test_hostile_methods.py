@@ -1,4 +1,4 @@
-"""Methods in any order with any arguments: answered or refused, and nobody else notices."""
+"""Methods in any order with any arguments: each is answered or is an error. Other clients notice nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CHANNELS = (1, 2)
 
 
 class Hostile:
-    """A hostile peer that knows its manners as far as they let it go on: it agrees when the broker closes a channel,
-    and comes again when it closes the connection.
+    """A hostile peer that keeps its connection as long as it can. It answers channel.close, and connects again after
+    connection.close.
     """
 
     def __init__(self, case: HostileCase, frame_max: int) -> None:
@@ -30,7 +30,7 @@ class Hostile:
             self.client.channel(number)
 
     def play(self, step: Step) -> None:
-        """Do what is said."""
+        """Play one step."""
         if isinstance(step, bytes):
             self.client.feed(step)
         elif isinstance(step, bool):
@@ -52,10 +52,10 @@ class Hostile:
 
 
 class HostileMethodsTests(HostileCase):
-    """Two hostile connections that share what they declare."""
+    """Two hostile connections with shared declarations."""
 
     def assert_survived(self, played: list[tuple[int, Step]], frame_max: int) -> None:
-        """They harm nobody, and leave nothing."""
+        """They harm no other client, and leave nothing behind."""
         self.restart_broker()
         hostile = [Hostile(self, frame_max) for _ in range(2)]
         for number, step in played:
@@ -65,12 +65,12 @@ class HostileMethodsTests(HostileCase):
 
     @settings(max_examples=150)
     @given(steps(), st.sampled_from([131072, 4096]))
-    def test_any_methods(self, played: list[tuple[int, Step]], frame_max: int) -> None:
-        """Valid and almost valid methods."""
+    def test_survives_any_methods(self, played: list[tuple[int, Step]], frame_max: int) -> None:
+        """Valid and almost valid ones."""
         self.assert_survived(played, frame_max)
 
     @settings(max_examples=100)
     @given(steps(wrong_frames, st.booleans(), st.none()), st.sampled_from([131072, 4096]))
-    def test_methods_and_wrong_frames(self, played: list[tuple[int, Step]], frame_max: int) -> None:
-        """Frames that should not be there, a reader who does not read, and lost connections, between them."""
+    def test_survives_methods_and_invalid_frames(self, played: list[tuple[int, Step]], frame_max: int) -> None:
+        """With slow readers and lost connections between them."""
         self.assert_survived(played, frame_max)

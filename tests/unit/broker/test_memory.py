@@ -1,4 +1,4 @@
-"""The account of memory: whatever happens to messages, every byte that was taken is released."""
+"""The account of memory: every byte that is taken is released, after any sequence of operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from rpc.messages import Properties
-from tests.unit.broker.test_queue import DEAD, QueueCase
+from tests.unit.broker.queue_case import DEAD, QueueCase
 
 QUEUES: dict[str, dict[str, Any]] = {
     "classic": {},
@@ -69,7 +69,7 @@ class MemoryAccountTests(QueueCase):
     @given(steps)
     @settings(max_examples=60, deadline=None)
     def test_returns_to_zero_after_any_sequence(self, steps: list[tuple[str, str]]) -> None:
-        """Published, requeued, rejected, expired, dead-lettered, purged: when all queues are empty, nothing is held."""
+        """After publishes, requeues, rejections, expirations and purges: with empty queues, nothing is held."""
         self.begin()
         for step, name in steps:
             self.play(step, name)

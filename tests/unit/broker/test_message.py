@@ -46,8 +46,8 @@ class MessageTests(SynchronousTestCase):
         self.parts[HEADERS] = table(FIELDS)
         self.original = message(join_properties(self.parts))
 
-    def test_a_header_more(self) -> None:
-        """All fields keep their bytes, in their order, also those that nobody here would write so."""
+    def test_adding_a_header_keeps_the_other_bytes(self) -> None:
+        """In their order, also in encodings that this codec does not write."""
         changed = self.original.changed({"x-new": 1})
         self.assertEqual(changed.headers, table({**FIELDS, "x-new": b"I\x00\x00\x00\x01"}))
         parts = split_properties(changed.properties)
@@ -57,22 +57,22 @@ class MessageTests(SynchronousTestCase):
         )
         self.assertEqual((changed.body, changed.routing), (b"body", ROUTING))
 
-    def test_the_original_stays(self) -> None:
-        """The same object may be in other queues: it is not changed."""
+    def test_changed_returns_a_copy(self) -> None:
+        """The original may be in other queues."""
         before = self.original.properties
         self.original.changed({"octet": None}, without=["nan"], routing=b"\x00\x00")
         self.assertEqual((self.original.properties, self.original.headers), (before, table(FIELDS)))
         self.assertEqual((self.original.exchange, self.original.routing_key), ("x", "k"))
 
-    def test_headers_that_go(self) -> None:
-        """A header that is left out is gone, and one that is not there is no error; no other property goes."""
+    def test_changed_removes_headers(self) -> None:
+        """A missing one is no error. Other properties stay."""
         changed = self.original.changed({}, without=["nan", "not there"])
         assert changed.headers is not None
         self.assertEqual([*split_table(changed.headers)], [name for name in FIELDS if name != "nan"])
         self.assertEqual(changed.expiration, 5)
 
-    def test_elsewhere(self) -> None:
-        """With another exchange and key the expiration goes, and nothing else."""
+    def test_changed_routing_removes_the_expiration(self) -> None:
+        """And no other property."""
         changed = self.original.changed({}, routing=encode_short_string("dlx") + encode_short_string("dead"))
         parts = [*self.parts]
         parts[EXPIRATION] = None
@@ -80,24 +80,24 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual((changed.exchange, changed.routing_key), ("dlx", "dead"))
         self.assertTrue(changed.persistent)
 
-    def test_without_headers(self) -> None:
-        """A message without any gets a table; without properties there is nothing to be read."""
+    def test_changed_adds_the_first_header(self) -> None:
+        """A message without headers gets a table."""
         bare = message(b"\x00\x00")
         self.assertEqual((bare.decoded_headers(), bare.priority, bare.expiration), ({}, 0, None))
         self.assertFalse(bare.persistent)
         self.assertEqual(bare.changed({"a": True}).decoded_headers(), {"a": True})
 
-    def test_malformed_headers(self) -> None:
-        """They are kept as they are, until somebody wants to know them."""
+    def test_keeps_malformed_headers(self) -> None:
+        """They are decoded only when they are needed."""
         broken = message(b"\x20\x00" + table({"a": b"?"}))
         self.assertRaises(CodecError, broken.decoded_headers)
         self.assertRaises(CodecError, broken.changed, {"b": 1})
 
-    def test_size(self) -> None:
-        """Body and properties count, and what Python needs beside them."""
+    def test_size_counts_body_properties_and_overhead(self) -> None:
+        """In bytes."""
         self.assertEqual(message(b"\x00\x00", b"12345").size, 7 + OVERHEAD)
 
-    def test_names_of_any_bytes(self) -> None:
-        """Exchange and key may be no UTF-8."""
+    def test_names_may_be_any_bytes(self) -> None:
+        """Exchange and routing key need not be UTF-8."""
         odd = message(b"\x00\x00", routing=b"\x01\xff\x02\xc3\xa9")
         self.assertEqual((odd.exchange, odd.routing_key), ("\udcff", "é"))

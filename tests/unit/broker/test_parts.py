@@ -1,4 +1,4 @@
-"""The parts of the broker that know no connection: exchanges, turns, timers, messages, arguments, dead letters."""
+"""Parts of the broker without a connection: exchanges, round-robin, timers, messages, arguments, dead letters."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def message(**properties: Any) -> Message:
 class ExchangeTests(SynchronousTestCase):
     """Which bindings match."""
 
-    def test_direct(self) -> None:
-        """A key matches itself; a binding is there once, and is told by its arguments."""
+    def test_a_direct_exchange_matches_equal_keys(self) -> None:
+        """A repeated binding has no effect; other arguments make another binding."""
         exchange = Exchange("x", DIRECT, True, False, False, {})
         one: Any = Exchange("one", DIRECT, True, False, False, {})
         self.assertTrue(exchange.bind(one, "k", {}))
@@ -63,16 +63,15 @@ class ExchangeTests(SynchronousTestCase):
         self.assertFalse(exchange.in_use)
 
     @given(some.lists(some.sampled_from(["a", "b", "*", "#"]), max_size=5), words)
-    def test_topics(self, pattern: list[str], key: str) -> None:
-        """Patterns match as the regular expression does that says the same."""
+    def test_topic_patterns_equal_regular_expressions(self, pattern: list[str], key: str) -> None:
         expression = "".join(
             {"*": r"(?:[^.]*\.)", "#": r"(?:[^.]*\.)*"}.get(word, re.escape(word) + r"\.") for word in pattern
         )
         text = "".join(f"{word}." for word in words_of(key))
         self.assertIs(topic_matches(pattern, words_of(key)), re.fullmatch(expression, text) is not None)
 
-    def test_headers(self) -> None:
-        """All or any of the binding's arguments, those with x- only when that is said; a void one asks for the name."""
+    def test_headers_exchanges_match_all_or_any(self) -> None:
+        """Names with x- count only for the kinds with-x. A void argument matches any value."""
         wanted = {"a": 1, "b": None, "x-c": "c"}
         for headers, matches in (
             ({"a": 1, "b": "anything", "x-c": "c"}, ["all", "any", "all-with-x", "any-with-x"]),
@@ -90,7 +89,7 @@ class ExchangeTests(SynchronousTestCase):
 
 
 class Candidate:
-    """A consumer, as far as its turn hangs on it."""
+    """A consumer, as far as the choice of the next one needs it."""
 
     def __init__(self, name: str, priority: int, credit: int) -> None:
         self.name = name
@@ -103,58 +102,58 @@ class Candidate:
 
 
 class RoundRobinTests(SynchronousTestCase):
-    """Whose turn it is."""
+    """Round-robin over candidates."""
 
-    def test_in_turn(self) -> None:
-        """Who has room is asked in turn; who has none is dropped, and comes again at the end."""
+    def test_a_candidate_without_credit_leaves_the_rotation(self) -> None:
+        """It returns behind the others."""
         a, b, c = (Candidate(name, 0, credit) for name, credit in (("a", 3), ("b", 1), ("c", 3)))
-        turns: RoundRobin[Candidate] = RoundRobin()
-        for taker in (a, b, c):
-            turns.add(taker)
+        rotation: RoundRobin[Candidate] = RoundRobin()
+        for candidate in (a, b, c):
+            rotation.add(candidate)
         order = []
-        while (taker_now := turns.next()) is not None:
-            taker_now.credit -= 1
-            order.append(taker_now.name)
+        while (following := rotation.next()) is not None:
+            following.credit -= 1
+            order.append(following.name)
         self.assertEqual(("".join(order), a.in_rotation, b.in_rotation), ("abcacac", False, False))
         b.credit = 1
-        turns.add(b)
-        self.assertIs(turns.next(), b)
+        rotation.add(b)
+        self.assertIs(rotation.next(), b)
 
     @given(some.lists(some.tuples(some.integers(-2, 2), some.integers(0, 3)), max_size=8))
-    def test_priorities(self, consumers: list[tuple[int, int]]) -> None:
-        """The highest priority that has room goes first, and nobody is forgotten."""
-        turns: RoundRobin[Candidate] = RoundRobin()
+    def test_the_highest_priority_comes_first(self, consumers: list[tuple[int, int]]) -> None:
+        """Each candidate gets as much as it can take."""
+        rotation: RoundRobin[Candidate] = RoundRobin()
         made = [Candidate(str(number), priority, credit) for number, (priority, credit) in enumerate(consumers)]
-        for taker in made:
-            turns.add(taker)
+        for candidate in made:
+            rotation.add(candidate)
         served = 0
-        while (taker_now := turns.next()) is not None:
-            self.assertEqual(taker_now.priority, max(each.priority for each in made if each.credit))
-            taker_now.credit -= 1
+        while (following := rotation.next()) is not None:
+            self.assertEqual(following.priority, max(each.priority for each in made if each.credit))
+            following.credit -= 1
             served += 1
-        self.assertEqual((served, len(turns)), (sum(credit for _, credit in consumers), 0))
+        self.assertEqual((served, len(rotation)), (sum(credit for _, credit in consumers), 0))
 
-    def test_drop(self) -> None:
-        """Who is dropped has no turn; to drop somebody again is nothing."""
+    def test_a_removed_candidate_is_not_returned(self) -> None:
+        """Removing it again has no effect."""
         a, b = Candidate("a", 0, 9), Candidate("b", 1, 9)
-        turns: RoundRobin[Candidate] = RoundRobin()
-        turns.add(a)
-        turns.add(b)
+        rotation: RoundRobin[Candidate] = RoundRobin()
+        rotation.add(a)
+        rotation.add(b)
         for _ in range(2):
-            turns.remove(b)
-        self.assertIs(turns.next(), a)
+            rotation.remove(b)
+        self.assertIs(rotation.next(), a)
 
 
 class TimerTests(SynchronousTestCase):
-    """A timer that is put off without cost."""
+    """A timer, on a clock."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.fired: list[float] = []
         self.timer = Timer(self.clock, lambda: self.fired.append(self.clock.seconds()))
 
-    def test_put_off(self) -> None:
-        """It fires once, at the time that was said last; putting it off leaves its delayed call alone."""
+    def test_a_later_time_leaves_the_delayed_call_alone(self) -> None:
+        """The timer fires once, at the latest setting."""
         self.timer.start(1.0)
         for _ in range(10):
             self.clock.advance(0.5)
@@ -164,16 +163,15 @@ class TimerTests(SynchronousTestCase):
         self.clock.pump([0.25] * 8)
         self.assertEqual((self.fired, self.clock.getDelayedCalls()), ([6.0], []))
 
-    def test_earlier(self) -> None:
-        """An earlier time counts, and of two the earlier by start_by."""
+    def test_start_by_keeps_the_earlier_time(self) -> None:
         self.timer.start_by(5.0)
         self.timer.start_by(9.0)
         self.timer.start_by(2.0)
         self.clock.pump([1.0] * 10)
         self.assertEqual(self.fired, [2.0])
 
-    def test_stop(self) -> None:
-        """Stopped, it leaves nothing; it can be started again."""
+    def test_a_stopped_timer_leaves_no_delayed_call(self) -> None:
+        """It can be started again."""
         self.timer.start(1.0)
         self.timer.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -185,8 +183,8 @@ class TimerTests(SynchronousTestCase):
 class MemoryTests(SynchronousTestCase):
     """The account, and its alarm."""
 
-    def test_alarm(self) -> None:
-        """It begins above the limit, ends below it, and is told once each time; an operator's lasts until he says."""
+    def test_the_alarm_is_reported_once_each_time(self) -> None:
+        """It begins above the limit, and ends at it. An operator's alarm lasts until the operator ends it."""
         told: list[bool] = []
         memory = Memory(100, told.append)
         for size in (60, 60, 60):
@@ -202,10 +200,10 @@ class MemoryTests(SynchronousTestCase):
 
 
 class MessageTests(SynchronousTestCase):
-    """What the broker reads of a message."""
+    """Properties that the broker reads."""
 
-    def test_expirations(self) -> None:
-        """Milliseconds in digits, up to ten years; what is wrong with another is said as RabbitMQ says it."""
+    def test_rejects_expirations_in_RabbitMQs_words(self) -> None:
+        """Valid ones are milliseconds in digits, up to ten years."""
         for text, milliseconds in (("0", 0), ("+5", 5), ("007", 7), ("315360000000", 315360000000)):
             self.assertEqual(message(expiration=text).expiration, milliseconds)
         for text, problem in (
@@ -219,17 +217,14 @@ class MessageTests(SynchronousTestCase):
                 message(expiration=text)
             self.assertEqual(raised.exception.text, f"PRECONDITION_FAILED - invalid expiration '{text}': {problem}")
 
-    def test_delivery_modes(self) -> None:
-        """1 and 2 are known, and none is 1."""
+    def test_rejects_unknown_delivery_modes(self) -> None:
+        """Known are 1 and 2; the default is 1."""
         self.assertEqual([message(delivery_mode=mode).persistent for mode in (None, 1, 2)], [False, False, True])
         with self.assertRaisesRegex(ProtocolError, "delivery_mode_unknown,3"):
             message(delivery_mode=3)
 
     @given(tables, tables)
-    def test_changed(self, before: dict[str, Any], changes: dict[str, Any]) -> None:
-        """Changed headers are changed, all others and all properties are the same; without its expiration only when
-        it goes elsewhere.
-        """
+    def test_changed_headers_keep_everything_else(self, before: dict[str, Any], changes: dict[str, Any]) -> None:
         original = message(headers=before, expiration="5", app_id="é", priority=3)
         changed = original.changed(changes)
         elsewhere = original.changed(changes, routing=b"\x00\x00")
@@ -239,26 +234,24 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual((elsewhere.exchange, elsewhere.routing_key), ("", ""))
 
     @given(tables)
-    def test_tables_in_parts(self, table: dict[str, Any]) -> None:
-        """A table that is split and joined is the same bytes, and its fields are those that are encoded one by one."""
+    def test_a_table_split_and_joined_is_the_same(self, table: dict[str, Any]) -> None:
+        """Its fields equal those that are encoded one by one."""
         encoded = encode_table(table)
         fields = split_table(encoded)
         self.assertEqual(join_table(fields), encoded)
         self.assertEqual(fields, {name: encode_field(value) for name, value in table.items()})
 
-    def test_tables_that_end(self) -> None:
-        """A table that is cut short cannot be split."""
+    def test_rejects_a_table_that_is_cut_short(self) -> None:
         encoded = encode_table({"a": 1, "b": "text"})
         for end in range(len(encoded)):
             self.assertRaises(CodecError, split_table, encoded[:end])
 
-    def test_long_numbers(self) -> None:
-        """A number may be encoded in 64 bits though it is small."""
+    def test_encodes_a_small_number_in_64_bits(self) -> None:
+        """On request."""
         self.assertEqual(encode_field(LongLong(1)), b"l" + (1).to_bytes(8, "big"))
         self.assertEqual(decode_table(encode_table({"n": LongLong(1)}), 0)[0], {"n": 1})
 
-    def test_properties_in_parts(self) -> None:
-        """Properties that are split and joined are the same bytes."""
+    def test_properties_split_and_joined_are_the_same(self) -> None:
         for properties in (
             Properties(),
             Properties("t", "e", {"h": 1}, 2, 9, "c", "r", "5", "m", 7, "y", "u", "a", "l"),
@@ -268,16 +261,16 @@ class MessageTests(SynchronousTestCase):
 
 
 class ArgumentTests(SynchronousTestCase):
-    """What arguments say."""
+    """The values of arguments."""
 
-    def test_read(self) -> None:
-        """Known arguments are read, others kept without effect."""
+    def test_reads_known_arguments(self) -> None:
+        """Others have no effect."""
         table = {"x-message-ttl": 5, "x-max-length": 3, "x-overflow": "reject-publish", "x-mine": [1]}
         expected = QueueArguments(message_ttl=5, max_length=3, overflow="reject-publish")
         self.assertEqual(read_queue_arguments("'q'", table), expected)
 
-    def test_refused(self) -> None:
-        """A wrong value is told with its argument."""
+    def test_errors_name_the_argument(self) -> None:
+        """In RabbitMQ's words."""
         for table, words_of_it in (
             ({"x-message-ttl": -1}, "invalid arg 'x-message-ttl' for queue 'q': {value_negative,-1}"),
             ({"x-expires": 0}, "{value_zero,0}"),
@@ -292,8 +285,8 @@ class ArgumentTests(SynchronousTestCase):
             self.assertIn(words_of_it, raised.exception.text)
             self.assertFalse(raised.exception.ends_connection)
 
-    def test_the_same(self) -> None:
-        """A number of another kind is another value, and the usual type may be left out."""
+    def test_arguments_of_another_type_are_not_equivalent(self) -> None:
+        """The default queue type may be omitted."""
         check_equivalent_argument("queue 'q'", "x-queue-type", {}, {"x-queue-type": "classic"})
         check_equivalent_argument("queue 'q'", "x-max-length", {"x-max-length": 5}, {"x-max-length": 5})
         for current, received in (({"x-max-length": 5}, {"x-max-length": 5.0}), ({}, {"x-max-length": 5})):
@@ -303,8 +296,8 @@ class ArgumentTests(SynchronousTestCase):
 class DeadLetterTests(SynchronousTestCase):
     """The history of a message."""
 
-    def test_history(self) -> None:
-        """Each queue and reason is told once and counted, the latest first; the first death stays."""
+    def test_history_counts_each_queue_and_reason(self) -> None:
+        """The latest is first; the first death stays."""
         dead = message(headers={"mine": 1}, expiration="5")
         for queue, reason in (("q", "expired"), ("q", "rejected"), ("q", "expired")):
             dead, keys = dead_letter(dead, queue, reason, 1000.9, "dlx", None)
@@ -318,23 +311,21 @@ class DeadLetterTests(SynchronousTestCase):
         )
         self.assertEqual((dead.exchange, dead.routing_key, keys, dead.expiration), ("dlx", "k", ["k"], None))
 
-    def test_another_key(self) -> None:
-        """A key of the queue's goes for the message's, and its further ones."""
+    def test_a_queues_routing_key_replaces_the_messages_keys(self) -> None:
+        """CC is removed then."""
         dead, keys = dead_letter(message(headers={"CC": ["c"]}), "q", "maxlen", 0, "dlx", "own")
         self.assertEqual((dead.routing_key, keys, "CC" in dead.decoded_headers()), ("own", ["own"], False))
         dead, keys = dead_letter(message(headers={"CC": ["c"]}), "q", "maxlen", 0, "dlx", None)
         self.assertEqual((keys, dead.decoded_headers()["CC"]), (["k", "c"], ["c"]))
 
-    def test_circles(self) -> None:
-        """Back to a queue without a rejection on the way is a circle."""
+    def test_a_return_without_a_rejection_is_a_cycle(self) -> None:
         once, _ = dead_letter(message(), "a", "expired", 0, "", "b")
         twice, _ = dead_letter(once, "b", "expired", 0, "", "a")
         rejected, _ = dead_letter(once, "b", "rejected", 0, "", "a")
         found = [is_cycle(each, queue) for each in (once, twice, rejected) for queue in ("a", "c")]
         self.assertEqual(found, [True, False, True, False, False, False])
 
-    def test_made_up_history(self) -> None:
-        """What a client has put there does no harm."""
+    def test_a_made_up_history_does_no_harm(self) -> None:
         for forged in (5, ["text"], [{"queue": 5}], [{"queue": "q", "reason": "expired", "count": "many"}]):
             dead, _ = dead_letter(message(headers={"x-death": forged}), "q", "expired", 0, "", None)
             self.assertEqual(dead.decoded_headers()["x-death"][0]["count"], 1)

@@ -1,83 +1,16 @@
-"""Queues as clients see them, over a connection in memory and a clock: bounds, turns, dead letters, confirms."""
+"""Queues over a connection in memory and a clock: limits in time and length, requeues, dead letters."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
-
-from rpc.amqp.codec.frames import PROTOCOL_HEADER
-from rpc.amqp.codec.methods import decode_method
-from rpc.amqp.codec.properties import decode_properties
-from rpc.amqp.codec.spec import load_spec
-from rpc.broker.broker import Broker
-from rpc.broker.limits import Limits
-from rpc.messages import Properties
-from tests.unit.broker.peer import Client, new_broker, publish, start_ok
-
-DEAD = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
-
-
-class QueueCase(SynchronousTestCase):
-    """A broker, and a client with channel 1 open."""
-
-    def setUp(self) -> None:
-        self.broker: Broker = new_broker()
-        self.client = Client(self.broker).login()
-        self.client.channel()
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        clock = self.broker.clock
-        assert isinstance(clock, Clock)
-        clock.advance(seconds)
-
-    def deliveries(self, client: Client | None = None) -> list[tuple[Any, ...]]:
-        """What was delivered: consumer tag, delivery tag, redelivered, body, headers."""
-        return [(*args[:3], body, headers) for args, body, headers in self.contents("basic.deliver", client)]
-
-    def bodies(self, client: Client | None = None) -> list[bytes]:
-        """The bodies alone."""
-        return [body for _, body, _ in self.contents("basic.deliver", client)]
-
-    def contents(self, name: str, client: Client | None = None) -> list[tuple[Any, bytes, Any]]:
-        """Arguments, body and headers of each message that came by the method of this name."""
-        found: list[tuple[Any, bytes, Any]] = []
-        frames = (client or self.client).written()
-        for number, frame in enumerate(frames):
-            if frame.name == name:
-                header, body = frames[number + 1], b""
-                for each in frames[number + 2 :]:
-                    if each.kind != 3:
-                        break
-                    body += each.payload
-                found.append((frame.args, body, decode_properties(header.payload[12:]).headers))
-        return found
-
-    def get(self, queue: str, *, no_ack: bool = True) -> tuple[bytes, bool, Any] | None:
-        """Get a message: its body, whether it is redelivered, its headers."""
-        self.client.send(1, "basic.get", 0, queue, no_ack)
-        found = self.contents("basic.get-ok")
-        return (found[0][1], found[0][0][1], found[0][2]) if found else None
-
-    def count(self, queue: str) -> int:
-        """How many messages wait."""
-        answer = self.client.call(1, "queue.declare", 0, queue, True, False, False, False, False, {})
-        count: int = answer.args[1]
-        return count
-
-    def put(self, queue: str, *bodies: bytes, **properties: Any) -> None:
-        """Publish messages to a queue."""
-        for body in bodies:
-            self.client.publish(1, "", queue, body, properties=Properties(**properties))
+from tests.unit.broker.peer import Client
+from tests.unit.broker.queue_case import DEAD, QueueCase
 
 
 class TimeTests(QueueCase):
-    """What gets too old."""
+    """Expired messages and queues."""
 
-    def test_time_of_a_queue(self) -> None:
-        """A message that has waited for the queue's time is gone, and a dead letter."""
+    def test_dead_letters_a_message_after_the_time_of_its_queue(self) -> None:
+        """x-message-ttl: an expired message is dead-lettered with the reason expired."""
         self.client.declare(1, "dead")
         self.client.declare(1, "q", {"x-message-ttl": 1000, **DEAD})
         self.put("q", b"old")
@@ -91,8 +24,8 @@ class TimeTests(QueueCase):
         self.assertEqual((death["queue"], death["reason"], death["count"]), ("q", "expired", 1))
         self.assertEqual(found[2]["x-first-death-reason"], "expired")
 
-    def test_time_of_a_message(self) -> None:
-        """The shorter of both times counts; behind one that may stay longer, it is found out at the head."""
+    def test_expires_a_message_at_the_head_by_the_shorter_time(self) -> None:
+        """A message behind another one with a longer time expires when it reaches the head."""
         self.client.declare(1, "q", {"x-message-ttl": 60_000})
         self.put("q", b"stays")
         self.put("q", b"goes", expiration="10")
@@ -101,18 +34,18 @@ class TimeTests(QueueCase):
         self.assertEqual(self.get("q"), (b"stays", False, None))
         self.assertEqual(self.count("q"), 0)
 
-    def test_no_time_at_all(self) -> None:
-        """An expiration of 0 is for consumers that are there."""
+    def test_delivers_an_expiration_of_zero_to_a_ready_consumer_only(self) -> None:
+        """An expiration of 0 allows an immediate delivery only."""
         self.client.declare(1, "q")
-        self.put("q", b"nobody", expiration="0")
+        self.put("q", b"no consumer", expiration="0")
         self.advance(0)
         self.assertEqual(self.count("q"), 0)
         self.client.consume(1, "q", no_ack=True)
-        self.put("q", b"somebody", expiration="0")
-        self.assertEqual(self.bodies(), [b"somebody"])
+        self.put("q", b"consumer", expiration="0")
+        self.assertEqual(self.bodies(), [b"consumer"])
 
-    def test_unused_queue(self) -> None:
-        """A queue that nobody uses goes; a consumer, a get or a declaration is use."""
+    def test_deletes_an_unused_queue(self) -> None:
+        """x-expires: a consumer, a get or a declaration is a use."""
         self.client.declare(1, "q", {"x-expires": 1000})
         for _ in range(3):
             self.advance(0.9)
@@ -125,8 +58,8 @@ class TimeTests(QueueCase):
         self.advance(1.1)
         self.assertEqual(self.broker.vhosts["/"].queues, {})
 
-    def test_declared_again(self) -> None:
-        """To declare a queue, also passively, is use of it; to publish to it is none."""
+    def test_a_declaration_is_a_use_and_a_publish_is_none(self) -> None:
+        """A passive declaration is a use as well."""
         self.client.declare(1, "q", {"x-expires": 1000})
         for _ in range(2):
             self.advance(0.9)
@@ -138,8 +71,8 @@ class TimeTests(QueueCase):
             self.advance(0.4)
         self.assertEqual((self.broker.vhosts["/"].queues, self.broker.memory.held), ({}, 0))
 
-    def test_came_back_too_late(self) -> None:
-        """What a consumer has does not get too old in its hands; when it comes back, it is."""
+    def test_expires_a_requeued_message(self) -> None:
+        """An unacked message does not expire; it expires when it is requeued."""
         self.client.declare(1, "dead")
         self.client.declare(1, "q", {"x-message-ttl": 1000, **DEAD})
         self.put("q", b"1")
@@ -154,8 +87,8 @@ class TimeTests(QueueCase):
 class LengthTests(QueueCase):
     """Queues that are full."""
 
-    def test_drop_head(self) -> None:
-        """The oldest make way, by number and by bytes."""
+    def test_drops_the_oldest_messages_of_a_full_queue(self) -> None:
+        """By number and by bytes; they are dead letters with the reason maxlen."""
         self.client.declare(1, "dead")
         self.client.declare(1, "number", {"x-max-length": 2, **DEAD})
         self.client.declare(1, "bytes", {"x-max-length-bytes": 5})
@@ -166,8 +99,8 @@ class LengthTests(QueueCase):
         assert dead is not None
         self.assertEqual((dead[0], dead[2]["x-death"][0]["reason"]), (b"1", "maxlen"))
 
-    def test_reject(self) -> None:
-        """The publisher is told by a nack; with -dlx the message is a dead letter as well."""
+    def test_rejects_publishes_to_a_full_queue(self) -> None:
+        """The publisher gets a nack; with reject-publish-dlx the message is dead-lettered as well."""
         self.client.declare(1, "dead")
         self.client.declare(1, "q", {"x-max-length": 1, "x-overflow": "reject-publish"})
         self.client.declare(1, "dlx", {"x-max-length": 1, "x-overflow": "reject-publish-dlx", **DEAD})
@@ -181,8 +114,8 @@ class LengthTests(QueueCase):
         assert dead is not None
         self.assertEqual((dead[0], dead[2]["x-death"][0]["reason"]), (b"4", "maxlen"))
 
-    def test_in_hand_does_not_count(self) -> None:
-        """What consumers have does not count; what comes back may be too much."""
+    def test_does_not_count_unacked_messages(self) -> None:
+        """A requeued message may be one too many for a queue that drops its head."""
         self.client.declare(1, "q", {"x-max-length": 1})
         self.put("q", b"1")
         self.get("q", no_ack=False)
@@ -191,8 +124,8 @@ class LengthTests(QueueCase):
         self.client.send(1, "basic.reject", 1, True)
         self.assertEqual((self.get("q"), self.count("q")), ((b"2", False, None), 0))
 
-    def test_refused_by_one_of_two(self) -> None:
-        """One queue that is full is enough for a nack; the other has the message."""
+    def test_nacks_a_message_that_one_of_two_queues_rejects(self) -> None:
+        """The other queue has the message."""
         self.client.declare(1, "full", {"x-max-length": 0, "x-overflow": "reject-publish"})
         self.client.declare(1, "free")
         for queue in ("full", "free"):
@@ -202,8 +135,8 @@ class LengthTests(QueueCase):
         self.assertEqual(self.client.names(), ["basic.nack"])
         self.assertEqual([self.count(queue) for queue in ("full", "free")], [0, 1])
 
-    def test_priorities(self) -> None:
-        """A higher priority goes first, above the highest they are equal, and in one they are in order."""
+    def test_delivers_higher_priorities_first(self) -> None:
+        """Priorities above the highest count as the highest. Equal ones are delivered in order."""
         self.client.declare(1, "q", {"x-max-priority": 2})
         for body, priority in ((b"none", None), (b"1", 1), (b"2", 2), (b"9", 9), (b"1 again", 1)):
             self.put("q", body, priority=priority)
@@ -212,10 +145,10 @@ class LengthTests(QueueCase):
 
 
 class ReturningTests(QueueCase):
-    """What comes back to its queue."""
+    """Requeued and rejected messages."""
 
-    def test_requeue(self) -> None:
-        """Messages come back to their places, and say so."""
+    def test_requeues_messages_at_their_old_positions(self) -> None:
+        """They are marked as redelivered."""
         self.client.declare(1, "q")
         self.put("q", b"1", b"2", b"3", b"4")
         for _ in range(3):
@@ -225,8 +158,8 @@ class ReturningTests(QueueCase):
         found = [self.get("q") for _ in range(4)]
         self.assertEqual(found, [(b"1", True, None), (b"2", True, None), (b"3", True, None), (b"4", False, None)])
 
-    def test_requeue_by_priority(self) -> None:
-        """They come back into the places of their priorities."""
+    def test_requeues_messages_within_their_priority(self) -> None:
+        """Each priority has its own order."""
         self.client.declare(1, "q", {"x-max-priority": 5})
         for body, priority in ((b"low", 1), (b"high", 4), (b"high 2", 4)):
             self.put("q", body, priority=priority)
@@ -236,8 +169,8 @@ class ReturningTests(QueueCase):
         found = [self.get("q") for _ in range(3)]
         self.assertEqual(found, [(b"high", True, None), (b"high 2", True, None), (b"low", True, None)])
 
-    def test_recover(self) -> None:
-        """All that a channel has is delivered again."""
+    def test_redelivers_unacked_messages_on_recover(self) -> None:
+        """All unacked messages of the channel are delivered again."""
         self.client.declare(1, "q")
         self.put("q", b"1", b"2")
         self.client.consume(1, "q", "c")
@@ -245,8 +178,8 @@ class ReturningTests(QueueCase):
         self.client.send(1, "basic.recover", True)
         self.assertEqual([(each[2], each[3]) for each in self.deliveries()], [(True, b"1"), (True, b"2")])
 
-    def test_counted_returns_are_accounted(self) -> None:
-        """A header that the queue adds is counted as held, and given back with the message."""
+    def test_counts_the_delivery_count_header_as_memory(self) -> None:
+        """The header that a quorum queue adds is released with the message."""
         self.client.declare(1, "q", {"x-queue-type": "quorum"}, durable=True)
         self.put("q", b"1")
         for tag in range(1, 4):
@@ -255,8 +188,8 @@ class ReturningTests(QueueCase):
         self.assertEqual(self.get("q"), (b"1", True, {"x-delivery-count": 3}))
         self.assertEqual(self.broker.memory.held, 0)
 
-    def test_malformed_headers_come_back(self) -> None:
-        """A message whose headers nobody can read comes back to a quorum queue as it was, and the client stays."""
+    def test_requeues_a_message_with_malformed_headers_unchanged(self) -> None:
+        """A quorum queue cannot add its count to them; the client stays connected."""
         self.client.declare(1, "q", {"x-queue-type": "quorum"}, durable=True)
         properties = b"\x20\x00\x00\x00\x00\x03\x01a?"  # a field of type ?
         self.client.publish(1, "", "q", b"body", properties=properties)
@@ -267,8 +200,8 @@ class ReturningTests(QueueCase):
             self.client.send(1, "basic.reject", tag, True)
         self.assertEqual(self.count("q"), 1)
 
-    def test_connection_lost(self) -> None:
-        """What a lost client had goes to another, in order."""
+    def test_redelivers_messages_of_a_lost_connection(self) -> None:
+        """In their order."""
         other = Client(self.broker).login()
         other.channel()
         self.client.declare(1, "q")
@@ -278,8 +211,8 @@ class ReturningTests(QueueCase):
         self.client.consume(1, "q")
         self.assertEqual([(each[2], each[3]) for each in self.deliveries()], [(True, b"1"), (True, b"2")])
 
-    def test_rejected(self) -> None:
-        """What is rejected is dropped, or a dead letter."""
+    def test_drops_or_dead_letters_rejected_messages(self) -> None:
+        """A queue without a dead-letter exchange drops them."""
         self.client.declare(1, "dead")
         self.client.declare(1, "q", DEAD)
         self.client.declare(1, "plain")
@@ -290,8 +223,8 @@ class ReturningTests(QueueCase):
         self.client.send(1, "basic.nack", 0, True, False)
         self.assertEqual([self.count(queue) for queue in ("q", "plain", "dead")], [0, 0, 1])
 
-    def test_delivery_limit(self) -> None:
-        """A quorum queue counts what comes back, and gives up at its limit."""
+    def test_dead_letters_a_message_at_the_delivery_limit(self) -> None:
+        """A quorum queue counts requeues in x-delivery-count."""
         self.client.declare(1, "dead")
         self.client.declare(1, "q", {"x-queue-type": "quorum", "x-delivery-limit": 2, **DEAD}, durable=True)
         self.put("q", b"1")
@@ -303,8 +236,8 @@ class ReturningTests(QueueCase):
             self.client.send(1, "basic.reject", tag, True)
         self.assertEqual((seen, self.count("q"), self.count("dead")), ([None, 1, 2], 0, 1))
 
-    def test_unknown_tag(self) -> None:
-        """To settle twice ends the channel, and the other connections go on."""
+    def test_closes_the_channel_for_an_unknown_delivery_tag(self) -> None:
+        """A message is settled once (AMQP 0-9-1, basic.ack)."""
         self.client.declare(1, "q")
         self.put("q", b"1")
         self.get("q", no_ack=False)
@@ -314,8 +247,8 @@ class ReturningTests(QueueCase):
             (answer.name, answer.args[:2]), ("channel.close", (406, "PRECONDITION_FAILED - unknown delivery tag 1"))
         )
 
-    def test_in_circles(self) -> None:
-        """Dead letters that come round by themselves are dropped; those that were rejected go on."""
+    def test_drops_expired_messages_of_a_dead_letter_cycle(self) -> None:
+        """RabbitMQ drops a message that returns to a queue without a rejection on the way."""
         self.client.declare(
             1, "a", {"x-message-ttl": 10, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "b"}
         )
@@ -326,315 +259,3 @@ class ReturningTests(QueueCase):
         for _ in range(10):
             self.advance(0.011)
         self.assertEqual((self.count("a"), self.count("b"), self.broker.memory.held), (0, 0, 0))
-
-
-class ConsumerTests(QueueCase):
-    """Who gets what."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.client.declare(1, "q")
-
-    def test_in_turn(self) -> None:
-        """Consumers get messages in turn."""
-        for tag in "abc":
-            self.client.consume(1, "q", tag)
-        self.put("q", *(b"%d" % number for number in range(6)))
-        self.assertEqual([each[0] for each in self.deliveries()], list("abcabc"))
-
-    def test_prefetch_of_a_consumer(self) -> None:
-        """A consumer has so many unsettled, and gets another for each that it settles; a full one is passed over."""
-        self.client.call(1, "basic.qos", 0, 2, False)
-        self.client.consume(1, "q", "a")
-        self.put("q", *(b"%d" % number for number in range(6)))
-        self.assertEqual(self.bodies(), [b"0", b"1"])
-        self.client.send(1, "basic.ack", 1, False)
-        self.assertEqual(self.bodies(), [b"2"])
-        self.client.send(1, "basic.ack", 3, True)
-        self.assertEqual(self.bodies(), [b"3", b"4"])
-        self.client.consume(1, "q", "b", no_ack=True)
-        self.assertEqual(self.bodies(), [b"5"])
-
-    def test_prefetch_of_a_channel(self) -> None:
-        """All consumers of a channel together have so many; raising it lets more through."""
-        self.client.call(1, "basic.qos", 0, 3, True)
-        for tag in "ab":
-            self.client.consume(1, "q", tag)
-        self.put("q", *(b"%d" % number for number in range(6)))
-        self.assertEqual(self.bodies(), [b"0", b"1", b"2"])
-        self.client.send(1, "basic.nack", 2, False, False)
-        self.assertEqual(self.bodies(), [b"3"])
-        self.client.send(1, "basic.qos", 0, 0, True)
-        self.assertEqual(self.bodies(), [b"4", b"5"])
-
-    def test_priorities(self) -> None:
-        """Consumers of a higher priority go first, while they have room."""
-        self.client.call(1, "basic.qos", 0, 1, False)
-        self.client.consume(1, "q", "low")
-        self.client.send(1, "basic.consume", 0, "q", "high", False, False, False, False, {"x-priority": 5})
-        self.put("q", b"1", b"2", b"3")
-        self.assertEqual([each[0] for each in self.deliveries()], ["high", "low"])
-
-    def test_single_active(self) -> None:
-        """One consumer gets all until it goes; then the next one in line."""
-        self.client.declare(1, "single", {"x-single-active-consumer": True})
-        for tag in "ab":
-            self.client.consume(1, "single", tag)
-        self.put("single", b"1", b"2")
-        self.client.send(1, "basic.cancel", "a", False)
-        self.put("single", b"3")
-        self.assertEqual([each[0] for each in self.deliveries()], list("aab"))
-
-    def test_single_active_is_lost(self) -> None:
-        """The next consumer goes on with what the lost one had."""
-        other = Client(self.broker).login()
-        other.channel()
-        self.client.declare(1, "single", {"x-single-active-consumer": True})
-        other.consume(1, "single", "first")
-        self.client.consume(1, "single", "second")
-        self.put("single", b"1", b"2")
-        self.assertEqual(self.bodies(), [])
-        other.lose()
-        self.assertEqual([(each[2], each[3]) for each in self.deliveries()], [(True, b"1"), (True, b"2")])
-
-    def test_exclusive_consumer(self) -> None:
-        """It has the queue alone: no other comes, and it does not come to others."""
-        consume = ("basic.consume", 0, "q")
-        self.client.channel(2)
-        self.client.channel(3)
-        self.client.call(1, *consume, "alone", False, True, True, False, {})
-        self.assertEqual(self.client.call(2, *consume, "other", False, True, False, False, {}).args[0], 403)
-        self.client.call(1, "basic.cancel", "alone", False)
-        self.client.call(1, *consume, "one", False, True, False, False, {})
-        self.assertEqual(self.client.call(3, *consume, "alone", False, True, True, False, {}).args[0], 403)
-
-    def test_a_wish_for_no_number(self) -> None:
-        """A priority that is no number ends the channel (406), and the consumer is not there."""
-        answer = self.client.call(1, "basic.consume", 0, "q", "c", False, False, False, False, {"x-priority": "high"})
-        self.assertEqual((answer.name, answer.args[0]), ("channel.close", 406))
-        self.assertEqual(self.broker.vhosts["/"].queues["q"].consumers, [])
-
-    def test_cancelled_consumer(self) -> None:
-        """It gets nothing more; what it has in hand can still be settled."""
-        self.client.consume(1, "q", "c")
-        self.put("q", b"1")
-        self.client.written()
-        self.client.call(1, "basic.cancel", "c", False)
-        self.put("q", b"2")
-        self.assertEqual(self.bodies(), [])
-        self.client.send(1, "basic.ack", 1, False)
-        self.assertEqual((self.client.names(), self.count("q")), ([], 1))
-
-    def test_later_prefetch(self) -> None:
-        """A prefetch is for consumers that come after it, each with its own; 0 is no bound."""
-        self.client.call(1, "basic.qos", 0, 1, False)
-        self.client.consume(1, "q", "one")
-        self.client.call(1, "basic.qos", 0, 0, False)
-        self.put("q", *(b"%d" % number for number in range(3)))
-        self.client.written()
-        self.client.consume(1, "q", "all")
-        self.assertEqual([(each[0], each[3]) for each in self.deliveries()], [("all", b"1"), ("all", b"2")])
-
-    def test_cancelled_by_the_broker(self) -> None:
-        """A consumer whose queue is deleted is told, if its client knows what that means."""
-        for known in (True, False):
-            other = Client(self.broker).login(capabilities={"consumer_cancel_notify": known})
-            other.channel()
-            self.client.declare(1, "gone")
-            other.consume(1, "gone", "c")
-            other.written()
-            self.client.call(1, "queue.delete", 0, "gone", False, False, False)
-            self.assertEqual(other.names(), ["basic.cancel"] if known else [])
-
-    def test_slow_reader(self) -> None:
-        """Who does not read is not delivered to, and what it misses goes to others."""
-        slow = Client(self.broker).login()
-        slow.channel()
-        slow.consume(1, "q", no_ack=True)
-        slow.written()
-        slow.wire.reads = False
-        self.put("q", *[b"x" * 50_000] * 4)
-        taken = 4 - self.count("q")
-        self.assertIn(taken, (1, 2))
-        self.client.consume(1, "q", no_ack=True)
-        self.assertEqual(len(self.bodies()), 4 - taken)
-        slow.wire.reads = True
-        self.put("q", b"y", b"z")
-        self.assertEqual(len(self.bodies(slow)) + len(self.bodies()), taken + 2)
-
-
-class PublishingTests(QueueCase):
-    """What publishers are told."""
-
-    def test_return_before_ack(self) -> None:
-        """What is mandatory and has nowhere to go comes back, and is confirmed after that."""
-        self.client.call(1, "confirm.select", False)
-        self.client.publish(1, "", "nowhere", b"body", mandatory=True)
-        names = [name for name in self.client.names() if name]
-        self.assertEqual(names, ["basic.return", "basic.ack"])
-
-    def test_many_at_once(self) -> None:
-        """What one read brings is confirmed by one ack."""
-        self.client.declare(1, "q")
-        self.client.call(1, "confirm.select", False)
-        self.client.feed(b"".join(publish(1, "", "q", b"%d" % number) for number in range(100)))
-        (ack,) = self.client.written()
-        self.assertEqual((ack.name, ack.args), ("basic.ack", (100, True)))
-
-    def test_a_deleted_queue_is_no_place(self) -> None:
-        """What is routed by a key that was known is found anew after the queue is gone."""
-        self.client.declare(1, "q")
-        self.client.publish(1, "", "q", b"1", mandatory=True)
-        self.assertEqual(self.client.names(), [])
-        self.client.call(1, "queue.delete", 0, "q", False, False, False)
-        self.client.publish(1, "", "q", b"2", mandatory=True)
-        self.assertEqual(self.client.names()[0], "basic.return")
-
-    def test_operators_alarm(self) -> None:
-        """Who publishes during an alarm is heard no more, and told so if it knows of that; nobody else is."""
-        unknowing = Client(self.broker).login(capabilities={})
-        unknowing.channel()
-        self.broker.set_alarm(True)
-        self.assertEqual(self.client.names(), [])
-        for client in (self.client, unknowing):
-            client.publish(1, "", "nowhere", b"1")
-            self.assertEqual(client.wire.producerState, "paused")
-        self.assertEqual((self.client.names(), unknowing.names()), (["connection.blocked"], []))
-        self.broker.set_alarm(False)
-        self.assertEqual((self.client.names(), unknowing.names()), (["connection.unblocked"], []))
-        self.assertEqual((self.client.wire.producerState, unknowing.wire.producerState), ("producing", "producing"))
-
-    def test_alarm(self) -> None:
-        """While memory is short, who publishes is told, and not heard until there is room."""
-        broker = new_broker(limits=Limits(memory=10_000))
-        publisher, consumer = (Client(broker).login() for _ in range(2))
-        for each in (publisher, consumer):
-            each.channel()
-        consumer.declare(1, "q")
-        publisher.publish(1, "", "q", b"x" * 20_000)
-        publisher.publish(1, "", "q", b"once more")
-        self.assertEqual(publisher.names(), ["connection.blocked"])
-        self.assertEqual(publisher.wire.producerState, "paused")
-        consumer.call(1, "queue.purge", 0, "q", False)
-        self.assertEqual(publisher.names(), ["connection.unblocked"])
-        self.assertEqual((publisher.wire.producerState, broker.memory.held), ("producing", 0))
-
-    def test_direct_reply(self) -> None:
-        """A reply comes to the channel that asked, without a queue; to one that is gone it is unroutable."""
-        server = Client(self.broker).login()
-        server.channel()
-        server.declare(1, "q")
-        server.consume(1, "q", no_ack=True)
-        server.written()
-        self.client.consume(1, "amq.rabbitmq.reply-to", "r", no_ack=True)
-        self.put("q", b"question", reply_to="amq.rabbitmq.reply-to")
-        frames = server.written()
-        (address,) = [decode_properties(each.payload[12:]).reply_to for each in frames if each.kind == 2]
-        assert address is not None
-        server.publish(1, "", address, b"answer")
-        self.assertEqual(self.bodies(), [b"answer"])
-        self.client.lose()
-        server.publish(1, "", address, b"late", mandatory=True)
-        self.assertEqual(server.names()[0], "basic.return")
-
-    def test_copies(self) -> None:
-        """CC and BCC are further keys, and BCC is not told."""
-        for queue in ("a", "b", "c"):
-            self.client.declare(1, queue)
-        self.put("a", b"1", headers={"CC": ["b"], "BCC": ["c"], "x": 1})
-        self.assertEqual([self.get(queue) for queue in ("a", "b", "c")], [(b"1", False, {"CC": ["b"], "x": 1})] * 3)
-
-    def test_alternate_exchange(self) -> None:
-        """What matches no binding goes to the alternate exchange, and is not returned then."""
-        self.client.declare(1, "rest")
-        declare = ("exchange.declare", 0)
-        self.client.call(1, *declare, "others", "fanout", False, False, False, False, False, {})
-        self.client.call(
-            1, *declare, "x", "direct", False, False, False, False, False, {"alternate-exchange": "others"}
-        )
-        self.client.call(1, "queue.bind", 0, "rest", "others", "", False, {})
-        self.client.publish(1, "x", "unbound", b"1", mandatory=True)
-        self.assertEqual((self.client.names(), self.count("rest")), ([], 1))
-
-
-class ConnectionTests(QueueCase):
-    """Who may come, and stay."""
-
-    def test_guest_from_elsewhere(self) -> None:
-        """Guest is let in from this machine alone, a user that was named from anywhere."""
-        for host, welcome in (("192.0.2.1", False), ("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True)):
-            self.assertIs(self.broker.login_problem("guest", "guest", host) is None, welcome, host)
-        self.broker.add_user("ada", "secret")
-        self.assertIsNone(self.broker.login_problem("ada", "secret", "192.0.2.1"))
-        self.assertIsNotNone(self.broker.login_problem("ada", "wrong", "127.0.0.1"))
-        self.assertIsNotNone(self.broker.login_problem("nobody", "", "127.0.0.1"))
-
-    def test_guest_is_told_why(self) -> None:
-        """Whoever takes it is told that guest is local; others are hung up on."""
-        for capabilities, names in (
-            ({"authentication_failure_close": True}, ["connection.start", "connection.close"]),
-            ({}, ["connection.start"]),
-        ):
-            stranger = Client(self.broker, "192.0.2.1")
-            stranger.feed(PROTOCOL_HEADER, start_ok(capabilities=capabilities))
-            frames = stranger.written()
-            self.assertEqual([each.name for each in frames], names)
-            if capabilities:
-                self.assertEqual(
-                    frames[1].args[:2], (403, "ACCESS_REFUSED - user 'guest' can only connect via localhost")
-                )
-        self.assertTrue(stranger.gone)
-
-    def test_no_heartbeats(self) -> None:
-        """Who has agreed on none may be silent for days."""
-        self.advance(1_000_000.0)
-        self.assertEqual((self.client.names(), self.client.gone), ([], False))
-
-    def test_heartbeats(self) -> None:
-        """The broker beats, and cuts the connection of who is silent for two intervals; what it had goes to others."""
-        silent = Client(self.broker).login(heartbeat=2)
-        silent.channel()
-        self.client.declare(1, "q")
-        silent.consume(1, "q")
-        self.put("q", b"1")
-        silent.written()
-        self.advance(1.0)
-        self.assertEqual([each.kind for each in silent.written()], [8])
-        for _ in range(5):
-            self.advance(1.0)
-        self.assertTrue(silent.gone)
-        self.assertEqual(self.get("q"), (b"1", True, None))
-
-    def test_exclusive_queue(self) -> None:
-        """It is its connection's alone, and goes with it; an auto-delete queue goes with its last consumer."""
-        other = Client(self.broker).login()
-        other.channel()
-        other.declare(1, "mine", exclusive=True)
-        answer = self.client.call(1, "queue.declare", 0, "mine", True, False, False, False, False, {})
-        self.assertEqual(answer.args[0], 405)
-        other.lose()
-        self.client.send(1, "channel.close-ok")
-        self.client.channel()
-        self.client.declare(1, "auto", auto_delete=True)
-        self.client.consume(1, "auto", "c")
-        self.client.send(1, "basic.cancel", "c", False)
-        self.assertEqual(self.broker.vhosts["/"].queues, {})
-
-    def test_all_is_given_back(self) -> None:
-        """When all connections are gone and all queues deleted, nothing is held and no timer is left."""
-        self.client.declare(1, "q", {"x-message-ttl": 1000, "x-expires": 5000})
-        self.put("q", b"1", b"2")
-        self.client.consume(1, "q")
-        self.client.send(1, "queue.delete", 0, "q", False, False, False)
-        self.client.lose()
-        clock: Any = self.broker.clock
-        self.assertEqual(self.broker.memory.held, 0)
-        self.assertEqual((clock.getDelayedCalls(), self.broker.connections), ([], {}))
-
-    def test_what_the_broker_writes_is_in_the_specification(self) -> None:
-        """Its first method can be read by its definition."""
-        stranger = Client(self.broker)
-        stranger.feed(b"AMQP\x00\x00\x09\x01")
-        (start,) = stranger.written()
-        method, arguments = decode_method(load_spec(), start.payload)
-        self.assertEqual((method.name, arguments[0:2], arguments[3]), ("start", (0, 9), b"PLAIN"))

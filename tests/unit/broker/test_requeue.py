@@ -1,9 +1,9 @@
-"""Requeued messages: none is lost, whatever the queue's bounds and whichever of its consumers are gone."""
+"""Requeued messages: none is lost, with any limits of the queue and any loss of its consumers."""
 
 from __future__ import annotations
 
 from tests.unit.broker.peer import Client
-from tests.unit.broker.test_queue import DEAD, QueueCase
+from tests.unit.broker.queue_case import DEAD, QueueCase
 
 
 class BoundedQueueTests(QueueCase):
@@ -52,7 +52,7 @@ class LostConsumersTests(QueueCase):
     """Consumers of one queue that are all lost at once."""
 
     def lose_two_consumers(self, *channels: int, no_ack: bool, arguments: dict[str, object]) -> int:
-        """Two consumers on these channels of one connection, five messages, and the loss; return what is left."""
+        """Lose a connection with two consumers, after five messages; return the number of ready messages."""
         self.client.declare(1, "q", arguments)
         lost = Client(self.broker).login()
         for number in {*channels}:
@@ -68,7 +68,7 @@ class LostConsumersTests(QueueCase):
         return len(left)
 
     def test_a_single_active_consumer_is_not_followed_by_one_that_is_lost_too(self) -> None:
-        """No message is delivered to a channel that is gone, whether it acks or not."""
+        """No message is delivered to a closed channel, with acks or without."""
         for number, (channels, no_ack) in enumerate((c, n) for c in ((1, 1), (1, 2), (2, 1)) for n in (False, True)):
             left = self.lose_two_consumers(
                 *channels, no_ack=no_ack, arguments={"x-single-active-consumer": True, "x-max-priority": number + 1}
@@ -77,7 +77,7 @@ class LostConsumersTests(QueueCase):
             self.client.call(1, "queue.delete", 0, "q", False, False, False)
 
     def test_a_single_active_consumer_is_followed_by_one_that_lives(self) -> None:
-        """The next consumer in order of their registration gets what the lost one had."""
+        """The consumer that was registered next gets the unacked messages."""
         self.client.declare(1, "q", {"x-single-active-consumer": True})
         lost = Client(self.broker).login()
         for number in (1, 2):

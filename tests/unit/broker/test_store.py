@@ -1,4 +1,4 @@
-"""The broker's state: what is durable outlives the broker, and nothing else does."""
+"""The broker's state: durable things survive the broker, and transient ones do not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.fields import decode_table
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.endpoint import BrokerEndpoint
-from rpc.broker.limits import DEAD_LETTERS_PER_PASS
 from rpc.broker.server import BrokerServer
 from rpc.broker.state_file import Batch
 from rpc.errors import ChannelClosed
@@ -47,7 +46,7 @@ class StoreCase(TestCase):
         return server
 
     async def stop(self, server: BrokerServer) -> None:
-        """Stop a server. Again is nothing."""
+        """Stop a server. Repeating it has no effect."""
         if server.running:
             await server.stopService()
 
@@ -78,7 +77,7 @@ class StoreCase(TestCase):
         await confirmed
 
     async def drain(self, channel: Channel, queue: str) -> list[tuple[bytes, bool]]:
-        """Bodies in a queue, and whether they say that they were delivered before."""
+        """Bodies in a queue, and whether they are marked as redelivered."""
         found: list[tuple[bytes, bool]] = []
         declared = await channel.queue_declare(queue=queue, passive=True)
         if not declared.message_count:
@@ -96,7 +95,7 @@ class StoreCase(TestCase):
         return found
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
-        """What the file has."""
+        """The rows of a table in the file."""
         database = sqlite3.connect(self.file)
         try:
             return database.execute(f"SELECT * FROM {table}").fetchall()
@@ -105,10 +104,10 @@ class StoreCase(TestCase):
 
 
 class StateTests(StoreCase):
-    """What is there again, and what is not."""
+    """The state after a restart."""
 
-    async def test_all_that_is_durable(self) -> None:
-        """Exchanges, queues, bindings and persistent messages, in their order, as delivered before."""
+    async def test_restores_durable_definitions_and_persistent_messages(self) -> None:
+        """In their order, and marked as redelivered."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.exchange_declare(exchange="first", type="topic", durable=True)
@@ -125,8 +124,8 @@ class StateTests(StoreCase):
         await self.publish(channel, "first", "a.c", b"new")
         self.assertEqual((await channel.queue_declare(queue="größe", passive=True)).message_count, 0)
 
-    async def test_what_is_not_durable(self) -> None:
-        """Transient messages, and queues and exchanges that are not durable, are forgotten."""
+    async def test_restores_nothing_transient(self) -> None:
+        """Neither messages nor queues nor exchanges."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="durable", durable=True)
@@ -141,8 +140,8 @@ class StateTests(StoreCase):
             with self.assertRaises(ChannelClosed):
                 await (await self.channel(server)).queue_declare(queue=name, passive=True)
 
-    async def test_what_is_gone_stays_gone(self) -> None:
-        """What was acked, purged, unbound or deleted does not come back."""
+    async def test_restores_nothing_that_was_removed(self) -> None:
+        """Acked, purged, unbound or deleted."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -158,15 +157,13 @@ class StateTests(StoreCase):
         self.assertEqual((self.rows("message"), self.rows("binding")), ([], []))
         self.assertEqual([row[1] for row in self.rows("queue")], ["q"])
 
-    async def test_confirmed_is_written(self) -> None:
-        """When a publish is confirmed, the message is in the file."""
+    async def test_a_confirmed_message_is_in_the_file(self) -> None:
         channel = await self.channel(await self.start())
         await channel.queue_declare(queue="q", durable=True)
         await self.publish(channel, "", "q", b"body")
         self.assertEqual([row[-1] for row in self.rows("message")], [b"body"])
 
-    async def test_what_comes_and_goes_is_not_written(self) -> None:
-        """A message that is settled before it could be written never is; the file's numbers go on without it."""
+    async def test_a_message_settled_before_the_write_is_never_written(self) -> None:
         server = await self.start()
         store: Any = server._store
         writes: list[int] = []
@@ -190,8 +187,8 @@ class StateTests(StoreCase):
         await self.stop(server)
         self.assertEqual((sum(writes), self.rows("message")), (0, []))
 
-    async def test_names_that_are_no_text(self) -> None:
-        """Names of any bytes are kept to the byte."""
+    async def test_restores_names_of_any_bytes(self) -> None:
+        """Names need not be UTF-8."""
         server = await self.start()
         channel = await self.channel(server)
         name = "\udcff\udcfe"
@@ -200,8 +197,8 @@ class StateTests(StoreCase):
         await self.stop(server)
         self.assertEqual(await self.drain(await self.channel(await self.start()), name), [(b"body", True)])
 
-    async def test_nothing_is_kept_without_a_file(self) -> None:
-        """A server that is stopped and started again has forgotten all, and counts no memory."""
+    async def test_restores_nothing_without_a_file(self) -> None:
+        """And counts no memory."""
         server = BrokerServer(reactor, port=0)
         self.addCleanup(self.stop, server)
         server.startService()
@@ -214,144 +211,10 @@ class StateTests(StoreCase):
         self.assertEqual((server.broker.memory.held, server.broker.vhosts["/"].queues), (0, {}))
 
 
-class CrashCase(StoreCase):
-    """A broker that is killed: the next one finds the file as it was at some moment."""
-
-    def crash(self) -> None:
-        """Go on with the file as it is now, as if the process had ended."""
-        copy = self.file.with_name(f"{self.file.name}+")
-        source, target = sqlite3.connect(self.file), sqlite3.connect(copy)
-        source.backup(target)
-        source.close()
-        target.close()
-        self.file = copy
-
-    async def take(self, channel: Channel, queue: str, count: int) -> list[Any]:
-        """Take so many messages, and settle none of them."""
-        taken: list[Any] = []
-        enough: Deferred[None] = Deferred()
-
-        def take(delivery: Any) -> None:
-            taken.append(delivery)
-            if len(taken) == count:
-                enough.callback(None)
-
-        await channel.consume(queue, take, lambda: None)
-        await enough
-        return taken
-
-
-class CrashTests(CrashCase):
-    """What a broker finds that was not stopped."""
-
-    async def test_in_hand(self) -> None:
-        """What a consumer had, and had not settled, is in its place again."""
-        channel = await self.channel(await self.start())
-        await channel.queue_declare(queue="q", durable=True)
-        await self.publish(channel, "", "q", b"1", b"2", b"3")
-        _, second, _ = await self.take(channel, "q", 3)
-        channel.ack(second.delivery_tag)
-        await channel.queue_declare(queue="later", durable=True)
-        await self.publish(await self.channel_of_last(), "", "later", b"written after the ack")
-        self.crash()
-        self.assertEqual(await self.drain(await self.channel(await self.start()), "q"), [(b"1", True), (b"3", True)])
-
-    async def channel_of_last(self) -> Channel:
-        """A further channel to the server that was started last."""
-        return await self.channel(self.servers[-1])
-
-    async def test_in_hand_of_a_deleted_queue(self) -> None:
-        """The file has no messages of a queue that is deleted, though a consumer has them still."""
-        server = await self.start()
-        channel = await self.channel(server)
-        for name in ("gone", "stays"):
-            await channel.queue_declare(queue=name, durable=True)
-        await self.publish(channel, "", "gone", b"1", b"2")
-        await self.take(channel, "gone", 2)
-        await channel.queue_delete(queue="gone")
-        await self.publish(await self.channel(server), "", "stays", b"3")
-        self.crash()
-        self.assertEqual([row[-1] for row in self.rows("message")], [b"3"])
-        channel = await self.channel(await self.start())
-        self.assertEqual(await self.drain(channel, "stays"), [(b"3", True)])
-
-    async def test_too_old_meanwhile(self) -> None:
-        """What has become too old while no broker ran is a dead letter of the next one; the rest has its time left."""
-        channel = await self.channel(await self.start())
-        await channel.queue_declare(queue="dead", durable=True)
-        table = {"x-message-ttl": 60_000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
-        await channel.queue_declare(queue="q", durable=True, arguments=table)
-        await self.publish(channel, "", "q", b"old", b"young")
-        self.crash()
-        database = sqlite3.connect(self.file)
-        database.execute("UPDATE message SET expires = 1 WHERE body = ?", (b"old",))
-        database.commit()
-        database.close()
-        server = await self.start()
-        channel = await self.channel(server)
-        self.assertEqual(await self.drain(channel, "q"), [(b"young", True)])
-        self.assertEqual(await self.drain(channel, "dead"), [(b"old", False)])
-
-    async def test_positions(self) -> None:
-        """Messages that come after a restart are behind those from before, also after another one."""
-        for round_ in range(3):
-            channel = await self.channel(await self.start())
-            await channel.queue_declare(queue="q", durable=True, arguments={"x-max-priority": 1})
-            await self.publish(channel, "", "q", b"%d" % round_)
-            urgent = encode_properties(Properties(delivery_mode=2, priority=1))
-            await self.publish(await self.channel_of_last(), "", "q", b"urgent %d" % round_, by=urgent)
-            self.crash()
-        found = await self.drain(await self.channel(await self.start()), "q")
-        self.assertEqual([body for body, _ in found], [b"urgent 0", b"urgent 1", b"urgent 2", b"0", b"1", b"2"])
-
-
-class DeadLetterTests(CrashCase):
-    """Dead letters of a broker that is killed."""
-
-    async def test_a_message_leaves_the_file_together_with_its_dead_letter(self) -> None:
-        """A pass publishes a limited number of dead letters: the others are in their queue still, at any moment."""
-        server = await self.start()
-        channel = await self.channel(server)
-        await channel.queue_declare(queue="dead", durable=True)
-        table = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
-        await channel.queue_declare(queue="q", durable=True, arguments=table)
-        count = 5 * DEAD_LETTERS_PER_PASS + 1
-        await self.publish(channel, "", "q", *(b"%d" % number for number in range(count)))
-        taken = await self.take(channel, "q", count)
-        written: Deferred[None] = Deferred()
-        store: Any = server._store
-        run, killed = store._pool.runInteraction, Deferred[None]()
-
-        def run_once(*args: Any) -> Deferred[Any]:
-            """Write one batch, and hold back the others, as if the process were killed then."""
-            done: Deferred[Any] = Deferred()
-            if written.called:
-                killed.addCallback(lambda _: run(*args).chainDeferred(done))
-                return done
-            done = run(*args)
-            return done.addCallback(lambda _: written.callback(None))
-
-        store._pool.runInteraction = run_once
-        self.nack(channel, taken)
-        await written
-        self.crash()
-        store._pool.runInteraction = run
-        killed.callback(None)
-        rows = self.rows("message")
-        self.assertEqual(sorted(int(row[-1]) for row in rows), [*range(count)])
-        self.assertIn("dead", {row[2] for row in rows})
-
-    def nack(self, channel: Channel, deliveries: list[Any]) -> None:
-        """Reject deliveries, in one read of the broker's."""
-        for delivery in deliveries:
-            channel.reject(delivery.delivery_tag, requeue=False)
-
-
 class BindingTests(StoreCase):
     """Bindings in the file."""
 
-    async def test_unbound_by_the_same_arguments(self) -> None:
-        """A binding that is taken back is gone, in whatever order its arguments are told then."""
+    async def test_unbinds_by_equal_arguments_in_any_order(self) -> None:
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -363,8 +226,8 @@ class BindingTests(StoreCase):
         (left,) = self.rows("binding")
         self.assertIs(decode_table(left[-1], 0)[0]["a"], True)
 
-    async def test_between_the_brokers_own_exchanges(self) -> None:
-        """A binding may be all that a virtual host has in the file."""
+    async def test_restores_a_binding_between_predeclared_exchanges(self) -> None:
+        """It may be all that a virtual host has in the file."""
         first = BrokerServer(reactor, port=0, state=self.file, vhosts=["/", "other"])
         self.addCleanup(self.stop, first)
         first.startService()
@@ -375,8 +238,8 @@ class BindingTests(StoreCase):
         second = await self.start()
         self.assertEqual(len([*second.broker.vhosts["other"].exchange("amq.direct").bindings]), 1)
 
-    async def test_what_a_deleted_exchange_takes_along(self) -> None:
-        """Bindings from it and to it, and an auto-delete exchange that has lost its last one, are gone."""
+    async def test_removes_the_bindings_of_a_deleted_exchange(self) -> None:
+        """And auto-delete exchanges that have lost their last binding."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)

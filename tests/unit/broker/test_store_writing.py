@@ -1,4 +1,4 @@
-"""The state file: when it is written to, when it cannot be, and which files are refused."""
+"""The state file: writing, failed writes, and files that are rejected."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class WritingTests(StoreCase):
         store._pool.runInteraction = wait
         return opened
 
-    async def test_no_confirm_before_the_commit(self) -> None:
-        """As long as the file is not written nothing is confirmed, though the message has long been delivered."""
+    async def test_confirms_nothing_before_the_commit(self) -> None:
+        """Though the message is delivered already."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -46,15 +46,15 @@ class WritingTests(StoreCase):
 
         channel.on_confirm = note
         channel.publish("", "q", PERSISTENT, b"held back")
-        # An answer to what was asked later is here: a confirm that did not wait would be, too.
+        # the answer to a later request has arrived, so a confirm that did not wait would have, too
         self.assertEqual((await channel.queue_declare(queue="q", passive=True)).message_count, 2)
         self.assertEqual((confirmed, [row[-1] for row in self.rows("message")]), ([], [b"before"]))
         opened.callback(None)
         await told
         self.assertEqual(([row[-1] for row in self.rows("message")]), [b"before", b"held back"])
 
-    async def test_gone_while_it_waits(self) -> None:
-        """A message that is purged while another write goes on is never written, and confirmed all the same."""
+    async def test_confirms_a_message_that_was_purged_before_it_was_written(self) -> None:
+        """It is never written."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -72,9 +72,9 @@ class WritingTests(StoreCase):
         self.assertEqual(self.rows("message"), [])
 
     async def test_a_write_that_fails_is_repeated_until_it_succeeds(self) -> None:
-        """Definitions, messages and acks are in the file when it can be written again, and nothing is confirmed before.
+        """Definitions, messages and acks are in the file as soon as it can be written again. No confirm precedes that.
 
-        SQLite gives up a file that another program has locked for more than five seconds.
+        SQLite reports an error when another program has locked the file for more than five seconds.
         """
         server = await self.start()
         channel = await self.channel(server)
@@ -100,7 +100,7 @@ class WritingTests(StoreCase):
         self.assertEqual(len(self.flushLoggedErrors(sqlite3.OperationalError)), 1)
 
     def fail_writes(self, server: BrokerServer, count: int) -> list[int]:
-        """Let the next writes fail as with a locked file; the list says which are still to come."""
+        """Let the next writes fail as with a locked file; the list has one item for each that is left."""
         store: Any = server._store
         run, failing = store._pool.runInteraction, [*range(count)]
 
@@ -115,7 +115,7 @@ class WritingTests(StoreCase):
         return failing
 
     async def test_changes_after_a_failed_write_come_after_it(self) -> None:
-        """A queue that is deleted while its messages wait to be written leaves none of them."""
+        """No message is left of a queue that is deleted before its messages are written."""
         server = await self.start()
         channel = await self.channel(server)
         self.fail_writes(server, 2)
@@ -129,7 +129,7 @@ class WritingTests(StoreCase):
         self.flushLoggedErrors(sqlite3.OperationalError)
 
     async def test_a_file_that_cannot_be_written_when_the_server_stops(self) -> None:
-        """The log says that the last changes are lost, nothing was confirmed, and the server stops."""
+        """The log reports lost changes, none of them was confirmed, and the server stops."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -144,8 +144,8 @@ class WritingTests(StoreCase):
         self.assertEqual(len(self.flushLoggedErrors(sqlite3.OperationalError)), 2)
         await self.start()
 
-    async def test_one_server_again(self) -> None:
-        """A server that is stopped can be started again, and has what it had."""
+    async def test_a_stopped_server_can_be_started_again(self) -> None:
+        """With its state."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -156,8 +156,8 @@ class WritingTests(StoreCase):
             await server.when_listening()
         self.assertEqual(await self.drain(await self.channel(server), "q"), [(b"body", True)])
 
-    async def test_stopped_while_it_starts(self) -> None:
-        """A server that is stopped before it has loaded does not listen, and has forgotten what it loaded."""
+    async def test_a_server_stopped_while_loading_does_not_listen(self) -> None:
+        """Its memory is empty."""
         server = await self.start()
         channel = await self.channel(server)
         await channel.queue_declare(queue="q", durable=True)
@@ -176,7 +176,7 @@ class FileTests(StoreCase):
     """Files that are no state."""
 
     async def refused(self, *words: str) -> None:
-        """The server does not start, and says why, with the file's name."""
+        """The server does not start. The error has the file's name and these words."""
         server = BrokerServer(reactor, port=0, state=self.file)
         self.addCleanup(self.stop, server)
         server.startService()
@@ -186,14 +186,14 @@ class FileTests(StoreCase):
             self.assertIn(word, str(raised.exception))
         self.assertEqual(len(str(raised.exception).splitlines()), 1)
 
-    async def test_no_database(self) -> None:
-        """A file of something else is left as it is."""
+    async def test_refuses_a_file_that_is_no_database(self) -> None:
+        """The file is not changed."""
         self.file.write_bytes(b"a letter " * 1000)
         await self.refused("not a database")
         self.assertEqual(self.file.read_bytes(), b"a letter " * 1000)
 
-    async def test_database_of_another_program(self) -> None:
-        """Its tables are not touched."""
+    async def test_refuses_a_database_of_another_program(self) -> None:
+        """Its tables are not changed."""
         database = sqlite3.connect(self.file)
         database.execute("CREATE TABLE letters (text)")
         database.commit()
@@ -201,8 +201,7 @@ class FileTests(StoreCase):
         await self.refused("another program's")
         self.assertEqual(self.rows("letters"), [])
 
-    async def test_newer_version(self) -> None:
-        """What a newer version has written is not guessed at."""
+    async def test_refuses_a_file_of_a_newer_version(self) -> None:
         await self.stop(await self.start())
         database = sqlite3.connect(self.file)
         database.execute("PRAGMA user_version = 99")
@@ -210,8 +209,8 @@ class FileTests(StoreCase):
         database.close()
         await self.refused("version 99")
 
-    async def test_a_file_that_another_broker_uses_is_refused(self) -> None:
-        """Two brokers would overwrite each other's state. When the first one has stopped, the second may have it."""
+    async def test_refuses_a_file_that_another_broker_uses(self) -> None:
+        """The brokers would overwrite each other's state. When the first one has stopped, the second may use it."""
         first = await self.start()
         await self.refused("in use by another broker")
         alias = self.file.with_name("alias")
@@ -239,8 +238,8 @@ class FileTests(StoreCase):
         for _ in range(2):
             await self.refused("not a database")
 
-    async def test_no_such_folder(self) -> None:
-        """A folder is not made up."""
+    async def test_refuses_a_file_in_a_missing_folder(self) -> None:
+        """The folder is not made."""
         self.file = self.file.parent / "missing" / "state"
         await self.refused("unable to open")
         self.assertFalse(os.path.exists(self.file.parent))

@@ -1,4 +1,4 @@
-"""A timer: whatever is said to it, in whatever order, it calls when it should, and keeps one delayed call at most."""
+"""A timer: after any settings it fires at the right time, with one delayed call at most."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TimerTests(SynchronousTestCase):
         self.fired: list[float] = []
 
     @given(steps)
-    def test_any_steps(self, steps: list[tuple[str, int]]) -> None:
-        """It calls at the times of a timer that is only a number."""
+    def test_fires_at_the_times_of_a_plain_model(self, steps: list[tuple[str, int]]) -> None:
+        """After any settings, with one delayed call at most."""
         clock = Clock()
         fired: list[float] = []
         timer = Timer(clock, lambda: fired.append(clock.seconds()))
@@ -51,8 +51,7 @@ class TimerTests(SynchronousTestCase):
         timer.stop()
         self.assertEqual(clock.getDelayedCalls(), [])
 
-    def test_set_by_its_own_function(self) -> None:
-        """Its function may set it again, or stop it."""
+    def test_its_function_may_set_or_stop_it(self) -> None:
 
         def again() -> None:
             self.fired.append(self.clock.seconds())
@@ -66,8 +65,8 @@ class TimerTests(SynchronousTestCase):
         self.clock.pump([1.0] * 6)
         self.assertEqual((self.fired, self.clock.getDelayedCalls()), ([1.0, 2.0, 3.0], []))
 
-    def test_a_time_that_is_past(self) -> None:
-        """It calls in the next turn, and not from within."""
+    def test_a_past_time_fires_in_the_next_iteration(self) -> None:
+        """And not within the call that sets it."""
         self.clock.advance(10.0)
         timer = Timer(self.clock, lambda: self.fired.append(self.clock.seconds()))
         timer.start_by(3.0)
@@ -75,8 +74,7 @@ class TimerTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(self.fired, [10.0])
 
-    def test_stop_again(self) -> None:
-        """To stop what is not set, or has called, is nothing."""
+    def test_stopping_twice_has_no_effect(self) -> None:
         timer = Timer(self.clock, lambda: self.fired.append(self.clock.seconds()))
         timer.stop()
         timer.start(1.0)
