@@ -56,6 +56,8 @@ class RecentReplies:
         if known is not None:
             self._size -= len(known[0] or b"")
         answered[identity] = (body, now + bounds.seconds, cancelled)
+        if self._unacked:
+            self._unacked.pop(identity, None)
         self._size += len(body or b"")
         while answered and (
             len(answered) > bounds.count

@@ -566,10 +566,9 @@ class ConcurrencyTests(CallTestCase):
         own = rpc.with_options(client, name=f"{self.name}@{self.worker.instance}")
         calls = [sender.calculate(number, Work()) for number in range(20) for sender in (client, own)]
         done = gatherResults(calls)
-        while not done.called:
-            await pause()
-            if self.handler.held:
-                self.handler.held.pop(0).callback(7)
+        for left in range(len(calls), 0, -1):
+            await self.handler.holding(min(limit, left))
+            self.handler.held.pop(0).callback(7)
         self.assertEqual(await done, [7] * 40)
         self.assertEqual(self.handler.most, limit)
         self.assertEqual(len(self.handler.ran), 40)
