@@ -72,8 +72,9 @@ class ClientTLS:
             return None
         openssl: Any = SSL
         try:
-            code = openssl._lib.SSL_get_verify_result(self.last._ssl)
-            words: bytes = openssl._ffi.string(openssl._lib.X509_verify_cert_error_string(code))
+            library, ffi, session = openssl._lib, openssl._ffi, self.last._ssl  # noqa: SLF001
+            code = library.SSL_get_verify_result(session)
+            words: bytes = ffi.string(library.X509_verify_cert_error_string(code))
         except AttributeError:  # a later pyOpenSSL may have them elsewhere
             return None
         return words.decode() if code else None
