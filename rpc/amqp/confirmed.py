@@ -7,6 +7,7 @@ queue right after returning it (RabbitMQ documentation, "Consumer Acknowledgemen
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -48,8 +49,12 @@ class _Message:
 class ConfirmedPublisher:
     """Publishes on one channel that is in confirm mode and used by nothing else."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, unknown_return: Callable[[], None] | None = None) -> None:
+        """:param unknown_return: called for a return that has the content of no unconfirmed message. A broker may have
+        added headers (RabbitMQ documentation, "Message Interceptors"); the confirm of the message comes next.
+        """
         self._channel = channel
+        self._unknown_return = unknown_return
         self._ledger: ConfirmLedger[_Message] = ConfirmLedger()
         channel.on_confirm = self._confirmed
         channel.on_return = self._returned
@@ -84,6 +89,8 @@ class ConfirmedPublisher:
                 text = f"no queue is bound to {returned.routing_key!r}"
                 message.published.errback(NotPublished(NotPublishedCause.RETURNED, text))
                 return
+        if self._unknown_return is not None:
+            self._unknown_return()
 
     def _confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
         for message in self._ledger.settle(delivery_tag, multiple):

@@ -15,10 +15,12 @@ from typing import Any, Final
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as GivenUp
+from twisted.python import log
+from twisted.python.failure import Failure
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
-from rpc.amqp.confirms import ConfirmLedger
+from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.cli.dead_letters import DeadLetters, Letter
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DEAD_REASON, DELIVERIES, LIVENESS, ROUTING
@@ -56,13 +58,13 @@ class Replay:
 
     def __init__(self, queue: str) -> None:
         self._queue = queue
-        self._in_flight: ConfirmLedger[Letter] = ConfirmLedger()
         self._bytes_in_flight = 0
         self._unanswered: dict[int, Letter] = {}
         self._returned = False
         self._ended: Deferred[None] | None = None
         self._dead: DeadLetters
         self._channel: Channel
+        self._publisher: ConfirmedPublisher
         self.unsent: deque[Letter] = deque()
         self.replayed: list[Letter] = []
         self.staying: list[tuple[Letter, str]] = []
@@ -82,8 +84,7 @@ class Replay:
         """
         self._dead, self._channel = dead, channel
         self.unsent.extend(letters)
-        channel.on_confirm = self._confirmed
-        channel.on_return = self._was_returned
+        self._publisher = ConfirmedPublisher(channel, self._queue_is_gone)
         channel.on_closed = self._fail
         channel.client.on_blocked = self._blocked
         dead.on_lost(self._fail)
@@ -103,42 +104,53 @@ class Replay:
             assert content is not None
             try:
                 properties = encode_properties(revived(content.properties))
-                self._channel.publish("", self._queue, properties, content.body, mandatory=True)
+                published = self._publisher.publish("", self._queue, properties, content.body)
             except CodecError as error:
                 self.staying.append((letter, f"it cannot be sent: {error}"))
                 continue
-            self._in_flight.published(letter)
             self._unanswered[letter.number] = letter
             self._bytes_in_flight += letter.size
+            published.addCallbacks(self._confirmed, self._not_published, (letter,), errbackArgs=(letter,))
+            published.addErrback(_log)
 
     def _may_publish(self) -> bool:
         most = IN_FLIGHT if self.replayed or self.staying else 1
-        return len(self._in_flight) < most and self._bytes_in_flight < BYTES_IN_FLIGHT
+        return len(self._unanswered) < most and self._bytes_in_flight < BYTES_IN_FLIGHT
 
-    def _confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
-        for letter in self._in_flight.settle(delivery_tag, multiple):
-            del self._unanswered[letter.number]
-            self._bytes_in_flight -= letter.size
-            if not acknowledged:
-                self.staying.append((letter, f"the queue {self._queue} refuses it (is it full?)"))
-            elif self._returned:
-                self._stays_without_queue(letter)
-            else:
-                self._dead.remove(letter)
-                self.replayed.append(letter)
-        if self._ended is not None:
-            self._publish()
-            self._end_when_answered()
+    def _confirmed(self, _: object, letter: Letter) -> None:
+        if self._returned:
+            self._stays_without_queue(letter)
+        else:
+            self._dead.remove(letter)
+            self.replayed.append(letter)
+        self._answered(letter)
 
-    def _was_returned(self, _: object) -> None:
-        """Keep all letters in flight: ``basic.return`` carries no delivery tag, so the returned one is unknown.
+    def _not_published(self, failure: Failure, letter: Letter) -> None:
+        error = failure.value
+        if not isinstance(error, NotPublished):
+            failure.raiseException()
+        if error.cause is NotPublishedCause.NACKED:
+            self.staying.append((letter, f"the queue {self._queue} refuses it (is it full?)"))
+        else:
+            self._stays_without_queue(letter)
+            self._queue_is_gone()
+        self._answered(letter)
 
-        RabbitMQ sends it before the confirm of its message (page "Consumer Acknowledgements and Publisher Confirms").
-        The queue was deleted a moment ago, so it contains none of the letters in flight.
+    def _queue_is_gone(self) -> None:
+        """Keep all letters from now on, also those in flight that are confirmed later.
+
+        The queue was deleted a moment ago, so it contains none of them.
         """
         self._returned = True
         while self.unsent:
             self._stays_without_queue(self.unsent.popleft())
+
+    def _answered(self, letter: Letter) -> None:
+        del self._unanswered[letter.number]
+        self._bytes_in_flight -= letter.size
+        if self._ended is not None:
+            self._publish()
+            self._end_when_answered()
 
     def _stays_without_queue(self, letter: Letter) -> None:
         self.staying.append((letter, f"the broker returned it: there is no queue {self._queue} any more"))
@@ -175,3 +187,7 @@ class Replay:
         with suppress(GivenUp, AMQPError):
             await Deferred.fromCoroutine(self._dead.removed()).addTimeout(DRAIN_SECONDS, reactor)
             self.removed = True
+
+
+def _log(failure: Failure) -> None:
+    log.err(failure, "while replaying a dead letter")

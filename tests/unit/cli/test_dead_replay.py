@@ -11,7 +11,7 @@ from rpc.cli.dead_letters import DeadLetters
 from rpc.cli.dead_replay import BYTES_IN_FLIGHT, DRAIN_SECONDS, IN_FLIGHT, Replay, revived
 from rpc.errors import AMQPError, ConnectionClosed
 from rpc.messages import Properties
-from tests.unit.amqp.peer import HEADER, Peer, method, returned
+from tests.unit.amqp.peer import HEADER, Peer, content, method, returned
 from tests.unit.cli.dead_support import letter
 
 QUEUE = "rpc.Calculator"
@@ -133,6 +133,18 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(len(self.replay.replayed), 1)
         self.assertEqual(len(self.replay.staying), IN_FLIGHT + 8)
         self.assertIn("no queue", self.replay.staying[0][1])
+
+    def test_keeps_the_returned_letter_and_those_confirmed_after_it(self) -> None:
+        """The queue was deleted, with the letters that the broker has just confirmed in it."""
+        self.start(3)
+        self.confirm(1)
+        properties = encode_properties(Properties(message_id="2", delivery_mode=2))
+        begin = method(1, "basic.return", 312, "NO_ROUTE", "", QUEUE)
+        self.publishing.feed(begin, *content(1, b"x", properties=properties))
+        self.confirm(3, multiple=True)
+        self.succeed()
+        self.assertEqual([each.number for each in self.replay.replayed], [1])
+        self.assertEqual([each.number for each, _ in self.replay.staying], [2, 3])
 
     def test_keeps_a_letter_with_malformed_properties(self) -> None:
         """It is not published."""
