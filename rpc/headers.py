@@ -76,5 +76,5 @@ def whole(value: Any) -> int | None:
 
 
 def metadata_of(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata among a request's `headers`: what nested calls inherit."""
+    """Return the metadata among a request's `headers`, which nested calls inherit."""
     return {name: value for name, value in headers.items() if name not in ROUTING and not name.startswith(RESERVED)}

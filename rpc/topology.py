@@ -144,7 +144,7 @@ def exclusive_queue(name: str) -> Declaration:
 
 
 def everybody_key(service: str) -> str:
-    """The routing key of what concerns every worker of a service."""
+    """The routing key of messages to every worker of a service."""
     return f"{service}@*"
 
 

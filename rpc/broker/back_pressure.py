@@ -154,7 +154,7 @@ class BackPressure:
         self._pause(PauseReason.POSTPONED, False)
 
     def closing(self) -> None:
-        """Read input from now on, whatever the reasons to pause it."""
+        """Read input from now on, in spite of all reasons to pause it."""
         before, self._closing = self.reading, True
         if not before:
             self._valve.set_reading(True)

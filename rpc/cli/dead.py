@@ -43,7 +43,7 @@ def dead_command() -> None:
     oldest. Message ids stay. A request that was dead-lettered twice is listed twice.
 
     While a command runs, it holds all letters, and refuses another command. Letters that arrive meanwhile are left
-    alone. When a command ends in any way, the letters that it has not removed are back in their places.
+    alone. When a command ends in any way, the letters that it has not removed are back at their old positions.
 
     Exit status: 0 when all was done; 1 when the command failed or a letter could not be replayed, with the reason on
     standard error; 2 when the command line is wrong; 141 when the reader of the output is gone.

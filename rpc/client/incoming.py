@@ -99,7 +99,7 @@ class Incoming:
         documentation, Consumer Acknowledgements and Publisher Confirms).
         """
         health = self._health
-        suspect = False
+        unhealthy = False
         for call in self._pending.ledger.settle(delivery_tag, multiple):
             call.unconfirmed = 0
             if acknowledged:
@@ -109,10 +109,10 @@ class Incoming:
                     make_reply = call.operation.make_reply
                     self._pending.settle(call, None if make_reply is None else make_reply(None, {}))
             else:
-                suspect = health.refused(call.operation.service, self._clock.seconds()) or suspect
+                unhealthy = health.refused(call.operation.service, self._clock.seconds()) or unhealthy
                 why = "the backlog is full, or its queue is out of order"
                 self._attempts.fail(call, Overloaded(f"{call.operation.label}: the broker refused it: {why}"))
-        if suspect and self._draining is None:
+        if unhealthy and self._draining is None:
             self._drain()
         elif self._draining is not None and not len(self._pending.ledger):
             self._end_drain()

@@ -41,7 +41,7 @@ RUN = Action.RUN
 
 
 class Facts(Protocol):
-    """What the decisions ask of a service and of what this worker remembers."""
+    """The facts for the decisions: options of the service, and the memory of this worker."""
 
     accepting: bool
     """Whether this worker takes work. It does not while it drains."""

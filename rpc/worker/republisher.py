@@ -109,7 +109,10 @@ class Republisher:
     # -- the channel
 
     def opened(self, channel: Channel) -> Deferred[None]:
-        """Publish what is pending. The exchange of dead letters is declared: to publish to none closes the channel."""
+        """Publish all pending messages.
+
+        The exchange of dead letters is declared first: a publish to a missing exchange closes the channel.
+        """
         self._publisher = None
         prepared: Deferred[Any] = channel.confirm_select()
         prepared.addCallback(then_declare, channel, DEAD_EXCHANGE)
@@ -127,7 +130,7 @@ class Republisher:
                 published.chainDeferred(message.done)
 
     def lost(self, reason: Exception) -> None:
-        """Fail what is not confirmed, and what is pending: the requests' own channel may be gone as well."""
+        """Fail all unconfirmed and pending messages: the requests' own channel may be gone as well."""
         publisher, self._publisher, self._channel = self._publisher, None, None
         if publisher is not None:
             publisher.lost(reason)

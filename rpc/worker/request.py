@@ -110,7 +110,7 @@ OWN_QUEUE = frozenset((Source.DIRECT, Source.NESTED))
 
 
 class Request:
-    """One delivery of a request. What could be read is there even when the rest is malformed, so it can be answered.
+    """One delivery of a request. The readable parts are set even when the rest is malformed: it can be answered.
 
     :ivar state: see :class:`~rpc.worker.delivery_state.DeliveryState`; changed by the methods below alone.
     :ivar acked: whether the ack was given. It is given before the run with ``acknowledge="before"``, else after it.
@@ -273,13 +273,13 @@ class Request:
 
     @property
     def identity(self) -> Hashable:
-        """What every delivery and every attempt of one call has in common; ``None`` without a message id."""
+        """The same for all deliveries and attempts of one call; ``None`` without a message id."""
         part = self._parts[MESSAGE_ID]
         return None if part is None else (part, hash(self.delivery.body))
 
     @property
     def message_key(self) -> Hashable:
-        """What every delivery of one message at the broker has in common, and a copy of it has not.
+        """The same for all deliveries of one message at the broker, and another one for a copy of it.
 
         The headers are left out but for our own: a quorum queue adds ``x-delivery-count`` when it delivers again.
         """
@@ -312,7 +312,7 @@ class Request:
         """Note that its handler begins.
 
         :param on_waiting: called with 1 when the call begins to wait for nested calls, with -1 when it waits no more.
-        :return: what the handler may know of the call.
+        :return: the context for the handler.
         """
         self.state = RUNNING
         self.began = now

@@ -44,10 +44,10 @@ def _check_timeout(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
 
 @attrs.frozen
 class Deduplicate:
-    """How much a worker remembers of recent calls. What does not fit makes way, the oldest first.
+    """How much a worker remembers of recent calls. Over a bound, the oldest calls are forgotten first.
 
     :ivar count: replies.
-    :ivar size: bytes of their bodies, and of what is kept with them.
+    :ivar size: bytes of their bodies, with the overhead of each.
     :ivar seconds: how long.
     :raises ConfigurationError: a bound is no number above 0.
     """
@@ -82,8 +82,8 @@ class ThriftService:
     :ivar backlog: most requests waiting; the broker refuses more, and their callers see ``Overloaded``.
     :ivar redelivery_limit: how many workers may be given a request without finishing it (since they died, or lost
         their connection); then it is a dead letter. ``None``: any number.
-    :ivar cancel: whether a handler's Deferred or coroutine is cancelled when nobody waits for it any more. Not for
-        handlers that work in threads: a thread goes on all the same, and its place would be free.
+    :ivar cancel: whether a handler's Deferred or coroutine is cancelled at its caller's deadline or cancellation. Not
+        for handlers that work in threads: a thread goes on all the same, and its slot would be free.
     :ivar deduplicate: whether to remember recent calls, so that one that is sent again is answered and not run again;
         ``True``, or a :class:`Deduplicate` that says how many.
     :ivar max_message_size: bytes of a request's body; a larger one is refused.
@@ -129,7 +129,7 @@ class ThriftService:
             self._check(self.handler)
 
     def make_handler(self, connection: Any) -> Any:
-        """Return the handler, or what the factory makes of `connection`.
+        """Return the handler, which the factory makes of `connection` if there is one.
 
         :raises ConfigurationError: the factory failed, or its handler lacks a method of the stub's ``Iface``.
         """

@@ -118,7 +118,7 @@ class ProxyTests(TestCase):
         server.transport.write(b"second")
         await self.arrives(client, b"first second")
 
-    async def test_delays_bytes(self) -> None:
+    async def test_delays_all_bytes_in_order(self) -> None:
         """Bytes take as long as they are told to, and stay in order."""
         self.proxy.delay = 0.2
         client, server = await self.ends()
@@ -128,7 +128,7 @@ class ProxyTests(TestCase):
         await self.arrives(server, b"0123456789")
         self.assertGreaterEqual(clock.seconds() - began, 0.2)
 
-    async def test_rejects_connections(self) -> None:
+    async def test_rejects_the_next_connections(self) -> None:
         """So many connections are reset at once, and the next is taken."""
         self.proxy.refusals = 1
         client = await self.client()

@@ -1,4 +1,4 @@
-"""What the tests of the AMQP floor on a real broker share."""
+"""The base of the tests of the AMQP layer on a real broker."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AMQPTestCase(BrokerTestCase):
         return name
 
     async def consume(self, channel: Channel, queue: str) -> DeferredQueue[Delivery]:
-        """What is delivered from the queue, without acks."""
+        """Return the queue of the deliveries, which need no acks."""
         arrived: DeferredQueue[Delivery] = DeferredQueue()
         await channel.consume(queue, arrived.put, lambda: None, no_ack=True)
         return arrived

@@ -1,4 +1,4 @@
-"""Calls over a real broker: what is promised to callers and to handlers (DESIGN, promises)."""
+"""Calls over a real broker: the promises to callers and to handlers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class CallTestCase(ServiceTestCase):
         return client
 
     def execution(self) -> Any:
-        """What runs the first service's requests."""
+        """Return the part that runs the requests of the first service."""
         return next(iter(self.worker._served.values())).dispatcher._execution
 
     async def assert_fails(self, call: Deferred[Any], error: type[Exception], outcome: Any = None) -> Any:
@@ -135,7 +135,7 @@ class CallTestCase(ServiceTestCase):
 
 
 class AnswerTests(CallTestCase):
-    """What comes back."""
+    """Results."""
 
     async def test_every_kind_of_handler_answers_in_every_protocol(self) -> None:
         """PITFALLS, stubs 13: values, Deferreds, coroutines, inlineCallbacks, inherited methods."""
@@ -247,7 +247,7 @@ class AnswerTests(CallTestCase):
 
 
 class FailureTests(CallTestCase):
-    """What a call fails with."""
+    """Errors."""
 
     async def test_a_service_without_a_worker_is_unavailable_at_once(self) -> None:
         """The same applies to an instance that is gone."""
@@ -305,7 +305,7 @@ class FailureTests(CallTestCase):
         self.assertEqual(await client.add(1, 2), 3)
 
     async def test_expired_requests_are_not_run(self) -> None:
-        """A request whose caller has given up while it waited is dropped by the broker."""
+        """The broker drops a request that expires in its queue."""
         client = await self.serve_and_call(concurrency=1)
         first = client.calculate(1, Work())
         await self.handler.holding(1)
@@ -506,7 +506,7 @@ class BacklogTests(CallTestCase):
     """A queue that is full."""
 
     async def test_a_full_backlog_harms_no_other_service(self) -> None:
-        """Its callers get Overloaded at once, for longer than a channel needs to come into doubt."""
+        """Its callers get Overloaded at once, for longer than the checks of the channel's health take."""
         full = self.unique("full")
         stuck = Handler()
         self.serve(rpc.ThriftService(Calculator, stuck, name=full, backlog=1, concurrency=1))
@@ -605,7 +605,7 @@ class LeavingTests(CallTestCase):
     """Workers and clients that go."""
 
     async def test_stopping_worker_loses_nothing(self) -> None:
-        """A worker that stops in mid-work finishes what it has; the rest goes to another; each runs once."""
+        """A stopping worker finishes its calls in progress. The others run in another worker; each runs once."""
         client = await self.serve_and_call(concurrency=5)
         calls = gatherResults([client.calculate(number, Work()) for number in range(50)])
         await self.handler.holding(5)
@@ -699,7 +699,7 @@ class LateBrokerTests(CallTestCase):
         self.assertIn("not sent before the deadline", str(error))
         self.broker.start()
         for success, result in await waiting:
-            # the worker may come second: then nobody has ever served it, and the broker says so at once
+            # A call that comes before the first worker has no queue, and is returned.
             self.assertTrue(success or isinstance(result.value, rpc.ServiceUnavailable), result)
         while True:
             try:

@@ -24,7 +24,7 @@ def embedded() -> Iterator[EmbeddedNode]:
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_a_probe_sees_the_same_of_both_brokers(probe: str, broker: BrokerNode, embedded: EmbeddedNode) -> None:
-    """What differs is explained, and what is explained differs; RabbitMQ let every scenario come to its end."""
+    """Every difference is explained, and no explanation is left over. Every scenario finishes on RabbitMQ."""
     of_rabbitmq, of_embedded = transcripts(probe, broker.url, embedded.url)
     embedded.check_log()
     assert not [line for line in of_rabbitmq if ": ended by " in line or ": not cleaned up: " in line]

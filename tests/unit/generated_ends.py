@@ -35,15 +35,15 @@ FACTORIES: dict[str, tuple[TProtocolFactory, ...]] = {
     "compact": (TCompactProtocolFactory(), TCompactProtocolAcceleratedFactory()),
     "json": (TJSONProtocolFactory(),),
 }
-"""What a user of plain Thrift chooses from; the first of each is Thrift in Python alone."""
+"""The choices of a user of plain Thrift; the first of each is pure Python."""
 
 
 class Notes:
-    """A handler of any service: notes what it was called with, and does what it is told.
+    """A handler of any service: notes its arguments, and returns or raises as the test says.
 
     :ivar handler: provides the stub's ``Iface``.
     :ivar taken: arguments of the calls, in the order of the IDL.
-    :ivar answer: ``"returns"`` or ``"raises"``, and what.
+    :ivar answer: ``"returns"`` or ``"raises"``, and the value or the exception.
     """
 
     def __init__(self, stub: ModuleType) -> None:
@@ -92,7 +92,7 @@ class ThriftEnds:
         return transport.getvalue()
 
     def settle(self, reply: bytes) -> tuple[str, Any]:
-        """Have the last call answered with `reply`, and return what it fires with, as in ``Notes.answer``."""
+        """Answer the last call with `reply`, and return its outcome, in the form of ``Notes.answer``."""
         if reply:
             self._client.stringReceived(reply)
         (outcome,) = self._outcome
@@ -114,7 +114,7 @@ def _connected(factory: Factory) -> Any:
 
 
 def _written(protocol: Any) -> bytes:
-    """What Thrift's transport has written since the last time: one message in its frame, or nothing."""
+    """Return the output of Thrift's transport since the last call: one message without its frame, or nothing."""
     written: bytes = protocol.transport.value()
     protocol.transport.clear()
     assert written == b"" or written[:4] == struct.pack("!I", len(written) - 4), written
@@ -162,7 +162,7 @@ class OurEnds:
         return b"".join(published.body for published in self._worker.take())
 
     def settle(self, reply: bytes) -> tuple[str, Any]:
-        """Have the last call answered with `reply`, and return what it fires with."""
+        """Answer the last call with `reply`, and return its outcome."""
         if reply:
             self._caller.reply_bytes(self._request, reply)
         (outcome,) = self._outcome
@@ -170,7 +170,7 @@ class OurEnds:
 
 
 def answers(method: StubMethod) -> st.SearchStrategy[tuple[str, Any]]:
-    """What a handler may do: return a value or forget to, raise what the IDL has, or something else."""
+    """All answers of a handler: a value, a forgotten return, an exception of the IDL, or another one."""
     fields = [] if method.result_class is None else fields_of(method.result_class)
     returned = [field_values(field, sound=True) for field in fields if field[0] == 0]
     raised = [field_values(field, sound=True) for field in fields if field[0] != 0]
@@ -182,7 +182,7 @@ def answers(method: StubMethod) -> st.SearchStrategy[tuple[str, Any]]:
 
 
 def outcome_expected(method: StubMethod, answer: tuple[str, Any]) -> tuple[str, Any]:
-    """What a client's Deferred fires with, when the handler's `answer` is carried out."""
+    """Return the outcome of a call whose handler gives `answer`."""
     what, value = answer
     if method.oneway:
         return "returns", None
@@ -195,9 +195,9 @@ def outcome_expected(method: StubMethod, answer: tuple[str, Any]) -> tuple[str, 
 
 
 def exactly(value: Any, *, defaults: bool = False) -> Any:
-    """Tell apart what Python calls equal, and have NaN and exceptions equal themselves.
+    """Return a form in which 1, 1.0 and True differ, and NaN and exceptions equal themselves.
 
-    :param defaults: fields that are unset have their default, as for who reads them.
+    :param defaults: give unset fields their default, as a reader does.
     """
 
     def inner(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a test's code writes to Twisted's log."""
+"""The lines that the code under test writes to Twisted's log."""
 
 from __future__ import annotations
 

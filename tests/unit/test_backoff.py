@@ -22,7 +22,7 @@ class ConnectionBackoffTests(SynchronousTestCase):
             else:
                 self.assertGreater(seconds, 0.2 * 1.7 ** (attempt / 3))
 
-    def test_is_bounded(self) -> None:
+    def test_bounds_the_delay(self) -> None:
         """After any number of failures the delay is at most sixteen seconds."""
         self.assertLessEqual(ConnectionBackoff(hosts=1)(10_000), LONGEST)
 

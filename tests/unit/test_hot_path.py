@@ -1,7 +1,7 @@
-"""The path of a call, counted: a change that makes it longer fails here, whatever the machine is doing.
+"""The path of a call, counted: a change that makes it longer fails here, independent of the machine's load.
 
 Counted on one call of ``i32 add(i32, i32)`` after a hundred others: calls of Python functions, Deferreds, writes to the
-transport, and objects that stay. When a bound is broken, look at what was added before the bound is raised.
+transport, and objects that stay. When a bound is broken, find the added functions before you raise the bound.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ delivery: the decision, taking a slot, and remembering the reply for a redeliver
 """
 
 BEFORE = 100
-"""Calls that fill whatever is made once."""
+"""Calls that fill the caches first."""
 
 
 def count_functions(run: Callable[[], object]) -> Counter[CodeType]:
@@ -94,7 +94,7 @@ class ClientPathTests(SynchronousTestCase):
             self.call()
 
     def incoming(self) -> bytes:
-        """What the broker sends for the next call: its confirm, and its reply."""
+        """Return the bytes that the broker sends for the next call: its confirm, and its reply."""
         self.number += 1
         body = BINARY.encode("add", TMessageType.REPLY, self.number, Calculator.add_result(3))
         properties = Properties(
@@ -118,7 +118,7 @@ class ClientPathTests(SynchronousTestCase):
         self.feed(incoming)
         return answers
 
-    def test_functions(self) -> None:
+    def test_a_call_stays_below_the_bound_of_functions(self) -> None:
         """Python functions called for one call, and one Deferred among them."""
         incoming = self.incoming()
         answers: list[int] = []
@@ -132,14 +132,14 @@ class ClientPathTests(SynchronousTestCase):
         self.assertLessEqual(counted.total(), CLIENT_FUNCTIONS, described(counted))
         self.assertEqual(counted[Deferred.__init__.__code__], 1)
 
-    def test_writes(self) -> None:
-        """A request is one write, whatever its frames."""
+    def test_a_request_is_a_single_write(self) -> None:
+        """Its three frames are written at once."""
         connection = self.caller.wire.peer.connection
         connection.write = counter = WriteCounter(connection.transport.write)
         self.assertEqual(self.call(), [3])
         self.assertEqual(counter.writes, 1)
 
-    def test_nothing_stays(self) -> None:
+    def test_a_settled_call_leaves_no_objects(self) -> None:
         """A settled call leaves no object behind."""
         gc.collect()
         before = len(gc.get_objects())
@@ -185,7 +185,7 @@ class WorkerPathTests(SynchronousTestCase):
         self.feed(self.incoming())
         self.wire.clock.advance(0)
 
-    def test_functions(self) -> None:
+    def test_serving_stays_below_the_bound_of_functions(self) -> None:
         """Python functions called for one request whose handler returns a value, and no Deferred among them."""
         incoming = self.incoming()
 
@@ -198,8 +198,8 @@ class WorkerPathTests(SynchronousTestCase):
         self.assertLessEqual(counted.total(), WORKER_FUNCTIONS, described(counted))
         self.assertEqual(counted[Deferred.__init__.__code__], 0)
 
-    def test_writes(self) -> None:
-        """What the bytes at hand lead to is one write: the replies of ten requests, and the ack of all of them."""
+    def test_the_output_for_one_read_is_a_single_write(self) -> None:
+        """Ten replies and the ack of their requests."""
         transport: Any = self.wire.peer.transport
         transport.write = counter = WriteCounter(transport.write)
         self.feed(b"".join(self.incoming() for _ in range(10)))
@@ -208,7 +208,7 @@ class WorkerPathTests(SynchronousTestCase):
         self.wire.clock.advance(0)
         self.assertEqual(counter.writes, 1)
 
-    def test_nothing_stays(self) -> None:
+    def test_an_answered_request_leaves_no_objects(self) -> None:
         """An answered request leaves no object behind."""
         gc.collect()
         before = len(gc.get_objects())

@@ -504,7 +504,7 @@ class StopTests(LinkTestCase):
         socket.lose()
         self.check_stopped(stopped, socket)
 
-    def test_starts_again(self) -> None:
+    def test_starts_again_after_a_stop(self) -> None:
         """A link that was stopped can be started; its users get channels again."""
         user = User()
         self.link.attach(user)

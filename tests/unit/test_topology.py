@@ -1,4 +1,4 @@
-"""What is declared for a service."""
+"""The declarations of a service."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def named(declarations: list[Declaration], method: str) -> list[dict[str, Any]]:
 class TopologyTests(SynchronousTestCase):
     """ServiceTopology."""
 
-    def test_names(self) -> None:
+    def test_names_follow_from_the_service(self) -> None:
         """Names on the broker follow from the service's name (DESIGN, the wire)."""
         topology = ServiceTopology("Calculator")
         self.assertEqual((topology.exchange, topology.queue), ("rpc", "rpc.Calculator"))
@@ -53,7 +53,7 @@ class TopologyTests(SynchronousTestCase):
         self.assertEqual(bindings, [("rpc.S", "rpc", "S"), ("rpc.S.dead", DEAD, "S")])
 
     def test_options_are_arguments_of_the_request_queue(self) -> None:
-        """A full queue rejects. The quarantine has no bound, since a counted request must find a place there."""
+        """A full queue rejects. The quarantine has no bound, since a counted request must always fit."""
         queues = named(self.every(queue_type="quorum", backlog=5, consumer_timeout=2.5), "queue_declare")
         common = {"x-queue-type": "quorum", "x-consumer-timeout": 2500}
         self.assertEqual(queues[0]["arguments"], common | {"x-max-length": 5, "x-overflow": "reject-publish"})
@@ -61,7 +61,7 @@ class TopologyTests(SynchronousTestCase):
         self.assertEqual(named(self.every(), "queue_declare")[0]["arguments"], {"x-queue-type": "classic"})
 
     def test_dead_letters_are_bounded_and_drop_the_oldest(self) -> None:
-        """In number and in bytes, whatever the backlog of the service."""
+        """In number and in bytes, independent of the backlog of the service."""
         *_, dead = named(self.every(backlog=5), "queue_declare")
         bounds = {"x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
         self.assertEqual(dead["arguments"], {"x-queue-type": "classic"} | bounds)

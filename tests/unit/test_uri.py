@@ -19,7 +19,7 @@ any_characters = st.characters(codec=None, exclude_categories=())  # lone surrog
 class ParseTests(SynchronousTestCase):
     """The values of a URI."""
 
-    def test_has_defaults(self) -> None:
+    def test_gives_defaults_to_a_host_alone(self) -> None:
         """A host alone gives guest, the virtual host / and the defaults."""
         uri = parse("amqp://localhost")
         self.assertEqual(uri, BrokerURI(hosts=(("localhost", 5672),)))

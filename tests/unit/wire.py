@@ -1,4 +1,4 @@
-"""The broker's end of a channel in memory, in the words of messages: what was published, and what is to arrive."""
+"""The broker's end of a channel in memory, which publishes and delivers whole messages."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Published:
 
 
 class Wire:
-    """A connection whose broker agrees to all that is asked, until the test has it do otherwise.
+    """A connection whose broker answers every method with success, until the test has it do otherwise.
 
-    :ivar methods: what was invoked, by name with arguments; publishing is not among it.
-    :ivar published: what was published.
-    :ivar refuses_beside: whether what is published on channels of :meth:`open_beside` is refused.
+    :ivar methods: name and arguments of the methods from the client, without ``basic.publish``.
+    :ivar published: the messages from the client.
+    :ivar refuses_beside: whether the broker nacks the messages on channels of :meth:`open_beside`.
     :ivar about_quarantine: exchange and routing key of probes and announcements of the quarantine queue, which are not
         in :attr:`published`.
     :ivar last_tag: the last delivery's.
@@ -60,7 +60,7 @@ class Wire:
         self.about_quarantine: list[tuple[str, str]] = []
 
     def open(self, user: Any) -> Channel:
-        """Open a channel for `user`, as a link does, and let the broker agree to what it asks."""
+        """Open a channel for `user`, as a link does, and answer its methods."""
         assert IChannelUser.providedBy(user)
         self.channel = self.peer.channel()
         self.channel.on_closed = user.lost
@@ -70,7 +70,7 @@ class Wire:
         return self.channel
 
     def open_beside(self, user: Any) -> Channel:
-        """Open a further channel, on which the broker confirms what is published."""
+        """Open a further channel, on which the broker confirms every message."""
         kept = getattr(self, "channel", None)
         channel = self.open(user)
         self._confirming[channel.id] = 0
@@ -85,12 +85,12 @@ class Wire:
             self.answer()
 
     def answer(self) -> None:
-        """Agree to what was asked, and note what was published."""
+        """Answer the methods from the client, and note its messages."""
         while frames := self.peer.written():
             self.process(frames)
 
     def process(self, frames: list[Any]) -> None:
-        """Agree to what these frames ask, and note what they publish."""
+        """Answer the methods of these frames, and note their messages."""
         while frames:
             frame = frames.pop(0)
             assert frame.kind == METHOD, frame
@@ -137,13 +137,13 @@ class Wire:
         self.published.append(Published(exchange, routing_key, mandatory, properties, body))
 
     def take(self) -> list[Published]:
-        """What was published since the last time."""
+        """Return the messages published since the last call."""
         self.answer()
         published, self.published = self.published, []
         return published
 
     def taken(self, name: str) -> list[tuple[Any, ...]]:
-        """The arguments with which method `name` was invoked since the last time."""
+        """Return the arguments of each method `name` since the last call."""
         self.answer()
         found = [args for called, args in self.methods if called == name]
         self.methods = [(called, args) for called, args in self.methods if called != name]
@@ -172,7 +172,7 @@ class Wire:
         self.peer.feed(begin, *content(self.channel.id, published.body, properties=properties))
 
     def confirm(self, tag: int, multiple: bool = False, refuse: bool = False) -> None:
-        """Confirm, or refuse, what was published."""
+        """Ack or nack a message, or all up to it."""
         tag += self.uncounted if tag else 0
         if refuse:
             self.peer.feed(method(self.channel.id, "basic.nack", tag, multiple, False))

@@ -99,7 +99,7 @@ def deep_queue(testbed: Testbed, peer: Peer, effort: Effort, depth: int) -> floa
     finally:
         testbed.node.ctl("purge_queue", QUEUE)
     if not said["calls"]:
-        raise ProcessFailed(f"{effort.drained:,} requests were taken before anybody could look")
+        raise ProcessFailed(f"{effort.drained:,} requests were taken before the watcher could count them")
     return float(said["calls"] / said["seconds"])
 
 

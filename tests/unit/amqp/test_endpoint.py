@@ -73,7 +73,7 @@ class BrokerEndpointTests(SynchronousTestCase):
         socket.lose()
         self.assertEqual((session.reason.code, self.reactor.timers()), (200, []))
 
-    def test_logs_nothing(self) -> None:
+    def test_writes_nothing_to_the_log(self) -> None:
         """Connecting and closing are logged by the link alone."""
         events: list[Any] = []
         observer: Any = events.append

@@ -41,7 +41,7 @@ def closing(closable: Any) -> Any:
 class ConnectionLifeTests(SynchronousTestCase):
     """Heartbeats, alarms, and all ways to end."""
 
-    def test_sends_heartbeats(self) -> None:
+    def test_sends_a_heartbeat_every_half_interval(self) -> None:
         """One every half interval from tune on; none before it, none after the end (txAMQP ignores the proposal)."""
         peer = Peer(heartbeat=10).connect()
         peer.clock.advance(60)

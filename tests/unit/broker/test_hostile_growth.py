@@ -266,14 +266,14 @@ class SilenceTests(GrowthCase):
 class CountTests(GrowthCase):
     """Things of which there may be many."""
 
-    def test_limits_connections(self) -> None:
+    def test_limits_the_number_of_connections(self) -> None:
         """Further ones are closed at once."""
         self.restart_broker(limits=Limits(connections=5))
         hostile = [Client(self.broker) for _ in range(100)]
         self.assertEqual([each.gone for each in hostile], [False] * 4 + [True] * 96)
         self.assert_nothing_left(*hostile)
 
-    def test_limits_channels(self) -> None:
+    def test_limits_the_number_of_channels(self) -> None:
         """By the lower number of both peers."""
         hostile = self.new_client(channels=2047)
         self.assertEqual(hostile.call(65535, "channel.open", "").args[0], 530)

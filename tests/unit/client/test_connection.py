@@ -1,4 +1,4 @@
-"""The client's door: options, the client object, and a connection that starts, stops and starts again."""
+"""The client's entry point: options, the client object, and a connection that starts, stops and starts again."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class LayoutTests(IDLTestCase):
         self.assertEqual(printed, "stubs.everybody.Base True")
 
     def test_joins_two_files_of_one_namespace(self) -> None:
-        """The types, constants and services of both files exist, whichever includes the other."""
+        """The types, constants and services of both files exist, independent of which one includes the other."""
         self.write(
             a="namespace py x.y\nstruct Foo { 1: i32 a }\nconst Foo ONE = {'a': 1}\nservice A { Foo f() }",
             b='include "a.thrift"\nnamespace py x.y\nstruct Bar { 1: a.Foo foo = {"a": 2} }\n'

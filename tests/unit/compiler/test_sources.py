@@ -26,7 +26,7 @@ class SourcesTests(IDLTestCase):
         self.assertEqual(self.names(self.idl / "a", include_dirs=(self.idl / "b",)), ["y", "x"])
         self.assertIn("y/T.py", compile_idl([self.idl / "a"], [self.idl / "b"]).files)
 
-    def test_ignores_comments(self) -> None:
+    def test_ignores_includes_in_comments(self) -> None:
         """An include in a comment is none. A string that looks like a comment is a string."""
         self.write(a='/* \ninclude "no.thrift"\n*/\n# include\n// include\nconst string A = "/*"\nstruct B {} // */')
         (source,) = sources.find(driver.find(), [self.idl])

@@ -1,7 +1,7 @@
 """A broker with the queues of one service, in memory, as far as the promises about redelivery depend on it.
 
-It delivers to workers, takes acks and copies, and requeues what a worker had when its channel ends, with the flag
-*redelivered*. Everything a worker writes passes through real frames.
+It delivers to workers, and takes acks and copies. When a channel ends, its unacked messages are requeued, with the
+flag *redelivered*. Everything a worker writes passes through real frames.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ModelBroker:
             self.replied.append(name)
 
     def names(self, queue: str) -> list[str]:
-        """The calls in a queue."""
+        """Return the names of the calls in a queue."""
         return [message.name for message in self.queues[queue]]
 
 
@@ -71,7 +71,7 @@ class WorkerWire(Wire):
         return super().open(user)
 
     def forget(self) -> None:
-        """The worker's channel is gone: what it had is requeued, in its old order."""
+        """Requeue all unacked messages in their old order, because the worker's channel is gone."""
         for tag in sorted(self.unacked, reverse=True):
             _, queue, message = self.unacked[tag]
             message.redelivered = True

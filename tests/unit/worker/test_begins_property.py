@@ -1,4 +1,4 @@
-"""How often requests begin, whatever happens to the workers that run them.
+"""How often requests begin when their workers crash, lose their channels, or stop.
 
 Two workers, made of the code that serves, consume from a broker in memory. Hypothesis lets requests come, handlers
 finish, channels end (a blocked reactor, a cut network and an acknowledgement timeout all end so), processes crash with
@@ -81,7 +81,7 @@ class WorkerProcess:
         self.has_channel = True
 
     def cut(self) -> None:
-        """The channel ends. What the worker has written has arrived."""
+        """The channel ends. The broker has read all output of the worker."""
         self.wire.settle()
         self.wire.close_channel()
         self.wire.forget()
@@ -180,7 +180,7 @@ class BeginsMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1), seconds=st.sampled_from([1.0, 6.0]))
     def stop(self, number: int, seconds: float) -> None:
-        """A worker drains, for some time, and is replaced. What it gave up comes again."""
+        """A worker drains, for some time, and is replaced. The broker requeues its unacked requests."""
         worker = self.workers[number]
         worker.worker.drain(5.0)
         worker.wire.settle()
@@ -208,7 +208,7 @@ class BeginsMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_dead_letter_has_been_begun_or_lost_often(self) -> None:
-        """What was held by a worker that lives on, and never began, does not count."""
+        """A request that waited in a worker whose channel was lost, and never began, is not counted."""
         for name in self.broker.names(DEAD):
             assert self.begun[name] + self.crashed_with[name] > 0 or self.acknowledge == "before"
 
@@ -236,12 +236,12 @@ class BeginsMachine(RuleBasedStateMachine):
             worker.wire.forget()
         last = self.start()
         for _ in range(2000):
-            moved = any([last.wire.deliver_from(QUARANTINE), last.wire.deliver_from(REQUESTS)])
+            published = any([last.wire.deliver_from(QUARANTINE), last.wire.deliver_from(REQUESTS)])
             last.wire.settle()
             for handling in [*last.handler.running.values()]:
                 handling.callback(1)
             last.wire.settle()
-            if not moved and not last.wire.unacked:
+            if not published and not last.wire.unacked:
                 return
         raise AssertionError("requests go round without end")
 

@@ -1,4 +1,4 @@
-"""Every delivery is settled once, in whatever order things happen to a worker."""
+"""Every delivery is settled once, in every order of the events of a worker."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ BINARY = CODECS["binary"]
 
 
 class DeliveryMachine(RuleBasedStateMachine):
-    """Requests fresh, repeated, redelivered, nested, called off and malformed; handlers that end, fail or wait for
-    calls of their own; time, lost channels, a broker that refuses what is moved, and stopping.
+    """The events of one worker.
+
+    Requests are new, repeated, redelivered, nested, cancelled or malformed. Handlers return, fail, or wait for nested
+    calls. Time passes, channels are lost, the broker nacks copies, and the worker stops.
 
     :ivar open: the tags delivered on the present channel that are not settled.
     """
@@ -67,7 +69,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         return self.stopped is not None and self.stopped.called
 
     def open_channel(self) -> None:
-        """Open a channel; of what was delivered on the last one, nothing counts any more."""
+        """Open a channel. Deliveries on the last one need no ack any more."""
         self.wire.answer()
         self.worker.open()
         self.open.clear()
@@ -208,6 +210,6 @@ class DeliveryMachine(RuleBasedStateMachine):
 
 
 class OrderTests(DeliveryMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
-    """No delivery settles twice or never, in any order of what may happen."""
+    """Every delivery settles exactly once, in any order of events."""
 
     settings = settings(max_examples=80, stateful_step_count=40)

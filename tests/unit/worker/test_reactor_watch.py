@@ -47,7 +47,7 @@ class ReactorWatchTests(SynchronousTestCase):
         (line,) = self.lines
         self.assertIn("the reactor was blocked for 3.0 s; methods in progress: S.one, S.two", line)
 
-    def test_stops(self) -> None:
+    def test_leaves_no_timer_after_a_stop(self) -> None:
         """No timer is left."""
         self.watch.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])

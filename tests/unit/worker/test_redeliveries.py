@@ -44,7 +44,7 @@ class AgainTestCase(ServingTestCase):
         return self.wire.deliver(BINARY.encode(name, kind, 7, struct), properties, consumer, again, key)
 
     def acked(self) -> list[int]:
-        """The tags that were acked since the last time, each told alone."""
+        """Return the tags acked since the last call, each as a number."""
         tags: list[int] = []
         for kind, tag, multiple in self.settled():
             self.assertEqual(kind, "ack")
@@ -55,7 +55,7 @@ class AgainTestCase(ServingTestCase):
     _lowest = 1
 
     def exception(self, published: Published) -> TApplicationException:
-        """The exception that a reply holds."""
+        """Return the exception in a reply."""
         _, kind, _, start = BINARY.read_header(published.body)
         self.assertEqual(kind, TMessageType.EXCEPTION)
         return read_application_exception(BINARY, published.body, start)
@@ -67,7 +67,7 @@ class DeduplicationTests(AgainTestCase):
     def setUp(self) -> None:
         self.serve(deduplicate=Deduplicate(seconds=60.0), concurrency=4)
 
-    def test_answered_again(self) -> None:
+    def test_repeats_the_reply_to_a_repeated_request(self) -> None:
         """A repeated request gets the reply of the first, with properties of its own, and is acked."""
         first = self.request("add", message_id="m")
         body = self.reply().body
@@ -76,16 +76,16 @@ class DeduplicationTests(AgainTestCase):
         self.assertEqual((published.body, published.properties.correlation_id), (body, "other"))
         self.assertEqual((self.handler.ran, self.acked()), (["add"], [first, second]))
 
-    def test_joined(self) -> None:
-        """A request that comes while its call is in progress is answered with it, and takes no place."""
+    def test_joins_a_request_to_its_call_in_progress(self) -> None:
+        """A repeated request shares the reply of the call in progress, and takes no slot."""
         tags = [self.request(message_id="m", correlation_id=each) for each in "abc"]
         self.assertEqual((len(self.handler.held), self.worker.running, self.acked()), (1, 1, []))
         self.handler.held[0].callback(5)
         self.assertEqual([reply.properties.correlation_id for reply in self.wire.take()], ["a", "b", "c"])
         self.assertEqual((self.acked(), self.worker.running), (tags, 0))
 
-    def test_others(self) -> None:
-        """Another call, one with the same id but another body, and those without id are run."""
+    def test_runs_requests_that_are_not_repeated(self) -> None:
+        """The id and the body have to be equal. A request without an id always runs."""
         self.request("add", message_id="m")
         self.request("zip", message_id="m")
         self.request("add", message_id="n")
@@ -93,22 +93,22 @@ class DeduplicationTests(AgainTestCase):
         self.request("add")
         self.assertEqual(self.handler.ran, ["add", "zip", "add", "add", "add"])
 
-    def test_oneway(self) -> None:
-        """A oneway call is not run again, either."""
+    def test_does_not_repeat_a_oneway_call(self) -> None:
+        """It has no reply, and is remembered all the same."""
         self.request("zip", message_id="m", reply_to=None)
         tag = self.request("zip", message_id="m", reply_to=None)
         self.assertEqual((self.handler.ran, self.acked()), (["zip"], [1, tag]))
 
-    def test_failed(self) -> None:
-        """A call that failed was run."""
+    def test_does_not_repeat_a_failed_call(self) -> None:
+        """The INTERNAL_ERROR of the first run is the reply to the second request."""
         self.handler.answer = lambda: 1 / 0
         for _ in range(2):
             self.request("add", message_id="m")
             self.assert_internal_error()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_cancelled(self) -> None:
-        """A call that was cancelled has no reply to remember: it is run when it comes once more."""
+    def test_runs_a_cancelled_call_again(self) -> None:
+        """It has no reply to remember."""
         self.request(message_id="m", expiration="1000")
         self.request(message_id="m", expiration="1000")
         self.wire.clock.advance(1.01)
@@ -116,8 +116,8 @@ class DeduplicationTests(AgainTestCase):
         self.request("calculate", message_id="m")
         self.assertEqual(len(self.handler.held), 2)
 
-    def test_after_a_lost_channel(self) -> None:
-        """A request that is delivered again to the worker that runs it is joined, on whatever channel it comes."""
+    def test_joins_a_redelivered_request_after_a_lost_channel(self) -> None:
+        """The new delivery is acked on the new channel, and the caller gets one reply."""
         self.request(message_id="m")
         self.wire.close_channel()
         self.worker.open()
@@ -127,8 +127,8 @@ class DeduplicationTests(AgainTestCase):
         self.assertEqual(len(self.wire.take()), 1)  # one reply to one caller
         self.assertEqual(self.settled(), [("ack", tag, False)])
 
-    def test_not_without(self) -> None:
-        """Without the option a repeated request is run again."""
+    def test_runs_repeated_requests_without_the_option(self) -> None:
+        """The option is off by default."""
         self.serve()
         for _ in range(2):
             self.request("add", message_id="m")
@@ -141,9 +141,11 @@ class RedeliveryTests(AgainTestCase):
     def setUp(self) -> None:
         self.serve(redelivery_limit=3, concurrency=2)
 
-    def test_moves(self) -> None:
-        """To the end of the queue first, then to the suspects, with the count, what is left of its time, and no more
-        than the caller sent; acked when the broker has it there.
+    def test_republishes_a_redelivered_request_with_its_count(self) -> None:
+        """The first time to the end of its queue, later to the quarantine.
+
+        The copy has the caller's headers, the count and the remaining time. The original is acked when the broker has
+        confirmed the copy.
         """
         quarantine = "rpc.Calculator.quarantine"
         for before, queue in ((0, "rpc.Calculator"), (1, quarantine), (2, quarantine)):
@@ -157,8 +159,8 @@ class RedeliveryTests(AgainTestCase):
             self.assertEqual(attrs.evolve(moved.properties, headers=None), expected)
             self.assertEqual((self.handler.ran, self.acked(), self.worker.running), ([], [tag], 0))
 
-    def test_over_the_limit(self) -> None:
-        """Then it is a dead letter, and its caller is told."""
+    def test_rejects_a_request_that_was_delivered_too_often(self) -> None:
+        """Its caller gets an exception with the count."""
         tag = self.request("add", QUARANTINE, again=True, headers={"rpc-deliveries": 3})
         reply, letter = self.wire.take()
         self.assertIn("delivered 4 times", str(self.exception(reply)))
@@ -167,8 +169,8 @@ class RedeliveryTests(AgainTestCase):
         self.assertIn("delivered 4 times", headers["rpc-dead-reason"])
         self.assertEqual((self.handler.ran, self.acked()), ([], [tag]))
 
-    def test_copy(self) -> None:
-        """What was put back is run like any other, and its handler is told that it may have been run before."""
+    def test_runs_a_republished_request(self) -> None:
+        """Its handler sees that the request may have run before."""
         seen: list[Any] = []
 
         def look() -> int:
@@ -180,10 +182,8 @@ class RedeliveryTests(AgainTestCase):
         self.assertTrue(seen[0].redelivered)
         self.assertEqual(dict(seen[0].metadata), {})
 
-    def test_copies_of_its_own(self) -> None:
-        """A request that was put back is not begun before the ack of what it may be a copy of has gone out: else one
-        that ends its worker would be there twice.
-        """
+    def test_begins_a_copy_after_the_ack_of_the_original(self) -> None:
+        """Otherwise a request that crashes its worker would be in the queue twice."""
         original = self.request("add", again=True)
         copy = self.request("add", headers={"rpc-deliveries": 1})
         self.wire.clock.pump([0.05] * 3)
@@ -204,8 +204,8 @@ class RedeliveryTests(AgainTestCase):
         self.assertEqual([moved.routing_key for moved in self.wire.take()], [QUARANTINE_QUEUE])
         self.assertEqual((self.handler.ran, self.acked()), ([], [tag]))
 
-    def test_lost_while_moving(self) -> None:
-        """A request whose channel is lost while it is moved will come again: it is neither acked nor run."""
+    def test_neither_acks_nor_runs_a_request_whose_channel_is_lost_while_it_is_republished(self) -> None:
+        """The broker delivers it again."""
         republisher = Republisher()
         self.serve(republisher)
         self.request("add", again=True)
@@ -213,14 +213,14 @@ class RedeliveryTests(AgainTestCase):
         republisher.lost(RuntimeError("gone"))
         self.assertEqual((self.handler.ran, self.worker.running), ([], 0))
 
-    def test_connection_lost_while_moving(self) -> None:
-        """The republisher may hear first that the connection is gone: the request is not run for that."""
+    def test_does_not_run_a_request_whose_connection_is_lost_while_it_is_republished(self) -> None:
+        """The republisher may hear of the loss before the worker's channel does."""
         self.request("add", again=True)
         self.wire.peer.connection.do_close(RuntimeError("gone"))
         self.assertEqual((self.handler.ran, self.worker.running), ([], 0))
 
-    def test_acknowledged_before(self) -> None:
-        """With ``acknowledge="before"`` what is not begun is acked as well, when it is elsewhere or refused."""
+    def test_acks_before_requests_that_do_not_begin(self) -> None:
+        """A republished, a rejected and a malformed request."""
         self.serve(acknowledge="before", redelivery_limit=3)
         tags = [
             self.request("add", again=True),
@@ -230,8 +230,8 @@ class RedeliveryTests(AgainTestCase):
         self.wire.answer()
         self.assertEqual((self.handler.ran, sorted(self.acked())), ([], tags))
 
-    def test_not_decoded(self) -> None:
-        """Of what is given up no more is read than an answer needs: the rest may be what ends workers."""
+    def test_does_not_decode_the_arguments_of_a_rejected_request(self) -> None:
+        """Decoding its arguments may be the cause of the crashes."""
         body = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))[:-3] + b"junk"
         headers = {"rpc-deliveries": 3}
         self.wire.deliver(body, Properties(reply_to="replies", headers=headers), QUARANTINE, redelivered=True)
@@ -319,14 +319,14 @@ class RedeliveryTests(AgainTestCase):
                 ([moved.routing_key for moved in self.wire.take()], self.handler.ran), (["rpc.Calculator"], [])
             )
 
-    def test_unlimited(self) -> None:
-        """Without a limit a request is run however often it comes."""
+    def test_runs_every_redelivery_without_a_limit(self) -> None:
+        """The count of its deliveries is ignored."""
         self.serve(redelivery_limit=None)
         self.request("add", again=True, headers={"x-delivery-count": 100})
         self.assertEqual(self.handler.ran, ["add"])
 
-    def test_dead_letters_refused(self) -> None:
-        """A dead letter that the broker does not take is published again after a while, and acked only then."""
+    def test_publishes_a_dead_letter_again_after_a_nack(self) -> None:
+        """The request is acked when the broker has confirmed its dead letter."""
         self.wire.refuses_beside = True
         tag = self.request("add", QUARANTINE, again=True, headers={"rpc-deliveries": 3})
         self.assertEqual((len(self.wire.take()), self.acked()), (2, []))
@@ -335,8 +335,8 @@ class RedeliveryTests(AgainTestCase):
         (letter,) = self.wire.take()
         self.assertEqual((letter.exchange, self.acked()), ("rpc.dead", [tag]))
 
-    def test_headers_that_fill_a_frame(self) -> None:
-        """Where the count has no room, the request is a dead letter, without its headers."""
+    def test_rejects_a_redelivery_whose_headers_fill_a_frame(self) -> None:
+        """The count does not fit, so the request becomes a dead letter without its headers."""
         self.request("add", again=True, headers={"a": "x" * 131_020})
         reply, letter = self.wire.take()
         self.assertEqual(letter.exchange, "rpc.dead")
@@ -345,50 +345,50 @@ class RedeliveryTests(AgainTestCase):
 
 
 class CancellingTests(AgainTestCase):
-    """Requests that nobody waits for."""
+    """Requests that are cancelled or out of time."""
 
     def cancel_calls(self, *ids: str, consumer: str = OWN) -> int:
         """Cancel calls, and return the message's tag."""
         properties = Properties(type="rpc.cancel")
         return self.wire.deliver("\n".join(ids).encode(), properties, consumer, False, "Calculator", "rpc.broadcast")
 
-    def test_deadline(self) -> None:
-        """At the caller's deadline the handler is cancelled; the request is acked, not answered, nor logged."""
+    def test_cancels_the_handler_at_the_deadline_of_its_caller(self) -> None:
+        """The request is acked. There is no reply and no line in the log."""
         tag = self.request(expiration="1000")
         self.wire.clock.advance(1.01)
         self.assertEqual((self.acked(), self.wire.take(), self.worker.running), ([tag], [], 0))
         self.assertTrue(self.handler.held[0].called)
 
-    def test_called_off(self) -> None:
-        """A call that its caller has cancelled is cancelled here, all that have its id; others are not."""
+    def test_cancels_the_calls_that_a_message_names(self) -> None:
+        """All requests with its id are cancelled, and no others."""
         tags = [self.request(message_id=each) for each in ("a", "a", "b")]
         tag = self.cancel_calls("x", "a")
         self.assertEqual(self.acked(), [*tags[:2], tag])
         self.assertEqual((self.wire.take(), self.worker.running), ([], 1))
 
-    def test_called_off_before_it_comes(self) -> None:
-        """A request that is called off while it waits in the queue is not begun."""
+    def test_does_not_begin_a_request_that_was_cancelled_before(self) -> None:
+        """The request is still in the queue when its cancellation comes."""
         self.cancel_calls("a")
         self.request("add", message_id="a")
         self.request("add", message_id="b")
         self.assertEqual((self.handler.ran, self.acked()), (["add"], [1, 2, 3]))
 
-    def test_bounded(self) -> None:
-        """Who calls off what never comes does not fill the worker."""
+    def test_keeps_a_bounded_number_of_cancelled_ids(self) -> None:
+        """The requests of most of them never come."""
         for number in range(100):
             self.cancel_calls(*(f"{number}.{each}" for each in range(1000)))
         self.assertEqual(len(self.worker.in_progress.cancelled), 10_000)
 
-    def test_bounded_bytes(self) -> None:
-        """Ids that no call has are not kept, and of one message so many are read that it takes no time to speak of."""
+    def test_reads_a_bounded_part_of_a_cancellation(self) -> None:
+        """Ids that are too long for a call are dropped, and only the first mebibyte of a message is read."""
         self.cancel_calls("x" * 256)
         self.assertEqual(len(self.worker.in_progress.cancelled), 0)
         self.cancel_calls(*(f"{number:09}" for number in range(200_000)))
         self.assertIn(b"000104856", self.worker.in_progress.cancelled)
         self.assertNotIn(b"000104859", self.worker.in_progress.cancelled)
 
-    def test_joined_with_more_time(self) -> None:
-        """A call is cancelled when the last of those who wait for it has no more time."""
+    def test_cancels_a_joined_call_at_the_last_deadline(self) -> None:
+        """Two requests share one run; the second one has more time."""
         self.serve(deduplicate=True)
         self.request(message_id="m", expiration="2000", correlation_id="first")
         self.wire.clock.advance(1.5)
@@ -398,8 +398,8 @@ class CancellingTests(AgainTestCase):
         self.handler.held[0].callback(5)
         self.assertEqual([reply.properties.correlation_id for reply in self.wire.take()], ["first", "second"])
 
-    def test_not_to_be_cancelled(self) -> None:
-        """With ``cancel=False`` a call keeps its place until its handler is done, whoever waits."""
+    def test_never_cancels_a_handler_without_the_option(self) -> None:
+        """With ``cancel=False`` the call keeps its slot until its handler is done."""
         self.serve(cancel=False)
         self.request(message_id="m", expiration="1000")
         self.cancel_calls("m")
@@ -408,14 +408,14 @@ class CancellingTests(AgainTestCase):
         self.handler.held[0].callback(5)
         self.assertEqual(self.worker.running, 0)
 
-    def test_in_the_shared_queue(self) -> None:
-        """It is no request, wherever it comes from, and nobody is to be told."""
+    def test_rejects_a_cancellation_in_the_shared_queue(self) -> None:
+        """It is no request, and has no caller to answer."""
         self.cancel_calls("a", consumer=SHARED)
         (letter,) = self.wire.take()
         self.assertEqual(letter.exchange, "rpc.dead")
 
-    def test_handler_that_goes_on(self) -> None:
-        """A handler that does not let itself be cancelled keeps its place until it is done; its reply is dropped."""
+    def test_keeps_the_slot_of_a_handler_that_goes_on(self) -> None:
+        """The handler ignores its cancellation. Its late reply is dropped."""
 
         async def stubborn() -> int:
             inner: Deferred[None] = Deferred()
@@ -433,8 +433,8 @@ class CancellingTests(AgainTestCase):
         self.handler.held[1].callback(1)
         self.assertEqual((self.acked(), self.worker.running, self.wire.take()), ([tag], 0, []))
 
-    def test_canceller_that_raises(self) -> None:
-        """It is logged, and harms nobody."""
+    def test_logs_a_canceller_that_raises(self) -> None:
+        """Other calls are cancelled all the same."""
 
         def broken(_: object) -> None:
             raise ZeroDivisionError
@@ -446,8 +446,8 @@ class CancellingTests(AgainTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.worker.running, 1)
 
-    def test_nothing_stays(self) -> None:
-        """What is done is in no table."""
+    def test_keeps_nothing_of_settled_calls(self) -> None:
+        """All tables are empty when the calls are settled."""
         for _ in range(3):
             self.request(message_id="m", expiration="60000", headers={"rpc-liveness": 1000})
             self.handler.held.pop().callback(1)
@@ -456,30 +456,30 @@ class CancellingTests(AgainTestCase):
 
 
 class LivenessTests(AgainTestCase):
-    """Telling callers that their calls are being worked on."""
+    """Keepalives tell a caller that its call runs."""
 
-    def signs(self) -> list[tuple[str, str | None, Any, bytes]]:
-        """The signs of life since the last time."""
+    def keepalives(self) -> list[tuple[str, str | None, Any, bytes]]:
+        """Return the keepalives sent since the last call."""
         return [
-            (sign.routing_key, sign.properties.correlation_id, dict(sign.properties.headers or {}), sign.body)
-            for sign in self.wire.take()
+            (sent.routing_key, sent.properties.correlation_id, dict(sent.properties.headers or {}), sent.body)
+            for sent in self.wire.take()
         ]
 
-    def test_signs(self) -> None:
-        """At once, then three times within the time that the caller asked for; none when the call is answered."""
+    def test_sends_keepalives_until_the_call_is_answered(self) -> None:
+        """At once, then three times in each period that the caller asked for, until the reply is sent."""
         self.request(headers={"rpc-liveness": 3000})
-        sign = ("replies", "c", {"rpc-keepalive": INSTANCE}, b"")
-        self.assertEqual(self.signs(), [sign])
+        keepalive = ("replies", "c", {"rpc-keepalive": INSTANCE}, b"")
+        self.assertEqual(self.keepalives(), [keepalive])
         for _ in range(5):
             self.wire.clock.advance(1.01)
-            self.assertEqual(self.signs(), [sign])
+            self.assertEqual(self.keepalives(), [keepalive])
         self.handler.held[0].callback(1)
         self.assertEqual(len(self.wire.take()), 1)
         self.wire.clock.advance(10)
-        self.assertEqual(self.signs(), [])
+        self.assertEqual(self.keepalives(), [])
 
-    def test_nobody_to_tell(self) -> None:
-        """None for what is answered at once, nor without the header, a correlation id or a queue for replies."""
+    def test_sends_no_keepalives_that_no_caller_can_use(self) -> None:
+        """A call that is answered at once needs none. Without a header, an id or a reply queue there is none."""
         self.request("add", headers={"rpc-liveness": 3000})
         self.wire.take()
         lacking: list[dict[str, Any]] = [{}, {"reply_to": None}, {"correlation_id": None}]
@@ -489,15 +489,15 @@ class LivenessTests(AgainTestCase):
         for odd in values:
             self.request(headers={"rpc-liveness": odd})
         self.wire.clock.advance(3)
-        self.assertEqual(self.signs(), [])
+        self.assertEqual(self.keepalives(), [])
 
-    def test_attempt(self) -> None:
-        """A sign says of which attempt it is, so that a silent worker is not covered by one that was given up."""
+    def test_sends_keepalives_with_the_number_of_the_attempt(self) -> None:
+        """So the keepalives of an abandoned attempt do not hide that the worker of the next one is silent."""
         self.request(headers={"rpc-liveness": 3000, "rpc-attempt": 2})
-        self.assertEqual(self.signs()[0][2], {"rpc-keepalive": INSTANCE, "rpc-attempt": 2})
+        self.assertEqual(self.keepalives()[0][2], {"rpc-keepalive": INSTANCE, "rpc-attempt": 2})
 
-    def test_none_after_the_deadline(self) -> None:
-        """Nobody waits for a handler that does not let itself be cancelled."""
+    def test_sends_no_keepalives_after_the_deadline(self) -> None:
+        """The handler ignores its cancellation; the caller has its error already."""
 
         async def stubborn() -> int:
             try:
@@ -511,20 +511,20 @@ class LivenessTests(AgainTestCase):
         self.wire.clock.advance(1.01)
         self.wire.take()
         self.wire.clock.pump([0.2] * 10)
-        self.assertEqual((self.signs(), self.worker.running), ([], 1))
+        self.assertEqual((self.keepalives(), self.worker.running), ([], 1))
 
-    def test_not_too_often(self) -> None:
-        """Who asks for a sign every microsecond gets thirty a second."""
+    def test_bounds_the_rate_of_keepalives(self) -> None:
+        """At most thirty-five a second, however many the caller asks for."""
         self.request(headers={"rpc-liveness": 1})
-        count = len(self.signs())
+        count = len(self.keepalives())
         for _ in range(1000):
             self.wire.clock.advance(0.001)
-            count += len(self.signs())
+            count += len(self.keepalives())
         self.assertLess(count, 35)
 
 
 class NestedTests(AgainTestCase):
-    """Requests that the worker sends itself, for calls that its handlers make."""
+    """Nested requests: this worker's handlers sent them to this worker."""
 
     def setUp(self) -> None:
         self.serve(concurrency=2)
@@ -533,10 +533,8 @@ class NestedTests(AgainTestCase):
         """Deliver a request that a handler of this worker has made."""
         return self.request("add", OWN, key=f"{DIRECT_KEY}{NESTED}")
 
-    def test_places(self) -> None:
-        """All places are taken: nested requests wait while they are taken by calls that work, and not by such that
-        wait for calls of their own; others wait either way.
-        """
+    def test_lends_slots_to_nested_requests(self) -> None:
+        """All slots are taken. A call that waits for a nested call lends its slot, but only to nested requests."""
         contexts: list[Any] = []
 
         def work() -> Any:
@@ -563,8 +561,8 @@ class NestedTests(AgainTestCase):
             self.wire.clock.advance(0)
         self.assertEqual((len(self.handler.ran), self.worker.limiter.waiting), (5, 0))
 
-    def test_while_stopping(self) -> None:
-        """A stopping worker serves what its own calls need, and refuses what others send to it alone."""
+    def test_serves_nested_requests_while_it_stops(self) -> None:
+        """Direct requests of other callers are rejected: no other worker could run them."""
         self.request()
         drained = self.worker.drain(30.0)
         self.wire.answer()
@@ -579,8 +577,8 @@ class NestedTests(AgainTestCase):
         self.handler.held[0].callback(1)
         self.successResultOf(drained)
 
-    def test_held_when_stopping(self) -> None:
-        """What waits here is refused when it was for this worker alone, given back otherwise, served when nested."""
+    def test_settles_the_requests_that_wait_when_it_stops(self) -> None:
+        """Direct requests are rejected, requests of the shared queue are republished, and nested requests run."""
         self.request()
         self.request()
         direct, shared, nested = self.request("add", OWN), self.request("add"), self.nested()
@@ -598,8 +596,8 @@ class NestedTests(AgainTestCase):
         self.assertEqual(self.handler.ran, ["calculate 1", "calculate 1", "add"])
         self.assertEqual(nested, 5)
 
-    def test_cancelled_drain(self) -> None:
-        """Who does not want to wait for calls in progress, nor for a broker that does not answer, cancels the wait."""
+    def test_ends_a_cancelled_drain_at_once(self) -> None:
+        """Cancelling ends the wait for calls in progress and for a broker that does not answer."""
         self.request()
         for _ in range(2):
             drained = self.worker.drain(30.0)
@@ -607,8 +605,8 @@ class NestedTests(AgainTestCase):
             drained.cancel()
             self.successResultOf(drained)
 
-    def test_too_many_for_one(self) -> None:
-        """Of requests to this worker alone so many wait as its backlog says; the others are refused."""
+    def test_rejects_direct_requests_over_the_backlog(self) -> None:
+        """As many direct requests wait as the option ``backlog`` says."""
         self.serve(concurrency=1, backlog=3)
         self.request()
         for _ in range(5):
@@ -622,8 +620,8 @@ class NestedTests(AgainTestCase):
             self.wire.clock.advance(0)
         self.assertEqual(self.handler.ran, ["calculate 1", "add", "add", "add"])
 
-    def test_too_many_nested(self) -> None:
-        """No handler makes so many: they are refused."""
+    def test_rejects_nested_requests_over_a_bound(self) -> None:
+        """More than ten thousand wait."""
         self.serve(concurrency=1)
         self.request()
         for _ in range(10_003):
@@ -632,9 +630,10 @@ class NestedTests(AgainTestCase):
             [dict(each.properties.headers or {}) for each in self.wire.take()], [{"rpc-outcome": "overloaded"}] * 3
         )
 
-    def test_lost_channel(self) -> None:
-        """What waits here and was sent to this worker alone will not come again: it is run all the same, and answered
-        over the next channel, or when there is one.
+    def test_runs_nested_requests_after_a_lost_channel(self) -> None:
+        """The broker does not deliver nested requests again, for their queue is gone.
+
+        Their replies are sent over the next channel.
         """
         self.serve(concurrency=1)
         self.request()

@@ -1,4 +1,4 @@
-"""Messages that a worker publishes and must not lose."""
+"""Confirmed messages of a worker: copies of requests, dead letters, late replies."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RepublisherTests(SynchronousTestCase):
         self.successResultOf(published)
 
     def test_fails_what_is_not_confirmed_when_the_channel_is_lost(self) -> None:
-        """What was not confirmed when the channel is lost has failed; the next channel counts from 1 again."""
+        """Unconfirmed messages fail with the channel. The next channel counts from 1 again."""
         self.wire.open(self.republisher)
         lost = self.publish()
         self.wire.close_channel()
@@ -73,7 +73,7 @@ class RepublisherTests(SynchronousTestCase):
         self.assertIsNone(self.successResultOf(published))
 
     def test_fails_a_message_that_no_queue_takes_whatever_its_confirm_says(self) -> None:
-        """A message that no queue takes is not there, whatever its confirm says; others are."""
+        """A returned message fails, although the broker confirms it as well. Others succeed."""
         self.wire.open(self.republisher)
         published = [self.publish(b"one"), self.publish(b"two"), self.publish(b"two")]
         self.wire.give_back(self.wire.take()[1])

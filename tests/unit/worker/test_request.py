@@ -1,4 +1,4 @@
-"""A request as a worker reads it: what is run, what is refused and why, and what the reply copies."""
+"""A request as a worker reads it: its method, its rejection, and the properties of its reply."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class ReadTests(SynchronousTestCase):
     """Reading header and arguments."""
 
     def rejection(self, asked: Request) -> Rejection:
-        """Why `asked` is rejected; it can be answered all the same."""
+        """Return why `asked` is rejected, and check that it can be answered."""
         rejection: Rejection = self.assertRaises(Rejection, read, asked)
         answer = asked.reply(TMessageType.EXCEPTION, rejection.answer)
         self.assertEqual(asked.codec.read_header(answer)[:3], (asked.name, TMessageType.EXCEPTION, asked.seqid))
         return rejection
 
-    def test_read(self) -> None:
+    def test_reads_a_request_in_every_protocol(self) -> None:
         """Method and arguments, in each protocol by content type; none is binary."""
         for codec in CODECS.values():
             body = codec.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
@@ -60,12 +60,12 @@ class ReadTests(SynchronousTestCase):
             self.assertTrue(asked.wants_reply)
         self.assertEqual(read(request())[0].name, "add")
 
-    def test_endless_expiration(self) -> None:
+    def test_bounds_the_expiration_of_a_reply(self) -> None:
         """An expiration of as many digits as fit is answered with one that AMQP's short strings take."""
         asked = request(ADD, Properties(reply_to="q", expiration="9" * 255))
         self.assertEqual(decode_properties(asked.reply_properties(100.0)).expiration, str(2**32 - 1))
 
-    def test_unknown_names(self) -> None:
+    def test_neither_repeats_nor_keeps_long_unknown_names(self) -> None:
         """A name that is no method's is neither repeated whole nor kept."""
         kept = len(BINARY._prefixes)  # type: ignore[attr-defined]
         for number in range(3):
@@ -77,15 +77,15 @@ class ReadTests(SynchronousTestCase):
             self.assertLess(len(asked.reply(TMessageType.EXCEPTION, TApplicationException(1, "x"))), 300)
         self.assertEqual(len(BINARY._prefixes), kept)  # type: ignore[attr-defined]
 
-    def test_who_wants_a_reply(self) -> None:
-        """Whoever named a queue and did not send a oneway."""
+    def test_knows_whether_a_request_wants_a_reply(self) -> None:
+        """A request that names a reply queue and is not oneway wants a reply."""
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
         for body, reply_to, wanted in ((ADD, "q", True), (ADD, "", True), (ADD, None, False), (oneway, "q", False)):
             asked = request(body, Properties(reply_to=reply_to))
             read(asked)
             self.assertEqual(asked.wants_reply, wanted)
 
-    def test_unknown_method(self) -> None:
+    def test_answers_a_call_of_an_unknown_method(self) -> None:
         """PITFALLS, stubs 7: an unknown method is answered, an unknown oneway is not; neither is poison."""
         for kind, answered in ((TMessageType.CALL, True), (TMessageType.ONEWAY, False)):
             asked = request(BINARY.encode("no" * 200, kind, 7, Calculator.zip_args()), Properties(reply_to="q"))
@@ -93,8 +93,8 @@ class ReadTests(SynchronousTestCase):
             self.assertEqual(rejection.answer.type, TApplicationException.UNKNOWN_METHOD)
             self.assertEqual((asked.wants_reply, rejection.poison), (answered, False))
 
-    def test_poison(self) -> None:
-        """What would fare no better elsewhere: no Thrift, no request, an unknown protocol, a required field unset."""
+    def test_rejects_requests_that_no_worker_can_run(self) -> None:
+        """Malformed messages, replies, unknown protocols and unset required fields."""
         unset = BINARY.encode("sum", TMessageType.CALL, 7, Calculator.sum_args(Calculator.Numbers()))
         for body, properties, code in (
             (b"", Properties(), TApplicationException.PROTOCOL_ERROR),
@@ -109,8 +109,8 @@ class ReadTests(SynchronousTestCase):
             self.assertTrue(rejection.poison, body)
             self.assertEqual(rejection.answer.type, code)
 
-    def test_direct_reply_to(self) -> None:
-        """RabbitMQ closes the connection of who publishes to a made-up direct reply-to: it is never answered."""
+    def test_rejects_an_invented_direct_reply_to(self) -> None:
+        """RabbitMQ closes a connection that publishes to an invented direct reply-to."""
         for reply_to in ("amq.rabbitmq.reply-to", "amq.rabbitmq.reply-to.abc.def"):
             asked = request(ADD, Properties(reply_to=reply_to))
             self.assertTrue(self.rejection(asked).poison)
@@ -120,8 +120,8 @@ class ReadTests(SynchronousTestCase):
         read(request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")))
 
     @given(st.binary(max_size=60), st.binary(max_size=60))
-    def test_any_request(self, body: bytes, properties: bytes) -> None:
-        """Any body with any properties is read or refused, and can be answered."""
+    def test_reads_or_rejects_any_request(self, body: bytes, properties: bytes) -> None:
+        """Any body, with any properties."""
         asked = request(body, properties)
         try:
             read(asked)
@@ -132,11 +132,13 @@ class ReadTests(SynchronousTestCase):
 
 
 class PropertiesTests(SynchronousTestCase):
-    """What a reply, a handler and the dead letters get of a request's properties."""
+    """The properties of a request in its reply, its context and its dead letter."""
 
     @given(texts, texts)
-    def test_reply_copies(self, correlation_id: str | None, message_id: str | None) -> None:
-        """Correlation id and message id come back untouched, whatever bytes they are; absent stays absent."""
+    def test_copies_the_ids_of_the_request_to_its_reply(
+        self, correlation_id: str | None, message_id: str | None
+    ) -> None:
+        """They may be any bytes. An absent id stays absent."""
         asked = request(properties=Properties(correlation_id=correlation_id, message_id=message_id))
         read(asked)
         answer = decode_properties(asked.reply_properties(100.0, "too-large"))
@@ -144,8 +146,8 @@ class PropertiesTests(SynchronousTestCase):
         self.assertEqual((answer.type, answer.delivery_mode), ("Calculator.add", 1))
         self.assertEqual(answer.headers, {"rpc-outcome": "too-large", "rpc-maybe-executed": True})
 
-    def test_deadline(self) -> None:
-        """The expiration counts from the request's arrival; a reply has what is left, a millisecond at least."""
+    def test_counts_the_expiration_from_the_arrival(self) -> None:
+        """The expiration counts from the request's arrival; a reply has the remaining time, a millisecond at least."""
         asked = request(properties=Properties(expiration="1500"))
         self.assertEqual(asked.deadline, 101.5)
         self.assertEqual(decode_properties(asked.reply_properties(100.5)).expiration, "1000")
@@ -153,7 +155,7 @@ class PropertiesTests(SynchronousTestCase):
         for odd in (None, "", "+5", "-1", "1.5", "soon"):
             self.assertIsNone(request(properties=Properties(expiration=odd)).deadline)
 
-    def test_context(self) -> None:
+    def test_tells_the_handler_about_its_call(self) -> None:
         """The handler may know names, deadline, metadata, identity, and whether it was delivered before."""
         headers = {"tenant": "a", "CC": ["x"], "x-death": [], "rpc-attempt": 2}
         asked = request(properties=Properties(headers=headers, message_id="m", expiration="1000"))
@@ -163,8 +165,8 @@ class PropertiesTests(SynchronousTestCase):
         self.assertEqual((context.deadline, context.message_id, context.redelivered), (101.0, "m", True))
         self.assertEqual(dict(context.metadata), {"tenant": "a"})
 
-    def test_dead_letter(self) -> None:
-        """A dead letter keeps what it came with, without what would route or expire it or that cannot be published."""
+    def test_keeps_the_properties_in_a_dead_letter(self) -> None:
+        """Headers that route it, its expiration and its user are dropped."""
         came = Properties(
             headers={"BCC": ["x"], "CC": ["y"], "a": 1}, expiration="5", user_id="u", reply_to="q", app_id="i"
         )

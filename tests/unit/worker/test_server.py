@@ -1,4 +1,4 @@
-"""The worker's end: each request settles once, whatever its handler does and whatever happens to the channel."""
+"""The worker's end: each request settles once, also when its handler fails or its channel is lost."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ BINARY = CODECS["binary"]
 
 
 class Handler:
-    """A calculator whose ``add`` does what the test sets, and whose ``calculate`` waits.
+    """A calculator whose ``add`` returns the answer that the test sets, and whose ``calculate`` waits.
 
-    :ivar held: what ``calculate`` waits for, in order.
+    :ivar held: the Deferreds of ``calculate``, in order.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class ServingTestCase(SynchronousTestCase):
         return self.wire.deliver(BINARY.encode(name, kind, seqid, struct), Properties(**given), "c2")
 
     def settled(self) -> list[tuple[str, int, bool]]:
-        """What was acked or rejected up to now: method, tag, and multiple or requeue."""
+        """Return the acks and rejects since the last call: method, tag, and multiple or requeue."""
         self.wire.clock.advance(0)
         acks = [("ack", *args) for args in self.wire.taken("basic.ack")]
         return acks + [("reject", *args) for args in self.wire.taken("basic.reject")]
@@ -111,9 +111,9 @@ class ServingTestCase(SynchronousTestCase):
 
 
 class ReplyTests(ServingTestCase):
-    """What a request is answered with."""
+    """Replies, and rejections."""
 
-    def test_setting_up(self) -> None:
+    def test_consumes_every_queue_with_its_prefetch(self) -> None:
         """All queues are consumed with acks. Prefetch is the concurrency for the request queue, a large one for the own
         queue, and one for the quarantine.
         """
@@ -122,7 +122,7 @@ class ReplyTests(ServingTestCase):
         own = f"rpc.worker.{INSTANCE}.1"
         self.assertEqual(queues, [(own, False), ("rpc.Calculator", False), ("rpc.Calculator.quarantine", False)])
 
-    def test_result(self) -> None:
+    def test_writes_a_result_and_acks_the_request(self) -> None:
         """A value, a Deferred and a coroutine are written, then acked."""
 
         async def later() -> int:
@@ -136,15 +136,15 @@ class ReplyTests(ServingTestCase):
             self.assertEqual((published.body, published.properties.correlation_id), (body, "c"))
             self.assertEqual(self.settled(), [("ack", tag, True)])
 
-    def test_idl_exception(self) -> None:
-        """The IDL's exception is a REPLY, not logged."""
+    def test_answers_with_an_exception_of_the_idl(self) -> None:
+        """It is a field of the result (REPLY), and is not logged."""
         error = InvalidOperation(1, "why")
         self.handler.answer = lambda: (_ for _ in ()).throw(error)
         self.ask()
         body = BINARY.encode("add", TMessageType.REPLY, 7, Calculator.add_result(ouch=error))
         self.assertEqual(self.reply().body, body)
 
-    def test_handler_errors(self) -> None:
+    def test_answers_other_errors_with_internal_error(self) -> None:
         """PITFALLS, stubs 7 and 8: any other error, a transport's and an exit too, is logged and an INTERNAL_ERROR."""
         for error in (ValueError("secret"), TTransportException(message="secret"), SystemExit("secret")):
             self.handler.answer = lambda error=error: (_ for _ in ()).throw(error)
@@ -154,7 +154,7 @@ class ReplyTests(ServingTestCase):
             (failure,) = self.flushLoggedErrors(type(error))
             self.assertIn("in add", failure.getTraceback())
 
-    def test_result_that_does_not_encode(self) -> None:
+    def test_replaces_a_result_that_does_not_encode(self) -> None:
         """PITFALLS, stubs 2: a reply that fails half-way is replaced, whole, by INTERNAL_ERROR; the next is sound."""
         for answer in ("text", 2**31, object(), InvalidOperation(1, "returned, not raised")):
             self.handler.answer = lambda answer=answer: answer
@@ -169,14 +169,14 @@ class ReplyTests(ServingTestCase):
         self.ask()
         self.assertEqual(BINARY.read_header(self.reply().body)[1], TMessageType.REPLY)
 
-    def test_application_exception(self) -> None:
-        """A TApplicationException of the handler's is passed on."""
+    def test_passes_an_application_exception_on(self) -> None:
+        """The caller gets it as it is."""
         self.handler.answer = lambda: (_ for _ in ()).throw(TApplicationException(0, "said so"))
         self.ask()
         body = self.reply().body
         self.assertEqual(read_application_exception(BINARY, body, BINARY.read_header(body)[3]).message, "said so")
 
-    def test_too_large_reply(self) -> None:
+    def test_does_not_send_a_reply_over_the_limit(self) -> None:
         """A reply over the limit is not sent, since a broker that takes no such message closes the channel."""
         self.serve(max_message_size=200)
         self.ask("blob", b"x" * 100)
@@ -185,7 +185,7 @@ class ReplyTests(ServingTestCase):
         self.ask("blob", b"x" * 100)
         self.assert_internal_error()
 
-    def test_oneway(self) -> None:
+    def test_sends_no_reply_to_a_oneway(self) -> None:
         """A oneway gets no reply, not for an error either, and is acked when it is done. An unknown one becomes a dead
         letter, since its caller cannot be told.
         """
@@ -198,16 +198,16 @@ class ReplyTests(ServingTestCase):
         self.assertEqual((tag, second, third, letter.exchange), (1, 2, 3, "rpc.dead"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_nobody_waits(self) -> None:
-        """A call without reply_to is run; a reply whose caller is gone is counted."""
+    def test_counts_replies_that_no_queue_takes(self) -> None:
+        """A call without a reply queue runs as well."""
         self.ask(reply_to=None)
         self.assertEqual(self.wire.take(), [])
         self.ask()
         self.wire.give_back(self.reply())
         self.assertEqual(self.worker.server.lost_replies, 1)
 
-    def test_poison(self) -> None:
-        """Poison is answered, published to the dead letters with the reason, then acked."""
+    def test_makes_poison_a_dead_letter(self) -> None:
+        """Its caller gets an exception, and the dead letter has the reason."""
         tag = self.wire.deliver(b"not Thrift", Properties(reply_to="replies"), "c2")
         answer, letter = self.wire.take()
         self.assertEqual(answer.routing_key, "replies")
@@ -216,7 +216,7 @@ class ReplyTests(ServingTestCase):
         self.assertIn("not a Thrift message", letter.properties.headers["rpc-dead-reason"])
         self.assertEqual(self.settled(), [("ack", tag, True)])
 
-    def test_poison_with_full_headers(self) -> None:
+    def test_drops_headers_that_leave_no_space_for_the_reason(self) -> None:
         """Headers that leave no room for the reason in a frame give way to it."""
         limit = self.wire.peer.connection.max_body_frame
         properties = Properties(headers={"x": "x" * (limit - 40)}, app_id="a")
@@ -226,8 +226,8 @@ class ReplyTests(ServingTestCase):
         self.assertEqual((list(letter.properties.headers or {}), letter.properties.app_id), (["rpc-dead-reason"], "a"))
         self.assertEqual(self.settled(), [("ack", tag, True)])
 
-    def test_context(self) -> None:
-        """While a handler runs the call is known, and no longer: not when it is done, nor in the next one."""
+    def test_gives_the_handler_its_context(self) -> None:
+        """The context is known while the handler runs, and not afterwards."""
         seen: list[Any] = []
 
         def answer() -> int:
@@ -243,8 +243,8 @@ class ReplyTests(ServingTestCase):
 class SettlingTests(ServingTestCase):
     """When requests are acked, held, and given back."""
 
-    def test_ack_after(self) -> None:
-        """At least once: nothing is acked before its reply is written, in whatever order calls are done."""
+    def test_acks_after_the_reply_by_default(self) -> None:
+        """At least once: a request is acked when its reply is written. Calls may end in any order."""
         tags = [self.ask("calculate", number, Work()) for number in range(3)]
         self.assertEqual(self.settled(), [])
         self.handler.held[1].callback(1)
@@ -253,7 +253,7 @@ class SettlingTests(ServingTestCase):
         self.handler.held[2].errback(InvalidOperation(1, ""))
         self.assertEqual(self.settled(), [("ack", tags[2], True)])
 
-    def test_ack_before(self) -> None:
+    def test_acks_before_the_handler_begins_on_request(self) -> None:
         """At most once: the handler begins when the broker has taken the ack, and the request is not acked again."""
         self.serve(acknowledge="before")
         self.wire.taken("basic.ack")
@@ -265,8 +265,8 @@ class SettlingTests(ServingTestCase):
         self.wire.deliver(b"not Thrift", Properties(), "c2")
         self.assertEqual(self.settled(), [("ack", 2, True)])
 
-    def test_limit(self) -> None:
-        """Over the limit requests are held, unacked; those whose callers have given up meanwhile are not run."""
+    def test_runs_as_many_requests_as_the_limit_allows(self) -> None:
+        """Further requests wait, unacked. Those that expire meanwhile do not run."""
         for acknowledge in ("after", "before"):
             self.serve(concurrency=2, acknowledge=acknowledge)
             for number in range(5):
@@ -282,8 +282,8 @@ class SettlingTests(ServingTestCase):
                 held.callback(1)
             self.assertEqual((self.settled()[-1], self.worker.running), (("ack", 5, True), 0))
 
-    def test_many_held(self) -> None:
-        """Of many requests held, one begins in a reactor turn: large ones must leave time for heartbeats."""
+    def test_begins_one_waiting_request_a_reactor_turn(self) -> None:
+        """Large requests must leave time for heartbeats."""
         self.serve(concurrency=1)
         self.ask("calculate", 1, Work())
         for _ in range(3000):
@@ -298,9 +298,10 @@ class SettlingTests(ServingTestCase):
         self.wire.clock.advance(0)
         self.assertEqual(self.settled(), [("ack", 3001, True)])
 
-    def test_channel_lost(self) -> None:
-        """What runs when the channel is lost runs to its end, and is answered over the next one: its request may be
-        gone with its queue. It is not acked; what was held is forgotten.
+    def test_finishes_a_call_whose_channel_is_lost(self) -> None:
+        """It is answered over the next channel and not acked. Requests that wait are forgotten.
+
+        The queue of a direct request is gone with the channel, so the request does not come again.
         """
         self.serve(concurrency=1)
         self.ask("calculate", 1, Work())
@@ -319,8 +320,8 @@ class SettlingTests(ServingTestCase):
         self.assertEqual((self.wire.take(), self.settled()), ([], [("ack", tag, True)]))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_forgotten_return(self) -> None:
-        """A method that returned None where the IDL has a result is told in the worker's log, too."""
+    def test_logs_a_handler_that_returns_none(self) -> None:
+        """The IDL has a result, so the caller gets an error."""
         said = log_lines(self)
         self.handler.answer = lambda: None
         self.ask()
@@ -338,8 +339,8 @@ class SettlingTests(ServingTestCase):
         self.assertEqual(len(rejections), 2)
         self.assertIn("rejected 1000 requests", rejections[1])
 
-    def test_context_of_an_answered_call(self) -> None:
-        """What a handler leaves running is told that its call is answered."""
+    def test_marks_the_context_of_an_answered_call(self) -> None:
+        """Code that runs after the handler can see it."""
         seen: list[CallContext] = []
 
         def look() -> int:
@@ -357,8 +358,8 @@ class SettlingTests(ServingTestCase):
 class DrainTests(ServingTestCase):
     """Stopping."""
 
-    def test_bound(self) -> None:
-        """What does not finish in time is given up; two who wait are both told, and what settled is acked."""
+    def test_stops_waiting_after_the_time_limit(self) -> None:
+        """Both drains end then, and the call is still in progress."""
         self.ask("calculate", 1, Work())
         first, second = self.worker.drain(5.0), self.worker.drain(5.0)
         self.wire.answer()
@@ -370,7 +371,7 @@ class DrainTests(ServingTestCase):
         self.assertEqual(self.worker.running, 1)
         self.handler.held[0].callback(1)
 
-    def test_resume(self) -> None:
+    def test_serves_again_after_a_stop(self) -> None:
         """After a stop and a new start, requests are run again."""
         self.worker.drain(5.0)
         self.worker.resume()
@@ -379,8 +380,8 @@ class DrainTests(ServingTestCase):
         self.ask()
         self.assertEqual(self.handler.ran, ["add"])
 
-    def test_drain(self) -> None:
-        """Held requests are given back, no more are taken, and it fires when what runs is done and acked."""
+    def test_republishes_waiting_requests_and_finishes_running_calls(self) -> None:
+        """Waiting requests are republished. The drain ends when the running call is answered and acked."""
         self.serve(concurrency=1)
         first = self.ask("calculate", 1, Work())
         held = self.ask()
@@ -395,16 +396,16 @@ class DrainTests(ServingTestCase):
         self.successResultOf(drained)
         self.assertEqual((len(self.wire.take()), self.wire.taken("basic.ack")), (1, [(first, True)]))
 
-    def test_idle(self) -> None:
-        """With nothing to do it fires when the broker has stopped delivering; without a channel at once."""
+    def test_ends_at_once_without_calls_in_progress(self) -> None:
+        """When the broker has cancelled the consumers; without a channel at once."""
         drained = self.worker.drain(30.0)
         self.wire.answer()
         self.successResultOf(drained)
         never = WorkerInMemory(self.wire, ThriftService(CalculatorStub, Handler()), Handler(), opened=False)
         self.successResultOf(never.drain(30.0))
 
-    def test_channel_lost_while_draining(self) -> None:
-        """A channel that is lost meanwhile does not keep it from firing, and is not consumed from again."""
+    def test_ends_a_drain_whose_channel_is_lost(self) -> None:
+        """The next channel consumes the worker's own queue only."""
         self.ask("calculate", 1, Work())
         drained = self.worker.drain(30.0)
         self.wire.close_channel()
@@ -414,10 +415,8 @@ class DrainTests(ServingTestCase):
         self.handler.held[0].callback(1)
         self.successResultOf(drained)
 
-    def test_stopped_while_setting_up(self) -> None:
-        """A worker that stops before it consumes the shared queues never does: it would give back what it gets, again
-        and again.
-        """
+    def test_does_not_consume_when_it_stops_before_it_is_set_up(self) -> None:
+        """It would only republish the requests that it gets, again and again."""
         wire = Wire()
         worker = WorkerInMemory(wire, ThriftService(CalculatorStub, Handler()), Handler(), opened=False)
         channel = wire.peer.channel()

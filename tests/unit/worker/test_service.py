@@ -1,4 +1,4 @@
-"""A service's options: every wrong one is refused with its name."""
+"""The options of a service, and the errors that name a wrong one."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ServiceTests(SynchronousTestCase):
     """ThriftService."""
 
     def refusal(self, *arguments: Any, **options: Any) -> str:
-        """The message with which a service is refused."""
+        """Return the error of a service that cannot be made."""
         return str(self.assertRaises(ConfigurationError, ThriftService, *arguments, **options))
 
-    def test_defaults(self) -> None:
+    def test_needs_only_a_stub_and_a_handler(self) -> None:
         """A stub and a handler are enough: the name is the IDL's."""
         handler = Handler()
         service = ThriftService(SharedService, handler)
@@ -34,7 +34,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertIs(service.make_handler(object()), handler)
         self.assertEqual(service.topology().queue, "rpc.SharedService")
 
-    def test_topology(self) -> None:
+    def test_passes_its_options_to_its_topology(self) -> None:
         """Its options are those of its topology."""
         service = ThriftService(
             SharedService, Handler(), name="n", queue_type="quorum", backlog=3, exchange="e", queue="q"
@@ -43,8 +43,8 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual((topology.service, topology.exchange, topology.queue), ("n", "e", "q"))
         self.assertEqual((topology.queue_type, topology.backlog), ("quorum", 3))
 
-    def test_wrong_options(self) -> None:
-        """An option with a wrong value is named, with the value and what it may be."""
+    def test_rejects_options_with_wrong_values(self) -> None:
+        """The error has the name, the value, and the allowed values."""
         wrong: dict[str, list[Any]] = {
             "acknowledge": ["never", "", None, "AFTER"],
             "queue_type": ["stream", None],
@@ -61,16 +61,16 @@ class ServiceTests(SynchronousTestCase):
                 self.assertIn(f"{option}={value!r}", message)
                 self.assertIn("must be", message)
 
-    def test_no_stub(self) -> None:
+    def test_rejects_a_module_that_is_no_stub(self) -> None:
         """A module that is no stub is refused by its name."""
         self.assertIn("'types' is not a service stub", self.refusal(types, Handler()))
 
-    def test_handler_or_factory(self) -> None:
-        """One of both is needed, and only one."""
+    def test_rejects_a_handler_with_a_factory(self) -> None:
+        """Exactly one of both is needed."""
         self.assertIn("handler or a factory", self.refusal(SharedService))
         self.assertIn("handler or a factory", self.refusal(SharedService, Handler(), factory=lambda _: Handler()))
 
-    def test_handler_lacks_a_method(self) -> None:
+    def test_rejects_a_handler_that_lacks_a_method(self) -> None:
         """A handler that lacks a method, or takes other arguments, is refused with the method's signature."""
 
         class Other:
@@ -82,21 +82,21 @@ class ServiceTests(SynchronousTestCase):
             self.assertIn(type(handler).__name__, message)
         self.assertIn("summarize(prefix, limit)", self.refusal(Report, Handler()))
 
-    def test_handler_that_is_a_class(self) -> None:
+    def test_rejects_a_handler_that_is_a_class(self) -> None:
         """A class has all methods and is no handler; so it is with a factory that makes one."""
         self.assertIn("Handler is a class; pass an instance: Handler()", self.refusal(SharedService, Handler))
         service = ThriftService(SharedService, factory=lambda _: Handler)
         self.assertIn("is a class", str(self.assertRaises(ConfigurationError, service.make_handler, None)))
 
-    def test_factory_that_fails(self) -> None:
-        """The error says whose factory it was and what it raised, and keeps that."""
+    def test_explains_a_factory_that_fails(self) -> None:
+        """The text has the name of the service and the error, which is its cause."""
         service = ThriftService(SharedService, factory=lambda _: 1 / 0, name="Shared")
         error = self.assertRaises(ConfigurationError, service.make_handler, None)
         self.assertEqual(str(error), "service Shared: its factory failed: ZeroDivisionError: division by zero")
         self.assertIsInstance(error.__cause__, ZeroDivisionError)
 
-    def test_factory(self) -> None:
-        """A factory is called with the worker's connection; what it makes is checked then."""
+    def test_calls_the_factory_with_the_connection_of_the_worker(self) -> None:
+        """Its handler is checked when it is made."""
         made: list[Any] = []
 
         def factory(connection: Any) -> Handler:

@@ -213,7 +213,7 @@ class TableTests(SynchronousTestCase):
         text, _ = decode_short_string(b"\x01\xff", 0)
         self.assertEqual(decode_table(encode_table({"id": text}), 0)[0], {"id": b"\xff"})
 
-    def test_bounds_nesting(self) -> None:
+    def test_bounds_the_nesting_of_tables_and_arrays(self) -> None:
         """Nesting is bounded alike both ways, in tables, arrays and both mixed."""
         for wrap in (lambda inner: {"a": inner}, lambda inner: [inner]):
             value: Any = None
