@@ -4,48 +4,20 @@ RabbitMQ extensions: TTL, queue length limit, dead letter exchanges, priorities)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rpc.broker.arguments import DROP_HEAD, QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
 from rpc.broker.consumer import Consumer
 from rpc.broker.dead_letters import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
-from rpc.broker.memory import Memory
 from rpc.broker.message import Message
+from rpc.broker.queue_host import QueueHost
 from rpc.broker.ready import Entry, ReadyMessages
 from rpc.broker.round_robin import RoundRobin
-from rpc.broker.timer import Timer
 from rpc.errors import CodecError
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
-
-
-class QueueHost(Protocol):
-    """The services of the broker that a queue uses."""
-
-    memory: Memory
-
-    def seconds(self) -> float:
-        """The broker's clock."""
-
-    def timer(self, function: Callable[[], None]) -> Timer:
-        """A timer that calls `function`, and then has all written that it led to."""
-
-    def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
-        """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends.
-
-        The message is erased from the state in the same transaction that has its copies.
-        """
-
-    def delete_unused(self, queue: Queue) -> None:
-        """Delete a queue that has lost its last consumer, or was unused for too long."""
-
-    def persist(self, queue: Queue, entry: Entry) -> None:
-        """Write a persistent message to the state, if there is one."""
-
-    def erase(self, queue: Queue, entry: Entry) -> None:
-        """Remove a message from the state."""
 
 
 class Queue:

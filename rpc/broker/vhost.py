@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from rpc.broker.arguments import (
     check_match,
     read_queue_arguments,
 )
-from rpc.broker.dead_letters import REJECTED, dead_letter, is_cycle
+from rpc.broker.dead_letter_publisher import DeadLetterPublisher
+from rpc.broker.definitions import Definitions
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT, PREDECLARED, RESERVED, check_not_default, check_not_reserved, server_name
@@ -31,8 +31,8 @@ from rpc.broker.protocol_error import (
 )
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
+from rpc.broker.routing import route
 from rpc.broker.timer import Timer
-from rpc.errors import CodecError
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker
@@ -68,10 +68,10 @@ class VirtualHost:
         self.reply_consumers: dict[str, Any] = {}
         self.routes: dict[bytes, Any] = {}
         self._store = store
-        self._dying: Counter[Queue] = Counter()  # dead letters that are not published yet
-        self._deleted: dict[str, Queue] = {}  # queues that stay in the state until they are
+        self._dead_letters = DeadLetterPublisher(self, self._dead_letters_published)
+        self._definitions = Definitions(name, store, self._dead_letters.is_publishing)
 
-    # -- services of a queue: see rpc.broker.queue.QueueHost
+    # -- services of a queue: see rpc.broker.queue_host
 
     def seconds(self) -> float:
         """The broker's clock."""
@@ -82,42 +82,8 @@ class VirtualHost:
         return Timer(self.broker.clock, lambda: self.broker.run_pass(function))
 
     def dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
-        """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends.
-
-        A pass publishes a limited number, and a process may end between two. So the message stays in the state until
-        its copies are written there: then both changes are in one transaction.
-        """
-        if queue.arguments.dead_letter_exchange is None or self.memory.exhausted:
-            self.erase(queue, entry)
-            return
-        self.memory.take(entry.message.size)
-        self._dying[queue] += 1
-        self.broker.at_end_of_pass(lambda: self._publish_dead_letter(queue, entry, reason))
-
-    def _publish_dead_letter(self, queue: Queue, entry: Entry, reason: str) -> None:
-        self.memory.release(entry.message.size)
-        exchange = self.exchanges.get(queue.arguments.dead_letter_exchange or DEFAULT)
-        if exchange is not None:  # else the message is lost (RabbitMQ: "Dead Letter Exchanges", Routing)
-            self._route_dead_letter(queue, entry.message, reason, exchange)
-        self.erase(queue, entry)
-        self._dying[queue] -= 1
-        if not self._dying[queue]:
-            del self._dying[queue]
-            if self._deleted.get(queue.name) is queue:
-                self._erase_deleted(queue.name)
-
-    def _route_dead_letter(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
-        key = queue.arguments.dead_letter_routing_key
-        try:
-            dead, keys = dead_letter(message, queue.name, reason, self.seconds(), exchange.name, key)
-            targets, _ = self.route(exchange, keys, dead)
-            if reason != REJECTED:
-                targets = [target for target in targets if not is_cycle(dead, target.name)]
-        except CodecError as error:
-            self.broker.log(f"a message of queue '{queue.name}' is lost: its headers are malformed: {error}")
-            return
-        for target in targets:
-            target.publish(dead)
+        """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends."""
+        self._dead_letters.publish(queue, entry, reason)
 
     def delete_unused(self, queue: Queue) -> None:
         """Delete a queue that is used no more."""
@@ -319,8 +285,7 @@ class VirtualHost:
             check_match(arguments, MATCHES)
         if exchange.bind(destination, routing_key, arguments):
             self.routes.clear()
-            if self._store is not None:
-                self._store.binding_changed(self.name, exchange, destination, routing_key, arguments, True)
+            self._definitions.binding_changed(exchange, destination, routing_key, arguments, True)
 
     def unbind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
         """Remove a binding, if it exists. An auto-delete exchange is deleted with its last one.
@@ -334,8 +299,7 @@ class VirtualHost:
         binding = exchange.unbind(destination, routing_key, arguments)
         if binding is not None:
             self.routes.clear()
-            if self._store is not None:
-                self._store.binding_changed(self.name, exchange, destination, routing_key, binding.arguments, False)
+            self._definitions.binding_changed(exchange, destination, routing_key, binding.arguments, False)
             if exchange.auto_delete and not exchange.in_use:
                 self._remove_exchange(exchange)
 
@@ -345,52 +309,17 @@ class VirtualHost:
         return [each for each in bound if each.auto_delete and not each.in_use]
 
     def _changed(self, thing: Destination, there: bool) -> None:
-        """Note that an exchange or queue was declared or deleted.
-
-        A deleted queue stays in the state until its dead letters are published: they are in no other place there.
-        """
+        """Note that an exchange or queue was declared or deleted."""
         self.routes.clear()
-        if self._store is None:
-            return
-        if isinstance(thing, Queue):
-            self._erase_deleted(thing.name)  # an older queue of this name
-            if not there and thing in self._dying:
-                self._deleted[thing.name] = thing
-                return
-        self._store.definition_changed(self.name, thing, there)
+        self._definitions.changed(thing, there)
 
-    def _erase_deleted(self, name: str) -> None:
-        """Remove a deleted queue from the state, if there is one."""
-        queue = self._deleted.pop(name, None)
-        if queue is not None and self._store is not None:
-            self._store.definition_changed(self.name, queue, False)
+    def _dead_letters_published(self, queue: Queue) -> None:
+        self._definitions.dead_letters_published(queue)
 
     # -- routing
 
     def route(
         self, exchange: Exchange, routing_keys: Iterable[str], message: Message | None
     ) -> tuple[list[Queue], bool]:
-        """Return the queues that a message is routed to, each once; and whether they depend on its headers.
-
-        :param message: ``None``: one without headers.
-        :raises CodecError: its headers are needed, and cannot be decoded.
-        """
-        found: dict[Queue, None] = {}
-        headers: dict[str, Any] | None = None
-        pending, seen = [exchange], {exchange}
-        for current in pending:  # grows meanwhile
-            if current.name == DEFAULT:
-                found |= dict.fromkeys(self.queues[key] for key in routing_keys if key in self.queues)
-                continue
-            if current.type == HEADERS and headers is None:
-                headers = message.decoded_headers() if message is not None else {}
-            matched = [each for key in routing_keys for each in current.matching(key, headers or {})]
-            if not matched and current.alternate is not None and current.alternate in self.exchanges:
-                matched = [self.exchanges[current.alternate]]
-            for destination in matched:
-                if isinstance(destination, Queue):
-                    found[destination] = None
-                elif destination not in seen:
-                    seen.add(destination)
-                    pending.append(destination)
-        return [*found], headers is not None
+        """Return the queues that a message is routed to (:func:`rpc.broker.routing.route`)."""
+        return route(self.exchanges, self.queues, exchange, routing_keys, message)

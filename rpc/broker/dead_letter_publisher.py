@@ -1,0 +1,71 @@
+"""Publishes the dead letters of a virtual host to the exchanges of their queues (RabbitMQ: "Dead Letter Exchanges")."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rpc.broker.dead_letters import REJECTED, dead_letter, is_cycle
+from rpc.broker.exchange import Exchange
+from rpc.broker.message import Message
+from rpc.broker.names import DEFAULT
+from rpc.broker.queue import Queue
+from rpc.broker.ready import Entry
+from rpc.errors import CodecError
+
+if TYPE_CHECKING:
+    from rpc.broker.vhost import VirtualHost
+
+
+class DeadLetterPublisher:
+    """The dead letters of one virtual host, from their death to their publication."""
+
+    def __init__(self, vhost: VirtualHost, published: Callable[[Queue], None]) -> None:
+        """:param published: called when a queue has no dead letters left that are not published."""
+        self._vhost = vhost
+        self._broker = vhost.broker
+        self._memory = vhost.memory
+        self._published = published
+        self._pending: Counter[Queue] = Counter()
+
+    def is_publishing(self, queue: Queue) -> bool:
+        """Whether dead letters of `queue` are not published yet."""
+        return queue in self._pending
+
+    def publish(self, queue: Queue, entry: Entry, reason: str) -> None:
+        """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends.
+
+        A pass publishes a limited number, and a process may end between two. So the message stays in the state until
+        its copies are written there: then both changes are in one transaction.
+        """
+        if queue.arguments.dead_letter_exchange is None or self._memory.exhausted:
+            self._vhost.erase(queue, entry)
+            return
+        self._memory.take(entry.message.size)
+        self._pending[queue] += 1
+        self._broker.at_end_of_pass(lambda: self._publish(queue, entry, reason))
+
+    def _publish(self, queue: Queue, entry: Entry, reason: str) -> None:
+        self._memory.release(entry.message.size)
+        exchange = self._vhost.exchanges.get(queue.arguments.dead_letter_exchange or DEFAULT)
+        if exchange is not None:  # else the message is lost (RabbitMQ: "Dead Letter Exchanges", Routing)
+            self._route(queue, entry.message, reason, exchange)
+        self._vhost.erase(queue, entry)
+        self._pending[queue] -= 1
+        if not self._pending[queue]:
+            del self._pending[queue]
+            self._published(queue)
+
+    def _route(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
+        key = queue.arguments.dead_letter_routing_key
+        try:
+            dead, keys = dead_letter(message, queue.name, reason, self._vhost.seconds(), exchange.name, key)
+            targets, _ = self._vhost.route(exchange, keys, dead)
+            if reason != REJECTED:
+                targets = [target for target in targets if not is_cycle(dead, target.name)]
+        except CodecError as error:
+            self._broker.log(f"a message of queue '{queue.name}' is lost: its headers are malformed: {error}")
+            return
+        for target in targets:
+            target.publish(dead)
