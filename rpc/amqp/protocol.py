@@ -1,8 +1,8 @@
 """A connection to the broker: txAMQP's client with a data plane of its own.
 
 txAMQP brings the specification, the generated methods and the delegate. The bytes of one read are parsed in one pass
-(``frames.py``), and each frame goes to its channel at once. All output that they cause is one write. No frame waits in
-a queue. txAMQP itself is not changed: its other users in the process notice nothing.
+(``frame_reader.py``), and each frame goes to its channel at once. All output that they cause is one write. No frame
+waits in a queue. txAMQP itself is not changed: its other users in the process notice nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from twisted.python.failure import Failure
 from txamqp.message import Message
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.frame_reader import FrameReader
 from rpc.amqp.codec.frames import (
     FRAME_OVERHEAD,
     LARGEST_PAYLOAD_BEFORE_TUNE,
     PROTOCOL_HEADER,
-    FrameReader,
     method_frame,
     refuse_other_protocols,
 )

@@ -12,7 +12,14 @@ from rpc.amqp.codec.spec import load_spec
 from rpc.broker.consumer import UNLIMITED, Consumer
 from rpc.broker.control import CONTROL
 from rpc.broker.direct_reply import DirectReply
-from rpc.broker.protocol_error import COMMAND_INVALID, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR, ProtocolError
+from rpc.broker.protocol_error import (
+    COMMAND_INVALID,
+    NOT_FOUND,
+    NOT_IMPLEMENTED,
+    PRECONDITION_FAILED,
+    SYNTAX_ERROR,
+    ProtocolError,
+)
 from rpc.broker.publishing import Publisher
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
@@ -112,6 +119,20 @@ class Channel:
         """Write a method of the specification, such as ``"queue.declare-ok"``."""
         payload = encode_arguments(load_spec().parse_method(name), arguments)
         self.connection.send(method_frame(self.number, payload))
+
+    def answer(self, nowait: bool, name: str, *arguments: Any) -> None:
+        """Write the answer to a method, unless its sender wants none (AMQP 0-9-1: ``no-wait``)."""
+        if not nowait:
+            self.reply(name, *arguments)
+
+    def queue_name(self, name: str) -> str:
+        """Return the name of a queue. An empty one means the queue that was declared last (AMQP 0-9-1, queue.bind).
+
+        :raises ProtocolError: 404, none was declared.
+        """
+        if not name and not self.last_queue:
+            raise ProtocolError(NOT_FOUND, "no previously declared queue")
+        return name or self.last_queue
 
     # -- settling
 

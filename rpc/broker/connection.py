@@ -11,12 +11,11 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rpc.amqp.codec.frame_reader import FrameReader, Receiver
 from rpc.amqp.codec.frames import (
     FRAME_OVERHEAD,
     PROTOCOL_HEADER,
     SMALLEST_FRAME_MAX,
-    FrameReader,
-    Receiver,
     method_frame,
 )
 from rpc.amqp.codec.methods import encode_arguments

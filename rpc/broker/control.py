@@ -5,23 +5,16 @@ Each function takes the channel, and the method's arguments in the specification
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from struct import Struct
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from rpc.amqp.codec.frames import FRAME_END, GET_OK, METHOD, content_parts
-from rpc.broker.arguments import check_priority
-from rpc.broker.consumer import UNLIMITED, Consumer
-from rpc.broker.direct_reply import REPLY_TO, DirectReply
+from rpc.broker.basic_control import BASIC_CONTROL, Method
+from rpc.broker.direct_reply import REPLY_TO
 from rpc.broker.exchange import Exchange
-from rpc.broker.names import check_not_default, server_name
+from rpc.broker.names import check_not_default
 from rpc.broker.protocol_error import (
-    ACCESS_REFUSED,
     CHANNEL_ERROR,
-    NOT_ALLOWED,
-    NOT_FOUND,
     NOT_IMPLEMENTED,
-    PRECONDITION_FAILED,
     ProtocolError,
 )
 from rpc.broker.queue import Queue
@@ -31,14 +24,13 @@ if TYPE_CHECKING:
     from rpc.broker.channel import Channel
 
 Table: TypeAlias = Mapping[str, Any]
-Method: TypeAlias = Callable[..., None]
-
-_method_head = Struct(">BHII")
-_tag_and_flags = Struct(">QB")
-_count = Struct(">I")
 
 
 # -- class channel
+
+
+def _ignore(channel: Channel, *_: object) -> None:
+    """Ignore an answer to a request that the broker has completed already."""
 
 
 def _open(channel: Channel, _: str) -> None:
@@ -78,12 +70,12 @@ def _exchange_declare(
         channel.vhost.exchange(name)
     else:
         channel.vhost.declare_exchange(name, kind, durable, auto_delete, internal, arguments)
-    _answer(channel, nowait, "exchange.declare-ok")
+    channel.answer(nowait, "exchange.declare-ok")
 
 
 def _exchange_delete(channel: Channel, _: int, name: str, if_unused: bool, nowait: bool) -> None:
     channel.vhost.delete_exchange(name, if_unused)
-    _answer(channel, nowait, "exchange.delete-ok")
+    channel.answer(nowait, "exchange.delete-ok")
 
 
 def _exchange_bind(
@@ -92,7 +84,7 @@ def _exchange_bind(
     check_not_default(destination)
     check_not_default(source)
     channel.vhost.bind(source, channel.vhost.exchange(destination), key, arguments)
-    _answer(channel, nowait, "exchange.bind-ok")
+    channel.answer(nowait, "exchange.bind-ok")
 
 
 def _exchange_unbind(
@@ -101,7 +93,7 @@ def _exchange_unbind(
     check_not_default(destination)
     check_not_default(source)
     _unbind(channel, channel.vhost.exchanges.get(destination), source, key, arguments)
-    _answer(channel, nowait, "exchange.unbind-ok")
+    channel.answer(nowait, "exchange.unbind-ok")
 
 
 # -- class queue
@@ -120,7 +112,7 @@ def _queue_declare(
 ) -> None:
     vhost, connection, name = channel.vhost, channel.connection, _without_line_ends(name)
     if name == REPLY_TO or name in vhost.reply_consumers:
-        _answer(channel, nowait, "queue.declare-ok", name, 0, 1)
+        channel.answer(nowait, "queue.declare-ok", name, 0, 1)
         return
     if passive or name.startswith(f"{REPLY_TO}."):
         queue = vhost.queue(name, connection)
@@ -128,134 +120,32 @@ def _queue_declare(
     else:
         queue = vhost.declare_queue(name, Declared(durable, exclusive, auto_delete), arguments, connection)
     channel.last_queue = queue.name
-    _answer(channel, nowait, "queue.declare-ok", queue.name, queue.ready.count, len(queue.consumers))
+    channel.answer(nowait, "queue.declare-ok", queue.name, queue.ready.count, len(queue.consumers))
 
 
 def _queue_bind(channel: Channel, _: int, name: str, source: str, key: str, nowait: bool, arguments: Table) -> None:
-    name, key = _named(channel, name), _key(channel, name, key)
+    name, key = channel.queue_name(name), _key(channel, name, key)
     check_not_default(source)
     channel.vhost.exchange(source)
     channel.vhost.bind(source, channel.vhost.queue(name, channel.connection), key, arguments)
-    _answer(channel, nowait, "queue.bind-ok")
+    channel.answer(nowait, "queue.bind-ok")
 
 
 def _queue_unbind(channel: Channel, _: int, name: str, source: str, key: str, arguments: Table) -> None:
-    name, key = _named(channel, name), _key(channel, name, key)
+    name, key = channel.queue_name(name), _key(channel, name, key)
     check_not_default(source)
     _unbind(channel, channel.vhost.queues.get(name), source, key, arguments)
     channel.reply("queue.unbind-ok")
 
 
 def _queue_purge(channel: Channel, _: int, name: str, nowait: bool) -> None:
-    queue = channel.vhost.queue(_named(channel, name), channel.connection)
-    _answer(channel, nowait, "queue.purge-ok", queue.purge())
+    queue = channel.vhost.queue(channel.queue_name(name), channel.connection)
+    channel.answer(nowait, "queue.purge-ok", queue.purge())
 
 
 def _queue_delete(channel: Channel, _: int, name: str, if_unused: bool, if_empty: bool, nowait: bool) -> None:
-    count = channel.vhost.delete_queue(_named(channel, name), if_unused, if_empty, channel.connection)
-    _answer(channel, nowait, "queue.delete-ok", count)
-
-
-# -- class basic
-
-
-def _qos(channel: Channel, size: int, count: int, for_channel: bool) -> None:
-    if size:
-        raise ProtocolError(NOT_IMPLEMENTED, f"prefetch_size!=0 ({size})")
-    if for_channel:
-        in_hand = (channel.channel_prefetch or UNLIMITED) - channel.credit
-        channel.channel_prefetch = count
-        channel.credit = (count or UNLIMITED) - in_hand
-    else:
-        channel.prefetch = count
-    channel.reply("basic.qos-ok")
-    channel.deliver_ready()
-
-
-def _consume(
-    channel: Channel,
-    _: int,
-    name: str,
-    tag: str,
-    no_local: bool,
-    no_ack: bool,
-    exclusive: bool,
-    nowait: bool,
-    arguments: Table,
-) -> None:
-    if name == REPLY_TO:
-        _consume_direct_replies(channel, tag, no_ack, nowait)
-        return
-    queue = channel.vhost.queue(_named(channel, name), channel.connection)
-    tag = tag or server_name("ctag")
-    _check_tag_unused(channel, tag)
-    if queue.consumers and (exclusive or queue.consumers[0].exclusive):
-        raise ProtocolError(ACCESS_REFUSED, f"queue '{queue.name}' in vhost '{channel.vhost.name}' in exclusive use")
-    priority = check_priority(f"'{queue.name}' in vhost '{channel.vhost.name}'", arguments)
-    consumer = Consumer(
-        channel, queue, tag, no_ack=no_ack, exclusive=exclusive, prefetch=channel.prefetch, priority=priority
-    )
-    channel.consumers[tag] = consumer
-    _answer(channel, nowait, "basic.consume-ok", tag)
-    queue.add_consumer(consumer)
-
-
-def _consume_direct_replies(channel: Channel, tag: str, no_ack: bool, nowait: bool) -> None:
-    if channel.direct_reply is not None:
-        raise ProtocolError(PRECONDITION_FAILED, "reply consumer already set")
-    if not no_ack:
-        raise ProtocolError(PRECONDITION_FAILED, "reply consumer cannot acknowledge")
-    tag = tag or server_name("ctag")
-    _check_tag_unused(channel, tag)
-    channel.consume_direct_replies(DirectReply(channel, tag))
-    _answer(channel, nowait, "basic.consume-ok", tag)
-
-
-def _cancel(channel: Channel, tag: str, nowait: bool) -> None:
-    channel.cancel(tag)
-    _answer(channel, nowait, "basic.cancel-ok", tag)
-
-
-def _get(channel: Channel, _: int, name: str, no_ack: bool) -> None:
-    queue = channel.vhost.queue(_named(channel, name), channel.connection)
-    entry = queue.get()
-    while entry is not None and not channel.connection.can_carry(entry.message):
-        queue.settle(entry)
-        entry = queue.get()
-    if entry is None:
-        channel.reply("basic.get-empty", "")
-        return
-    message = entry.message
-    channel.last_tag += 1
-    arguments = b"".join(
-        (
-            _tag_and_flags.pack(channel.last_tag, entry.redelivered),
-            message.routing,
-            _count.pack(queue.ready.count),
-        )
-    )
-    head = _method_head.pack(METHOD, channel.number, len(arguments) + 4, GET_OK)
-    content = content_parts(channel.number, message.properties, message.body, channel.connection.max_payload)
-    channel.connection.send(b"".join((head, arguments, FRAME_END, *content)))
-    if no_ack:
-        queue.settle(entry)
-    else:
-        channel.unacked[channel.last_tag] = entry
-
-
-def _recover(channel: Channel, requeue: bool) -> None:
-    _recover_async(channel, requeue)
-    channel.reply("basic.recover-ok")
-
-
-def _recover_async(channel: Channel, requeue: bool) -> None:
-    if not requeue:
-        raise ProtocolError(NOT_IMPLEMENTED, "requeue=false")
-    channel.requeue_all()
-
-
-def _ignore(channel: Channel, *_: object) -> None:
-    """Ignore an answer to a request that the broker has completed already."""
+    count = channel.vhost.delete_queue(channel.queue_name(name), if_unused, if_empty, channel.connection)
+    channel.answer(nowait, "queue.delete-ok", count)
 
 
 # -- class confirm
@@ -263,7 +153,7 @@ def _ignore(channel: Channel, *_: object) -> None:
 
 def _confirm_select(channel: Channel, nowait: bool) -> None:
     channel.publisher.confirming = True
-    _answer(channel, nowait, "confirm.select-ok")
+    channel.answer(nowait, "confirm.select-ok")
 
 
 CONTROL: Final[Mapping[str, Method]] = {
@@ -280,33 +170,16 @@ CONTROL: Final[Mapping[str, Method]] = {
     "queue.unbind": _queue_unbind,
     "queue.purge": _queue_purge,
     "queue.delete": _queue_delete,
-    "basic.qos": _qos,
-    "basic.consume": _consume,
-    "basic.cancel": _cancel,
-    "basic.cancel-ok": _ignore,
-    "basic.get": _get,
-    "basic.recover": _recover,
-    "basic.recover-async": _recover_async,
     "confirm.select": _confirm_select,
+    "basic.cancel-ok": _ignore,
+    **BASIC_CONTROL,
 }
 """The function for each method."""
-
-
-def _answer(channel: Channel, nowait: bool, name: str, *arguments: Any) -> None:
-    if not nowait:
-        channel.reply(name, *arguments)
 
 
 def _without_line_ends(name: str) -> str:
     """Names are declared without line ends, as in RabbitMQ."""
     return name.replace("\r", "").replace("\n", "")
-
-
-def _named(channel: Channel, name: str) -> str:
-    """An empty name means the queue that the channel has declared last (AMQP 0-9-1, queue.bind)."""
-    if not name and not channel.last_queue:
-        raise ProtocolError(NOT_FOUND, "no previously declared queue")
-    return name or channel.last_queue
 
 
 def _key(channel: Channel, name: str, key: str) -> str:
@@ -318,9 +191,3 @@ def _unbind(channel: Channel, destination: Queue | Exchange | None, source: str,
     """Remove a binding. RabbitMQ takes an unknown one for removed already."""
     if destination is not None:
         channel.vhost.unbind(source, destination, key, arguments)
-
-
-def _check_tag_unused(channel: Channel, tag: str) -> None:
-    reply = channel.direct_reply
-    if tag in channel.consumers or (reply is not None and reply.tag == tag):
-        raise ProtocolError(NOT_ALLOWED, f"attempt to reuse consumer tag '{tag}'")

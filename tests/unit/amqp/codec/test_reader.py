@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.codec.frames import DELIVER, FrameReader
+from rpc.amqp.codec.frame_reader import FrameReader
+from rpc.amqp.codec.frames import DELIVER
 from rpc.errors import FrameError
 from tests.unit.amqp.peer import BODY, HEADER, HEARTBEAT, METHOD, content, delivery, frame, method, returned
 
