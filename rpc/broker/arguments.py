@@ -1,4 +1,4 @@
-"""The arguments of queues and exchanges: read, checked and compared, in RabbitMQ's words."""
+"""The arguments of queues and exchanges: read and checked, in RabbitMQ's words."""
 
 from __future__ import annotations
 
@@ -78,36 +78,8 @@ def check_alternate(exchange: str, table: Mapping[str, Any]) -> None:
         _exchange_name(f"exchange {exchange}", ALTERNATE_EXCHANGE, table[ALTERNATE_EXCHANGE])
 
 
-def check_equivalent(what: str, name: str, current: object, received: object) -> None:
-    """Check that a property is equivalent when something is declared again (AMQP 0-9-1, queue.declare).
-
-    :raises ProtocolError: 406, it is not.
-    """
-    if current != received or isinstance(current, float) is not isinstance(received, float):
-        difference = f"received '{_shown(received)}' but current is '{_shown(current)}'"
-        raise ProtocolError(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: {difference}")
-
-
-def check_equivalent_argument(what: str, name: str, current: Mapping[str, Any], received: Mapping[str, Any]) -> None:
-    """Check that an argument is equivalent when something is declared again. The queue type is classic by default.
-
-    :raises ProtocolError: 406, it is not.
-    """
-    if name == "x-queue-type":
-        current, received = {name: CLASSIC, **current}, {name: CLASSIC, **received}
-    if name in current and name in received:
-        check_equivalent(what, name, current[name], received[name])
-    elif name in current or name in received:
-        sides = (_described(table, name) for table in (received, current))
-        difference = " but current is ".join(sides)
-        raise ProtocolError(PRECONDITION_FAILED, f"inequivalent arg '{name}' for {what}: received {difference}")
-
-
-def _described(table: Mapping[str, Any], name: str) -> str:
-    return f"the value '{_shown(table[name])}' of type '{type_name(table[name])}'" if name in table else "none"
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as RabbitMQ's texts show it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -157,7 +129,7 @@ def check_match(table: Mapping[str, Any], allowed: Sequence[str]) -> None:
     """
     how = table.get("x-match", allowed[0])
     if not isinstance(how, str):
-        problem = f"type {type_name(how)} (value {_shown(how)}); expected longstr"
+        problem = f"type {type_name(how)} (value {shown(how)}); expected longstr"
     elif how not in allowed:
         written = f'<<"{how}">>' if how else "<<>>"
         problem = f"value {written}; expected {', '.join(allowed[:-1])}, or {allowed[-1]}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rpc.broker.basic_control import BASIC_CONTROL, Method
 from rpc.broker.direct_reply import REPLY_TO
+from rpc.broker.equivalence import Declared
 from rpc.broker.exchange import Exchange
 from rpc.broker.names import check_not_default
 from rpc.broker.protocol_error import (
@@ -18,7 +19,6 @@ from rpc.broker.protocol_error import (
     ProtocolError,
 )
 from rpc.broker.queue import Queue
-from rpc.broker.vhost import Declared
 
 if TYPE_CHECKING:
     from rpc.broker.channel import Channel

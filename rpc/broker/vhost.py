@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from rpc.broker.arguments import (
-    ALTERNATE_EXCHANGE,
-    COMPARED,
     check_alternate,
-    check_equivalent,
-    check_equivalent_argument,
     check_match,
     read_queue_arguments,
 )
 from rpc.broker.dead_letter_publisher import DeadLetterPublisher
 from rpc.broker.definitions import Definitions
+from rpc.broker.equivalence import Declared, check_exchange, check_queue, locked
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT, PREDECLARED, RESERVED, check_not_default, check_not_reserved, server_name
@@ -26,7 +21,6 @@ from rpc.broker.protocol_error import (
     COMMAND_INVALID,
     NOT_FOUND,
     PRECONDITION_FAILED,
-    RESOURCE_LOCKED,
     ProtocolError,
 )
 from rpc.broker.queue import Queue
@@ -38,15 +32,6 @@ if TYPE_CHECKING:
     from rpc.broker.broker import Broker
     from rpc.broker.connection import BrokerConnection
     from rpc.broker.store import Store
-
-
-@attrs.frozen
-class Declared:
-    """Properties with which a queue is declared."""
-
-    durable: bool
-    exclusive: bool
-    auto_delete: bool
 
 
 class VirtualHost:
@@ -133,21 +118,15 @@ class VirtualHost:
             problem = "unknown" if kind else "invalid"
             raise ProtocolError(COMMAND_INVALID, f"{problem} exchange type '{kind}'")
         check_not_default(name)
-        what = f"'{name}' in vhost '{self.name}'"
         there = self.exchanges.get(name)
         if there is None:
             check_not_reserved("exchange", name)
-            check_alternate(what, table)
+            check_alternate(f"'{name}' in vhost '{self.name}'", table)
             exchange = Exchange(name, kind, durable, auto_delete, internal, table)
             self.exchanges[name] = exchange
             self._changed(exchange, True)
             return
-        what = f"exchange {what}"
-        check_equivalent(what, "type", there.type, kind)
-        check_equivalent(what, "durable", there.durable, durable)
-        check_equivalent(what, "auto_delete", there.auto_delete, auto_delete)
-        check_equivalent(what, "internal", there.internal, internal)
-        check_equivalent_argument(what, ALTERNATE_EXCHANGE, there.arguments, table)
+        check_exchange(there, self.name, (kind, durable, auto_delete, internal), table)
 
     def delete_exchange(self, name: str, if_unused: bool) -> None:
         """Delete an exchange and its bindings; do nothing when it does not exist.
@@ -183,16 +162,8 @@ class VirtualHost:
         if queue is None:
             raise ProtocolError(NOT_FOUND, f"no queue '{name}' in vhost '{self.name}'")
         if connection is not None and queue.owner not in (None, connection):
-            raise self._locked(name)
+            raise locked(name, self.name)
         return queue
-
-    def _locked(self, name: str) -> ProtocolError:
-        return ProtocolError(
-            RESOURCE_LOCKED,
-            f"cannot obtain exclusive access to locked queue '{name}' in vhost '{self.name}'. It could be originally "
-            "declared on another connection or the exclusive property value does not match that of the original "
-            "declaration.",
-        )
 
     def declare_queue(
         self, name: str, declared: Declared, table: Mapping[str, Any], connection: BrokerConnection
@@ -207,13 +178,14 @@ class VirtualHost:
             name = server_name("gen")
         else:
             check_not_reserved("queue", name)
-        what = f"'{name}' in vhost '{self.name}'"
+        owner = connection if declared.exclusive else None
         queue = self.queues.get(name)
         if queue is not None:
-            self._check_equivalent(queue, what, declared, table, connection)
+            if queue.owner is not owner:
+                raise locked(name, self.name)
+            check_queue(queue, self.name, declared, table)
             queue.touch()
             return queue
-        owner = connection if declared.exclusive else None
         queue = self._make_queue(name, declared.durable, declared.auto_delete, table, owner)
         if declared.exclusive:
             connection.exclusive_queues.add(queue)
@@ -229,22 +201,6 @@ class VirtualHost:
         )
         self.queues[name] = queue
         return queue
-
-    def _check_equivalent(
-        self,
-        queue: Queue,
-        what: str,
-        declared: Declared,
-        table: Mapping[str, Any],
-        connection: BrokerConnection,
-    ) -> None:
-        if queue.owner is not (connection if declared.exclusive else None):
-            raise self._locked(queue.name)
-        what = f"queue {what}"
-        check_equivalent(what, "durable", queue.durable, declared.durable)
-        check_equivalent(what, "auto_delete", queue.auto_delete, declared.auto_delete)
-        for argument in COMPARED:
-            check_equivalent_argument(what, argument, queue.table, table)
 
     def delete_queue(self, name: str, if_unused: bool, if_empty: bool, connection: BrokerConnection) -> int:
         """Delete a queue; return the number of its ready messages: 0 when it does not exist.

@@ -13,13 +13,12 @@ from rpc.broker.arguments import (
     MAX_MILLISECONDS,
     QueueArguments,
     check_alternate,
-    check_equivalent,
-    check_equivalent_argument,
     check_match,
     check_priority,
     read_queue_arguments,
     type_name,
 )
+from rpc.broker.equivalence import check_equivalent, check_equivalent_argument
 from rpc.broker.exchange import MATCHES
 from rpc.broker.protocol_error import ProtocolError
 

@@ -20,8 +20,9 @@ from rpc.amqp.codec.fields import (
     split_table,
 )
 from rpc.amqp.codec.properties import decode_properties, encode_properties, join_properties, split_properties
-from rpc.broker.arguments import QueueArguments, check_equivalent_argument, read_queue_arguments
+from rpc.broker.arguments import QueueArguments, read_queue_arguments
 from rpc.broker.dead_letters import dead_letter, is_cycle
+from rpc.broker.equivalence import check_equivalent_argument
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, Exchange, headers_match, topic_matches, words_of
 from rpc.broker.memory import Memory
 from rpc.broker.message import Message
