@@ -12,13 +12,15 @@ from typing import Any
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, ITCPTransport
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection as Socket
 from twisted.python import log
 from twisted.python.failure import Failure
 from txamqp.message import Message
 
+from rpc.amqp.abort_timer import AbortTimer
+from rpc.amqp.blocking import Blocking
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.frame_reader import FrameReader
 from rpc.amqp.codec.frames import (
@@ -83,14 +85,13 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.phase = Phase.LOGIN
         self.reason: Exception | None = None
         self.blocked: str | None = None
-        self._alarm: str | None = None
-        self._congested: str | None = None
+        self._blocking = Blocking(name, self._blocking_changed)
         self._congestion: Congestion | None = None
         self._send_buffer_max = send_buffer_max
         self.on_blocked: Callable[[str | None], None] | None = None
         self._closing = False
         self._heart: Heartbeat | None = None
-        self._abort: IDelayedCall | None = None
+        self._abort_timer = AbortTimer(clock)
         self._reader = FrameReader(self.channels)
         self._reading = False
         self._at_end: list[Callable[[], None]] = []
@@ -109,7 +110,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         socket = socket_of(self.transport)
         if socket is not None and self._send_buffer_max:
             self._congestion = Congestion(
-                self.transport, socket, self._send_buffer_max, self._redirect, self._congestion_changed
+                self.transport, socket, self._send_buffer_max, self._redirect, self._blocking.set_unsent
             )
         plain = self.transport if isinstance(self.transport, Socket) else None  # without TLS in between
         self._reads = ReadSize(plain)
@@ -157,7 +158,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self.ended.addCallback(gone.callback)
-        self._abort_in(within)
+        self._abort_timer.start(within, self.transport.abortConnection)
         if not self._closing:
             self._closing = True
             if self.phase is Phase.OPEN and not self.closed:
@@ -174,18 +175,9 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     def hang_up(self, reason: Exception) -> None:
         """Close for `reason` when the written bytes are sent, and abort after ``SECONDS_TO_CLOSE`` at the latest."""
         self.do_close(reason)
-        self._abort_in(SECONDS_TO_CLOSE)
+        self._abort_timer.start(SECONDS_TO_CLOSE, self.transport.abortConnection)
         self._output.flush()
         self.transport.loseConnection()
-
-    def _abort_in(self, seconds: float) -> None:
-        """Abort in so many seconds, unless an earlier limit is set: a peer may take no bytes, or not end TLS."""
-        if self.ended.called:
-            return
-        if self._abort is None:
-            self._abort = self.clock.callLater(seconds, self.transport.abortConnection)
-        elif self._abort.active() and self._abort.getTime() > self.clock.seconds() + seconds:
-            self._abort.reset(seconds)
 
     def do_close(self, reason: Exception) -> None:
         """Close all channels, and fail everything pending, with `reason`. The socket stays open."""
@@ -222,8 +214,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         else:
             self.do_close(BrokerUnreachable(f"the connection ended before the handshake was over: {what}"))
         self._reader.clear()
-        if self._abort is not None and self._abort.active():
-            self._abort.cancel()
+        self._abort_timer.stop()
         self.ended.callback(None)
 
     def _silence(self) -> None:
@@ -232,19 +223,13 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def set_blocked(self, reason: str | None) -> None:
         """Note the broker's alarm, or its end (``None``), and tell the owner."""
-        self._alarm = reason
-        self._tell_blocked()
+        self._blocking.set_alarm(reason)
 
-    def _congestion_changed(self, unsent: int) -> None:
-        self._congested = f"it does not read, and {unsent} bytes are unsent" if unsent else None
-        log.msg(f"{self.name}: the broker is congested: {self._congested or 'no longer'}")
-        self._tell_blocked()
-
-    def _tell_blocked(self) -> None:
-        self.blocked = self._alarm or self._congested
+    def _blocking_changed(self, reason: str | None) -> None:
+        self.blocked = reason
         if self.on_blocked is not None:
             try:
-                self.on_blocked(self.blocked)
+                self.on_blocked(reason)
             except Exception:
                 log.err(None, "while telling the owner of a connection that it is blocked, or no longer")
 
