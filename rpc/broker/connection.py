@@ -29,6 +29,7 @@ from rpc.broker.handshake import ChannelZero, State
 from rpc.broker.limits import MAX_GATHERED
 from rpc.broker.protocol_error import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, ProtocolError
 from rpc.broker.round_robin import rotate_past
+from rpc.broker.unfinished import UnfinishedContents
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class BrokerConnection(Protocol):
         self._heart: Heartbeat | None = None
         self._timer = broker.timer(self._abort)  # limits the handshake, then the close
         self._gathered = 0
-        self._unfinished = 0  # bytes of unfinished contents, as counted against the broker's memory
+        self._unfinished = UnfinishedContents(self._reader, broker.memory, broker.limits.contents)
         self._lost = False
         self.ended: Deferred[None] = Deferred()
 
@@ -162,7 +163,7 @@ class BrokerConnection(Protocol):
             self._heart.stop()
         self.back_pressure.drop_postponed()
         self._reader.clear()
-        self._account_unfinished()
+        self._unfinished.update()
         self.broker.run_pass(self.close_channels)
         self.broker.connection_ended(self)
         self.ended.callback(None)
@@ -225,9 +226,8 @@ class BrokerConnection(Protocol):
             if self._zero.state is State.HEADER:
                 data = self._read_header(data)
             self._reader.feed(data)
-            self._account_unfinished()
-            held, memory = self._reader.held, self.broker.memory
-            if held > self.broker.limits.contents or (held and memory.exhausted):
+            self._unfinished.update()
+            if self._unfinished.too_many:
                 raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
         except FrameError as error:
             self.close_with_error(ProtocolError(error.code, error.text, ends_connection=True))
@@ -267,14 +267,6 @@ class BrokerConnection(Protocol):
             return b""
         self._zero.header_received()
         return rest
-
-    def _account_unfinished(self) -> None:
-        held = self._reader.held
-        if held > self._unfinished:
-            self.broker.memory.take(held - self._unfinished)
-        elif held < self._unfinished:
-            self.broker.memory.release(self._unfinished - held)
-        self._unfinished = held
 
     # -- output
 
