@@ -1,7 +1,17 @@
 """Policies that admit a request or reject it, between its header and its arguments.
 
 To add one, write a function that takes the service and returns a :data:`~rpc.worker.request.Policy`, or ``None`` when
-the service does not ask for it. Put it into a file of its own, and its name into :data:`POLICIES`.
+the service does not ask for it. Put it into a file of its own, and its name into :data:`POLICIES`::
+
+    def only_at_work(service: ThriftService) -> Policy | None:
+        def admit(request: Request, method: StubMethod, now: float) -> None:
+            if is_asleep(method.name, now):
+                raise rejection.overloaded(f"{request.label} is asleep")
+
+        return admit if service.sleeps else None
+
+It is called once for each worker, so its state belongs to one service of one worker. A test of it gives it a
+:class:`~rpc.worker.request.Request` and the time; ``rpc.testing.Harness`` shows what the caller gets.
 """
 
 from __future__ import annotations
