@@ -10,7 +10,9 @@ the service does not ask for it. Put it into a file of its own, and its name int
 
         return admit if service.sleeps else None
 
-It is called once for each worker, so its state belongs to one service of one worker. A test of it gives it a
+A oneway request that is rejected becomes a dead letter, because its caller cannot be told.
+
+The function is called once for each worker, so its state belongs to one service of one worker. A test of it gives it a
 :class:`~rpc.worker.request.Request` and the time; ``rpc.testing.Harness`` shows what the caller gets.
 """
 
