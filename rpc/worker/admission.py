@@ -3,12 +3,14 @@
 To add one, write a function that takes the service and returns a :data:`~rpc.worker.request.Policy`, or ``None`` when
 the service does not ask for it. Put it into a file of its own, and its name into :data:`POLICIES`::
 
-    def only_at_work(service: ThriftService) -> Policy | None:
-        def admit(request: Request, method: StubMethod, now: float) -> None:
-            if is_asleep(method.name, now):
-                raise rejection.overloaded(f"{request.label} is asleep")
+    def maintenance(service: ThriftService) -> Policy | None:
+        closed = service.closed_methods  # an option
 
-        return admit if service.sleeps else None
+        def admit(request: Request, method: StubMethod, now: float) -> None:
+            if method.name in closed:
+                raise rejection.overloaded(f"{request.label} is closed for maintenance")
+
+        return admit if closed else None
 
 A oneway request that is rejected becomes a dead letter, because its caller cannot be told.
 
