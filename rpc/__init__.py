@@ -1,4 +1,4 @@
-"""Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted: what users import."""
+"""Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted: the public names."""
 
 from rpc.client.connection import Connection, connect
 from rpc.client.reply_values import RawReply, Reply

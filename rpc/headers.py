@@ -1,4 +1,4 @@
-"""What both ends of a call must agree on: names of headers, message types and outcome words.
+"""The contract of both ends of a call: names of headers, message types and outcome words.
 
 ``docs/wire.md`` describes them for programs in other languages.
 """

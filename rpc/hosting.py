@@ -200,7 +200,7 @@ class Worker(Service):
         return closed
 
     def _drain(self) -> None:
-        """Cancel the consumers first, then wait for what they have delivered."""
+        """Cancel the consumers first, then wait for the requests that they have delivered."""
         within = 0.0 if self._aborting else self._drain_timeout
         bound = self._reactor.seconds() + within
         served = list(self._served.values())

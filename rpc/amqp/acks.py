@@ -2,7 +2,7 @@
 
 A request is acked after its reply was written. Requests settle in any order. The tags of one pass are sent as one ack
 with `multiple`, up to the highest tag below which all are settled, and as one ack for each tag above it. A long call
-delays no other request's ack, and no ack covers an unsettled delivery.
+delays no other request's ack, and no ack covers a pending delivery.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class ConfirmedPublisher:
         return message.published
 
     def lost(self, reason: Exception) -> None:
-        """Fail what is not confirmed: the channel is gone, for `reason`."""
+        """Fail all unconfirmed messages: the channel is gone, for `reason`."""
         for message in self._ledger.settle(0, multiple=True):
             message.published.errback(NotPublished(NotPublishedCause.LOST, str(reason)))
 

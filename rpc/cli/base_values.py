@@ -1,4 +1,4 @@
-"""The base types of Thrift (its specification, "Base Types") as JSON: what each takes, in words and in code."""
+"""The base types of Thrift (its specification, "Base Types") as JSON: the values of each, in words and in code."""
 
 from __future__ import annotations
 

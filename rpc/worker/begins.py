@@ -2,7 +2,7 @@
 
 A worker that finds the flag *redelivered* on a request that it does not know must assume that another worker began it
 and did not finish. It publishes a copy with the count, so that the next begin is counted before it happens. A request
-therefore begins at most ``redelivery_limit`` + 1 times, whatever ended its runs.
+therefore begins at most ``redelivery_limit`` + 1 times, for every way in which a run can end.
 
 Copies go to the end of the request queue once. From the second time on they go to quarantine, of which each worker runs
 one request at a time: a crash then identifies the request that caused it, and not those prefetched beside it.

@@ -27,7 +27,7 @@ QUARANTINED_AT_ONCE = 1
 
 
 class ConsumerState(enum.Enum):
-    """What a consumer does."""
+    """The state of a consumer."""
 
     NO_CHANNEL = "waits for the worker's channel"
     DECLARING = "declares the request queue and its bindings"

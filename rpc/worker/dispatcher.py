@@ -206,7 +206,7 @@ class Dispatcher:
     # -- the channel
 
     def lost(self) -> None:
-        """The channel is gone: the broker delivers again what was not acked, and whose acks it has not taken.
+        """The channel is gone: the broker delivers all requests again whose acks it has not read.
 
         Requests for this worker alone do not come again, and wait on.
         """
@@ -220,7 +220,7 @@ class Dispatcher:
     # -- leaving
 
     def stop_accepting(self) -> None:
-        """Take no more work, and give back what has not begun. Nested calls are still run."""
+        """Take no more requests, and republish those that have not begun. Nested calls are still run."""
         self.accepting = False
         for request in self.limiter.take_shared():
             self._give_back(request)
@@ -230,7 +230,7 @@ class Dispatcher:
     def when_idle(self, within: float) -> Deferred[None]:
         """Wait for the calls in progress, with every nested call, and for the copies that are being published.
 
-        :param within: seconds; what is in progress then is given up.
+        :param within: seconds; calls that are in progress then are abandoned.
         :return: fires when nothing is in progress, or at the bound, or when it is cancelled. Never fails.
         """
         idle = self.limiter.when_idle()

@@ -145,7 +145,7 @@ class Redelivery:
         published.addCallbacks(lambda _: self._published(copy), self._not_published, errbackArgs=(copy,))
 
     def _published(self, copy: _Copy) -> None:
-        """Ack the original, and release what waits for that."""
+        """Ack the original, and release the copies that wait for that."""
         request = copy.request
         self._replaced[request.message_key] = None
         if len(self._replaced) > MOST_REMEMBERED:

@@ -10,7 +10,7 @@ from rpc import headers
 class Rejection(Exception):
     """A request that no handler is to see.
 
-    :ivar answer: what its caller gets.
+    :ivar answer: the exception for its caller.
     :ivar poison: whether every worker would reject it, so that it belongs to the dead letters.
     :ivar outcome: the outcome word of the reply (``rpc/headers.py``); ``None``: the answer says it all.
     """

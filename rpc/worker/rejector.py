@@ -1,4 +1,4 @@
-"""Carries out rejections: the caller is answered, and what no worker can run becomes a dead letter."""
+"""Carries out rejections: the caller is answered, and a request that no worker can run becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Rejector:
             request.settle()
 
     def reject_unread(self, request: Request, rejection: Rejection) -> None:
-        """Reject a request for a reason that is not in it. Its arguments are not read: they may be what crashes."""
+        """Reject a request for a reason that is not in it. Its arguments are not read: decoding them may crash."""
         request.peek(self._service.name)
         self.reject(request, rejection)
 

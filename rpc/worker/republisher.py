@@ -1,4 +1,4 @@
-"""Publishes what a worker must not lose: copies of requests, dead letters, and replies whose channel is gone.
+"""Publishes the messages that a worker must not lose: copies of requests, dead letters, and late replies.
 
 A request is acked only when the broker has confirmed its copy. Confirms cost, and replies need none, so this has a
 channel of its own, in confirm mode.

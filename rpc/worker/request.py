@@ -229,7 +229,7 @@ class Request:
         return method
 
     def peek(self, service: str) -> None:
-        """Read what an answer needs, and no more: the arguments may be what ends workers."""
+        """Read the name and the seqid for an answer. The arguments are not read: decoding them may crash the worker."""
         content_type = self._parts[CONTENT_TYPE]
         try:
             self.codec = codec_for(None if content_type is None else decode_text(content_type))
@@ -386,7 +386,7 @@ class Request:
         return self.codec.encode(self.name, kind, self.seqid, struct)
 
     def reply_properties(self, now: float, rejection: str | None = None) -> bytes:
-        """Return the encoded properties of the reply: what identifies the call is copied untouched.
+        """Return the encoded properties of the reply: the ids of the call are copied untouched.
 
         :param rejection: an outcome word of ``rpc/headers.py``.
         """

@@ -142,7 +142,7 @@ class Server:
         else:
             served.dispatcher.deliver(delivery, source)
 
-    # -- what services ask of the channel
+    # -- IDeliveryChannel, for the services
 
     def send(self, request: Request, body: bytes, now: float, rejection: str | None = None) -> None:
         """See :class:`~rpc.interfaces.IDeliveryChannel`. Without a channel it waits for the next connection."""
@@ -154,7 +154,7 @@ class Server:
                 self._send_later(request.reply_to or "", properties, body)
             else:
                 self._channel.publish("", request.reply_to or "", properties, body, True)
-        except Exception:  # whatever a peer has done to make it so, the request is to be acked
+        except Exception:  # a request with hostile properties is acked as well
             log.err(None, f"{request.label}: the reply cannot be sent")
 
     def _send_later(self, reply_to: str, properties: bytes, body: bytes) -> None:

@@ -73,7 +73,7 @@ class ThriftService:
 
     :ivar stub: the stub module, such as ``generated.calculator.Calculator``.
     :ivar handler: provides the stub's ``Iface``; its methods return a value, a Deferred or a coroutine.
-    :ivar factory: instead of a handler, what makes it: called with the worker's
+    :ivar factory: instead of a handler; makes the handler, called with the worker's
         :class:`~rpc.client.connection.Connection`, for handlers that are clients of other services.
     :ivar name: the service's name on the wire; default: its name in the IDL.
     :ivar concurrency: prefetch, and the most calls in progress at once. (A oneway method counts until it is done.)
@@ -144,7 +144,7 @@ class ThriftService:
         return handler
 
     def topology(self) -> ServiceTopology:
-        """What the service needs on the broker."""
+        """Return the exchanges, queues and bindings of the service."""
         queue = {"queue": self.queue} if self.queue else {}
         return ServiceTopology(
             self.name,

@@ -1,4 +1,4 @@
-"""Acks gathered over a turn: no ack covers an unsettled delivery, and every settled delivery is acked."""
+"""Acks gathered over a turn: no ack covers a pending delivery, and every settled delivery is acked."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class AckCollectorTests(SynchronousTestCase):
         self.assertEqual(len(writes), 1)
         self.assertEqual([frame.args for frame in read_frames(writes[0])], [(3, True)])
 
-    def test_acks_deliveries_behind_an_unsettled_one(self) -> None:
-        """Tags above an unsettled one are acked one by one; after it has settled, one ack covers all."""
+    def test_acks_deliveries_behind_a_pending_one(self) -> None:
+        """Tags above a pending one are acked one by one; after it has settled, one ack covers all."""
         for tag in (1, 3, 4):
             self.acks.ack(tag)
         self.assertEqual(self.turn(), [("ack", 1, True), ("ack", 3, False), ("ack", 4, False)])
