@@ -125,12 +125,14 @@ class OurEnds:
     """Our client and worker, each on a broker in memory.
 
     :ivar seqid: the last call's, which our client chooses.
+    :ivar protocol: its name in the client's options.
     """
 
     def __init__(self, stub: ModuleType, protocol: str) -> None:
         self.notes = Notes(stub)
         self.seqid = 0
         self._factory = FACTORIES[protocol][0]
+        self.protocol = protocol
         self.codec = CODECS[protocol]
         self._caller = CallerInMemory()
         self._caller.open()

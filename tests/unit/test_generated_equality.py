@@ -228,7 +228,7 @@ class EqualityTests(SynchronousTestCase):
         @given(st.integers(1, 2**31 - 1), st.integers(-(2**31), 2**31 - 1))
         def check(seqid: int, of_peer: int) -> None:
             for ours, theirs in pairs:
-                request = operation(codec=ours.codec).encode(seqid, (1, 2), {})
+                request = operation(protocol=ours.protocol).encode(seqid, (1, 2), {})
                 self.assertEqual(request, theirs.call("add", (1, 2), seqid))
                 request = theirs.call("ping", (), of_peer)
                 self.assertEqual(ours.serve(request), theirs.serve(request))
