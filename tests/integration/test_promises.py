@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 import rpc
 from generated.calculator import Calculator
 from generated.calculator.ttypes import Numbers, Work
-from tests.integration.test_calls import CallTestCase, Handler, pause
+from tests.integration.call_case import CallTestCase, Handler, pause
 
 
 class AttemptTests(CallTestCase):
