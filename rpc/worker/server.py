@@ -18,7 +18,7 @@ from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.content import Delivery
-from rpc.errors import AMQPError
+from rpc.errors import AMQPError, DeliveryTimedOut
 from rpc.interfaces import IChannelUser, IDeliveryChannel
 from rpc.link import Link
 from rpc.topology import BROADCAST, EXCHANGES, exclusive_queue
@@ -32,6 +32,12 @@ OWN_AT_ONCE = 20_000
 """Prefetch of the worker's own queue. Nested calls and cancellations come by it, and must come through when every slot
 is taken, so it is larger than the number of requests that a service may hold.
 """
+
+TIMED_OUT = (
+    "a request was unacked for longer than RabbitMQ's delivery acknowledgement timeout, so the broker delivers the "
+    "requests in progress again. Give the service consumer_timeout= in seconds, longer than its longest call; see "
+    "docs/operations.md, section 'A call takes longer than the acknowledgement timeout'"
+)
 
 
 @attrs.frozen
@@ -61,6 +67,7 @@ class Server:
         self._acks: AckCollector | None = None
         self._queues = 0
         self._answers = True
+        self._told_of_timeout = False
         self.lost_replies = 0
 
     def add(self, served: Served) -> None:
@@ -116,9 +123,17 @@ class Server:
     def lost(self, reason: Exception) -> None:
         """Requests that were not acked are delivered again. Calls in progress run to their end."""
         self._channel = self._acks = None
+        if isinstance(reason, DeliveryTimedOut):
+            self._explain_timeout()
         for served in self._served:
             served.consumer.lost()
             served.dispatcher.lost()
+
+    def _explain_timeout(self) -> None:
+        """Log the remedy once: the channel is lost again and again while a long call runs."""
+        if not self._told_of_timeout:
+            self._told_of_timeout = True
+            log.msg(TIMED_OUT)
 
     def blocked(self, reason: str | None) -> None:
         """Replies wait in the connection until the broker reads again."""

@@ -312,6 +312,18 @@ class SettlingTests(ServingTestCase):
         self.assertEqual((len(self.wire.take()), self.settled()), (1, []))
         self.assertEqual((self.handler.ran, self.worker.running), (["calculate 1"], 0))
 
+    def test_explains_a_delivery_that_timed_out_once(self) -> None:
+        """RabbitMQ closes one channel after another while a long call runs. The remedy is logged for the first."""
+        said = log_lines(self)
+        self.wire.close_channel()
+        self.worker.open()
+        self.assertNotIn("consumer_timeout=", "".join(said))
+        for _ in range(2):
+            self.wire.close_channel("PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out")
+            self.worker.open()
+        (told,) = [line for line in said if "consumer_timeout=" in line]
+        self.assertIn("docs/operations.md", told)
+
     def test_failing_oneway(self) -> None:
         """A oneway method that fails is logged and gives no answer, also when it was sent as a CALL."""
         self.handler.answer = lambda: 1 / 0
