@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, fail, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, fail, gatherResults, succeed
 from twisted.python import log
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rpc.amqp.acks import AckCollector
@@ -66,6 +67,7 @@ class Server:
         self._channel: Channel | None = None
         self._acks: AckCollector | None = None
         self._queues = 0
+        self._queue = ""
         self._answers = True
         self._told_of_timeout = False
         self.lost_replies = 0
@@ -86,7 +88,7 @@ class Server:
         """Declare and consume the worker's own queue, then begin with every service."""
         self._answers = True
         self._queues += 1  # an older queue may still be there, with a connection that the broker has not missed yet
-        queue = f"rpc.worker.{self._link.instance}.{self._queues}"
+        queue = self._queue = f"rpc.worker.{self._link.instance}.{self._queues}"
         self._set_routes()
         self._channel, self._acks = channel, AckCollector(channel)
         channel.on_return = self._returned
@@ -218,6 +220,23 @@ class Server:
 
     # -- leaving
 
+    def leave(self) -> Deferred[None]:
+        """Let no more requests come by the worker's own queue, which ends with the connection and what is in it.
+
+        The queue has sent its last delivery when it answers queue.declare. RabbitMQ's channel may pass this answer on
+        before deliveries that came earlier, but not the answer to a method that it gets afterwards.
+
+        :return: fires when the last request has been delivered, or the channel is gone. Never fails.
+        """
+        channel, queue = self._channel, self._queue
+        if channel is None:
+            return succeed(None)
+        unbound = [answer for each in self._served for answer in each.consumer.leave(channel)]
+        left: Deferred[Any] = gatherResults(unbound, consumeErrors=True)
+        left.addCallback(lambda _: channel.queue_declare(queue=queue, passive=True))
+        left.addCallback(lambda _: channel.basic_qos(prefetch_count=OWN_AT_ONCE))
+        return left.addCallbacks(lambda _: None, _lost_meanwhile)
+
     def flush(self) -> None:
         """Send the acks that were given."""
         if self._acks is not None:
@@ -228,3 +247,8 @@ class Server:
         self.flush()
         self._answers = False
         self._acks = None
+
+
+def _lost_meanwhile(failure: Failure) -> None:
+    error = failure.value
+    (error.subFailure if isinstance(error, FirstError) else failure).trap(AMQPError, CancelledError)

@@ -100,6 +100,10 @@ class BrokerFaultTests(FaultTestCase):
         """The worker's only slot is taken, and its backlog is full."""
         await self.check("worker-full")
 
+    async def test_a_oneway_call_to_a_draining_worker_is_run_or_dead_lettered(self) -> None:
+        """The worker stops while calls to it alone come."""
+        await self.check("worker-draining")
+
     async def test_a_request_that_was_acked_before_runs_once(self) -> None:
         """Its handler exits the process."""
         await self.check("quits-before")

@@ -21,6 +21,7 @@ ANSWERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "exchange.declare": ("exchange.declare-ok", ()),
     "queue.declare": ("queue.declare-ok", ("replies", 0, 0)),
     "queue.bind": ("queue.bind-ok", ()),
+    "queue.unbind": ("queue.unbind-ok", ()),
 }
 
 

@@ -407,6 +407,30 @@ class DrainTests(ServingTestCase):
         self.successResultOf(drained)
         self.assertEqual((len(self.wire.take()), self.wire.taken("basic.ack")), (1, [(first, True)]))
 
+    def test_rejects_the_last_oneway_requests_for_this_worker_before_it_closes(self) -> None:
+        """Its own queue ends with its connection, with every request in it. So the queue is unbound, and what was
+        routed to it before is taken and becomes a dead letter.
+        """
+        self.worker.dispatcher.stop_accepting()
+        left = self.worker.server.leave()
+        body = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
+        tag = self.wire.deliver(body, consumer="c1", routing_key=f"Calculator@{INSTANCE}")
+        self.assertNoResult(left)
+        self.wire.settle()
+        self.successResultOf(left)
+        unbound = [args[2:4] for args in self.wire.taken("queue.unbind")]
+        self.assertEqual(unbound, [("rpc", f"Calculator@{INSTANCE}"), ("rpc.broadcast", "Calculator")])
+        (letter,) = self.wire.take()
+        self.assertEqual((letter.exchange, letter.routing_key, letter.body), ("rpc.dead", "Calculator", body))
+        self.assertEqual((self.handler.ran, self.settled()), ([], [("ack", tag, True)]))
+
+    def test_leaving_does_not_fail_without_a_channel(self) -> None:
+        """A channel that is lost meanwhile has no own queue any more. Neither has a worker without one."""
+        left = self.worker.server.leave()
+        self.wire.close_channel()
+        self.successResultOf(left)
+        self.successResultOf(self.worker.server.leave())
+
     def test_idle(self) -> None:
         """With nothing to do it fires when the broker has stopped delivering; without a channel at once."""
         drained = self.worker.drain(30.0)
