@@ -31,7 +31,10 @@ async def worker_full(trial: Trial, calls: int, seconds: float) -> Finding:
 
 
 async def worker_draining(trial: Trial, times: int, rate: float, seconds: float) -> Finding:
-    """Send oneway calls to one worker while it drains, and after it has ended."""
+    """Send oneway calls to one worker while it drains, and after it has ended.
+
+    They must be fewer than the queue of dead letters keeps (``rpc.topology.DEAD_LETTERS_KEPT``).
+    """
     for _ in range(times):
         worker = await trial.process(concurrency=1, backlog=1)
         (instance,) = await instances(trial)
@@ -101,8 +104,8 @@ SCENARIOS = (
         "oneway calls to `Service@instance`, a worker that drains",
         VANISHES,
         worker_draining,
-        quick={"times": 2, "rate": 200, "seconds": 1.5},
-        full={"times": 20, "rate": 500, "seconds": 3.0},
+        quick={"times": 2, "rate": 400, "seconds": 1.0},
+        full={"times": 20, "rate": 400, "seconds": 1.0},
     ),
     Scenario(
         "quits-before",
