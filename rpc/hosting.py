@@ -136,7 +136,7 @@ class Worker(Service):
         served = self._served.get(name)
         if served is None or operation.oneway:
             return operation.service
-        if served.service.exchange != operation.exchange or instance not in ("", self.instance):
+        if served.service.exchange != operation.options.exchange or instance not in ("", self.instance):
             return operation.service
         if served.consumer.state is not ConsumerState.CONSUMING and self._state is WorkerState.SERVING:
             return None

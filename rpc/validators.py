@@ -32,6 +32,20 @@ def whole_number(least: int, most: int = 2**63 - 1) -> Any:
     return check
 
 
+def number(above: float, most: float, *, unit: str = "") -> Any:
+    """Return a validator for a number above `above`, up to `most`. A bool is refused, and NaN.
+
+    :param unit: for the message, such as ``" of seconds"``.
+    """
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not above < value <= most:
+            allowed = f"a number{unit} above {above:g}, at most {most:g}"
+            raise ConfigurationError(f"{attribute.name}={value!r}: must be {allowed}")
+
+    return check
+
+
 def check_truth(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Validate that a value is True or False."""
     if not isinstance(value, bool):

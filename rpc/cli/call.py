@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import attrs
 import click
 from thrift.Thrift import TApplicationException
 from thrift.Thrift import TException as ThriftException
-from twisted.internet.defer import TimeoutError as ConnectTimedOut
 
-from rpc import errors
 from rpc.cli.invocation import Invocation, methods
-from rpc.cli.running import KNOWN, broker_option, meaning, run
+from rpc.cli.running import broker_option, errors_in_words, run_connected
 from rpc.cli.standard_output import say
-from rpc.client.connection import connect
+from rpc.client.connection import Connection
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
 
@@ -110,7 +107,7 @@ def call_command(
     name: str | None,
 ) -> None:
     """Call a method, or list the methods of a service."""
-    with _errors_in_words():
+    with errors_in_words():
         if method is None:
             say("\n".join(methods(stub)))
         else:
@@ -121,7 +118,7 @@ def call_command(
 def _call(invocation: Invocation, broker: str, options: ClientOptions) -> None:
     label = invocation.label(options.name)
     try:
-        result = run(lambda reactor: _perform(reactor, broker, invocation, options))
+        result = run_connected(broker, options.timeout, partial(_perform, invocation, options))
     except TApplicationException as error:
         log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
         raise click.ClickException(f"service failed: {label}: {error}{log}") from error
@@ -136,28 +133,8 @@ def _call(invocation: Invocation, broker: str, options: ClientOptions) -> None:
         say(shown.encode("utf-8", "backslashreplace"), f"{label} was executed")
 
 
-@contextmanager
-def _errors_in_words() -> Iterator[None]:
-    """Turn the errors that are known into messages without a traceback."""
-    try:
-        yield
-    except KNOWN as error:
-        raise click.ClickException(meaning(error)) from error
-
-
-async def _perform(reactor: Any, broker: str, invocation: Invocation, options: ClientOptions) -> Any:
-    """Connect, call, and disconnect; the timeout holds for all of it."""
-    began = reactor.seconds()
-    limit = options.timeout or DEFAULT_TIMEOUT
-    try:
-        connection = await connect(broker, reactor=reactor).addTimeout(limit, reactor)
-    except ConnectTimedOut as error:
-        raise errors.BrokerUnreachable(f"no answer within {limit:g} s") from error
-    try:
-        if options.timeout is not None:
-            left = options.timeout - (reactor.seconds() - began)
-            options = attrs.evolve(options, timeout=max(left, 0.001))
-        client = connection.client(invocation.stub, **attrs.asdict(options, recurse=False))
-        return await getattr(client, invocation.method.name)(*invocation.arguments)
-    finally:
-        await connection.close()
+def _perform(invocation: Invocation, options: ClientOptions, connection: Connection, left: float | None) -> Any:
+    """Make the call, within the seconds that are `left`; return its Deferred."""
+    options = attrs.evolve(options, timeout=left)
+    client = connection.client(invocation.stub, **attrs.asdict(options, recurse=False))
+    return getattr(client, invocation.method.name)(*invocation.arguments)

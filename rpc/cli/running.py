@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import click
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as ConnectTimedOut
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
@@ -16,6 +17,8 @@ from twisted.python.failure import Failure
 from rpc import errors, uri
 from rpc.amqp.endpoint import BrokerEndpoint
 from rpc.amqp.protocol import AMQPConnection
+from rpc.client.connection import Connection, connect
+from rpc.client.options import DEFAULT_TIMEOUT
 from rpc.instance import instance_name
 
 DEFAULT_BROKER: Final = "amqp://localhost"
@@ -98,6 +101,40 @@ def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
     if result.check(CancelledError):
         raise click.Abort
     return result.raiseException()
+
+
+def run_connected(broker: str, timeout: float | None, work: Callable[[Connection, float | None], Deferred[Any]]) -> Any:
+    """Run the reactor: connect, do `work`, and disconnect. Returns the result of `work`, or raises its error.
+
+    :param timeout: seconds for connecting and work together. ``None``: 30 for connecting, and the work has its own.
+    :param work: called with the connection and the seconds that are left of `timeout`.
+    :raises AMQPError: no host of the URL `broker` accepts the connection.
+    :raises click.Abort: a signal came.
+    """
+
+    async def connected(reactor: Any) -> Any:
+        began = reactor.seconds()
+        limit = timeout or DEFAULT_TIMEOUT
+        try:
+            connection = await connect(broker, reactor=reactor).addTimeout(limit, reactor)
+        except ConnectTimedOut as error:
+            raise errors.BrokerUnreachable(f"no answer within {limit:g} s") from error
+        try:
+            left = None if timeout is None else max(timeout - (reactor.seconds() - began), 0.001)
+            return await work(connection, left)
+        finally:
+            await connection.close()
+
+    return run(connected)
+
+
+@contextmanager
+def errors_in_words() -> Iterator[None]:
+    """Turn the :data:`KNOWN` errors into messages without a traceback, and into the exit status 1."""
+    try:
+        yield
+    except KNOWN as error:
+        raise click.ClickException(meaning(error)) from error
 
 
 async def open_connection(reactor: Any, broker: str, role: str) -> AMQPConnection:

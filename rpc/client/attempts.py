@@ -85,7 +85,7 @@ class Attempts:
             properties = operation.properties(
                 self._reply_queue, number, milliseconds, self._identity + number, inherited
             )
-            channel.publish(operation.exchange, routing_key, properties, call.body, True)
+            channel.publish(operation.options.exchange, routing_key, properties, call.body, True)
         except CodecError as error:
             self.fail(call, RPCError(f"{operation.label}: {error}", NOT_SENT))
             return
@@ -184,7 +184,8 @@ class Attempts:
             maybe_executed=error.outcome is Outcome.UNKNOWN, in_progress=published and isinstance(error, LOSSES)
         )
         operation = call.operation
-        if self._closed or not may_repeat(error, retry=operation.retry, idempotent=operation.idempotent):
+        retry = operation.options.retry
+        if self._closed or not may_repeat(error, retry=retry, idempotent=operation.idempotent):
             return False
         at = self._clock.seconds() + pause_before(call.repetitions + 1)
         if at >= call.deadline or (published and not self._budget.take(self._calls_sent)):

@@ -42,11 +42,11 @@ def _routes_of(call: Call, broadcast: bool) -> list[Route]:
     operation = call.operation
     service = operation.service.partition("@")[0]
     workers = call.possible_workers
-    if operation.exchange == BROADCAST and workers:  # each worker of the service has a copy
+    if operation.options.exchange == BROADCAST and workers:  # each worker of the service has a copy
         workers = frozenset((None,))
     if None in workers and broadcast:
         return [(BROADCAST, service)]
-    return [(operation.exchange, f"{service}@{worker}") for worker in sorted(filter(None, workers))]
+    return [(operation.options.exchange, f"{service}@{worker}") for worker in sorted(filter(None, workers))]
 
 
 def publish_cancellations(channel: Channel, identity: bytes, routes: dict[Route, list[int]]) -> int:

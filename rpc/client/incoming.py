@@ -67,7 +67,7 @@ class Incoming:
                 return
             if OUTCOME in headers:
                 # Of a broadcast, another worker may run the request that one worker refuses.
-                if call.state in IN_PROGRESS and operation.exchange != BROADCAST:
+                if call.state in IN_PROGRESS and operation.options.exchange != BROADCAST:
                     self._attempts.fail(call, refusal(call, headers, delivery))
                 return
             result, error = operation.decode(call.number, delivery.body)

@@ -31,7 +31,7 @@ class Keepalives:
             self._watch(call)
 
     def _watch(self, call: Call) -> None:
-        liveness = call.operation.liveness
+        liveness = call.operation.options.liveness
         if liveness is not None:
             self._pending.stop_timer(call)
             call.state = CallState.WATCHED
@@ -55,7 +55,7 @@ class Keepalives:
         failures: list[tuple[Call, RPCError]] = []
         for call in calls:
             if call.state is CallState.OVERDUE:
-                label, liveness = call.operation.label, call.operation.liveness
+                label, liveness = call.operation.label, call.operation.options.liveness
                 failures.append((call, WorkerLost(f"{label}: no keepalive of its worker came for {liveness:g} s")))
         self._attempts.fail_all(failures)
 

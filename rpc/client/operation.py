@@ -10,8 +10,9 @@ import attrs
 
 from rpc.amqp.codec.fields import SHORT_LENGTHS
 from rpc.amqp.codec.properties import PropertyTemplate, encode_properties
+from rpc.client.options import ClientOptions
 from rpc.client.reply_values import Reply
-from rpc.envelope import Codec
+from rpc.envelope import CODECS, Codec
 from rpc.errors import MessageTooLarge
 from rpc.headers import LIVENESS
 from rpc.messages import Properties
@@ -29,33 +30,30 @@ class Operation:
     """One method as one client calls it, made once. A subclass turns values into Thrift messages.
 
     :ivar name: the method's name.
+    :ivar options: the client's options. The fields below stand for those that also depend on the method.
     :ivar service: the routing key of its requests.
     :ivar timeout: seconds.
-    :ivar headers: metadata of every call.
-    :ivar retry: whether a call that was refused is tried again.
     :ivar idempotent: whether a call that may have been executed is made again.
-    :ivar liveness: seconds within which a worker that has begun a call must send a keepalive; ``None``: the deadline
-        alone ends the wait.
+    :ivar codec: of the options' protocol.
     :ivar workers: the instance that ``service`` names, or ``None``.
     :ivar make_reply: makes of a result and the reply's metadata the value for the caller; ``None``: it is the result.
     """
 
     name: str
     oneway: bool
+    options: ClientOptions
     service: str
-    exchange: str
-    codec: Codec
     timeout: float
-    headers: Mapping[str, Any] | None
-    priority: int | None
-    max_message_size: int
-    retry: bool = False
     idempotent: bool = False
-    liveness: float | None = None
     make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    codec: Codec = attrs.field(init=False)
     workers: frozenset[str | None] = attrs.field(init=False)
     _template: PropertyTemplate | None = attrs.field(default=None, init=False)
     _reply_to: str | None = attrs.field(default=None, init=False)
+
+    @codec.default
+    def _codec_of_the_protocol(self) -> Codec:
+        return CODECS[self.options.protocol]
 
     @workers.default
     def _workers_of_the_service(self) -> frozenset[str | None]:
@@ -89,8 +87,9 @@ class Operation:
 
     def too_large(self, size: int) -> MessageTooLarge:
         """Return the error of a request body of `size` bytes."""
+        limit = self.options.max_message_size
         return MessageTooLarge(
-            f"{self.label}: a request of {size} bytes, over the client's max_message_size of {self.max_message_size}"
+            f"{self.label}: a request of {size} bytes, over the client's max_message_size of {limit}"
         )
 
     def properties(
@@ -104,7 +103,7 @@ class Operation:
             return self._with_metadata(reply_to, correlation_id, expiration, message_id, inherited)
         template = self._template
         if template is None or self._reply_to != reply_to:
-            template = self._template = PropertyTemplate(self._fixed(reply_to, self.headers), self._variable)
+            template = self._template = PropertyTemplate(self._fixed(reply_to, self.options.headers), self._variable)
             self._reply_to = reply_to
         correlation_id = SHORT_LENGTHS[len(correlation_id)] + correlation_id
         message_id = SHORT_LENGTHS[len(message_id)] + message_id
@@ -117,7 +116,7 @@ class Operation:
     ) -> bytes:
         values = (correlation_id, message_id) if self.oneway else (correlation_id, expiration, message_id)
         words: Any = {name: value.decode() for name, value in zip(self._variable, values, strict=True)}
-        fixed = self._fixed(reply_to, {**inherited, **(self.headers or {})})
+        fixed = self._fixed(reply_to, {**inherited, **(self.options.headers or {})})
         return encode_properties(attrs.evolve(fixed, **words))
 
     @property
@@ -125,13 +124,14 @@ class Operation:
         return VARIABLE_ONEWAY if self.oneway else VARIABLE
 
     def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None) -> Properties:
-        if self.liveness is not None and not self.oneway:
-            headers = {**(headers or {}), LIVENESS: max(1, int(self.liveness * 1000))}
+        liveness = self.options.liveness
+        if liveness is not None and not self.oneway:
+            headers = {**(headers or {}), LIVENESS: max(1, int(liveness * 1000))}
         return Properties(
             content_type=self.codec.content_type,
             headers=headers or None,
             delivery_mode=2 if self.oneway else 1,
-            priority=self.priority,
+            priority=self.options.priority,
             reply_to=None if self.oneway else reply_to,
             type=self.label,
         )

@@ -13,18 +13,14 @@ from rpc.envelope import CODECS, MAX_MESSAGE_SIZE
 from rpc.errors import CodecError, ConfigurationError
 from rpc.headers import SHORTEST_LIVENESS
 from rpc.topology import REQUESTS
-from rpc.validators import check_truth, one_of, text, whole_number
+from rpc.validators import check_truth, number, one_of, text, whole_number
 
 DEFAULT_TIMEOUT = 30.0
 
 LONGEST_TIMEOUT = 1e9
 """Seconds, some 31 years; beyond, the clock's hundredths drown in rounding."""
 
-
-def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (number and 0 < value <= LONGEST_TIMEOUT):
-        raise ConfigurationError(f"{attribute.name}={value!r}: must be a number of seconds above 0, at most 1e9")
+_seconds = number(0, LONGEST_TIMEOUT, unit=" of seconds")
 
 
 def _check_liveness(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -88,10 +84,10 @@ class ClientOptions:
     :raises ConfigurationError: an option has a wrong value.
     """
 
-    timeout: float | None = attrs.field(default=None, validator=_check_seconds)
+    timeout: float | None = attrs.field(default=None, validator=optional(_seconds))
     retry: bool = attrs.field(default=False, validator=check_truth)
     idempotent: frozenset[str] | None = attrs.field(default=None, converter=_names)
-    liveness: float | None = attrs.field(default=None, validator=[_check_seconds, _check_liveness])
+    liveness: float | None = attrs.field(default=None, validator=[optional(_seconds), _check_liveness])
     protocol: str = attrs.field(default="binary", validator=one_of(*CODECS))
     priority: int | None = attrs.field(default=None, validator=optional(whole_number(0, 255)))
     headers: Mapping[str, Any] | None = attrs.field(default=None, converter=_copy_headers)

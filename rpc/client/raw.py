@@ -27,7 +27,7 @@ class RawOperation(Operation):
     message: bytes = attrs.field(kw_only=True)
 
     def encode(self, seqid: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes:
-        if len(self.message) > self.max_message_size:
+        if len(self.message) > self.options.max_message_size:
             raise self.too_large(len(self.message))
         return with_seqid(self.codec, self.message, seqid)
 
@@ -59,13 +59,9 @@ def raw_operation(message: bytes, options: ClientOptions) -> RawOperation:
     return RawOperation(
         name=name,
         oneway=kind == TMessageType.ONEWAY,
+        options=options,
         service=service,
-        exchange=options.exchange,
-        codec=codec,
         timeout=options.timeout or DEFAULT_TIMEOUT,
-        headers=options.headers,
-        priority=options.priority,
-        max_message_size=options.max_message_size,
         make_reply=_raw_reply,
         message=message,
     )

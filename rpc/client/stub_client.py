@@ -15,7 +15,6 @@ from rpc.client.operation import Operation
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions, Options
 from rpc.client.reply_values import Reply
 from rpc.client.stub_operation import StubOperation
-from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError
 from rpc.stub import Stub, StubMethod
 
@@ -103,16 +102,10 @@ def _make_method(stub: Stub, method: StubMethod, caller: Caller, options: Client
         method=method,
         name=method.name,
         oneway=method.oneway,
+        options=options,
         service=options.name or stub.service,
-        exchange=options.exchange,
-        codec=CODECS[options.protocol],
         timeout=options.timeout or method.timeout or DEFAULT_TIMEOUT,
-        headers=options.headers,
-        priority=options.priority,
-        max_message_size=options.max_message_size,
-        retry=options.retry,
         idempotent=method.idempotent if options.idempotent is None else method.name in options.idempotent,
-        liveness=options.liveness,
     )
     call = Method(caller.call, operation)
     call.__name__ = method.name

@@ -40,7 +40,7 @@ class StubOperation(Operation):
         except Exception as error:
             why = self._misfit(arguments) or f"the arguments do not fit the IDL: {type(error).__name__}: {error}"
             raise InvalidRequest(f"{self._shown}: {why[:300]}") from error
-        if len(body) > self.max_message_size:
+        if len(body) > self.options.max_message_size:
             raise self.too_large(len(body))
         return body
 

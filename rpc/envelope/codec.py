@@ -23,6 +23,7 @@ class Codec(Protocol):
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
         """Return the bytes of a whole message.
 
+        :param struct: has Thrift's ``write(protocol)``, as generated structs have.
         :raises Exception: a value does not fit its type; Thrift raises errors of many classes.
         """
 

@@ -27,6 +27,10 @@ from rpc.worker.service import ThriftService
 
 CANCELLING = DeliveryState.CANCELLING
 
+LARGEST_REPLY_HEADERS = 64 * 1024
+"""Bytes, encoded. All properties of a message must fit into one frame (AMQP 0-9-1, section 4.2.6.1), usually 128 KiB.
+"""
+
 
 class Execution:
     """Runs the requests of one service."""
@@ -194,9 +198,11 @@ def internal_error(message: str = "Internal error") -> TApplicationException:
 def _checked(request: Request, body: bytes) -> bytes:
     """Return `body`, or an answer that the handler has set reply headers that cannot be sent."""
     try:
-        encode_table(request.context.reply_headers)
+        size = len(encode_table(request.context.reply_headers))
+        if size > LARGEST_REPLY_HEADERS:
+            raise CodecError(f"the headers have {size} bytes; at most {LARGEST_REPLY_HEADERS} are allowed")
     except CodecError:
-        log.err(None, f"{request.label} set reply headers that AMQP does not have")
+        log.err(None, f"{request.label} set reply headers that cannot be sent")
         request.context.reply_headers.clear()
         return request.reply(TMessageType.EXCEPTION, internal_error())
     return body

@@ -33,11 +33,9 @@ def stopping() -> Rejection:
     return Rejection(TApplicationException.INTERNAL_ERROR, "this worker is stopping", outcome=headers.STOPPING)
 
 
-def overloaded() -> Rejection:
-    """The worker that the request was sent to holds as many requests as it may."""
-    return Rejection(
-        TApplicationException.INTERNAL_ERROR, "too many requests wait for this worker", outcome=headers.OVERLOADED
-    )
+def overloaded(reason: str = "too many requests wait for this worker") -> Rejection:
+    """The worker does not take the request now; the caller gets ``Overloaded``, and may try again."""
+    return Rejection(TApplicationException.INTERNAL_ERROR, reason, outcome=headers.OVERLOADED)
 
 
 def repeated() -> Rejection:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, FirstError, fail, gatherResults, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,6 +19,7 @@ from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.content import Delivery
+from rpc.amqp.pipelining import all_answered
 from rpc.errors import AMQPError, DeliveryTimedOut
 from rpc.interfaces import IChannelUser, IDeliveryChannel
 from rpc.link import Link
@@ -96,7 +97,7 @@ class Server:
         prepared.append(channel.declare(exclusive_queue(queue)))
         prepared.append(channel.basic_qos(prefetch_count=OWN_AT_ONCE))
         prepared.append(channel.consume(queue, self._delivered_own, self._own_queue_gone))
-        return gatherResults(prepared, consumeErrors=True).addCallback(lambda _: self._begin(channel, queue))
+        return all_answered(prepared).addCallback(lambda _: self._begin(channel, queue))
 
     def _set_routes(self) -> None:
         """Note which service and source each routing key of the own queue stands for, as bytes of the wire."""
@@ -231,8 +232,7 @@ class Server:
         channel, queue = self._channel, self._queue
         if channel is None:
             return succeed(None)
-        unbound = [answer for each in self._served for answer in each.consumer.leave(channel)]
-        left: Deferred[Any] = gatherResults(unbound, consumeErrors=True)
+        left: Deferred[Any] = all_answered(answer for each in self._served for answer in each.consumer.leave(channel))
         left.addCallback(lambda _: channel.queue_declare(queue=queue, passive=True))
         left.addCallback(lambda _: channel.basic_qos(prefetch_count=OWN_AT_ONCE))
         return left.addCallbacks(lambda _: None, _lost_meanwhile)
@@ -250,5 +250,4 @@ class Server:
 
 
 def _lost_meanwhile(failure: Failure) -> None:
-    error = failure.value
-    (error.subFailure if isinstance(error, FirstError) else failure).trap(AMQPError, CancelledError)
+    failure.trap(AMQPError, CancelledError)

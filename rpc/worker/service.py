@@ -30,7 +30,7 @@ LEAST_CONSUMER_TIMEOUT, MOST_CONSUMER_TIMEOUT = 1.0, 2**32 / 1000 - 1
 """Seconds."""
 
 
-def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _check_bound(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
         raise ConfigurationError(f"deduplicate: {attribute.name}={value!r}: must be a number above 0")
 
@@ -52,9 +52,9 @@ class Deduplicate:
     :raises ConfigurationError: a bound is no number above 0.
     """
 
-    count: int = attrs.field(default=10_000, validator=_positive)
-    size: int = attrs.field(default=64 * 1024 * 1024, validator=_positive)
-    seconds: float = attrs.field(default=300.0, validator=_positive)
+    count: int = attrs.field(default=10_000, validator=_check_bound)
+    size: int = attrs.field(default=64 * 1024 * 1024, validator=_check_bound)
+    seconds: float = attrs.field(default=300.0, validator=_check_bound)
 
 
 def _bounds(value: Any) -> Any:

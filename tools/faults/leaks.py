@@ -9,7 +9,7 @@ from typing import Any
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.deadlines import Deadlines
 
-CONSTANT = {"_methods", "_handlers"}
+CONSTANT = {"_methods", "_handlers", "_served", "_routes", "_tags"}
 """Tables of a worker that list its services, and are not empty while it serves."""
 
 BOUNDED = {"_answered", "_unacked", "_replaced", "_never_began", "_logged", "cancelled"}

@@ -1,6 +1,7 @@
 """Measures the processor time of a call that is cancelled, or that times out, with more and more workers.
 
-The caller does not know which worker has the request, so every worker of the service hears of a cancellation.
+A caller with ``liveness`` knows which worker has the request, and tells it alone. Without, every worker of the service
+hears of a cancellation. A timeout is told to no worker that the caller does not know.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ async def measure(deployment: Deployment, plan: Plan) -> list[Figure]:
         name = names(1)[0]
         patient, hasty = deployment.client(connection, name), deployment.client(connection, name, timeout=AFTER)
         await patient.ping()
-        for how, call in (("cancelled", _cancelled(patient)), ("timed out", _timed_out(hasty))):
+        told = deployment.client(connection, name, liveness=10.0)
+        for how, call in (
+            ("cancelled", _cancelled(patient)),
+            ("cancelled at a known worker", _cancelled(told)),
+            ("timed out", _timed_out(hasty)),
+        ):
             before = _cpu(deployment)
             await in_lanes(plan.cancellations, LANES, call)
             await deferLater(reactor, 2 * AFTER)

@@ -27,10 +27,12 @@ class Deployment:
 
     :ivar node: the broker; its processor time is that of :meth:`broker_cpu`.
     :ivar url: of the virtual host.
+    :ivar queue_type: of the services.
     """
 
-    def __init__(self, node: RabbitMQNode) -> None:
+    def __init__(self, node: RabbitMQNode, queue_type: str = "classic") -> None:
         self.node = node
+        self.queue_type = queue_type
         self.virtual_host = f"topology-{secrets.token_hex(4)}"
         self.url = f"{node.url}/{self.virtual_host}"
         self.processes: list[Process] = []
@@ -46,7 +48,8 @@ class Deployment:
 
         :raises tools.processes.ProcessFailed: it ended, or takes longer than ``START_TIMEOUT``.
         """
-        command = [sys.executable, "-m", "tools.topology.serving", url or self.url, str(services), str(workers)]
+        sizes = [str(services), str(workers), self.queue_type]
+        command = [sys.executable, "-m", "tools.topology.serving", url or self.url, *sizes]
         process = Process("worker process", command)
         self.processes.append(process)
         line = await deferToThread(process.wait_for_line, "serving ", START_TIMEOUT)

@@ -16,6 +16,7 @@ class Plan:
     :ivar in_flight: calls in progress at a time.
     :ivar cancellations: calls of a measurement that cancels each of them.
     :ivar crowds: numbers of workers at which a cancelled call is measured.
+    :ivar queue_type: of the services, ``"classic"`` or ``"quorum"``.
     """
 
     services: int = 300
@@ -25,6 +26,7 @@ class Plan:
     in_flight: int = 100
     cancellations: int = 500
     crowds: tuple[int, ...] = (1, 10, 100)
+    queue_type: str = "classic"
 
 
 @attrs.frozen

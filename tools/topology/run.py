@@ -41,7 +41,7 @@ async def measure_all(
     figures: list[Figure] = []
     for name in chosen:
         say(f"{name} ...")
-        deployment = await Deployment(node).open()
+        deployment = await Deployment(node, plan.queue_type).open()
         try:
             figures += await MEASUREMENTS[name](deployment, plan)
         except Exception as error:
@@ -69,6 +69,7 @@ def table(figures: list[Figure]) -> str:
 @click.option(
     "--crowd", "crowds", default=(1, 10, 100), multiple=True, type=int, help="Workers that hear a cancellation."
 )
+@click.option("--queue-type", default="classic", type=click.Choice(["classic", "quorum"]), help="Of the services.")
 @click.option("--only", multiple=True, type=click.Choice(list(MEASUREMENTS)), help="Measure only this; repeatable.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="File for the figures as JSON.")
 def main(only: tuple[str, ...], file: Path | None, **sizes: Any) -> None:

@@ -1,4 +1,4 @@
-"""The worker process of a topology: ``python -m tools.topology.serving URL SERVICES WORKERS``.
+"""The worker process of a topology: ``python -m tools.topology.serving URL SERVICES WORKERS QUEUE_TYPE``.
 
 It holds WORKERS workers, each with a connection of its own. It prints ``serving`` with the seconds from the start of
 the workers until all services are served, and runs until it is killed.
@@ -16,9 +16,9 @@ import rpc
 from tools.topology.stub import make_services
 
 
-async def main(reactor: Any, url: str, services: str, workers: str) -> None:
+async def main(reactor: Any, url: str, services: str, workers: str, queue_type: str) -> None:
     """Serve."""
-    hosted = [rpc.Worker(url, make_services(int(services))) for _ in range(int(workers))]
+    hosted = [rpc.Worker(url, make_services(int(services), queue_type)) for _ in range(int(workers))]
     began = reactor.seconds()
     for worker in hosted:
         worker.startService()

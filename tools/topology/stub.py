@@ -26,6 +26,6 @@ def names(count: int) -> list[str]:
     return [f"Calculator-{number}" for number in range(count)]
 
 
-def make_services(count: int) -> list[rpc.ThriftService]:
+def make_services(count: int, queue_type: str = "classic") -> list[rpc.ThriftService]:
     """So many services."""
-    return [rpc.ThriftService(STUB, Handler(), name=name) for name in names(count)]
+    return [rpc.ThriftService(STUB, Handler(), name=name, queue_type=queue_type) for name in names(count)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from thrift.Thrift import TMessageType
@@ -12,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work as GeneratedWork
 from rpc.amqp.codec.properties import decode_properties
+from rpc.client.options import ClientOptions
 from rpc.client.stub_operation import StubOperation
 from rpc.envelope import CODECS
 from rpc.errors import CodecError, InvalidReply, InvalidRequest
@@ -22,18 +24,12 @@ Work: Any = GeneratedWork
 
 
 def operation(name: str = "add", **changes: Any) -> StubOperation:
-    """An operation of Calculator."""
-    fields: dict[str, Any] = {
-        "service": "Calculator",
-        "exchange": "rpc",
-        "codec": CODECS["binary"],
-        "timeout": 30.0,
-        "headers": None,
-        "priority": None,
-        "max_message_size": 1000,
-    }
+    """An operation of Calculator, by a client with these options."""
+    options = ClientOptions(**({"max_message_size": 1000} | changes))
     method = Stub.of(Calculator).methods[name]
-    return StubOperation(method=method, name=name, oneway=method.oneway, **(fields | changes))
+    return StubOperation(
+        method=method, name=name, oneway=method.oneway, options=options, service="Calculator", timeout=30.0
+    )
 
 
 class OperationTests(SynchronousTestCase):
@@ -56,7 +52,7 @@ class OperationTests(SynchronousTestCase):
 
     def test_names_the_argument_that_does_not_fit(self) -> None:
         """With its type, and that of the value."""
-        for codec in CODECS.values():
+        for protocol in CODECS:
             for name, arguments, told in (
                 ("add", (1, "2"), "add(num1, num2): argument 'num2': i32 expected, got str ("),
                 ("add", (2**40, 2), "add(num1, num2): argument 'num1': i32 expected, got int ("),
@@ -64,7 +60,7 @@ class OperationTests(SynchronousTestCase):
                 ("calculate", (1, Work(num1="x")), "calculate(logid, w): argument 'w': this Work does not fit ("),
                 ("blob", (1,), "blob(data): argument 'data': binary expected, got int ("),
             ):
-                error = self.assertRaises(InvalidRequest, operation(name, codec=codec).encode, 1, arguments, {})
+                error = self.assertRaises(InvalidRequest, operation(name, protocol=protocol).encode, 1, arguments, {})
                 self.assertIn(f"Calculator.{told}", str(error))
 
     def test_properties_are_the_same_inherited_or_not(self) -> None:
@@ -87,16 +83,21 @@ class OperationTests(SynchronousTestCase):
         self.assertIsNone(decode_properties(encoded).reply_to)
 
     def test_options_that_amqp_cannot_express_raise_every_time(self) -> None:
-        for options in ({"headers": {"a": object()}}, {"priority": 256}, {"service": "s" * 255}):
-            asked = operation(**options)
+        changed: list[object] = []
+        asked_with_headers = operation(headers={"a": changed})
+        changed.append(object())  # after the options were checked
+        unchecked = ClientOptions()
+        object.__setattr__(unchecked, "priority", 256)
+        with_priority = attrs.evolve(operation(), options=unchecked)
+        for asked in (asked_with_headers, with_priority, attrs.evolve(operation(), service="s" * 255)):
             for _ in range(2):
                 self.assertRaises(CodecError, asked.properties, "replies", b"5", b"1", b"a", {})
 
     @given(st.binary(max_size=100), st.integers(0, 40))
     def test_any_bytes_give_a_result_or_an_invalid_reply(self, data: bytes, keep: int) -> None:
-        for codec in CODECS.values():
+        for protocol, codec in CODECS.items():
             good = codec.encode("add", TMessageType.REPLY, 5, Calculator.add_result(3))
-            asked = operation(codec=codec)
+            asked = operation(protocol=protocol)
             self.assertEqual(asked.decode(5, good), (3, None))
             for body in (data, good[:keep] + data):
                 try:

@@ -74,7 +74,7 @@ async def connections_closed(trial: Trial, times: int) -> Finding:
     for _ in range(times):
         await _close_all(trial, client)
     grown, worker_bytes, our_bytes = (now - then for now, then in zip(_used(worker.pid), before, strict=True))
-    queues = len([name for name in await trial.queue_names() if name.startswith("amq.gen-")])
+    queues = len([name for name in await trial.queue_names() if name.startswith(("amq.gen-", "rpc.worker."))])
     account = trial.account
     seen = (
         f"{times} times: {grown} more descriptors in the worker, memory +{worker_bytes / 1e6:.1f} MB there and "
