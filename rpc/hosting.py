@@ -30,6 +30,9 @@ from rpc.worker.service import ThriftService
 
 DRAIN_TIMEOUT = 30.0
 
+LEAVING_TIMEOUT = 1.0
+"""Seconds that there are at least to reject the last requests for this worker alone, also after the drain timeout."""
+
 
 class WorkerState(enum.Enum):
     """The life of a worker."""
@@ -209,12 +212,24 @@ class Worker(Service):
         cancelled: Deferred[Any] = DeferredList([each.consumer.stop() for each in served])
         cancelled.addTimeout(within, self._reactor).addErrback(lambda _: None)
         self._draining = [cancelled]
-        cancelled.addCallback(self._wait_until_idle, bound).addCallback(self._close)
+        cancelled.addCallback(self._wait_until_idle, bound).addCallback(self._leave, bound).addCallback(self._close)
 
     def _wait_until_idle(self, _: object, bound: float) -> Deferred[Any]:
         within = 0.0 if self._aborting else max(0.0, bound - self._reactor.seconds())
         self._draining = [served.dispatcher.when_idle(within) for served in self._served.values()]
         return DeferredList(self._draining)
+
+    def _leave(self, _: object, bound: float) -> Deferred[Any]:
+        """Take the last requests for this worker alone, which are rejected, and wait for their dead letters.
+
+        A broker that is blocked does not answer.
+        """
+        bound = max(bound, self._reactor.seconds() + LEAVING_TIMEOUT)
+        left = self._server.leave()
+        left.addTimeout(0.0 if self._aborting else bound - self._reactor.seconds(), self._reactor)
+        left.addErrback(lambda _: None)
+        self._draining = [left]
+        return left.addCallback(self._wait_until_idle, bound)
 
     def _close(self, _: object) -> None:
         running = sum(served.dispatcher.limiter.running for served in self._served.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python import log
@@ -71,13 +72,16 @@ class Consumer:
         self._own_queue = ""
         self._tags: list[str] = []
         self._consumes_quarantine = False
+        self._is_bound = False
         self._requests = Declarer(link, self._declarations, self._consume, self._explain)
         self._quarantine = Declarer(link, self._topology.quarantine, self._consume_declared_quarantine, self._explain)
         self.state = ConsumerState.NO_CHANNEL
 
     def _declarations(self) -> list[Declaration]:
-        own = self._topology.instance_bindings(self._link.instance, self._own_queue, nested=self._nested)
-        return [*self._topology.requests(), *own]
+        return [*self._topology.requests(), *self._own_bindings(self._nested)]
+
+    def _own_bindings(self, nested: bool) -> list[Declaration]:
+        return self._topology.instance_bindings(self._link.instance, self._own_queue, nested=nested)
 
     def begin(self, channel: Channel, own_queue: str) -> None:
         """Consume on `channel`, when the queues are declared.
@@ -93,7 +97,7 @@ class Consumer:
         """The worker's channel is gone."""
         self._channel = None
         self._tags.clear()
-        self._consumes_quarantine = False
+        self._consumes_quarantine = self._is_bound = False
         self._requests.stop()
         self._quarantine.stop()
         if self.state is not ConsumerState.STOPPED:
@@ -102,6 +106,7 @@ class Consumer:
     def _consume(self) -> None:
         """Consume the request queue: it has been declared."""
         channel = self._channel
+        self._is_bound = channel is not None
         if channel is None or self.state is not ConsumerState.DECLARING:
             return
         consuming = self._consume_queue(
@@ -205,6 +210,18 @@ class Consumer:
             for tag in tags:
                 stopped.addCallback(_then_cancel, self._channel, tag)
         return stopped.addErrback(lambda failure: failure.trap(AMQPError, CancelledError)).addCallback(lambda _: None)
+
+    def leave(self, channel: Channel) -> list[Deferred[Any]]:
+        """Unbind the worker's own queue, by `channel`: the broker returns later requests for this worker alone.
+
+        Nested calls still come. A handler that is given up at the drain timeout must not fail before, and be acked.
+
+        :return: they fire when no other request is routed to the queue any more; they fail with
+            :class:`~rpc.errors.AMQPError` when the channel is lost.
+        """
+        bindings = self._own_bindings(nested=False) if self._is_bound else []
+        self._is_bound = False
+        return [channel.queue_unbind(**each.arguments) for each in bindings]
 
     def resume(self) -> None:
         """Consume again, from the next channel on."""

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python import log
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rpc.amqp.acks import AckCollector
@@ -19,7 +20,7 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.content import Delivery
 from rpc.amqp.pipelining import all_answered
-from rpc.errors import AMQPError
+from rpc.errors import AMQPError, DeliveryTimedOut
 from rpc.interfaces import IChannelUser, IDeliveryChannel
 from rpc.link import Link
 from rpc.topology import BROADCAST, EXCHANGES, exclusive_queue
@@ -33,6 +34,12 @@ OWN_AT_ONCE = 20_000
 """Prefetch of the worker's own queue. Nested calls and cancellations come by it, and must come through when every slot
 is taken, so it is larger than the number of requests that a service may hold.
 """
+
+TIMED_OUT = (
+    "a request was unacked for longer than RabbitMQ's delivery acknowledgement timeout, so the broker delivers the "
+    "requests in progress again. Give the service consumer_timeout= in seconds, longer than its longest call; see "
+    "docs/operations.md, section 'A call takes longer than the acknowledgement timeout'"
+)
 
 
 @attrs.frozen
@@ -61,7 +68,9 @@ class Server:
         self._channel: Channel | None = None
         self._acks: AckCollector | None = None
         self._queues = 0
+        self._queue = ""
         self._answers = True
+        self._told_of_timeout = False
         self.lost_replies = 0
 
     def add(self, served: Served) -> None:
@@ -80,7 +89,7 @@ class Server:
         """Declare and consume the worker's own queue, then begin with every service."""
         self._answers = True
         self._queues += 1  # an older queue may still be there, with a connection that the broker has not missed yet
-        queue = f"rpc.worker.{self._link.instance}.{self._queues}"
+        queue = self._queue = f"rpc.worker.{self._link.instance}.{self._queues}"
         self._set_routes()
         self._channel, self._acks = channel, AckCollector(channel)
         channel.on_return = self._returned
@@ -117,9 +126,17 @@ class Server:
     def lost(self, reason: Exception) -> None:
         """Requests that were not acked are delivered again. Calls in progress run to their end."""
         self._channel = self._acks = None
+        if isinstance(reason, DeliveryTimedOut):
+            self._explain_timeout()
         for served in self._served:
             served.consumer.lost()
             served.dispatcher.lost()
+
+    def _explain_timeout(self) -> None:
+        """Log the remedy once: the channel is lost again and again while a long call runs."""
+        if not self._told_of_timeout:
+            self._told_of_timeout = True
+            log.msg(TIMED_OUT)
 
     def blocked(self, reason: str | None) -> None:
         """Replies wait in the connection until the broker reads again."""
@@ -204,6 +221,22 @@ class Server:
 
     # -- leaving
 
+    def leave(self) -> Deferred[None]:
+        """Let no more requests come by the worker's own queue, which ends with the connection and what is in it.
+
+        The queue has sent its last delivery when it answers queue.declare. RabbitMQ's channel may pass this answer on
+        before deliveries that came earlier, but not the answer to a method that it gets afterwards.
+
+        :return: fires when the last request has been delivered, or the channel is gone. Never fails.
+        """
+        channel, queue = self._channel, self._queue
+        if channel is None:
+            return succeed(None)
+        left: Deferred[Any] = all_answered(answer for each in self._served for answer in each.consumer.leave(channel))
+        left.addCallback(lambda _: channel.queue_declare(queue=queue, passive=True))
+        left.addCallback(lambda _: channel.basic_qos(prefetch_count=OWN_AT_ONCE))
+        return left.addCallbacks(lambda _: None, _lost_meanwhile)
+
     def flush(self) -> None:
         """Send the acks that were given."""
         if self._acks is not None:
@@ -214,3 +247,7 @@ class Server:
         self.flush()
         self._answers = False
         self._acks = None
+
+
+def _lost_meanwhile(failure: Failure) -> None:
+    failure.trap(AMQPError, CancelledError)

@@ -75,3 +75,35 @@ class BrokerFaultTests(FaultTestCase):
     async def test_a_rejected_login_is_told_in_words(self) -> None:
         """The error names the rejected option."""
         await self.check("logins")
+
+    async def test_a_request_that_blocks_the_reactor_of_one_worker_ends(self) -> None:
+        """Handlers block for longer than the broker waits for heartbeats."""
+        await self.check("reactor-blocked")
+
+    async def test_a_request_that_blocks_the_reactors_of_two_workers_ends(self) -> None:
+        """The second worker gets the request of the first."""
+        await self.check("reactor-blocked-two-workers")
+
+    async def test_a_request_that_blocks_the_reactor_ends_with_the_default_limit(self) -> None:
+        """Nothing begins after its end."""
+        await self.check("reactor-blocked-defaults")
+
+    async def test_a_call_runs_once_in_one_worker_whose_channel_times_out(self) -> None:
+        """RabbitMQ's delivery acknowledgement timeout is shorter than the call."""
+        await self.check("delivery-timed-out")
+
+    async def test_a_call_is_settled_by_two_workers_whose_channels_time_out(self) -> None:
+        """Each worker joins the copies of its own run."""
+        await self.check("delivery-timed-out-two-workers")
+
+    async def test_a_oneway_call_to_a_full_worker_is_run_or_dead_lettered(self) -> None:
+        """The worker's only slot is taken, and its backlog is full."""
+        await self.check("worker-full")
+
+    async def test_a_oneway_call_to_a_draining_worker_is_run_or_dead_lettered(self) -> None:
+        """The worker stops while calls to it alone come."""
+        await self.check("worker-draining")
+
+    async def test_a_request_that_was_acked_before_runs_once(self) -> None:
+        """Its handler exits the process."""
+        await self.check("quits-before")

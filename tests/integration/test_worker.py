@@ -55,6 +55,20 @@ class WorkerTests(BrokerTestCase):
         self.addCleanup(connection.close)
         self.assertEqual(await connection.client(Calculator, name=self.name).add(2, 3), 5)
 
+    async def test_serves_with_a_consumer_timeout(self) -> None:
+        """Both brokers take ``x-consumer-timeout`` when the queue is declared, and when it is declared again."""
+        service = rpc.ThriftService(
+            Calculator, CalculatorHandler(), name=self.unique("Patient"), consumer_timeout=3600.0
+        )
+        connection = await rpc.connect(self.url)
+        self.addCleanup(connection.close)
+        for _ in range(2):
+            worker = rpc.Worker(self.url, [service])
+            self.addCleanup(worker.stopService)
+            worker.startService()
+            await worker.when_serving()
+        self.assertEqual(await connection.client(Calculator, name=service.name).add(2, 3), 5)
+
     async def test_when_serving_fails_when_the_worker_is_stopped(self) -> None:
         """To cancel one of two leaves the other waiting, until the stop."""
         impatient, patient = self.worker.when_serving(), self.worker.when_serving()

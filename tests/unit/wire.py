@@ -21,6 +21,7 @@ ANSWERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "exchange.declare": ("exchange.declare-ok", ()),
     "queue.declare": ("queue.declare-ok", ("replies", 0, 0)),
     "queue.bind": ("queue.bind-ok", ()),
+    "queue.unbind": ("queue.unbind-ok", ()),
 }
 
 
@@ -179,7 +180,7 @@ class Wire:
         else:
             self.peer.feed(method(self.channel.id, "basic.ack", tag, multiple))
 
-    def close_channel(self) -> None:
-        """Have the broker close the channel."""
-        self.peer.feed(method(self.channel.id, "channel.close", 406, "PRECONDITION_FAILED", 0, 0))
+    def close_channel(self, text: str = "PRECONDITION_FAILED") -> None:
+        """Have the broker close the channel, with 406 and `text`."""
+        self.peer.feed(method(self.channel.id, "channel.close", 406, text, 0, 0))
         self.peer.written()

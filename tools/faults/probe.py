@@ -6,8 +6,9 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +46,7 @@ def stub() -> Any:
 
 
 class Journal:
-    """The methods that were run, with their numbers: lines of a file, which outlives the worker."""
+    """The methods that were run, with their numbers and processes: lines of a file, which outlives the worker."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -55,14 +56,28 @@ class Journal:
         """Note a run, in one write to the file's end, as several processes do."""
         descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND)
         try:
-            os.write(descriptor, f"{method} {number}\n".encode())
+            os.write(descriptor, f"{method} {number} {os.getpid()}\n".encode())
         finally:
             os.close(descriptor)
 
     def runs(self, method: str) -> Counter[int]:
         """How often `method` was run, by number."""
-        words = (line.split() for line in self.file.read_text().splitlines())
-        return Counter(int(number) for name, number in words if name == method)
+        return Counter(number for name, number, _ in self._lines() if name == method)
+
+    def most_at_once(self, begun: str, ended: str) -> int:
+        """The most runs of one number that one process had between `begun` and `ended` at any time."""
+        running: Counter[tuple[int, str]] = Counter()
+        most = 0
+        for name, number, process in self._lines():
+            if name in (begun, ended):
+                running[number, process] += 1 if name == begun else -1
+                most = max(most, running[number, process])
+        return most
+
+    def _lines(self) -> Iterator[tuple[str, int, str]]:
+        for line in self.file.read_text().splitlines():
+            name, number, process = line.split()
+            yield name, int(number), process
 
 
 class Handler:
@@ -73,11 +88,11 @@ class Handler:
 
     def echo(self, number: int, milliseconds: int) -> int | Deferred[int]:
         self._journal.write("echo", number)
-        return _later(number, milliseconds)
+        return _at_once_or_later(number, milliseconds)
 
     def once(self, number: int, milliseconds: int) -> int | Deferred[int]:
         self._journal.write("once", number)
-        return _later(number, milliseconds)
+        return _at_once_or_later(number, milliseconds)
 
     def carry(self, data: bytes) -> bytes:
         return data
@@ -85,17 +100,34 @@ class Handler:
     def note(self, number: int) -> None:
         self._journal.write("note", number)
 
+    async def work(self, number: int, milliseconds: int) -> int:
+        self._journal.write("work", number)
+        try:
+            return await _later(number, milliseconds)
+        finally:
+            self._journal.write("worked", number)
+
+    def block(self, number: int, milliseconds: int) -> None:
+        self._journal.write("block", number)
+        time.sleep(milliseconds / 1000)
+
+    def quit(self, number: int) -> None:
+        self._journal.write("quit", number)
+        os._exit(1)
+
     def crash(self, number: int) -> None:
         self._journal.write("crash", number)
         os._exit(1)
 
 
-def _later(number: int, milliseconds: int) -> int | Deferred[int]:
+def _at_once_or_later(number: int, milliseconds: int) -> int | Deferred[int]:
+    return _later(number, milliseconds) if milliseconds else number
+
+
+def _later(number: int, milliseconds: int) -> Deferred[int]:
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
 
-    if not milliseconds:
-        return number
     clock: Any = reactor
     answer: Deferred[int] = deferLater(clock, milliseconds / 1000, _same, number)
     return answer

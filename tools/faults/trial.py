@@ -56,10 +56,10 @@ class Trial:
         self.connections.append(connection)
         return connection
 
-    async def client(self, url: str | None = None, **options: Any) -> Any:
-        """A client of the probe, on a connection of its own."""
+    async def client(self, url: str | None = None, instance: str = "", **options: Any) -> Any:
+        """A client of the probe, or of the one worker `instance`, on a connection of its own."""
         connection = await self.connect(url)
-        return connection.client(stub(), name=self.name, **options)
+        return connection.client(stub(), name=f"{self.name}@{instance}" if instance else self.name, **options)
 
     def proxy(self, port: int | None = None) -> Proxy:
         """A proxy before the broker."""

@@ -87,6 +87,11 @@ class ReadTests(SynchronousTestCase):
         self.assertTrue(QueueArguments(max_length=0).bounded)
         self.assertTrue(QueueArguments(max_length_bytes=0).bounded)
 
+    def test_accepts_a_consumer_timeout_and_ignores_it(self) -> None:
+        """RabbitMQ 3.10 does the same, also when the queue is declared again with another value."""
+        self.assertEqual(read_queue_arguments("'q'", {"x-consumer-timeout": 2500}), QueueArguments())
+        self.assertNotIn("x-consumer-timeout", COMPARED)
+
 
 class OtherTests(SynchronousTestCase):
     """Arguments of exchanges, bindings and consumers."""

@@ -313,7 +313,19 @@ class SettlingTests(ServingTestCase):
         self.assertEqual((len(self.wire.take()), self.settled()), (1, []))
         self.assertEqual((self.handler.ran, self.worker.running), (["calculate 1"], 0))
 
-    def test_failing_oneway(self) -> None:
+    def test_explains_a_delivery_that_timed_out_once(self) -> None:
+        """RabbitMQ closes one channel after another while a long call runs. The remedy is logged for the first."""
+        said = log_lines(self)
+        self.wire.close_channel()
+        self.worker.open()
+        self.assertNotIn("consumer_timeout=", "".join(said))
+        for _ in range(2):
+            self.wire.close_channel("PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out")
+            self.worker.open()
+        (told,) = [line for line in said if "consumer_timeout=" in line]
+        self.assertIn("docs/operations.md", told)
+
+    def test_logs_a_oneway_method_that_fails_and_answers_nothing(self) -> None:
         """A oneway method that fails is logged and gives no answer, also when it was sent as a CALL."""
         self.handler.answer = lambda: 1 / 0
         tag = self.ask("zip")
@@ -395,6 +407,30 @@ class DrainTests(ServingTestCase):
         self.handler.held[0].callback(1)
         self.successResultOf(drained)
         self.assertEqual((len(self.wire.take()), self.wire.taken("basic.ack")), (1, [(first, True)]))
+
+    def test_rejects_the_last_oneway_requests_for_this_worker_before_it_closes(self) -> None:
+        """Its own queue ends with its connection, with every request in it. So the queue is unbound, and what was
+        routed to it before is taken and becomes a dead letter.
+        """
+        self.worker.dispatcher.stop_accepting()
+        left = self.worker.server.leave()
+        body = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
+        tag = self.wire.deliver(body, consumer="c1", routing_key=f"Calculator@{INSTANCE}")
+        self.assertNoResult(left)
+        self.wire.settle()
+        self.successResultOf(left)
+        unbound = [args[2:4] for args in self.wire.taken("queue.unbind")]
+        self.assertEqual(unbound, [("rpc", f"Calculator@{INSTANCE}"), ("rpc.broadcast", "Calculator")])
+        (letter,) = self.wire.take()
+        self.assertEqual((letter.exchange, letter.routing_key, letter.body), ("rpc.dead", "Calculator", body))
+        self.assertEqual((self.handler.ran, self.settled()), ([], [("ack", tag, True)]))
+
+    def test_leaving_does_not_fail_without_a_channel(self) -> None:
+        """A channel that is lost meanwhile has no own queue any more. Neither has a worker without one."""
+        left = self.worker.server.leave()
+        self.wire.close_channel()
+        self.successResultOf(left)
+        self.successResultOf(self.worker.server.leave())
 
     def test_ends_at_once_without_calls_in_progress(self) -> None:
         """When the broker has cancelled the consumers; without a channel at once."""

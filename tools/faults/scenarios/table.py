@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tools.faults.scenarios import brokers, clusters, load, network, processes, queues
+from tools.faults.scenarios import brokers, clusters, load, network, oneway, processes, queues, slow
 
 ALL = (
     *brokers.SCENARIOS,
     *processes.SCENARIOS,
+    *slow.SCENARIOS,
+    *oneway.SCENARIOS,
     *load.SCENARIOS,
     *network.SCENARIOS,
     *queues.SCENARIOS,
