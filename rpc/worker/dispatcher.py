@@ -48,6 +48,7 @@ class Dispatcher:
     ) -> None:
         """:param on_quarantined: called when the quarantine queue surely exists."""
         self.accepting = True
+        self._stopped = False
         self.at_most_once = service.acknowledge == "before"
         self.redelivery_limit = service.redelivery_limit
         self.deduplicates = service.deduplicate is not None
@@ -81,7 +82,9 @@ class Dispatcher:
     # -- deliveries
 
     def deliver(self, delivery: Delivery, source: Source = SHARED) -> None:
-        """Take a request."""
+        """Take a request. After the end of a drain it is left to the broker, which delivers it again."""
+        if self._stopped:
+            return
         now = self._clock.seconds()
         request = Request(delivery, now, source)
         action = on_arrival(request, self, now)
@@ -241,6 +244,7 @@ class Dispatcher:
         """End the drain: nothing begins any more, and no timer is left."""
         for request in self.limiter.take_all():
             request.lose()
+        self._stopped = True
         self._rejector.stop()
         self._redelivery.stop()
         self.in_progress.stop()
@@ -248,6 +252,8 @@ class Dispatcher:
     def resume(self) -> None:
         """Take work again."""
         self.accepting = True
+        self._stopped = False
+        self._rejector.resume()
 
 
 def _for_redeliveries(concurrency: int) -> Deduplicate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -139,7 +140,8 @@ class Redelivery:
         quarantined = copy.destination is Destination.QUARANTINE
         queue = self._topology.quarantine_queue if quarantined else self._topology.queue
         declarations = self._topology.quarantine() if quarantined else self._topology.requests()
-        return self._republisher.publish("", queue, copy.properties, copy.request.delivery.body, declarations)
+        body, wanted = copy.request.delivery.body, partial(self._channel.is_current, copy.request)
+        return self._republisher.publish("", queue, copy.properties, body, declarations, wanted)
 
     def _follow(self, copy: _Copy, published: Deferred[None]) -> None:
         published.addCallbacks(lambda _: self._published(copy), self._not_published, errbackArgs=(copy,))
@@ -200,5 +202,5 @@ class Redelivery:
         same.remove(copy.replaced)
         if not same:
             del self._replacing[identity]
+        copy.replaced.callback(None)  # what waits for it may be republished itself, and a drain waits for that
         self._limiter.republish(-1)
-        copy.replaced.callback(None)

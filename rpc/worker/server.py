@@ -189,7 +189,7 @@ class Server:
     def is_current(self, request: Request) -> bool:
         """See :class:`~rpc.interfaces.IDeliveryChannel`."""
         channel = request.delivery.channel
-        return channel is self._channel and not channel.client.closed
+        return channel is self._channel and self._acks is not None and not channel.client.closed
 
     def fence(self) -> Deferred[None]:
         """See :class:`~rpc.interfaces.IDeliveryChannel`. The broker takes the methods of a channel in order."""

@@ -41,6 +41,7 @@ class Wire:
     :ivar methods: what was invoked, by name with arguments; publishing is not among it.
     :ivar published: what was published.
     :ivar refuses_beside: whether what is published on channels of :meth:`open_beside` is refused.
+    :ivar holds_confirms: whether confirms on those channels wait for :meth:`confirm_held`.
     :ivar about_quarantine: exchange and routing key of probes and announcements of the quarantine queue, which are not
         in :attr:`published`.
     :ivar last_tag: the last delivery's.
@@ -57,6 +58,7 @@ class Wire:
         self._confirming: dict[int, int] = {}
         self.uncounted = 0
         self.refuses_beside = False
+        self.holds_confirms = False
         self.about_quarantine: list[tuple[str, str]] = []
 
     def open(self, user: Any) -> Channel:
@@ -104,10 +106,18 @@ class Wire:
 
     def _confirm_beside(self, channel: int) -> None:
         self._confirming[channel] += 1
+        if self.holds_confirms:
+            return
         if self.refuses_beside:
             self.peer.feed(method(channel, "basic.nack", self._confirming[channel], False, False))
         else:
             self.peer.feed(method(channel, "basic.ack", self._confirming[channel], False))
+
+    def confirm_held(self) -> None:
+        """Confirm all that was published on channels of :meth:`open_beside`."""
+        for channel, number in self._confirming.items():
+            if number:
+                self.peer.feed(method(channel, "basic.ack", number, True))
 
     def _agree(self, channel: int, name: str, args: tuple[Any, ...]) -> None:
         if name in ANSWERS:

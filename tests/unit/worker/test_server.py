@@ -372,7 +372,9 @@ class DrainTests(ServingTestCase):
 
     def test_resume(self) -> None:
         """After a stop and a new start, requests are run again."""
-        self.worker.drain(5.0)
+        drained = self.worker.drain(5.0)
+        self.wire.settle()
+        self.successResultOf(drained)
         self.worker.resume()
         self.wire.close_channel()
         self.worker.open()
