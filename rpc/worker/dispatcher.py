@@ -173,7 +173,12 @@ class Dispatcher:
         self._channel.fence().addCallbacks(self._acked, self._ack_lost, callbackArgs=(request,), errbackArgs=(request,))
 
     def _acked(self, _: object, request: Request) -> None:
-        self._execution.run(request, self._clock.seconds())
+        """Decide once more: meanwhile the call may have begun for another delivery, or may have been cancelled."""
+        if self._stopped:
+            request.lose()
+        else:
+            now = self._clock.seconds()
+            self._carry_out(on_free_slot(request, self, now), request, now)
         self.limiter.leave()
 
     def _ack_lost(self, failure: Failure, request: Request) -> None:
