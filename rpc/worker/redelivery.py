@@ -149,9 +149,10 @@ class Redelivery:
     def _published(self, copy: _Copy) -> None:
         """Ack the original, and release what waits for that."""
         request = copy.request
-        self._replaced[request.message_key] = None
-        if len(self._replaced) > MOST_REMEMBERED:
-            self._replaced.popitem(last=False)
+        if request.identity is not None:  # without a message id, another request may be equal, and would be lost
+            self._replaced[request.message_key] = None
+            if len(self._replaced) > MOST_REMEMBERED:
+                self._replaced.popitem(last=False)
         if copy.destination is Destination.QUARANTINE:
             self._announce_quarantine()
         self._channel.ack(request)
