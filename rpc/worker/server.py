@@ -135,7 +135,7 @@ class Server:
         if kind == CANCEL_TYPE:
             self.ack_delivery(delivery)
             served.dispatcher.cancel(cancelled_ids(delivery))
-        elif kind == QUARANTINE_TYPE:
+        elif kind == QUARANTINE_TYPE and not delivery.body:
             self.ack_delivery(delivery)
             served.consumer.consume_quarantine()
         else:

@@ -119,6 +119,10 @@ class Wire:
             if number:
                 self.peer.feed(method(channel, "basic.ack", number, True))
 
+    def confirm_beside(self, number: int) -> None:
+        """Confirm a message that a user published while its channel was being opened by :meth:`open_beside`."""
+        self.peer.feed(method(max(self._confirming), "basic.ack", number, True))
+
     def _agree(self, channel: int, name: str, args: tuple[Any, ...]) -> None:
         if name in ANSWERS:
             ok, answer = ANSWERS[name]
