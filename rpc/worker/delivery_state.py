@@ -49,7 +49,7 @@ TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     S.RUNNING: frozenset({S.CANCELLING, S.SETTLED}),
     S.CANCELLING: frozenset({S.SETTLED}),
     S.JOINED: frozenset({S.SETTLED, S.LOST}),
-    S.REPUBLISHING: frozenset({S.SETTLED, S.LOST}),
+    S.REPUBLISHING: frozenset({S.REPUBLISHING, S.SETTLED, S.LOST}),
     S.SETTLED: frozenset(),
     S.LOST: frozenset(),
 }

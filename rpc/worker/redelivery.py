@@ -175,6 +175,9 @@ class Redelivery:
         if not self._channel.is_current(copy.request):
             self._lose(copy)
             return
+        if isinstance(error, CodecError):  # it has waited for a channel, where frames have no size yet
+            self._does_not_fit(copy)
+            return
         cause = error.cause if isinstance(error, NotPublished) else None
         if cause is NotPublishedCause.NACKED and not copy.counted:
             self._channel.requeue(copy.request)
@@ -185,6 +188,15 @@ class Redelivery:
         else:
             log.msg(f"{self._name}: a request was not republished: {failure.getErrorMessage()}")
             self._retries[copy] = self._clock.callLater(RETRY_SECONDS, self._retry, copy)
+
+    def _does_not_fit(self, copy: _Copy) -> None:
+        """Treat a request whose copy is larger than a frame as :meth:`count` and :meth:`give_back` do."""
+        if copy.counted:
+            begins = possible_begins(copy.request.headers, redelivered=True)
+            self._rejector.reject_unread(copy.request, over_the_limit(begins))
+        else:
+            self._channel.requeue(copy.request)
+        self._end(copy)
 
     def _retry(self, copy: _Copy) -> None:
         del self._retries[copy]

@@ -56,6 +56,7 @@ class Wire:
         self.channel: Channel
         self.last_tag = 0
         self._confirming: dict[int, int] = {}
+        self._opens_beside = False
         self.uncounted = 0
         self.refuses_beside = False
         self.holds_confirms = False
@@ -65,6 +66,8 @@ class Wire:
         """Open a channel for `user`, as a link does, and let the broker agree to what it asks."""
         assert IChannelUser.providedBy(user)
         self.channel = self.peer.channel()
+        if self._opens_beside:
+            self._confirming[self.channel.id] = 0
         self.channel.on_closed = user.lost
         opened: Any = user.opened(self.channel)
         opened.addErrback(log.err)
@@ -74,8 +77,9 @@ class Wire:
     def open_beside(self, user: Any) -> Channel:
         """Open a further channel, on which the broker confirms what is published."""
         kept = getattr(self, "channel", None)
+        self._opens_beside = True
         channel = self.open(user)
-        self._confirming[channel.id] = 0
+        self._opens_beside = False
         if kept is not None:
             self.channel = kept
         return channel
@@ -118,10 +122,6 @@ class Wire:
         for channel, number in self._confirming.items():
             if number:
                 self.peer.feed(method(channel, "basic.ack", number, True))
-
-    def confirm_beside(self, number: int) -> None:
-        """Confirm a message that a user published while its channel was being opened by :meth:`open_beside`."""
-        self.peer.feed(method(max(self._confirming), "basic.ack", number, True))
 
     def _agree(self, channel: int, name: str, args: tuple[Any, ...]) -> None:
         if name in ANSWERS:

@@ -32,7 +32,6 @@ class QuarantineConsumerTests(AgainTestCase):
         self.wire.holds_confirms = False
         republisher.lost(RuntimeError("406"))
         self.wire.open_beside(republisher)
-        self.wire.confirm_beside(1)
         self.assertEqual(self.consumed(), [QUARANTINE_QUEUE])
 
     def test_only_one_question_is_asked_at_a_time(self) -> None:
