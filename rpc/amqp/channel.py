@@ -6,11 +6,11 @@ their consumer or owner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -273,3 +273,12 @@ def _do_nothing() -> None:
 def then_declare(_: object, channel: Channel, declaration: Declaration) -> Deferred[Any]:
     """Declare, as the next callback of a chain. Fires and fails as :meth:`~ControlChannel.invoke` does."""
     return channel.declare(declaration)
+
+
+def all_answered(answers: Iterable[Deferred[Any]]) -> Deferred[None]:
+    """Fires when all `answers` have fired; fails with the error of the first that fails."""
+
+    def first_error(failure: Failure) -> Failure:
+        return failure.value.subFailure if isinstance(failure.value, FirstError) else failure
+
+    return gatherResults(answers, consumeErrors=True).addCallbacks(lambda _: None, first_error)

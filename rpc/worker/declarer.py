@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rpc.amqp.channel import Channel
+from rpc.amqp.channel import Channel, all_answered
 from rpc.interfaces import IChannelUser
 from rpc.link import Link
 from rpc.topology import Declaration
@@ -50,15 +50,13 @@ class Declarer:
     def opened(self, channel: Channel) -> Deferred[None]:
         """Send every declaration at once: the broker answers in order (AMQP 0-9-1, section 4.7)."""
         answers = [channel.declare(declaration) for declaration in self._declarations()]
-        return gatherResults(answers, consumeErrors=True).addCallbacks(self._succeed, self._explain)
+        return all_answered(answers).addCallbacks(self._succeed, self._explain)
 
     def _succeed(self, _: object) -> None:
         self.stop()
         self._declared()
 
     def _explain(self, failure: Failure) -> Failure:
-        if isinstance(failure.value, FirstError):
-            failure = failure.value.subFailure
         if isinstance(failure.value, Exception):
             self._failed(failure.value)
         return failure

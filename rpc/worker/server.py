@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, fail, gatherResults
+from twisted.internet.defer import Deferred, fail
 from twisted.python import log
 from zope.interface import implementer
 
 from rpc.amqp.acks import AckCollector
-from rpc.amqp.channel import Channel
+from rpc.amqp.channel import Channel, all_answered
 from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError
@@ -87,7 +87,7 @@ class Server:
         prepared.append(channel.declare(exclusive_queue(queue)))
         prepared.append(channel.basic_qos(prefetch_count=OWN_AT_ONCE))
         prepared.append(channel.consume(queue, self._delivered_own, self._own_queue_gone))
-        return gatherResults(prepared, consumeErrors=True).addCallback(lambda _: self._begin(channel, queue))
+        return all_answered(prepared).addCallback(lambda _: self._begin(channel, queue))
 
     def _set_routes(self) -> None:
         """Note which service and source each routing key of the own queue stands for, as bytes of the wire."""
