@@ -74,6 +74,7 @@ class Dispatcher:
             self.in_progress,
             self._recent,
             self._rejector.reject,
+            self._arrive_again,
             policies_of(service),
             watch,
             clock,
@@ -115,7 +116,7 @@ class Dispatcher:
                 self._execution.answer_again(request, now)
             case Action.AWAIT_REPUBLISHED:
                 request.hold()
-                self._redelivery.when_republished(request.identity).addCallback(self._arrive_again, request)
+                self._redelivery.when_republished(request.identity).addCallback(lambda _: self._arrive_again(request))
             case Action.ACK:
                 self._channel.ack(request)
                 request.settle()
@@ -143,8 +144,8 @@ class Dispatcher:
             case _:
                 raise AssertionError(action)
 
-    def _arrive_again(self, _: object, request: Request) -> None:
-        """The original of `request` is acked; on a lost channel both come again."""
+    def _arrive_again(self, request: Request) -> None:
+        """What `request` has waited for is over. On a lost channel it comes again."""
         if not self._channel.is_current(request):
             request.lose()
             return

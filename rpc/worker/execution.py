@@ -40,12 +40,14 @@ class Execution:
         in_progress: InProgress,
         recent: RecentReplies,
         reject: Callable[[Request, Rejection], None],
+        take_again: Callable[[Request], None],
         admission: tuple[Policy, ...],
         watch: ReactorWatch,
         clock: IClock,
     ) -> None:
         """
         :param reject: carries out a rejection.
+        :param take_again: decides once more on a request that has waited for the end of a run.
         :param admission: see ``admission.py``.
         """
         self._name = service.name
@@ -57,6 +59,7 @@ class Execution:
         self._in_progress = in_progress
         self._recent = recent
         self._reject = reject
+        self._take_again = take_again
         self._admission = admission
         self._watch = watch
         self._clock = clock
@@ -160,6 +163,8 @@ class Execution:
         else:
             self._in_progress.end(run)
             self._settle_joined(request, body, run.joined, now)
+            for following in run.following:
+                self._take_again(following)
         limiter = self._limiter
         limiter.leave(limiter.waiting > 0 and request.context.waits)
 
