@@ -27,6 +27,11 @@ from rpc.worker.service import ThriftService
 
 CANCELLING = DeliveryState.CANCELLING
 
+OTHER_PROPERTIES = 1024
+"""Bytes of a content header beside the reply's headers, at most: three short strings of a peer, and short ones of ours
+(AMQP 0-9-1, section 4.2.6.1).
+"""
+
 
 class Execution:
     """Runs the requests of one service."""
@@ -199,9 +204,11 @@ def internal_error(message: str = "Internal error") -> TApplicationException:
 def _checked(request: Request, body: bytes) -> bytes:
     """Return `body`, or an answer that the handler has set reply headers that cannot be sent."""
     try:
-        encode_table(request.context.reply_headers)
+        size = len(encode_table(request.context.reply_headers)) + OTHER_PROPERTIES
+        if size > request.delivery.channel.client.max_body_frame:
+            raise CodecError(f"reply headers that make properties of {size} bytes do not fit into a frame")
     except CodecError:
-        log.err(None, f"{request.label} set reply headers that AMQP does not have")
+        log.err(None, f"{request.label} set reply headers that cannot be sent")
         request.context.reply_headers.clear()
         return request.reply(TMessageType.EXCEPTION, internal_error())
     return body

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from thrift.Thrift import TApplicationException
+
+from rpc.context import current_call
+from rpc.errors import CodecError
 from rpc.headers import CANCEL
 from rpc.messages import Properties
 from rpc.worker.republisher import Republisher
@@ -26,6 +30,26 @@ class CancellationTests(AgainTestCase):
             (self.handler.ran, list(self.worker.in_progress.cancelled)), (["calculate 1", "add"], [b"other"])
         )
         self.handler.held[0].callback(1)
+
+
+class ReplyHeadersTests(AgainTestCase):
+    """Headers that a handler sets."""
+
+    def test_reply_headers_that_do_not_fit_into_a_frame_are_an_error_of_the_handler(self) -> None:
+        """The caller is told at once, and does not wait for its deadline."""
+
+        def answer() -> int:
+            call = current_call()
+            assert call is not None
+            call.reply_headers["filling"] = "x" * 131_000
+            return 3
+
+        self.handler.answer = answer
+        self.request("add", message_id="m", expiration="1000")
+        (reply,) = self.wire.take()
+        self.assertEqual(self.exception(reply).type, TApplicationException.INTERNAL_ERROR)
+        self.assertEqual((self.acked(), reply.properties.headers or {}), ([1], {}))
+        self.assertEqual(len(self.flushLoggedErrors(CodecError)), 1)
 
 
 class FullHeadersTests(AgainTestCase):
