@@ -61,8 +61,8 @@ class Worker(Service):
         :param broker_url: see :class:`rpc.client.connection.Connection`.
         :param drain_timeout: seconds that calls in progress have to finish when the worker stops.
         :raises InvalidURI: the URL cannot be understood.
-        :raises ConfigurationError: there are no services, two have one name, or a factory made a handler that lacks a
-            method.
+        :raises ConfigurationError: there are no services, two have one name or a queue in common, or a factory made a
+            handler that lacks a method.
         """
         if isinstance(drain_timeout, bool) or not 0 <= drain_timeout < float("inf"):
             raise ConfigurationError(f"drain_timeout={drain_timeout!r}: must be a number of seconds, 0 or more")
@@ -154,6 +154,7 @@ class Worker(Service):
 
     def _start(self) -> None:
         self._state = WorkerState.SERVING
+        self._aborting = False
         for served in self._served.values():
             served.dispatcher.resume()
             served.consumer.resume()
@@ -248,13 +249,16 @@ class Worker(Service):
         restart = self._state is WorkerState.RESTARTING
         self._state = WorkerState.STOPPED
         closed, self._closed = self._closed, []
+        if restart:
+            self._start()  # before the callbacks, which may stop the worker again
         for deferred in closed:
             deferred.callback(None)
-        if restart:
-            self._start()
 
     def abort(self) -> None:
-        """Do not wait for calls in progress, when :meth:`stopService` was called or will be."""
+        """Do not wait for calls in progress, when :meth:`stopService` was called or will be.
+
+        It holds until the worker has stopped, or starts anew.
+        """
         self._aborting = True
         for draining in self._draining:
             draining.cancel()
@@ -267,3 +271,9 @@ def _refuse_doubles(services: list[ThriftService]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigurationError(f"two services are named {name!r}: give one of them another with name=")
+    topologies = [service.topology() for service in services]
+    taken: set[str] = set()
+    for queue in (queue for each in topologies for queue in (each.queue, each.quarantine_queue, each.dead_queue)):
+        if queue in taken:
+            raise ConfigurationError(f"two services use the queue {queue!r}: give one of them another with queue=")
+        taken.add(queue)

@@ -61,7 +61,7 @@ class IDeliveryChannel(Interface):
         """Have the broker deliver a request again."""
 
     def is_current(request: Any) -> bool:
-        """Whether the channel that a request came by is open."""
+        """Whether the channel that a request came by is open, and acks are still sent on it."""
 
     def fence() -> Deferred[None]:
         """Fires when the broker has taken every ack given so far; fails with :class:`~rpc.errors.AMQPError`."""

@@ -89,8 +89,8 @@ class ControlChannel(txamqp.protocol.AMQChannel):
         """Fire the Deferred of the method that `message` answers.
 
         The broker takes the methods of a channel in order (AMQP 0-9-1, section 4.7), but RabbitMQ's basic.consume-ok
-        comes from the queue, later than the answer to a method behind it. So the oldest method that has this answer is
-        looked for; consumers are told apart by their tags.
+        and basic.cancel-ok come from the queue, later than the answer to a method behind it. So the oldest method that
+        has this answer is looked for; consumers are told apart by their tags.
 
         :raises FrameError: 503, no unanswered method has this answer.
         """
@@ -98,7 +98,7 @@ class ControlChannel(txamqp.protocol.AMQChannel):
             return  # AMQP 0-9-1, channel.close: after it, all other methods must be discarded
         for entry in self._answers:
             method, args, answer = entry
-            if message.method in method.responses and (method.name != "consume" or message.consumer_tag in args):
+            if message.method in method.responses and _is_of_consumer(method, args, message):
                 self._answers.remove(entry)
                 answer.callback(message)
                 return
@@ -164,6 +164,15 @@ def shielded(answer: Deferred[Result]) -> Deferred[Result]:
     shield: Deferred[Result] = Deferred()
     answer.chainDeferred(shield)
     return shield
+
+
+def _is_of_consumer(method: Method, args: tuple[Any, ...], answer: Message) -> bool:
+    """Whether `answer` is about the consumer that `method` is about, if it is about one."""
+    field = method.fields.byname.get("consumer-tag")
+    if field is None:
+        return True
+    tag = args[method.fields.index(field)]
+    return not tag or bool(tag == answer.consumer_tag)
 
 
 def _is_nowait(method: Method, args: tuple[Any, ...]) -> bool:

@@ -70,9 +70,10 @@ class Consumer:
         self._nested = nested
         self._channel: Channel | None = None
         self._own_queue = ""
-        self._tags: list[str] = []
+        self._tags: dict[str, str] = {}  # by queue
         self._consumes_quarantine = False
         self._is_bound = False
+        self._asks_for_quarantine = False
         self._requests = Declarer(link, self._declarations, self._consume, self._explain)
         self._quarantine = Declarer(link, self._topology.quarantine, self._consume_declared_quarantine, self._explain)
         self.state = ConsumerState.NO_CHANNEL
@@ -119,7 +120,7 @@ class Consumer:
             return
         self.state = ConsumerState.CONSUMING
         log.msg(f"serving {self._name} from {self._topology.queue}")
-        self._republisher.exists(self._topology.quarantine_queue).addCallbacks(self._found_quarantine, self._not_known)
+        self._ask_for_quarantine()
         self._on_consuming()
 
     def _consume_queue(
@@ -134,20 +135,21 @@ class Consumer:
         documentation, "Consumer Prefetch"), and the broker takes methods in order.
         """
         channel.basic_qos(prefetch_count=prefetch).addErrback(lambda failure: failure.trap(AMQPError))
-        return channel.consume(queue, take, cancelled).addCallback(self._consumed, channel)
+        return channel.consume(queue, take, cancelled).addCallback(self._consumed, channel, queue)
 
-    def _consumed(self, tag: str, channel: Channel) -> None:
+    def _consumed(self, tag: str, channel: Channel, queue: str) -> None:
         """A consumer that came too late is cancelled: its deliveries would be given back, again and again."""
         if self._channel is not channel:
             return
         if self.state is ConsumerState.STOPPED:
             channel.cancel_consumer(tag).addErrback(lambda failure: failure.trap(AMQPError))
         else:
-            self._tags.append(tag)
+            self._tags[queue] = tag
 
     def _cancelled(self) -> None:
         """The queue was deleted, or its node is gone: declare it again."""
         log.msg(f"{self._name}: the queue {self._topology.queue} was deleted, or its node is gone")
+        self._tags.pop(self._topology.queue, None)
         if self.state is ConsumerState.CONSUMING:
             self.state = ConsumerState.DECLARING
             self._requests.start()
@@ -170,13 +172,24 @@ class Consumer:
         if self.state is ConsumerState.CONSUMING and not self._consumes_quarantine:
             self._quarantine.start()
 
+    def _ask_for_quarantine(self) -> None:
+        """Consume the quarantine if it exists. Nothing while the answer to an earlier question is awaited."""
+        if not self._asks_for_quarantine:
+            self._asks_for_quarantine = True
+            asked = self._republisher.exists(self._topology.quarantine_queue)
+            asked.addCallbacks(self._found_quarantine, self._not_known)
+
     def _found_quarantine(self, exists: bool) -> None:
+        self._asks_for_quarantine = False
         if exists:
             self.consume_quarantine()
 
     def _not_known(self, failure: Failure) -> None:
-        """The channel of the republisher was lost, and with it the connection most often: both come again."""
+        """The channel of the republisher was lost, perhaps alone: ask again on its next one."""
         failure.trap(AMQPError)
+        self._asks_for_quarantine = False
+        if self.state is ConsumerState.CONSUMING:
+            self._ask_for_quarantine()
 
     def _consume_declared_quarantine(self) -> None:
         channel, queue = self._channel, self._topology.quarantine_queue
@@ -189,13 +202,16 @@ class Consumer:
         consuming.addErrback(self._not_consumed)
 
     def _take_quarantined(self, delivery: Delivery) -> None:
-        if message_type(delivery) == QUARANTINE_TYPE:  # it only asked whether the queue exists
+        if not delivery.body and message_type(delivery) == QUARANTINE_TYPE:  # it only asked whether the queue exists
             self._acks.ack_delivery(delivery)
         else:
             self._deliver_quarantined(delivery)
 
     def _quarantine_cancelled(self) -> None:
+        """The queue was deleted, or its node is gone, perhaps with requests in it: declare it again."""
+        self._tags.pop(self._topology.quarantine_queue, None)
         self._consumes_quarantine = False
+        self.consume_quarantine()
 
     # -- leaving
 
@@ -204,10 +220,10 @@ class Consumer:
         self.state = ConsumerState.STOPPED
         self._requests.stop()
         self._quarantine.stop()
-        tags, self._tags = self._tags, []
+        tags, self._tags = self._tags, {}
         stopped: Deferred[None] = succeed(None)
         if self._channel is not None:
-            for tag in tags:
+            for tag in tags.values():
                 stopped.addCallback(_then_cancel, self._channel, tag)
         return stopped.addErrback(lambda failure: failure.trap(AMQPError, CancelledError)).addCallback(lambda _: None)
 

@@ -16,7 +16,7 @@ class DeliveryState(enum.Enum):
     """It has just arrived; its intake is decided."""
 
     HELD = "held"
-    """It waits for a free slot of the concurrency limiter. Its handler has not begun."""
+    """It waits: for a free slot, for the end of a cancelled run, or for the ack of its original. It has not begun."""
 
     ACKING = "acking"
     """With ``acknowledge="before"``: it waits until the broker has taken the ack."""
@@ -44,12 +44,12 @@ S = DeliveryState
 
 TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     S.RECEIVED: frozenset({S.HELD, S.ACKING, S.RUNNING, S.JOINED, S.REPUBLISHING, S.SETTLED}),
-    S.HELD: frozenset({S.ACKING, S.RUNNING, S.JOINED, S.REPUBLISHING, S.SETTLED, S.LOST}),
-    S.ACKING: frozenset({S.RUNNING, S.JOINED, S.SETTLED, S.LOST}),
+    S.HELD: frozenset({S.HELD, S.ACKING, S.RUNNING, S.JOINED, S.REPUBLISHING, S.SETTLED, S.LOST}),
+    S.ACKING: frozenset({S.HELD, S.RUNNING, S.JOINED, S.SETTLED, S.LOST}),
     S.RUNNING: frozenset({S.CANCELLING, S.SETTLED}),
     S.CANCELLING: frozenset({S.SETTLED}),
     S.JOINED: frozenset({S.SETTLED, S.LOST}),
-    S.REPUBLISHING: frozenset({S.SETTLED, S.LOST}),
+    S.REPUBLISHING: frozenset({S.REPUBLISHING, S.SETTLED, S.LOST}),
     S.SETTLED: frozenset(),
     S.LOST: frozenset(),
 }

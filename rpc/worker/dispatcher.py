@@ -48,6 +48,7 @@ class Dispatcher:
     ) -> None:
         """:param on_quarantined: called when the quarantine queue surely exists."""
         self.accepting = True
+        self._stopped = False
         self.at_most_once = service.acknowledge == "before"
         self.redelivery_limit = service.redelivery_limit
         self.deduplicates = service.deduplicate is not None
@@ -73,6 +74,7 @@ class Dispatcher:
             self.in_progress,
             self._recent,
             self._rejector.reject,
+            self._arrive_again,
             policies_of(service),
             watch,
             clock,
@@ -81,7 +83,9 @@ class Dispatcher:
     # -- deliveries
 
     def deliver(self, delivery: Delivery, source: Source = SHARED) -> None:
-        """Take a request."""
+        """Take a request. After the end of a drain it is left to the broker, which delivers it again."""
+        if self._stopped:
+            return
         now = self._clock.seconds()
         request = Request(delivery, now, source)
         action = on_arrival(request, self, now)
@@ -112,7 +116,7 @@ class Dispatcher:
                 self._execution.answer_again(request, now)
             case Action.AWAIT_REPUBLISHED:
                 request.hold()
-                self._redelivery.when_republished(request.identity).addCallback(self._arrive_again, request)
+                self._redelivery.when_republished(request.identity).addCallback(lambda _: self._arrive_again(request))
             case Action.ACK:
                 self._channel.ack(request)
                 request.settle()
@@ -140,8 +144,8 @@ class Dispatcher:
             case _:
                 raise AssertionError(action)
 
-    def _arrive_again(self, _: object, request: Request) -> None:
-        """The original of `request` is acked; on a lost channel both come again."""
+    def _arrive_again(self, request: Request) -> None:
+        """What `request` has waited for is over. On a lost channel it comes again."""
         if not self._channel.is_current(request):
             request.lose()
             return
@@ -170,7 +174,12 @@ class Dispatcher:
         self._channel.fence().addCallbacks(self._acked, self._ack_lost, callbackArgs=(request,), errbackArgs=(request,))
 
     def _acked(self, _: object, request: Request) -> None:
-        self._execution.run(request, self._clock.seconds())
+        """Decide once more: meanwhile the call may have begun for another delivery, or may have been cancelled."""
+        if self._stopped:
+            request.lose()
+        else:
+            now = self._clock.seconds()
+            self._carry_out(on_free_slot(request, self, now), request, now)
         self.limiter.leave()
 
     def _ack_lost(self, failure: Failure, request: Request) -> None:
@@ -241,6 +250,7 @@ class Dispatcher:
         """End the drain: nothing begins any more, and no timer is left."""
         for request in self.limiter.take_all():
             request.lose()
+        self._stopped = True
         self._rejector.stop()
         self._redelivery.stop()
         self.in_progress.stop()
@@ -248,6 +258,8 @@ class Dispatcher:
     def resume(self) -> None:
         """Take work again."""
         self.accepting = True
+        self._stopped = False
+        self._rejector.resume()
 
 
 def _for_redeliveries(concurrency: int) -> Deduplicate:

@@ -28,7 +28,11 @@ from rpc.worker.service import ThriftService
 CANCELLING = DeliveryState.CANCELLING
 
 LARGEST_REPLY_HEADERS = 64 * 1024
-"""Bytes, encoded. All properties of a message must fit into one frame (AMQP 0-9-1, section 4.2.6.1), usually 128 KiB.
+"""Bytes, encoded. All properties of a message must fit into one frame, usually of 128 KiB."""
+
+OTHER_PROPERTIES = 1024
+"""Bytes of a content header beside the reply's headers, at most: three short strings of a peer, and short ones of ours
+(AMQP 0-9-1, section 4.2.6.1).
 """
 
 
@@ -44,12 +48,14 @@ class Execution:
         in_progress: InProgress,
         recent: RecentReplies,
         reject: Callable[[Request, Rejection], None],
+        take_again: Callable[[Request], None],
         admission: tuple[Policy, ...],
         watch: ReactorWatch,
         clock: IClock,
     ) -> None:
         """
         :param reject: carries out a rejection.
+        :param take_again: decides once more on a request that has waited for the end of a run.
         :param admission: see ``admission.py``.
         """
         self._name = service.name
@@ -61,6 +67,7 @@ class Execution:
         self._in_progress = in_progress
         self._recent = recent
         self._reject = reject
+        self._take_again = take_again
         self._admission = admission
         self._watch = watch
         self._clock = clock
@@ -164,6 +171,8 @@ class Execution:
         else:
             self._in_progress.end(run)
             self._settle_joined(request, body, run.joined, now)
+            for following in run.following:
+                self._take_again(following)
         limiter = self._limiter
         limiter.leave(limiter.waiting > 0 and request.context.waits)
 
@@ -199,8 +208,9 @@ def _checked(request: Request, body: bytes) -> bytes:
     """Return `body`, or an answer that the handler has set reply headers that cannot be sent."""
     try:
         size = len(encode_table(request.context.reply_headers))
-        if size > LARGEST_REPLY_HEADERS:
-            raise CodecError(f"the headers have {size} bytes; at most {LARGEST_REPLY_HEADERS} are allowed")
+        most = min(LARGEST_REPLY_HEADERS, request.delivery.channel.client.max_body_frame - OTHER_PROPERTIES)
+        if size > most:
+            raise CodecError(f"the headers have {size} bytes; at most {most} are allowed")
     except CodecError:
         log.err(None, f"{request.label} set reply headers that cannot be sent")
         request.context.reply_headers.clear()

@@ -28,9 +28,10 @@ class Run:
 
     :ivar request: the delivery that it was begun for.
     :ivar joined: later deliveries of the same call.
+    :ivar following: attempts that came after the handler was told to stop. They are taken again when it has ended.
     """
 
-    __slots__ = ("deadline", "handling", "joined", "keepalives", "request", "tick")
+    __slots__ = ("deadline", "following", "handling", "joined", "keepalives", "request", "tick")
 
     def __init__(self, request: Request, handling: Deferred[object]) -> None:
         self.request = request
@@ -38,6 +39,7 @@ class Run:
         self.deadline = request.deadline
         self.tick = 0
         self.joined: list[Request] = []
+        self.following: list[Request] = []
         self.keepalives: list[Keepalive] = []
 
 
@@ -94,10 +96,14 @@ class InProgress:
         return next(same, None)
 
     def join(self, run: Run, later: Request) -> None:
-        """Let `later`, a delivery of the call of `run`, be settled with it.
+        """Let `later`, a delivery of the call of `run`, be settled with it, or wait for its end.
 
         A redelivered message has its old expiration, counted anew, so only a new attempt prolongs the call.
         """
+        if run.request.state is DeliveryState.CANCELLING and not later.may_be_a_copy:
+            later.hold()
+            run.following.append(later)
+            return
         later.join(run.request)
         run.joined.append(later)
         if not later.delivery.redelivered:

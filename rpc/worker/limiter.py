@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
+from twisted.python import log
 
 from rpc.interfaces import IClock
 from rpc.worker.request import Request, Source
@@ -92,13 +93,20 @@ class ConcurrencyLimiter:
     def _start_next(self) -> None:
         self._start_is_scheduled = False
         if self.held_nested and self.is_free_for_nested:
-            self._start(self.held_nested.popleft())
+            self._begin(self.held_nested.popleft())
         elif self.held and self.running < self.concurrency:
-            self._start(self.held.popleft())
+            self._begin(self.held.popleft())
         else:
             self._tell_idle()
             return
         self._schedule_start()
+
+    def _begin(self, request: Request) -> None:
+        """Begin `request`. Its error must not keep those behind it."""
+        try:
+            self._start(request)
+        except Exception:
+            log.err(None, "while beginning a request that was held")
 
     def take_shared(self) -> list[Request]:
         """Take out the held requests that came by a queue of the service."""

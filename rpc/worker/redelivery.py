@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -139,7 +140,8 @@ class Redelivery:
         quarantined = copy.destination is Destination.QUARANTINE
         queue = self._topology.quarantine_queue if quarantined else self._topology.queue
         declarations = self._topology.quarantine() if quarantined else self._topology.requests()
-        return self._republisher.publish("", queue, copy.properties, copy.request.delivery.body, declarations)
+        body, wanted = copy.request.delivery.body, partial(self._channel.is_current, copy.request)
+        return self._republisher.publish("", queue, copy.properties, body, declarations, wanted)
 
     def _follow(self, copy: _Copy, published: Deferred[None]) -> None:
         published.addCallbacks(lambda _: self._published(copy), self._not_published, errbackArgs=(copy,))
@@ -147,9 +149,10 @@ class Redelivery:
     def _published(self, copy: _Copy) -> None:
         """Ack the original, and release the copies that wait for that."""
         request = copy.request
-        self._replaced[request.message_key] = None
-        if len(self._replaced) > MOST_REMEMBERED:
-            self._replaced.popitem(last=False)
+        if request.identity is not None:  # without a message id, another request may be equal, and would be lost
+            self._replaced[request.message_key] = None
+            if len(self._replaced) > MOST_REMEMBERED:
+                self._replaced.popitem(last=False)
         if copy.destination is Destination.QUARANTINE:
             self._announce_quarantine()
         self._channel.ack(request)
@@ -172,6 +175,9 @@ class Redelivery:
         if not self._channel.is_current(copy.request):
             self._lose(copy)
             return
+        if isinstance(error, CodecError):  # it has waited for a channel, where frames have no size yet
+            self._does_not_fit(copy)
+            return
         cause = error.cause if isinstance(error, NotPublished) else None
         if cause is NotPublishedCause.NACKED and not copy.counted:
             self._channel.requeue(copy.request)
@@ -182,6 +188,15 @@ class Redelivery:
         else:
             log.msg(f"{self._name}: a request was not republished: {failure.getErrorMessage()}")
             self._retries[copy] = self._clock.callLater(RETRY_SECONDS, self._retry, copy)
+
+    def _does_not_fit(self, copy: _Copy) -> None:
+        """Treat a request whose copy is larger than a frame as :meth:`count` and :meth:`give_back` do."""
+        if copy.counted:
+            begins = possible_begins(copy.request.headers, redelivered=True)
+            self._rejector.reject_unread(copy.request, over_the_limit(begins))
+        else:
+            self._channel.requeue(copy.request)
+        self._end(copy)
 
     def _retry(self, copy: _Copy) -> None:
         del self._retries[copy]
@@ -200,5 +215,5 @@ class Redelivery:
         same.remove(copy.replaced)
         if not same:
             del self._replacing[identity]
+        copy.replaced.callback(None)  # what waits for it may be republished itself, and a drain waits for that
         self._limiter.republish(-1)
-        copy.replaced.callback(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from thrift.Thrift import TMessageType
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
@@ -39,6 +41,7 @@ class Rejector:
         self._limiter = limiter
         self._clock = clock
         self._retries: dict[Request, IDelayedCall] = {}
+        self._stopped = False
         self._rejected = 0  # since the last log line
         self._logged_at = float("-inf")
 
@@ -68,10 +71,15 @@ class Rejector:
 
     def stop(self) -> None:
         """Retry no more: unacked requests are delivered again."""
+        self._stopped = True
         retries, self._retries = self._retries, {}
         for request, retry in retries.items():
             retry.cancel()
             self._end(request)
+
+    def resume(self) -> None:
+        """Retry again."""
+        self._stopped = False
 
     def _log(self, rejection: Rejection) -> None:
         """Log a rejection, in one line a second at most: a peer may be rejected a thousand times a second."""
@@ -84,12 +92,13 @@ class Rejector:
     def _dead_letter(self, request: Request, reason: str) -> None:
         """Publish a request to the dead letters, as it came, with the reason."""
         body, declarations = request.delivery.body, self._topology.dead_letters()
+        wanted = partial(self._is_wanted, request)
         try:
             properties = encode_properties(request.dead_letter(reason))
-            published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations)
+            published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations, wanted)
         except CodecError:  # headers that filled a frame fill more than one together with the reason
             properties = encode_properties(request.dead_letter(reason, with_headers=False))
-            published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations)
+            published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations, wanted)
         published.addCallbacks(lambda _: self._published(request), self._not_published, errbackArgs=(request, reason))
 
     def _published(self, request: Request) -> None:
@@ -100,7 +109,7 @@ class Rejector:
     def _not_published(self, failure: Failure, request: Request, reason: str) -> None:
         """Try again after a pause. On a lost channel the request will be delivered again, unless it was acked."""
         failure.trap(AMQPError)
-        if not request.acked and not self._channel.is_current(request):
+        if self._stopped or not self._is_wanted(request):
             self._end(request)
             return
         log.msg(f"{self._service.name}: a dead letter was not published: {failure.getErrorMessage()}")
@@ -108,10 +117,14 @@ class Rejector:
 
     def _retry(self, request: Request, reason: str) -> None:
         del self._retries[request]
-        if request.acked or self._channel.is_current(request):
+        if self._is_wanted(request):
             self._dead_letter(request, reason)
         else:
             self._end(request)
+
+    def _is_wanted(self, request: Request) -> bool:
+        """Whether the broker does not deliver `request` again."""
+        return request.acked or self._channel.is_current(request)
 
     def _end(self, request: Request) -> None:
         request.lose()

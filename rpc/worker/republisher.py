@@ -6,11 +6,11 @@ channel of its own, in confirm mode.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -27,13 +27,18 @@ PROBE = encode_properties(Properties(type=QUARANTINE, expiration="0"))
 """A message that expires as soon as it is in a queue (RabbitMQ documentation, "Time-To-Live and Expiration")."""
 
 
+def _always() -> bool:
+    return True
+
+
 @attrs.frozen(eq=False)
-class _Pending:
+class _Message:
     exchange: str
     routing_key: str
     properties: bytes
     body: bytes
-    done: Deferred[None] = attrs.field(factory=Deferred)
+    wanted: Callable[[], bool] = _always
+    done: Deferred[None] = attrs.field(factory=Deferred)  # of a message that waits for a channel
 
 
 @implementer(IChannelUser)
@@ -43,7 +48,7 @@ class Republisher:
     def __init__(self) -> None:
         self._channel: Channel | None = None
         self._publisher: ConfirmedPublisher | None = None
-        self._pending: list[_Pending] = []
+        self._pending: list[_Message] = []
 
     def publish(
         self,
@@ -52,19 +57,23 @@ class Republisher:
         properties: bytes,
         body: bytes,
         declarations: Sequence[Declaration] = (),
+        wanted: Callable[[], bool] = _always,
     ) -> Deferred[None]:
         """Publish a message.
 
         :param properties: encoded.
         :param declarations: of the queue that is to take it. They are declared if it is not there, and the message is
             published once more.
+        :param wanted: asked before the message is sent. A message that has waited for a channel may be wanted no more:
+            its original is on a lost channel, and the broker delivers that again.
         :return: fires when a queue has it; fails with :class:`~rpc.amqp.confirmed.NotPublished`, or with the
             :class:`~rpc.errors.AMQPError` of a declaration.
         :raises CodecError: the properties do not fit into a frame.
         """
-        done = self._publish(exchange, routing_key, properties, body)
+        message = _Message(exchange, routing_key, properties, body, wanted)
+        done = self._publish(message)
         if declarations:
-            done.addErrback(self._declare, (exchange, routing_key, properties, body), declarations)
+            done.addErrback(self._declare, message, declarations)
         return done
 
     def exists(self, queue: str) -> Deferred[bool]:
@@ -79,22 +88,24 @@ class Republisher:
                 failure.raiseException()
             return error.cause is NotPublishedCause.NACKED  # by a queue that is there, and takes nothing
 
-        return self._publish("", queue, PROBE, b"").addCallbacks(lambda _: True, not_published)
+        return self._publish(_Message("", queue, PROBE, b"")).addCallbacks(lambda _: True, not_published)
 
-    def _publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> Deferred[None]:
+    def _publish(self, message: _Message) -> Deferred[None]:
+        if not message.wanted():
+            return fail(NotPublished(NotPublishedCause.LOST, "the channel of the original was lost"))
         if self._publisher is not None:
             try:
-                return self._publisher.publish(exchange, routing_key, properties, body)
+                return self._publisher.publish(message.exchange, message.routing_key, message.properties, message.body)
             except CodecError:
                 raise
             except AMQPError:  # the channel has just ended, and there will be another
                 pass
-        pending = _Pending(exchange, routing_key, properties, body)
+        pending = attrs.evolve(message, done=Deferred())
         self._pending.append(pending)
         return pending.done
 
     def _declare(
-        self, failure: Failure, message: tuple[str, str, bytes, bytes], declarations: Sequence[Declaration]
+        self, failure: Failure, message: _Message, declarations: Sequence[Declaration]
     ) -> Failure | Deferred[None]:
         error = failure.value
         if not isinstance(error, NotPublished) or error.cause is not NotPublishedCause.RETURNED:
@@ -104,7 +115,7 @@ class Republisher:
         declared: Deferred[Any] = succeed(None)
         for declaration in declarations:
             declared.addCallback(then_declare, self._channel, declaration)
-        return declared.addCallback(lambda _: self._publish(*message))
+        return declared.addCallback(lambda _: self._publish(message))
 
     # -- the channel
 
@@ -123,7 +134,7 @@ class Republisher:
         pending, self._pending = self._pending, []
         for message in pending:
             try:
-                published = self._publish(message.exchange, message.routing_key, message.properties, message.body)
+                published = self._publish(message)
             except CodecError as error:
                 message.done.errback(error)
             else:

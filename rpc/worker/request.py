@@ -448,8 +448,8 @@ def message_type(delivery: Delivery) -> bytes | None:
 
 
 def cancelled_ids(delivery: Delivery) -> list[bytes]:
-    """Return the message ids that a cancellation names."""
-    return delivery.body[:LONGEST_CANCEL].split(b"\n")
+    """Return the message ids that a cancellation names. An empty line names none."""
+    return [line for line in delivery.body[:LONGEST_CANCEL].split(b"\n") if line]
 
 
 @lru_cache(16)

@@ -153,7 +153,7 @@ class Server:
         if kind == CANCEL_TYPE:
             self.ack_delivery(delivery)
             served.dispatcher.cancel(cancelled_ids(delivery))
-        elif kind == QUARANTINE_TYPE:
+        elif kind == QUARANTINE_TYPE and not delivery.body:
             self.ack_delivery(delivery)
             served.consumer.consume_quarantine()
         else:
@@ -207,7 +207,7 @@ class Server:
     def is_current(self, request: Request) -> bool:
         """See :class:`~rpc.interfaces.IDeliveryChannel`."""
         channel = request.delivery.channel
-        return channel is self._channel and not channel.client.closed
+        return channel is self._channel and self._acks is not None and not channel.client.closed
 
     def fence(self) -> Deferred[None]:
         """See :class:`~rpc.interfaces.IDeliveryChannel`. The broker takes the methods of a channel in order."""

@@ -42,6 +42,7 @@ class Wire:
     :ivar methods: name and arguments of the methods from the client, without ``basic.publish``.
     :ivar published: the messages from the client.
     :ivar refuses_beside: whether the broker nacks the messages on channels of :meth:`open_beside`.
+    :ivar holds_confirms: whether confirms on those channels wait for :meth:`confirm_held`.
     :ivar about_quarantine: exchange and routing key of probes and announcements of the quarantine queue, which are not
         in :attr:`published`.
     :ivar last_tag: the last delivery's.
@@ -56,14 +57,18 @@ class Wire:
         self.channel: Channel
         self.last_tag = 0
         self._confirming: dict[int, int] = {}
+        self._opens_beside = False
         self.uncounted = 0
         self.refuses_beside = False
+        self.holds_confirms = False
         self.about_quarantine: list[tuple[str, str]] = []
 
     def open(self, user: Any) -> Channel:
         """Open a channel for `user`, as a link does, and answer its methods."""
         assert IChannelUser.providedBy(user)
         self.channel = self.peer.channel()
+        if self._opens_beside:
+            self._confirming[self.channel.id] = 0
         self.channel.on_closed = user.lost
         opened: Any = user.opened(self.channel)
         opened.addErrback(log.err)
@@ -73,8 +78,9 @@ class Wire:
     def open_beside(self, user: Any) -> Channel:
         """Open a further channel, on which the broker confirms every message."""
         kept = getattr(self, "channel", None)
+        self._opens_beside = True
         channel = self.open(user)
-        self._confirming[channel.id] = 0
+        self._opens_beside = False
         if kept is not None:
             self.channel = kept
         return channel
@@ -105,10 +111,18 @@ class Wire:
 
     def _confirm_beside(self, channel: int) -> None:
         self._confirming[channel] += 1
+        if self.holds_confirms:
+            return
         if self.refuses_beside:
             self.peer.feed(method(channel, "basic.nack", self._confirming[channel], False, False))
         else:
             self.peer.feed(method(channel, "basic.ack", self._confirming[channel], False))
+
+    def confirm_held(self) -> None:
+        """Confirm all that was published on channels of :meth:`open_beside`."""
+        for channel, number in self._confirming.items():
+            if number:
+                self.peer.feed(method(channel, "basic.ack", number, True))
 
     def _agree(self, channel: int, name: str, args: tuple[Any, ...]) -> None:
         if name in ANSWERS:

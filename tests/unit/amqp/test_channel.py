@@ -56,6 +56,32 @@ class InvokeTests(ChannelTestCase):
         self.assertEqual(self.successResultOf(first), "c1")
         self.assertFalse(self.peer.connection.closed)
 
+    def test_a_queue_that_is_named_like_a_consumer_is_no_consumer(self) -> None:
+        """Only the consumer tag of a method tells which answer is its own."""
+        channel = self.peer.channel()
+        first = channel.consume("c2", raises, raises)
+        second = channel.consume("a", raises, raises)
+        self.peer.feed(method(channel.id, "basic.consume-ok", "c2"))
+        self.assertNoResult(first)
+        self.assertEqual(self.successResultOf(second), "c2")
+        self.peer.feed(method(channel.id, "basic.consume-ok", "c1"))
+        self.assertEqual(self.successResultOf(first), "c1")
+
+    def test_cancels_are_answered_in_any_order_of_the_consumers(self) -> None:
+        """The answer comes from the queue, as that of a consume does: deliveries of the other one still arrive."""
+        channel = self.peer.channel()
+        taken: list[Delivery] = []
+        for queue in "ab":
+            channel.consume(queue, taken.append, raises)
+        self.peer.feed(*(method(channel.id, "basic.consume-ok", tag) for tag in ("c1", "c2")))
+        first, second = channel.cancel_consumer("c1"), channel.cancel_consumer("c2")
+        self.peer.feed(method(channel.id, "basic.cancel-ok", "c2"), delivery(channel.id, "c1", 1, b"x"))
+        self.successResultOf(second)
+        self.assertNoResult(first)
+        self.assertEqual(len(taken), 1)
+        self.peer.feed(method(channel.id, "basic.cancel-ok", "c1"))
+        self.successResultOf(first)
+
     def test_cancelled_method_takes_its_own_answer(self) -> None:
         """A cancelled method does not shift the answers of those behind it (txAMQP gives its answer to the next)."""
         cancelled = self.channel.queue_declare(queue="a")

@@ -18,6 +18,7 @@ Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
 
 DIRECT_KEY = f"Calculator@{INSTANCE}"
+QUARANTINE_QUEUE = "rpc.Calculator.quarantine"
 
 
 class AgainTestCase(ServingTestCase):

@@ -32,11 +32,13 @@ class ModelBroker:
     """Three queues, and the replies that were sent.
 
     :ivar replied: names of the calls that were answered, in order.
+    :ivar owners: originals whose copies a worker has published, with that worker's wire, until it has acked them.
     """
 
     def __init__(self) -> None:
         self.queues: dict[str, deque[Message]] = {name: deque() for name in (REQUESTS, QUARANTINE, DEAD)}
         self.replied: list[str] = []
+        self.owners: dict[Message, WorkerWire] = {}
 
     def publish(self, exchange: str, routing_key: str, properties: Properties, body: bytes) -> None:
         """Take a message."""
@@ -95,7 +97,9 @@ class WorkerWire(Wire):
         tags = [each for each in self.unacked if each <= tag] if flag and name == "basic.ack" else [tag]
         for each in tags:
             _, queue, message = self.unacked.pop(each)
-            if name == "basic.reject":
+            if name == "basic.ack":
+                self.broker.owners.pop(message, None)
+            else:
                 message.redelivered = True
                 self.broker.queues[queue].appendleft(message)
 
@@ -103,6 +107,10 @@ class WorkerWire(Wire):
         super()._note_published(args, frames)
         published, self.published = self.published, []
         for each in published:
+            if each.routing_key in (REQUESTS, QUARANTINE):
+                for _, _, message in self.unacked.values():
+                    if message.name == each.properties.message_id:
+                        self.broker.owners.setdefault(message, self)
             self.broker.publish(each.exchange, each.routing_key, each.properties, each.body)
 
     def deliver_from(self, queue: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import settings
@@ -23,6 +24,7 @@ from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work
 from rpc.context import current_call
 from rpc.envelope import CODECS
+from rpc.errors import ConnectionLost
 from rpc.messages import Properties
 from rpc.worker.delivery_state import TRANSITIONS, DeliveryState
 from rpc.worker.request import Request
@@ -36,29 +38,37 @@ Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
 
 LIMIT = 3
+MOST_CALLS = 6
 EXAMPLES = int(os.environ.get("RPC_EXAMPLES", "100"))
 
 
 class Counting(Handler):
-    """A handler that notes which calls begin and end."""
+    """A handler that notes which calls begin and end.
+
+    :ivar repeated: calls that began while they ran, or when they had run, in this process.
+    """
 
     def __init__(self, begun: Counter[str]) -> None:
         super().__init__()
         self.begun = begun
         self.running: dict[str, Deferred[Any]] = {}
+        self.finished: set[str] = set()
+        self.repeated: list[str] = []
 
     def _begin(self) -> Deferred[Any]:
         context = current_call()
         assert context is not None and context.message_id is not None
         name = context.message_id
         self.begun[name] += 1
-        assert name not in self.running, f"{name} runs twice in one worker"
+        if name in self.running or name in self.finished:
+            self.repeated.append(name)
         handling: Deferred[Any] = Deferred()
         self.running[name] = handling
         return handling.addBoth(self._end, name)
 
     def _end(self, result: Any, name: str) -> Any:
-        del self.running[name]
+        self.running.pop(name, None)
+        self.finished.add(name)
         return result
 
     def calculate(self, logid: int, w: Work) -> Any:
@@ -80,22 +90,45 @@ class WorkerProcess:
         self.worker = WorkerInMemory(self.wire, service, self.handler)
         self.has_channel = True
 
-    def cut(self) -> None:
-        """The channel ends. The broker has read all output of the worker."""
-        self.wire.settle()
+    @property
+    def unacked(self) -> list[Message]:
+        """What the broker has delivered on the channel, and has no ack of."""
+        return [message for _, _, message in self.wire.unacked.values()]
+
+    def write_some(self, data: st.DataObject) -> None:
+        """The broker gets a part of the last output, up to the end of a frame."""
+        frames = self.wire.peer.written()
+        methods = [index for index, frame in enumerate(frames) if frame.kind == METHOD] + [len(frames)]
+        self.wire.process(frames[: data.draw(st.sampled_from(methods))])
+
+    def cut(self, connection: bool) -> None:
+        """The channel ends, alone or with the connection."""
         self.wire.close_channel()
         self.wire.forget()
         self.has_channel = False
+        if connection:
+            self.worker.republisher.lost(ConnectionLost("cut"))
+            self.wire.open_beside(self.worker.republisher)
 
-    def reopen(self) -> None:
-        """The link opens the channel again."""
-        self.wire.settle()
-        self.worker.open()
-        self.has_channel = True
+    def deliver(self, most: int) -> list[Message]:
+        """Take up to `most` messages of each queue, and return what came."""
+        if not self.has_channel:
+            self.wire.settle()
+            self.worker.open()
+            self.has_channel = True
+        before = set(self.unacked)
+        for _ in range(most):
+            self.wire.deliver_from(QUARANTINE)
+            self.wire.deliver_from(REQUESTS)
+        return [message for message in self.unacked if message not in before]
 
 
 class BeginsMachine(RuleBasedStateMachine):
-    """Two workers, and one broker."""
+    """Two workers, and one broker.
+
+    :ivar split: how many further originals of a call there may be. An original and its copy are both there when the
+        ack of the original was lost, and the worker that published the copy does not get the original.
+    """
 
     acknowledge = "after"
 
@@ -117,11 +150,31 @@ class BeginsMachine(RuleBasedStateMachine):
     def start(self) -> WorkerProcess:
         return WorkerProcess(self.broker, self.begun, self.acknowledge)
 
-    @initialize(oneway=st.lists(st.booleans(), min_size=2, max_size=4))
+    def draw(self, data: st.DataObject, wanted: Callable[[WorkerProcess], object]) -> WorkerProcess:
+        """Draw a worker, of which something is `wanted`."""
+        return data.draw(st.sampled_from([worker for worker in self.workers if wanted(worker)]))
+
+    def replace(self, worker: WorkerProcess) -> None:
+        """A process ends, and another one begins."""
+        for message in worker.unacked:
+            self.crashed_with[message.name] += 1
+        worker.wire.forget()
+        for message, owner in list(self.broker.owners.items()):
+            if owner is worker.wire:
+                self.disown(message)
+        self.workers[self.workers.index(worker)] = self.start()
+
+    def disown(self, message: Message) -> None:
+        """Only the worker that has published the copy knows of it. Elsewhere the original is another request."""
+        del self.broker.owners[message]
+        self.split[message.name] += 1
+
+    @initialize(oneway=st.lists(st.booleans(), min_size=1, max_size=4))
     def begin_with_calls(self, oneway: list[bool]) -> None:
         for each in oneway:
             self.call(each)
 
+    @precondition(lambda self: len(self.calls) < MOST_CALLS)
     @rule(oneway=st.booleans())
     def call(self, oneway: bool) -> None:
         name = f"call {len(self.calls)}"
@@ -133,20 +186,22 @@ class BeginsMachine(RuleBasedStateMachine):
         self.broker.queues[REQUESTS].append(Message(name, properties, BINARY.encode(method, kind, 7, arguments)))
 
     @precondition(lambda self: self.broker.queues[REQUESTS] or self.broker.queues[QUARANTINE])
-    @rule(number=st.integers(0, 1), most=st.integers(1, 4), settles=st.booleans())
+    @rule(number=st.integers(0, 1), most=st.integers(1, 4), settles=st.sampled_from([True, True, False]))
     def deliver(self, number: int, most: int, settles: bool) -> None:
-        """Deliver up to `most` messages to a worker, and let it write or not."""
-        worker = self.workers[number]
-        if not worker.has_channel:
-            worker.reopen()
-        for _ in range(most):
-            worker.wire.deliver_from(QUARANTINE)
-            worker.wire.deliver_from(REQUESTS)
+        """Deliver messages to a worker, and let it write or not."""
+        self.deliver_to(self.workers[number], most, settles)
+
+    def deliver_to(self, worker: WorkerProcess, most: int, settles: bool) -> None:
+        for message in worker.deliver(most):
+            if self.broker.owners.get(message, worker.wire) is not worker.wire:
+                self.disown(message)
         if settles:
             worker.wire.settle()
 
-    @rule(number=st.integers(0, 1))
-    def exchange_bytes(self, number: int) -> None:
+    @rule(number=st.integers(0, 1), seconds=st.sampled_from([0.0, 0.1, 2.0]))
+    def pass_time(self, number: int, seconds: float) -> None:
+        """Exchange bytes, and perhaps let a retry come."""
+        self.workers[number].wire.clock.advance(seconds)
         self.workers[number].wire.settle()
 
     @precondition(lambda self: any(worker.handler.running for worker in self.workers))
@@ -156,55 +211,59 @@ class BeginsMachine(RuleBasedStateMachine):
         handling = data.draw(st.sampled_from(running))
         handling.errback(ValueError("why")) if fails else handling.callback(1)
 
-    @rule(number=st.integers(0, 1), reopens=st.booleans())
-    def lose_channel(self, number: int, reopens: bool) -> None:
-        if self.workers[number].has_channel:
-            self.workers[number].cut()
-        if reopens and not self.workers[number].has_channel:
-            self.workers[number].reopen()
+    @precondition(lambda self: any(worker.unacked for worker in self.workers))
+    @rule(data=st.data(), alone=st.booleans(), finishes=st.booleans(), most=st.integers(0, 4))
+    def lose_channel(self, data: st.DataObject, alone: bool, finishes: bool, most: int) -> None:
+        """A part of what the worker has written is lost with a connection. It may soon get the requests again."""
+        worker = self.draw(data, lambda each: each.unacked)
+        worker.wire.settle() if alone else worker.write_some(data)
+        worker.cut(connection=not alone)
+        if finishes and worker.handler.running:
+            data.draw(st.sampled_from([*worker.handler.running.values()])).callback(1)
+        for _ in range(min(most, 2)):  # the second time, copies come
+            self.deliver_to(worker, most, settles=True)
 
-    @rule(number=st.integers(0, 1), data=st.data())
-    def crash(self, number: int, data: st.DataObject) -> None:
-        """The process ends. The broker gets a part of its last output, up to the end of a frame."""
-        worker = self.workers[number]
-        frames = worker.wire.peer.written()
-        methods = [index for index, frame in enumerate(frames) if frame.kind == METHOD] + [len(frames)]
-        worker.wire.process(frames[: data.draw(st.sampled_from(methods))])
-        waiting = [*self.broker.names(REQUESTS), *self.broker.names(QUARANTINE), *self.broker.names(DEAD)]
-        for _, _, message in worker.wire.unacked.values():
-            self.crashed_with[message.name] += 1
-            if message.name in waiting:
-                self.split[message.name] += 1  # original and copy are both there: the ack was not sent
-        worker.wire.forget()
-        self.workers[number] = self.start()
+    @precondition(lambda self: any(worker.handler.running for worker in self.workers))
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        """A process ends while handlers run."""
+        worker = self.draw(data, lambda each: each.handler.running)
+        worker.write_some(data)
+        self.replace(worker)
 
-    @rule(number=st.integers(0, 1), seconds=st.sampled_from([1.0, 6.0]))
-    def stop(self, number: int, seconds: float) -> None:
-        """A worker drains, for some time, and is replaced. The broker requeues its unacked requests."""
-        worker = self.workers[number]
+    @precondition(lambda self: any(worker.unacked for worker in self.workers))
+    @rule(data=st.data(), seconds=st.sampled_from([1.0, 6.0]))
+    def stop(self, data: st.DataObject, seconds: float) -> None:
+        """A worker drains, for some time, and is replaced. What it gave up comes again."""
+        worker = self.draw(data, lambda each: each.unacked)
         worker.worker.drain(5.0)
         worker.wire.settle()
         worker.wire.clock.advance(seconds)
         worker.wire.settle()
-        for _, _, message in worker.wire.unacked.values():
-            self.crashed_with[message.name] += 1
-        worker.wire.forget()
-        self.workers[number] = self.start()
-
-    @rule(number=st.integers(0, 1), seconds=st.sampled_from([0.1, 2.0]))
-    def advance(self, number: int, seconds: float) -> None:
-        self.workers[number].wire.clock.advance(seconds)
+        self.replace(worker)
 
     def allowed(self, name: str) -> int:
-        """How often a call may begin. A crash in the round trip between a copy's confirm and the original's ack leaves
-        both, each with a count of its own.
-        """
+        """How often a call may begin: each original beside a copy has a count of its own."""
         return (LIMIT + 1) * (1 + self.split[name])
 
     @invariant()
     def no_request_begins_too_often(self) -> None:
         for name, begins in self.begun.items():
             assert begins <= self.allowed(name), f"{name} began {begins} times"
+
+    @invariant()
+    def no_process_begins_a_call_twice(self) -> None:
+        """A call that runs is joined, and one that has run is answered again."""
+        for worker in self.workers:
+            assert not worker.handler.repeated, f"{worker.handler.repeated} began twice in one process"
+
+    @invariant()
+    def requests_do_not_multiply(self) -> None:
+        """A request is there once, beside originals that are still to be acked, and those that nobody knows."""
+        there = [message for queue in (REQUESTS, QUARANTINE) for message in self.broker.queues[queue]]
+        there += [message for worker in self.workers for message in worker.unacked]
+        for name, count in Counter(message.name for message in there if message not in self.broker.owners).items():
+            assert count <= 1 + self.split[name], f"{name} is there {count} times"
 
     @invariant()
     def a_dead_letter_has_been_begun_or_lost_often(self) -> None:
@@ -228,12 +287,13 @@ class BeginsMachine(RuleBasedStateMachine):
 
     def run_to_the_end(self) -> None:
         """One new worker gets everything, and every handler finishes."""
-        for worker in self.workers:
+        for worker in [*self.workers]:
             worker.wire.settle()
-            for name in [*worker.handler.running]:
-                worker.handler.running[name].callback(1)
+            for handling in [*worker.handler.running.values()]:
+                handling.callback(1)
             worker.wire.settle()
-            worker.wire.forget()
+            self.no_process_begins_a_call_twice()
+            self.replace(worker)
         last = self.start()
         for _ in range(2000):
             published = any([last.wire.deliver_from(QUARANTINE), last.wire.deliver_from(REQUESTS)])

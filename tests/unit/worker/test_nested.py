@@ -7,10 +7,8 @@ from typing import Any
 from rpc.context import current_call
 from rpc.topology import NESTED
 from tests.unit.amqp.peer import method
-from tests.unit.worker.again_case import AgainTestCase
-from tests.unit.worker.served import INSTANCE, OWN
-
-DIRECT_KEY = f"Calculator@{INSTANCE}"
+from tests.unit.worker.again_case import DIRECT_KEY, AgainTestCase
+from tests.unit.worker.served import OWN
 
 
 class NestedTests(AgainTestCase):

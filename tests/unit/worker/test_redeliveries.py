@@ -13,13 +13,11 @@ from rpc.envelope import CODECS
 from rpc.errors import ChannelClosed, ConnectionClosed, HeartbeatMissed
 from rpc.messages import Properties
 from rpc.worker.republisher import Republisher
-from tests.unit.worker.again_case import AgainTestCase
+from tests.unit.worker.again_case import QUARANTINE_QUEUE, AgainTestCase
 from tests.unit.worker.served import QUARANTINE, SHARED
 
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
-
-QUARANTINE_QUEUE = "rpc.Calculator.quarantine"
 
 
 class RedeliveryTests(AgainTestCase):

@@ -385,7 +385,9 @@ class DrainTests(ServingTestCase):
 
     def test_serves_again_after_a_stop(self) -> None:
         """After a stop and a new start, requests are run again."""
-        self.worker.drain(5.0)
+        drained = self.worker.drain(5.0)
+        self.wire.settle()
+        self.successResultOf(drained)
         self.worker.resume()
         self.wire.close_channel()
         self.worker.open()

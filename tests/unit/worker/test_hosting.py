@@ -1,0 +1,96 @@
+"""A worker's life without a broker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from generated.calculator import Calculator
+from rpc.errors import ConfigurationError
+from rpc.hosting import Worker
+from rpc.worker.service import ThriftService
+from tests.unit.worker.test_server import Handler
+
+
+def service(name: str, **options: Any) -> ThriftService:
+    """Return a calculator of that name."""
+    return ThriftService(Calculator, Handler(), name=name, **options)
+
+
+class LifeTests(SynchronousTestCase):
+    """Starts and stops in any order."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.worker = Worker("amqp://localhost", [service("A")], reactor=self.reactor)
+
+    def settle(self) -> None:
+        for _ in range(5):
+            self.reactor.advance(0)
+
+    def test_a_worker_that_never_connected_stops_at_once_and_leaves_no_timer(self) -> None:
+        """There is nothing to drain."""
+        self.worker.startService()
+        stopped = self.worker.stopService()
+        self.settle()
+        self.successResultOf(stopped)
+        self.reactor.advance(60)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_the_last_word_counts_while_a_worker_stops(self) -> None:
+        """A start that is followed by another stop starts nothing."""
+        self.worker.startService()
+        first = self.worker.stopService()
+        self.worker.startService()
+        second = self.worker.stopService()
+        self.settle()
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertEqual(self.worker._state.name, "STOPPED")
+
+    def test_a_stop_in_the_callback_of_a_stop_counts_although_a_start_came_between(self) -> None:
+        """The worker has started again when the first stop fires."""
+        self.worker.startService()
+        stops = [self.worker.stopService()]
+        stops[0].addCallback(lambda _: stops.append(self.worker.stopService()))
+        self.worker.startService()
+        self.settle()
+        self.settle()
+        self.assertEqual(self.worker._state.name, "STOPPED")
+        self.successResultOf(stops[1])
+
+    def test_a_start_in_the_callback_of_a_stop_starts_once(self) -> None:
+        """The worker has stopped when its stop fires."""
+        self.worker.startService()
+        self.worker.stopService().addCallback(lambda _: self.worker.startService())
+        self.settle()
+        self.assertEqual(self.worker._state.name, "SERVING")
+        self.worker.stopService()
+        self.settle()
+
+    def test_an_abort_of_a_worker_that_is_stopped_does_not_shorten_a_later_drain(self) -> None:
+        """It is about the life that has ended."""
+        self.worker.startService()
+        self.worker.stopService()
+        self.settle()
+        self.worker.abort()
+        self.worker.startService()
+        self.assertFalse(self.worker._aborting)
+        self.worker.stopService()
+        self.settle()
+
+
+class QueueNameTests(SynchronousTestCase):
+    """Services of one worker have queues of their own."""
+
+    def test_two_services_with_one_queue_are_not_accepted(self) -> None:
+        """A delivery would come to either of them, which rejects the other's methods."""
+        for first, second in (("q", "q"), ("q", "q.quarantine"), ("q.dead", "q")):
+            with self.assertRaisesRegex(ConfigurationError, "queue"):
+                Worker(
+                    "amqp://localhost",
+                    [service("A", queue=first), service("B", queue=second)],
+                    reactor=MemoryReactorClock(),
+                )
