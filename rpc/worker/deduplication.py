@@ -80,8 +80,10 @@ class RecentReplies:
         for identity in list(self._answered)[-count:]:
             self._unacked.pop(identity, None)  # the newest stand last
             self._unacked[identity] = self._answered[identity]
-        while len(self._unacked) > max(count, self._bounds.count):
-            del self._unacked[next(iter(self._unacked))]
+        size = sum(len(body or b"") + ENTRY_SIZE for body, _, _ in self._unacked.values())
+        while len(self._unacked) > max(count, self._bounds.count) or size > self._bounds.size:
+            body, _, _ = self._unacked.pop(next(iter(self._unacked)))
+            size -= len(body or b"") + ENTRY_SIZE
 
     def clear(self) -> None:
         """Forget everything."""

@@ -260,6 +260,7 @@ class Dispatcher:
         self.accepting = True
         self._stopped = False
         self._rejector.resume()
+        self.in_progress.resume()
 
 
 def _for_redeliveries(concurrency: int) -> Deduplicate:

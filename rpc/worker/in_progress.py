@@ -153,6 +153,13 @@ class InProgress:
         self._deadlines.stop()
         self._keepalives.stop()
 
+    def resume(self) -> None:
+        """Watch deadlines again, those of calls that were given up as well: they take slots."""
+        for same in self._runs.values():
+            for run in same:
+                if run.deadline is not None:
+                    run.tick = self._deadlines.add(run, run.deadline)
+
     def _cancel_all(self, runs: list[Run]) -> None:
         for run in runs:
             if run.request.state is DeliveryState.RUNNING and self._cancels:

@@ -58,6 +58,16 @@ class RecentRepliesTests(SynchronousTestCase):
         self.assertEqual(self.found("a", "b", now=2.0), ["b"])
         self.assertEqual(self.found("a", "b", now=6.0), [])
 
+    def test_the_replies_kept_apart_are_bounded_in_bytes_as_well(self) -> None:
+        """However often the channel is lost. The oldest make way, and the newest stay."""
+        recent = RecentReplies(Deduplicate(count=100, size=10_000, seconds=60.0))
+        for number in range(50):
+            recent.add(f"{number}", b"x" * 1000, 0.0)
+            recent.keep_unacked(2, 0.0)
+        kept = sum(len(body or b"") + ENTRY_SIZE for body, _, _ in recent._unacked.values())
+        self.assertLessEqual(kept, 10_000)
+        self.assertIsNotNone(recent.find("49", 1.0))
+
     def test_refuses_a_bound_that_is_no_number_above_0(self) -> None:
         """Each by its name."""
         for bounds in ({"count": 0}, {"size": -1}, {"seconds": "5"}, {"seconds": True}):
