@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.worker.test_redeliveries import AgainTestCase
+from tests.unit.worker.again_case import AgainTestCase
 
 
 class RestartTests(AgainTestCase):
