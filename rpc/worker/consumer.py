@@ -17,8 +17,8 @@ from rpc.interfaces import IDeliveryChannel
 from rpc.link import Link
 from rpc.topology import Declaration
 from rpc.worker.declarer import Declarer
+from rpc.worker.notices import QUARANTINE_TYPE, message_type
 from rpc.worker.republisher import Republisher
-from rpc.worker.request import QUARANTINE_TYPE, message_type
 from rpc.worker.service import ThriftService
 
 PRECONDITION_FAILED = 406

@@ -26,6 +26,7 @@ from rpc.messages import Properties
 from rpc.topology import BROADCAST
 from rpc.worker.begins import Destination, possible_begins
 from rpc.worker.limiter import ConcurrencyLimiter
+from rpc.worker.outgoing import copy_properties
 from rpc.worker.rejection import over_the_limit
 from rpc.worker.rejector import RETRY_SECONDS, Rejector
 from rpc.worker.republisher import Republisher
@@ -105,7 +106,7 @@ class Redelivery:
         """Publish a copy that says how often the request may have begun, and ack the request."""
         begins = possible_begins(request.headers, redelivered=True)
         try:
-            properties = encode_properties(request.copied({DELIVERIES: begins}, self._clock.seconds()))
+            properties = encode_properties(copy_properties(request, {DELIVERIES: begins}, self._clock.seconds()))
             self._replace(_Copy(request, destination, properties, counted=True))
         except CodecError:  # with one header more, headers that filled a frame fill more than one
             self._rejector.reject_unread(request, over_the_limit(begins))
@@ -116,7 +117,7 @@ class Redelivery:
         The broker would mark a requeued request as redelivered, and its next worker would count it.
         """
         try:
-            properties = encode_properties(request.copied({}, self._clock.seconds()))
+            properties = encode_properties(copy_properties(request, {}, self._clock.seconds()))
             self._replace(_Copy(request, Destination.QUEUE, properties, counted=False))
         except CodecError:  # its properties filled a frame with the expiration that it came with
             self._channel.requeue(request)

@@ -14,6 +14,7 @@ from rpc.errors import AMQPError, CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.topology import DEAD
 from rpc.worker.limiter import ConcurrencyLimiter
+from rpc.worker.outgoing import dead_letter_properties
 from rpc.worker.rejection import Rejection
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import Request
@@ -94,10 +95,10 @@ class Rejector:
         body, declarations = request.delivery.body, self._topology.dead_letters()
         wanted = partial(self._is_wanted, request)
         try:
-            properties = encode_properties(request.dead_letter(reason))
+            properties = encode_properties(dead_letter_properties(request, reason))
             published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations, wanted)
         except CodecError:  # headers that filled a frame fill more than one together with the reason
-            properties = encode_properties(request.dead_letter(reason, with_headers=False))
+            properties = encode_properties(dead_letter_properties(request, reason, with_headers=False))
             published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations, wanted)
         published.addCallbacks(lambda _: self._published(request), self._not_published, errbackArgs=(request, reason))
 

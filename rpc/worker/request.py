@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-import attrs
 from thrift.Thrift import TApplicationException, TMessageType
 
-from rpc.amqp.codec.fields import SHORT_LENGTHS, encode_short_string
+from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.codec.properties import (
     ALL_ABSENT,
     CONTENT_TYPE,
@@ -20,11 +18,8 @@ from rpc.amqp.codec.properties import (
     HEADERS,
     MESSAGE_ID,
     REPLY_TO,
-    TYPE,
-    PropertyTemplate,
     decode_headers,
     decode_text,
-    encode_properties,
     split_properties,
 )
 from rpc.amqp.content import Delivery
@@ -33,20 +28,12 @@ from rpc.envelope import CODECS, Codec, codec_for
 from rpc.errors import CodecError, MalformedMessage, UnknownProtocol
 from rpc.headers import (
     ATTEMPT,
-    CANCEL,
-    DEAD_REASON,
     DELIVERIES,
-    KEEPALIVE,
     LIVENESS,
-    MAYBE_EXECUTED,
-    OUTCOME,
-    QUARANTINE,
-    ROUTING,
     SHORTEST_LIVENESS,
     metadata_of,
     whole,
 )
-from rpc.messages import Properties
 from rpc.stub import StubMethod
 from rpc.worker.begins import possible_begins
 from rpc.worker.delivery_state import DeliveryState
@@ -63,14 +50,8 @@ NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 LONGEST_EXPIRATION = 2**32 - 1
 """Milliseconds: the most that RabbitMQ's timers take. A longer expiration of a peer is cut to this."""
 
-LONGEST_CANCEL = 1024 * 1024
-"""Bytes that are read of a cancellation: some 30,000 message ids."""
-
 LONGEST_UNKNOWN_NAME = 200
 """Characters of a name that is no method's. The rejection repeats the name, and must fit into the broker's limits."""
-
-CANCEL_TYPE = encode_short_string(CANCEL)
-QUARANTINE_TYPE = encode_short_string(QUARANTINE)
 
 BINARY = CODECS["binary"]
 BINARY_CONTENT_TYPE = encode_short_string(BINARY.content_type)
@@ -114,6 +95,7 @@ class Request:
 
     :ivar state: see :class:`~rpc.worker.delivery_state.DeliveryState`; changed by the methods below alone.
     :ivar acked: whether the ack was given. It is given before the run with ``acknowledge="before"``, else after it.
+    :ivar parts: the encoded value of each property, by its place in the wire's order.
     :ivar reply_to: the queue for the reply; ``None`` when the caller named none, or one that cannot be answered.
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
     :ivar headers: all headers of the message.
@@ -123,7 +105,6 @@ class Request:
 
     __slots__ = (
         "_asks_direct_reply",
-        "_parts",
         "acked",
         "began",
         "codec",
@@ -134,6 +115,7 @@ class Request:
         "label",
         "name",
         "oneway",
+        "parts",
         "problem",
         "reply_to",
         "seqid",
@@ -156,12 +138,12 @@ class Request:
         self.context: CallContext
         self.headers = NO_HEADERS
         try:
-            self._parts = parts = split_properties(delivery.encoded_properties)
+            self.parts = parts = split_properties(delivery.encoded_properties)
             headers = parts[HEADERS]
             if headers is not None:
                 self.headers = decode_headers(headers)
         except CodecError as error:
-            self._parts = parts = ALL_ABSENT
+            self.parts = parts = ALL_ABSENT
             self.problem = f"malformed properties: {error}"
         self.reply_to: str | None = None
         self._asks_direct_reply = False
@@ -189,7 +171,7 @@ class Request:
             raise Rejection(TApplicationException.PROTOCOL_ERROR, self.problem, poison=True)
         body = self.delivery.body
         try:
-            content_type = self._parts[CONTENT_TYPE]
+            content_type = self.parts[CONTENT_TYPE]
             if content_type != BINARY_CONTENT_TYPE:
                 self.codec = codec_for(None if content_type is None else decode_text(content_type))
             self.name, kind, self.seqid, start = self.codec.read_header(body)
@@ -230,7 +212,7 @@ class Request:
 
     def peek(self, service: str) -> None:
         """Read the name and the seqid for an answer. The arguments are not read: decoding them may crash the worker."""
-        content_type = self._parts[CONTENT_TYPE]
+        content_type = self.parts[CONTENT_TYPE]
         try:
             self.codec = codec_for(None if content_type is None else decode_text(content_type))
             name, kind, self.seqid, _ = self.codec.read_header(self.delivery.body)
@@ -253,7 +235,7 @@ class Request:
     @property
     def reply_address(self) -> tuple[bytes | None, bytes | None]:
         """Where its reply goes, and the correlation id that the caller knows it by."""
-        return self._parts[REPLY_TO], self._parts[CORRELATION_ID]
+        return self.parts[REPLY_TO], self.parts[CORRELATION_ID]
 
     @property
     def may_be_a_copy(self) -> bool:
@@ -268,13 +250,13 @@ class Request:
     @property
     def message_id(self) -> bytes | None:
         """The call's identity, as bytes."""
-        part = self._parts[MESSAGE_ID]
+        part = self.parts[MESSAGE_ID]
         return None if part is None else part[1:]
 
     @property
     def identity(self) -> Hashable:
         """The same for all deliveries and attempts of one call; ``None`` without a message id."""
-        part = self._parts[MESSAGE_ID]
+        part = self.parts[MESSAGE_ID]
         return None if part is None else (part, hash(self.delivery.body))
 
     @property
@@ -283,7 +265,7 @@ class Request:
 
         The headers are left out but for our own: a quorum queue adds ``x-delivery-count`` when it delivers again.
         """
-        parts, headers = self._parts, self.headers
+        parts, headers = self.parts, self.headers
         own = headers.get(DELIVERIES), headers.get(ATTEMPT)
         return *parts[:HEADERS], *parts[HEADERS + 1 :], *own, hash(self.delivery.body)
 
@@ -292,6 +274,10 @@ class Request:
         """Seconds within which the caller expects a keepalive; ``None`` when it expects none."""
         milliseconds = whole(self.headers.get(LIVENESS)) if self.headers else None
         return None if milliseconds is None else max(SHORTEST_LIVENESS, milliseconds / 1000)
+
+    def reply(self, kind: int, struct: Any) -> bytes:
+        """Return the body of a reply. Raises the errors of Thrift for values that do not fit the IDL."""
+        return self.codec.encode(self.name, kind, self.seqid, struct)
 
     # -- states
 
@@ -316,7 +302,7 @@ class Request:
         """
         self.state = RUNNING
         self.began = now
-        message_id = self._parts[MESSAGE_ID]
+        message_id = self.parts[MESSAGE_ID]
         redelivered, metadata, attempt = self.delivery.redelivered, NO_HEADERS, 1
         if self.headers:
             metadata = metadata_of(self.headers)
@@ -349,7 +335,7 @@ class Request:
         """Note that its run has ended, so nothing inherits from its call any more; return its :attr:`identity`."""
         self.state = SETTLED
         self.context.answered = True
-        part = self._parts[MESSAGE_ID]
+        part = self.parts[MESSAGE_ID]
         return None if part is None else (part, hash(self.delivery.body))
 
     def republish(self) -> None:
@@ -363,111 +349,3 @@ class Request:
     def lose(self) -> None:
         """Note that its channel is gone."""
         self.state = LOST
-
-    # -- messages made of it
-
-    def keepalive(self, instance: str) -> bytes | None:
-        """Return the encoded properties of a keepalive from `instance`; ``None`` when the caller could not tell which
-        call it is about.
-        """
-        correlation_id = self._parts[CORRELATION_ID]
-        attempt = whole(self.headers.get(ATTEMPT)) or 1
-        return None if correlation_id is None else _keepalive_template(instance, attempt).encode(correlation_id)
-
-    def copied(self, headers: Mapping[str, Any], now: float) -> Properties:
-        """Return the properties of a copy for another queue, with further `headers` and the time that is left."""
-        properties = self._as_it_came({**self.headers, **headers})
-        if self.deadline is None:
-            return properties
-        return attrs.evolve(properties, expiration=str(max(1, int((self.deadline - now) * 1000))))
-
-    def reply(self, kind: int, struct: Any) -> bytes:
-        """Return the body of a reply. Raises the errors of Thrift for values that do not fit the IDL."""
-        return self.codec.encode(self.name, kind, self.seqid, struct)
-
-    def reply_properties(self, now: float, rejection: str | None = None) -> bytes:
-        """Return the encoded properties of the reply: the ids of the call are copied untouched.
-
-        :param rejection: an outcome word of ``rpc/headers.py``.
-        """
-        correlation_id, message_id = self._parts[CORRELATION_ID], self._parts[MESSAGE_ID]
-        expiration = None
-        if self.deadline is not None:
-            left = b"%d" % max(1, int((self.deadline - now) * 1000))
-            expiration = SHORT_LENGTHS[len(left)] + left
-        maybe_executed = rejection is not None and self.maybe_executed
-        if self.state is RUNNING and self.context.has_reply_headers:
-            return self._with_reply_headers(expiration)
-        if correlation_id is not None and expiration is not None and message_id is not None:
-            template = _reply_template(self.codec.content_type, self.label, rejection, maybe_executed)
-            return template.encode(correlation_id, expiration, message_id)
-        given = {"correlation_id": correlation_id, "expiration": expiration, "message_id": message_id}
-        there = {name: value for name, value in given.items() if value is not None}
-        template = _reply_template(self.codec.content_type, self.label, rejection, maybe_executed, tuple(there))
-        return template.encode(*there.values())
-
-    def _with_reply_headers(self, expiration: bytes | None) -> bytes:
-        """Return the encoded properties of a reply whose handler has set headers.
-
-        :raises CodecError: the headers are no values that AMQP has.
-        """
-        return encode_properties(
-            Properties(
-                content_type=self.codec.content_type,
-                headers=metadata_of(self.context.reply_headers),
-                delivery_mode=1,
-                correlation_id=_text(self._parts[CORRELATION_ID]),
-                expiration=_text(expiration),
-                message_id=_text(self._parts[MESSAGE_ID]),
-                type=self.label,
-            )
-        )
-
-    def dead_letter(self, reason: str, with_headers: bool = True) -> Properties:
-        """Return the properties of the request as a dead letter, with the reason; it must not be routed elsewhere."""
-        headers = {**(self.headers if with_headers else NO_HEADERS), DEAD_REASON: reason[:1000]}
-        return attrs.evolve(self._as_it_came(headers), expiration=None, delivery_mode=2, reply_to=self.reply_to)
-
-    def _as_it_came(self, headers: Mapping[str, Any]) -> Properties:
-        """Return the request's properties with these headers: none that route it elsewhere, and no user but ours."""
-        properties = Properties() if self.problem is not None else self.delivery.properties
-        kept = {name: value for name, value in headers.items() if name not in ROUTING}
-        return attrs.evolve(properties, headers=kept, user_id=None)
-
-
-def _text(part: bytes | None) -> str | None:
-    return None if part is None else decode_text(part)
-
-
-def message_type(delivery: Delivery) -> bytes | None:
-    """Return the property ``type`` of a message, as a short string; ``None`` when there is none or it is malformed."""
-    try:
-        return split_properties(delivery.encoded_properties)[TYPE]
-    except CodecError:
-        return None
-
-
-def cancelled_ids(delivery: Delivery) -> list[bytes]:
-    """Return the message ids that a cancellation names. An empty line names none."""
-    return [line for line in delivery.body[:LONGEST_CANCEL].split(b"\n") if line]
-
-
-@lru_cache(16)
-def _keepalive_template(instance: str, attempt: int) -> PropertyTemplate:
-    headers: dict[str, Any] = {KEEPALIVE: instance} | ({ATTEMPT: attempt} if attempt > 1 else {})
-    return PropertyTemplate(Properties(headers=headers, delivery_mode=1), ("correlation_id",))
-
-
-@lru_cache(1024)
-def _reply_template(
-    content_type: str,
-    label: str | None,
-    rejection: str | None,
-    maybe_executed: bool,
-    variable: tuple[str, ...] = ("correlation_id", "expiration", "message_id"),
-) -> PropertyTemplate:
-    headers: dict[str, Any] | None = None
-    if rejection is not None:
-        headers = {OUTCOME: rejection} | ({MAYBE_EXECUTED: True} if maybe_executed else {})
-    fixed = Properties(content_type=content_type, headers=headers, delivery_mode=1, type=label)
-    return PropertyTemplate(fixed, variable)

@@ -26,8 +26,10 @@ from rpc.link import Link
 from rpc.topology import BROADCAST, EXCHANGES, exclusive_queue
 from rpc.worker.consumer import Consumer
 from rpc.worker.dispatcher import Dispatcher
+from rpc.worker.notices import CANCEL_TYPE, QUARANTINE_TYPE, cancelled_ids, message_type
+from rpc.worker.outgoing import keepalive_properties, reply_properties
 from rpc.worker.republisher import Republisher
-from rpc.worker.request import CANCEL_TYPE, QUARANTINE_TYPE, Request, Source, cancelled_ids, message_type
+from rpc.worker.request import Request, Source
 from rpc.worker.service import ThriftService
 
 OWN_AT_ONCE = 20_000
@@ -166,7 +168,7 @@ class Server:
         if not self._answers:
             return
         try:
-            properties = request.reply_properties(now, rejection)
+            properties = reply_properties(request, now, rejection)
             if self._channel is None:
                 self._send_later(request.reply_to or "", properties, body)
             else:
@@ -181,7 +183,7 @@ class Server:
 
     def send_keepalive(self, request: Request) -> None:
         """See :class:`~rpc.interfaces.IDeliveryChannel`."""
-        properties = request.keepalive(self._link.instance)
+        properties = keepalive_properties(request, self._link.instance)
         if self._channel is not None and properties is not None and request.reply_to is not None:
             try:
                 self._channel.publish("", request.reply_to, properties, b"")

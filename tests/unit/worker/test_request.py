@@ -15,6 +15,7 @@ from rpc.amqp.content import Delivery
 from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.stub import Stub, StubMethod
+from rpc.worker.outgoing import dead_letter_properties, reply_properties
 from rpc.worker.rejection import Rejection
 from rpc.worker.request import Request
 
@@ -63,7 +64,7 @@ class ReadTests(SynchronousTestCase):
     def test_bounds_the_expiration_of_a_reply(self) -> None:
         """An expiration of as many digits as fit is answered with one that AMQP's short strings take."""
         asked = request(ADD, Properties(reply_to="q", expiration="9" * 255))
-        self.assertEqual(decode_properties(asked.reply_properties(100.0)).expiration, str(2**32 - 1))
+        self.assertEqual(decode_properties(reply_properties(asked, 100.0)).expiration, str(2**32 - 1))
 
     def test_neither_repeats_nor_keeps_long_unknown_names(self) -> None:
         """A name that is no method's is neither repeated whole nor kept."""
@@ -115,7 +116,7 @@ class ReadTests(SynchronousTestCase):
             asked = request(ADD, Properties(reply_to=reply_to))
             self.assertTrue(self.rejection(asked).poison)
             self.assertFalse(asked.wants_reply)
-            self.assertIsNone(asked.dead_letter("why").reply_to)
+            self.assertIsNone(dead_letter_properties(asked, "why").reply_to)
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
         read(request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")))
 
@@ -127,8 +128,8 @@ class ReadTests(SynchronousTestCase):
             read(asked)
         except Rejection as rejection:
             asked.reply(TMessageType.EXCEPTION, rejection.answer)
-        decode_properties(asked.reply_properties(100.0))
-        encode_properties(asked.dead_letter("why"))
+        decode_properties(reply_properties(asked, 100.0))
+        encode_properties(dead_letter_properties(asked, "why"))
 
 
 class PropertiesTests(SynchronousTestCase):
@@ -141,7 +142,7 @@ class PropertiesTests(SynchronousTestCase):
         """They may be any bytes. An absent id stays absent."""
         asked = request(properties=Properties(correlation_id=correlation_id, message_id=message_id))
         read(asked)
-        answer = decode_properties(asked.reply_properties(100.0, "too-large"))
+        answer = decode_properties(reply_properties(asked, 100.0, "too-large"))
         self.assertEqual((answer.correlation_id, answer.message_id), (correlation_id, message_id))
         self.assertEqual((answer.type, answer.delivery_mode), ("Calculator.add", 1))
         self.assertEqual(answer.headers, {"rpc-outcome": "too-large", "rpc-maybe-executed": True})
@@ -150,8 +151,8 @@ class PropertiesTests(SynchronousTestCase):
         """The expiration counts from the request's arrival; a reply has the remaining time, a millisecond at least."""
         asked = request(properties=Properties(expiration="1500"))
         self.assertEqual(asked.deadline, 101.5)
-        self.assertEqual(decode_properties(asked.reply_properties(100.5)).expiration, "1000")
-        self.assertEqual(decode_properties(asked.reply_properties(200.0)).expiration, "1")
+        self.assertEqual(decode_properties(reply_properties(asked, 100.5)).expiration, "1000")
+        self.assertEqual(decode_properties(reply_properties(asked, 200.0)).expiration, "1")
         for odd in (None, "", "+5", "-1", "1.5", "soon"):
             self.assertIsNone(request(properties=Properties(expiration=odd)).deadline)
 
@@ -170,7 +171,9 @@ class PropertiesTests(SynchronousTestCase):
         came = Properties(
             headers={"BCC": ["x"], "CC": ["y"], "a": 1}, expiration="5", user_id="u", reply_to="q", app_id="i"
         )
-        kept = request(properties=came).dead_letter("y" * 5000)
+        kept = dead_letter_properties(request(properties=came), "y" * 5000)
         self.assertEqual(kept.headers, {"a": 1, "rpc-dead-reason": "y" * 1000})
         self.assertEqual((kept.expiration, kept.user_id, kept.reply_to, kept.app_id), (None, None, "q", "i"))
-        self.assertEqual(request(properties=came).dead_letter("why", False).headers, {"rpc-dead-reason": "why"})
+        self.assertEqual(
+            dead_letter_properties(request(properties=came), "why", False).headers, {"rpc-dead-reason": "why"}
+        )

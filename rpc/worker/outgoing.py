@@ -1,0 +1,120 @@
+"""The properties of messages that a worker makes of a request: its reply, keepalives, copies, and its dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import attrs
+
+from rpc.amqp.codec.fields import SHORT_LENGTHS
+from rpc.amqp.codec.properties import (
+    CORRELATION_ID,
+    MESSAGE_ID,
+    PropertyTemplate,
+    decode_text,
+    encode_properties,
+)
+from rpc.headers import ATTEMPT, DEAD_REASON, KEEPALIVE, MAYBE_EXECUTED, OUTCOME, ROUTING, metadata_of, whole
+from rpc.messages import Properties
+from rpc.worker.delivery_state import DeliveryState
+from rpc.worker.request import NO_HEADERS, Request
+
+RUNNING = DeliveryState.RUNNING
+
+
+def keepalive_properties(request: Request, instance: str) -> bytes | None:
+    """Return the encoded properties of a keepalive from `instance`.
+
+    :return: ``None`` for a request without a correlation id: its caller could not tell which call it is about.
+    """
+    correlation_id = request.parts[CORRELATION_ID]
+    attempt = whole(request.headers.get(ATTEMPT)) or 1
+    return None if correlation_id is None else _keepalive_template(instance, attempt).encode(correlation_id)
+
+
+def copy_properties(request: Request, headers: Mapping[str, Any], now: float) -> Properties:
+    """Return the properties of a copy for another queue, with further `headers` and the time that is left."""
+    properties = _as_it_came(request, {**request.headers, **headers})
+    if request.deadline is None:
+        return properties
+    return attrs.evolve(properties, expiration=str(max(1, int((request.deadline - now) * 1000))))
+
+
+def dead_letter_properties(request: Request, reason: str, with_headers: bool = True) -> Properties:
+    """Return the properties of the request as a dead letter, with the reason; it must not be routed elsewhere."""
+    headers = {**(request.headers if with_headers else NO_HEADERS), DEAD_REASON: reason[:1000]}
+    return attrs.evolve(_as_it_came(request, headers), expiration=None, delivery_mode=2, reply_to=request.reply_to)
+
+
+def _as_it_came(request: Request, headers: Mapping[str, Any]) -> Properties:
+    """Return the request's properties with these headers: none that route it elsewhere, and no user but ours."""
+    properties = Properties() if request.problem is not None else request.delivery.properties
+    kept = {name: value for name, value in headers.items() if name not in ROUTING}
+    return attrs.evolve(properties, headers=kept, user_id=None)
+
+
+def reply_properties(request: Request, now: float, rejection: str | None = None) -> bytes:
+    """Return the encoded properties of the reply: the ids of the call are copied untouched.
+
+    :param rejection: an outcome word of ``rpc/headers.py``.
+    """
+    correlation_id, message_id = request.parts[CORRELATION_ID], request.parts[MESSAGE_ID]
+    expiration = None
+    if request.deadline is not None:
+        left = b"%d" % max(1, int((request.deadline - now) * 1000))
+        expiration = SHORT_LENGTHS[len(left)] + left
+    maybe_executed = rejection is not None and request.maybe_executed
+    if request.state is RUNNING and request.context.has_reply_headers:
+        return _with_reply_headers(request, expiration)
+    if correlation_id is not None and expiration is not None and message_id is not None:
+        template = _reply_template(request.codec.content_type, request.label, rejection, maybe_executed)
+        return template.encode(correlation_id, expiration, message_id)
+    given = {"correlation_id": correlation_id, "expiration": expiration, "message_id": message_id}
+    there = {name: value for name, value in given.items() if value is not None}
+    template = _reply_template(request.codec.content_type, request.label, rejection, maybe_executed, tuple(there))
+    return template.encode(*there.values())
+
+
+def _with_reply_headers(request: Request, expiration: bytes | None) -> bytes:
+    """Return the encoded properties of a reply whose handler has set headers.
+
+    :raises CodecError: the headers are no values that AMQP has.
+    """
+    return encode_properties(
+        Properties(
+            content_type=request.codec.content_type,
+            headers=metadata_of(request.context.reply_headers),
+            delivery_mode=1,
+            correlation_id=_text(request.parts[CORRELATION_ID]),
+            expiration=_text(expiration),
+            message_id=_text(request.parts[MESSAGE_ID]),
+            type=request.label,
+        )
+    )
+
+
+def _text(part: bytes | None) -> str | None:
+    return None if part is None else decode_text(part)
+
+
+@lru_cache(16)
+def _keepalive_template(instance: str, attempt: int) -> PropertyTemplate:
+    headers: dict[str, Any] = {KEEPALIVE: instance} | ({ATTEMPT: attempt} if attempt > 1 else {})
+    return PropertyTemplate(Properties(headers=headers, delivery_mode=1), ("correlation_id",))
+
+
+@lru_cache(1024)
+def _reply_template(
+    content_type: str,
+    label: str | None,
+    rejection: str | None,
+    maybe_executed: bool,
+    variable: tuple[str, ...] = ("correlation_id", "expiration", "message_id"),
+) -> PropertyTemplate:
+    headers: dict[str, Any] | None = None
+    if rejection is not None:
+        headers = {OUTCOME: rejection} | ({MAYBE_EXECUTED: True} if maybe_executed else {})
+    fixed = Properties(content_type=content_type, headers=headers, delivery_mode=1, type=label)
+    return PropertyTemplate(fixed, variable)
