@@ -19,12 +19,9 @@ from rpc.topology import Declaration
 from rpc.worker.declarer import Declarer
 from rpc.worker.notices import QUARANTINE_TYPE, message_type
 from rpc.worker.republisher import Republisher
-from rpc.worker.service import ThriftService
+from rpc.worker.service import QUARANTINED_AT_ONCE, ThriftService
 
 PRECONDITION_FAILED = 406
-
-QUARANTINED_AT_ONCE = 1
-"""Prefetch of the quarantine: a crash then identifies the request that caused it."""
 
 
 class ConsumerState(enum.Enum):

@@ -18,6 +18,7 @@ from rpc.worker.deduplication import RecentReplies
 from rpc.worker.execution import Execution
 from rpc.worker.in_progress import InProgress
 from rpc.worker.intake import Action, on_arrival, on_free_slot
+from rpc.worker.last_replies import Answered, LastReplies
 from rpc.worker.limiter import ConcurrencyLimiter
 from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.redelivery import Redelivery
@@ -25,7 +26,7 @@ from rpc.worker.rejection import Rejection, over_the_limit, overloaded, repeated
 from rpc.worker.rejector import Rejector
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import SHARED, Request, Source
-from rpc.worker.service import Deduplicate, ThriftService
+from rpc.worker.service import QUARANTINED_AT_ONCE, ThriftService
 
 MOST_HELD = 10_000
 """Requests for this worker alone that wait here for a slot, when the service has no backlog."""
@@ -55,13 +56,13 @@ class Dispatcher:
         self.max_message_size = service.max_message_size
         self._name = service.name
         self._most_held = service.backlog or MOST_HELD
-        self._concurrency = service.concurrency
         self._channel = channel
         self._clock = clock
         self._never_began: dict[Hashable, None] = {}
         self.limiter = ConcurrencyLimiter(clock, service.concurrency, self._start_held)
         self.in_progress = InProgress(clock, channel.send_keepalive, service.cancel)
-        self._recent = RecentReplies(service.deduplicate or _for_redeliveries(service.concurrency))
+        self._last = LastReplies(service.concurrency + QUARANTINED_AT_ONCE)
+        self._recent = None if service.deduplicate is None else RecentReplies(service.deduplicate)
         self._rejector = Rejector(service, channel, republisher, self.limiter, clock)
         self._redelivery = Redelivery(
             service, channel, republisher, self.limiter, self._rejector, clock, on_quarantined
@@ -72,6 +73,7 @@ class Dispatcher:
             channel,
             self.limiter,
             self.in_progress,
+            self._last,
             self._recent,
             self._rejector.reject,
             self._arrive_again,
@@ -113,7 +115,9 @@ class Dispatcher:
                 assert run is not None
                 self.in_progress.join(run, request)
             case Action.ANSWER_AGAIN:
-                self._execution.answer_again(request, now)
+                answered = self._answered(request, now)
+                assert answered is not None
+                self._execution.answer_again(request, answered, now)
             case Action.AWAIT_REPUBLISHED:
                 request.hold()
                 self._redelivery.when_republished(request.identity).addCallback(lambda _: self._arrive_again(request))
@@ -195,10 +199,14 @@ class Dispatcher:
 
     def has_run(self, request: Request, now: float) -> bool:
         """Whether the call of `request` has run here, and `request` needs no run of its own."""
-        answered = self._recent.find(request.identity, now)
-        if answered is None:
-            return False
-        return request.may_be_a_copy or (self.deduplicates and not answered.cancelled)
+        return self._answered(request, now) is not None
+
+    def _answered(self, request: Request, now: float) -> Answered | None:
+        """Return how the call of `request` was answered. A further attempt of a cancelled call is a run of its own."""
+        found = None if self._recent is None else self._recent.find(request.identity, now)
+        if found is not None and not found.cancelled:
+            return found
+        return self._last.find(request.identity, now) if request.may_be_a_copy else None
 
     def never_began(self, request: Request) -> bool:
         """Whether this worker held exactly this message when it lost its channel, and had not begun it."""
@@ -224,7 +232,7 @@ class Dispatcher:
             self._never_began[request.message_key] = None
         while len(self._never_began) > MOST_HELD:
             del self._never_began[next(iter(self._never_began))]
-        self._recent.keep_unacked(2 * self._concurrency, self._clock.seconds())
+        self._last.keep_unacked(self._clock.seconds())
 
     # -- leaving
 
@@ -261,9 +269,3 @@ class Dispatcher:
         self._stopped = False
         self._rejector.resume()
         self.in_progress.resume()
-
-
-def _for_redeliveries(concurrency: int) -> Deduplicate:
-    """Return how many replies are kept for redeliveries. No more acks than the prefetch can be lost with a channel."""
-    count = 2 * concurrency + 64
-    return Deduplicate(count=count, size=4 * 1024 * 1024 + 200 * count, seconds=300.0)

@@ -13,12 +13,14 @@ from twisted.python.failure import Failure
 
 from rpc import context
 from rpc.amqp.codec.fields import encode_table
+from rpc.amqp.codec.properties import MESSAGE_ID
 from rpc.errors import CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.stub import StubMethod
 from rpc.worker.deduplication import RecentReplies
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.in_progress import InProgress, Run
+from rpc.worker.last_replies import CANCELLED, Answered, LastReplies
 from rpc.worker.limiter import ConcurrencyLimiter
 from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.rejection import Rejection
@@ -46,7 +48,8 @@ class Execution:
         channel: IDeliveryChannel,
         limiter: ConcurrencyLimiter,
         in_progress: InProgress,
-        recent: RecentReplies,
+        last: LastReplies,
+        recent: RecentReplies | None,
         reject: Callable[[Request, Rejection], None],
         take_again: Callable[[Request], None],
         admission: tuple[Policy, ...],
@@ -65,6 +68,7 @@ class Execution:
         self._channel = channel
         self._limiter = limiter
         self._in_progress = in_progress
+        self._last = last
         self._recent = recent
         self._reject = reject
         self._take_again = take_again
@@ -164,7 +168,13 @@ class Execution:
             channel.send(request, body, now)
         if not request.acked:
             channel.ack_delivery(request.delivery)
-        self._recent.add(request.finish(), body, now, cancelled)
+        request.finish()
+        last, asked = self._last, request.delivery.body
+        reply = CANCELLED if cancelled else body if body is None or len(body) <= last.largest else None
+        asked_or_hash = asked if len(asked) <= last.largest else hash(asked)
+        last.note((request.parts[MESSAGE_ID], asked_or_hash, reply))
+        if self._recent is not None:
+            self._recent.add(request.identity, body, now, cancelled)
         if run is None:
             if now - request.began > self._watch.limit:
                 self._watch.blocked(str(request.label), now - request.began)
@@ -186,11 +196,10 @@ class Execution:
             self._channel.ack(later)
             later.settle()
 
-    def answer_again(self, request: Request, now: float) -> None:
+    def answer_again(self, request: Request, answered: Answered, now: float) -> None:
         """Answer a request whose call has run here, and ack it."""
-        answered = self._recent.find(request.identity, now)
         request.peek(self._name)
-        if answered is not None and request.wants_reply and not answered.cancelled:
+        if request.wants_reply and not answered.cancelled:
             body = answered.body
             if body is None:
                 body = request.reply(TMessageType.EXCEPTION, internal_error("it has run; its reply is not kept"))

@@ -331,12 +331,10 @@ class Request:
         self.codec, self.name, self.seqid = run.codec, run.name, run.seqid
         self.label, self.oneway = run.label, run.oneway
 
-    def finish(self) -> Hashable:
-        """Note that its run has ended, so nothing inherits from its call any more; return its :attr:`identity`."""
+    def finish(self) -> None:
+        """Note that its run has ended, so nothing inherits from its call any more."""
         self.state = SETTLED
         self.context.answered = True
-        part = self.parts[MESSAGE_ID]
-        return None if part is None else (part, hash(self.delivery.body))
 
     def republish(self) -> None:
         """Note that a copy of it is being published."""

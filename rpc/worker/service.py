@@ -23,6 +23,9 @@ REDELIVERY_LIMIT: int | None = 5
 MOST_PREFETCHED = 65535
 """AMQP's prefetch count is a short (AMQP 0-9-1, basic.qos)."""
 
+QUARANTINED_AT_ONCE = 1
+"""Prefetch of the quarantine: a crash then identifies the request that caused it."""
+
 LONGEST_QUEUE = 255 - len(".quarantine")
 """Bytes of a request queue's name: the names of the other queues of the service are longer."""
 

@@ -48,26 +48,6 @@ class RecentRepliesTests(SynchronousTestCase):
         assert answered is not None
         self.assertIsNone(answered.body)
 
-    def test_keeps_replies_whose_acks_may_be_lost_however_many_follow(self) -> None:
-        """Their redelivery may come minutes later."""
-        self.recent.add("a", b"a", 0.0)
-        self.recent.add("b", b"b", 1.0)
-        self.recent.keep_unacked(1, 1.0)
-        for number in range(10):
-            self.recent.add(f"{number}", b"", 2.0)
-        self.assertEqual(self.found("a", "b", now=2.0), ["b"])
-        self.assertEqual(self.found("a", "b", now=6.0), [])
-
-    def test_the_replies_kept_apart_are_bounded_in_bytes_as_well(self) -> None:
-        """However often the channel is lost. The oldest make way, and the newest stay."""
-        recent = RecentReplies(Deduplicate(count=100, size=10_000, seconds=60.0))
-        for number in range(50):
-            recent.add(f"{number}", b"x" * 1000, 0.0)
-            recent.keep_unacked(2, 0.0)
-        kept = sum(len(body or b"") + ENTRY_SIZE for body, _, _ in recent._unacked.values())
-        self.assertLessEqual(kept, 10_000)
-        self.assertIsNotNone(recent.find("49", 1.0))
-
     def test_refuses_a_bound_that_is_no_number_above_0(self) -> None:
         """Each by its name."""
         for bounds in ({"count": 0}, {"size": -1}, {"seconds": "5"}, {"seconds": True}):
@@ -101,12 +81,6 @@ class RecentRepliesMachine(RuleBasedStateMachine):
         found = self.recent.find(key, self.now)
         assert found is not None and found.body == body
 
-    @rule(count=st.integers(1, 3))
-    def keep_unacked(self, count: int) -> None:
-        newest = list(self.recent._answered)[-count:]
-        self.recent.keep_unacked(count, self.now)
-        assert all(key in self.recent._unacked for key in newest)
-
     @rule(step=st.sampled_from([0.0, 1.0, 11.0]))
     def advance(self, step: float) -> None:
         self.now += step
@@ -114,9 +88,9 @@ class RecentRepliesMachine(RuleBasedStateMachine):
     @invariant()
     def stays_within_its_bounds(self) -> None:
         kept = self.recent._answered
-        assert len(kept) <= self.BOUNDS.count and len(self.recent._unacked) <= self.BOUNDS.count
-        assert self.recent._size == sum(len(body or b"") for body, _, _ in kept.values())
-        assert self.recent._size + ENTRY_SIZE * len(kept) <= self.BOUNDS.size
+        assert len(kept) <= self.BOUNDS.count
+        assert self.recent._size == sum(len(answered.body or b"") + ENTRY_SIZE for answered in kept.values())
+        assert self.recent._size <= self.BOUNDS.size
 
 
 class OrderTests(RecentRepliesMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
