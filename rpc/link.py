@@ -55,7 +55,7 @@ class Link(Service):
 
     @cached_property
     def instance(self) -> str:
-        """The unique name of this end of the link. Not made before it is used: twistd may fork until then."""
+        """The unique name of this process on the link. Made when it is first used, because twistd may fork before."""
         return instance_name()
 
     @property
@@ -100,7 +100,7 @@ class Link(Service):
             attachment.open(self.connection)
 
     def detach(self, user: IChannelUser) -> Deferred[None]:
-        """Close the channel of `user`, without a call of its ``lost``. Fires when it is closed; again does nothing."""
+        """Close the channel of `user`, without a call of its ``lost``. Fires when the channel is closed."""
         attachment = self._attachments.pop(user, None)
         return succeed(None) if attachment is None else attachment.close()
 

@@ -31,7 +31,7 @@ class Answered:
 
 
 _Entry = tuple[bytes | None, float, bool]
-"""The fields of :class:`Answered`: a tuple is made without a Python function, on the path of every call."""
+"""The fields of :class:`Answered`: a tuple is cheaper to make, and every call makes one."""
 
 
 class RecentReplies:
@@ -51,7 +51,7 @@ class RecentReplies:
             return
         bounds, answered = self._bounds, self._answered
         if body is not None and len(body) + ENTRY_SIZE > bounds.size:
-            body = None  # it would push all others out
+            body = None  # it would displace all others
         known = answered.pop(identity, None)
         if known is not None:
             self._size -= len(known[0] or b"")
@@ -74,7 +74,7 @@ class RecentReplies:
     def keep_unacked(self, count: int, now: float) -> None:
         """Keep the last `count` entries apart for their time: the broker may not have taken their acks.
 
-        A redelivery can come minutes later, from the end of a long queue, when newer calls have pushed them out.
+        A redelivery can come minutes later, from the end of a long queue, when newer calls have displaced them.
         """
         self._unacked = {identity: entry for identity, entry in self._unacked.items() if entry[1] > now}
         for identity in list(self._answered)[-count:]:
