@@ -182,6 +182,6 @@ class Attachment:
             return
         delay = self._backoff.ended(lasted)
         self.problem = str(reason)
-        log.msg(f"channel lost, again in {delay:.1f} s: {reason}")
+        log.msg(f"channel lost, another one is opened in {delay:.1f} s: {reason}")
         self._enter(State.WAITING)
         self._timer = self._clock.callLater(delay, self.open, connection)

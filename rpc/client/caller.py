@@ -102,7 +102,7 @@ class Caller:
         now = self._clock.seconds()
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:
-            return fail(CallTimedOut(f"{operation.label}: not sent: the call being served is out of time", NOT_SENT))
+            return fail(CallTimedOut(f"{operation.label}: not sent: the served call's deadline has passed", NOT_SENT))
         if self._closed:
             return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
         call = Call(self, operation, number, body, deadline, context)

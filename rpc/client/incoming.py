@@ -110,7 +110,7 @@ class Incoming:
                     self._pending.settle(call, None if make_reply is None else make_reply(None, {}))
             else:
                 unhealthy = health.refused(call.operation.service, self._clock.seconds()) or unhealthy
-                why = "the backlog is full, or its queue is out of order"
+                why = "the service's backlog is full, or its queue is unavailable"
                 self._attempts.fail(call, Overloaded(f"{call.operation.label}: the broker refused it: {why}"))
         if unhealthy and self._draining is None:
             self._drain()

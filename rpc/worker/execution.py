@@ -114,7 +114,7 @@ class Execution:
         if method.has_result:
             result.success = value
             if value is None:
-                log.msg(f"{request.label} returned None, which the IDL has no room for: is a return missing?")
+                log.msg(f"{request.label} returned None instead of a value: is a return missing?")
         self._reply(request, method, TMessageType.REPLY, result, run)
 
     def _failed(self, failure: Failure, request: Request, method: StubMethod, run: Run | None) -> None:
@@ -196,7 +196,7 @@ class Execution:
         if answered is not None and request.wants_reply and not answered.cancelled:
             body = answered.body
             if body is None:
-                body = request.reply(TMessageType.EXCEPTION, internal_error("it has run; its reply is not kept"))
+                body = request.reply(TMessageType.EXCEPTION, internal_error("the call has run; its reply is not kept"))
             self._channel.send(request, body, now)
         self._channel.ack(request)
         request.settle()

@@ -68,7 +68,7 @@ class ReactorWatch:
     def _look(self) -> None:
         late = self._seconds() - self._due
         if late > self.limit and not self._named:
-            running = ", ".join(self._running()) or "none of ours"
+            running = ", ".join(self._running()) or "none"
             self._log(running, f"the reactor was blocked for {late:.1f} s; methods in progress: {running}")
         self._set_timer()
 
