@@ -44,7 +44,7 @@ class WorkerState(enum.Enum):
 
 
 class Worker(Service):
-    """Serves services until it is stopped; then it takes no more requests, finishes those it has, acks, and closes.
+    """Serves services until it is stopped; then it takes no more requests, finishes its calls, acks, and closes.
 
     ``<service>@<instance>`` as a client's ``name`` reaches one worker, by its :attr:`instance`.
     """

@@ -86,8 +86,8 @@ class Link(Service):
         return connected.addCallback(lambda _: None).addBoth(self._next_turn)
 
     def _next_turn(self, result: Any) -> Deferred[Any]:
-        """Pass `result` on in the next reactor turn. ClientService's changes of state do not nest: it raises when a
-        callback of one stops the service.
+        """Pass `result` on in the next reactor turn. ClientService raises when a callback of its change of
+        state stops the service.
         """
         turn: Deferred[Any] = Deferred()
         self._reactor.callLater(0, turn.callback, result)

@@ -143,11 +143,6 @@ def exclusive_queue(name: str) -> Declaration:
     return Declaration("queue_declare", {"queue": name, "exclusive": True, "auto_delete": True})
 
 
-def everybody_key(service: str) -> str:
-    """The routing key of messages to every worker of a service."""
-    return f"{service}@*"
-
-
 def _durable_queue(name: str, arguments: Mapping[str, Any]) -> Declaration:
     return Declaration("queue_declare", {"queue": name, "durable": True, "arguments": arguments})
 

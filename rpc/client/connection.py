@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # Python has it from 3.11 on
 
 class Connection(Service):
     """A connection to the broker for any number of clients. An ``IService``: it connects when it is started, and again
-    whenever the connection is lost. Calls made meanwhile wait, within their deadline. Stopped, it can be started again.
+    whenever the connection is lost. Calls made meanwhile wait, within their deadline. It can be started after a stop.
     """
 
     def __init__(self, broker_url: str, *, reactor: Any = None) -> None:

@@ -18,7 +18,7 @@ from rpc.validators import check_truth, number, one_of, text, whole_number
 DEFAULT_TIMEOUT = 30.0
 
 LONGEST_TIMEOUT = 1e9
-"""Seconds, some 31 years; beyond, the clock's hundredths drown in rounding."""
+"""Seconds, some 31 years; with more, rounding loses the hundredths of the clock."""
 
 _seconds = number(0, LONGEST_TIMEOUT, unit=" of seconds")
 
