@@ -36,7 +36,7 @@ class CallContext:
     """The call a handler works on.
 
     :ivar service, method: the names in the IDL.
-    :ivar deadline: seconds of the reactor's clock at which the caller gives up; ``None`` when the caller named none.
+    :ivar deadline: the call's deadline, in seconds of the reactor's clock; ``None`` when the caller set none.
     :ivar metadata: the request's headers; a nested call sends them on, unless its client has others.
     :ivar message_id: the call's identity, the same on every attempt; ``None`` when the caller gave none.
     :ivar answered: whether the call is settled. Code that its handler has left running then inherits nothing.

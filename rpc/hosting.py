@@ -187,7 +187,7 @@ class Worker(Service):
     def stopService(self) -> Deferred[None]:
         """Drain and close. Fires when the connection is gone.
 
-        Calls still in progress after the drain timeout are given up: this worker answers them no more, and another
+        Calls still in progress after the drain timeout are given up: this worker does not answer them, and another
         worker runs their requests.
         """
         super().stopService()

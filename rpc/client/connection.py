@@ -140,7 +140,7 @@ class Connection(Service):
         return stopped
 
     def _change(self) -> None:
-        """Start or stop until the state is the one that was asked for last."""
+        """Start or stop until the state is the last one that was asked for."""
         if self._changing:
             return
         self._changing = True

@@ -27,7 +27,7 @@ VARIABLE_ONEWAY = ("correlation_id", "message_id")
 
 @attrs.define(eq=False, slots=False)
 class Operation:
-    """One method as one client calls it, made once. A subclass turns values into Thrift messages.
+    """One method of one client. A subclass turns values into Thrift messages.
 
     :ivar name: the method's name.
     :ivar options: the client's options. The fields below are those that also depend on the method.

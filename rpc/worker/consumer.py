@@ -216,7 +216,7 @@ class Consumer:
     # -- leaving
 
     def stop(self) -> Deferred[None]:
-        """Take no more deliveries. Fires when the broker sends none any more, or the channel is gone; never fails."""
+        """Stop consuming. Fires when the broker sends no more deliveries, or the channel is lost; never fails."""
         self.state = ConsumerState.STOPPED
         self._requests.stop()
         self._quarantine.stop()

@@ -43,7 +43,7 @@ class Declarer:
             self._link.attach(self)
 
     def stop(self) -> None:
-        """Close the channel. A declaration that is pending is given up."""
+        """Close the channel, and with it end a pending declaration."""
         if self._is_attached:
             self._is_attached = False
             self._link.detach(self)

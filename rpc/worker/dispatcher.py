@@ -192,7 +192,7 @@ class Dispatcher:
     # -- facts
 
     def may_hold(self, request: Request) -> bool:
-        """Whether `request` may wait here. The prefetch bounds those that come by the queues of the service."""
+        """Whether `request` may wait here. The prefetch bounds those from the queues of the service."""
         return not request.direct or self.limiter.held_beside(request) < self._most_held
 
     def has_run(self, request: Request, now: float) -> bool:

@@ -109,7 +109,7 @@ class ConcurrencyLimiter:
             log.err(None, "while beginning a request that was held")
 
     def take_shared(self) -> list[Request]:
-        """Take out the held requests that came by a queue of the service."""
+        """Take out the held requests that came from a queue of the service."""
         shared = [request for request in self.held if not request.direct]
         self.held = deque(request for request in self.held if request.direct)
         return shared

@@ -78,7 +78,7 @@ Policy = Callable[["Request", StubMethod, float], None]
 
 
 class Source(enum.Enum):
-    """The queue that a request came by."""
+    """The queue that a request came from."""
 
     SHARED = "the request queue of the service"
     QUARANTINE = "the quarantine of the service"
@@ -99,7 +99,7 @@ class Request:
     :ivar reply_to: the queue for the reply; ``None`` when the caller named none, or one that cannot be answered.
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
     :ivar headers: all headers of the message.
-    :ivar source: the queue that it came by.
+    :ivar source: the queue that it came from.
     :ivar began: seconds of the clock at which its handler was called.
     """
 

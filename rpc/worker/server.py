@@ -33,7 +33,7 @@ from rpc.worker.request import Request, Source
 from rpc.worker.service import ThriftService
 
 OWN_AT_ONCE = 20_000
-"""Prefetch of the worker's own queue. Nested calls and cancellations come by it, even when every slot is taken. So the
+"""Prefetch of the worker's own queue. Nested calls and cancellations must arrive, even when every slot is taken. So the
 prefetch is larger than the number of requests that a service may hold.
 """
 
