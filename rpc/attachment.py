@@ -1,7 +1,7 @@
 """One user's channel: opened on each connection, and opened again when it is lost.
 
-Every step has a time limit. A broker that answers heartbeats and nothing else must not keep a user without a channel,
-and without a word, for ever.
+Every step has a time limit. A broker may answer heartbeats and nothing else. The user must not wait for its channel for
+ever then, without a log line.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Attachment:
     def _close(self, channel: Channel, reason: Exception | None = None) -> Deferred[None]:
         """Close `channel`, with a call of :meth:`_lost` when there is a `reason`.
 
-        A broker that does not agree within the limit loses the connection: otherwise each retry would take another
+        If the broker does not answer within the limit, the connection is ended: otherwise each retry would take another
         channel number.
 
         :return: fires when the channel is closed; never fails.
@@ -173,7 +173,7 @@ class Attachment:
         self._user.lost(reason)
 
     def _retry(self, reason: BaseException | None, lasted: float) -> None:
-        """Open another channel later. On a lost connection there is none: the next connection opens it."""
+        """Open another channel after a delay. Not on a lost connection: the next connection opens one."""
         connection = self._connection
         if self._state is State.IDLE or connection is None:
             return
@@ -182,6 +182,6 @@ class Attachment:
             return
         delay = self._backoff.ended(lasted)
         self.problem = str(reason)
-        log.msg(f"channel lost, again in {delay:.1f} s: {reason}")
+        log.msg(f"channel lost, another one is opened in {delay:.1f} s: {reason}")
         self._enter(State.WAITING)
         self._timer = self._clock.callLater(delay, self.open, connection)

@@ -1,7 +1,7 @@
 """The call being served: a nested call inherits its deadline and metadata.
 
 The context must follow the code that waits, never the code that fires a Deferred: otherwise a handler that releases a
-lock would lend its caller's identity to the handler that waits for the lock. So this holds:
+lock would lend its caller's identity to the handler that waits for the lock. The rules:
 
 - A handler's own code has the context, until it returns.
 - A coroutine and an ``inlineCallbacks`` generator keep it for as long as they run, for Twisted runs each in a copy of
@@ -12,7 +12,7 @@ lock would lend its caller's identity to the handler that waits for the lock. So
   ``DeferredLock``: write a coroutine where a context is needed behind them. (A callback added to a Deferred that has
   fired already runs at once, as the handler's own code.)
 
-One case is left that cannot be told: a callback that another handler's code has fired starts a coroutine. Until the
+One case cannot be recognized: a callback that another handler's code has fired starts a coroutine. Until the
 coroutine first waits it has no context; afterwards it has that of the other handler, until that one's call is answered.
 A handler that waits for a lock should therefore be a coroutine itself (``await lock.acquire()``).
 """
@@ -36,10 +36,10 @@ class CallContext:
     """The call a handler works on.
 
     :ivar service, method: the names in the IDL.
-    :ivar deadline: seconds of the reactor's clock at which the caller gives up; ``None`` when the caller named none.
+    :ivar deadline: the call's deadline, in seconds of the reactor's clock; ``None`` when the caller set none.
     :ivar metadata: the request's headers; a nested call sends them on, unless its client has others.
     :ivar message_id: the call's identity, the same on every attempt; ``None`` when the caller gave none.
-    :ivar answered: the call is settled: a task that its handler has left running inherits nothing any more.
+    :ivar answered: whether the call is settled. Code that its handler has left running then inherits nothing.
     :ivar redelivered: whether the request may have been run before, by a worker that did not finish.
     :ivar attempt: 1, or more when the caller has sent the request before.
     """
@@ -69,8 +69,8 @@ class CallContext:
 
     @property
     def reply_headers(self) -> dict[str, Any]:
-        """Metadata for the reply: texts, and values that AMQP has. Change it before the handler's value is there; a
-        client reads it by :func:`rpc.with_reply`.
+        """Metadata for the reply: texts, and values that AMQP has. Change it before the handler has returned its
+        value. A client reads it by :func:`rpc.with_reply`.
         """
         if not self.has_reply_headers:
             self.has_reply_headers = True
@@ -97,17 +97,17 @@ serving: ContextVar[CallContext | None] = ContextVar("rpc_serving", default=None
 def current_call() -> CallContext | None:
     """Return the call that the code at hand serves.
 
-    :return: ``None`` outside a handler, and where it cannot be known (see the module).
+    :return: ``None`` outside a handler, and where the call cannot be known (see the module).
     """
     context = serving.get()
     return context if context is not None and _is_own() else None
 
 
 _firing = {Deferred.callback.__code__, Deferred.errback.__code__}
-"""Below these on the stack runs a callback of a Deferred, which any code may have added."""
+"""Functions of Twisted that call the callbacks of a Deferred, which any code may have added."""
 
 _entering: set[CodeType] = set()
-"""Below these on the stack runs code for which the context was set."""
+"""Functions that set the context for the code that they call."""
 
 
 def _is_own() -> bool:

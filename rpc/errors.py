@@ -18,7 +18,7 @@ class Outcome(enum.Enum):
     """The request never left this process: not executed."""
 
     REJECTED = "rejected"
-    """The broker or the worker refused the request: not executed."""
+    """The broker or the worker rejected the request: not executed."""
 
     UNKNOWN = "unknown"
     """The request was sent and no reply came: maybe executed, once or (after a redelivery) more often."""
@@ -57,7 +57,9 @@ class InvalidReply(RPCError):
 
 
 class ServiceUnavailable(RPCError):
-    """The broker returned the request as unroutable (``basic.return``): no worker has declared the service."""
+    """No worker has declared the service, or the named worker is gone: the broker returned the request
+    (``basic.return``). Or the named worker is stopping.
+    """
 
     thrift_type = TTransportException.NOT_OPEN
 
@@ -66,10 +68,10 @@ class ServiceUnavailable(RPCError):
 
 
 class Overloaded(RPCError):
-    """The request was refused for want of capacity.
+    """The request was rejected, because there is no capacity for it.
 
-    The broker refused it (``basic.nack``): the service's queue is full or unavailable. Or a worker did: its concurrency
-    limiter is full.
+    The broker rejected it (``basic.nack``): the service's queue is full or unavailable. Or the worker rejected it: too
+    many requests wait there for a slot.
     """
 
     def __init__(self, message: str, outcome: Outcome = Outcome.REJECTED) -> None:
@@ -77,7 +79,7 @@ class Overloaded(RPCError):
 
 
 class MessageTooLarge(RPCError):
-    """The request is larger than the limit of this client (nothing was sent), of the service or of the broker."""
+    """The request is over the size limit of this client (nothing was sent), of the service or of the broker."""
 
     thrift_type = TTransportException.SIZE_LIMIT
 
@@ -174,7 +176,7 @@ class DeliveryTimedOut(ChannelClosed):
 
 
 class AuthenticationFailed(ConnectionClosed):
-    """The broker refused user name, password or mechanism (403)."""
+    """The broker rejected user name, password or mechanism (403)."""
 
 
 class VirtualHostRefused(ConnectionClosed):
@@ -186,7 +188,7 @@ class HeartbeatMissed(AMQPError):
 
 
 class BrokerUnreachable(AMQPError):
-    """No connection to the broker was made: wrong host or port, no listener, TLS refused, or no answer in time."""
+    """No connection to the broker was made: wrong host or port, no listener, TLS rejected, or no answer in time."""
 
 
 class ConfigurationError(Exception):
@@ -198,7 +200,7 @@ class InvalidURI(ConfigurationError):
 
 
 class CompileError(ConfigurationError):
-    """``thrift-rpc compile`` refused its input or could not run the Thrift compiler. ``str()`` is the whole message."""
+    """``thrift-rpc compile`` rejected the IDL, or could not run Thrift's compiler. ``str()`` is the whole message."""
 
 
 class MalformedMessage(Exception):

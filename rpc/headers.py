@@ -1,4 +1,4 @@
-"""The contract of both ends of a call: names of headers, message types and outcome words.
+"""What client and worker agree on: names of headers, message types and outcome words.
 
 ``docs/wire.md`` describes them for programs in other languages.
 """
@@ -17,7 +17,7 @@ ATTEMPT = "rpc-attempt"
 """How many times the caller has sent the call, with this request; absent on the first."""
 
 LIVENESS = "rpc-liveness"
-"""Milliseconds. The caller gives the worker up when no keepalive comes for so long."""
+"""Milliseconds. The caller takes the worker for lost when no keepalive comes for this time."""
 
 DELIVERIES = "rpc-deliveries"
 """How often workers may have begun the request without finishing it. The worker that republishes it writes this."""
@@ -31,7 +31,7 @@ OUTCOME = "rpc-outcome"
 """Of a reply: one of the outcome words below. The worker rejected the request and did not run it."""
 
 MAYBE_EXECUTED = "rpc-maybe-executed"
-"""Of a rejection: ``True`` when an earlier delivery of the request may have been run."""
+"""Of a rejection: ``True`` when an earlier delivery or attempt of the call may have been run."""
 
 TOO_LARGE = "too-large"
 OVERLOADED = "overloaded"
@@ -51,7 +51,7 @@ QUARANTINE = "rpc.quarantine"
 """Of a message to workers: the service's quarantine queue exists now, and is to be consumed."""
 
 SHORTEST_LIVENESS = 0.1
-"""Seconds. A shorter wish of a peer is raised to this, so that it cannot demand a flood of keepalives."""
+"""Seconds. A peer's shorter time is raised to this, so that it cannot demand a flood of keepalives."""
 
 ROUTING = frozenset(("CC", "BCC"))
 """Headers by which a sender selects further queues (RabbitMQ: "Sender-selected Distribution"). They are never copied:

@@ -31,7 +31,7 @@ from rpc.worker.service import ThriftService
 DRAIN_TIMEOUT = 30.0
 
 LEAVING_TIMEOUT = 1.0
-"""Seconds that there are at least to reject the last requests for this worker alone, also after the drain timeout."""
+"""Least seconds for rejecting the last requests for this worker alone, also after the drain timeout."""
 
 
 class WorkerState(enum.Enum):
@@ -39,12 +39,12 @@ class WorkerState(enum.Enum):
 
     STOPPED = "not connected"
     SERVING = "connected, or connecting"
-    STOPPING = "finishes what is in progress, then closes"
+    STOPPING = "finishes the calls in progress, then closes"
     RESTARTING = "as STOPPING, and serves again afterwards"
 
 
 class Worker(Service):
-    """Serves services until it is stopped; then it takes no more requests, finishes those it has, acks, and closes.
+    """Serves services until it is stopped; then it takes no more requests, finishes its calls, acks, and closes.
 
     ``<service>@<instance>`` as a client's ``name`` reaches one worker, by its :attr:`instance`.
     """
@@ -109,7 +109,7 @@ class Worker(Service):
 
     @property
     def instance(self) -> str:
-        """The worker's unique name. To be asked for in the process that serves, which twistd may fork."""
+        """The worker's unique name. Read it in the process that serves: twistd may fork before."""
         return self._link.instance
 
     def _opened(self, heartbeat: float) -> None:
@@ -126,11 +126,11 @@ class Worker(Service):
         return sorted({str(request.label) for request in requests})
 
     def _route(self, operation: Operation) -> str | None:
-        """Return the routing key of a call that a handler makes; ``None``: it has to wait.
+        """Return the routing key of a call that a handler makes; ``None``: the call has to wait.
 
-        A call to a service of this worker goes to this worker itself. In the shared queue it would wait for a slot
-        behind calls that wait for such calls, and no slot would ever come free. A oneway call blocks no slot, and must
-        not be lost with this worker, so it takes the shared queue.
+        A call to a service of this worker goes to this worker itself. In the shared queue it would wait for a
+        slot. When every slot runs a call that waits for such a nested call, no slot would become free. A oneway call
+        is not waited for, and must not be lost with this worker, so it goes to the shared queue.
         """
         name, _, instance = operation.service.partition("@")
         served = self._served.get(name)
@@ -163,7 +163,7 @@ class Worker(Service):
         self._link.startService()
 
     def when_serving(self) -> Deferred[None]:
-        """Fires when all services are consumed: from then on no caller is told that one is unavailable.
+        """Fires when all services are consumed: from then on no call to them ends with ``ServiceUnavailable``.
 
         It waits as long as there is no broker; fails with ``CancelledError`` when the worker is stopped.
         """
@@ -187,7 +187,7 @@ class Worker(Service):
     def stopService(self) -> Deferred[None]:
         """Drain and close. Fires when the connection is gone.
 
-        Calls still in progress after the drain timeout are given up: this worker answers them no more, and another
+        Calls still in progress after the drain timeout are given up: this worker does not answer them, and another
         worker runs their requests.
         """
         super().stopService()
@@ -223,7 +223,7 @@ class Worker(Service):
     def _leave(self, _: object, bound: float) -> Deferred[Any]:
         """Take the last requests for this worker alone, which are rejected, and wait for their dead letters.
 
-        A broker that is blocked does not answer.
+        The wait is bounded: a blocked broker does not answer.
         """
         bound = max(bound, self._reactor.seconds() + LEAVING_TIMEOUT)
         left = self._server.leave()
@@ -257,7 +257,7 @@ class Worker(Service):
     def abort(self) -> None:
         """Do not wait for calls in progress, when :meth:`stopService` was called or will be.
 
-        It holds until the worker has stopped, or starts anew.
+        This applies until the worker has stopped, or starts anew.
         """
         self._aborting = True
         for draining in self._draining:

@@ -52,7 +52,7 @@ class IDeliveryChannel(Interface):
         """Tell the caller of a request that its call runs."""
 
     def ack(request: Any) -> None:
-        """Ack a request. Again does nothing."""
+        """Ack a request. A second call does nothing."""
 
     def ack_delivery(delivery: Any) -> None:
         """Ack a :class:`rpc.amqp.content.Delivery` that is no request."""

@@ -55,7 +55,7 @@ class Link(Service):
 
     @cached_property
     def instance(self) -> str:
-        """The unique name of this end of the link. Not made before it is used: twistd may fork until then."""
+        """The unique name of this process on the link. Made when it is first used, because twistd may fork before."""
         return instance_name()
 
     @property
@@ -86,8 +86,8 @@ class Link(Service):
         return connected.addCallback(lambda _: None).addBoth(self._next_turn)
 
     def _next_turn(self, result: Any) -> Deferred[Any]:
-        """Pass `result` on in the next reactor turn. ClientService's changes of state do not nest: it raises when a
-        callback of one stops the service.
+        """Pass `result` on in the next reactor turn. ClientService raises when a callback of its change of
+        state stops the service.
         """
         turn: Deferred[Any] = Deferred()
         self._reactor.callLater(0, turn.callback, result)
@@ -100,7 +100,7 @@ class Link(Service):
             attachment.open(self.connection)
 
     def detach(self, user: IChannelUser) -> Deferred[None]:
-        """Close the channel of `user`, without a call of its ``lost``. Fires when it is closed; again does nothing."""
+        """Close the channel of `user`, without a call of its ``lost``. Fires when the channel is closed."""
         attachment = self._attachments.pop(user, None)
         return succeed(None) if attachment is None else attachment.close()
 

@@ -4,8 +4,8 @@ Every declaration is valid on RabbitMQ 3.10 to 4.x: no transient queue that is n
 can repeat a declaration, since the arguments are the same.
 
 In the normal state a service has one queue, and a worker one exclusive queue for all its services. The quarantine and
-the queue of dead letters are declared when the first message needs them: as quorum queues, 300 services' worth of empty
-ones took RabbitMQ 21 CPU seconds to start.
+the queue of dead letters are declared when the first message needs them: with quorum queues, the empty ones of 300
+services took RabbitMQ 21 CPU seconds to start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NESTED = "/nested"
 """Ending of the routing key by which a worker reaches itself, for the calls of its own handlers."""
 
 DEAD_LETTERS_KEPT = 10_000
-"""Dead letters of a service. The broker drops the oldest beyond it, so that an unread queue cannot fill its disk."""
+"""Dead letters of a service. Beyond it the broker drops the oldest, so that an unread queue cannot fill its disk."""
 
 DEAD_LETTER_BYTES = 256 * 1024 * 1024
 """The same bound for the bytes of their bodies."""
@@ -82,7 +82,7 @@ class ServiceTopology:
         return f"{self.service}@{instance}{NESTED}"
 
     def requests(self) -> list[Declaration]:
-        """The exchange and the request queue, the same for every worker of the service."""
+        """The exchange, the request queue and its binding, the same for every worker of the service."""
         arguments = self._queue_arguments()
         if self.backlog is not None:
             arguments |= {"x-max-length": self.backlog, "x-overflow": "reject-publish"}
@@ -130,7 +130,7 @@ def _exchange(name: str) -> Declaration:
 
 
 EXCHANGES = (_exchange(REQUESTS), _exchange(BROADCAST))
-"""Where every client publishes."""
+"""The exchanges that every client publishes to."""
 
 DEAD_EXCHANGE = _exchange(DEAD)
 
@@ -141,11 +141,6 @@ EXCLUSIVE_QUEUE = Declaration("queue_declare", {"queue": "", "exclusive": True, 
 def exclusive_queue(name: str) -> Declaration:
     """Return the declaration of a queue that ends with its connection."""
     return Declaration("queue_declare", {"queue": name, "exclusive": True, "auto_delete": True})
-
-
-def everybody_key(service: str) -> str:
-    """The routing key of messages to every worker of a service."""
-    return f"{service}@*"
 
 
 def _durable_queue(name: str, arguments: Mapping[str, Any]) -> Declaration:

@@ -25,7 +25,7 @@ Route = Callable[[Operation], "str | None"]
 """Gives the routing key of a nested call, or ``None`` when the call has to wait for :meth:`Attempts.send_waiting`."""
 
 LONGEST_EXPIRATION = 2**32 - 1
-"""Milliseconds: RabbitMQ closes the channel for a larger expiration. The call's own deadline holds all the same."""
+"""Milliseconds: RabbitMQ closes the channel for a larger expiration. The client keeps longer deadlines by its timer."""
 
 MAX_I64 = 2**63 - 1
 
@@ -60,11 +60,11 @@ class Attempts:
     # -- making an attempt
 
     def send(self, call: Call, now: float) -> None:
-        """Make an attempt; without a channel, when there is one."""
+        """Make an attempt. Without a channel, the call waits for the next one."""
         operation, context = call.operation, call.context
         connection = self._link.connection
         channel = self.channel
-        # The connection's other channels may be told of its end before this one is: nothing is written into it then.
+        # The loss of another channel may run this before this channel learns that its connection has ended.
         if connection is None or connection.closed:
             channel = None
         elif connection.blocked is not None:
@@ -111,7 +111,7 @@ class Attempts:
         self.resume(channel)
 
     def suspend(self) -> None:
-        """Publish no more requests on the channel. Calls wait."""
+        """Publish no more requests on the channel. Calls wait until :meth:`resume` or :meth:`begin`."""
         self.channel = None
 
     def resume(self, channel: Channel) -> None:
@@ -140,7 +140,7 @@ class Attempts:
         self._closed = False
 
     def close(self) -> None:
-        """Settle every call (``ConnectionLost``), and tell their workers. No attempt follows another any more."""
+        """Settle every call (``ConnectionLost``), and tell their workers. No further attempts are made."""
         self._closed = True
         calls = list(self._pending.calls.values())
         self.cancel_at_workers(calls)
@@ -226,7 +226,7 @@ class Attempts:
                 self.send(call, self._clock.seconds())
 
     def refuse_waiting(self, reason: str) -> None:
-        """The broker takes no messages, for `reason`: calls that wait for a channel are not kept waiting."""
+        """The broker takes no messages, for `reason`: end the attempts of calls that wait for a channel."""
         for call in self._pending.take_waiting():
             if call.state is CallState.WAITING_FOR_CHANNEL:
                 self.fail(call, call.blocked(reason))

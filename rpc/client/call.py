@@ -25,7 +25,7 @@ class CallOwner(Protocol):
     """The owner of calls: :class:`rpc.client.caller.Caller`."""
 
     def cancel(self, call: Call) -> None:
-        """Settle `call`: its caller does not want it any more."""
+        """Settle `call`, whose Deferred was cancelled."""
 
 
 class Call:
@@ -33,7 +33,7 @@ class Call:
 
     :ivar number: its correlation id, and the seqid of its Thrift message.
     :ivar context: the call being served for which this one is made.
-    :ivar tick: of its deadline.
+    :ivar tick: the tick of its deadline (``rpc/deadlines.py``).
     :ivar timer: the tick of its pause or of its keepalive; 0 when neither is due.
     :ivar unconfirmed: the publish sequence number of the present attempt until its confirm comes; else 0.
     :ivar attempts: how many times the request was published.
@@ -129,6 +129,6 @@ class Call:
 
     @property
     def inherited(self) -> Mapping[str, Any]:
-        """The headers of the request beside those that all calls of the operation have."""
+        """The headers beside those that all requests of the operation have: inherited metadata, and the attempt."""
         metadata: Mapping[str, Any] = {} if self.context is None else self.context.metadata
         return {**metadata, ATTEMPT: self.attempts + 1} if self.attempts else metadata

@@ -1,4 +1,4 @@
-"""The states of a call, and which event leads from which state to which.
+"""The states of a call, and the events that change them.
 
 docs/architecture.md shows :data:`TRANSITIONS` as a table; a test compares the two.
 """
@@ -18,7 +18,7 @@ class CallState(enum.Enum):
     """The attempt is to be published as soon as there is a channel (for a nested call: and a route)."""
 
     SENT = "sent"
-    """The request was published. The broker may have confirmed it; no worker has been heard of."""
+    """The request was published. The broker may have confirmed it. No keepalive has come."""
 
     WATCHED = "watched"
     """A worker has sent a keepalive, and the next one is expected within the client's ``liveness``."""

@@ -1,4 +1,4 @@
-"""The client's end of calls: a call goes out as a request, and the first of many possible events settles it.
+"""The client's end of calls. A call is sent as a request, and the first of several possible events settles it.
 
 These are its reply, the broker's return or nack, its deadline, its cancellation, the loss of the channel, and the
 closing of the connection. ``call_state.py`` has the table of states.
@@ -53,7 +53,7 @@ class Caller:
     :ivar pending: the calls that are not settled.
     :ivar incoming: takes the messages that settle them.
     :ivar identity: the beginning of all message ids; the call's number follows.
-    :ivar last_number: the last call's.
+    :ivar last_number: the number of the last call.
     :ivar reply_queue: the reply queue's name.
     """
 
@@ -82,7 +82,7 @@ class Caller:
 
         :return: fires with the result, or for a oneway method with ``None`` when the broker has confirmed the request;
             fails with the IDL's exception, a ``TApplicationException``, an :class:`~rpc.errors.RPCError`, or
-            ``CancelledError`` when it is cancelled. In any case at the call's deadline, to a hundredth of a second.
+            ``CancelledError`` when it is cancelled. It has fired at most 10 ms after the call's deadline.
         :raises TypeError: the number or the names of the arguments are not the method's.
         """
         context = serving.get()
@@ -102,7 +102,7 @@ class Caller:
         now = self._clock.seconds()
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:
-            return fail(CallTimedOut(f"{operation.label}: not sent: the call being served is out of time", NOT_SENT))
+            return fail(CallTimedOut(f"{operation.label}: not sent: the served call's deadline has passed", NOT_SENT))
         if self._closed:
             return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
         call = Call(self, operation, number, body, deadline, context)
@@ -126,7 +126,7 @@ class Caller:
         self.pending.settle(call, None, CancelledError())
 
     def send_waiting(self) -> None:
-        """Send the calls that wait: a route has been found."""
+        """Send the calls that wait for a route, or for a channel."""
         self._attempts.send_waiting()
 
     def _timer_fired(self, calls: list[Call]) -> None:
@@ -166,8 +166,8 @@ class Caller:
 
     def _introduce(self, channel: Channel) -> None:
         """Publish a message that no queue takes. RabbitMQ sends ``connection.blocked`` when a connection publishes
-        (RabbitMQ documentation, Blocked Connection Notifications). Without this the first call would wait, and nothing
-        would say why.
+        (RabbitMQ documentation, Blocked Connection Notifications). Without this, the first call would time out, and its
+        error would not name the reason.
         """
         channel.publish(REQUESTS, "", NO_PROPERTIES, b"")
         self.pending.ledger.skip()

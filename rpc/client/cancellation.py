@@ -1,9 +1,9 @@
-"""Telling workers that a call is cancelled: a message of type ``rpc.cancel``.
+"""Cancellations: messages of type ``rpc.cancel``, by which a client tells workers to cancel calls.
 
-Its body is the message ids of calls, a line each. A worker that has such a call cancels its handler, or does not begin
-it. Calls at a known worker are cancelled there, with one message for all of them. A call that may be at any worker of
-its service is cancelled by a broadcast, which every worker of the service reads. Calls that have timed out may be
-thousands, so they are not broadcast: their requests expire, and workers know the deadline themselves.
+The body has the message ids of the calls, one a line. A worker that has such a call cancels its handler, or does not
+begin it. Calls at a known worker are cancelled there, with one message for all of them. A call that may be at any
+worker of its service is cancelled by a broadcast, which every worker of the service reads. Calls that have timed out
+are not broadcast, since they may be thousands: their requests expire, and workers know the deadline themselves.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _properties = encode_properties(Properties(type=CANCEL))
 
 
 def cancellation_routes(calls: Iterable[Call], *, broadcast: bool) -> dict[Route, list[int]]:
-    """Return where the cancellation of `calls` is to go, and the numbers of the calls for each route.
+    """Return the routes for the cancellation of `calls`, and the numbers of the calls for each route.
 
     :param broadcast: whether a call that may be at an unknown worker is cancelled at every worker of its service.
     """
     routes: dict[Route, list[int]] = {}
     for call in calls:
-        if call.operation.oneway:  # its caller was told that the broker has it, and it is to be run
+        if call.operation.oneway:  # a oneway request runs, once the broker has it
             continue
         for route in _routes_of(call, broadcast):
             routes.setdefault(route, []).append(call.number)

@@ -2,16 +2,16 @@
 
 A full backlog refuses requests, perhaps for hours (``x-overflow: reject-publish``; RabbitMQ documentation, Queue
 Length Limit). That is an answer, and a new channel would get the same one. But RabbitMQ can also refuse all that one
-channel publishes to a quorum queue, for ever. It was seen when the refusals began in the moment in which the queue's
-leader died. A likely cause: each channel remembers whether the queue accepts messages, and the leader's notice that it
-does again was lost. Only a fresh channel helps then.
+channel publishes to a quorum queue, for ever. This was seen when the refusals began at the moment at which the
+queue's leader died. A likely cause: each channel remembers whether the queue accepts messages, and it has lost the
+leader's notice that the queue accepts them again. Only a fresh channel helps then.
 
-Nothing on the old channel tells the two apart for certain. The state is kept by channel and queue, so an ack of another
-service's request, or of a message that no queue takes, says nothing of the queue in question. So:
+Nothing on the old channel distinguishes the two cases for certain. RabbitMQ keeps the state for each channel and queue.
+An ack for another queue, or for a message that no queue takes, therefore proves nothing about this queue. So:
 
 - Refusals of one service are taken for a full backlog, unless they last.
 - Refusals of several services, with nothing accepted in between, are taken for a broken channel sooner.
-- The owner replaces the channel only while no call on it can be harmed (:class:`rpc.client.incoming.Incoming`).
+- The owner replaces the channel only while no accepted call on it is pending (:class:`rpc.client.incoming.Incoming`).
 - A fresh channel that refuses as well doubles the times, until a refused service is accepted again.
 """
 
@@ -24,7 +24,7 @@ ONE_REFUSED = 3.0
 """Seconds in which all requests of one service were refused."""
 
 MANY_REFUSED = 5
-"""Refusals that it takes in that time."""
+"""Least refusals in that time."""
 
 LONGEST_BACKOFF = 64
 """Most by which the times are multiplied: a channel is replaced every 3 minutes while one backlog is full."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # Python has it from 3.11 on
 
 class Connection(Service):
     """A connection to the broker for any number of clients. An ``IService``: it connects when it is started, and again
-    whenever the connection is lost. Calls made meanwhile wait, within their deadline. Stopped, it can be started again.
+    whenever the connection is lost. Calls made meanwhile wait, within their deadline. It can be started after a stop.
     """
 
     def __init__(self, broker_url: str, *, reactor: Any = None) -> None:
@@ -90,8 +90,8 @@ class Connection(Service):
         :param headers: metadata, AMQP field-table values by name.
         :param exchange: where the message is published.
         :return: fires with an :class:`rpc.RawReply`, for a ONEWAY message when the broker has confirmed it. The reply
-            may be an EXCEPTION message. Fails with :class:`~rpc.errors.InvalidRequest` when `message` has no such head,
-            and with any other :class:`~rpc.errors.RPCError`.
+            may be an EXCEPTION message. Fails with :class:`~rpc.errors.InvalidRequest` when `message` is no CALL or
+            ONEWAY message of the protocol, and with any other :class:`~rpc.errors.RPCError`.
         :raises ConfigurationError: an argument has a wrong value.
         """
         options = DEFAULT_OPTIONS.changed(
@@ -104,8 +104,8 @@ class Connection(Service):
         return self._caller_to(exchange).call(operation)
 
     def _caller_to(self, exchange: str) -> Caller:
-        """Return the caller that publishes to `exchange`. To publish to an exchange that does not exist closes the
-        channel (AMQP 0-9-1, basic.publish: 404), so each exchange but our own has a channel for itself.
+        """Return the caller that publishes to `exchange`. A publish to an exchange that does not exist closes the
+        channel (AMQP 0-9-1, basic.publish: 404), so each foreign exchange has its own channel.
         """
         if exchange == BROADCAST:
             exchange = REQUESTS
@@ -119,11 +119,11 @@ class Connection(Service):
         return caller
 
     def send_waiting(self) -> None:
-        """Send the nested calls that have waited for a route."""
+        """Send the nested calls that wait for a route."""
         for caller in self._callers.values():
             caller.send_waiting()
 
-    # -- start and stop: calls that are settled may ask for either, and the last one counts
+    # -- start and stop: the callback of a settled call may ask for either; the last request counts
 
     def startService(self) -> None:
         """Begin to connect. Nothing when it is running."""
@@ -140,7 +140,7 @@ class Connection(Service):
         return stopped
 
     def _change(self) -> None:
-        """Start or stop until the state is the one that was asked for last."""
+        """Start or stop until the state is the last one that was asked for."""
         if self._changing:
             return
         self._changing = True
@@ -212,7 +212,7 @@ def connect(broker_url: str, *, reactor: Any = None) -> Deferred[Connection]:
 
     :return: fires with the open :class:`Connection`; fails with :class:`~rpc.errors.BrokerUnreachable`,
         :class:`~rpc.errors.AuthenticationFailed`, :class:`~rpc.errors.VirtualHostRefused` or another
-        :class:`~rpc.errors.AMQPError` when no host of the URL let us in; then nothing is left running.
+        :class:`~rpc.errors.AMQPError` when no host of the URL accepted the connection; the connection is then closed.
     :raises InvalidURI: the URL cannot be understood.
     """
     connection = Connection(broker_url, reactor=reactor)

@@ -66,7 +66,7 @@ class Incoming:
                     self._keepalives.received(call, instance if isinstance(instance, str) else None)
                 return
             if OUTCOME in headers:
-                # Of a broadcast, another worker may run the request that one worker refuses.
+                # Another worker may run its copy of a broadcast request that one worker rejects.
                 if call.state in IN_PROGRESS and operation.options.exchange != BROADCAST:
                     self._attempts.fail(call, refusal(call, headers, delivery))
                 return
@@ -110,7 +110,7 @@ class Incoming:
                     self._pending.settle(call, None if make_reply is None else make_reply(None, {}))
             else:
                 unhealthy = health.refused(call.operation.service, self._clock.seconds()) or unhealthy
-                why = "the backlog is full, or its queue is out of order"
+                why = "the service's backlog is full, or its queue is unavailable"
                 self._attempts.fail(call, Overloaded(f"{call.operation.label}: the broker refused it: {why}"))
         if unhealthy and self._draining is None:
             self._drain()
@@ -121,7 +121,7 @@ class Incoming:
 
     def _drain(self) -> None:
         """Publish nothing more on the channel, to replace it when its confirms have come. Not while an accepted call
-        on it may still be answered, for its reply comes by the channel's queue.
+        on it is pending: its reply comes to the reply queue, which ends with the channel.
         """
         if self._attempts.channel is None or self._has_accepted():
             return

@@ -1,4 +1,4 @@
-"""Workers that have begun a call must send keepalives within the client's ``liveness``, or they are taken for lost."""
+"""Watches keepalives. A worker that has begun a call, and sends none within the client's ``liveness``, is lost."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Keepalives:
         self._attempts.fail_all(failures)
 
     def expect_anew(self) -> None:
-        """The broker blocks the connection, or ends that. A block affects all that publish, so that workers may be
-        unable to send keepalives: each has its whole time again.
+        """The broker blocks the connection, or ends that. A block stops every publisher, and workers cannot send
+        keepalives then. So each call's time for the next keepalive begins again.
         """
         for call in list(self._pending.calls.values()):
             if call.state in (CallState.WATCHED, CallState.OVERDUE):

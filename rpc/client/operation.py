@@ -27,16 +27,16 @@ VARIABLE_ONEWAY = ("correlation_id", "message_id")
 
 @attrs.define(eq=False, slots=False)
 class Operation:
-    """One method as one client calls it, made once. A subclass turns values into Thrift messages.
+    """One method of one client. A subclass turns values into Thrift messages.
 
     :ivar name: the method's name.
-    :ivar options: the client's options. The fields below stand for those that also depend on the method.
+    :ivar options: the client's options. The fields below are those that also depend on the method.
     :ivar service: the routing key of its requests.
     :ivar timeout: seconds.
     :ivar idempotent: whether a call that may have been executed is made again.
     :ivar codec: of the options' protocol.
-    :ivar workers: the instance that ``service`` names, or ``None``.
-    :ivar make_reply: makes of a result and the reply's metadata the value for the caller; ``None``: it is the result.
+    :ivar workers: a set of the instance that ``service`` names, or of ``None``.
+    :ivar make_reply: makes the caller's value from a result and the reply's metadata; ``None``: the result itself.
     """
 
     name: str

@@ -18,7 +18,7 @@ from rpc.validators import check_truth, number, one_of, text, whole_number
 DEFAULT_TIMEOUT = 30.0
 
 LONGEST_TIMEOUT = 1e9
-"""Seconds, some 31 years; beyond, the clock's hundredths drown in rounding."""
+"""Seconds, some 31 years; with more, rounding loses the hundredths of the clock."""
 
 _seconds = number(0, LONGEST_TIMEOUT, unit=" of seconds")
 
@@ -29,7 +29,7 @@ def _check_liveness(_: object, attribute: attrs.Attribute[Any], value: Any) -> N
 
 
 def _copy_headers(headers: Any) -> dict[str, Any] | None:
-    """Return a copy of headers that can be sent: later changes of the caller's mapping must not matter."""
+    """Return a copy of headers that can be sent: later changes of the caller's mapping have no effect."""
     if headers is None:
         return None
     try:
@@ -69,17 +69,17 @@ class ClientOptions:
     """How a client calls.
 
     :ivar timeout: seconds from the call to its deadline; default: the method's ``timeout_ms`` in the IDL, or 30.
-    :ivar retry: whether a call that was refused (``ServiceUnavailable``, ``Overloaded``, ``BrokerBlocked``) is tried
-        again, within its deadline.
+    :ivar retry: whether a rejected call (``ServiceUnavailable``, ``Overloaded``, ``BrokerBlocked``) is repeated, within
+        its deadline.
     :ivar idempotent: names of the methods that may be run twice: their calls are made again when they may have been
         executed (``ConnectionLost``, ``WorkerLost``). Default: the methods that the IDL marks as ``idempotent``.
-    :ivar liveness: seconds. A worker that has begun a call must send keepalives; without one for so long, the call
-        fails (``WorkerLost``). Default: only the deadline ends the wait.
+    :ivar liveness: seconds. A worker that has begun a call sends keepalives. If none comes for this time, the call
+        fails (``WorkerLost``). Default: no keepalives are requested.
     :ivar protocol: ``"binary"``, ``"compact"`` or ``"json"``.
     :ivar priority: 0 to 255, for queues with ``x-max-priority``.
     :ivar headers: metadata of every call, AMQP field-table values by name.
     :ivar name: the service's name when it differs from the stub's; ``<service>@<instance>`` reaches one worker.
-    :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply wins.
+    :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply counts.
     :ivar max_message_size: bytes of a request's body.
     :raises ConfigurationError: an option has a wrong value.
     """

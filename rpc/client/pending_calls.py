@@ -1,4 +1,4 @@
-"""The table of calls that are not settled. A call is settled by being taken out, so it cannot be settled twice."""
+"""The table of calls that are not settled. Taking a call out settles it, so it cannot be settled twice."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rpc.interfaces import IClock
 class PendingCalls:
     """Calls by their number, and the timers they have.
 
-    :ivar calls: by number. Read it; :meth:`settle` takes out.
-    :ivar waiting: those of them that wait for a channel, in order.
-    :ivar deadlines: of all of them.
-    :ivar timers: of those that pause, and of those whose worker is to send keepalives.
+    :ivar calls: by number. Only :meth:`settle` takes calls out.
+    :ivar waiting: the calls that wait for a channel, in order.
+    :ivar deadlines: the deadlines of all calls.
+    :ivar timers: the pauses between attempts, and the times by which keepalives must come.
     :ivar ledger: publishes on the present channel whose confirm has not come, each with its call.
     """
 
@@ -36,7 +36,7 @@ class PendingCalls:
         self.ledger: ConfirmLedger[Call] = ConfirmLedger()
 
     def settle(self, call: Call, result: Any, error: Exception | None = None) -> None:
-        """Take a call out of all tables, and fire its Deferred. Nothing for a call that is settled."""
+        """Take a call out of all tables, and fire its Deferred. Does nothing for a call that is settled."""
         if call.state is CallState.SETTLED:
             return
         call.state = CallState.SETTLED
@@ -63,7 +63,7 @@ class PendingCalls:
         return waiting
 
     def forget_confirms(self) -> None:
-        """Begin a ledger: a channel was opened, or lost."""
+        """Begin a new ledger: a channel was opened, or lost."""
         self.ledger = ConfirmLedger()
 
     def stop_timer(self, call: Call) -> None:

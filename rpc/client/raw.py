@@ -20,8 +20,8 @@ from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
 class RawOperation(Operation):
     """One call of :meth:`rpc.Connection.call_raw`.
 
-    The seqid in the message becomes the call's number, for a reply without correlation id is found by its seqid. The
-    reply gets the message's own seqid back.
+    The seqid in the message is replaced by the call's number, because a reply without a correlation id is found by its
+    seqid. The reply then gets the message's own seqid.
     """
 
     message: bytes = attrs.field(kw_only=True)
@@ -79,7 +79,7 @@ class _NoStruct:
 
 
 def with_seqid(codec: Codec, message: bytes, seqid: int) -> bytes:
-    """Return a Thrift message with another seqid. Its struct is not looked at.
+    """Return a Thrift message with another seqid. Its struct is not read.
 
     :raises MalformedMessage: the head of the message cannot be read.
     """

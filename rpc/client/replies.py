@@ -38,7 +38,7 @@ REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
 def read_reply(delivery: Delivery) -> tuple[int, bytes | None]:
     """Return the number of the call that a message answers, 0 for none, and its encoded headers.
 
-    The call is told by correlation id, or without one by Thrift's seqid.
+    The correlation id has the call's number; without one, Thrift's seqid has it.
     """
     try:
         parts = split_properties(delivery.encoded_properties)
@@ -64,7 +64,7 @@ def read_headers(call: Call, encoded: bytes) -> dict[str, Any]:
 
 
 def refusal(call: Call, headers: Mapping[str, Any], delivery: Delivery) -> RPCError:
-    """Return the error of a rejection: this worker has not run the request. Another may have, before a redelivery."""
+    """Return the error of a rejection: this worker has not run the request. Another worker may have run it before."""
     try:
         _, message = call.operation.decode(call.number, delivery.body)
     except InvalidReply as invalid:

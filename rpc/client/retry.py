@@ -14,16 +14,16 @@ LOSSES = (ConnectionLost, WorkerLost)
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
-"""Seconds between attempts: doubled each time, of which half is left to chance."""
+"""Seconds between attempts: doubled each time, and then multiplied by a random number from 0.5 to 1."""
 
 SHARE = 0.18
 """Repetitions that each call adds to the budget."""
 
 RESERVE = 10.0
-"""Repetitions that are there at the beginning, so that the first calls may fail as well."""
+"""Repetitions in a new budget, so that the first calls can be repeated as well."""
 
 MOST_SAVED = 1000.0
-"""Repetitions that good days can save for a bad one: as many as there may be calls in progress at once."""
+"""Most repetitions that the budget saves up while calls succeed: as many as may be in progress at once."""
 
 
 def may_repeat(error: RPCError, *, retry: bool, idempotent: bool) -> bool:
@@ -42,8 +42,8 @@ def pause_before(repetition: int) -> float:
 class RetryBudget:
     """How many repetitions are left, when each call allows for a fraction of one.
 
-    When everything fails, clients that repeat keep a service down. With this they add less than a fifth to the load
-    (beyond the first few hundred calls, of which the reserve is a larger part).
+    When every call fails, repetitions can keep a service overloaded. With the budget they add less than a fifth to the
+    load. (In the first few hundred calls they add more, from the reserve.)
     """
 
     __slots__ = ("_counted", "_left")

@@ -44,7 +44,7 @@ class Method(partial[Deferred[Any]]):
 
 
 class Client:
-    """A service at the other end of the broker.
+    """A client of one service: its methods make calls.
 
     Made by :meth:`rpc.Connection.client`. Arguments are those of the IDL, by position or by name; a wrong number of
     them raises ``TypeError`` at once, as for any Python method.
@@ -77,7 +77,7 @@ class Client:
         return [*super().__dir__(), *self._stub.methods]
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Refuse a name that is not there, which is a typing error. Only zope adds one, ``__provides__``."""
+        """Reject an unknown name, which is a typing error. Only zope adds a name, ``__provides__``."""
         if name not in self.__dict__ and name not in self._stub.methods and not name.startswith("__"):
             raise AttributeError(f"{self!r} has no attribute {name!r}, and takes none")
         super().__setattr__(name, value)

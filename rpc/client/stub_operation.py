@@ -55,7 +55,7 @@ class StubOperation(Operation):
             raise TypeError(f"{self._shown}: {error}") from None
 
     def _misfit(self, arguments: tuple[Any, ...]) -> str | None:
-        """Name the argument that does not fit, by encoding each alone: only done when all together have failed."""
+        """Name the argument that does not fit. Each is encoded alone, after all together have failed."""
         arguments_class: Any = self.method.arguments_class
         fields = {field[2]: field for field in arguments_class.thrift_spec if field is not None}
         for name, value in zip(self.method.argument_names, arguments, strict=True):
@@ -107,7 +107,7 @@ class StubOperation(Operation):
 def check_reply_header(kind: int, answered: int, seqid: int) -> None:
     """Compare the head of a reply with its call.
 
-    :raises MalformedMessage: it is no reply, or that of another seqid.
+    :raises MalformedMessage: the message is no reply, or has another seqid.
     """
     if kind not in (TMessageType.REPLY, TMessageType.EXCEPTION):
         raise MalformedMessage(f"of Thrift's message type {kind}, not a REPLY or EXCEPTION")

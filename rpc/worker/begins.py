@@ -2,7 +2,7 @@
 
 A worker that finds the flag *redelivered* on a request that it does not know must assume that another worker began it
 and did not finish. It publishes a copy with the count, so that the next begin is counted before it happens. A request
-therefore begins at most ``redelivery_limit`` + 1 times, for every way in which a run can end.
+therefore begins at most ``redelivery_limit`` + 1 times, however its runs end.
 
 Copies go to the end of the request queue once. From the second time on they go to quarantine, of which each worker runs
 one request at a time: a crash then identifies the request that caused it, and not those prefetched beside it.
@@ -37,7 +37,10 @@ def possible_begins(headers: Mapping[str, Any], redelivered: bool) -> int:
 
 
 def destination(begins: int, limit: int) -> Destination:
-    """Return where a request goes that may have begun `begins` times (from 1), when `limit` of them may be repeated."""
+    """Return the destination of a request that may have begun `begins` times, 1 or more.
+
+    :param limit: the service's ``redelivery_limit``.
+    """
     if begins > limit:
         return Destination.DEAD_LETTERS
     return Destination.QUEUE if begins == 1 and limit > 2 else Destination.QUARANTINE

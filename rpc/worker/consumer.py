@@ -128,14 +128,14 @@ class Consumer:
         take: Callable[[Delivery], None],
         cancelled: Callable[[], None],
     ) -> Deferred[None]:
-        """Send both methods at once. The prefetch holds for consumers that begin after it on the channel (RabbitMQ
-        documentation, "Consumer Prefetch"), and the broker takes methods in order.
+        """Send ``basic.qos`` and ``basic.consume`` at once. The prefetch applies to consumers that begin after it on
+        the channel (RabbitMQ documentation, "Consumer Prefetch"), and the broker takes methods in order.
         """
         channel.basic_qos(prefetch_count=prefetch).addErrback(lambda failure: failure.trap(AMQPError))
         return channel.consume(queue, take, cancelled).addCallback(self._consumed, channel, queue)
 
     def _consumed(self, tag: str, channel: Channel, queue: str) -> None:
-        """A consumer that came too late is cancelled: its deliveries would be given back, again and again."""
+        """Note the consumer. One that begins after :meth:`stop` is cancelled: its deliveries would be requeued."""
         if self._channel is not channel:
             return
         if self.state is ConsumerState.STOPPED:
@@ -152,7 +152,7 @@ class Consumer:
             self._requests.start()
 
     def _not_consumed(self, failure: Failure) -> None:
-        """The channel was closed, or will be: the queue was deleted after it was declared."""
+        """The broker closes the channel: the queue was deleted after it was declared. The next channel begins anew."""
         failure.trap(AMQPError)
 
     def _explain(self, error: Exception) -> None:
@@ -165,12 +165,12 @@ class Consumer:
     # -- quarantine
 
     def consume_quarantine(self) -> None:
-        """Consume the quarantine queue, which exists or is needed now. Again does nothing."""
+        """Declare and consume the quarantine queue. A second call does nothing."""
         if self.state is ConsumerState.CONSUMING and not self._consumes_quarantine:
             self._quarantine.start()
 
     def _ask_for_quarantine(self) -> None:
-        """Consume the quarantine if it exists. Nothing while the answer to an earlier question is awaited."""
+        """Find out whether the quarantine exists, and consume it then. Nothing while an answer is pending."""
         if not self._asks_for_quarantine:
             self._asks_for_quarantine = True
             asked = self._republisher.exists(self._topology.quarantine_queue)
@@ -182,7 +182,7 @@ class Consumer:
             self.consume_quarantine()
 
     def _not_known(self, failure: Failure) -> None:
-        """The channel of the republisher was lost, perhaps alone: ask again on its next one."""
+        """The republisher's channel was lost. If the worker's own channel is open, ask again."""
         failure.trap(AMQPError)
         self._asks_for_quarantine = False
         if self.state is ConsumerState.CONSUMING:
@@ -199,7 +199,7 @@ class Consumer:
         consuming.addErrback(self._not_consumed)
 
     def _take_quarantined(self, delivery: Delivery) -> None:
-        if not delivery.body and message_type(delivery) == QUARANTINE_TYPE:  # it only asked whether the queue exists
+        if not delivery.body and message_type(delivery) == QUARANTINE_TYPE:  # it asked whether the queue exists
             self._acks.ack_delivery(delivery)
         else:
             self._deliver_quarantined(delivery)
@@ -213,7 +213,7 @@ class Consumer:
     # -- leaving
 
     def stop(self) -> Deferred[None]:
-        """Take no more deliveries. Fires when the broker sends none any more, or the channel is gone; never fails."""
+        """Stop consuming. Fires when the broker sends no more deliveries, or the channel is lost; never fails."""
         self.state = ConsumerState.STOPPED
         self._requests.stop()
         self._quarantine.stop()
@@ -225,11 +225,12 @@ class Consumer:
         return stopped.addErrback(lambda failure: failure.trap(AMQPError, CancelledError)).addCallback(lambda _: None)
 
     def leave(self, channel: Channel) -> list[Deferred[Any]]:
-        """Unbind the worker's own queue, by `channel`: the broker returns later requests for this worker alone.
+        """Unbind the worker's own queue, on `channel`: the broker returns later requests for this worker alone.
 
-        Nested calls still come. A handler that is given up at the drain timeout must not fail before, and be acked.
+        The binding for nested calls stays. Otherwise handlers that run until the drain timeout would fail, and their
+        requests would be acked.
 
-        :return: they fire when no other request is routed to the queue any more; they fail with
+        :return: they fire when the broker routes no more requests to the queue; they fail with
             :class:`~rpc.errors.AMQPError` when the channel is lost.
         """
         bindings = self._own_bindings(nested=False) if self._is_bound else []

@@ -17,7 +17,7 @@ from rpc.topology import Declaration
 
 @implementer(IChannelUser)
 class Declarer:
-    """Declares, calls back, and gives its channel up. The link tries again, with growing delays, until it succeeds."""
+    """Declares, calls back, and closes its channel. The link tries again, with growing delays, until it succeeds."""
 
     def __init__(
         self,
@@ -37,13 +37,13 @@ class Declarer:
         self._is_attached = False
 
     def start(self) -> None:
-        """Declare. Nothing while it does so already."""
+        """Begin to declare. Nothing while a declaration is pending."""
         if not self._is_attached:
             self._is_attached = True
             self._link.attach(self)
 
     def stop(self) -> None:
-        """Give up, if it has not succeeded yet."""
+        """Close the channel, and with it end a pending declaration."""
         if self._is_attached:
             self._is_attached = False
             self._link.detach(self)
@@ -66,4 +66,4 @@ class Declarer:
         """The link opens another channel."""
 
     def blocked(self, reason: str | None) -> None:
-        """Declarations are not blocked."""
+        """Nothing to do: declarations publish no messages."""

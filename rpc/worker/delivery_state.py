@@ -1,4 +1,4 @@
-"""The states of a delivery on its way through a worker, and which may follow which.
+"""The states of a delivery in a worker, and the transitions between them.
 
 Each delivery is settled once: acked, requeued, or lost with its channel. ``docs/architecture.md`` shows this table.
 """
@@ -13,7 +13,7 @@ class DeliveryState(enum.Enum):
     """Where a delivery is."""
 
     RECEIVED = "received"
-    """It has just arrived; its intake is decided."""
+    """It has just arrived, and its intake is not decided yet."""
 
     HELD = "held"
     """It waits: for a free slot, for the end of a cancelled run, or for the ack of its original. It has not begun."""
@@ -25,7 +25,7 @@ class DeliveryState(enum.Enum):
     """Its handler works."""
 
     CANCELLING = "cancelling"
-    """Its handler was told to stop, and has not ended yet."""
+    """Its handler was cancelled, and has not ended yet."""
 
     JOINED = "joined"
     """The same call runs already for an earlier delivery; it is settled with that run."""
@@ -37,7 +37,7 @@ class DeliveryState(enum.Enum):
     """It was acked or requeued, or its run has ended."""
 
     LOST = "lost"
-    """Its channel is gone and its handler had not begun: the broker delivers it again."""
+    """Its channel was lost before its handler began: the broker delivers it again."""
 
 
 S = DeliveryState

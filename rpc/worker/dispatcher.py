@@ -1,4 +1,4 @@
-"""Takes the deliveries of one service: asks ``intake.py`` what to do with each, and has it done."""
+"""Takes the deliveries of one service. ``intake.py`` decides about each, and the dispatcher carries that out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RUN = Action.RUN
 
 
 class Dispatcher:
-    """The deliveries of one service. Provides the facts that its decisions are made from (``intake.Facts``)."""
+    """The deliveries of one service. Provides the facts for the decisions (``intake.Facts``)."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Dispatcher:
         watch: ReactorWatch,
         on_quarantined: Callable[[], None],
     ) -> None:
-        """:param on_quarantined: called when the quarantine queue surely exists."""
+        """:param on_quarantined: called when a request is in quarantine, so the queue exists."""
         self.accepting = True
         self._stopped = False
         self.at_most_once = service.acknowledge == "before"
@@ -85,7 +85,7 @@ class Dispatcher:
     # -- deliveries
 
     def deliver(self, delivery: Delivery, source: Source = SHARED) -> None:
-        """Take a request. After the end of a drain it is left to the broker, which delivers it again."""
+        """Take a request. After a drain it is not acked, and the broker delivers it again."""
         if self._stopped:
             return
         now = self._clock.seconds()
@@ -149,7 +149,7 @@ class Dispatcher:
                 raise AssertionError(action)
 
     def _arrive_again(self, request: Request) -> None:
-        """What `request` has waited for is over. On a lost channel it comes again."""
+        """Decide again about `request`, whose wait is over. If its channel is lost, the broker delivers it again."""
         if not self._channel.is_current(request):
             request.lose()
             return
@@ -171,7 +171,9 @@ class Dispatcher:
         self._carry_out(on_free_slot(request, self, now), request, now)
 
     def _ack_and_run(self, request: Request) -> None:
-        """Run a request when the broker has taken its ack; without an answer it may come again, and is not run."""
+        """Run a request when the broker has taken its ack. If the channel is lost before, the request is not run: the
+        broker may deliver it again.
+        """
         request.await_ack()
         self._channel.ack(request)
         self.limiter.enter()
@@ -194,11 +196,11 @@ class Dispatcher:
     # -- facts
 
     def may_hold(self, request: Request) -> bool:
-        """Whether `request` may wait here. The prefetch bounds those that come by the queues of the service."""
+        """Whether `request` may wait here. The prefetch bounds those from the queues of the service."""
         return not request.direct or self.limiter.held_beside(request) < self._most_held
 
     def has_run(self, request: Request, now: float) -> bool:
-        """Whether the call of `request` has run here, and `request` needs no run of its own."""
+        """Whether the call of `request` has run here, and must not run again for `request`."""
         return self._answered(request, now) is not None
 
     def _answered(self, request: Request, now: float) -> Answered | None:
@@ -225,7 +227,7 @@ class Dispatcher:
     def lost(self) -> None:
         """The channel is gone: the broker delivers all requests again whose acks it has not read.
 
-        Requests for this worker alone do not come again, and wait on.
+        Requests for this worker alone are not delivered again, so they stay held.
         """
         for request in self.limiter.take_shared():
             request.lose()
@@ -247,8 +249,8 @@ class Dispatcher:
     def when_idle(self, within: float) -> Deferred[None]:
         """Wait for the calls in progress, with every nested call, and for the copies that are being published.
 
-        :param within: seconds; calls that are in progress then are abandoned.
-        :return: fires when nothing is in progress, or at the bound, or when it is cancelled. Never fails.
+        :param within: seconds; calls that are still in progress then are abandoned.
+        :return: fires when nothing is in progress, or after `within` seconds, or when it is cancelled. Never fails.
         """
         idle = self.limiter.when_idle()
         idle.addTimeout(within, self._clock)
@@ -264,7 +266,7 @@ class Dispatcher:
         self.in_progress.stop()
 
     def resume(self) -> None:
-        """Take work again."""
+        """Accept requests again."""
         self.accepting = True
         self._stopped = False
         self._rejector.resume()

@@ -78,7 +78,7 @@ class Execution:
 
     @context.enters_context
     def run(self, request: Request, now: float) -> None:
-        """Call the handler of a request for which a slot is free, and answer when it is done."""
+        """Call the handler of a request for which a slot is free, and reply when it has ended."""
         try:
             method, arguments = request.read(self._name, self._methods, self._admission, now)
         except Rejection as rejection:
@@ -91,7 +91,7 @@ class Execution:
             value = self._handlers[method.name](*method.arguments_of(arguments))
             if isinstance(value, CoroutineType):
                 value = Deferred.fromCoroutine(value)
-        except BaseException:  # as a Deferred would: a handler that exits must not take the connection with it
+        except BaseException:  # as a Deferred catches: a SystemExit of a handler must not end the connection
             self._failed(Failure(), request, method, None)
         else:
             if isinstance(value, Deferred):
@@ -118,7 +118,7 @@ class Execution:
         if method.has_result:
             result.success = value
             if value is None:
-                log.msg(f"{request.label} returned None, which the IDL has no room for: is a return missing?")
+                log.msg(f"{request.label} returned None instead of a value: is a return missing?")
         self._reply(request, method, TMessageType.REPLY, result, run)
 
     def _failed(self, failure: Failure, request: Request, method: StubMethod, run: Run | None) -> None:
@@ -138,12 +138,15 @@ class Execution:
                 return
         log.err(failure, f"{request.label} failed")
         if method.result_class is None:
-            self._finish(request, None, run)  # also when it came as a CALL: a oneway method has no answer
+            self._finish(request, None, run)  # also when it came as a CALL: a oneway method has no reply
         else:
             self._reply(request, method, TMessageType.EXCEPTION, internal_error(), run)
 
     def _reply(self, request: Request, method: StubMethod, kind: int, struct: Any, run: Run | None) -> None:
-        """Answer with `struct`; one that does not encode leaves nothing behind of itself (Thrift's stubs do)."""
+        """Reply with `struct`, or with an INTERNAL_ERROR if it does not encode.
+
+        Thrift's own stubs write the error behind the half reply.
+        """
         body = None
         if request.wants_reply:
             try:
@@ -187,7 +190,7 @@ class Execution:
         limiter.leave(limiter.waiting > 0 and request.context.waits)
 
     def _settle_joined(self, request: Request, body: bytes | None, joined: list[Request], now: float) -> None:
-        """Settle later deliveries of a call, and answer those of another reply queue or another correlation id."""
+        """Settle later deliveries of a call, and reply to those with another reply queue or correlation id."""
         answered = {request.reply_address}
         for later in joined:
             if body is not None and later.wants_reply and later.reply_address not in answered:
@@ -197,12 +200,12 @@ class Execution:
             later.settle()
 
     def answer_again(self, request: Request, answered: Answered, now: float) -> None:
-        """Answer a request whose call has run here, and ack it."""
+        """Send the reply of a call that has run here again, and ack the request."""
         request.peek(self._name)
         if request.wants_reply and not answered.cancelled:
             body = answered.body
             if body is None:
-                body = request.reply(TMessageType.EXCEPTION, internal_error("it has run; its reply is not kept"))
+                body = request.reply(TMessageType.EXCEPTION, internal_error("the call has run; its reply is not kept"))
             self._channel.send(request, body, now)
         self._channel.ack(request)
         request.settle()
@@ -214,7 +217,7 @@ def internal_error(message: str = "Internal error") -> TApplicationException:
 
 
 def _checked(request: Request, body: bytes) -> bytes:
-    """Return `body`, or an answer that the handler has set reply headers that cannot be sent."""
+    """Return `body`, or an INTERNAL_ERROR when the handler has set reply headers that cannot be sent."""
     try:
         size = len(encode_table(request.context.reply_headers))
         most = min(LARGEST_REPLY_HEADERS, request.delivery.channel.client.max_body_frame - OTHER_PROPERTIES)

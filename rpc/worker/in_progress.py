@@ -20,15 +20,15 @@ LONGEST_ID = 255
 """Bytes of a short string (AMQP 0-9-1, section 4.2.5.3)."""
 
 MOST_CANCELLED = 10_000
-"""Message ids kept of calls that were cancelled before they came. The oldest are dropped first."""
+"""Message ids of calls that were cancelled before their requests came. The oldest are dropped first."""
 
 
 class Run:
-    """A handler at work, and the deliveries that are settled when it ends.
+    """A handler in progress, and the deliveries that are settled when it ends.
 
     :ivar request: the delivery that it was begun for.
     :ivar joined: later deliveries of the same call.
-    :ivar following: attempts that came after the handler was told to stop. They are taken again when it has ended.
+    :ivar following: attempts that came after the handler was cancelled. They are decided on again when it has ended.
     """
 
     __slots__ = ("deadline", "following", "handling", "joined", "keepalives", "request", "tick")
@@ -57,7 +57,7 @@ class Keepalive:
 class InProgress:
     """Calls in progress, by message id. Their handlers are cancelled at the callers' deadlines.
 
-    :ivar cancelled: message ids of calls that were cancelled before they came.
+    :ivar cancelled: message ids of calls that were cancelled before their requests came.
     """
 
     def __init__(self, clock: IClock, send_keepalive: Callable[[Request], None], cancels: bool = True) -> None:
@@ -96,9 +96,10 @@ class InProgress:
         return next(same, None)
 
     def join(self, run: Run, later: Request) -> None:
-        """Let `later`, a delivery of the call of `run`, be settled with it, or wait for its end.
+        """Settle `later`, another delivery of the call of `run`, with the run.
 
-        A redelivered message has its old expiration, counted anew, so only a new attempt prolongs the call.
+        If the run was cancelled and `later` is a new attempt, it waits for the end of the run. A redelivered
+        message has its old expiration, counted anew, so only a new attempt prolongs the call.
         """
         if run.request.state is DeliveryState.CANCELLING and not later.may_be_a_copy:
             later.hold()
@@ -130,7 +131,7 @@ class InProgress:
             del self._runs[message_id]
 
     def cancel(self, message_ids: Iterable[bytes]) -> None:
-        """Cancel the handlers of these calls. Those that come later are not to begin."""
+        """Cancel the handlers of these calls. Calls whose requests come later do not begin."""
         for message_id in message_ids:
             running = self._runs.get(message_id)
             if running is not None:
@@ -145,7 +146,7 @@ class InProgress:
         return bool(self.cancelled) and request.message_id in self.cancelled
 
     def requests(self) -> list[Request]:
-        """Return the requests whose handlers are at work."""
+        """Return the requests whose handlers are in progress."""
         return [run.request for same in self._runs.values() for run in same]
 
     def stop(self) -> None:
@@ -154,7 +155,7 @@ class InProgress:
         self._keepalives.stop()
 
     def resume(self) -> None:
-        """Watch deadlines again, those of calls that were given up as well: they take slots."""
+        """Watch deadlines again, also of calls that a drain has given up: their handlers still take slots."""
         for same in self._runs.values():
             for run in same:
                 if run.deadline is not None:

@@ -1,4 +1,4 @@
-"""What happens to a delivery: one pure decision when it arrives, one before its handler begins.
+"""Pure decisions about a delivery: one when it arrives, one before its handler begins.
 
 The decisions read facts and change nothing. ``dispatcher.py`` carries them out.
 """
@@ -24,8 +24,8 @@ class Action(enum.Enum):
     ACK_AND_RUN = "a slot is free; the ack comes first, since it must run at most once"
     HOLD = "every slot is taken"
     JOIN = "the same call runs here already"
-    ANSWER_AGAIN = "the call has run here; its reply may be wanted still"
-    AWAIT_REPUBLISHED = "it may be a copy that this worker makes just now; the original is to be acked first"
+    ANSWER_AGAIN = "the call has run here; its caller may still need the reply"
+    AWAIT_REPUBLISHED = "it may be a copy that this worker is publishing; the original must be acked first"
     ACK = "its copy has been published, it was cancelled, or its deadline has passed"
     REQUEUE = "this worker is stopping; another worker runs it"
     REPUBLISH = "another worker may have begun it: it is counted, and goes to the end of its queue"
@@ -34,17 +34,17 @@ class Action(enum.Enum):
     REJECT_TOO_LARGE = "it is over the service's max_message_size"
     REJECT_REPEATED = "another worker may have begun it, and it must run at most once"
     REJECT_STOPPING = "it is for this worker alone, which is stopping"
-    REJECT_OVERLOADED = "it is for this worker alone, which holds as many requests as it may"
+    REJECT_OVERLOADED = "it is for this worker alone, where too many requests wait"
 
 
 RUN = Action.RUN
 
 
 class Facts(Protocol):
-    """The facts for the decisions: options of the service, and the memory of this worker."""
+    """The facts for the decisions: options of the service, and the calls that this worker knows."""
 
     accepting: bool
-    """Whether this worker takes work. It does not while it drains."""
+    """Whether this worker begins requests from its queues. It does not while it drains."""
 
     at_most_once: bool
     """``acknowledge="before"``."""
@@ -59,7 +59,7 @@ class Facts(Protocol):
         """Whether `request` may wait here for a slot."""
 
     def has_run(self, request: Request, now: float) -> bool:
-        """Whether the call of `request` has run here, and `request` needs no run of its own."""
+        """Whether the call of `request` has run here, and must not run again for `request`."""
 
     def never_began(self, request: Request) -> bool:
         """Whether this worker held exactly this message when it lost its channel, and had not begun it."""
@@ -72,7 +72,7 @@ class Facts(Protocol):
 
 
 def on_arrival(request: Request, facts: Facts, now: float) -> Action:
-    """Decide what happens to `request`, which has just been delivered."""
+    """Decide about `request`, which has just been delivered."""
     delivery = request.delivery
     if delivery.redelivered or (request.headers and DELIVERIES in request.headers):
         action = _copy_on_arrival(request, facts, now)
@@ -91,7 +91,7 @@ def on_arrival(request: Request, facts: Facts, now: float) -> Action:
 
 
 def on_free_slot(request: Request, facts: Facts, now: float) -> Action:
-    """Decide what happens to `request`, for which a slot is free: other deliveries may have come before it."""
+    """Decide about `request`, for which a slot is free. Other deliveries of its call may have come meanwhile."""
     if facts.in_progress.was_cancelled(request) or (request.deadline is not None and request.deadline <= now):
         return Action.ACK
     if facts.deduplicates or request.may_be_a_copy:
@@ -134,7 +134,7 @@ _BY_DESTINATION = {
 
 
 def _seen_before(request: Request, facts: Facts, now: float) -> Action | None:
-    """Decide about a request whose call may run here, or have run here; ``None``: neither is known."""
+    """Decide about a request whose call may run here, or have run here; ``None``: the call is not known."""
     if facts.in_progress.run_of(request) is not None:
         return Action.JOIN
     return Action.ANSWER_AGAIN if facts.has_run(request, now) else None

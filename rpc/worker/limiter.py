@@ -50,7 +50,7 @@ class ConcurrencyLimiter:
         (self.held_nested if request.source is Source.NESTED else self.held).append(request)
 
     def held_beside(self, request: Request) -> int:
-        """How many requests of the same kind wait."""
+        """How many requests of the same kind (nested, or not) wait for a slot."""
         return len(self.held_nested if request.source is Source.NESTED else self.held)
 
     def enter(self) -> None:
@@ -60,7 +60,7 @@ class ConcurrencyLimiter:
     def leave(self, waits: bool = False) -> None:
         """Give a slot back.
 
-        :param waits: whether its call still waits for nested calls, whose results it does not need any more.
+        :param waits: whether nested calls of its call are still pending.
         """
         self.running -= 1
         if waits:
@@ -84,7 +84,7 @@ class ConcurrencyLimiter:
     def _schedule_start(self) -> None:
         """Begin one held request in the next reactor turn.
 
-        One a turn: to decode a large request takes seconds, and heartbeats must go out between two of them.
+        Only one: decoding a large request may take seconds, and heartbeats must be sent between two requests.
         """
         if not self._start_is_scheduled:
             self._start_is_scheduled = True
@@ -102,14 +102,14 @@ class ConcurrencyLimiter:
         self._schedule_start()
 
     def _begin(self, request: Request) -> None:
-        """Begin `request`. Its error must not keep those behind it."""
+        """Begin `request`. An error must not stop the requests behind it."""
         try:
             self._start(request)
         except Exception:
             log.err(None, "while beginning a request that was held")
 
     def take_shared(self) -> list[Request]:
-        """Take out the held requests that came by a queue of the service."""
+        """Take out the held requests that came from a queue of the service."""
         shared = [request for request in self.held if not request.direct]
         self.held = deque(request for request in self.held if request.direct)
         return shared

@@ -49,14 +49,16 @@ def dead_letter_properties(request: Request, reason: str, with_headers: bool = T
 
 
 def _as_it_came(request: Request, headers: Mapping[str, Any]) -> Properties:
-    """Return the request's properties with these headers: none that route it elsewhere, and no user but ours."""
+    """Return the request's properties with these headers, without those that route it elsewhere, and without a user id:
+    RabbitMQ closes the channel when it is not our own.
+    """
     properties = Properties() if request.problem is not None else request.delivery.properties
     kept = {name: value for name, value in headers.items() if name not in ROUTING}
     return attrs.evolve(properties, headers=kept, user_id=None)
 
 
 def reply_properties(request: Request, now: float, rejection: str | None = None) -> bytes:
-    """Return the encoded properties of the reply: the ids of the call are copied untouched.
+    """Return the encoded properties of the reply: the ids of the call are copied unchanged.
 
     :param rejection: an outcome word of ``rpc/headers.py``.
     """

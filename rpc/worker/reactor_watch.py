@@ -1,6 +1,6 @@
 """Finds handlers that block the reactor.
 
-While a handler blocks, no heartbeat leaves the process. After two intervals without one the broker closes the
+While a handler blocks, no heartbeat leaves the process. After two to three intervals the broker closes the
 connection (RabbitMQ documentation, "Detecting Dead TCP Connections with Heartbeats"), and delivers the requests again.
 """
 
@@ -37,7 +37,7 @@ class ReactorWatch:
         self._timer: IDelayedCall | None = None
         self._due = 0.0
         self._logged: set[str] = set()
-        self._named = False  # a handler, since the timer was set
+        self._named = False  # whether a handler was named since the timer was set
         self.limit = WITHOUT_HEARTBEAT
 
     def start(self, heartbeat: float) -> None:
@@ -56,7 +56,7 @@ class ReactorWatch:
             self._timer = None
 
     def blocked(self, label: str, seconds: float) -> None:
-        """Note that the handler of method `label` did not return for so long."""
+        """Note that the handler of method `label` did not return for `seconds`."""
         self._named = True
         self._log(label, f"the handler of {label} blocked the reactor for {seconds:.1f} s")
 
@@ -68,7 +68,7 @@ class ReactorWatch:
     def _look(self) -> None:
         late = self._seconds() - self._due
         if late > self.limit and not self._named:
-            running = ", ".join(self._running()) or "none of ours"
+            running = ", ".join(self._running()) or "none"
             self._log(running, f"the reactor was blocked for {late:.1f} s; methods in progress: {running}")
         self._set_timer()
 

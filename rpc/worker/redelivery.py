@@ -1,8 +1,8 @@
-"""Replaces requests by copies: counted ones to their queue or to quarantine, and those that this worker gives back.
+"""Replaces requests by copies: with a count of their begins, or unchanged when this worker stops.
 
 The original is acked when the broker has confirmed the copy. The copy may come to this worker before the broker has
-taken that ack. If it ran then and ended the process, both would be there, and the request would multiply. So a copy
-of a call waits until the broker has answered a method sent after the ack (the fence).
+taken that ack. If the copy ran then and ended the process, the broker would deliver both, and the request would
+multiply. So a copy waits until the broker has answered a method that was sent after the ack (the fence).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rpc.worker.request import Request
 from rpc.worker.service import ThriftService
 
 MOST_REMEMBERED = 10_000
-"""Messages whose copies were published. One comes again only if its channel was lost before its ack was taken."""
+"""Messages whose copies were published. One comes again only if its channel was lost before the broker took its ack."""
 
 ANNOUNCE_SECONDS = 1.0
 """Pause between two announcements of the quarantine queue."""
@@ -46,7 +46,7 @@ _announcement = encode_properties(Properties(type=QUARANTINE))
 class _Copy:
     """A copy that is being published.
 
-    :ivar counted: whether it says that the request may have begun once more.
+    :ivar counted: whether its header counts one more begin of the request.
     :ivar replaced: fires when the original is surely acked, or its channel is lost.
     """
 
@@ -70,7 +70,7 @@ class Redelivery:
         clock: IClock,
         on_quarantined: Callable[[], None],
     ) -> None:
-        """:param on_quarantined: called when the quarantine queue surely exists."""
+        """:param on_quarantined: called when a request is in quarantine, so the queue exists."""
         self._name = service.name
         self._topology = service.topology()
         self._channel = channel
@@ -103,23 +103,23 @@ class Redelivery:
     # -- doing
 
     def count(self, request: Request, destination: Destination) -> None:
-        """Publish a copy that says how often the request may have begun, and ack the request."""
+        """Publish a copy whose header counts how often the request may have begun, and ack the request."""
         begins = possible_begins(request.headers, redelivered=True)
         try:
             properties = encode_properties(copy_properties(request, {DELIVERIES: begins}, self._clock.seconds()))
             self._replace(_Copy(request, destination, properties, counted=True))
-        except CodecError:  # with one header more, headers that filled a frame fill more than one
+        except CodecError:  # the headers fill a frame, and the count does not fit beside them
             self._rejector.reject_unread(request, over_the_limit(begins))
 
     def give_back(self, request: Request) -> None:
-        """Publish a copy as it came, for another worker, and ack the request, which has not begun.
+        """Publish an unchanged copy for another worker, and ack the request, which has not begun.
 
         The broker would mark a requeued request as redelivered, and its next worker would count it.
         """
         try:
             properties = encode_properties(copy_properties(request, {}, self._clock.seconds()))
             self._replace(_Copy(request, Destination.QUEUE, properties, counted=False))
-        except CodecError:  # its properties filled a frame with the expiration that it came with
+        except CodecError:  # its properties fill more than a frame
             self._channel.requeue(request)
 
     def stop(self) -> None:
@@ -161,22 +161,24 @@ class Redelivery:
         self._channel.fence().addBoth(lambda _: self._end(copy))
 
     def _announce_quarantine(self) -> None:
-        """Tell every worker of the service that there is a quarantine: the others do not know yet."""
+        """Tell every worker of the service that the quarantine queue exists, at most once a second."""
         self._on_quarantined()
         now = self._clock.seconds()
         if now - self._announced_at >= ANNOUNCE_SECONDS:
             self._announced_at = now
             told = self._republisher.publish(BROADCAST, self._name, _announcement, b"")
-            told.addErrback(lambda failure: failure.trap(AMQPError))  # a worker that connects anew looks for itself
+            told.addErrback(lambda failure: failure.trap(AMQPError))  # a worker that connects asks for it
 
     def _not_published(self, failure: Failure, copy: _Copy) -> None:
-        """A full queue is no reason to run an uncounted request: quarantine has no bound, and after it, a pause."""
+        """Requeue an uncounted request whose queue is full. Publish a counted one to quarantine, which has no bound, or
+        after a pause: the broker must not deliver it again uncounted.
+        """
         failure.trap(AMQPError)
         error = failure.value
         if not self._channel.is_current(copy.request):
             self._lose(copy)
             return
-        if isinstance(error, CodecError):  # it has waited for a channel, where frames have no size yet
+        if isinstance(error, CodecError):  # while it waited for a channel, the size of a frame was not known
             self._does_not_fit(copy)
             return
         cause = error.cause if isinstance(error, NotPublished) else None
@@ -216,5 +218,5 @@ class Redelivery:
         same.remove(copy.replaced)
         if not same:
             del self._replacing[identity]
-        copy.replaced.callback(None)  # what waits for it may be republished itself, and a drain waits for that
+        copy.replaced.callback(None)  # first: this may republish a copy, and a drain waits for it
         self._limiter.republish(-1)

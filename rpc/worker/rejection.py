@@ -1,4 +1,4 @@
-"""Why a request is not run here: a value, raised and carried out elsewhere."""
+"""The reasons to reject a request, as values. ``rejector.py`` carries them out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from rpc import headers
 
 
 class Rejection(Exception):
-    """A request that no handler is to see.
+    """A request is rejected before its handler is called.
 
     :ivar answer: the exception for its caller.
     :ivar poison: whether every worker would reject it, so that it belongs to the dead letters.
-    :ivar outcome: the outcome word of the reply (``rpc/headers.py``); ``None``: the answer says it all.
+    :ivar outcome: the outcome word of the reply (``rpc/headers.py``); ``None``: the reply has none.
     """
 
     def __init__(self, code: int, message: str, *, poison: bool = False, outcome: str | None = None) -> None:

@@ -21,7 +21,7 @@ from rpc.worker.request import Request
 from rpc.worker.service import ThriftService
 
 RETRY_SECONDS = 1.0
-"""Pause before a dead letter is published again that the broker did not take."""
+"""Pause before a dead letter that the broker did not take is published again."""
 
 
 class Rejector:
@@ -49,7 +49,7 @@ class Rejector:
     def reject(self, request: Request, rejection: Rejection) -> None:
         """Answer a request as far as it could be read, then ack it or make it a dead letter.
 
-        A request whose caller cannot be told (a oneway request above all) always becomes a dead letter: its publisher
+        A request whose caller cannot be told (such as a oneway request) always becomes a dead letter: its publisher
         has the broker's confirm, and must not lose it.
         """
         self._log(rejection)
@@ -66,7 +66,7 @@ class Rejector:
             request.settle()
 
     def reject_unread(self, request: Request, rejection: Rejection) -> None:
-        """Reject a request for a reason that is not in it. Its arguments are not read: decoding them may crash."""
+        """Reject a request for a reason outside its content. Its arguments are not read: decoding them may crash."""
         request.peek(self._service.name)
         self.reject(request, rejection)
 
@@ -97,7 +97,7 @@ class Rejector:
         try:
             properties = encode_properties(dead_letter_properties(request, reason))
             published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations, wanted)
-        except CodecError:  # headers that filled a frame fill more than one together with the reason
+        except CodecError:  # the headers fill a frame, and the reason does not fit beside them
             properties = encode_properties(dead_letter_properties(request, reason, with_headers=False))
             published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations, wanted)
         published.addCallbacks(lambda _: self._published(request), self._not_published, errbackArgs=(request, reason))
@@ -124,7 +124,7 @@ class Rejector:
             self._end(request)
 
     def _is_wanted(self, request: Request) -> bool:
-        """Whether the broker does not deliver `request` again."""
+        """Whether a dead letter is needed: the broker does not deliver `request` again."""
         return request.acked or self._channel.is_current(request)
 
     def _end(self, request: Request) -> None:

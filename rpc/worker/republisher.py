@@ -1,7 +1,7 @@
 """Publishes the messages that a worker must not lose: copies of requests, dead letters, and late replies.
 
-A request is acked only when the broker has confirmed its copy. Confirms cost, and replies need none, so this has a
-channel of its own, in confirm mode.
+A request is acked only when the broker has confirmed its copy. Confirms cost time, and replies need none. So the
+republisher has a channel of its own, in confirm mode.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Republisher:
         :param properties: encoded.
         :param declarations: of the queue that is to take it. They are declared if it is not there, and the message is
             published once more.
-        :param wanted: asked before the message is sent. A message that has waited for a channel may be wanted no more:
-            its original is on a lost channel, and the broker delivers that again.
+        :param wanted: called before the message is sent; ``False``: it is not sent. While a message waits, the channel
+            of its original may be lost, and then the broker delivers the original again.
         :return: fires when a queue has it; fails with :class:`~rpc.amqp.confirmed.NotPublished`, or with the
             :class:`~rpc.errors.AMQPError` of a declaration.
         :raises CodecError: the properties do not fit into a frame.
@@ -79,14 +79,14 @@ class Republisher:
     def exists(self, queue: str) -> Deferred[bool]:
         """Fires with whether `queue` exists; fails with :class:`~rpc.amqp.confirmed.NotPublished`.
 
-        A passive declaration would close the channel when there is none, and leave an error in the broker's log.
+        A passive declaration of a missing queue would close the channel, and leave an error in the broker's log.
         """
 
         def not_published(failure: Failure) -> bool:
             error = failure.value
             if not isinstance(error, NotPublished) or error.cause is NotPublishedCause.LOST:
                 failure.raiseException()
-            return error.cause is NotPublishedCause.NACKED  # by a queue that is there, and takes nothing
+            return error.cause is NotPublishedCause.NACKED  # a queue that exists and is full
 
         return self._publish(_Message("", queue, PROBE, b"")).addCallbacks(lambda _: True, not_published)
 
@@ -141,7 +141,7 @@ class Republisher:
                 published.chainDeferred(message.done)
 
     def lost(self, reason: Exception) -> None:
-        """Fail all unconfirmed and pending messages: the requests' own channel may be gone as well."""
+        """Fail all unconfirmed and pending messages: the channel of the originals may be lost as well."""
         publisher, self._publisher, self._channel = self._publisher, None, None
         if publisher is not None:
             publisher.lost(reason)
@@ -150,4 +150,4 @@ class Republisher:
             message.done.errback(NotPublished(NotPublishedCause.LOST, str(reason)))
 
     def blocked(self, reason: str | None) -> None:
-        """The broker confirms when it reads again."""
+        """Nothing to do: the broker confirms when it reads again."""

@@ -69,7 +69,7 @@ CANCELLING, JOINED, REPUBLISHING, SETTLED, LOST = (
     DeliveryState.SETTLED,
     DeliveryState.LOST,
 )
-# Names of the module: an enum's attribute costs a lookup more, on the path of every call.
+# Module names, because every call reads them: an attribute of an enum costs one more lookup.
 
 
 Policy = Callable[["Request", StubMethod, float], None]
@@ -78,7 +78,7 @@ Policy = Callable[["Request", StubMethod, float], None]
 
 
 class Source(enum.Enum):
-    """The queue that a request came by."""
+    """The queue that a request came from."""
 
     SHARED = "the request queue of the service"
     QUARANTINE = "the quarantine of the service"
@@ -99,7 +99,7 @@ class Request:
     :ivar reply_to: the queue for the reply; ``None`` when the caller named none, or one that cannot be answered.
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
     :ivar headers: all headers of the message.
-    :ivar source: the queue that it came by.
+    :ivar source: the queue that it came from.
     :ivar began: seconds of the clock at which its handler was called.
     """
 
@@ -234,7 +234,7 @@ class Request:
 
     @property
     def reply_address(self) -> tuple[bytes | None, bytes | None]:
-        """Where its reply goes, and the correlation id that the caller knows it by."""
+        """Where its reply goes, and the correlation id that tells the caller which call it answers."""
         return self.parts[REPLY_TO], self.parts[CORRELATION_ID]
 
     @property
@@ -322,7 +322,7 @@ class Request:
         return self.context
 
     def cancel(self) -> None:
-        """Note that its handler was told to stop."""
+        """Note that its handler was cancelled."""
         self.state = CANCELLING
 
     def join(self, run: Request) -> None:

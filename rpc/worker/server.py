@@ -33,8 +33,8 @@ from rpc.worker.request import Request, Source
 from rpc.worker.service import ThriftService
 
 OWN_AT_ONCE = 20_000
-"""Prefetch of the worker's own queue. Nested calls and cancellations come by it, and must come through when every slot
-is taken, so it is larger than the number of requests that a service may hold.
+"""Prefetch of the worker's own queue. Nested calls and cancellations must arrive, even when every slot is taken. So the
+prefetch is larger than the number of requests that a service may hold.
 """
 
 TIMED_OUT = (
@@ -90,7 +90,7 @@ class Server:
     def opened(self, channel: Channel) -> Deferred[None]:
         """Declare and consume the worker's own queue, then begin with every service."""
         self._answers = True
-        self._queues += 1  # an older queue may still be there, with a connection that the broker has not missed yet
+        self._queues += 1  # the broker may not have noticed the loss of the last connection, with its queue
         queue = self._queue = f"rpc.worker.{self._link.instance}.{self._queues}"
         self._set_routes()
         self._channel, self._acks = channel, AckCollector(channel)
@@ -177,7 +177,7 @@ class Server:
             log.err(None, f"{request.label}: the reply cannot be sent")
 
     def _send_later(self, reply_to: str, properties: bytes, body: bytes) -> None:
-        """The caller's own connection may have lasted."""
+        """Publish a reply by the republisher: the caller may still be connected."""
         sent = self._republisher.publish("", reply_to, properties, body)
         sent.addErrback(lambda failure: failure.trap(AMQPError))  # its caller is gone
 
@@ -224,10 +224,10 @@ class Server:
     # -- leaving
 
     def leave(self) -> Deferred[None]:
-        """Let no more requests come by the worker's own queue, which ends with the connection and what is in it.
+        """Unbind the worker's own queue, and take its last requests: the broker deletes it with the connection.
 
-        The queue has sent its last delivery when it answers queue.declare. RabbitMQ's channel may pass this answer on
-        before deliveries that came earlier, but not the answer to a method that it gets afterwards.
+        The queue has sent its last delivery when it answers queue.declare. RabbitMQ's channel may send this answer
+        before earlier deliveries. It sends the answer to a later method after them.
 
         :return: fires when the last request has been delivered, or the channel is gone. Never fails.
         """
@@ -245,7 +245,7 @@ class Server:
             self._acks.flush()
 
     def abandon(self) -> None:
-        """Answer and ack nothing any more, until the next channel: other workers run what is in progress here."""
+        """Send no replies and acks until the next channel: other workers run the requests that are in progress here."""
         self.flush()
         self._answers = False
         self._acks = None

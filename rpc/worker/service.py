@@ -61,7 +61,7 @@ class Deduplicate:
 
 
 def _bounds(value: Any) -> Any:
-    """Let ``True`` stand for the usual bounds, ``False`` for none."""
+    """Return the default bounds for ``True``, ``None`` for ``False``."""
     return (Deduplicate() if value else None) if isinstance(value, bool) else value
 
 
@@ -82,16 +82,16 @@ class ThriftService:
     :ivar concurrency: prefetch, and the most calls in progress at once. (A oneway method counts until it is done.)
     :ivar acknowledge: ``"after"`` the reply is written: at least once; ``"before"`` the handler runs: at most once.
     :ivar queue_type: ``"classic"`` or ``"quorum"``, of the request queue.
-    :ivar backlog: most requests waiting; the broker rejects more, and their callers see ``Overloaded``.
+    :ivar backlog: most ready requests; the broker rejects more, and their callers get ``Overloaded``.
     :ivar redelivery_limit: how often a request may be repeated after a worker began it and did not finish: it begins at
         most this number of times plus one, and then becomes a dead letter. ``None``: no limit.
-    :ivar cancel: whether a handler's Deferred or coroutine is cancelled at its caller's deadline or cancellation. Not
-        for handlers that work in threads: a thread goes on all the same, and its slot would be free.
-    :ivar deduplicate: whether to remember recent calls, so that one that is sent again is answered and not run again;
-        ``True``, or a :class:`Deduplicate` that says how many.
+    :ivar cancel: whether a handler's Deferred or coroutine is cancelled at its caller's deadline or cancellation.
+        ``False`` for handlers that work in threads: a thread goes on, and its slot would be free too early.
+    :ivar deduplicate: whether to remember recent replies, so that a repeated request gets the same reply and is not run
+        again; ``True``, or a :class:`Deduplicate` with other bounds.
     :ivar max_message_size: bytes of a request's body; a larger one is rejected.
-    :ivar exchange: where requests are published, for peers that have an exchange of their own.
-    :ivar queue: the request queue, likewise; default ``rpc.<name>``.
+    :ivar exchange: where requests are published, for peers that use another exchange.
+    :ivar queue: the request queue, for peers that use another name; default ``rpc.<name>``.
     :ivar consumer_timeout: seconds that RabbitMQ lets a worker keep a request unacked, which is as long as a call may
         run (``x-consumer-timeout`` of the request queue; RabbitMQ 3.12 and later, older ones ignore it). Default: the
         broker's, 30 minutes. Beyond it the broker closes the channel and delivers the requests again.
