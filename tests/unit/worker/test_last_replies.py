@@ -79,10 +79,11 @@ class LastRepliesTests(SynchronousTestCase):
 
     def test_is_bounded_in_number_and_bytes_and_drops_replies_before_calls(self) -> None:
         """However often the channel is lost."""
+        self.last = LastReplies(500)
         self.note("first")
         for number in range(MOST_UNACKED):
             self.note(f"{number}", reply=bytes(10_000))
-            if number % 3 == 2:
+            if number % 500 == 498:
                 self.last.keep_unacked(0.0)
         self.last.keep_unacked(0.0)
         self.assertEqual(len(self.last), MOST_UNACKED)
