@@ -28,8 +28,8 @@ class Options(usage.Options):
     synopsis = "[options]"
     longdesc = (
         "Runs an AMQP 0-9-1 broker in this process, to try, develop and test on one machine. It is not for production: "
-        "use RabbitMQ there. Without --user the broker has the user guest, password guest, which may connect from this machine "
-        "only. Ends on SIGTERM or SIGINT."
+        "use RabbitMQ there. Without --user the broker has the user guest, password guest, which may connect from this "
+        "machine only. Ends on SIGTERM or SIGINT."
     )
     optParameters = [  # noqa: RUF012  # Twisted reads it from the class
         ["port", "p", "5672", "TCP port to listen on; 0: a free port, which the log names."],
