@@ -1,6 +1,6 @@
 """Programs of other clients see the same of the embedded broker as of RabbitMQ, but for what ``known.py`` explains.
 
-Scenarios and their words are in ``tests/probes/``; a probe alone is run by ``python -m tools.probes.compare``.
+Scenarios and their words are in ``tools/probes/``; a probe alone is run by ``python -m tools.probes.compare``.
 """
 
 from __future__ import annotations

@@ -66,8 +66,6 @@ def transcript(probe: str, url: str, *scenarios: str) -> list[str]:
 
     :raises ProbeFailed: it ended with an error, wrote to its standard error, or did not end in time.
     """
-    if probe == "amqplib":
-        install_amqplib()
     command = [*PROBES[probe], url, *scenarios]
     try:
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=LONGEST, check=False)
@@ -80,6 +78,8 @@ def transcript(probe: str, url: str, *scenarios: str) -> list[str]:
 
 def transcripts(probe: str, *urls: str) -> list[list[str]]:
     """The lines that a probe prints of each of some brokers, which are probed at the same time."""
+    if probe == "amqplib":
+        install_amqplib()  # before the threads: two installations in one folder delete each other's files
     with ThreadPoolExecutor(len(urls)) as threads:
         return list(threads.map(lambda url: transcript(probe, url), urls))
 

@@ -31,7 +31,7 @@ _TYPES = "the type of a number is not kept, so the text cannot name it"
 _NO_TRANSACTIONS = "there are no transactions (class tx): the error is 540"
 _SPECIFIED = "the code is the specification's (502, malformed arguments); RabbitMQ's is 501"
 _STRICT = "a malformed message is rejected when it is published; RabbitMQ delivers it, or truncates it"
-_LATE = "a channel that both ends close at once: each broker accepts either order, in another way"
+_LATE = "both brokers accept either order of the methods, and answer them differently"
 _REPLIES = (
     "RabbitMQ returns mandatory direct replies although it delivers them, and does not count them for confirms; "
     "it closes the connection (541) for an address that it cannot decode"
