@@ -1,4 +1,4 @@
-"""Programs of other clients see the same of the embedded broker as of RabbitMQ, but for what ``known.py`` explains.
+"""Other clients get the same answers from the embedded broker and from RabbitMQ; ``known.py`` lists the differences.
 
 Scenarios and their words are in ``tools/probes/``; a probe alone is run by ``python -m tools.probes.compare``.
 """

@@ -6,7 +6,7 @@ from tests.unit.worker.again_case import AgainTestCase
 
 
 class BetweenAckAndBeginTests(AgainTestCase):
-    """What happens while the broker has not taken the ack yet is decided on when it has."""
+    """A request is decided on again when the broker has taken its ack."""
 
     def setUp(self) -> None:
         self.serve(acknowledge="before", deduplicate=True, concurrency=4)

@@ -259,7 +259,7 @@ class BeginsMachine(RuleBasedStateMachine):
 
     @invariant()
     def requests_do_not_multiply(self) -> None:
-        """A request is there once, beside originals that are still to be acked, and those that nobody knows."""
+        """A request is in the queues once, beside originals that are not acked yet or whose worker died."""
         there = [message for queue in (REQUESTS, QUARANTINE) for message in self.broker.queues[queue]]
         there += [message for worker in self.workers for message in worker.unacked]
         for name, count in Counter(message.name for message in there if message not in self.broker.owners).items():

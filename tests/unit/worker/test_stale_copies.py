@@ -78,7 +78,7 @@ class CopyInDrainTests(AgainTestCase):
         self.assertEqual(self.acked(), [1, 2])
 
     def test_after_the_end_of_the_drain_nothing_is_published_and_no_timer_is_left(self) -> None:
-        """What is not settled at the end comes again in another worker, so a copy would be a second request."""
+        """The broker delivers unsettled requests to another worker, so a copy would be a second request."""
         self.begin()
         self.wire.clock.advance(5.0)
         self.successResultOf(self.drained)
