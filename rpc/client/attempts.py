@@ -6,19 +6,22 @@ An attempt that fails is followed by another one when the client's options, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.properties import encode_properties
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS, CallState
-from rpc.client.cancellation import cancellation_routes, publish_cancellations
+from rpc.client.cancellation import Cancellations
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.retry import LOSSES, RetryBudget, may_repeat, pause_before
 from rpc.errors import AMQPError, CodecError, ConnectionLost, Outcome, RPCError
+from rpc.headers import CANCEL
 from rpc.interfaces import IClock
 from rpc.link import Link
+from rpc.messages import Properties
 from rpc.topology import instance_of
 
 Route = Callable[[Operation], "str | None"]
@@ -29,6 +32,8 @@ LONGEST_EXPIRATION = 2**32 - 1
 
 MAX_I64 = 2**63 - 1
 
+CANCELLATION = encode_properties(Properties(type=CANCEL))
+
 NO_METADATA: Mapping[str, object] = MappingProxyType({})
 
 NOT_SENT = Outcome.NOT_SENT
@@ -38,6 +43,7 @@ class Attempts:
     """Makes and ends the attempts of pending calls.
 
     :ivar channel: the channel that takes requests; ``None`` while calls wait for one.
+    :ivar cancellations: of calls that have ended and may be in progress at workers.
     """
 
     def __init__(self, pending: PendingCalls, link: Link, clock: IClock, identity: bytes, route: Route) -> None:
@@ -55,6 +61,7 @@ class Attempts:
         self._reply_queue = ""
         self._broker_limit = MAX_I64
         self._closed = False
+        self.cancellations = Cancellations(clock, identity, self._publish_cancellation)
         self.channel: Channel | None = None
 
     # -- making an attempt
@@ -143,7 +150,8 @@ class Attempts:
         """Settle every call (``ConnectionLost``), and tell their workers. No further attempts are made."""
         self._closed = True
         calls = list(self._pending.calls.values())
-        self.cancel_at_workers(calls)
+        self.cancellations.add(calls)
+        self.cancellations.flush()
         for call in calls:
             error = ConnectionLost(f"{call.operation.label}: the connection was closed", call.outcome)
             self.give_up(call, error)
@@ -168,7 +176,7 @@ class Attempts:
             for call, error in failures
             if call.state is not CallState.SETTLED and not self._is_followed(call, error)
         ]
-        self.cancel_at_workers([call for call, _ in failed])
+        self.cancellations.add(call for call, _ in failed)
         for call, error in failed:
             self.give_up(call, error)
 
@@ -207,17 +215,15 @@ class Attempts:
             error.__cause__ = call.problem
         self._pending.settle(call, None, error)
 
-    def cancel_at_workers(self, calls: Iterable[Call], *, broadcast: bool = True) -> None:
-        """Tell the workers that may have `calls` in progress.
-
-        :param broadcast: see :func:`~rpc.client.cancellation.cancellation_routes`.
-        """
+    def _publish_cancellation(self, exchange: str, routing_key: str, body: bytes) -> None:
         channel, connection = self.channel, self._link.connection
         if channel is None or channel.client.closed or (connection is not None and connection.blocked is not None):
             return
-        routes = cancellation_routes(calls, broadcast=broadcast)
-        for _ in range(publish_cancellations(channel, self._identity, routes)):
-            self._pending.ledger.skip()
+        try:
+            channel.publish(exchange, routing_key, CANCELLATION, body)
+        except AMQPError:  # the channel has just ended, or the name with the instance is too long
+            return
+        self._pending.ledger.skip()
 
     def pauses_over(self, calls: list[Call]) -> None:
         """The pauses of calls are over: make their next attempts."""

@@ -122,7 +122,7 @@ class Caller:
 
     def cancel(self, call: Call) -> None:
         """Settle a call whose caller has cancelled its Deferred, and tell the workers that may have it."""
-        self._attempts.cancel_at_workers((call,))
+        self._attempts.cancellations.add((call,))
         self.pending.settle(call, None, CancelledError())
 
     def send_waiting(self) -> None:
@@ -136,7 +136,7 @@ class Caller:
         self._attempts.pauses_over(calls)
 
     def _expired(self, calls: list[Call]) -> None:
-        self._attempts.cancel_at_workers(calls, broadcast=False)
+        self._attempts.cancellations.add(calls, broadcast=False)
         for call in calls:
             if call.state in IN_PROGRESS:
                 text = "no reply before the deadline"

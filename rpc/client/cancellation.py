@@ -1,44 +1,78 @@
 """Cancellations: messages of type ``rpc.cancel``, by which a client tells workers to cancel calls.
 
 The body has the message ids of the calls, one a line. A worker that has such a call cancels its handler, or does not
-begin it. Calls at a known worker are cancelled there, with one message for all of them. A call that may be at any
-worker of its service is cancelled by a broadcast, which every worker of the service reads. Calls that have timed out
-are not broadcast, since they may be thousands: their requests expire, and workers know the deadline themselves.
+begin it. Calls at a known worker are cancelled there. A call that may be at any worker of its service is cancelled by a
+broadcast, which every worker of the service reads. Calls that have timed out are not broadcast, since they may be
+thousands: their requests expire, and workers know the deadline themselves.
+
+A broadcast costs the broker time for each worker. So the first cancellation is published at once, and those of the next
+:data:`INTERVAL` are published together: the cost of a service whose callers give up is bounded by time, not by calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from rpc.amqp.channel import Channel
-from rpc.amqp.codec.properties import encode_properties
+from twisted.internet.interfaces import IDelayedCall
+
 from rpc.client.call import Call
-from rpc.errors import AMQPError
-from rpc.headers import CANCEL
-from rpc.messages import Properties
+from rpc.interfaces import IClock
 from rpc.topology import BROADCAST
 
-Route = tuple[str, str]
-"""Exchange and routing key."""
+INTERVAL = 0.05
+"""Seconds between two publications of gathered cancellations."""
 
-_properties = encode_properties(Properties(type=CANCEL))
-
-
-def cancellation_routes(calls: Iterable[Call], *, broadcast: bool) -> dict[Route, list[int]]:
-    """Return the routes for the cancellation of `calls`, and the numbers of the calls for each route.
-
-    :param broadcast: whether a call that may be at an unknown worker is cancelled at every worker of its service.
-    """
-    routes: dict[Route, list[int]] = {}
-    for call in calls:
-        if call.operation.oneway:  # a oneway request runs, once the broker has it
-            continue
-        for route in _routes_of(call, broadcast):
-            routes.setdefault(route, []).append(call.number)
-    return routes
+MOST_IDS = 10_000
+"""Message ids in one message: a worker reads 1 MiB of them."""
 
 
-def _routes_of(call: Call, broadcast: bool) -> list[Route]:
+class Cancellations:
+    """Gathers the cancellations of one client."""
+
+    def __init__(self, clock: IClock, identity: bytes, publish: Callable[[str, str, bytes], None]) -> None:
+        """
+        :param identity: the beginning of the calls' message ids.
+        :param publish: publishes a message with this exchange, routing key and body, or drops it without a channel.
+        """
+        self._clock = clock
+        self._identity = identity
+        self._publish = publish
+        self._gathered: dict[tuple[str, str], list[int]] = {}
+        self._timer: IDelayedCall | None = None
+
+    def add(self, calls: Iterable[Call], *, broadcast: bool = True) -> None:
+        """Cancel `calls` at the workers that may have them in progress.
+
+        :param broadcast: whether a call that may be at an unknown worker is cancelled at every worker of its service.
+        """
+        for call in calls:
+            if not call.operation.oneway:  # a oneway request runs, once the broker has it
+                for route in _routes_of(call, broadcast):
+                    self._gathered.setdefault(route, []).append(call.number)
+        if self._gathered and self._timer is None:
+            self._timer_fired()
+
+    def flush(self) -> None:
+        """Publish the gathered cancellations now: the connection is about to be closed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._publish_all()
+
+    def _timer_fired(self) -> None:
+        self._timer = self._clock.callLater(INTERVAL, self._timer_fired) if self._gathered else None
+        self._publish_all()
+
+    def _publish_all(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        for (exchange, key), numbers in gathered.items():
+            for first in range(0, len(numbers), MOST_IDS):
+                ids = numbers[first : first + MOST_IDS]
+                self._publish(exchange, key, b"\n".join(self._identity + b"%d" % number for number in ids))
+
+
+def _routes_of(call: Call, broadcast: bool) -> list[tuple[str, str]]:
+    """Return exchange and routing key of each cancellation of `call`."""
     operation = call.operation
     service = operation.service.partition("@")[0]
     workers = call.possible_workers
@@ -47,20 +81,3 @@ def _routes_of(call: Call, broadcast: bool) -> list[Route]:
     if None in workers and broadcast:
         return [(BROADCAST, service)]
     return [(operation.options.exchange, f"{service}@{worker}") for worker in sorted(filter(None, workers))]
-
-
-def publish_cancellations(channel: Channel, identity: bytes, routes: dict[Route, list[int]]) -> int:
-    """Publish a message for each route.
-
-    :param identity: the beginning of the calls' message ids.
-    :return: how many messages were published.
-    """
-    published = 0
-    for (exchange, key), numbers in routes.items():
-        body = b"\n".join(identity + b"%d" % number for number in numbers)
-        try:
-            channel.publish(exchange, key, _properties, body)
-        except AMQPError:  # the channel has just ended, or the name with the instance is too long
-            continue
-        published += 1
-    return published

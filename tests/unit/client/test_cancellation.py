@@ -6,7 +6,9 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 
-from rpc.errors import CallTimedOut, ServiceUnavailable, WorkerLost
+from rpc.client.cancellation import INTERVAL, MOST_IDS
+from rpc.errors import CallTimedOut, ConnectionLost, ServiceUnavailable, WorkerLost
+from rpc.worker.notices import LONGEST_CANCEL
 from tests.unit.amqp.peer import method, outcome_of
 from tests.unit.client.caller_in_memory import AttemptTestCase, CallerInMemory, serving_call
 from tests.unit.client.test_nested import context
@@ -65,6 +67,7 @@ class CancelledTests(CancellationTestCase):
         self.keepalive(request, "host.1.ab")
         call.cancel()
         self.assertEqual(list(self.cancellations()), [("other", "Calculator@host.1.ab")])
+        self.wire.clock.advance(INTERVAL)
         call, _, _ = self.begin(client)
         call.cancel()
         self.assertEqual(list(self.cancellations()), [BROADCAST])
@@ -142,6 +145,66 @@ class CancelledTests(CancellationTestCase):
         self.caller.subject.close()
         ids = [first.properties.message_id, second.properties.message_id]
         self.assertEqual(self.cancellations(), {BROADCAST: ids})
+
+
+class GatheredTests(CancellationTestCase):
+    """Cancellations that follow each other closely."""
+
+    def cancel(self, calls: int) -> list[str | None]:
+        """Begin and cancel so many calls; return their message ids."""
+        begun = [self.begin() for _ in range(calls)]
+        for call, _, _ in begun:
+            call.cancel()
+        return [request.properties.message_id for _, _, request in begun]
+
+    def test_the_first_is_sent_at_once_and_the_rest_together_after_the_interval(self) -> None:
+        ids = self.cancel(100)
+        self.assertEqual(self.cancellations(), {BROADCAST: ids[:1]})
+        self.wire.clock.advance(INTERVAL / 2)
+        self.assertEqual(self.cancellations(), {})
+        self.wire.clock.advance(INTERVAL / 2)
+        self.assertEqual(self.cancellations(), {BROADCAST: ids[1:]})
+
+    def test_a_client_sends_one_message_an_interval_however_many_calls_it_cancels(self) -> None:
+        sent = []
+        for _ in range(20):
+            self.cancel(10)
+            sent.append(self.cancellations())
+            self.wire.clock.advance(INTERVAL)
+            sent.append(self.cancellations())
+        messages = [len(ids) for found in sent for ids in found.values()]
+        self.assertEqual((len(messages), sum(messages)), (21, 200))
+
+    def test_after_a_quiet_interval_a_cancellation_is_sent_at_once(self) -> None:
+        self.cancel(1)
+        self.cancellations()
+        self.wire.clock.advance(INTERVAL)
+        self.assertEqual(self.cancellations(), {})
+        ids = self.cancel(1)
+        self.assertEqual(self.cancellations(), {BROADCAST: ids})
+
+    def test_closing_the_connection_sends_what_is_gathered_and_leaves_no_timer(self) -> None:
+        ids = self.cancel(3)
+        self.cancellations()
+        self.caller.subject.close()
+        self.assertEqual(self.cancellations(), {BROADCAST: ids[1:]})
+        self.assertEqual(self.wire.clock.getDelayedCalls(), [])
+
+    def test_what_is_gathered_when_the_channel_is_lost_is_sent_on_the_next_one(self) -> None:
+        ids = self.cancel(2)
+        self.cancellations()
+        self.lose_channel()
+        self.wire.clock.advance(INTERVAL)
+        self.assertEqual(self.cancellations(), {BROADCAST: ids[1:]})
+
+    def test_no_message_has_more_ids_than_a_worker_reads(self) -> None:
+        for _ in range(MOST_IDS + 1):
+            self.client.ping().addErrback(lambda failure: failure.trap(ConnectionLost))
+        self.wire.take()
+        self.caller.subject.close()
+        bodies = [published.body for published in self.wire.take()]
+        self.assertEqual([body.count(b"\n") + 1 for body in bodies], [MOST_IDS, 1])
+        self.assertLess(len(bodies[0]), LONGEST_CANCEL)
 
 
 class TimedOutTests(CancellationTestCase):
