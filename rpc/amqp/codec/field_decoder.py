@@ -9,7 +9,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any
 
-from rpc.amqp.codec.field_encoder import EPOCH, MAX_DEPTH
+from rpc.amqp.codec.field_encoder import EPOCH, MAX_DEPTH, LateTimestamp
 from rpc.amqp.codec.short_strings import Buffer, decode_short_string
 from rpc.errors import CodecError
 
@@ -19,8 +19,9 @@ _unpack_long = Struct("!L").unpack_from
 def decode_table(buffer: Buffer, offset: int) -> tuple[dict[str, Any], int]:
     """Return the field table at ``offset``, and the offset behind it.
 
-    S gives ``str``, or ``bytes`` when it is not UTF-8; T gives an aware ``datetime`` in UTC, or ``int`` when it lies
-    past the year 9999 (some senders write milliseconds). Of equal keys the last counts.
+    S gives ``str``, or ``bytes`` when it is not UTF-8; T gives an aware ``datetime`` in UTC, or
+    :class:`~rpc.amqp.codec.field_encoder.LateTimestamp` past the year 9999 (some senders write milliseconds). Of equal
+    keys the last counts.
 
     :raises CodecError: it ends past the buffer's end, a field past its table's end, a type is unknown, or tables and
         arrays are nested deeper than :data:`MAX_DEPTH`.
@@ -118,7 +119,7 @@ def _timestamp(seconds: int) -> datetime | int:
     try:
         return EPOCH + timedelta(seconds=seconds)
     except OverflowError:
-        return seconds
+        return LateTimestamp(seconds)
 
 
 def _scaled(scale: int, mantissa: int) -> decimal.Decimal:

@@ -18,6 +18,13 @@ class LongLong(int):
     """A number that is encoded in 64 bits (l), even a small one."""
 
 
+class LateTimestamp(int):
+    """Seconds since 1970 that no ``datetime`` can be, because they end after the year 9999. Encoded as a timestamp (T).
+
+    Nested calls send the metadata of the call on, so whatever is decoded must be encoded again.
+    """
+
+
 MAX_DEPTH = 64
 """How deep tables and arrays may be nested, the outermost table counted. A peer must not choose how deep we recurse."""
 
@@ -95,7 +102,7 @@ def _encode_value(value: Any, depth: int) -> bytes:
     if isinstance(value, bool):  # before int, of which bool is a subclass
         return b"t\x01" if value else b"t\x00"
     if isinstance(value, int):
-        return _encode_integer(value)
+        return b"T" + _longlong.pack(value) if isinstance(value, LateTimestamp) else _encode_integer(value)
     if isinstance(value, float):
         if math.isnan(value):  # RabbitMQ closes a connection that sends one (541)
             raise CodecError("a header cannot be NaN: RabbitMQ does not take it")

@@ -10,13 +10,14 @@ nor kept. Buffers may be ``bytes``, ``bytearray`` or ``memoryview``; decoded val
 from __future__ import annotations
 
 from rpc.amqp.codec.field_decoder import decode_table, split_table
-from rpc.amqp.codec.field_encoder import MAX_DEPTH, LongLong, encode_field, encode_table, join_table
+from rpc.amqp.codec.field_encoder import MAX_DEPTH, LateTimestamp, LongLong, encode_field, encode_table, join_table
 from rpc.amqp.codec.short_strings import SHORT_LENGTHS, Buffer, decode_short_string, encode_short_string
 
 __all__ = [
     "MAX_DEPTH",
     "SHORT_LENGTHS",
     "Buffer",
+    "LateTimestamp",
     "LongLong",
     "decode_short_string",
     "decode_table",

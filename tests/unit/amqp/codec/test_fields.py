@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.fields import (
     MAX_DEPTH,
+    LateTimestamp,
     LongLong,
     decode_short_string,
     decode_table,
@@ -44,6 +45,18 @@ scalars = (
     )
 )
 short_text = st.text(max_size=60)
+
+# The bytes of fields of each type, as peers may write them. RabbitMQ takes no NaN.
+fixed_fields = st.one_of(
+    *(
+        st.builds(lambda kind, content: kind + content, st.just(kind), st.binary(min_size=size, max_size=size))
+        for kind, size in ((b"t", 1), (b"b", 1), (b"B", 1), (b"s", 2), (b"u", 2), (b"I", 4), (b"i", 4), (b"l", 8))
+        + ((b"L", 8), (b"D", 5), (b"T", 8))
+    )
+) | st.builds(lambda number: b"d" + struct.pack("!d", number), st.floats(allow_nan=False))
+counted_fields = st.builds(
+    lambda kind, content: kind + struct.pack("!L", len(content)) + content, st.sampled_from((b"S", b"x")), st.binary()
+)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(short_text, inner, max_size=4), max_leaves=12
 )
@@ -76,7 +89,7 @@ EVERY_TYPE: list[tuple[bytes, bytes, object]] = [
     (b"A", b"\x00\x00\x00\x03V" + b"t\x01", [None, True]),
     (b"A", b"\x00\x00\x00\x00", []),
     (b"T", b"\x00\x00\x00\x00\x00\x00\x00\x3c", datetime(1970, 1, 1, 0, 1, tzinfo=timezone.utc)),
-    (b"T", b"\x00\x00\x01\x8b\xcf\xe5\x68\x00", 0x018BCFE56800),
+    (b"T", b"\x00\x00\x01\x8b\xcf\xe5\x68\x00", LateTimestamp(0x018BCFE56800)),
     (b"F", b"\x00\x00\x00\x04\x01b" + b"t\x00", {"b": False}),
     (b"V", b"", None),
     (b"x", b"\x00\x00\x00\x02\xff\x00", b"\xff\x00"),
@@ -174,6 +187,20 @@ class TableTests(SynchronousTestCase):
         data = encode_table(table)
         for buffer in (data, bytearray(data), memoryview(data)):
             self.assertEqual(decode_table(buffer, 0), (table, len(data)))
+
+    @given(fixed_fields | counted_fields)
+    def test_whatever_was_decoded_can_be_encoded(self, field: bytes) -> None:
+        """Nested calls send the metadata of the call on, and a reply may return it."""
+        value = decode_table(table_of(field[:1], field[1:]), 0)[0]["a"]
+        again = decode_table(table_of(b"", encode_field(value)), 0)[0]["a"]
+        self.assertEqual((again, type(again)), (value, type(value)))
+
+    def test_a_timestamp_past_the_year_9999_stays_a_timestamp(self) -> None:
+        """Also one that is larger than a signed number of 64 bits."""
+        for seconds in (0x018BCFE56800, 2**63, 2**64 - 1):
+            field = b"T" + struct.pack("!Q", seconds)
+            value = decode_table(table_of(b"", field), 0)[0]["a"]
+            self.assertEqual((value, encode_field(value)), (seconds, field))
 
     def test_writes_infinities_but_not_nan(self) -> None:
         """RabbitMQ closes a connection that sends NaN."""
