@@ -31,8 +31,10 @@ def _contains_required(struct: type, seen: set[type]) -> bool:
 
 
 def _requires(struct: type) -> bool:
+    """Whether the struct itself has a required field, with a default or without."""
+    unset = {field[2]: None for field in _fields(struct)}
     try:
-        struct().validate()
+        struct(**unset).validate()
     except TProtocolException:
         return True
     return False

@@ -80,9 +80,14 @@ class RequiredFieldsTests(SynchronousTestCase):
         self.assert_passes(left(right(left(right(None, "c")), "a")))
 
     def test_types_without_required_fields_have_no_check(self) -> None:
-        """Nor have those with a default for them, recursive ones included."""
-        for struct in (Work, self.types.Loop, self.types.Defaulted, self.stub.turn_args, self.stub.turn_result):
+        """Recursive ones neither."""
+        for struct in (Work, self.types.Loop, self.stub.turn_args, self.stub.turn_result):
             self.assertIsNone(required_fields_check(struct))
+
+    def test_refuses_a_required_field_that_was_set_to_none_instead_of_its_default(self) -> None:
+        """It would not be sent, and the reader would find its own default."""
+        self.assert_passes(self.types.Defaulted())
+        self.assert_refused(self.types.Defaulted(None))
 
     def test_checks_arguments_results_and_exceptions(self) -> None:
         """They are structs, too."""

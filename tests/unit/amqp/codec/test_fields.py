@@ -50,8 +50,11 @@ short_text = st.text(max_size=60)
 fixed_fields = st.one_of(
     *(
         st.builds(lambda kind, content: kind + content, st.just(kind), st.binary(min_size=size, max_size=size))
-        for kind, size in ((b"t", 1), (b"b", 1), (b"B", 1), (b"s", 2), (b"u", 2), (b"I", 4), (b"i", 4), (b"l", 8))
-        + ((b"L", 8), (b"D", 5), (b"T", 8))
+        for kind, size in zip(
+            (b"t", b"b", b"B", b"s", b"u", b"I", b"i", b"l", b"L", b"D", b"T"),
+            (1, 1, 1, 2, 2, 4, 4, 8, 8, 5, 8),
+            strict=True,
+        )
     )
 ) | st.builds(lambda number: b"d" + struct.pack("!d", number), st.floats(allow_nan=False))
 counted_fields = st.builds(
