@@ -92,6 +92,8 @@ async def worker_cut(trial: Trial, last: int, step: int, at_once: int) -> Findin
     lanes = [Deferred.fromCoroutine(lane()) for _ in range(at_once)]
     await trial.account.in_lanes(_carrying(client), 4, lambda: finished < at_once, 10.0)
     await gatherResults(lanes)
+    # After so many losses in a row, a worker waits up to 16 s before it connects again.
+    await until("every worker serves again", lambda: all(worker.is_serving for worker in trial.workers), 60)
     account = trial.account
     seen = f"{len(cuts):,} cuts, 0 hang; calls: {account.told()}; slowest {account.slowest:.1f} s"
     seen += "".join(f"; {name}: {words}" for name, words in account.words.items())
