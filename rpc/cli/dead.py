@@ -1,16 +1,18 @@
 """``thrift-rpc dead``: list, show, replay and purge the dead letters of a service.
 
-Each command consumes the letters of the queue once, acts, and closes its channel: the broker then requeues the letters
-that were not acked (see ``dead_letters.py``).
+Each command consumes the letters of the queue once, in rounds, and puts back those that it does not remove (see
+``dead_letters.py``). Bodies are kept only of letters that are to be shown or replayed.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import click
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as PutBackTimedOut
 
 from rpc.amqp.channel import Channel
 from rpc.cli.confirmation import confirmed
@@ -19,12 +21,22 @@ from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter
 from rpc.cli.dead_replay import Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
+from rpc.cli.progress import progress
 from rpc.cli.running import KNOWN, broker_option, meaning, open_connection, run
 from rpc.cli.standard_output import say
-from rpc.errors import ChannelClosed, ConfigurationError
+from rpc.errors import AMQPError, ChannelClosed, ConfigurationError
 from rpc.topology import ServiceTopology
 
 BYTES_SHOWN: Final = 512
+
+LISTED: Final = 1000
+"""Letters of a list whose columns are aligned together."""
+
+KEPT_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of letters that a command line names, to be shown or replayed."""
+
+PUT_BACK_SECONDS: Final = 5.0
+"""For putting letters back in their order. After that, the end of the connection puts them back."""
 
 CLOSE_SECONDS: Final = 1.0
 """For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
@@ -42,8 +54,9 @@ def dead_command() -> None:
     "id:" before it. Numbers are positions: they change when letters are removed, also when a full queue drops its
     oldest. Message ids stay. A request that was dead-lettered twice is listed twice.
 
-    While a command runs, it holds all letters, and refuses another command. Letters that arrive meanwhile are left
-    alone. When a command ends in any way, the letters that it has not removed are back at their old positions.
+    While a command runs, it holds the letters that it has read, and refuses another command. Letters that arrive
+    meanwhile are left alone. When a command ends in any way, the letters that it has not removed are back at their old
+    positions; only a quorum queue may change their order when the command is killed (SIGKILL).
 
     Exit status: 0 when all was done; 1 when the command failed or a letter could not be replayed, with the reason on
     standard error; 2 when the command line is wrong; 141 when the reader of the output is gone.
@@ -81,16 +94,26 @@ def _topology(service: str, queue: str | None) -> ServiceTopology:
 def list_command(service: str, broker: str, queue: str | None, as_json: bool) -> None:
     """List dead letters, oldest first: number, method, bytes of the body, message id, reason."""
     with _errors_in_words():
-        letters = run(lambda reactor: _listed(reactor, broker, _topology(service, queue)))
+        number = run(lambda reactor: _listed(reactor, broker, _topology(service, queue), as_json))
+    if not as_json:
+        say(f"{count(number)} of {service}")
+
+
+async def _listed(reactor: Any, broker: str, topology: ServiceTopology, as_json: bool) -> int:
+    async with _holding(reactor, broker, topology) as dead:
+        page: list[Letter] = []
+        while letters := await dead.next_round():
+            page.extend(letter.without_content() for letter in letters)
+            if len(page) >= LISTED:
+                _say_page(page, as_json)
+                page.clear()
+        _say_page(page, as_json)
+        return dead.read
+
+
+def _say_page(letters: list[Letter], as_json: bool) -> None:
     for line in map(json_line, letters) if as_json else lines(letters):
         say(line)
-    if not as_json:
-        say(f"{count(letters)} of {service}")
-
-
-async def _listed(reactor: Any, broker: str, topology: ServiceTopology) -> list[Letter]:
-    async with _holding(reactor, broker, topology) as dead:
-        return await dead.read(lambda _: False)
 
 
 @dead_command.command(name="show")
@@ -115,7 +138,7 @@ def show_command(
     """Show letters completely: reason, properties, headers, body."""
     with _errors_in_words():
         arguments = None if stub is None else Arguments.of(stub)
-        shown = run(lambda reactor: _chosen(reactor, broker, _topology(service, queue), Choice(frozenset(letters))))
+        shown = run(lambda reactor: _shown(reactor, broker, _topology(service, queue), Choice(frozenset(letters))))
     for letter in shown:
         for line in heading(letter):
             say(line)
@@ -123,9 +146,30 @@ def show_command(
             say(f"  {line}")
 
 
-async def _chosen(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice) -> list[Letter]:
+async def _shown(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice) -> list[Letter]:
     async with _holding(reactor, broker, topology) as dead:
-        return choice.of(await dead.read(choice.includes))
+        return await _chosen(dead, choice, with_content=True)
+
+
+async def _chosen(dead: DeadLetters, choice: Choice, *, with_content: bool) -> list[Letter]:
+    """Read all letters. Return those of the choice.
+
+    :raises click.ClickException: a word of the choice names no letter, or the contents need too much memory.
+    """
+    chosen: list[Letter] = []
+    kept = 0
+    with progress(await dead.look(), "reading") as advance:
+        while letters := await dead.next_round():
+            for letter in filter(choice.includes, letters):
+                kept += letter.size if with_content else 0
+                if kept > KEPT_BYTES:
+                    raise click.ClickException(
+                        f"the letters that are named have more than {KEPT_BYTES} bytes: name fewer at a time"
+                    )
+                chosen.append(letter if with_content else letter.without_content())
+            advance(len(letters))
+    choice.check(chosen, dead.read)
+    return chosen
 
 
 def _body(letter: Letter, arguments: Arguments | None, most: int) -> Iterator[str]:
@@ -174,9 +218,20 @@ async def _replayed(reactor: Any, broker: str, topology: ServiceTopology, choice
         channel = await connection.open_channel()
         await _confirming(channel, topology.queue)
         async with _holding(reactor, broker, topology) as dead:
-            await replay.run(reactor, dead, channel, choice.of(await dead.read(choice.includes)))
+            named = await _chosen(dead, choice, with_content=True) if choice.words else None
+            total = await dead.look() if named is None else len(named)
+            with progress(total, "replaying") as advance:
+                await replay.run(reactor, dead, channel, _batches(dead, named), advance)
     finally:
         await connection.close(within=CLOSE_SECONDS)
+
+
+async def _batches(dead: DeadLetters, named: list[Letter] | None) -> AsyncIterator[list[Letter]]:
+    """Yield the letters to replay: those that were named, or all letters as they are read."""
+    if named is not None:
+        yield named
+    while letters := await dead.next_round():
+        yield letters
 
 
 async def _confirming(channel: Channel, queue: str) -> None:
@@ -199,14 +254,16 @@ def _progress(replay: Replay) -> str:
         told.append(_stay(replay))
     if replay.unanswered:
         named = some([label(letter) for letter in replay.unanswered])
-        told.append(f"{count(replay.unanswered)} sent without an answer: still dead, and perhaps replayed{named}")
+        told.append(f"{count(len(replay.unanswered))} sent without an answer: still dead, and perhaps replayed{named}")
     if replay.unsent:
         told.append(f"{count(replay.unsent)} not sent: still dead")
     return "".join(f"\n{line}" for line in told)
 
 
 def _stay(replay: Replay) -> str:
-    return f"{count(replay.staying)} not replayed:" + some([f"{label(it)}: {reason}" for it, reason in replay.staying])
+    return f"{count(len(replay.staying))} not replayed:" + some(
+        [f"{label(it)}: {reason}" for it, reason in replay.staying]
+    )
 
 
 @dead_command.command(name="purge")
@@ -225,28 +282,32 @@ def purge_command(
     say(done, done)
 
 
-async def _purged(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, yes: bool) -> list[Letter]:
+async def _purged(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, yes: bool) -> int:
     async with _holding(reactor, broker, topology) as dead:
-        letters = choice.of(await dead.read(lambda _: False))
+        letters = await _chosen(dead, choice, with_content=False)
         if letters and not yes:
             say(some(list(lines(letters))).removeprefix("\n"))
-            if not await confirmed(reactor, f"Delete {count(letters)} of {topology.service} for good?"):
+            if not await confirmed(reactor, f"Delete {count(len(letters))} of {topology.service} for good?"):
                 raise click.Abort
-        for letter in letters:
-            dead.remove(letter)
+        dead.remove(letters)
         try:
             await dead.removed()
         except KNOWN as error:
             raise click.ClickException(f"{meaning(error)}\nsome letters may be left: list them again") from error
-        return letters
+        return len(letters)
 
 
 @asynccontextmanager
 async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> AsyncIterator[DeadLetters]:
-    """Hold the dead letters on a connection of their own; its end requeues the letters that were not removed."""
+    """Hold the dead letters on a connection of their own. At the end, those that were not removed are put back."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead")
     try:
-        yield DeadLetters(reactor, await connection.open_channel(), topology.dead_queue)
+        dead = DeadLetters(reactor, await connection.open_channel(), topology.dead_queue)
+        try:
+            yield dead
+        finally:
+            with suppress(AMQPError, PutBackTimedOut):  # the broker puts them back when the connection ends
+                await Deferred.fromCoroutine(dead.put_back()).addTimeout(PUT_BACK_SECONDS, reactor)
     finally:
         await connection.close()
 

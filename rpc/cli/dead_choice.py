@@ -25,18 +25,19 @@ class Choice:
         """Return whether the letter is one of them."""
         return not self.words or not self.words.isdisjoint(_names(letter))
 
-    def of(self, letters: Sequence[Letter]) -> list[Letter]:
-        """Return the letters that are named, in their order.
+    def check(self, chosen: Sequence[Letter], count: int) -> None:
+        """Check that each word names a letter.
 
+        :param chosen: all letters that the words include.
+        :param count: how many letters there are.
         :raises click.ClickException: a word names none of them. Then no letter is to be touched.
         """
-        missing = self.words.difference(*map(_names, letters))
+        missing = self.words.difference(*map(_names, chosen))
         if missing:
             raise click.ClickException(
-                f"no such dead letter: {', '.join(map(printable, sorted(missing)))}; there are {len(letters)}. List "
+                f"no such dead letter: {', '.join(map(printable, sorted(missing)))}; there are {count}. List "
                 "them again: numbers change"
             )
-        return [letter for letter in letters if self.includes(letter)]
 
 
 def _names(letter: Letter) -> set[str]:

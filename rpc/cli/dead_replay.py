@@ -8,7 +8,7 @@ the same letters again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -50,63 +50,78 @@ def revived(properties: Properties) -> Properties:
 class Replay:
     """One replay, and its progress.
 
-    :ivar replayed: the letters that the broker has confirmed in the service's queue.
+    :ivar replayed: how many letters the broker has confirmed in the service's queue.
     :ivar staying: the letters that stay dead, with the reason.
-    :ivar unsent: the letters that were not published.
-    :ivar removed: whether the broker has read the acks of the replayed letters.
+    :ivar removed: whether the queue of dead letters has taken the acks of the replayed ones.
     """
 
     def __init__(self, queue: str) -> None:
         self._queue = queue
         self._bytes_in_flight = 0
+        self._unsent: deque[Letter] = deque()
         self._unanswered: dict[int, Letter] = {}
         self._returned = False
         self._ended: Deferred[None] | None = None
-        self._dead: DeadLetters
+        self._dead: DeadLetters | None = None
+        self._on_answer: Callable[[int], None]
         self._channel: Channel
         self._publisher: ConfirmedPublisher
-        self.unsent: deque[Letter] = deque()
-        self.replayed: list[Letter] = []
+        self.replayed = 0
         self.staying: list[tuple[Letter, str]] = []
         self.removed = False
+
+    @property
+    def unsent(self) -> int:
+        """How many letters were not published."""
+        return len(self._unsent) + (0 if self._dead is None else self._dead.unread)
 
     @property
     def unanswered(self) -> list[Letter]:
         """The letters that were published and not confirmed: they stay dead, and may also be in the service's queue."""
         return list(self._unanswered.values())
 
-    async def run(self, reactor: Any, dead: DeadLetters, channel: Channel, letters: Iterable[Letter]) -> None:
-        """Replay the letters. After a failure or a cancellation it waits some seconds for the letters in flight.
+    async def run(
+        self,
+        reactor: Any,
+        dead: DeadLetters,
+        channel: Channel,
+        batches: AsyncIterable[list[Letter]],
+        answered: Callable[[int], None],
+    ) -> None:
+        """Replay letters. After a failure or a cancellation it waits some seconds for the letters in flight.
 
         :param channel: to publish on; in confirm mode, and the only channel of its connection.
+        :param batches: the letters. The next batch is read when the last one is replayed.
+        :param answered: called with 1 when the broker has confirmed or refused a letter.
         :raises AMQPError: a connection was lost, or the broker is blocked.
         :raises CancelledError: the replay was cancelled.
         """
-        self._dead, self._channel = dead, channel
-        self.unsent.extend(letters)
+        self._dead, self._channel, self._on_answer = dead, channel, answered
         self._publisher = ConfirmedPublisher(channel, self._queue_is_gone)
         channel.on_closed = self._fail
         channel.client.on_blocked = self._blocked
         dead.on_lost(self._fail)
         try:
-            self._publish()
-            await self._all_answered()
+            async for letters in batches:
+                self._unsent.extend(letters)
+                self._publish()
+                await self._all_answered()
+            await dead.removed()
         except (CancelledError, AMQPError):
-            await self._drain(reactor)
+            await self._drain(reactor, dead)
             raise
-        await dead.removed()
         self.removed = True
 
     def _publish(self) -> None:
-        while self.unsent and self._may_publish():
-            letter = self.unsent.popleft()
+        while self._unsent and self._may_publish():
+            letter = self._unsent.popleft()
             content = letter.content
             assert content is not None
             try:
                 properties = encode_properties(revived(content.properties))
                 published = self._publisher.publish("", self._queue, properties, content.body)
             except CodecError as error:
-                self.staying.append((letter, f"it cannot be sent: {error}"))
+                self._stays(letter, f"it cannot be sent: {error}")
                 continue
             self._unanswered[letter.number] = letter
             self._bytes_in_flight += letter.size
@@ -121,8 +136,10 @@ class Replay:
         if self._returned:
             self._stays_without_queue(letter)
         else:
-            self._dead.remove(letter)
-            self.replayed.append(letter)
+            assert self._dead is not None
+            self._dead.remove([letter])
+            self.replayed += 1
+            self._on_answer(1)
         self._answered(letter)
 
     def _not_published(self, failure: Failure, letter: Letter) -> None:
@@ -130,7 +147,7 @@ class Replay:
         if not isinstance(error, NotPublished):
             failure.raiseException()
         if error.cause is NotPublishedCause.NACKED:
-            self.staying.append((letter, f"the queue {self._queue} refuses it (is it full?)"))
+            self._stays(letter, f"the queue {self._queue} refuses it (is it full?)")
         else:
             self._stays_without_queue(letter)
             self._queue_is_gone()
@@ -142,8 +159,8 @@ class Replay:
         The queue was deleted a moment ago, so it contains none of them.
         """
         self._returned = True
-        while self.unsent:
-            self._stays_without_queue(self.unsent.popleft())
+        while self._unsent:
+            self._stays_without_queue(self._unsent.popleft())
 
     def _answered(self, letter: Letter) -> None:
         del self._unanswered[letter.number]
@@ -153,7 +170,11 @@ class Replay:
             self._end_when_answered()
 
     def _stays_without_queue(self, letter: Letter) -> None:
-        self.staying.append((letter, f"the broker returned it: there is no queue {self._queue} any more"))
+        self._stays(letter, f"the broker returned it: there is no queue {self._queue} any more")
+
+    def _stays(self, letter: Letter, reason: str) -> None:
+        self.staying.append((letter.without_content(), reason))
+        self._on_answer(1)
 
     def _all_answered(self) -> Deferred[None]:
         if self._channel.closed:
@@ -164,7 +185,7 @@ class Replay:
         return ended
 
     def _end_when_answered(self) -> None:
-        if not self._unanswered and not self.unsent and self._ended is not None:
+        if not self._unanswered and not self._unsent and self._ended is not None:
             ended, self._ended = self._ended, None
             ended.callback(None)
 
@@ -177,15 +198,15 @@ class Replay:
         if reason is not None:
             self._fail(AMQPError(f"it takes no messages just now: {reason}"))
 
-    async def _drain(self, reactor: Any) -> None:
-        not_sent, self.unsent = self.unsent, deque()
+    async def _drain(self, reactor: Any, dead: DeadLetters) -> None:
+        not_sent, self._unsent = self._unsent, deque()
         # A second failure is suppressed: the caller gets the first, and finds the progress in the fields.
         with suppress(GivenUp, AMQPError):
             await self._all_answered().addTimeout(DRAIN_SECONDS, reactor)
         self._ended = None
-        self.unsent.extend(not_sent)
+        self._unsent.extend(not_sent)
         with suppress(GivenUp, AMQPError):
-            await Deferred.fromCoroutine(self._dead.removed()).addTimeout(DRAIN_SECONDS, reactor)
+            await Deferred.fromCoroutine(dead.removed()).addTimeout(DRAIN_SECONDS, reactor)
             self.removed = True
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -30,9 +30,9 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
 
 
-def count(letters: Sequence[Any]) -> str:
+def count(number: int) -> str:
     """Return the number of letters, such as ``1 dead letter``."""
-    return f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}"
+    return f"{number} dead letter{'' if number == 1 else 's'}"
 
 
 def label(letter: Letter) -> str:

@@ -26,6 +26,13 @@ PROJECT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("thrift-rpc")
 
 
+def read_until(terminal: int, text: bytes) -> None:
+    """Read the output of a terminal until it has the text; blocks."""
+    seen = b""
+    while text not in seen:
+        seen += os.read(terminal, 1024)
+
+
 class Command(ProcessProtocol):
     """``thrift-rpc dead`` in the project's folder.
 
@@ -80,6 +87,7 @@ class DeadTestCase(AMQPTestCase):
 
     timeout = 60.0
     backlog: int | None = None
+    queue_type = "classic"
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         self.name = self.unique("Calculator")
@@ -88,7 +96,7 @@ class DeadTestCase(AMQPTestCase):
     async def declare(self, url: str) -> None:
         """Declare the service's queues on the broker of the URL."""
         self.url_used = url
-        self.topology = ServiceTopology(self.name, backlog=self.backlog)
+        self.topology = ServiceTopology(self.name, backlog=self.backlog, queue_type=self.queue_type)
         self.broker_channel = await self.channel(url)
         for declaration in [*EXCHANGES, *self.topology.requests(), *self.topology.dead_letters()]:
             await self.broker_channel.declare(declaration)

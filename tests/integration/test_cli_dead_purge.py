@@ -8,14 +8,7 @@ import subprocess
 
 from twisted.internet.threads import deferToThread
 
-from tests.integration.dead_case import COMMAND, PROJECT, Command, DeadTestCase
-
-
-def read_until(terminal: int, text: bytes) -> None:
-    """Read the output of a terminal until it has the text; blocks."""
-    seen = b""
-    while text not in seen:
-        seen += os.read(terminal, 1024)
+from tests.integration.dead_case import COMMAND, PROJECT, Command, DeadTestCase, read_until
 
 
 class PurgeTests(DeadTestCase):

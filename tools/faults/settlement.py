@@ -58,12 +58,13 @@ async def dead_numbers(trial: Trial, method: str) -> list[int]:
     connection = trial.connections[0]._link.connection
     assert connection is not None
     channel = await connection.open_channel()
-    letters = await DeadLetters(clock, channel, queue).read(lambda letter: True)
-    await channel.close()
+    dead = DeadLetters(clock, channel, queue)
     numbers = []
-    for letter in letters:
-        assert letter.content is not None
-        asked, arguments = Request(letter.content, 0.0).read(trial.name, Stub.of(stub()).methods, (), 0.0)
-        if asked.name == method:
-            numbers.append(int(arguments.number))
+    while letters := await dead.next_round():
+        for letter in letters:
+            assert letter.content is not None
+            asked, arguments = Request(letter.content, 0.0).read(trial.name, Stub.of(stub()).methods, (), 0.0)
+            if asked.name == method:
+                numbers.append(int(arguments.number))
+    await channel.close()
     return numbers

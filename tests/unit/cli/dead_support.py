@@ -1,4 +1,4 @@
-"""For tests of dead letters: letters as a broker delivers them."""
+"""For tests of dead letters: letters as a broker delivers them, and the queue that has them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.cli.dead_letters import Letter
 from rpc.messages import Properties
+from tests.unit.amqp.peer import Peer, delivery, method
 
 NOWHERE: Any = None
 """The channel of letters that nothing is done to."""
+
+QUEUE = "rpc.Calculator.dead"
 
 
 def letter(
@@ -25,3 +28,69 @@ def letter(
     encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
     routing = encode_short_string("rpc.dead") + encode_short_string("Calculator")
     return Letter.of(number, Delivery(channel, number, False, routing, encoded, body))
+
+
+class DeadQueue:
+    """The queue of dead letters, played for one client on channel 1.
+
+    :ivar ready: the sizes of the letters that are ready, oldest first.
+    :ivar counted: how many ready letters it counts; ``None``: those that there are.
+    :ivar others: how many consumers other programs have.
+    :ivar unacked: sizes by delivery tag.
+    :ivar rounds: the prefetch of each consumer so far.
+    :ivar running: the tags of the consumers.
+    """
+
+    def __init__(self, peer: Peer, *ready: int) -> None:
+        self._peer = peer
+        self._prefetch = self._credit = self._tag = 0
+        self.ready = list(ready)
+        self.counted: int | None = None
+        self.others = 0
+        self.unacked: dict[int, int] = {}
+        self.rounds: list[int] = []
+        self.running: list[str] = []
+
+    def serve(self) -> None:
+        """Answer what the client has sent, until it sends nothing more."""
+        while frames := self._peer.written():
+            for frame in frames:
+                getattr(self, "_" + frame.name.replace(".", "_"))(*frame.args)
+
+    def deliver(self) -> None:
+        """Deliver what the last consumer may have."""
+        while self.ready and self._credit and self.running:
+            self._tag, self._credit = self._tag + 1, self._credit - 1
+            self.unacked[self._tag] = size = self.ready.pop(0)
+            self._peer.feed(delivery(1, self.running[-1], self._tag, b"x" * size))
+
+    def _basic_qos(self, _: int, prefetch: int, __: bool) -> None:
+        self._prefetch = prefetch
+        self._peer.feed(method(1, "basic.qos-ok"))
+
+    def _basic_consume(self, _: int, __: str, tag: str, *___: Any) -> None:
+        self.rounds.append(self._prefetch)
+        self.running.append(tag)
+        self._credit = self._prefetch
+        self._peer.feed(method(1, "basic.consume-ok", tag))
+        self.deliver()
+
+    def _basic_cancel(self, tag: str, _: bool) -> None:
+        self.running.remove(tag)
+        self._peer.feed(method(1, "basic.cancel-ok", tag))
+
+    def _queue_declare(self, *_: Any) -> None:
+        count = len(self.ready) if self.counted is None else self.counted
+        self._peer.feed(method(1, "queue.declare-ok", QUEUE, count, len(self.running) + self.others))
+
+    def _basic_ack(self, tag: int, multiple: bool) -> None:
+        self._settled(tag, multiple)
+
+    def _basic_nack(self, tag: int, multiple: bool, requeue: bool) -> None:
+        assert requeue
+        self.ready.extend(self._settled(tag, multiple))
+
+    def _settled(self, last: int, multiple: bool) -> list[int]:
+        tags = [tag for tag in self.unacked if tag == last or (multiple and tag < last)]
+        assert tags, "406: an unknown delivery tag"
+        return [self.unacked.pop(tag) for tag in tags]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.properties import decode_properties, encode_properties
-from rpc.cli.dead_letters import DeadLetters
+from rpc.cli.dead_letters import DeadLetters, Letter
 from rpc.cli.dead_replay import BYTES_IN_FLIGHT, DRAIN_SECONDS, IN_FLIGHT, Replay, revived
 from rpc.errors import AMQPError, ConnectionClosed
 from rpc.messages import Properties
 from tests.unit.amqp.peer import HEADER, Peer, content, method, returned
-from tests.unit.cli.dead_support import letter
+from tests.unit.cli.dead_support import DeadQueue, letter
 
 QUEUE = "rpc.Calculator"
 
@@ -50,6 +52,8 @@ class ReplayTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.holding = Peer().open()
+        self.dead = DeadQueue(self.holding)
+        self.told: list[int] = []
         self.publishing = Peer().open()
         self.held = self.holding.channel()
         self.replay = Replay(QUEUE)
@@ -57,10 +61,21 @@ class ReplayTests(SynchronousTestCase):
 
     def start(self, count: int, size: int = 1) -> None:
         """Replay this number of letters."""
-        letters = [letter(number, Properties(message_id=str(number)), b"x" * size) for number in range(1, count + 1)]
-        clock = self.holding.clock
+        self.run_with(
+            [letter(number, Properties(message_id=str(number)), b"x" * size) for number in range(1, count + 1)]
+        )
+
+    def run_with(self, *batches: list[Letter]) -> None:
+        """Replay these letters, which the broker has delivered."""
+
+        async def read() -> AsyncIterator[list[Letter]]:
+            for batch in batches:
+                yield batch
+
+        self.dead.unacked = {each.delivery_tag: each.size for batch in batches for each in batch}
+        clock, channel = self.holding.clock, self.publishing.channel()
         dead = DeadLetters(clock, self.held, f"{QUEUE}.dead")
-        self.running = Deferred.fromCoroutine(self.replay.run(clock, dead, self.publishing.channel(), letters))
+        self.running = Deferred.fromCoroutine(self.replay.run(clock, dead, channel, read(), self.told.append))
 
     def published(self) -> list[str | None]:
         """Return the message ids that were published since the last call."""
@@ -76,12 +91,15 @@ class ReplayTests(SynchronousTestCase):
 
     def acked(self) -> list[int]:
         """Return the delivery tags that were acked since the last call."""
-        return [frame.args[0] for frame in self.holding.written() if frame.name == "basic.ack"]
+        before = set(self.dead.unacked)
+        self.holding.clock.advance(0)
+        self.dead.serve()
+        return sorted(before - set(self.dead.unacked))
 
     def succeed(self) -> None:
-        """Answer the last count, which ends the replay."""
+        """Answer for the queue of dead letters, which ends the replay."""
         self.assertNoResult(self.running)
-        self.holding.feed(method(1, "queue.declare-ok", f"{QUEUE}.dead", 0, 1))
+        self.dead.serve()
         self.successResultOf(self.running)
 
     def test_acks_each_letter_when_it_is_confirmed(self) -> None:
@@ -99,7 +117,7 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(self.acked(), [2, *range(4, IN_FLIGHT + 3)])
         self.confirm(IN_FLIGHT + 3)
         self.succeed()
-        self.assertEqual(len(self.replay.replayed), IN_FLIGHT + 3)
+        self.assertEqual((self.replay.replayed, sum(self.told)), (IN_FLIGHT + 3, IN_FLIGHT + 3))
         self.assertEqual((self.replay.staying, self.replay.unanswered, self.replay.removed), ([], [], True))
 
     def test_limits_the_bytes_in_flight(self) -> None:
@@ -117,7 +135,7 @@ class ReplayTests(SynchronousTestCase):
         self.publishing.feed(method(1, "basic.nack", 2, False, False))
         self.confirm(3)
         self.succeed()
-        self.assertEqual([each.number for each in self.replay.replayed], [1, 3])
+        self.assertEqual((self.replay.replayed, sum(self.told), set(self.dead.unacked)), (2, 3, {2}))
         ((stays, reason),) = self.replay.staying
         self.assertEqual((stays.number, reason), (2, f"the queue {QUEUE} refuses it (is it full?)"))
 
@@ -128,9 +146,9 @@ class ReplayTests(SynchronousTestCase):
         self.published()
         self.publishing.feed(returned(1, b"x"))
         self.confirm(IN_FLIGHT + 1, multiple=True)
-        self.assertEqual((self.published(), self.acked()), ([], [1]))
+        self.assertEqual(self.published(), [])
         self.succeed()
-        self.assertEqual(len(self.replay.replayed), 1)
+        self.assertEqual((self.replay.replayed, len(self.dead.unacked)), (1, IN_FLIGHT + 8))
         self.assertEqual(len(self.replay.staying), IN_FLIGHT + 8)
         self.assertIn("no queue", self.replay.staying[0][1])
 
@@ -143,17 +161,14 @@ class ReplayTests(SynchronousTestCase):
         self.publishing.feed(begin, *content(1, b"x", properties=properties))
         self.confirm(3, multiple=True)
         self.succeed()
-        self.assertEqual([each.number for each in self.replay.replayed], [1])
+        self.assertEqual((self.replay.replayed, set(self.dead.unacked)), (1, {2, 3}))
         self.assertEqual([each.number for each, _ in self.replay.staying], [2, 3])
 
     def test_keeps_a_letter_with_malformed_properties(self) -> None:
         """It is not published."""
-        clock = self.holding.clock
-        dead = DeadLetters(clock, self.held, f"{QUEUE}.dead")
         malformed = letter(1, b"\x20\x00\x00\x00\x00\x03\x01a?")
         sound = letter(2, encode_properties(Properties(message_id="2")))
-        channel = self.publishing.channel()
-        self.running = Deferred.fromCoroutine(self.replay.run(clock, dead, channel, [malformed, sound]))
+        self.run_with([malformed, sound])
         self.assertEqual(self.published(), ["2"])
         self.confirm(1)
         self.succeed()
@@ -165,11 +180,11 @@ class ReplayTests(SynchronousTestCase):
         self.confirm(1)
         self.publishing.lose()
         self.assertNoResult(self.running)
-        self.holding.feed(method(1, "queue.declare-ok", f"{QUEUE}.dead", 0, 1))
+        self.dead.serve()
         self.failureResultOf(self.running, ConnectionClosed)
-        self.assertEqual(self.acked()[:1], [1])
+        self.assertNotIn(1, self.dead.unacked)
         self.assertEqual([each.number for each in self.replay.unanswered], list(range(2, IN_FLIGHT + 2)))
-        self.assertEqual([each.number for each in self.replay.unsent], list(range(IN_FLIGHT + 2, IN_FLIGHT + 10)))
+        self.assertEqual(self.replay.unsent, 8)
         self.assertTrue(self.replay.removed)
 
     def test_reports_that_removals_are_unsure_when_the_holding_connection_is_lost(self) -> None:
@@ -180,7 +195,7 @@ class ReplayTests(SynchronousTestCase):
         self.holding.lose()
         self.confirm(3, multiple=True)
         self.failureResultOf(self.running, ConnectionClosed)
-        self.assertEqual([each.number for each in self.replay.replayed], [1, 2, 3])
+        self.assertEqual(self.replay.replayed, 3)
         self.assertFalse(self.replay.removed)
 
     def test_ends_when_the_broker_is_blocked(self) -> None:
@@ -189,11 +204,12 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(self.published(), ["1"])
         self.publishing.feed(method(0, "connection.blocked", "low on memory"))
         self.confirm(1)
-        self.assertEqual((self.published(), self.acked()), ([], [1]))
+        self.assertEqual(self.published(), [])
         self.assertNoResult(self.running)
-        self.holding.feed(method(1, "queue.declare-ok", f"{QUEUE}.dead", 0, 1))
+        self.dead.serve()
+        self.assertEqual(set(self.dead.unacked), {2, 3})
         self.assertIn("low on memory", str(self.failureResultOf(self.running, AMQPError).value))
-        self.assertEqual([each.number for each in self.replay.unsent], [2, 3])
+        self.assertEqual(self.replay.unsent, 2)
 
     def test_waits_for_the_letters_in_flight_when_it_is_cancelled(self) -> None:
         """For some seconds."""
@@ -202,10 +218,19 @@ class ReplayTests(SynchronousTestCase):
         self.published()
         self.running.cancel()
         self.confirm(3, multiple=True)
-        self.assertEqual(self.acked(), [1, 2, 3])
         self.holding.clock.advance(DRAIN_SECONDS)
         self.assertNoResult(self.running)
-        self.holding.clock.advance(DRAIN_SECONDS)  # nor does the broker answer the count
+        self.holding.clock.advance(DRAIN_SECONDS)  # nor does the queue of dead letters answer
         self.failureResultOf(self.running, CancelledError)
         self.assertEqual([each.number for each in self.replay.unanswered], [4, 5, 6, 7, 8, 9])
         self.assertFalse(self.replay.removed)
+
+    def test_replays_one_batch_after_the_other(self) -> None:
+        self.run_with([letter(1), letter(2)], [letter(3)])
+        self.confirm(1)
+        self.assertEqual(len(self.published()), 2)
+        self.confirm(2)
+        self.assertEqual(len(self.published()), 1)
+        self.confirm(3)
+        self.succeed()
+        self.assertEqual((self.replay.replayed, self.dead.unacked), (3, {}))

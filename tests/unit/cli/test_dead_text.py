@@ -158,7 +158,10 @@ class ChoiceTests(SynchronousTestCase):
 
     def chosen(self, *words: str) -> list[int]:
         """Return the numbers of the letters that the words name."""
-        return [each.number for each in Choice(frozenset(words)).of(self.letters)]
+        choice = Choice(frozenset(words))
+        found = [each for each in self.letters if choice.includes(each)]
+        choice.check(found, len(self.letters))
+        return [each.number for each in found]
 
     def test_takes_numbers_and_message_ids(self) -> None:
         """Digits are a number unless ``id:`` precedes them."""
