@@ -20,6 +20,10 @@ class BrokerFaultTests(FaultTestCase):
         """The broker is short of memory for a while."""
         await self.check("memory-alarm")
 
+    async def test_memory_is_bounded_when_the_broker_stops_reading(self) -> None:
+        """The broker sends heartbeats, and takes no more bytes of a client."""
+        await self.check("broker-stops-reading")
+
     async def test_calls_of_a_killed_worker_are_answered(self) -> None:
         """Workers are killed with calls in progress."""
         await self.check("worker-killed")

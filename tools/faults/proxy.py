@@ -70,6 +70,16 @@ class Proxy:
         for connection in self._connections:
             connection.release()
 
+    def stop_reading(self) -> None:
+        """Read nothing more from the clients there are, as a broker under load does; carry on what the broker sends."""
+        for connection in self._connections:
+            connection.stop_reading()
+
+    def read_again(self) -> None:
+        """Read from the clients again."""
+        for connection in self._connections:
+            connection.read_again()
+
     def drop(self, reset: bool = True) -> None:
         """End the connections there are."""
         for connection in list(self._connections):
@@ -135,6 +145,14 @@ class Connection:
         for direction in DIRECTIONS:
             while self._waiting[direction]:
                 self._carry(direction, self._waiting[direction].popleft())
+
+    def stop_reading(self) -> None:
+        """See :meth:`Proxy.stop_reading`."""
+        self._near.transport.pauseProducing()
+
+    def read_again(self) -> None:
+        """See :meth:`Proxy.read_again`."""
+        self._near.transport.resumeProducing()
 
     def received(self, direction: str, data: bytes) -> None:
         """Carry `data` on, when it is time."""

@@ -21,6 +21,9 @@ SERVING = 5.0
 
 BLOCKED_AT_ONCE = 0.05
 RECOVERED = 2.0
+MOST_UNSENT = 128 * 1024 * 1024
+"""Bytes for a full ``send_buffer_max`` of 32 MiB: in Twisted's buffer, joined there, and as the bodies of calls."""
+
 GROWTH = 16 * 1024 * 1024
 """Bytes of resident memory that allocators and caches may take; a leak of a connection's buffers is more."""
 
@@ -134,6 +137,45 @@ async def memory_alarm(trial: Trial, seconds: float) -> Finding:
     return Finding(seen, kept and not others and answered <= found_out)
 
 
+async def broker_stops_reading(trial: Trial, seconds: float, rate: float, size: int) -> Finding:
+    """Read nothing from a client while its broker sends heartbeats, and make calls of `size` bytes."""
+    await trial.worker()
+    proxy = trial.proxy()
+    client = await trial.client(trial.by(proxy), timeout=5.0)
+    account, body = trial.account, bytes(size)
+
+    def ask(number: int) -> Deferred[int]:
+        carried: Deferred[bytes] = client.carry(body)
+        return carried.addCallback(lambda _: number)
+
+    await account.ask(ask, 5.0)
+    before = resident_bytes(os.getpid())
+    proxy.stop_reading()
+    growths = []
+    for _ in range(2):  # the buffer fills in the first half
+        calling = Deferred.fromCoroutine(account.at_rate(ask, rate, int(rate * seconds / 2), 5.0))
+        growth = 0
+        while not calling.called:
+            growth = max(growth, resident_bytes(os.getpid()) - before)
+            await pause(0.1)
+        growths.append(growth)
+    proxy.read_again()
+    began = clock.seconds()
+    while account.gap(began) > RECOVERED and clock.seconds() < began + 10:
+        await account.ask(ask, 5.0)
+        await pause(0.02)
+    await account.settled()
+    refused = sorted(account.latencies.get("BrokerBlocked", [float("inf")]))
+    early = refused[len(refused) * 99 // 100]
+    seen = (
+        f"{seconds:.0f} s, {rate:.0f} calls of {size:,} bytes a second: memory +{growths[0] / 1e6:.0f} MB in the first "
+        f"half, +{growths[1] / 1e6:.0f} MB in the second; {len(refused)} calls ended with BrokerBlocked, 99 % of them "
+        f"within {early * 1000:.1f} ms; answers again {account.gap(began):.1f} s after it reads; {account.told()}"
+    )
+    flat = growths[0] <= MOST_UNSENT and growths[1] <= MOST_UNSENT
+    return Finding(seen, flat and early <= BLOCKED_AT_ONCE and account.gap(began) <= RECOVERED)
+
+
 SCENARIOS = (
     Scenario(
         "broker-killed",
@@ -158,5 +200,13 @@ SCENARIOS = (
         memory_alarm,
         quick={"seconds": 1.0},
         full={"seconds": 30.0},
+    ),
+    Scenario(
+        "broker-stops-reading",
+        "a broker that sends heartbeats and reads nothing for 31 s, 100 calls of 100 kB a second",
+        "memory is bounded; new calls end with `BrokerBlocked` within 50 ms (99 of 100); answers again in 2 s",
+        broker_stops_reading,
+        quick={"seconds": 6.0, "rate": 200.0, "size": 100_000},
+        full={"seconds": 31.0, "rate": 100.0, "size": 100_000},
     ),
 )
