@@ -22,6 +22,7 @@ from rpc.errors import (
     VirtualHostRefused,
     WorkerLost,
 )
+from rpc.frozen import FrozenDict
 from rpc.hosting import Worker
 from rpc.worker.service import Deduplicate, ThriftService
 
@@ -36,6 +37,7 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "Deduplicate",
+    "FrozenDict",
     "InvalidReply",
     "InvalidRequest",
     "MessageTooLarge",

@@ -29,6 +29,7 @@ class StubMethod:
     """One method of a service.
 
     :ivar name: the method's name in the IDL.
+    :ivar attribute: its name in Python: ``import_`` for a method ``import``, otherwise the same.
     :ivar argument_names: in the IDL's order, which is that of the handler's parameters.
     :ivar arguments_class: the generated struct of the arguments.
     :ivar result_class: the generated struct of result and exceptions; ``None`` for a oneway method.
@@ -56,6 +57,7 @@ class StubMethod:
     timeout: float | None
     check_arguments: Check | None
     check_result: Check | None
+    attribute: str
     idempotent: bool = False
     oneway: bool = attrs.field(init=False)
     arguments_of: Callable[[Any], Sequence[Any]] = attrs.field(init=False)
@@ -80,12 +82,18 @@ class Stub:
 
     :ivar service: the service's name in the IDL.
     :ivar interface: the generated zope interface, ``Iface``.
-    :ivar methods: by name, in alphabetical order; inherited ones, too.
+    :ivar methods: by name in the IDL, in alphabetical order; inherited ones, too.
+    :ivar attributes: the methods by their name in Python.
     """
 
     service: str
     interface: InterfaceClass
     methods: dict[str, StubMethod]
+    attributes: dict[str, StubMethod] = attrs.field(init=False)
+
+    @attributes.default
+    def _by_attribute(self) -> dict[str, StubMethod]:
+        return {method.attribute: method for method in self.methods.values()}
 
     @classmethod
     def of(cls, module: ModuleType) -> Stub:
@@ -106,11 +114,7 @@ class Stub:
         service = module.__name__.rpartition(".")[2]
         try:
             description = idl.load(module)
-            methods = {
-                name: _read_method(name, interface[name], description)
-                for name in sorted(interface.names(all=True))
-                if isinstance(interface[name], Method)
-            }
+            methods = _read_methods(interface, description)
         except (AttributeError, ValueError) as error:
             raise ConfigurationError(f"{module.__name__!r} is not a sound service stub: {error}") from error
         stub = _stubs[module] = cls(service, interface, methods)
@@ -121,8 +125,20 @@ _stubs: WeakKeyDictionary[ModuleType, Stub] = WeakKeyDictionary()
 """The stubs that were read, by module. To read one takes 0.7 ms."""
 
 
+def _read_methods(interface: InterfaceClass, description: idl.ServiceDescription | None) -> dict[str, StubMethod]:
+    """Return the methods by name in the IDL. Without a description a name in Python is taken for that in the IDL."""
+    names = {idl.python_name(name): name for name in description.methods} if description else {}
+    found = [
+        _read_method(names.get(attribute, attribute), interface[attribute], description)
+        for attribute in interface.names(all=True)
+        if isinstance(interface[attribute], Method)
+    ]
+    return {method.name: method for method in sorted(found, key=lambda method: method.name)}
+
+
 def _read_method(name: str, declared: Method, description: idl.ServiceDescription | None) -> StubMethod:
     module = sys.modules[declared.interface.__module__]
+    attribute = declared.getName()
     arguments_class = getattr(module, f"{name}_args")
     result_class = getattr(module, f"{name}_result", None)
     fields = [field for field in result_class.thrift_spec if field is not None] if result_class else []
@@ -144,6 +160,7 @@ def _read_method(name: str, declared: Method, description: idl.ServiceDescriptio
         timeout=_annotated_timeout(name, description),
         check_arguments=required_fields_check(arguments_class),
         check_result=required_fields_check(result_class) if result_class else None,
+        attribute=attribute,
         idempotent=_is_idempotent(name, description),
     )
 
@@ -169,8 +186,8 @@ def _annotated_timeout(name: str, description: idl.ServiceDescription | None) ->
 
 
 def implements_all(handler: object, stub: Stub) -> list[str]:
-    """Return the names of the methods that `handler` lacks, or has with other parameters, in alphabetical order."""
-    return [name for name, method in stub.methods.items() if not _accepts(getattr(handler, name, None), method)]
+    """Return the methods that `handler` lacks, or has with other parameters: their names in Python, in order."""
+    return [name for name, method in stub.attributes.items() if not _accepts(getattr(handler, name, None), method)]
 
 
 def _accepts(function: Callable[..., Any] | None, method: StubMethod) -> bool:

@@ -55,7 +55,7 @@ class Work(object):
 
 
     def __init__(self, num1=0, num2=None, op=    1, comment=None,):
-        if num1 is self.thrift_spec[1][4]:
+        if num1 is Work.__init__.__defaults__[0]:
             num1 = 0
         self.num1 = num1
         self.num2 = num2

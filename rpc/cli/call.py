@@ -16,6 +16,7 @@ from rpc.cli.standard_output import say
 from rpc.client.connection import Connection
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
+from rpc.idl import python_name
 
 HELP: Final = """
 Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the service's methods.
@@ -137,4 +138,4 @@ def _perform(invocation: Invocation, options: ClientOptions, connection: Connect
     """Make the call, within the seconds that are `left`; return its Deferred."""
     options = attrs.evolve(options, timeout=left)
     client = connection.client(invocation.stub, **attrs.asdict(options, recurse=False))
-    return getattr(client, invocation.method.name)(*invocation.arguments)
+    return getattr(client, python_name(invocation.method.name))(*invocation.arguments)

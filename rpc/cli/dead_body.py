@@ -12,7 +12,7 @@ from rpc.amqp.content import Delivery
 from rpc.cli.dead_text import printable
 from rpc.cli.invocation import describe_service, import_stub
 from rpc.cli.values import Values
-from rpc.idl import ServiceDescription
+from rpc.idl import ServiceDescription, python_name
 from rpc.stub import Stub, StubMethod
 from rpc.worker.rejection import Rejection
 from rpc.worker.request import Request
@@ -46,7 +46,7 @@ class Arguments:
         try:
             method, arguments = Request(delivery, 0.0).read(self._service.name, self._methods, (), 0.0)
             fields = self._service.methods[method.name].arguments
-            given = {field.name: (field.type, getattr(arguments, field.name)) for field in fields}
+            given = {field.name: (field.type, getattr(arguments, python_name(field.name))) for field in fields}
             shown = {
                 name: self._values.to_json(kind, value) for name, (kind, value) in given.items() if value is not None
             }

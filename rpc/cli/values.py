@@ -17,7 +17,8 @@ import attrs
 from rpc.cli.base_values import BASE_VALUES, double_to_json
 from rpc.cli.json_text import Object, TooLarge, dump, parse
 from rpc.errors import InvalidRequest
-from rpc.idl import BaseType, EnumType, Interface, ListType, MapType, SetType, StructType, Type
+from rpc.frozen import freeze
+from rpc.idl import BaseType, EnumType, Interface, ListType, MapType, SetType, StructType, Type, python_name
 
 SHOWN: Final = 60
 """Characters of a wrong value that an error quotes."""
@@ -108,7 +109,9 @@ class Values:
             case MapType(key, content):
                 return {self._to_text(key, item): self.to_json(content, value[item]) for item in value}
             case StructType(name):
-                fields = ((field, getattr(value, field.name)) for field in self.interface.structs[name].fields)
+                fields = (
+                    (field, getattr(value, python_name(field.name))) for field in self.interface.structs[name].fields
+                )
                 return {field.name: self.to_json(field.type, item) for field, item in fields if item is not None}
 
     def struct_class(self, kind: StructType) -> type:
@@ -165,7 +168,10 @@ class Values:
                 raise InvalidRequest(f"{where}: {kind.name} needs the field {name} ({describe(field.type)})")
         if description.kind == "union" and len(given) != 1:
             raise InvalidRequest(f"{where}: {kind.name} is a union: set one of {', '.join(fields)}, not {len(given)}")
-        content = {name: self.from_json(fields[name].type, item, f"{where}.{name}") for name, item in given.items()}
+        content = {
+            python_name(name): self.from_json(fields[name].type, item, f"{where}.{name}")
+            for name, item in given.items()
+        }
         return self.struct_class(kind)(**content)
 
 
@@ -205,11 +211,12 @@ def _object(kind: Type, value: object, where: str) -> dict[str, Any]:
 
 
 def _hashable(kind: Type, value: Any, where: str) -> Hashable:
+    value = freeze(value)
     try:
         hash(value)
-    except TypeError:
+    except TypeError:  # a struct of stubs that an earlier version compiled
         raise InvalidRequest(
-            f"{where}: the stubs of Python cannot hold a {describe(kind)} in a set or as a key"
+            f"{where}: the stubs cannot hold a {describe(kind)} in a set or as a key; compile the IDL again"
         ) from None
     hashable: Hashable = value
     return hashable

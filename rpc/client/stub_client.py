@@ -67,18 +67,18 @@ class Client:
         stub: Stub | None = self.__dict__.get("_stub")  # unset while it is copied
         if stub is None:
             raise AttributeError(name)
-        stub_method = stub.methods.get(name)
+        stub_method = stub.attributes.get(name)
         if stub_method is None:
-            raise AttributeError(f"{self!r} has no method {name!r}; it has {', '.join(stub.methods)}")
+            raise AttributeError(f"{self!r} has no method {name!r}; it has {', '.join(stub.attributes)}")
         method = self.__dict__[name] = _make_method(stub, stub_method, self._caller, self._options)
         return method
 
     def __dir__(self) -> Iterable[str]:
-        return [*super().__dir__(), *self._stub.methods]
+        return [*super().__dir__(), *self._stub.attributes]
 
     def __setattr__(self, name: str, value: object) -> None:
         """Reject an unknown name, which is a typing error. Only zope adds a name, ``__provides__``."""
-        if name not in self.__dict__ and name not in self._stub.methods and not name.startswith("__"):
+        if name not in self.__dict__ and name not in self._stub.attributes and not name.startswith("__"):
             raise AttributeError(f"{self!r} has no attribute {name!r}, and takes none")
         super().__setattr__(name, value)
 
@@ -108,7 +108,7 @@ def _make_method(stub: Stub, method: StubMethod, caller: Caller, options: Client
         idempotent=method.idempotent if options.idempotent is None else method.name in options.idempotent,
     )
     call = Method(caller.call, operation)
-    call.__name__ = method.name
+    call.__name__ = method.attribute
     call.__doc__ = method.doc or f"Call {operation.label}."
     call.__signature__ = method.signature
     return call

@@ -11,8 +11,10 @@ from typing import Any
 import attrs
 
 from rpc import idl
-from rpc.compiler import driver, field_numbers, layout, method_annotations, names, pyi, sources
-from rpc.compiler.idl_xml import Programs
+from rpc.compiler import driver, finishing, layout, method_annotations, names, pyi, sources, unnumbered
+from rpc.compiler.hashed_types import Definitions
+from rpc.compiler.idl_xml import Program
+from rpc.compiler.known_types import KnownTypes
 from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
@@ -51,6 +53,7 @@ class _Run:
         self._include_dirs = include_dirs
         self._warnings: dict[str, None] = {}
         self._compiled: dict[Path, layout.Stubs] = {}
+        self._types = KnownTypes()
         self._shown: dict[Path, str] = {}
         self._places: dict[str, str] = {}
         self._content: dict[str, Any] = {
@@ -64,13 +67,15 @@ class _Run:
     def add(self, source: Source) -> None:
         self._shown[source.path] = source.shown
         with tempfile.TemporaryDirectory(prefix="thrift-rpc-") as folder:
-            self._warn(self.compiler.make_stubs(source, Path(folder), self._include_dirs, self._shown.__getitem__))
+            said = self.compiler.make_stubs(source, Path(folder), self._include_dirs, self._shown.__getitem__)
+            self._warn(line for line in said if not unnumbered.OF_THE_COMPILER.search(line))
             stubs = layout.collect(source, Path(folder))
         self._compiled[source.path] = stubs
-        packages = {path.stem: self._compiled[path].package for path in (*source.includes, source.path)}
-        definitions = Programs(source.xml, packages).definitions(source.program)
+        program = Program(source.xml, source.program, stubs.package)
+        self._types.add(source, program)
+        definitions = self._types.definitions(source, program)
         names.check(source, stubs.package, definitions)
-        field_numbers.check(source, definitions)
+        self._warn(unnumbered.warnings(source, definitions))
         self._warn(method_annotations.check(source, definitions))
         for section, items in definitions.items():
             for key in items:
@@ -78,12 +83,15 @@ class _Run:
             self._content[section].update(items)
 
     def result(self) -> Compilation:
-        texts = layout.arrange(list(self._compiled.values()))
+        texts = finishing.finish(layout.arrange(list(self._compiled.values())), self._definitions())
         packages = (stubs.package for stubs in self._compiled.values())
         texts.update(pyi.write(idl.parse(self._content), packages))
         self._content["files"] = sorted([*texts, idl.FILE_NAME])
         texts[idl.FILE_NAME] = json.dumps(self._content, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
         return Compilation({path: text.encode("utf-8") for path, text in texts.items()}, tuple(self._warnings))
+
+    def _definitions(self) -> Definitions:
+        return {section: self._content[section] for section in ("structs", "enums", "constants", "services")}
 
     def _warn(self, warnings: Iterable[str]) -> None:
         self._warnings.update(dict.fromkeys(warnings))

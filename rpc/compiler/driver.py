@@ -24,9 +24,12 @@ from rpc.errors import CompileError
 OLDEST: Final = (0, 17, 0)
 """The oldest compiler that the tests have run with."""
 
+_WRAPPER: Final = "wrapper of thrift-rpc.thrift"
+"""No other file should have this name: ``xml:merge`` leaves out all but the first of one name."""
+
 _HOW_TO_INSTALL: Final = "install it (Debian and Ubuntu: apt install thrift-compiler) or say where it is with --thrift"
-_LEVEL: Final = re.compile(r"^\[(?:ERROR|FAILURE|WARNING):(?P<where>[^\]]*)\]\s*", re.MULTILINE)
-_ABOUT_A_NAME: Final = re.compile(r'(?:reserved language keyword: |Type |Constant |Service )"(?P<name>[\w.]+)"')
+_LEVEL: Final = re.compile(r"^\[(?P<level>ERROR|FAILURE|WARNING):(?P<where>[^\]]*)\]\s*", re.MULTILINE)
+_ABOUT_A_NAME: Final = re.compile(r'(?:reserved language keyword:? |Type |Constant |Service )"(?P<name>[\w.]+)"')
 
 Shown = Callable[[Path], str]
 """Returns a path as messages show it."""
@@ -37,11 +40,13 @@ class Parsed:
     """The outcome of parsing one file.
 
     :ivar includes: every file that it includes, directly or not, each after its own includes.
+    :ivar direct: the files that it includes directly, in its order.
     :ivar xml: the parsed IDL of all of them; empty after a failure.
-    :ivar failure: the compiler's message when it refused the file or an include; otherwise empty.
+    :ivar failure: the compiler's errors and warnings when it refused the file or an include; otherwise empty.
     """
 
     includes: tuple[Path, ...]
+    direct: tuple[Path, ...]
     xml: str
     failure: str
 
@@ -53,6 +58,11 @@ class ThriftCompiler:
     path: str
     version: tuple[int, ...]
 
+    @property
+    def release(self) -> str:
+        """Its version as ``thrift --version`` writes it."""
+        return ".".join(map(str, self.version))
+
     def make_stubs(self, source: Source, out: Path, include_dirs: Sequence[Path], shown: Shown) -> list[str]:
         """Write the stubs of one file (not of its includes) into a folder; returns the compiler's warnings.
 
@@ -61,7 +71,8 @@ class ThriftCompiler:
         status, said = self._run("py:twisted", source.path, out, include_dirs)
         if status != 0:
             raise CompileError(_failure(said, source, shown))
-        return _explain(said, source, shown).splitlines()
+        errors, warnings = _explain(said, source, shown)
+        return [*errors, *warnings]
 
     def parse(self, source: Source, include_dirs: Sequence[Path], shown: Shown) -> Parsed:
         """Parse a file and its includes.
@@ -73,7 +84,7 @@ class ThriftCompiler:
         if quote in str(source.path):
             raise CompileError(f"{source.shown}: the path has quotation marks of both kinds, which Thrift cannot name")
         with tempfile.TemporaryDirectory(prefix="thrift-rpc-") as folder:
-            wrapper = Path(folder).resolve() / "wrapper.thrift"
+            wrapper = Path(folder).resolve() / _WRAPPER
             wrapper.write_text(f"include {quote}{source.path}{quote}\n", "utf-8")
             status, said = self._run("xml:merge", wrapper, wrapper.parent, include_dirs, "-v")
             xml = wrapper.with_suffix(".xml").read_bytes().decode("utf-8", "replace") if status == 0 else ""
@@ -89,7 +100,8 @@ class ThriftCompiler:
         if status == 0 and source.path not in reading.files:
             raise CompileError(f"the Thrift compiler {self.path} does not say which files it reads (thrift -v)")
         includes = tuple(path for path in reading.files if path not in (source.path, wrapper))
-        return Parsed(includes, xml, _failure(said, source, shown) if status != 0 else "")
+        direct = reading.includes.get(source.path, ())
+        return Parsed(includes, direct, xml, _failure(said, source, shown) if status != 0 else "")
 
     def _run(
         self, generator: str, path: Path, out: Path, include_dirs: Sequence[Path], *options: str
@@ -130,12 +142,20 @@ def find(path: str | None = None) -> ThriftCompiler:
 
 
 def _failure(said: str, source: Source, shown: Shown) -> str:
-    return _explain(said, source, shown) or f"{source.shown}: the Thrift compiler failed without a message"
+    """Return the compiler's errors, and after them its warnings, marked as such."""
+    errors, warnings = _explain(said, source, shown)
+    if not errors:
+        errors = [f"{source.shown}: the Thrift compiler failed without a message"]
+    return "\n".join([*errors, *(f"warning: {warning}" for warning in warnings)])
 
 
-def _explain(said: str, source: Source, shown: Shown) -> str:
-    """Return the compiler's messages as ``file:line: words``, files named as the user named them, each message once."""
-    lines: list[str] = []
+def _explain(said: str, source: Source, shown: Shown) -> tuple[list[str], list[str]]:
+    """Return the compiler's errors and warnings as ``file:line: words``, each once.
+
+    Files are named as the user named them. A message without a level is an error.
+    """
+    errors: dict[str, None] = {}
+    warnings: dict[str, None] = {}
     for message in re.split(r"\n\s*(?=\[)|(?<=\S)(?=\[(?:ERROR|FAILURE|WARNING):)|\n\n+", _without_progress(said)):
         where = _LEVEL.match(message)
         text = " ".join(_LEVEL.sub("", message).split())
@@ -147,10 +167,9 @@ def _explain(said: str, source: Source, shown: Shown) -> str:
             place = source.locate(name["name"]) if name else source.shown
         else:
             place = f"{shown(Path(file))}{colon}{number}"
-        line = f"{place}: {text}"
-        if line not in lines:
-            lines.append(line)
-    return "\n".join(lines)
+        is_warning = where is not None and where["level"] == "WARNING"
+        (warnings if is_warning else errors)[f"{place}: {text}"] = None
+    return list(errors), list(warnings)
 
 
 def _without_progress(said: str) -> str:

@@ -6,7 +6,7 @@ A key is the Python package below the output's root, a dot and the name: it does
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from xml.etree import ElementTree
 
@@ -14,54 +14,90 @@ from rpc import idl
 from rpc.errors import CompileError
 
 _TAG: Final = re.compile(r'"[^"]*"')
+_PREFIX: Final = re.compile(r' xmlns:[^"=]*="[^"]*"')
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _SECTIONS: Final = ("structs", "enums", "constants", "services")
 
 
-class Programs:
-    """The programs (files) of one XML output.
+Lookup = Callable[[str, str], Any]
+"""Returns the type that a file names, from the name of its program and its own: ``("shared", "Work")``."""
+
+
+class Program:
+    """A program (a file) of one XML output.
 
     :param xml: the output of ``xml:merge``.
-    :param packages: the Python package of each program in it, by the program's name.
-    :raises CompileError: the text is not XML.
+    :param name: the program's name. Of several documents of this name the first one is meant.
+    :param package: its Python package, below the output's root.
+    :raises CompileError: the text is not XML, or does not have the program.
     """
 
-    def __init__(self, xml: str, packages: Mapping[str, str]) -> None:
-        # The compiler does not escape line breaks in attributes, which an XML parser replaces by blanks (XML 1.0,
-        # section 3.3.3). Nor does it escape the control characters of string constants, which are no characters of XML
-        # (section 2.2). The values of constants are not needed here.
-        text = _FORBIDDEN.sub("\ufffd", _TAG.sub(lambda found: found[0].replace("\n", "&#10;"), xml))
+    def __init__(self, xml: str, name: str, package: str) -> None:
+        # The compiler makes prefixes out of the names of files, also of those that are no names of XML. It does not
+        # escape line breaks in attributes, which an XML parser replaces by blanks (XML 1.0, section 3.3.3), nor the
+        # control characters of string constants, which are no characters of XML (section 2.2). Neither the prefixes nor
+        # the values of constants are needed here.
+        text = _TAG.sub(lambda found: found[0].replace("\n", "&#10;"), _PREFIX.sub("", xml))
         try:
-            root = ElementTree.fromstring(text)
+            root = ElementTree.fromstring(_FORBIDDEN.sub("\ufffd", text))
         except ElementTree.ParseError as error:
             raise CompileError(f"the Thrift compiler wrote XML that cannot be read: {error}") from error
         for element in root.iter():
             element.tag = element.tag.rpartition("}")[2]
-        self._packages = packages
-        self._programs = {element.attrib["name"]: element for element in root.iter("document")}
-        self._definitions = {
-            (program, element.attrib["name"]): element
-            for program, document in self._programs.items()
-            for element in document
-            if "name" in element.attrib and element.tag in ("typedef", "enum", "struct", "union", "exception")
-        }
+        document = next((found for found in root.iter("document") if found.get("name") == name), None)
+        if document is None:
+            raise CompileError(f"the Thrift compiler's XML does not have {name}")
+        self.package = package
+        self._document = document
 
-    def definitions(self, program: str) -> dict[str, dict[str, Any]]:
-        """Return the definitions of one program by section and key.
+    def services(self) -> set[str]:
+        """Return the names of the program's services."""
+        return {element.attrib["name"] for element in self._document if element.tag == "service"}
+
+    def types(self, lookup: Lookup) -> dict[str, Any]:
+        """Return the types that the program defines, by name; a typedef is the type that it stands for.
+
+        :param lookup: finds the types of other programs.
+        """
+        found: dict[str, Any] = {}
+        typedefs: dict[str, ElementTree.Element] = {}
+        for element in self._document:
+            name = element.get("name", "")
+            if element.tag == "enum":
+                found[name] = {"enum": f"{self.package}.{name}"}
+            elif element.tag in ("struct", "union", "exception"):
+                found[name] = {"struct": f"{self.package}.{name}"}
+            elif element.tag == "typedef":
+                typedefs[name] = element
+
+        def find(program: str, name: str) -> Any:
+            if program != self._document.get("name") or (name not in found and name not in typedefs):
+                return lookup(program, name)
+            if name not in found:
+                found[name] = _type(typedefs[name], find)
+            return found[name]
+
+        for name in typedefs:
+            find(self._document.attrib["name"], name)
+        return found
+
+    def definitions(self, lookup: Lookup, service: Callable[[str, str], str]) -> dict[str, dict[str, Any]]:
+        """Return the definitions of the program by section and key.
 
         The sections are ``structs``, ``enums``, ``constants`` and ``services``.
 
+        :param lookup: finds every type, also those of the program.
+        :param service: returns the key of a service, from the name of its program and its own.
         :raises CompileError: the XML has a type that is unknown, or lacks one.
         """
         sections: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
-        package = self._packages[program]
-        for element in self._programs[program]:
-            key = f"{package}.{element.get('name')}"
+        for element in self._document:
+            key = f"{self.package}.{element.get('name')}"
             if element.tag in ("struct", "union", "exception"):
                 sections["structs"][key] = {
                     "kind": element.tag,
                     "doc": _doc(element),
-                    "fields": list(self._fields(element, "field")),
+                    "fields": list(_fields(element, "field", lookup)),
                     "annotations": _annotations(element),
                 }
             elif element.tag == "enum":
@@ -71,70 +107,71 @@ class Programs:
                 ]
                 sections["enums"][key] = {"doc": _doc(element), "members": members}
             elif element.tag == "const":
-                sections["constants"][key] = {"doc": _doc(element), "type": self._type(element)}
+                sections["constants"][key] = {"doc": _doc(element), "type": _type(element, lookup)}
             elif element.tag == "service":
-                sections["services"][key] = self._service(element)
+                parent = element.get("parent-id")
+                extends = None if parent is None else service(element.attrib["parent-module"], parent)
+                sections["services"][key] = _service(element, extends, lookup)
         return sections
 
-    def _service(self, element: ElementTree.Element) -> dict[str, Any]:
-        parent = element.get("parent-id")
-        return {
-            "doc": _doc(element),
-            "extends": None if parent is None else f"{self._packages[element.attrib['parent-module']]}.{parent}",
-            "methods": [self._method(method) for method in element.findall("method")],
-            "annotations": _annotations(element),
-        }
 
-    def _method(self, element: ElementTree.Element) -> dict[str, Any]:
-        returns = element.find("returns")
-        if returns is None:
-            raise CompileError(f"the Thrift compiler's XML has no return type for {element.get('name')}")
-        return {
+def _service(element: ElementTree.Element, extends: str | None, lookup: Lookup) -> dict[str, Any]:
+    return {
+        "doc": _doc(element),
+        "extends": extends,
+        "methods": [_method(method, lookup) for method in element.findall("method")],
+        "annotations": _annotations(element),
+    }
+
+
+def _method(element: ElementTree.Element, lookup: Lookup) -> dict[str, Any]:
+    returns = element.find("returns")
+    if returns is None:
+        raise CompileError(f"the Thrift compiler's XML has no return type for {element.get('name')}")
+    return {
+        "name": element.attrib["name"],
+        "doc": _doc(element),
+        "oneway": element.get("oneway") == "true",
+        "arguments": list(_fields(element, "arg", lookup)),
+        "returns": None if returns.get("type") == "void" else _type(returns, lookup),
+        "throws": list(_fields(element, "throws", lookup)),
+        "annotations": _annotations(element),
+    }
+
+
+def _fields(parent: ElementTree.Element, tag: str, lookup: Lookup) -> Iterator[dict[str, Any]]:
+    for element in parent.findall(tag):
+        yield {
+            "id": int(element.attrib["field-id"]),
             "name": element.attrib["name"],
+            "type": _type(element, lookup),
+            "requiredness": element.get("required", "default"),
+            "has_default": element.find("default") is not None,
             "doc": _doc(element),
-            "oneway": element.get("oneway") == "true",
-            "arguments": list(self._fields(element, "arg")),
-            "returns": None if returns.get("type") == "void" else self._type(returns),
-            "throws": list(self._fields(element, "throws")),
-            "annotations": _annotations(element),
         }
 
-    def _fields(self, parent: ElementTree.Element, tag: str) -> Iterator[dict[str, Any]]:
-        for element in parent.findall(tag):
-            yield {
-                "id": int(element.attrib["field-id"]),
-                "name": element.attrib["name"],
-                "type": self._type(element),
-                "requiredness": element.get("required", "default"),
-                "has_default": element.find("default") is not None,
-                "doc": _doc(element),
-            }
 
-    def _type(self, element: ElementTree.Element) -> Any:
-        """Return the type in an element's ``type`` attribute and children, typedefs resolved."""
-        name = element.attrib["type"]
-        if name == "id":
-            program, identifier = element.attrib["type-module"], element.attrib["type-id"]
-            definition = self._definitions[program, identifier]
-            if definition.tag == "typedef":
-                return self._type(definition)
-            kind = "enum" if definition.tag == "enum" else "struct"
-            return {kind: f"{self._packages[program]}.{identifier}"}
-        if name in ("list", "set"):
-            return {name: self._inner(element, "elemType")}
-        if name == "map":
-            return {"map": [self._inner(element, "keyType"), self._inner(element, "valueType")]}
-        if name == "byte":
-            return "i8"
-        if name not in idl.BASE_TYPES:
-            raise CompileError(f"the Thrift compiler's XML names a type that is unknown here: {name}")
-        return name
+def _type(element: ElementTree.Element, lookup: Lookup) -> Any:
+    """Return the type in an element's ``type`` attribute and children, typedefs resolved."""
+    name = element.attrib["type"]
+    if name == "id":
+        return lookup(element.attrib["type-module"], element.attrib["type-id"])
+    if name in ("list", "set"):
+        return {name: _inner(element, "elemType", lookup)}
+    if name == "map":
+        return {"map": [_inner(element, "keyType", lookup), _inner(element, "valueType", lookup)]}
+    if name == "byte":
+        return "i8"
+    if name not in idl.BASE_TYPES:
+        raise CompileError(f"the Thrift compiler's XML names a type that is unknown here: {name}")
+    return name
 
-    def _inner(self, element: ElementTree.Element, tag: str) -> Any:
-        inner = element.find(tag)
-        if inner is None:
-            raise CompileError(f"the Thrift compiler's XML has a {element.attrib['type']} without {tag}")
-        return self._type(inner)
+
+def _inner(element: ElementTree.Element, tag: str, lookup: Lookup) -> Any:
+    inner = element.find(tag)
+    if inner is None:
+        raise CompileError(f"the Thrift compiler's XML has a {element.attrib['type']} without {tag}")
+    return _type(inner, lookup)
 
 
 def _doc(element: ElementTree.Element) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 
 import attrs
 
+from rpc.compiler.name_repairs import rename_keywords
 from rpc.compiler.references import make_relative
 from rpc.compiler.source import Source
 from rpc.errors import CompileError
@@ -69,7 +70,7 @@ def arrange(compiled: Sequence[Stubs]) -> dict[str, str]:
         for module, text in stubs.modules.items():
             path = f"{folder}/{module}.py"
             try:
-                relative = make_relative(text, stubs.package, everything)
+                relative = make_relative(rename_keywords(text, module), stubs.package, everything)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     compile(relative, path, "exec", dont_inherit=True)

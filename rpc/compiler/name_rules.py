@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Collection
 from typing import Final
 
 from rpc.compiler.source import Source
+from rpc.idl import RENAMED, python_name
 
 STRUCT_ATTRIBUTES: Final = frozenset({"self", "read", "write", "validate", "thrift_spec"})
 """Names in the class of every struct."""
@@ -14,16 +16,18 @@ STRUCT_ATTRIBUTES: Final = frozenset({"self", "read", "write", "validate", "thri
 GLOBALS: Final = frozenset({
     "Client", "Iface", "Processor", "Interface", "TApplicationException", "TException", "TFrozenDict",
     "TMessageType", "TProcessor", "TProtocolException", "TTransport", "TTwisted", "TType", "all_structs",
-    "defer", "fix_spec", "implementer", "logging", "sys", "Exception", "TypeError", "classmethod", "float", "hash",
+    "defer", "fix_spec", "implementer", "logging", "sys", "TypeError", "classmethod", "float", "hash",
     "isinstance", "len", "object", "range", "repr", "set", "super",
 })
 # fmt: on
 """Names that the generated modules import or take from Python, or define for every service."""
 
-TYPE_FILES: Final = frozenset(
-    {"_Any", "_Callable", "_ClassVar", "_Coroutine", "_Deferred", "_Final", "_Interface", "_UUID", "_builtins"}
-    | {"_implementer"}
-)
+# fmt: off
+TYPE_FILES: Final = frozenset({
+    "_Any", "_Callable", "_ClassVar", "_Coroutine", "_Deferred", "_Final", "_FrozenDict", "_Interface", "_UUID",
+    "_builtins", "_implementer",
+})
+# fmt: on
 """Names that the ``.pyi`` files import; names of modules begin with ``_idl_`` there."""
 
 STUB_USES: Final = "the stubs use this name themselves"
@@ -45,8 +49,14 @@ def never(name: str) -> str:
 
 
 def is_keyword(name: str) -> bool:
-    """Return whether Python cannot have the name as an identifier."""
-    return keyword.iskeyword(name) or name == "__debug__"
+    """Return whether Python cannot have the name as an identifier, and the Thrift compiler does not rename it."""
+    return (keyword.iskeyword(name) and name not in RENAMED) or name == "__debug__"
+
+
+def clashes(name: str, siblings: Collection[str]) -> str:
+    """Return why the name is refused beside its siblings; empty if it is not."""
+    is_taken = name in RENAMED and python_name(name) in siblings
+    return f"its name in Python, {python_name(name)}, is that of another one" if is_taken else ""
 
 
 def taken_by_stubs(name: str, names: frozenset[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rpc.compiler.name_rules import (
     STRUCT_ATTRIBUTES,
-    is_keyword,
+    clashes,
     name_in,
     never,
     not_global,
@@ -76,8 +76,9 @@ def _enums(source: Source, enums: dict[str, Any]) -> Iterator[str]:
         why = not_global(name)
         if why:
             yield refuse(source, "enum", name, why)
+        siblings = {member["name"] for member in enum["members"]}
         for member in enum["members"]:
-            why = never(member["name"]) or taken_by_stubs(member["name"], _MEMBERS)
+            why = never(member["name"]) or clashes(member["name"], siblings) or taken_by_stubs(member["name"], _MEMBERS)
             if why:
                 yield refuse(source, "member", member["name"], why, f"enum {name}")
 
@@ -96,7 +97,7 @@ def _constants(source: Source, definitions: dict[str, dict[str, Any]]) -> Iterat
 def _services(source: Source, services: dict[str, Any]) -> Iterator[str]:
     for key, service in services.items():
         name = name_in(key)
-        if name in _MODULES or is_keyword(name):
+        if name in _MODULES or keyword.iskeyword(name):
             yield refuse(source, "service", name, "its module cannot have this name")
         siblings = {method["name"] for method in service["methods"]}
         for method in service["methods"]:
@@ -106,7 +107,7 @@ def _services(source: Source, services: dict[str, Any]) -> Iterator[str]:
 
 
 def _method(source: Source, scope: str, name: str, siblings: set[str]) -> Iterator[str]:
-    why = never(name)
+    why = never(name) or clashes(name, siblings)
     if not why and name in _METHODS:
         why = "the stub's client uses this name itself"
     if why:
@@ -131,7 +132,8 @@ def _throws(source: Source, scope: str, method: dict[str, Any]) -> Iterator[str]
 def _variables(
     source: Source, noun: str, fields: list[dict[str, Any]], taken: frozenset[str], *scope: str
 ) -> Iterator[str]:
+    siblings = {field["name"] for field in fields}
     for field in fields:
-        why = never(field["name"]) or taken_by_stubs(field["name"], taken)
+        why = never(field["name"]) or clashes(field["name"], siblings) or taken_by_stubs(field["name"], taken)
         if why:
             yield refuse(source, noun, field["name"], why, *scope)

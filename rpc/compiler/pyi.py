@@ -2,7 +2,8 @@
 
 A handler's method may return a value, a Deferred or a coroutine, so ``Iface`` declares all three (mypy-zope compares a
 handler with it). ``Client`` narrows them to a Deferred. A field that is not required is ``T | None``, unless the IDL
-gives it a default. Enums are ``int``, as in the stubs.
+gives it a default. Enums are ``int``, as in the stubs. In a set, and in a key of a map, a list is a ``tuple``, a set a
+``frozenset`` and a map a ``FrozenDict`` (:mod:`rpc.frozen`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 from rpc import idl
 from rpc.compiler.references import alias, import_line
+from rpc.idl import python_name
 
 _PYTHON_TYPES: Final = {
     "bool": "bool",
@@ -24,9 +26,12 @@ _PYTHON_TYPES: Final = {
     "binary": "bytes",
     "uuid": "_UUID",
 }
-_BUILTINS: Final = frozenset(
-    {"bool", "int", "float", "str", "bytes", "list", "set", "dict", "object", "Exception", "property", "classmethod"}
-)
+# fmt: off
+_BUILTINS: Final = frozenset({
+    "bool", "int", "float", "str", "bytes", "list", "set", "dict", "tuple", "frozenset", "object", "Exception",
+    "property", "classmethod",
+})
+# fmt: on
 
 
 def write(interface: idl.Interface, packages: Iterable[str]) -> dict[str, str]:
@@ -70,6 +75,8 @@ class _Module:
             lines.append("import builtins as _builtins")
         if any("_UUID" in line for line in body):
             lines.append("from uuid import UUID as _UUID")
+        if any("_FrozenDict[" in line for line in body):
+            lines.append("from rpc.frozen import FrozenDict as _FrozenDict")
         lines += [import_line(module, self.package) for module in sorted(self.imports)]
         return "\n".join([*lines, *body]) + "\n"
 
@@ -77,22 +84,27 @@ class _Module:
         """Return the name of a Python type; a qualified one if the file hides it, say with a field ``bytes``."""
         return f"_builtins.{name}" if name in self.shadowed else name
 
-    def spell(self, kind: idl.Type) -> str:
-        """Return the annotation for a type, and note the module that it needs."""
+    def spell(self, kind: idl.Type, hashed: bool = False) -> str:
+        """Return the annotation for a type, and note the module that it needs.
+
+        :param hashed: the value is in a set, or a key of a map, where the frozen equivalents of containers arrive.
+        """
         if isinstance(kind, idl.BaseType):
             name = _PYTHON_TYPES[kind.name]
             return name if name not in _BUILTINS else self.builtin(name)
         if isinstance(kind, idl.ListType):
-            return f"{self.builtin('list')}[{self.spell(kind.element)}]"
+            element = self.spell(kind.element, hashed)
+            return f"{self.builtin('tuple')}[{element}, ...]" if hashed else f"{self.builtin('list')}[{element}]"
         if isinstance(kind, idl.SetType):
-            return f"{self.builtin('set')}[{self.spell(kind.element)}]"
+            return f"{self.builtin('frozenset' if hashed else 'set')}[{self.spell(kind.element, True)}]"
         if isinstance(kind, idl.MapType):
-            return f"{self.builtin('dict')}[{self.spell(kind.key)}, {self.spell(kind.value)}]"
+            name = "_FrozenDict" if hashed else self.builtin("dict")
+            return f"{name}[{self.spell(kind.key, True)}, {self.spell(kind.value, hashed)}]"
         if isinstance(kind, idl.EnumType):
             return self.builtin("int")
         struct = self.interface.structs[kind.name]
         self.imports.add(struct.module)
-        return f"{alias(struct.module)}.{struct.name}"
+        return f"{alias(struct.module)}.{python_name(struct.name)}"
 
 
 class _TypesModule(_Module):
@@ -100,9 +112,10 @@ class _TypesModule(_Module):
 
     def names(self) -> set[str]:
         structs, enums = self._structs(), self._enums()
-        fields = {field.name for struct in structs for field in struct.fields}
-        members = {name for enum in enums for name in enum.members}
-        return fields | members | {item.name for item in structs} | {item.name for item in enums}
+        names = {field.name for struct in structs for field in struct.fields}
+        names |= {name for enum in enums for name in enum.members}
+        names |= {struct.name for struct in structs} | {enum.name for enum in enums}
+        return set(map(python_name, names))
 
     def _structs(self) -> list[idl.StructDescription]:
         return [item for item in self.interface.structs.values() if item.module == f"{self.package}.ttypes"]
@@ -112,9 +125,9 @@ class _TypesModule(_Module):
 
     def body(self) -> Iterator[str]:
         for enum in self._enums():
-            yield from ("", f"class {enum.name}:", *_docstring(enum.doc, 4))
+            yield from ("", f"class {python_name(enum.name)}:", *_docstring(enum.doc, 4))
             for name in enum.members:
-                yield f"    {name}: _Final = {enum.members[name]}"
+                yield f"    {python_name(name)}: _Final = {enum.members[name]}"
                 yield from _docstring(enum.docs.get(name, ""), 4)
             number, text, mapping = self.builtin("int"), self.builtin("str"), self.builtin("dict")
             yield f"    _VALUES_TO_NAMES: _ClassVar[{mapping}[{number}, {text}]]"
@@ -123,22 +136,23 @@ class _TypesModule(_Module):
             yield from self._struct(struct)
 
     def _struct(self, struct: idl.StructDescription) -> Iterator[str]:
+        name = python_name(struct.name)
         is_exception = struct.kind == "exception"
         base = f"({self.builtin('Exception')})" if is_exception else ""
-        yield from ("", f"class {struct.name}{base}:")
+        yield from ("", f"class {name}{base}:")
         yield from _docstring(struct.doc, 4)
         for field in struct.fields:
             if is_exception:
                 yield f"    @{self.builtin('property')}"
-                yield f"    def {field.name}(self) -> {self._field_type(field)}:"
+                yield f"    def {python_name(field.name)}(self) -> {self._field_type(field)}:"
                 yield from (*_docstring(field.doc, 8), "        ...")
             else:
-                yield f"    {field.name}: {self._field_type(field)}"
+                yield f"    {python_name(field.name)}: {self._field_type(field)}"
                 yield from _docstring(field.doc, 4)
         yield "    thrift_spec: _ClassVar[_Any]"
         yield f"    def __init__({', '.join(self._parameters(struct))}) -> None: ..."
         if is_exception:
-            yield from (f"    @{self.builtin('classmethod')}", f"    def read(cls, iprot: _Any) -> {struct.name}: ...")
+            yield from (f"    @{self.builtin('classmethod')}", f"    def read(cls, iprot: _Any) -> {name}: ...")
         else:
             yield "    def read(self, iprot: _Any) -> None: ..."
         yield "    def write(self, oprot: _Any) -> None: ..."
@@ -158,7 +172,7 @@ class _TypesModule(_Module):
                 keywords_only = True
                 yield "*"
             any_left_out = any_left_out or not needed
-            yield f"{field.name}: {self._field_type(field)}{'' if needed else ' = ...'}"
+            yield f"{python_name(field.name)}: {self._field_type(field)}{'' if needed else ' = ...'}"
 
 
 class _ConstantsModule(_Module):
@@ -168,11 +182,13 @@ class _ConstantsModule(_Module):
         return [item for item in self.interface.constants.values() if item.module == f"{self.package}.constants"]
 
     def names(self) -> set[str]:
-        return {constant.name for constant in self._constants()} | _TypesModule(self.interface, self.package).names()
+        names = {python_name(constant.name) for constant in self._constants()}
+        return names | _TypesModule(self.interface, self.package).names()
 
     def body(self) -> Iterator[str]:
         for constant in self._constants():
-            yield from ("", f"{constant.name}: _Final[{self.spell(constant.type)}]", *_docstring(constant.doc, 0))
+            name, kind = python_name(constant.name), self.spell(constant.type)
+            yield from ("", f"{name}: _Final[{kind}]", *_docstring(constant.doc, 0))
 
 
 class _ServiceModule(_Module):
@@ -191,7 +207,8 @@ class _ServiceModule(_Module):
         super().__init__(interface, service.module.rpartition(".")[0])
 
     def names(self) -> set[str]:
-        return {method.name for method in self.methods} | _TypesModule(self.interface, self.package).names()
+        names = {python_name(method.name) for method in self.methods}
+        return names | _TypesModule(self.interface, self.package).names()
 
     def body(self) -> Iterator[str]:
         service = self.service
@@ -206,14 +223,14 @@ class _ServiceModule(_Module):
         for method in self.methods:
             result = self._result(method)
             returns = f"{result} | _Deferred[{result}] | _Coroutine[_Any, _Any, {result}]"
-            yield f"    def {method.name}({', '.join(self._arguments(method))}) -> {returns}:"
+            yield f"    def {python_name(method.name)}({', '.join(self._arguments(method))}) -> {returns}:"
             yield from (*_docstring(_method_doc(method, self.interface), 8), "        ...")
         yield from ("", "@_implementer(Iface)", f"class Client({parent}.Client):" if parent else "class Client:")
         yield from _docstring(service.doc, 4)
         yield "    def __init__(self, transport: _Any, oprot_factory: _Any) -> None: ..."
         for method in self.methods:
             arguments = ", ".join(["self", *self._arguments(method)])
-            yield f"    def {method.name}({arguments}) -> _Deferred[{self._result(method)}]:"
+            yield f"    def {python_name(method.name)}({arguments}) -> _Deferred[{self._result(method)}]:"
             yield from (*_docstring(_method_doc(method, self.interface), 8), "        ...")
         yield from ("", f"class Processor({parent}.Processor):" if parent else "class Processor:")
         yield "    def __init__(self, handler: Iface) -> None: ..."
@@ -224,7 +241,7 @@ class _ServiceModule(_Module):
         return "None" if method.returns is None else self.spell(method.returns)
 
     def _arguments(self, method: idl.MethodDescription) -> list[str]:
-        return [f"{argument.name}: {self.spell(argument.type)}" for argument in method.arguments]
+        return [f"{python_name(argument.name)}: {self.spell(argument.type)}" for argument in method.arguments]
 
 
 def _method_doc(method: idl.MethodDescription, interface: idl.Interface) -> str:

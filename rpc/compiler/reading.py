@@ -7,6 +7,7 @@ after them. An include that it cannot find is only a warning to it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,17 +40,20 @@ class Reading:
     :ivar files: each file after its includes. A run that failed lists the file that it failed in last.
     :ivar cyclic: a file that includes itself, directly or through another file. Thrift recurses until it crashes.
     :ivar missing: the first include that was not found.
+    :ivar includes: the files that each file includes directly, in its order.
     """
 
     files: tuple[Path, ...]
     cyclic: Path | None
     missing: MissingInclude | None
+    includes: Mapping[Path, tuple[Path, ...]]
 
 
 def understand(said: str) -> Reading:
     """Read the report of one run with ``-v``."""
     done: dict[Path, None] = {}
     in_progress: list[Path] = []
+    includes: dict[Path, dict[Path, None]] = {}
     cyclic = None
     for step in _STEP.finditer(said):
         path = Path(step["path"])
@@ -61,7 +65,10 @@ def understand(said: str) -> Reading:
             cyclic = path
             break
         else:
+            if in_progress:
+                includes.setdefault(in_progress[-1], {})[path] = None
             in_progress.append(path)
     warning = _MISSING.search(said)
     missing = MissingInclude(Path(warning["path"]), int(warning["line"]), warning["name"]) if warning else None
-    return Reading(tuple(dict.fromkeys([*done, *reversed(in_progress)])), cyclic, missing)
+    files = tuple(dict.fromkeys([*done, *reversed(in_progress)]))
+    return Reading(files, cyclic, missing, {path: tuple(included) for path, included in includes.items()})

@@ -12,7 +12,7 @@ import tokenize
 from collections.abc import Iterator
 from typing import Final
 
-_ANCHOR: Final = "import sys\n"
+ANCHOR: Final = "import sys\n"
 """The line of the compiler's header that our imports follow."""
 
 
@@ -61,7 +61,7 @@ def make_relative(text: str, package: str, modules: frozenset[str]) -> str:
         line = lines[row - 1]
         lines[row - 1] = line[:start] + name + line[end:]
     imports = "".join(f"{import_line(module, package)}\n" for module in sorted(used))
-    return "".join(lines).replace(_ANCHOR, _ANCHOR + imports, 1)
+    return "".join(lines).replace(ANCHOR, ANCHOR + imports, 1)
 
 
 def _imports_one_of(line: str, modules: frozenset[str]) -> bool:

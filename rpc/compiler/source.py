@@ -21,6 +21,7 @@ class Source:
     :ivar shown: its path in messages, written as the user wrote it.
     :ivar code: its text with comments blanked, character for character.
     :ivar includes: every file that it includes, directly or not; each file follows the files that it includes.
+    :ivar direct: the files that it includes directly, in its order.
     :ivar xml: the parsed IDL of the file and of its includes, as the Thrift compiler's ``xml:merge`` writes it.
     """
 
@@ -28,6 +29,7 @@ class Source:
     shown: str
     code: str = attrs.field(repr=False)
     includes: tuple[Path, ...] = attrs.field(default=(), repr=False)
+    direct: tuple[Path, ...] = attrs.field(default=(), repr=False)
     xml: str = attrs.field(default="", repr=False)
 
     @property

@@ -21,7 +21,7 @@ def find(compiler: ThriftCompiler, paths: Iterable[Path], include_dirs: Sequence
 
     :param include_dirs: folders that are searched for an include that is not beside the file that includes it.
     :raises CompileError: a path or an include does not exist; a folder has no IDL; a file includes itself; the Thrift
-        compiler refuses a file; or two files that are used together have the same name.
+        compiler refuses a file.
     """
     reader = _Reader(compiler, tuple(paths), include_dirs)
     for path in reader.paths:
@@ -70,8 +70,7 @@ class _Reader:
             self.read(included, self._shown(included))
         if parsed.failure:  # after the includes: a fault of theirs is reported in their own text
             raise CompileError(parsed.failure)
-        self._refuse_equal_names(source, parsed.includes)
-        self.sources[path] = attrs.evolve(source, includes=parsed.includes, xml=parsed.xml)
+        self.sources[path] = attrs.evolve(source, includes=parsed.includes, direct=parsed.direct, xml=parsed.xml)
 
     def _shown(self, path: Path) -> str:
         """Return a path as the user would write it: below a folder that was given, if possible."""
@@ -81,14 +80,3 @@ class _Reader:
             if path.is_relative_to(folder.resolve()):
                 return str(folder / path.relative_to(folder.resolve()))
         return str(path)
-
-    def _refuse_equal_names(self, source: Source, includes: Iterable[Path]) -> None:
-        """Thrift tells included files apart by their name alone, so it would mix up the types of two equal names."""
-        by_name = {source.program: source.path}
-        for included in includes:
-            rival = by_name.setdefault(included.stem, included)
-            if rival != included:
-                raise CompileError(
-                    f"{source.shown}: uses both {self._shown(rival)} and {self._shown(included)}, but Thrift tells "
-                    "included files apart by their name alone: rename one"
-                )

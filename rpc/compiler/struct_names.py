@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from rpc.compiler.name_rules import STRUCT_ATTRIBUTES, name_in, never, not_global, refuse
+from rpc.compiler.name_rules import STRUCT_ATTRIBUTES, clashes, name_in, never, not_global, refuse
 from rpc.compiler.source import Source
 
 _EXCEPTION_FIELDS: Final = frozenset({"args", "with_traceback", "add_note"})
@@ -39,8 +39,8 @@ def check_structs(source: Source, package: str, definitions: dict[str, dict[str,
         why = not_global(name)
         if not why and name in helpers:
             why = f"the stub's class for {helpers[name]} has this name"
-        if not why and name.startswith("_"):
-            why = "services would not find a name that begins with _"
+        if not why and name.startswith("__"):
+            why = "Python changes a name that begins with __ inside of a class"
         if why:
             yield refuse(source, struct["kind"], name, why)
         yield from _fields(source, struct, name, {name_in(used) for used in _used(struct, package)})
@@ -65,10 +65,11 @@ def _is_immutable(struct: dict[str, Any]) -> bool:
 
 
 def _fields(source: Source, struct: dict[str, Any], owner: str, used: set[str]) -> Iterator[str]:
+    siblings = {field["name"] for field in struct["fields"]}
     variables = _IMMUTABLE_FIELDS | {owner} | used if _is_immutable(struct) else frozenset()
     for field in struct["fields"]:
         name = field["name"]
-        why = never(name)
+        why = never(name) or clashes(name, siblings)
         if not why and (name in STRUCT_ATTRIBUTES | variables or (variables and _TEMPORARY.fullmatch(name))):
             why = "the stub's class uses this name itself"
         if not why and struct["kind"] == "exception" and name in _EXCEPTION_FIELDS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
-from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
+from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolAccelerated
 from thrift.protocol.TProtocol import TProtocolBase
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TMemoryBuffer
@@ -28,18 +28,26 @@ def _compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
     )
 
 
+def _plain_binary_protocol(transport: TMemoryBuffer) -> TBinaryProtocol:
+    return TBinaryProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
+
+
+def _plain_compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
+    return TCompactProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
+
+
 def _json_protocol(transport: TMemoryBuffer) -> TProtocolBase:
     return JSONProtocol(transport, string_length_limit=NUMBER_LIMIT)
 
 
 def _binary_codec() -> Codec:
-    general = ProtocolCodec(FastBinaryCodec.content_type, _binary_protocol)
+    general = ProtocolCodec(FastBinaryCodec.content_type, _binary_protocol, _plain_binary_protocol)
     return FastBinaryCodec(general) if AVAILABLE else general
 
 
 CODECS: dict[str, Codec] = {
     "binary": _binary_codec(),
-    "compact": ProtocolCodec("application/vnd.apache.thrift.compact", _compact_protocol),
+    "compact": ProtocolCodec("application/vnd.apache.thrift.compact", _compact_protocol, _plain_compact_protocol),
     "json": ProtocolCodec("application/vnd.apache.thrift.json", _json_protocol),
 }
 """The codecs by the name of the option ``protocol``."""

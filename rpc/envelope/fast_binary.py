@@ -12,6 +12,7 @@ from thrift.Thrift import TType
 from rpc.envelope.codec import Codec, Header, is_immutable, malformed, refuse_trailing
 from rpc.envelope.limits import CONTAINER_LIMIT, STRING_LIMIT
 from rpc.errors import MalformedMessage
+from rpc.generated_structs import is_accelerated
 
 try:
     from thrift.protocol import fastbinary
@@ -87,7 +88,7 @@ class FastBinaryCodec:
     def _types_of(self, struct_class: type) -> list[Any] | None:
         """Return the extension's description of a struct; ``None`` when it cannot handle the struct."""
         specification = getattr(struct_class, "thrift_spec", None)
-        types = None if specification is None else [struct_class, specification]
+        types = None if specification is None or not is_accelerated(struct_class) else [struct_class, specification]
         self._types[struct_class] = types
         fields = specification or ()
         self._strings[struct_class] = [field[2] for field in fields if field is not None and field[1] == TType.STRING]

@@ -9,18 +9,29 @@ from thrift.protocol.TProtocol import TProtocolBase
 from thrift.transport.TTransport import TMemoryBuffer
 
 from rpc.envelope.codec import Header, malformed, read_value, refuse_trailing
+from rpc.generated_structs import is_accelerated
+
+NewProtocol = Callable[[TMemoryBuffer], TProtocolBase]
 
 
 class ProtocolCodec:
-    """Encodes and decodes each message with a new protocol object, which `new_protocol` makes for a transport."""
+    """Encodes and decodes each message with a new protocol object.
 
-    def __init__(self, content_type: str, new_protocol: Callable[[TMemoryBuffer], TProtocolBase]) -> None:
+    :param new_protocol: makes the object for a transport.
+    :param new_plain_protocol: makes it for the structs that Thrift's C extension cannot handle, where `new_protocol`
+        makes one that uses the extension.
+    """
+
+    def __init__(
+        self, content_type: str, new_protocol: NewProtocol, new_plain_protocol: NewProtocol | None = None
+    ) -> None:
         self.content_type = content_type
         self._new_protocol = new_protocol
+        self._new_plain_protocol = new_plain_protocol or new_protocol
 
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
         transport = TMemoryBuffer()
-        protocol = self._new_protocol(transport)
+        protocol = self._protocol_for(type(struct), transport)
         protocol.writeMessageBegin(name, kind, seqid)
         struct.write(protocol)
         protocol.writeMessageEnd()
@@ -36,7 +47,7 @@ class ProtocolCodec:
 
     def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
         transport = TMemoryBuffer(body)
-        protocol = self._new_protocol(transport)
+        protocol = self._protocol_for(struct_class, transport)
         try:
             protocol.readMessageBegin()
             value = read_value(struct_class, protocol)
@@ -45,3 +56,8 @@ class ProtocolCodec:
             raise malformed(struct_class.__name__, error) from error
         refuse_trailing(len(body) - transport.cstringio_buf.tell())
         return value
+
+    def _protocol_for(self, struct_class: type, transport: TMemoryBuffer) -> TProtocolBase:
+        if is_accelerated(struct_class):
+            return self._new_protocol(transport)
+        return self._new_plain_protocol(transport)

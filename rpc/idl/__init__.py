@@ -16,12 +16,14 @@ from rpc.idl.descriptions import (
 )
 from rpc.idl.document import FILE_NAME, FORMAT, parse
 from rpc.idl.loading import load
+from rpc.idl.python_names import RENAMED, python_name
 from rpc.idl.types import BASE_TYPES, BaseType, EnumType, ListType, MapType, SetType, StructType, Type
 
 __all__ = [
     "BASE_TYPES",
     "FILE_NAME",
     "FORMAT",
+    "RENAMED",
     "BaseType",
     "ConstantDescription",
     "EnumDescription",
@@ -38,4 +40,5 @@ __all__ = [
     "Type",
     "load",
     "parse",
+    "python_name",
 ]

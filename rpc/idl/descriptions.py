@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from rpc.idl.python_names import python_name
 from rpc.idl.types import Type
 
 
@@ -121,4 +122,5 @@ class Interface:
         :raises KeyError: no struct has this key.
         """
         description = self.structs[name]
-        return f"{self.root}.{description.module}" if self.root else description.module, description.name
+        module = f"{self.root}.{description.module}" if self.root else description.module
+        return module, python_name(description.name)

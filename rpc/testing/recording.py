@@ -31,8 +31,8 @@ class _Recording:
     """A handler whose methods record the call, and then call the original."""
 
     def __init__(self, service: ThriftService, handler: object, note: Callable[[Call], None]) -> None:
-        for name in service.description.methods:
-            setattr(self, name, _noting(service.name, name, getattr(handler, name), note))
+        for attribute, method in service.description.attributes.items():
+            setattr(self, attribute, _noting(service.name, method.name, getattr(handler, attribute), note))
 
 
 def _noting(service: str, name: str, method: Callable[..., Any], note: Callable[[Call], None]) -> Callable[..., Any]:

@@ -64,7 +64,7 @@ class Execution:
         self._name = service.name
         self._max_message_size = service.max_message_size
         self._methods = service.description.methods
-        self._handlers = {name: getattr(handler, name) for name in self._methods}
+        self._handlers = {name: getattr(handler, method.attribute) for name, method in self._methods.items()}
         self._channel = channel
         self._limiter = limiter
         self._in_progress = in_progress

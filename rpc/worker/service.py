@@ -164,7 +164,7 @@ class ThriftService:
             raise ConfigurationError(f"service {self.name}: the handler {name} is a class; pass an instance: {name}()")
         lacking = implements_all(handler, self.description)
         if lacking:
-            described = [f"{name}({', '.join(self.description.methods[name].argument_names)})" for name in lacking]
+            described = [f"{name}({', '.join(self.description.attributes[name].argument_names)})" for name in lacking]
             raise ConfigurationError(
                 f"service {self.name}: the handler {type(handler).__name__} lacks {', '.join(described)} "
                 f"of {self.stub.__name__}.Iface, or takes other arguments"

@@ -22,6 +22,7 @@ from zope.interface import directlyProvides
 from rpc.client.options import ClientOptions
 from rpc.client.stub_client import Client
 from rpc.envelope import CODECS
+from rpc.frozen import FrozenDict
 from rpc.messages import Properties
 from rpc.stub import Stub, StubMethod
 from rpc.worker.service import ThriftService
@@ -213,10 +214,10 @@ def exactly(value: Any, *, defaults: bool = False) -> Any:
     if hasattr(value, "thrift_spec"):
         found = [(field, getattr(value, field[2])) for field in fields_of(kind)]
         return kind, *(inner(field[4] if got is None and defaults else got) for field, got in found)
-    if kind is set:
+    if kind in (set, frozenset):
         return kind, frozenset(map(inner, value))
     if kind in (list, tuple):
         return kind, *map(inner, value)
-    if kind is dict:
-        return kind, *((inner(key), inner(item)) for key, item in value.items())
+    if kind in (dict, FrozenDict):
+        return kind, frozenset((inner(key), inner(item)) for key, item in value.items())
     return kind, value

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Work
 from rpc.cli.values import describe
 from rpc.errors import InvalidRequest
+from rpc.frozen import FrozenDict
 from rpc.idl import BaseType, ListType, MapType, SetType, StructType, Type
 from tests.unit.cli.value_types import BINARY, BOOL, DOUBLE, I32, I64, NUMBERS, OPERATION, STRING, WORK, values
 
@@ -140,6 +141,17 @@ class ShownTests(SynchronousTestCase):
     def test_a_set_is_an_array_in_a_fixed_order(self) -> None:
         """Python's own order changes from run to run."""
         self.shown(SetType(STRING), {"b", "a", "c"}, ["a", "b", "c"])
+
+    def test_lists_sets_and_maps_are_frozen_in_sets_and_keys(self) -> None:
+        """As they arrive from a peer. They are shown like others."""
+        for kind, text, value in (
+            (SetType(ListType(I32)), "[[1], [2, 3]]", {(1,), (2, 3)}),
+            (MapType(SetType(I32), I32), '{"[1]": 2}', {frozenset({1}): 2}),
+            (SetType(MapType(STRING, ListType(I32))), '[{"a": [1]}]', {FrozenDict({"a": (1,)})}),
+        ):
+            made = values.argument(kind, text, "it")
+            self.assertEqual(made, value)
+            self.assertEqual(json.dumps(values.to_json(kind, made)), text)
 
     def test_types_are_named_as_in_the_idl(self) -> None:
         """With their elements."""

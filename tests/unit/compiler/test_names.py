@@ -31,7 +31,7 @@ class NamesTests(IDLTestCase):
 
     def test_refuses_types_that_the_stubs_define_or_import(self) -> None:
         """In a service's module, or in that of the types."""
-        for name in ("Client", "Iface", "Processor", "TType", "range", "_Hidden", "f_args", "f_result"):
+        for name in ("Client", "Iface", "Processor", "TType", "range", "TypeError", "f_args", "f_result"):
             self.assert_refused(
                 f"struct A {{}}\nstruct {name} {{}}\nservice S {{ void f() }}", f"x.thrift:2: struct {name}: "
             )

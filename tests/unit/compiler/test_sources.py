@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from rpc.compiler import compile_idl, driver, sources
@@ -85,7 +86,36 @@ class SourcesTests(IDLTestCase):
         ):
             self.assertIn(message, str(self.assertRaises(CompileError, sources.find, driver.find(), paths)))
 
-    def test_refuses_two_includes_of_one_name(self) -> None:
-        """Thrift would take the types of one for those of the other."""
-        self.write(a='include "x/t.thrift"\ninclude "y/t.thrift"', x__t="", y__t="")
-        self.assertIn("tells included files apart by their name alone", self.refusal())
+    def test_a_type_of_two_includes_of_one_name_is_that_of_the_last_one(self) -> None:
+        """As for the Thrift compiler. The includes' own types of one name are two."""
+        for first, last, kind in (("x", "y", "string"), ("y", "x", "i32")):
+            self.write(
+                a=f'include "{first}/t.thrift"\ninclude "{last}/t.thrift"\n'
+                "struct A { 1: t.Both both, 2: t.OnlyX x, 3: t.OnlyY y }",
+                x__t="namespace py x\nstruct Both { 1: i32 a }\nstruct OnlyX { 1: Both both }",
+                y__t="namespace py y\nstruct Both { 1: string a }\nstruct OnlyY { 1: Both both }",
+            )
+            structs = json.loads(self.compiled().files["idl.json"])["structs"]
+            names = [field["type"]["struct"] for field in structs["a.A"]["fields"]]
+            self.assertEqual(names, [f"{last}.Both", "x.OnlyX", "y.OnlyY"])
+            self.assertEqual(structs[f"{last}.Both"]["fields"][0]["type"], kind)
+            self.assertIn(f"[_idl_{last}_ttypes.Both, None]".encode(), self.compiled().files["a/ttypes.py"])
+
+    def test_refuses_a_type_of_a_file_and_of_its_include_of_the_same_name(self) -> None:
+        """The compiler's XML does not tell them apart."""
+        self.write(
+            t='include "x/t.thrift"\nnamespace py top\nstruct Both { 1: i32 a }\nstruct A { 1: t.Both both }',
+            x__t="namespace py x\nstruct Both { 1: string a }",
+        )
+        self.assertEqual(
+            self.refusal(), "t.thrift:3: Both is also in an included file of the name t.thrift; rename one of the files"
+        )
+
+    def test_compiles_a_file_with_the_name_of_its_include(self) -> None:
+        """When their types have different names."""
+        self.write(
+            t='include "x/t.thrift"\nnamespace py top\nstruct A { 1: t.Other other }',
+            x__t="namespace py x\nstruct Other { 1: string a }",
+        )
+        structs = json.loads(self.compiled().files["idl.json"])["structs"]
+        self.assertEqual(structs["top.A"]["fields"][0]["type"], {"struct": "x.Other"})

@@ -1,0 +1,98 @@
+"""Completes the generated modules, where the Thrift compiler's own text does not work.
+
+- Structs in sets and keys are made hashable, and sets and maps with lists, sets or maps in such places are read as
+  hashable values (:mod:`rpc.generated_structs`); so are constants and defaults (:mod:`rpc.compiler.literals`).
+- A struct with a field without a number gets its ``thrift_spec`` (:mod:`rpc.compiler.unnumbered`).
+- Defaults that are lists, sets, maps or structs are copied (:mod:`rpc.compiler.defaults`).
+- Names that begin with an underscore, or are ``Exception``, are repaired (:mod:`rpc.compiler.name_repairs`).
+
+A module that needs none of this stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from rpc.compiler.defaults import compare_parameters
+from rpc.compiler.hashed_types import Definitions, HashedTypes, hashed_types, helper_structs
+from rpc.compiler.literals import FREEZE, freeze_literals
+from rpc.compiler.name_repairs import repair_names
+from rpc.compiler.references import ANCHOR, import_line
+from rpc.compiler.unnumbered import COMPLETE, is_unnumbered, write_spec
+from rpc.idl import python_name
+
+_BY_VALUE: Final = "_idl_by_value"
+_READS_FROZEN: Final = "_idl_reads_frozen"
+_IMPORTS: Final = (
+    (f"{FREEZE}(", f"from rpc.frozen import freeze as {FREEZE}\n"),
+    (f"@{_BY_VALUE}\n", f"from rpc.generated_structs import by_value as {_BY_VALUE}\n"),
+    (f"@{_READS_FROZEN}\n", f"from rpc.generated_structs import reads_frozen as {_READS_FROZEN}\n"),
+    (f"{COMPLETE}(", f"from rpc.generated_structs import complete_spec as {COMPLETE}\n"),
+)
+"""What a module imports when it has the text before it."""
+
+
+def finish(files: dict[str, str], definitions: Definitions) -> dict[str, str]:
+    """Return the files of an output with their generated modules completed.
+
+    :param files: text by path, as :func:`rpc.compiler.layout.arrange` returns them.
+    :raises SyntaxError: a module is not Python.
+    """
+    hashed = hashed_types(definitions)
+    finished = dict(files)
+    for module, owners in _owners(definitions).items():
+        path = f"{module.replace('.', '/')}.py"
+        finished[path] = _finish_module(files[path], module, owners, hashed, definitions)
+    return finished
+
+
+def _owners(definitions: Definitions) -> dict[str, list[tuple[str, str, list[dict[str, Any]]]]]:
+    """Return the classes of structs of each module: key, name of the class, and fields."""
+    owners: dict[str, list[tuple[str, str, list[dict[str, Any]]]]] = {}
+    for package in {key.rpartition(".")[0] for section in definitions.values() for key in section}:
+        owners[f"{package}.ttypes"] = []
+        owners[f"{package}.constants"] = []
+    for key, struct in definitions["structs"].items():
+        package, _, name = key.rpartition(".")
+        owners[f"{package}.ttypes"].append((key, python_name(name), struct["fields"]))
+    for key, service in definitions["services"].items():
+        owners[key] = [(f"{key}.{name}", name, fields) for name, fields in helper_structs(service)]
+    return owners
+
+
+def _finish_module(
+    text: str,
+    module: str,
+    owners: Iterable[tuple[str, str, list[dict[str, Any]]]],
+    hashed: HashedTypes,
+    definitions: Definitions,
+) -> str:
+    package = module.rpartition(".")[0]
+    text = repair_names(text, package, definitions)
+    if package in hashed.packages:
+        text = freeze_literals(text)
+    used: set[str] = set()
+    for key, name, fields in owners:
+        text = compare_parameters(text, name, fields)
+        if is_unnumbered(fields):
+            text, more = write_spec(text, name, fields, package)
+            used |= more
+        for decorator in _decorators(key, hashed):
+            text = re.sub(rf"^class {name}\(", f"@{decorator}\nclass {name}(", text, count=1, flags=re.MULTILINE)
+    return _with_imports(text, package, used)
+
+
+def _decorators(key: str, hashed: HashedTypes) -> Iterator[str]:
+    if key in hashed.structs:
+        yield _BY_VALUE
+    if key in hashed.readers:
+        yield _READS_FROZEN
+
+
+def _with_imports(text: str, package: str, modules: Iterable[str]) -> str:
+    lines = [line for sign, line in _IMPORTS if sign in text]
+    lines += [f"{import_line(module, package)}\n" for module in sorted(modules)]
+    missing = "".join(line for line in lines if line not in text)
+    return text.replace(ANCHOR, ANCHOR + missing, 1)

@@ -1,0 +1,135 @@
+"""What generated structs need that the Thrift compiler leaves out.
+
+``thrift-rpc compile`` writes uses of these functions into the modules that need them:
+
+- :func:`by_value` makes a struct hashable that is in a set, or a key of a map;
+- :func:`reads_frozen` reads lists, sets and maps in such places as values that can be hashed;
+- :func:`complete_spec` describes a struct with a field without a number, for which the compiler writes no
+  ``thrift_spec``.
+
+Thrift's C extension can neither make such values nor read such fields. :func:`is_accelerated` tells which structs it
+can handle.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from thrift.Thrift import TType
+
+from rpc.frozen import struct_hash
+from rpc.frozen_reader import Reader, reader_of
+
+S = TypeVar("S", bound=type)
+
+Field = tuple[Any, ...]
+"""An entry of a ``thrift_spec``: number, ``TType``, name, details of the type, default."""
+
+_CONTAINERS: Final = (TType.LIST, TType.SET, TType.MAP)
+
+
+def by_value(struct: S) -> S:
+    """Give the generated class `struct` a hash of its fields, by which it is equal as well."""
+    struct.__hash__ = struct_hash  # type: ignore[assignment]
+    return struct
+
+
+def reads_frozen(struct: S) -> S:
+    """Have the generated class `struct` read the elements of sets, and the keys of maps, as hashable values."""
+    made = cache(_readers)
+
+    def fields(owner: type, protocol: Any) -> Iterator[tuple[str, Any]]:
+        return _read_fields(made(owner), protocol)
+
+    def read(self: Any, iprot: Any) -> None:
+        for name, value in fields(type(self), iprot):
+            setattr(self, name, value)
+
+    def read_immutable(cls: Any, iprot: Any) -> Any:
+        return cls(**dict(fields(cls, iprot)))
+
+    is_immutable = hasattr(struct.read, "__self__")  # type: ignore[attr-defined]
+    struct.read = classmethod(read_immutable) if is_immutable else read  # type: ignore[attr-defined]
+    return struct
+
+
+def complete_spec(struct: type, *fields: Field) -> tuple[Field | None, ...]:
+    """Return the ``thrift_spec`` of a struct with fields without a number, which Thrift numbers from -1 downwards.
+
+    A field's index is its number. The fields without one are at the end, where Python finds them by a negative index:
+    the struct's ``__init__`` looks for defaults there.
+
+    :param fields: without their defaults, which the signature of the struct's ``__init__`` has.
+    """
+    parameters = inspect.signature(struct).parameters
+    spec: list[Field | None] = [None] * (max(field[0] for field in fields) + 1)
+    spec += [None] * -min(field[0] for field in fields)
+    for number, ttype, name, details in fields:
+        spec[number] = (number, ttype, name, details, parameters[name].default)
+    return tuple(spec)
+
+
+@cache
+def is_accelerated(struct: type) -> bool:
+    """Return whether Thrift's C extension handles a generated class and all structs in it.
+
+    It reads by index, so it knows no negative number (``protocol.tcc``, ``readStruct``). Plain output of the Thrift
+    compiler has no ``thrift_spec`` for a struct with such a field, only an empty tuple.
+    """
+    return not any(_is_special(field) for inner in _with_inner(struct) for field in _fields(inner))
+
+
+def _fields(struct: type) -> list[Field]:
+    return [field for field in getattr(struct, "thrift_spec", None) or () if field is not None]
+
+
+def _with_inner(struct: type) -> set[type]:
+    """Return the struct, and all structs that its values can contain."""
+    found: set[type] = set()
+    pending = [struct]
+    while pending:
+        owner = pending.pop()
+        if owner not in found:
+            found.add(owner)
+            for field in _fields(owner):
+                pending += [details[0] for ttype, details, _ in _parts(field) if ttype == TType.STRUCT]
+    return found
+
+
+def _is_special(field: Field) -> bool:
+    return field[0] < 0 or any(hashed and ttype in _CONTAINERS for ttype, _, hashed in _parts(field))
+
+
+def _parts(field: Field) -> Iterator[tuple[int, Any, bool]]:
+    """Yield the type of a field and the types in it: ``TType``, details, and whether its values are hashed."""
+    pending: list[tuple[int, Any, bool]] = [(field[1], field[3], False)]
+    while pending:
+        ttype, details, hashed = pending.pop()
+        yield ttype, details, hashed
+        if ttype == TType.MAP:
+            pending += [(details[0], details[1], True), (details[2], details[3], hashed)]
+        elif ttype in _CONTAINERS:
+            pending.append((details[0], details[1], hashed or ttype == TType.SET))
+
+
+def _readers(struct: type) -> dict[int, tuple[int, str, Reader]]:
+    return {field[0]: (field[1], field[2], reader_of(field[1], field[3])) for field in _fields(struct)}
+
+
+def _read_fields(readers: dict[int, tuple[int, str, Reader]], protocol: Any) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of each field. A field that is unknown, or has another type, is skipped."""
+    protocol.readStructBegin()
+    while True:
+        _, ttype, number = protocol.readFieldBegin()
+        if ttype == TType.STOP:
+            break
+        expected, name, read = readers.get(number, (None, "", None))
+        if read is None or ttype != expected:
+            protocol.skip(ttype)
+        else:
+            yield name, read(protocol)
+        protocol.readFieldEnd()
+    protocol.readStructEnd()

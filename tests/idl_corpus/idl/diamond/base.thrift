@@ -1,0 +1,2 @@
+namespace py diamond.base
+struct Base { 1: i32 id }

@@ -1,0 +1,3 @@
+include "base.thrift"
+namespace py diamond.left
+struct Left { 1: base.Base base }
