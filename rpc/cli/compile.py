@@ -7,8 +7,19 @@ from pathlib import Path
 import click
 
 from rpc.cli.standard_output import say
-from rpc.compiler import compare, compile_idl, install
+from rpc.compiler import compare, compile_idl, compiled_by, install
 from rpc.errors import CompileError
+
+
+def _reason(out: Path, compiler: str) -> str:
+    """Return why a folder differs from what it should hold."""
+    before = compiled_by(out)
+    if before not in (None, compiler):
+        return (
+            f"{out} was compiled by Thrift {before}, and this is Thrift {compiler}, whose stubs differ; name the other "
+            "compiler with --thrift, or run this without --check"
+        )
+    return f"{out} is not what the IDL compiles to; run this without --check"
 
 
 @click.command(name="compile")
@@ -44,15 +55,16 @@ def compile_command(
     """
     try:
         compiled = compile_idl(sources, include_dirs, thrift)
-        for warning in compiled.warnings:
-            click.echo(f"warning: {warning}", err=True)
         difference = compare(out, compiled.files) if check else install(out, compiled.files)
+        reason = _reason(out, compiled.compiler) if check and difference else ""
     except CompileError as error:
         raise click.ClickException(str(error)) from error
-    if check and difference:
-        raise click.ClickException(
-            "\n".join([f"{out} is not what the IDL compiles to; run this without --check", *difference.lines()])
-        )
+    if reason:
+        click.echo("\n".join([f"Error: {reason}", *difference.lines()]), err=True)
+    for warning in compiled.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if reason:
+        raise SystemExit(1)
     removed = len(difference.extra)
     written = len(difference.missing) + len(difference.stale)
     done = f"{out}: {len(compiled.files)} files, {written} written, {removed} removed"

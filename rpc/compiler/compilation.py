@@ -24,10 +24,12 @@ class Compilation:
     """The result of compiling some IDL.
 
     :ivar files: content by path (with ``/``) below the output's root.
+    :ivar compiler: the version of the Thrift compiler.
     :ivar warnings: the Thrift compiler's warnings, and annotations that nothing reads, one line each.
     """
 
     files: dict[str, bytes] = attrs.field(repr=False)
+    compiler: str = attrs.field(repr=False)
     warnings: tuple[str, ...]
 
 
@@ -88,7 +90,8 @@ class _Run:
         texts.update(pyi.write(idl.parse(self._content), packages))
         self._content["files"] = sorted([*texts, idl.FILE_NAME])
         texts[idl.FILE_NAME] = json.dumps(self._content, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
-        return Compilation({path: text.encode("utf-8") for path, text in texts.items()}, tuple(self._warnings))
+        files = {path: text.encode("utf-8") for path, text in texts.items()}
+        return Compilation(files, self.compiler.release, tuple(self._warnings))
 
     def _definitions(self) -> Definitions:
         return {section: self._content[section] for section in ("structs", "enums", "constants", "services")}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from click.testing import CliRunner, Result
 
 from rpc.cli.main import VERBS, main
+from rpc.compiler import driver
 from tests.unit.compiler.idl_files import IDLTestCase
 
 
@@ -33,6 +36,36 @@ class CompileCommandTests(IDLTestCase):
         for line in ("missing: x/T.py", "stale: idl.json", "extra: x/S.pyi"):
             self.assertIn(line, result.stderr.splitlines())
         self.assertFalse((self.folder / "out" / "x" / "T.py").exists())
+
+    def test_check_names_another_version_of_the_compiler_first(self) -> None:
+        """Both versions. Every stub has the version, so every file is stale."""
+        self.write(x="service S {}")
+        self.run_command()
+        for path in (self.folder / "out").rglob("*.py"):
+            path.write_bytes(re.sub(rb"Compiler \([\d.]+\)", b"Compiler (0.16.0)", path.read_bytes()))
+        first, *others = self.run_command("--check").stderr.splitlines()
+        release = driver.find().release
+        self.assertIn(f"was compiled by Thrift 0.16.0, and this is Thrift {release}, whose stubs differ", first)
+        self.assertIn("stale: x/S.py", others)
+
+    def test_check_of_the_same_compiler_names_no_version(self) -> None:
+        """Nor does one of a folder that no compiler has written to."""
+        self.write(x="service S {}")
+        self.assertNotIn("Thrift", self.run_command("--check").stderr)
+        self.run_command()
+        self.write(x="service T {}")
+        self.assertNotIn("Thrift", self.run_command("--check").stderr)
+
+    def test_warnings_come_last(self) -> None:
+        """Marked as such, behind an error of the compiler and behind the differences of a check."""
+        self.write(x="struct A { i32 a }\nstruct B { i32 b, 1: }")
+        error, *warnings = self.run_command().stderr.splitlines()
+        self.assertEqual(error, f"Error: {self.idl}/x.thrift:2: (last token was '}}') syntax error")
+        self.assertEqual([line[:8] for line in warnings], ["warning:"] * 2)
+        self.write(x="struct A { i32 a }")
+        *differences, warning = self.run_command("--check").stderr.splitlines()
+        self.assertEqual([line for line in differences if line.startswith("warning")], [])
+        self.assertIn("field a has no number", warning)
 
     def test_check_lists_every_file_of_a_missing_folder(self) -> None:
         """It does not create the folder."""
