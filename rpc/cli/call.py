@@ -11,7 +11,7 @@ from thrift.Thrift import TApplicationException
 from thrift.Thrift import TException as ThriftException
 
 from rpc.cli.invocation import Invocation, methods
-from rpc.cli.running import broker_option, errors_in_words, run_connected
+from rpc.cli.running import broker_option, command_line_errors, errors_in_words, run_connected
 from rpc.cli.standard_output import say
 from rpc.client.connection import Connection
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
@@ -31,8 +31,11 @@ ARGS are JSON, one for each argument of the method:
   map         an object; a key that is not text is written as the text of its JSON
   string      text as it is, or JSON when it begins with a quotation mark
   binary      base64, otherwise as string
-  enum        the name or the number
+  enum        the name, or any number
   double      a number, NaN, Infinity or -Infinity (the last three as JSON text)
+
+A word that names an argument, such as num1=6, or an object of arguments for one that is a string, is hardly meant
+as it is and is refused; in quotation marks it is text: '"num1=6"'.
 
 A word that begins with one "-", such as -2, is an argument; one that begins with "--" is an option, unless it
 follows a "--" of its own.
@@ -108,12 +111,14 @@ def call_command(
     name: str | None,
 ) -> None:
     """Call a method, or list the methods of a service."""
-    with errors_in_words():
+    with command_line_errors():
         if method is None:
             say("\n".join(methods(stub)))
-        else:
-            invocation = Invocation.read(stub, method, arguments)
-            _call(invocation, broker, ClientOptions(timeout=timeout, protocol=protocol, name=name))
+            return
+        invocation = Invocation.read(stub, method, arguments)
+        options = ClientOptions(timeout=timeout, protocol=protocol, name=name)
+    with errors_in_words():
+        _call(invocation, broker, options)
 
 
 def _call(invocation: Invocation, broker: str, options: ClientOptions) -> None:

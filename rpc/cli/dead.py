@@ -22,7 +22,7 @@ from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter
 from rpc.cli.dead_replay import Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
-from rpc.cli.running import KNOWN, broker_option, meaning, open_connection, run
+from rpc.cli.running import KNOWN, broker_option, command_line_errors, meaning, open_connection, run
 from rpc.cli.standard_output import say
 from rpc.errors import AMQPError, ChannelClosed, ConfigurationError
 from rpc.topology import ServiceTopology
@@ -136,8 +136,9 @@ def show_command(
     service: str, broker: str, queue: str | None, letters: tuple[str, ...], stub: str | None, most: int
 ) -> None:
     """Show letters completely: reason, properties, headers, body."""
-    with _errors_in_words():
+    with command_line_errors():
         arguments = None if stub is None else Arguments.of(stub)
+    with _errors_in_words():
         shown = run(lambda reactor: _shown(reactor, broker, _topology(service, queue), Choice(frozenset(letters))))
     for letter in shown:
         for line in heading(letter):

@@ -24,7 +24,8 @@ from twisted.internet.task import deferLater
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
-from rpc.errors import AMQPError, ChannelClosed, CodecError
+from rpc.envelope import codec_for
+from rpc.errors import AMQPError, ChannelClosed, CodecError, MalformedMessage, UnknownProtocol
 from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
 
@@ -47,13 +48,17 @@ POLL_SECONDS: Final = 0.02
 
 NOT_FOUND: Final = 404
 
+LONGEST_NAME: Final = 100
+"""Characters of a method's name that are kept."""
+
 
 @attrs.frozen
 class Letter:
     """One dead letter.
 
     :ivar number: its position in the queue when it was read; 1 is the oldest.
-    :ivar method: ``<service>.<method>``, the property ``type`` as the sender wrote it.
+    :ivar method: ``<service>.<method>``, the property ``type`` as the sender wrote it. A sender that wrote none may
+        have sent a Thrift message, whose method it is then.
     :ivar size: bytes of its body.
     :ivar reason: the reason of its rejection; ``None`` when the letter has none.
     :ivar content: properties and body; ``None`` after :meth:`without_content`.
@@ -76,12 +81,21 @@ class Letter:
             reason = _text((properties.headers or {}).get(DEAD_REASON))
         except CodecError as error:
             reason = f"malformed properties: {error}"
+        method = properties.type or _method_in(properties.content_type, delivery.body)
         size = len(delivery.body)
-        return cls(number, delivery.delivery_tag, properties.type, size, properties.message_id, reason, delivery)
+        return cls(number, delivery.delivery_tag, method, size, properties.message_id, reason, delivery)
 
     def without_content(self) -> Letter:
         """Return the letter without its properties and body."""
         return attrs.evolve(self, content=None)
+
+
+def _method_in(content_type: str | None, body: bytes) -> str | None:
+    """Return the name in a Thrift message, up to :data:`LONGEST_NAME`; ``None`` when the body is none."""
+    try:
+        return codec_for(content_type).read_header(body)[0][:LONGEST_NAME]
+    except (UnknownProtocol, MalformedMessage):
+        return None
 
 
 def _text(header: Any) -> str | None:

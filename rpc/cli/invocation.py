@@ -5,17 +5,22 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from rpc import idl
-from rpc.cli.values import Values, describe
+from rpc.cli.values import SHOWN, Values, describe, is_text
 from rpc.errors import ConfigurationError, InvalidRequest
 from rpc.stub import Stub
+
+NEAR: Final = 5
+"""Methods that an error lists when there is none of the name: those whose names are the nearest."""
 
 
 @attrs.frozen
@@ -43,12 +48,18 @@ class Invocation:
         service = describe_service(module)
         description = service.methods.get(method)
         if description is None:
-            known = "".join(f"\n  {line}" for line in _signatures(service))
-            raise ConfigurationError(f"{service.name} has no method {method!r}; its methods:{known}")
+            near = get_close_matches(method, service.methods, NEAR)
+            shown = "".join(f"\n  {_signature(service.methods[name])}" for name in near)
+            raise ConfigurationError(
+                f"{service.name} has no method {method!r}; 'thrift-rpc call {stub}' lists its {len(service.methods)} "
+                f"methods{f'. Names like this one:{shown}' if near else ''}"
+            )
         if len(arguments) != len(description.arguments):
             raise InvalidRequest(
                 f"{_signature(description)} takes {len(description.arguments)} arguments, not {len(arguments)}"
             )
+        for field, text in zip(description.arguments, arguments, strict=True):
+            _refuse_named(description, field, text)
         values = Values(service.interface)
         given = [
             values.argument(field.type, text, field.name)
@@ -77,6 +88,29 @@ class Invocation:
 
     def _show(self, kind: idl.Type, value: Any) -> str:
         return json.dumps(self._values.to_json(kind, value), ensure_ascii=False)
+
+
+def _refuse_named(method: idl.MethodDescription, argument: idl.Field, text: str) -> None:
+    """Refuse a word that names an argument, as other programs have it: it would be sent as text where text fits.
+
+    :raises InvalidRequest: the word is ``name=value``, or for text an object whose keys are all names of arguments.
+    """
+    names = {field.name for field in method.arguments}
+    name, equals, _ = text.partition("=")
+    if (equals and name in names) or (is_text(argument.type) and _is_object_of(names, text)):
+        quoted = shlex.quote(json.dumps(text, ensure_ascii=False))
+        raise InvalidRequest(
+            f"{text[:SHOWN]}: arguments have no names here, only their order: {_signature(method)}; if this text is "
+            f"meant, write {quoted if len(text) <= SHOWN else 'it as JSON text'}"
+        )
+
+
+def _is_object_of(names: set[str], text: str) -> bool:
+    try:
+        found = json.loads(text) if text.startswith("{") else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and bool(found) and found.keys() <= names
 
 
 def methods(stub: str) -> list[str]:

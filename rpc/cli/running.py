@@ -137,6 +137,21 @@ def errors_in_words() -> Iterator[None]:
         raise click.ClickException(meaning(error)) from error
 
 
+class WrongCommandLine(click.ClickException):
+    """A word of the command line is wrong: exit status 2, as for a wrong option."""
+
+    exit_code = 2
+
+
+@contextmanager
+def command_line_errors() -> Iterator[None]:
+    """Turn the :data:`KNOWN` errors of reading a command line into messages, and into the exit status 2."""
+    try:
+        yield
+    except KNOWN as error:
+        raise WrongCommandLine(meaning(error)) from error
+
+
 async def open_connection(reactor: Any, broker: str, role: str) -> AMQPConnection:
     """Return a connection to the first host of a URL that accepts it. It does not reconnect: a command ends instead.
 

@@ -1,13 +1,14 @@
 """Thrift values as JSON and back, by the IDL's types: the arguments and results of the command line.
 
 JSON has fewer types than Thrift. A struct is an object of the fields that are set. A map is an object; keys that are
-not text are written as the text of their JSON. A list or set is an array. An enum is its name; its number is accepted,
+not text are written as the text of their JSON. A list or set is an array. An enum is its name; a number is accepted,
 too. Binary is base64 text. A double that is not finite is the text ``NaN``, ``Infinity`` or ``-Infinity``.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Hashable
 from importlib import import_module
 from typing import Any, Final
@@ -19,6 +20,8 @@ from rpc.cli.json_text import Object, TooLarge, dump, parse
 from rpc.errors import InvalidRequest
 from rpc.frozen import freeze
 from rpc.idl import BaseType, EnumType, Interface, ListType, MapType, SetType, StructType, Type, python_name
+
+_WHOLE: Final = re.compile(r"-?[0-9]{1,10}")
 
 SHOWN: Final = 60
 """Characters of a wrong value that an error quotes."""
@@ -121,7 +124,7 @@ class Values:
         return found
 
     def _from_text(self, kind: Type, text: str, where: str) -> Any:
-        return self.from_json(kind, text if _is_text(kind) else _parse(kind, text, where), where)
+        return self.from_json(kind, text if is_text(kind) else _parse(kind, text, where), where)
 
     def _to_text(self, kind: Type, value: Any) -> str:
         shown = self.to_json(kind, value)
@@ -146,10 +149,16 @@ class Values:
     def _enum_from_json(self, kind: EnumType, value: object, where: str) -> int:
         members = self.interface.enums[kind.name].members
         for member, number in members.items():
-            if value in (member, str(number)) or (value == number and type(value) is int):
+            if value == member:
                 return number
-        expected = "one of " + ", ".join(f"{member} ({number})" for member, number in members.items())
-        raise _unfit(kind, expected, value, where)
+        if isinstance(value, str) and _WHOLE.fullmatch(value):
+            value = int(value)
+        try:  # a newer IDL may have a member of this number, and numbers without a name are shown as numbers
+            taken: int = BASE_VALUES["i32"].convert(value)
+        except ValueError:
+            shown = ", ".join(f"{member} ({number})" for member, number in members.items())
+            raise _unfit(kind, f"one of {shown}, or a number of 32 bits", value, where) from None
+        return taken
 
     def _struct_from_json(self, kind: StructType, value: object, where: str) -> Any:
         description = self.interface.structs[kind.name]
@@ -175,7 +184,8 @@ class Values:
         return self.struct_class(kind)(**content)
 
 
-def _is_text(kind: Type) -> bool:
+def is_text(kind: Type) -> bool:
+    """Return whether values of a type are text in JSON."""
     return isinstance(kind, EnumType) or kind in (BaseType("string"), BaseType("binary"), BaseType("uuid"))
 
 

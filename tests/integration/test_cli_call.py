@@ -164,7 +164,7 @@ class CallTests(ServiceTestCase):
 
     async def test_checks_arguments_before_it_sends(self) -> None:
         """The broker is not connected to."""
-        error = await self.failure(1, "--broker", self.url, STUB, "add", "1", "two")
+        error = await self.failure(2, "--broker", self.url, STUB, "add", "1", "two")
         self.assertTrue(error.startswith("wrong argument: num2: i32 takes a whole number from "), error)
 
     async def test_reports_a_broker_that_does_not_listen(self) -> None:

@@ -16,7 +16,7 @@ def call(*arguments: str) -> Result:
 
 
 class CommandLineTests(SynchronousTestCase):
-    """Exit status 2 for wrong options, 1 for a call that cannot be made."""
+    """Exit status 2 for each wrong word."""
 
     def refused(self, status: int, text: str, *arguments: str) -> None:
         """Check the exit status and a part of standard error; standard output stays empty."""
@@ -27,10 +27,10 @@ class CommandLineTests(SynchronousTestCase):
     def test_takes_a_word_with_one_dash_as_an_argument(self) -> None:
         """Also one that ends with the letter of an option, at any place."""
         self.refused(
-            1, "num2: i32 takes a whole number from -2147483648 to 2147483647, not '-2h'", STUB, "add", "1", "-2h"
+            2, "num2: i32 takes a whole number from -2147483648 to 2147483647, not '-2h'", STUB, "add", "1", "-2h"
         )
-        self.refused(1, "num1: i32 takes", STUB, "add", "-x", "1", "--timeout", "5")
-        self.refused(1, "takes 2 arguments, not 1", STUB, "--timeout=5", "add", "-h2")
+        self.refused(2, "num1: i32 takes", STUB, "add", "-x", "1", "--timeout", "5")
+        self.refused(2, "takes 2 arguments, not 1", STUB, "--timeout=5", "add", "-h2")
 
     def test_asks_for_the_value_of_the_last_option(self) -> None:
         """The words before it do not become its value."""
@@ -42,19 +42,19 @@ class CommandLineTests(SynchronousTestCase):
 
     def test_takes_a_negative_number_as_an_argument(self) -> None:
         """It begins with a dash."""
-        self.refused(1, "takes 2 arguments, not 3", STUB, "add", "-1", "-2", "-3")
-        self.refused(1, "num2: i32 takes", STUB, "add", "-1", "-2.5")
+        self.refused(2, "takes 2 arguments, not 3", STUB, "add", "-1", "-2", "-3")
+        self.refused(2, "num2: i32 takes", STUB, "add", "-1", "-2.5")
 
     def test_takes_every_word_behind_two_dashes_as_an_argument(self) -> None:
         """Also the name of an option."""
-        self.refused(1, "not '--timeout'", STUB, "add", "1", "--", "--timeout")
+        self.refused(2, "not '--timeout'", STUB, "add", "1", "--", "--timeout")
 
     def test_refuses_wrong_values_of_options(self) -> None:
         """The error does not repeat a password."""
         self.refused(2, "'--timeout'", "--timeout", "0", STUB, "ping")
         self.refused(2, "'--protocol'", "--protocol", "xml", STUB, "ping")
         self.refused(2, "'--broker'", "--broker", "http://localhost", STUB, "ping")
-        self.refused(1, "timeout", "--timeout", "nan", STUB, "ping")
+        self.refused(2, "timeout", "--timeout", "nan", STUB, "ping")
         self.assertNotIn("secret", call("--broker", "http://user:secret@localhost", STUB, "ping").output)
 
     def test_takes_the_broker_from_the_environment(self) -> None:
@@ -70,13 +70,14 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual((listed.exit_code, listed.stderr), (0, ""))
         self.assertIn("i32 add(i32 num1, i32 num2)\n", listed.stdout)
         self.assertIn("oneway zip()\n", listed.stdout)
-        self.refused(1, "cannot call: no.such does not import", "no.such")
+        self.refused(2, "cannot call: no.such does not import", "no.such")
 
     def test_refuses_an_unknown_method_module_or_argument(self) -> None:
         """The error says which of them is wrong."""
-        self.refused(1, "cannot call: Calculator has no method 'x'", STUB, "x")
-        self.refused(1, "cannot call: no.such does not import", "no.such", "x")
-        self.refused(1, "wrong argument: num1: i32 takes", STUB, "add", "x", "1")
+        self.refused(2, "cannot call: Calculator has no method 'x'", STUB, "x")
+        self.refused(2, "cannot call: 'json' is not a service stub", "json", "x")
+        self.refused(2, "cannot call: no.such does not import", "no.such", "x")
+        self.refused(2, "wrong argument: num1: i32 takes", STUB, "add", "x", "1")
 
     def test_help_explains_how_each_type_is_written(self) -> None:
         """And the exit status."""

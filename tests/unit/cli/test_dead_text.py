@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator import Calculator as CalculatorStub
 from rpc.cli.dead_body import Arguments, dump
 from rpc.cli.dead_choice import Choice
+from rpc.cli.dead_letters import LONGEST_NAME
 from rpc.cli.dead_text import heading, json_line, lines, printable, some
 from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError
@@ -93,6 +94,20 @@ class TextTests(SynchronousTestCase):
         """Any client may publish to the queue of dead letters."""
         (line,) = lines([letter(1, Properties(headers={"rpc-dead-reason": [1, b"\xff"]}))])
         self.assertTrue(line.endswith("[1, b'\\xff']"), line)
+
+    def test_takes_the_method_from_the_body_of_a_letter_without_a_type(self) -> None:
+        """In each protocol. A body that is no message has none."""
+        for protocol in CODECS.values():
+            body = protocol.encode("add", CALL, 1, Calculator.add_args(1, 2))
+            for made, shown in (
+                (letter(1, Properties(content_type=protocol.content_type), body), "add"),
+                (letter(1, Properties(content_type=protocol.content_type, type="S.f"), body), "S.f"),
+                (letter(1, Properties(content_type=protocol.content_type), body[:3]), None),
+                (letter(1, Properties(content_type="text/plain"), body), None),
+            ):
+                self.assertEqual(made.method, shown)
+        long = CODECS["binary"].encode("x" * 1000, CALL, 1, Calculator.add_args())
+        self.assertEqual(letter(1, Properties(), long).method, "x" * LONGEST_NAME)
 
     def test_names_only_the_first_of_many(self) -> None:
         """And counts the others."""

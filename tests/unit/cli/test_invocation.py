@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import types
 
@@ -13,6 +14,7 @@ from generated.calculator.ttypes import InvalidOperation, Operation, Work
 from generated.kvstore.ttypes import NotFound
 from rpc.cli.invocation import Invocation
 from rpc.errors import ConfigurationError, InvalidRequest
+from tests.stubs import compile_stub
 
 STUB = "generated.calculator.Calculator"
 
@@ -51,12 +53,29 @@ class InvocationTests(SynchronousTestCase):
         )
         self.assertIsNone(invocation.show_thrown(NotFound("key")))
 
-    def test_lists_the_methods_when_one_is_unknown(self) -> None:
-        """With their types; inherited ones, too."""
+    def test_lists_the_methods_whose_names_are_near_an_unknown_one(self) -> None:
+        """With their types; inherited ones, too. A service may have hundreds."""
         error = self.refused(STUB, "divide", "1", "2")
-        self.assertIn("Calculator has no method 'divide'", error)
-        for signature in ("i32 add(i32 num1, i32 num2)", "void ping()", "oneway zip()", "getStruct(i32 key)"):
-            self.assertIn(signature, error)
+        self.assertTrue(error.startswith(f"Calculator has no method 'divide'; 'thrift-rpc call {STUB}' lists its 8"))
+        self.assertEqual(error.count("\n"), 0)
+        error = self.refused(STUB, "getstruct", "1")
+        self.assertEqual(error.splitlines()[1:], ["  shared.SharedStruct getStruct(i32 key)"])
+
+    def test_refuses_words_that_name_arguments(self) -> None:
+        """For text they would be sent as they are. In quotation marks they are text."""
+        stub = compile_stub("service S { string f(1: string term, 2: string more) }", "S").__name__
+        for word in ("term=RPC", "more=", '{"term": "RPC"}', '{"more": 1, "term": null}'):
+            error = self.refused(stub, "f", word, "x", kind=InvalidRequest)
+            self.assertIn(f"{word}: arguments have no names here, only their order: string f(string term", error)
+            (quoted,) = shlex.split(error.partition("write ")[2])
+            self.assertEqual(Invocation.read(stub, "f", [quoted, "x"]).arguments, [word, "x"])
+        for word in ("x=RPC", "=term", "a term=b", '{"other": 1}', "{}", '{"term"', '["term"]'):
+            self.assertEqual(Invocation.read(stub, "f", [word, word]).arguments, [word, word])
+
+    def test_takes_an_object_for_a_struct_with_fields_like_the_arguments(self) -> None:
+        """There an object is meant."""
+        stub = compile_stub("struct A { 1: i32 a } service S { void f(1: A a) }", "S").__name__
+        self.assertEqual(Invocation.read(stub, "f", ['{"a": 1}']).arguments[0].a, 1)
 
     def test_refuses_too_few_and_too_many_arguments(self) -> None:
         """With the method's signature."""

@@ -131,6 +131,13 @@ class ShownTests(SynchronousTestCase):
         self.shown(OPERATION, 9, 9)
         self.shown(MapType(OPERATION, I32), {9: 1, 1: 2}, {"9": 1, "ADD": 2})
 
+    def test_a_number_without_a_name_is_taken_for_an_enum(self) -> None:
+        """As it is shown: a newer IDL has a name for it."""
+        for word in ("9", '"9"', "-2147483648"):
+            self.assertEqual(values.argument(OPERATION, word, "it"), int(word.strip('"')))
+        self.assertEqual(values.argument(MapType(OPERATION, I32), '{"9": 1, "ADD": 2}', "it"), {9: 1, 1: 2})
+        self.assertEqual(values.argument(ListType(OPERATION), '[9, "ADD", "2"]', "it"), [9, 1, 2])
+
     def test_keys_are_text_or_their_json(self) -> None:
         """Keys that are text are written as they are."""
         self.shown(MapType(STRING, I32), {"1": 1}, {"1": 1})

@@ -63,8 +63,8 @@ class RefusalTests(SynchronousTestCase):
         self.refused(BaseType("uuid"), "1234", "it: uuid takes text such as ")
 
     def test_lists_the_members_of_an_enum(self) -> None:
-        """When the name or number is none of them."""
-        for word in ("POWER", "9", "add", '"9"'):
+        """When the word is no name of them, and no number of 32 bits."""
+        for word in ("POWER", "9x", "add", '"add"', "2147483648", "1.5", "٣"):
             self.refused(OPERATION, word, "it: calculator.Operation takes one of ADD (1), SUBTRACT (2)")
         self.refused(ListType(OPERATION), "[true]", "it[0]: ")
 
