@@ -8,7 +8,9 @@
   ``thrift_spec``.
 
 Thrift's C extension can neither make such values nor read such fields. :func:`is_accelerated` tells which structs it
-can handle.
+can handle. The ``read`` and ``write`` of the generated classes handle all of them, with any protocol that is not
+accelerated. A codec that reads by ``thrift_spec`` itself finds every field there, also those without a number; it calls
+:func:`rpc.frozen.freeze` for the elements of sets and the keys of maps.
 """
 
 from __future__ import annotations

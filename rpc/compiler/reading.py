@@ -18,6 +18,9 @@ _MISSING: Final = re.compile(
     r"^\[WARNING:(?P<path>.+):(?P<line>\d+)\] (?:Could not find|Cannot open) include file (?P<name>.*)$", re.MULTILINE
 )
 
+_CYCLIC: Final = re.compile(r'^\[FAILURE:.+\] Recursion detected, file: "(?P<path>.+?)"', re.MULTILINE)
+"""The message of compilers from 0.24 on; older ones recurse until they crash."""
+
 
 @attrs.frozen
 class MissingInclude:
@@ -38,7 +41,7 @@ class Reading:
     """The files of one run.
 
     :ivar files: each file after its includes. A run that failed lists the file that it failed in last.
-    :ivar cyclic: a file that includes itself, directly or through another file. Thrift recurses until it crashes.
+    :ivar cyclic: a file that includes itself, directly or through another file.
     :ivar missing: the first include that was not found.
     :ivar includes: the files that each file includes directly, in its order.
     """
@@ -68,6 +71,9 @@ def understand(said: str) -> Reading:
             if in_progress:
                 includes.setdefault(in_progress[-1], {})[path] = None
             in_progress.append(path)
+    recursion = _CYCLIC.search(said)
+    if recursion is not None:
+        cyclic = Path(recursion["path"])
     warning = _MISSING.search(said)
     missing = MissingInclude(Path(warning["path"]), int(warning["line"]), warning["name"]) if warning else None
     files = tuple(dict.fromkeys([*done, *reversed(in_progress)]))

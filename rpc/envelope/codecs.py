@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
-from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolAccelerated
+from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
 from thrift.protocol.TProtocol import TProtocolBase
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TMemoryBuffer
@@ -12,6 +12,7 @@ from rpc.envelope.codec import Codec
 from rpc.envelope.fast_binary import AVAILABLE, FastBinaryCodec
 from rpc.envelope.json_protocol import JSONProtocol
 from rpc.envelope.limits import CONTAINER_LIMIT, NUMBER_LIMIT, STRING_LIMIT
+from rpc.envelope.plain_protocols import PlainBinaryProtocol, PlainCompactProtocol
 from rpc.envelope.protocol_codec import ProtocolCodec
 from rpc.errors import UnknownProtocol
 
@@ -29,11 +30,11 @@ def _compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
 
 
 def _plain_binary_protocol(transport: TMemoryBuffer) -> TBinaryProtocol:
-    return TBinaryProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
+    return PlainBinaryProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
 
 
 def _plain_compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
-    return TCompactProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
+    return PlainCompactProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
 
 
 def _json_protocol(transport: TMemoryBuffer) -> TProtocolBase:

@@ -13,18 +13,22 @@ import tempfile
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import attrs
 import pytest
+from thrift.Thrift import TMessageType, TType
+from thrift.transport.TTransport import TMemoryBuffer
 
 from rpc import idl
 from rpc.compiler import Compilation, compile_idl, install
 from rpc.envelope import CODECS
+from rpc.errors import InvalidRequest
 from rpc.stub import Stub
 from tests import idl_corpus
 from tests.idl_corpus.compilers import RENAMES_KEYWORDS, compilers
 from tests.idl_corpus.samples import Samples
-from tests.unit.generated_ends import OurEnds, exactly
+from tests.unit.generated_ends import FACTORIES, OurEnds, exactly
 
 CORPUS = Path(idl_corpus.__file__).parent
 COMPILERS = compilers()
@@ -106,6 +110,55 @@ def check_method(ends: OurEnds, method: idl.MethodDescription, samples: Samples)
         outcome = ends.settle(ends.serve(ends.call(idl.python_name(method.name), arguments)))
         assert exactly(ends.notes.taken) == exactly([arguments]), method.name
         assert exactly(outcome) == exactly(answer), method.name
+
+
+@pytest.mark.parametrize("protocol", CODECS)
+def test_an_unset_required_field_is_refused_on_both_sides(corpus: Compiled, protocol: str) -> None:
+    """Inside of another struct. Only some compilers have ``write`` check it."""
+    ends = OurEnds(corpus.module("requiredness.Requiring"), protocol)
+    assert ends.call("keep", (corpus.module("requiredness.ttypes").optional_ignored(),)) == b""
+    _, error = ends.settle(b"")
+    assert isinstance(error, InvalidRequest)
+    reply = ends.serve(unset_argument(FACTORIES[protocol][0], "keep"))
+    assert CODECS[protocol].read_header(reply)[1] == TMessageType.EXCEPTION
+    assert b"Required field data is unset" in reply
+
+
+def unset_argument(factory: Any, method: str) -> bytes:
+    """Return a request whose first argument is a struct without fields."""
+    transport = TMemoryBuffer()
+    protocol = factory.getProtocol(transport)
+    protocol.writeMessageBegin(method, TMessageType.CALL, 1)
+    protocol.writeStructBegin("arguments")
+    protocol.writeFieldBegin("it", TType.STRUCT, 1)
+    protocol.writeStructBegin("it")
+    protocol.writeFieldStop()
+    protocol.writeStructEnd()
+    protocol.writeFieldEnd()
+    protocol.writeFieldStop()
+    protocol.writeStructEnd()
+    protocol.writeMessageEnd()
+    return transport.getvalue()
+
+
+@pytest.mark.parametrize("protocol", ("binary", "compact"))
+@pytest.mark.parametrize("service", ("recursion.Recursions", "slow_recursion.SlowRecursions"))
+def test_structs_may_be_nested_as_deeply_with_each_compiler(corpus: Compiled, service: str, protocol: str) -> None:
+    """The C extension's limit, which the Python protocols have as well: 64 structs, with that of the arguments."""
+    stub: Any = corpus.module(service)
+    ends = OurEnds(stub, protocol)
+
+    def chain(length: int) -> Any:
+        made = None
+        for value in range(length):
+            made = stub.Chain(value=value, next=made)
+        return made
+
+    ends.notes.answer = "returns", chain(63)
+    assert ends.settle(ends.serve(ends.call("longer", (chain(63),)))) == ("returns", chain(63))
+    assert ends.call("longer", (chain(64),)) == b""
+    _, error = ends.settle(b"")
+    assert isinstance(error, InvalidRequest)
 
 
 def test_the_types_pass_mypy(corpus: Compiled) -> None:

@@ -163,6 +163,31 @@ class TypesTests(IDLTestCase):
         self.assertEqual(self.mypy(_BUILTIN_USE, _BUILTIN_NAMES), [])
         self.assertEqual(self.run_with_stubs("import stubs.x.V as v; print(v.str(a='b'))"), "str(a='b')")
 
+    def test_hashed_types_are_those_that_arrive(self) -> None:
+        """Frozen in sets and in keys, at any depth."""
+        text = """
+struct P { 1: list<i32> a }
+struct A { 1: required set<list<i32>> lists, 2: required map<set<string>, list<i64>> by_set,
+  3: required set<map<list<P>, set<P>>> maps, 4: required map<P, list<P>> points }
+const map<map<i32, string>, bool> TABLE = {}
+service S { set<set<i32>> f(1: set<list<binary>> a) }
+"""
+        program = """
+from rpc import FrozenDict
+from stubs.x import S, constants
+from stubs.x.ttypes import A, P
+
+async def use(client: S.Client, a: A) -> None:
+    lists: set[tuple[int, ...]] = a.lists
+    by_set: dict[frozenset[str], list[int]] = a.by_set
+    maps: set[FrozenDict[tuple[P, ...], frozenset[P]]] = a.maps
+    points: dict[P, list[P]] = a.points
+    table: dict[FrozenDict[int, str], bool] = constants.TABLE
+    sets: set[frozenset[int]] = await client.f({(b"a", b"b")})
+    print(lists, by_set, maps, points, table, sets, FrozenDict({"a": 1})["a"])
+"""
+        self.assertEqual(self.mypy(program, text), [])
+
     def test_keeps_doc_comments(self) -> None:
         """As the IDL has them; a method's with its exceptions."""
         self.write(x=_IDL)

@@ -52,6 +52,16 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(understand((scanning(A) + scanning(B)) * 1000).cyclic, A)
         self.assertEqual(understand(scanning(A) + (scanning(B) + scanning(C)) * 2).cyclic, B)
 
+    def test_finds_a_file_that_includes_itself_in_the_words_of_newer_compilers(self) -> None:
+        """They stop (0.24)."""
+        said = f'[FAILURE:{B}:2] Recursion detected, file: "{A}"' + scanning(A) + scanning(B)
+        self.assertEqual(understand(said).cyclic, A)
+
+    def test_lists_the_direct_includes_of_each_file(self) -> None:
+        """In the file's order, each once."""
+        said = scanning(A) + scanning(B) + scanning(C) + parsing(C) + parsing(B) + scanning(C) + parsing(C) + parsing(A)
+        self.assertEqual(understand(said).includes, {A: (B, C), B: (C,)})
+
     def test_finds_the_first_missing_include(self) -> None:
         """Relative and absolute paths are reported in different words."""
         for words in ("Could not find", "Cannot open"):
