@@ -76,33 +76,39 @@ def complete_spec(struct: type, *fields: Field) -> tuple[Field | None, ...]:
 
 @cache
 def is_accelerated(struct: type) -> bool:
-    """Return whether Thrift's C extension handles a generated class and all structs in it.
+    """Return whether Thrift's C extension can read a generated class and all structs in it.
 
     It reads by index, so it knows no negative number (``protocol.tcc``, ``readStruct``). Plain output of the Thrift
     compiler has no ``thrift_spec`` for a struct with such a field, only an empty tuple.
     """
-    return not any(_is_special(field) for inner in _with_inner(struct) for field in _fields(inner))
+    return is_written_accelerated(struct) and not any(map(_has_hashed_container, _all_fields(struct)))
+
+
+@cache
+def is_written_accelerated(struct: type) -> bool:
+    """Return whether the C extension can write it: frozen lists, sets and maps as well."""
+    return all(field[0] >= 0 for field in _all_fields(struct))
 
 
 def _fields(struct: type) -> list[Field]:
     return [field for field in getattr(struct, "thrift_spec", None) or () if field is not None]
 
 
-def _with_inner(struct: type) -> set[type]:
-    """Return the struct, and all structs that its values can contain."""
-    found: set[type] = set()
+def _all_fields(struct: type) -> list[Field]:
+    """Return the fields of the struct, and of all structs that its values can contain."""
+    found: dict[type, list[Field]] = {}
     pending = [struct]
     while pending:
         owner = pending.pop()
         if owner not in found:
-            found.add(owner)
-            for field in _fields(owner):
+            found[owner] = _fields(owner)
+            for field in found[owner]:
                 pending += [details[0] for ttype, details, _ in _parts(field) if ttype == TType.STRUCT]
-    return found
+    return [field for fields in found.values() for field in fields]
 
 
-def _is_special(field: Field) -> bool:
-    return field[0] < 0 or any(hashed and ttype in _CONTAINERS for ttype, _, hashed in _parts(field))
+def _has_hashed_container(field: Field) -> bool:
+    return any(hashed and ttype in _CONTAINERS for ttype, _, hashed in _parts(field))
 
 
 def _parts(field: Field) -> Iterator[tuple[int, Any, bool]]:

@@ -12,7 +12,7 @@ from thrift.Thrift import TType
 from rpc.envelope.codec import Codec, Header, is_immutable, malformed, refuse_trailing
 from rpc.envelope.limits import CONTAINER_LIMIT, STRING_LIMIT
 from rpc.errors import MalformedMessage
-from rpc.generated_structs import is_accelerated
+from rpc.generated_structs import is_accelerated, is_written_accelerated
 
 try:
     from thrift.protocol import fastbinary
@@ -88,7 +88,8 @@ class FastBinaryCodec:
     def _types_of(self, struct_class: type) -> list[Any] | None:
         """Return the extension's description of a struct; ``None`` when it cannot handle the struct."""
         specification = getattr(struct_class, "thrift_spec", None)
-        types = None if specification is None or not is_accelerated(struct_class) else [struct_class, specification]
+        known = specification is not None and is_written_accelerated(struct_class)
+        types = [struct_class, specification] if known else None
         self._types[struct_class] = types
         fields = specification or ()
         self._strings[struct_class] = [field[2] for field in fields if field is not None and field[1] == TType.STRING]
@@ -115,7 +116,8 @@ class FastBinaryCodec:
         try:
             types = self._readable[struct_class]
         except KeyError:
-            types = None if is_immutable(struct_class) else self._types_of(struct_class)
+            can_read = is_accelerated(struct_class) and not is_immutable(struct_class)
+            types = self._types_of(struct_class) if can_read else None
             self._readable[struct_class] = types
         if types is None:
             return self._general.read_struct(body, start, struct_class)

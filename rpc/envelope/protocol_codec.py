@@ -9,7 +9,7 @@ from thrift.protocol.TProtocol import TProtocolBase
 from thrift.transport.TTransport import TMemoryBuffer
 
 from rpc.envelope.codec import Header, malformed, read_value, refuse_trailing
-from rpc.generated_structs import is_accelerated
+from rpc.generated_structs import is_accelerated, is_written_accelerated
 
 NewProtocol = Callable[[TMemoryBuffer], TProtocolBase]
 
@@ -31,7 +31,8 @@ class ProtocolCodec:
 
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
         transport = TMemoryBuffer()
-        protocol = self._protocol_for(type(struct), transport)
+        struct_class: type = type(struct)
+        protocol = self._protocol(transport, is_written_accelerated(struct_class))
         protocol.writeMessageBegin(name, kind, seqid)
         struct.write(protocol)
         protocol.writeMessageEnd()
@@ -47,7 +48,7 @@ class ProtocolCodec:
 
     def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
         transport = TMemoryBuffer(body)
-        protocol = self._protocol_for(struct_class, transport)
+        protocol = self._protocol(transport, is_accelerated(struct_class))
         try:
             protocol.readMessageBegin()
             value = read_value(struct_class, protocol)
@@ -57,7 +58,5 @@ class ProtocolCodec:
         refuse_trailing(len(body) - transport.cstringio_buf.tell())
         return value
 
-    def _protocol_for(self, struct_class: type, transport: TMemoryBuffer) -> TProtocolBase:
-        if is_accelerated(struct_class):
-            return self._new_protocol(transport)
-        return self._new_plain_protocol(transport)
+    def _protocol(self, transport: TMemoryBuffer, accelerated: bool) -> TProtocolBase:
+        return self._new_protocol(transport) if accelerated else self._new_plain_protocol(transport)
