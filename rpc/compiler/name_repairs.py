@@ -20,6 +20,7 @@ _KEPT: Final = (
     re.compile(rf"^(\s+except (?:\w+\.)*){_KEYWORD}( as )", re.MULTILINE),  # a Processor
     re.compile(rf"^(\s+except [\w.]+ as ){_KEYWORD}(:)$", re.MULTILINE),
     re.compile(rf"^(\s+result\.){_KEYWORD}( = )", re.MULTILINE),
+    re.compile(rf"^(\s+if self\.){_KEYWORD}( is None:)$", re.MULTILINE),  # validate
     re.compile(rf"^(\s+result\.\w+ = ){_KEYWORD}()$", re.MULTILINE),
 )
 """The places where the compiler (0.24) keeps a keyword as a name: text before it, keyword, text after it."""

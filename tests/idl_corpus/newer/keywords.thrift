@@ -1,5 +1,5 @@
 // Names that are keywords of Python, which newer compilers rename.
-struct Message { 1: string from, 2: list<string> to, 3: bool is, 4: i32 class, 5: map<string, list<i32>> in = {"a": [1]} }
+struct Message { 1: required string from, 2: list<string> to, 3: bool is, 4: i32 class, 5: map<string, list<i32>> in = {"a": [1]} }
 struct lambda { 1: i32 def }
 union with { 1: i32 if, 2: string else }
 exception raise { 1: string except, 2: i32 from }

@@ -1,14 +1,40 @@
-"""Repairs of keywords, in lines as newer Thrift compilers (0.24) write them. Older ones refuse such an IDL."""
+"""Repairs of names in generated modules."""
 
 from __future__ import annotations
 
+from thrift.Thrift import TApplicationException
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.compiler.name_repairs import rename_keywords
+from tests.stubs import compile_stub
+from tests.unit.generated_ends import FACTORIES, ThriftEnds
+
+
+class ExceptionTests(SynchronousTestCase):
+    """A struct of the IDL that is called Exception."""
+
+    def test_the_generated_processor_still_catches_every_exception(self) -> None:
+        """That of the IDL, and others."""
+        stub = compile_stub(
+            "exception Exception { 1: string why } service S { i32 f() throws (1: Exception error) }", "S"
+        )
+        ends = ThriftEnds(stub, FACTORIES["binary"][0])
+        for answer, expected in (
+            (stub.Exception("no"), stub.Exception),
+            (ZeroDivisionError(), TApplicationException),
+        ):
+            ends.notes.answer = "raises", answer
+            request = ends.call("f", (), 1)
+            if expected is TApplicationException:
+                with self.assertLogs():
+                    reply = ends.serve(request)
+            else:
+                reply = ends.serve(request)
+            self.assertIs(type(ends.settle(reply)[1]), expected)
 
 
 class RenameKeywordsTests(SynchronousTestCase):
-    """Where the compiler leaves out the underscore."""
+    """Lines as newer Thrift compilers (0.24) write them, without the underscore. Older ones refuse such an IDL."""
 
     def repaired(self, text: str, expected: str, module: str = "ttypes") -> None:
         self.assertEqual(rename_keywords(text, module), expected)
@@ -30,6 +56,10 @@ class RenameKeywordsTests(SynchronousTestCase):
             "    except is as in:\n        result.in = in\n", "    except is_ as in_:\n        result.in_ = in_\n"
         )
         self.repaired("    except a.ttypes.is as e:\n        pass\n", "    except a.ttypes.is_ as e:\n        pass\n")
+
+    def test_a_required_field_is_checked_by_its_name_in_python(self) -> None:
+        """In ``validate``."""
+        self.repaired("    if self.from is None:\n        pass\n", "    if self.from_ is None:\n        pass\n")
 
     def test_constants_and_their_structs(self) -> None:
         """A key of a map keeps its name."""
