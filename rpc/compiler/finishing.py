@@ -4,7 +4,8 @@
   hashable values (:mod:`rpc.generated_structs`); so are constants and defaults (:mod:`rpc.compiler.literals`).
 - A struct with a field without a number gets its ``thrift_spec`` (:mod:`rpc.compiler.unnumbered`).
 - Defaults that are lists, sets, maps or structs are copied (:mod:`rpc.compiler.defaults`).
-- Names that begin with an underscore, or are ``Exception``, are repaired (:mod:`rpc.compiler.name_repairs`).
+- Names that begin with an underscore, or are ``Exception``, are repaired (:mod:`rpc.compiler.name_repairs`); so are
+  arguments with the names of variables (:mod:`rpc.compiler.argument_repairs`).
 
 A module that needs none of this stays as it is.
 """
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from rpc.compiler.argument_repairs import repair_arguments
 from rpc.compiler.defaults import compare_parameters
 from rpc.compiler.hashed_types import Definitions, HashedTypes, hashed_types, helper_structs
 from rpc.compiler.literals import FREEZE, freeze_literals
@@ -73,6 +75,9 @@ def _finish_module(
     text = repair_names(text, package, definitions)
     if package in hashed.packages:
         text = freeze_literals(text)
+    if module in definitions["services"]:
+        methods = definitions["services"][module]["methods"]
+        text = repair_arguments(text, {argument["name"] for method in methods for argument in method["arguments"]})
     used: set[str] = set()
     for key, name, fields in owners:
         text = compare_parameters(text, name, fields)

@@ -1,6 +1,6 @@
 """Refuses IDL names that the Thrift compiler accepts and that make broken stubs.
 
-``--gen py:twisted`` uses names of its own beside the IDL's: ``seqid`` in each client method, ``Client`` in each service
+``--gen py:twisted`` uses names of its own beside the IDL's: ``self`` in each method, ``Client`` in each service
 module. So do the ``.pyi`` files. An IDL name that equals one of them would cause a wrong value or an AttributeError at
 the first call. It is refused here, by file, line and name.
 """
@@ -24,8 +24,8 @@ from rpc.compiler.source import Source
 from rpc.compiler.struct_names import check_structs
 from rpc.errors import CompileError
 
-_LOCALS: Final = frozenset({"self", "seqid", "args", "oprot", "defer", "TMessageType"})
-"""Variables of the client's methods that are set before the arguments are copied."""
+_LOCALS: Final = frozenset({"self", "TMessageType"})
+"""Variables of the client's methods that are set before the arguments are copied, and are not repaired."""
 
 _THROWS: Final = frozenset(
     {"self", "seqid", "oprot", "result", "msg_type", "TMessageType", "TTransport", "TApplicationException", "logging"}

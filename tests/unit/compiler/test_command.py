@@ -82,7 +82,7 @@ class CompileCommandTests(IDLTestCase):
         for text, arguments, message in (
             ("service S {", (), "syntax error"),
             ('include "no.thrift"', (), "no.thrift"),
-            ("service S { void f(1: i32 seqid) }", (), "x.thrift:1: argument seqid"),
+            ("service S { void f(1: i32 self) }", (), "x.thrift:1: argument self"),
             ("service T {}", ("--thrift", "/nowhere/thrift"), "apt install thrift-compiler"),
             ("service T {}", (str(self.folder / "missing"),), "no such file or folder"),
         ):

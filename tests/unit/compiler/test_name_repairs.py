@@ -33,6 +33,26 @@ class ExceptionTests(SynchronousTestCase):
             self.assertIs(type(ends.settle(reply)[1]), expected)
 
 
+class ArgumentTests(SynchronousTestCase):
+    """Arguments with the names of the generated client's variables."""
+
+    def test_the_generated_client_sends_them(self) -> None:
+        """All of them, and some with others."""
+        stub = compile_stub(
+            "service S { i32 f(1: i32 seqid, 2: i32 args, 3: string oprot, 4: bool defer),"
+            "i32 g(1: i32 args, 2: i32 b),"
+            "oneway void h(1: i32 b, 2: i32 seqid) }",
+            "S",
+        )
+        for name, arguments in (("f", (1, 2, "x", True)), ("g", (3, 4)), ("h", (5, 6))):
+            ends = ThriftEnds(stub, FACTORIES["binary"][0])
+            ends.notes.answer = "returns", 7
+            reply = ends.serve(ends.call(name, arguments, 9))
+            self.assertEqual(ends.notes.taken, [arguments])
+            if reply:
+                self.assertEqual(ends.settle(reply), ("returns", 7))
+
+
 class RenameKeywordsTests(SynchronousTestCase):
     """Lines as newer Thrift compilers (0.24) write them, without the underscore. Older ones refuse such an IDL."""
 
