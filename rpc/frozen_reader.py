@@ -60,7 +60,7 @@ def _struct_reader(struct: Any) -> Reader:
 
     def read(protocol: Any) -> Any:
         value = struct()
-        value.read(protocol)
+        struct.read(value, protocol)  # a field may be called read
         return value
 
     return read

@@ -34,7 +34,7 @@ def _requires(struct: type) -> bool:
     """Whether the struct itself has a required field, with a default or without."""
     unset = {field[2]: None for field in _fields(struct)}
     try:
-        struct(**unset).validate()
+        struct.validate(struct(**unset))  # type: ignore[attr-defined]  # a field may be called validate
     except TProtocolException:
         return True
     return False
@@ -62,8 +62,10 @@ def _fields(struct: type) -> list[tuple[Any, ...]]:
 
 
 def _struct_check(struct: type) -> Check:
+    validate = struct.validate  # type: ignore[attr-defined]
+
     def check(value: Any) -> None:
-        value.validate()
+        validate(value)
         for name, check_field in members():
             field = getattr(value, name)
             if field is not None:

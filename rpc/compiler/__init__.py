@@ -11,7 +11,8 @@
   relative.
 - :mod:`~rpc.compiler.finishing` completes the modules where the compiler's own text does not work: by
   :mod:`~rpc.compiler.hashed_types`, :mod:`~rpc.compiler.literals`, :mod:`~rpc.compiler.unnumbered`,
-  :mod:`~rpc.compiler.defaults`, :mod:`~rpc.compiler.name_repairs` and :mod:`~rpc.compiler.argument_repairs`.
+  :mod:`~rpc.compiler.defaults`, :mod:`~rpc.compiler.name_repairs`, :mod:`~rpc.compiler.argument_repairs` and
+  :mod:`~rpc.compiler.method_fields`.
 - :mod:`~rpc.compiler.pyi` adds the types.
 - :mod:`~rpc.compiler.output` compares the files with a folder and puts them in place, all or none
   (:mod:`~rpc.compiler.replacement`).

@@ -5,7 +5,8 @@
 - A struct with a field without a number gets its ``thrift_spec`` (:mod:`rpc.compiler.unnumbered`).
 - Defaults that are lists, sets, maps or structs are copied (:mod:`rpc.compiler.defaults`).
 - Names that begin with an underscore, or are ``Exception``, are repaired (:mod:`rpc.compiler.name_repairs`); so are
-  arguments with the names of variables (:mod:`rpc.compiler.argument_repairs`).
+  arguments with the names of variables (:mod:`rpc.compiler.argument_repairs`), and fields with the names of methods
+  (:mod:`rpc.compiler.method_fields`).
 
 A module that needs none of this stays as it is.
 """
@@ -20,6 +21,7 @@ from rpc.compiler.argument_repairs import repair_arguments
 from rpc.compiler.defaults import compare_parameters
 from rpc.compiler.hashed_types import Definitions, HashedTypes, hashed_types, helper_structs
 from rpc.compiler.literals import FREEZE, freeze_literals
+from rpc.compiler.method_fields import call_by_class, has_method_fields
 from rpc.compiler.name_repairs import repair_names
 from rpc.compiler.references import ANCHOR, import_line
 from rpc.compiler.unnumbered import COMPLETE, is_unnumbered, write_spec
@@ -73,6 +75,8 @@ def _finish_module(
 ) -> str:
     package = module.rpartition(".")[0]
     text = repair_names(text, package, definitions)
+    if has_method_fields(definitions):
+        text = call_by_class(text)
     if package in hashed.packages:
         text = freeze_literals(text)
     if module in definitions["services"]:

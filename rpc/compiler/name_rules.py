@@ -9,8 +9,8 @@ from typing import Final
 from rpc.compiler.source import Source
 from rpc.idl import RENAMED, python_name
 
-STRUCT_ATTRIBUTES: Final = frozenset({"self", "read", "write", "validate", "thrift_spec"})
-"""Names in the class of every struct."""
+STRUCT_ATTRIBUTES: Final = frozenset({"self", "thrift_spec"})
+"""Names in the class of every struct that no field can have."""
 
 # fmt: off
 GLOBALS: Final = frozenset({

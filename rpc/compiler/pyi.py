@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rpc import idl
+from rpc.compiler.method_fields import methods_of
 from rpc.compiler.references import alias, import_line
 from rpc.idl import python_name
 
@@ -151,12 +152,19 @@ class _TypesModule(_Module):
                 yield from _docstring(field.doc, 4)
         yield "    thrift_spec: _ClassVar[_Any]"
         yield f"    def __init__({', '.join(self._parameters(struct))}) -> None: ..."
-        if is_exception:
-            yield from (f"    @{self.builtin('classmethod')}", f"    def read(cls, iprot: _Any) -> {name}: ...")
-        else:
+        yield from self._methods(struct, methods_of(struct.fields))
+
+    def _methods(self, struct: idl.StructDescription, visible: frozenset[str]) -> Iterator[str]:
+        """Yield the methods that no field hides."""
+        if "read" in visible and struct.kind == "exception":
+            yield f"    @{self.builtin('classmethod')}"
+            yield f"    def read(cls, iprot: _Any) -> {python_name(struct.name)}: ..."
+        elif "read" in visible:
             yield "    def read(self, iprot: _Any) -> None: ..."
-        yield "    def write(self, oprot: _Any) -> None: ..."
-        yield "    def validate(self) -> None: ..."
+        if "write" in visible:
+            yield "    def write(self, oprot: _Any) -> None: ..."
+        if "validate" in visible:
+            yield "    def validate(self) -> None: ..."
 
     def _field_type(self, field: idl.Field) -> str:
         always_there = field.requiredness == "required" or field.has_default

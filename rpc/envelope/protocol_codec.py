@@ -34,7 +34,7 @@ class ProtocolCodec:
         struct_class: type = type(struct)
         protocol = self._protocol(transport, is_written_accelerated(struct_class))
         protocol.writeMessageBegin(name, kind, seqid)
-        struct.write(protocol)
+        struct_class.write(struct, protocol)  # type: ignore[attr-defined]  # a field may be called write
         protocol.writeMessageEnd()
         return transport.getvalue()
 
