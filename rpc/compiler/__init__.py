@@ -11,9 +11,9 @@
   relative.
 - :mod:`~rpc.compiler.finishing` completes the modules where the compiler's own text does not work: by
   :mod:`~rpc.compiler.hashed_types`, :mod:`~rpc.compiler.literals`, :mod:`~rpc.compiler.unnumbered`,
-  :mod:`~rpc.compiler.defaults`, :mod:`~rpc.compiler.name_repairs`, :mod:`~rpc.compiler.argument_repairs` and
-  :mod:`~rpc.compiler.method_fields`.
-- :mod:`~rpc.compiler.pyi` adds the types.
+  :mod:`~rpc.compiler.defaults`, :mod:`~rpc.compiler.name_repairs`, :mod:`~rpc.compiler.service_names`,
+  :mod:`~rpc.compiler.argument_repairs` and :mod:`~rpc.compiler.method_fields`.
+- :mod:`~rpc.compiler.pyi` adds the types, with their :mod:`~rpc.compiler.docstrings`.
 - :mod:`~rpc.compiler.output` compares the files with a folder and puts them in place, all or none
   (:mod:`~rpc.compiler.replacement`).
 - :mod:`~rpc.compiler.compilation` calls them in this order. It writes nothing; the output is written at the end.

@@ -5,6 +5,7 @@
 - A struct with a field without a number gets its ``thrift_spec`` (:mod:`rpc.compiler.unnumbered`).
 - Defaults that are lists, sets, maps or structs are copied (:mod:`rpc.compiler.defaults`).
 - Names that begin with an underscore, or are ``Exception``, are repaired (:mod:`rpc.compiler.name_repairs`); so are
+  types with the names of a service's classes (:mod:`rpc.compiler.service_names`),
   arguments with the names of variables (:mod:`rpc.compiler.argument_repairs`), and fields with the names of methods
   (:mod:`rpc.compiler.method_fields`).
 
@@ -22,8 +23,9 @@ from rpc.compiler.defaults import compare_parameters
 from rpc.compiler.hashed_types import Definitions, HashedTypes, hashed_types, helper_structs
 from rpc.compiler.literals import FREEZE, freeze_literals
 from rpc.compiler.method_fields import call_by_class, has_method_fields
-from rpc.compiler.name_repairs import repair_names
+from rpc.compiler.name_repairs import repair_names, types_of
 from rpc.compiler.references import ANCHOR, import_line
+from rpc.compiler.service_names import NAMES, qualify_types
 from rpc.compiler.unnumbered import COMPLETE, is_unnumbered, write_spec
 from rpc.idl import python_name
 
@@ -83,6 +85,10 @@ def _finish_module(
         methods = definitions["services"][module]["methods"]
         text = repair_arguments(text, {argument["name"] for method in methods for argument in method["arguments"]})
     used: set[str] = set()
+    clashing = NAMES.intersection(types_of(package, definitions)) if module in definitions["services"] else ()
+    if clashing:
+        text = qualify_types(text, package, clashing)
+        used.add(f"{package}.ttypes")
     for key, name, fields in owners:
         text = compare_parameters(text, name, fields)
         if is_unnumbered(fields):

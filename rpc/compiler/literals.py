@@ -32,7 +32,7 @@ def freeze_literals(text: str) -> str:
             if _is_container(hashed) and hashed.end_lineno is not None and hashed.end_col_offset is not None:
                 insertions.append((hashed.lineno, hashed.col_offset, f"{FREEZE}("))
                 insertions.append((hashed.end_lineno, hashed.end_col_offset, ")"))
-    return _insert(text, insertions)
+    return insert(text, insertions)
 
 
 def rename_arguments(text: str) -> str:
@@ -42,7 +42,7 @@ def rename_arguments(text: str) -> str:
     """
     if not any(f'"{name}": ' in text for name in RENAMED):
         return text
-    return _insert(
+    return insert(
         text,
         [
             (key.end_lineno, key.end_col_offset - 1, "_")
@@ -53,7 +53,8 @@ def rename_arguments(text: str) -> str:
     )
 
 
-def _insert(text: str, insertions: Iterable[Insertion]) -> str:
+def insert(text: str, insertions: Iterable[Insertion]) -> str:
+    """Return the text with other text inserted at some places, as ``ast`` names them."""
     lines = [line.encode() for line in text.splitlines(keepends=True)]  # ast counts bytes
     for row, column, inserted in sorted(insertions, reverse=True):
         line = lines[row - 1]

@@ -41,18 +41,19 @@ def rename_keywords(text: str, module: str) -> str:
     return rename_arguments(text)
 
 
+def types_of(package: str, definitions: Definitions) -> set[str]:
+    """Return the names of the structs and enums of a package."""
+    keys = [key.rpartition(".") for section in ("structs", "enums") for key in definitions[section]]
+    return {name for home, _, name in keys if home == package}
+
+
 def repair_names(text: str, package: str, definitions: Definitions) -> str:
     """Let a module use types whose names begin with an underscore, or are ``Exception``.
 
     The compiler imports the types of the package with ``*``, which leaves out the former. It catches ``Exception``
     where the IDL may have a struct of this name.
     """
-    names = {
-        key.rpartition(".")[2]
-        for section in ("structs", "enums")
-        for key in definitions[section]
-        if key.rpartition(".")[0] == package
-    }
+    names = types_of(package, definitions)
     hidden = sorted(name for name in names if name.startswith("_"))
     if hidden:
         text = text.replace(_STAR, f"{_STAR}from .ttypes import {', '.join(hidden)}\n")

@@ -14,13 +14,12 @@ STRUCT_ATTRIBUTES: Final = frozenset({"self", "thrift_spec"})
 
 # fmt: off
 GLOBALS: Final = frozenset({
-    "Client", "Iface", "Processor", "Interface", "TApplicationException", "TException", "TFrozenDict",
-    "TMessageType", "TProcessor", "TProtocolException", "TTransport", "TTwisted", "TType", "all_structs",
-    "defer", "fix_spec", "implementer", "logging", "sys", "TypeError", "classmethod", "float", "hash",
+    "TApplicationException", "TException", "TFrozenDict", "TMessageType", "TProtocolException", "TTransport", "TType",
+    "all_structs", "fix_spec", "logging", "sys", "TypeError", "classmethod", "float", "hash",
     "isinstance", "len", "object", "range", "repr", "set", "super",
 })
 # fmt: on
-"""Names that the generated modules import or take from Python, or define for every service."""
+"""Names that the generated modules import or take from Python, and that are not repaired."""
 
 # fmt: off
 TYPE_FILES: Final = frozenset({

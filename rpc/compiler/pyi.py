@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rpc import idl
+from rpc.compiler.docstrings import docstring, method_doc
 from rpc.compiler.method_fields import methods_of
 from rpc.compiler.references import alias, import_line
+from rpc.compiler.service_names import OWN
 from rpc.idl import python_name
 
 _PYTHON_TYPES: Final = {
@@ -54,6 +56,7 @@ class _Module:
     """One ``.pyi``. Its body is written first, since it determines the imports."""
 
     header: tuple[str, ...] = ()
+    """The imports that every file of the kind has."""
 
     def __init__(self, interface: idl.Interface, package: str) -> None:
         self.interface = interface
@@ -69,9 +72,14 @@ class _Module:
         """Yield the lines after the imports."""
         raise NotImplementedError
 
+    def import_types(self) -> Iterable[str]:
+        """Return the lines that import the types of the package."""
+        return ()
+
     def text(self) -> str:
         body = list(self.body())
         lines = ["# Made by `thrift-rpc compile`; it writes over what is changed here.", *self.header]
+        lines += self.import_types()
         if any("_builtins." in line for line in body):
             lines.append("import builtins as _builtins")
         if any("_UUID" in line for line in body):
@@ -112,10 +120,13 @@ class _TypesModule(_Module):
     header = ("from typing import Any as _Any, ClassVar as _ClassVar, Final as _Final",)
 
     def names(self) -> set[str]:
-        structs, enums = self._structs(), self._enums()
-        names = {field.name for struct in structs for field in struct.fields}
-        names |= {name for enum in enums for name in enum.members}
-        names |= {struct.name for struct in structs} | {enum.name for enum in enums}
+        names = {field.name for struct in self._structs() for field in struct.fields}
+        names |= {name for enum in self._enums() for name in enum.members}
+        return set(map(python_name, names)) | self.types()
+
+    def types(self) -> set[str]:
+        """Return the names of the structs and enums."""
+        names = {struct.name for struct in self._structs()} | {enum.name for enum in self._enums()}
         return set(map(python_name, names))
 
     def _structs(self) -> list[idl.StructDescription]:
@@ -126,10 +137,10 @@ class _TypesModule(_Module):
 
     def body(self) -> Iterator[str]:
         for enum in self._enums():
-            yield from ("", f"class {python_name(enum.name)}:", *_docstring(enum.doc, 4))
+            yield from ("", f"class {python_name(enum.name)}:", *docstring(enum.doc, 4))
             for name in enum.members:
                 yield f"    {python_name(name)}: _Final = {enum.members[name]}"
-                yield from _docstring(enum.docs.get(name, ""), 4)
+                yield from docstring(enum.docs.get(name, ""), 4)
             number, text, mapping = self.builtin("int"), self.builtin("str"), self.builtin("dict")
             yield f"    _VALUES_TO_NAMES: _ClassVar[{mapping}[{number}, {text}]]"
             yield f"    _NAMES_TO_VALUES: _ClassVar[{mapping}[{text}, {number}]]"
@@ -141,15 +152,15 @@ class _TypesModule(_Module):
         is_exception = struct.kind == "exception"
         base = f"({self.builtin('Exception')})" if is_exception else ""
         yield from ("", f"class {name}{base}:")
-        yield from _docstring(struct.doc, 4)
+        yield from docstring(struct.doc, 4)
         for field in struct.fields:
             if is_exception:
                 yield f"    @{self.builtin('property')}"
                 yield f"    def {python_name(field.name)}(self) -> {self._field_type(field)}:"
-                yield from (*_docstring(field.doc, 8), "        ...")
+                yield from (*docstring(field.doc, 8), "        ...")
             else:
                 yield f"    {python_name(field.name)}: {self._field_type(field)}"
-                yield from _docstring(field.doc, 4)
+                yield from docstring(field.doc, 4)
         yield "    thrift_spec: _ClassVar[_Any]"
         yield f"    def __init__({', '.join(self._parameters(struct))}) -> None: ..."
         yield from self._methods(struct, methods_of(struct.fields))
@@ -184,7 +195,10 @@ class _TypesModule(_Module):
 
 
 class _ConstantsModule(_Module):
-    header = ("from typing import Final as _Final", "from .ttypes import *")
+    header = ("from typing import Final as _Final",)
+
+    def import_types(self) -> Iterator[str]:
+        yield "from .ttypes import *"
 
     def _constants(self) -> list[idl.ConstantDescription]:
         return [item for item in self.interface.constants.values() if item.module == f"{self.package}.constants"]
@@ -196,7 +210,7 @@ class _ConstantsModule(_Module):
     def body(self) -> Iterator[str]:
         for constant in self._constants():
             name, kind = python_name(constant.name), self.spell(constant.type)
-            yield from ("", f"{name}: _Final[{kind}]", *_docstring(constant.doc, 0))
+            yield from ("", f"{name}: _Final[{kind}]", *docstring(constant.doc, 0))
 
 
 class _ServiceModule(_Module):
@@ -205,7 +219,6 @@ class _ServiceModule(_Module):
         "from typing import Any as _Any",
         "from twisted.internet.defer import Deferred as _Deferred",
         "from zope.interface import Interface as _Interface, implementer as _implementer",
-        "from .ttypes import *",
     )
 
     def __init__(self, interface: idl.Interface, service: idl.ServiceDescription) -> None:
@@ -213,6 +226,15 @@ class _ServiceModule(_Module):
         inherited = interface.services[service.extends].methods if service.extends else {}
         self.methods = [method for name, method in service.methods.items() if inherited.get(name) is not method]
         super().__init__(interface, service.module.rpartition(".")[0])
+
+    def import_types(self) -> Iterator[str]:
+        """Yield the imports of the package's types, without those that have the name of a class of the service."""
+        types = _TypesModule(self.interface, self.package).types()
+        if types.isdisjoint(OWN):
+            yield "from .ttypes import *"
+        else:
+            public = (name for name in sorted(types - OWN) if not name.startswith("_"))
+            yield from (f"from .ttypes import {name} as {name}" for name in public)
 
     def names(self) -> set[str]:
         names = {python_name(method.name) for method in self.methods}
@@ -225,21 +247,21 @@ class _ServiceModule(_Module):
             self.imports.add(service.extends)
             parent = alias(service.extends)
         yield from ("", f"class Iface({parent}.Iface):" if parent else "class Iface(_Interface):")
-        yield from _docstring(service.doc, 4)
+        yield from docstring(service.doc, 4)
         if not service.doc and not self.methods:
             yield "    ..."
         for method in self.methods:
             result = self._result(method)
             returns = f"{result} | _Deferred[{result}] | _Coroutine[_Any, _Any, {result}]"
             yield f"    def {python_name(method.name)}({', '.join(self._arguments(method))}) -> {returns}:"
-            yield from (*_docstring(_method_doc(method, self.interface), 8), "        ...")
+            yield from (*docstring(method_doc(method, self.interface), 8), "        ...")
         yield from ("", "@_implementer(Iface)", f"class Client({parent}.Client):" if parent else "class Client:")
-        yield from _docstring(service.doc, 4)
+        yield from docstring(service.doc, 4)
         yield "    def __init__(self, transport: _Any, oprot_factory: _Any) -> None: ..."
         for method in self.methods:
             arguments = ", ".join(["self", *self._arguments(method)])
             yield f"    def {python_name(method.name)}({arguments}) -> _Deferred[{self._result(method)}]:"
-            yield from (*_docstring(_method_doc(method, self.interface), 8), "        ...")
+            yield from (*docstring(method_doc(method, self.interface), 8), "        ...")
         yield from ("", f"class Processor({parent}.Processor):" if parent else "class Processor:")
         yield "    def __init__(self, handler: Iface) -> None: ..."
         yield "    def on_message_begin(self, func: _Callable[..., _Any]) -> None: ..."
@@ -250,34 +272,3 @@ class _ServiceModule(_Module):
 
     def _arguments(self, method: idl.MethodDescription) -> list[str]:
         return [f"{python_name(argument.name)}: {self.spell(argument.type)}" for argument in method.arguments]
-
-
-def _method_doc(method: idl.MethodDescription, interface: idl.Interface) -> str:
-    """Return the method's doc comment with the exceptions that it throws, and a note for a oneway method."""
-    lines = [method.doc] if method.doc else []
-    notes = [f":raises {_struct_name(error, interface)}: as ``{error.name}`` of the IDL." for error in method.throws]
-    if method.oneway:
-        notes.append("Oneway: there is no answer.")
-    if lines and notes:
-        lines.append("")
-    return "\n".join([*lines, *notes])
-
-
-def _struct_name(field: idl.Field, interface: idl.Interface) -> str:
-    return interface.structs[field.type.name].name if isinstance(field.type, idl.StructType) else field.name
-
-
-def _docstring(doc: str, indent: int) -> Iterator[str]:
-    if not doc:
-        return
-    blank = " " * indent
-    text = doc.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    if text.endswith('"'):
-        text = f'{text[:-1]}\\"'
-    first, *others = text.splitlines()
-    if not others:
-        yield f'{blank}"""{first}"""'
-        return
-    yield f'{blank}"""{first}'
-    yield from (f"{blank}{line}".rstrip() for line in others)
-    yield f'{blank}"""'

@@ -33,12 +33,12 @@ class NamesTests(IDLTestCase):
 
     def test_refuses_types_that_the_stubs_define_or_import(self) -> None:
         """In a service's module, or in that of the types."""
-        for name in ("Client", "Iface", "Processor", "TType", "range", "TypeError", "f_args", "f_result"):
+        for name in ("TType", "range", "TypeError", "f_args", "f_result"):
             self.assert_refused(
                 f"struct A {{}}\nstruct {name} {{}}\nservice S {{ void f() }}", f"x.thrift:2: struct {name}: "
             )
-        self.assert_refused("exception Client {}", "x.thrift:1: exception Client: ")
-        self.assert_refused("enum defer { A }", "x.thrift:1: enum defer: ")
+        self.assert_refused("exception TException {}", "x.thrift:1: exception TException: ")
+        self.assert_refused("enum logging { A }", "x.thrift:1: enum logging: ")
         self.assert_refused("\nconst i32 sys = 1", "x.thrift:2: const sys: ")
 
     def test_refuses_fields_that_hide_attributes_of_a_struct(self) -> None:
@@ -117,8 +117,8 @@ class NamesTests(IDLTestCase):
     def test_reports_all_names_of_a_file_at_once(self) -> None:
         """A line for each."""
         self.assert_refused(
-            "struct Client {\n 1: i32 self }\nservice S {\n void f(1: i32 self) }",
-            "x.thrift:1: struct Client: ",
+            "struct TType {\n 1: i32 self }\nservice S {\n void f(1: i32 self) }",
+            "x.thrift:1: struct TType: ",
             "x.thrift:2: field self: ",
             "x.thrift:4: argument self: ",
         )
