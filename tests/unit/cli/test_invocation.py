@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import types
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -71,6 +72,13 @@ class InvocationTests(SynchronousTestCase):
             self.assertEqual(Invocation.read(stub, "f", [quoted, "x"]).arguments, [word, "x"])
         for word in ("x=RPC", "=term", "a term=b", '{"other": 1}', "{}", '{"term"', '["term"]'):
             self.assertEqual(Invocation.read(stub, "f", [word, word]).arguments, [word, word])
+
+    def test_takes_and_shows_structs_in_sets_and_as_keys(self) -> None:
+        """A key is written as the text of its JSON."""
+        stub: Any = compile_stub("struct P { 1: i32 x } service S { set<P> f(1: set<P> all, 2: map<P, i32> by) }", "S")
+        invocation = Invocation.read(stub.__name__, "f", ['[{"x": 1}, {"x": 1}]', '{"{\\"x\\": 2}": 3}'])
+        self.assertEqual(invocation.arguments, [{stub.P(1)}, {stub.P(2): 3}])
+        self.assertEqual(invocation.show({stub.P(2), stub.P(1)}), '[{"x": 1}, {"x": 2}]')
 
     def test_takes_an_object_for_a_struct_with_fields_like_the_arguments(self) -> None:
         """There an object is meant."""
