@@ -34,20 +34,19 @@ _BASE: Final[dict[int, Reader]] = {
 }
 
 
-def reader_of(ttype: int, details: Any, hashed: bool = False) -> Reader:
+def reader_of(ttype: int, details: Any) -> Reader:
     """Return the reader of a type.
 
-    :param details: of the type, as a ``thrift_spec`` has them.
-    :param hashed: the value is in a set, or a key of a map.
+    :param details: of the type, as a ``thrift_spec`` has them; they say which lists, sets and maps are frozen.
     """
     if ttype == TType.STRUCT:
         return _struct_reader(details[0])
     if ttype == TType.LIST:
-        return _list_reader(details, hashed)
+        return _list_reader(details)
     if ttype == TType.SET:
-        return _set_reader(details, hashed)
+        return _set_reader(details)
     if ttype == TType.MAP:
-        return _map_reader(details, hashed)
+        return _map_reader(details)
     if details == "BINARY":
         return methodcaller("readBinary")
     return _BASE[ttype]
@@ -66,9 +65,9 @@ def _struct_reader(struct: Any) -> Reader:
     return read
 
 
-def _list_reader(details: Any, hashed: bool) -> Reader:
-    element = reader_of(details[0], details[1], hashed)
-    make: Callable[[Iterable[Any]], Any] = tuple if hashed or details[2] else list
+def _list_reader(details: Any) -> Reader:
+    element = reader_of(details[0], details[1])
+    make: Callable[[Iterable[Any]], Any] = tuple if details[2] else list
 
     def read(protocol: Any) -> Any:
         ttype, size = protocol.readListBegin()
@@ -80,9 +79,9 @@ def _list_reader(details: Any, hashed: bool) -> Reader:
     return read
 
 
-def _set_reader(details: Any, hashed: bool) -> Reader:
-    element = reader_of(details[0], details[1], True)
-    make: Callable[[Iterable[Any]], Any] = frozenset if hashed or details[2] else set
+def _set_reader(details: Any) -> Reader:
+    element = reader_of(details[0], details[1])
+    make: Callable[[Iterable[Any]], Any] = frozenset if details[2] else set
 
     def read(protocol: Any) -> Any:
         ttype, size = protocol.readSetBegin()
@@ -95,10 +94,9 @@ def _set_reader(details: Any, hashed: bool) -> Reader:
     return read
 
 
-def _map_reader(details: Any, hashed: bool) -> Reader:
-    key = reader_of(details[0], details[1], True)
-    item = reader_of(details[2], details[3], hashed)
-    make: Callable[[Iterable[tuple[Any, Any]]], Any] = FrozenDict if hashed or details[4] else dict
+def _map_reader(details: Any) -> Reader:
+    key, item = reader_of(details[0], details[1]), reader_of(details[2], details[3])
+    make: Callable[[Iterable[tuple[Any, Any]]], Any] = FrozenDict if details[4] else dict
 
     def read(protocol: Any) -> Any:
         key_type, item_type, size = protocol.readMapBegin()

@@ -3,20 +3,21 @@
 ``thrift-rpc compile`` writes uses of these functions into the modules that need them:
 
 - :func:`by_value` makes a struct hashable that is in a set, or a key of a map;
-- :func:`reads_frozen` reads lists, sets and maps in such places as values that can be hashed;
+- :func:`reads_frozen` and :func:`freeze_specs` have lists, sets and maps in such places read as values that can be
+  hashed;
 - :func:`complete_spec` describes a struct with a field without a number, for which the compiler writes no
   ``thrift_spec``.
 
 Thrift's C extension can neither make such values nor read such fields. :func:`is_accelerated` tells which structs it
 can handle. The ``read`` and ``write`` of the generated classes handle all of them, with any protocol that is not
-accelerated. A codec that reads by ``thrift_spec`` itself finds every field there, also those without a number; it calls
-:func:`rpc.frozen.freeze` for the elements of sets and the keys of maps.
+accelerated. A codec that reads by ``thrift_spec`` itself finds every field there, also those without a number, and the
+mark of each list, set and map that is frozen.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -56,6 +57,26 @@ def reads_frozen(struct: S) -> S:
     is_immutable = hasattr(struct.read, "__self__")  # type: ignore[attr-defined]
     struct.read = classmethod(read_immutable) if is_immutable else read  # type: ignore[attr-defined]
     return struct
+
+
+def freeze_specs(structs: Iterable[type]) -> None:
+    """Say in the ``thrift_spec`` of generated classes that lists, sets and maps are frozen where they are hashed.
+
+    They have a mark for the annotation ``python.immutable``, which makes a list a tuple and a set a frozenset.
+    """
+    for struct in structs:
+        spec = tuple(field and (*field[:3], _frozen(field[1], field[3]), *field[4:]) for field in struct.thrift_spec)  # type: ignore[attr-defined]
+        struct.thrift_spec = spec  # type: ignore[attr-defined]
+
+
+def _frozen(ttype: int, details: Any, hashed: bool = False) -> Any:
+    """Return the details of a type with the mark on hashed containers."""
+    if ttype == TType.MAP:
+        key, item = _frozen(details[0], details[1], True), _frozen(details[2], details[3], hashed)
+        return (details[0], key, details[2], item, hashed or details[4])
+    if ttype in _CONTAINERS:
+        return (details[0], _frozen(details[0], details[1], hashed or ttype == TType.SET), hashed or details[2])
+    return details
 
 
 def complete_spec(struct: type, *fields: Field) -> tuple[Field | None, ...]:

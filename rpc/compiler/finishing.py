@@ -31,10 +31,15 @@ from rpc.idl import python_name
 
 _BY_VALUE: Final = "_idl_by_value"
 _READS_FROZEN: Final = "_idl_reads_frozen"
+_FREEZE_SPECS: Final = "_idl_freeze_specs"
+_FIX_SPECS: Final = "\nfix_spec(all_structs)\n"
+"""The compiler's line that puts the ``thrift_spec`` of each struct into those that contain it."""
+
 _IMPORTS: Final = (
     (f"{FREEZE}(", f"from rpc.frozen import freeze as {FREEZE}\n"),
     (f"@{_BY_VALUE}\n", f"from rpc.generated_structs import by_value as {_BY_VALUE}\n"),
     (f"@{_READS_FROZEN}\n", f"from rpc.generated_structs import reads_frozen as {_READS_FROZEN}\n"),
+    (f"{_FREEZE_SPECS}(", f"from rpc.generated_structs import freeze_specs as {_FREEZE_SPECS}\n"),
     (f"{COMPLETE}(", f"from rpc.generated_structs import complete_spec as {COMPLETE}\n"),
 )
 """What a module imports when it has the text before it."""
@@ -96,6 +101,8 @@ def _finish_module(
             used |= more
         for decorator in _decorators(key, hashed):
             text = re.sub(rf"^class {name}\(", f"@{decorator}\nclass {name}(", text, count=1, flags=re.MULTILINE)
+    if f"@{_READS_FROZEN}\n" in text:
+        text = text.replace(_FIX_SPECS, f"\n{_FREEZE_SPECS}(all_structs){_FIX_SPECS}")
     return _with_imports(text, package, used)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.Thrift import TMessageType
+from thrift.Thrift import TMessageType, TType
 from thrift.transport.TTransport import TMemoryBuffer
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -106,6 +106,17 @@ class HashedStructTests(SynchronousTestCase):
         stub = self.stub
         accelerated = {struct.__name__ for struct in (stub.f_args, stub.g_args, stub.h_args) if is_accelerated(struct)}
         self.assertEqual(accelerated, {"g_args"})
+
+    def test_the_specification_marks_what_is_frozen(self) -> None:
+        """For codecs that read by it: ``python.immutable`` has the same mark. Lists in other places stay lists."""
+        stub = compile_stub(
+            "struct A { 1: map<list<map<i32, list<i32>>>, list<set<i32>>> a } service S { void f(1: A a) }", "S"
+        )
+        ((_, _, _, details, _),) = [field for field in stub.A.thrift_spec if field is not None]
+        ints = (TType.I32, None, True)
+        key = (TType.MAP, (TType.I32, None, TType.LIST, ints, True), True)
+        self.assertEqual(details, (TType.LIST, key, TType.LIST, (TType.SET, (TType.I32, None, False), False), False))
+        self.assertIs(stub.f_args.thrift_spec[1][3][1], stub.A.thrift_spec)
 
 
 class HostileSetTests(SynchronousTestCase):
