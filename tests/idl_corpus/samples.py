@@ -7,7 +7,18 @@ import uuid
 from typing import Any
 
 from rpc.frozen import FrozenDict
-from rpc.idl import BaseType, EnumType, Interface, ListType, MapType, SetType, StructType, Type, python_name
+from rpc.idl import (
+    BaseType,
+    EnumType,
+    Interface,
+    ListType,
+    MapType,
+    MethodDescription,
+    SetType,
+    StructType,
+    Type,
+    python_name,
+)
 
 DEEPEST = 4
 """How deep a sample is; optional fields of a struct further inside are unset, and containers are empty."""
@@ -53,6 +64,24 @@ class Samples:
                 return (FrozenDict if hashed else dict)((one, self.make(value, depth + 1, hashed)) for one in keys)
             case StructType(name):
                 return self._struct(name, depth)
+
+    def has_key_without_json(self, method: MethodDescription) -> bool:
+        """Return whether a type of a method has a map whose keys are structs, lists, sets or maps."""
+        pending = [field.type for field in (*method.arguments, *method.throws)]
+        pending += [] if method.returns is None else [method.returns]
+        seen: set[str] = set()
+        while pending:
+            match pending.pop():
+                case ListType(element) | SetType(element):
+                    pending.append(element)
+                case MapType(BaseType() | EnumType(), value):
+                    pending.append(value)
+                case MapType():
+                    return True
+                case StructType(name) if name not in seen:
+                    seen.add(name)
+                    pending += [field.type for field in self._interface.structs[name].fields]
+        return False
 
     def _several(self, kind: Type, depth: int, hashed: bool) -> list[Any]:
         return [self.make(kind, depth + 1, hashed) for _ in range(2 if depth < DEEPEST else 0)]

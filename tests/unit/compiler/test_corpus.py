@@ -92,12 +92,16 @@ def test_every_service_is_a_stub(corpus: Compiled) -> None:
 
 @pytest.mark.parametrize("protocol", CODECS)
 def test_every_method_takes_and_returns_every_value(corpus: Compiled, protocol: str) -> None:
-    """Arguments, results and exceptions arrive as they were sent, with their types."""
+    """Arguments, results and exceptions arrive as they were sent, with their types.
+
+    Structs, lists, sets and maps as keys are left out for JSON, where keys are strings.
+    """
     samples = Samples(corpus.interface)
     for service in corpus.interface.services.values():
         ends = OurEnds(corpus.module(service.module), protocol)
         for method in service.methods.values():
-            check_method(ends, method, samples)
+            if protocol != "json" or not samples.has_key_without_json(method):
+                check_method(ends, method, samples)
 
 
 def check_method(ends: OurEnds, method: idl.MethodDescription, samples: Samples) -> None:

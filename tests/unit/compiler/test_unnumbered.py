@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
@@ -87,7 +88,11 @@ class UnnumberedTests(IDLTestCase):
                 struct.write(writer)
                 writer.writeMessageEnd()
                 codec, body = CODECS[protocol], transport.getvalue()
-                self.assertEqual(codec.encode("f", TMessageType.CALL, 7, struct), body)
+                written = codec.encode("f", TMessageType.CALL, 7, struct)
+                if protocol == "json":  # the order of an object's members has no meaning
+                    self.assertEqual(json.loads(written), json.loads(body))
+                else:
+                    self.assertEqual(written, body)
                 start = codec.read_header(body)[3]
                 self.assertEqual(codec.read_struct(body, start, type(struct)), struct)
 
