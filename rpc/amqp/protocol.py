@@ -44,6 +44,8 @@ from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameErro
 from rpc.interfaces import IClock
 from rpc.uri import DEFAULT_SEND_BUFFER_MAX
 
+LOGIN = Phase.LOGIN  # a module name, because every pass of reading asks for it
+
 LARGEST_CHANNEL = 65535
 LARGEST_FRAME = 2**32 - 1
 
@@ -310,7 +312,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._reading = True
         self.write = self._output.append
         try:
-            if self.phase is Phase.LOGIN:
+            if self.phase is LOGIN:
                 refuse_other_protocols(self._reader.waiting() + data)
             self._reader.feed(data)
         except AMQPError as error:
