@@ -1,6 +1,8 @@
 """TCP keepalive: the kernel asks a silent peer whether it is there (tcp(7); RFC 9293, section 3.8.4).
 
 Heartbeats notice a dead peer sooner. Without them (``heartbeat=0``), nothing else would while there is nothing to send.
+While data is unsent, the kernel's retransmissions notice it. A limit of their time (``TCP_USER_TIMEOUT``) would also
+end connections to a broker that is alive and does not read, as under an alarm.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from typing import Final
 IDLE_SECONDS: Final = 60
 PROBE_SECONDS: Final = 15
 PROBES: Final = 4
-"""A peer that is silent for so long is asked so often, with so much time between. Then the connection has ended."""
+"""After the seconds of silence, the kernel sends the probes, with the seconds between them. If none is answered, it
+ends the connection.
+"""
 
 _OPTIONS: Final = (("TCP_KEEPIDLE", IDLE_SECONDS), ("TCP_KEEPINTVL", PROBE_SECONDS), ("TCP_KEEPCNT", PROBES))
 

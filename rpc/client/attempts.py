@@ -151,10 +151,10 @@ class Attempts:
         self._closed = True
         calls = list(self._pending.calls.values())
         self.cancellations.add(calls)
-        self.cancellations.flush()
         for call in calls:
             error = ConnectionLost(f"{call.operation.label}: the connection was closed", call.outcome)
             self.give_up(call, error)
+        self.cancellations.flush()  # an errback may have cancelled another call
         self.channel = None
 
     def send_waiting(self) -> None:

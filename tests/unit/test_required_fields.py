@@ -80,7 +80,7 @@ class RequiredFieldsTests(SynchronousTestCase):
         self.assert_passes(left(right(left(right(None, "c")), "a")))
 
     def test_types_without_required_fields_have_no_check(self) -> None:
-        """Recursive ones neither."""
+        """Nor have recursive types."""
         for struct in (Work, self.types.Loop, self.stub.turn_args, self.stub.turn_result):
             self.assertIsNone(required_fields_check(struct))
 
