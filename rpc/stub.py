@@ -21,7 +21,8 @@ from zope.interface.interface import InterfaceClass, Method
 from rpc import idl
 from rpc.errors import ConfigurationError
 from rpc.generated_exceptions import repair
-from rpc.required_fields import Check, required_fields_check
+from rpc.struct_checks import Check
+from rpc.validity import validity_check
 
 
 @attrs.frozen(eq=False)
@@ -38,8 +39,8 @@ class StubMethod:
     :ivar signature: the parameters of the stub's method, without ``self``.
     :ivar doc: the IDL's doc comment; ``""`` without one.
     :ivar timeout: seconds, from the IDL's annotation ``timeout_ms``; ``None`` without one.
-    :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset; ``None`` when the types
-        have no such field. Thrift's accelerated decoders do not check.
+    :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset, or a union has not exactly
+        one field; ``None`` when the types have neither. Thrift's accelerated code does not check.
     :ivar check_result: the same for the result.
     :ivar idempotent: whether the IDL says that the method may be run twice.
     :ivar arguments_of: returns the values of an arguments struct, in the handler's order.
@@ -142,8 +143,8 @@ def _read_method(name: str, declared: Method, description: idl.ServiceDescriptio
         ),
         doc=description.methods[name].doc if description and name in description.methods else "",
         timeout=_annotated_timeout(name, description),
-        check_arguments=required_fields_check(arguments_class),
-        check_result=required_fields_check(result_class) if result_class else None,
+        check_arguments=validity_check(arguments_class),
+        check_result=validity_check(result_class) if result_class else None,
         idempotent=_is_idempotent(name, description),
     )
 

@@ -1,0 +1,317 @@
+"""One rule for values in all protocols: a value fits its type in all of them or in none, and arrives as the same."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import UserString
+from typing import Any, ClassVar
+
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.envelope import CODECS
+from rpc.errors import InvalidReply, InvalidRequest
+from tests.stubs import compile_stub
+from tests.unit.generated_ends import OurEnds, exactly
+from tests.unit.odd_values import ODD_VALUES, Truth
+from tests.unit.test_generated_equality import EVERYTHING
+
+INFINITIES = (math.inf, -math.inf, math.nan)
+
+INJECTED = ['x"},"9":{"i32":5},"1":{"str":"']
+"""A list that Thrift's Python joins without escapes where a string belongs: it then sets other fields."""
+
+NOT_UTF_8 = (b"\xff", b"ok\xe2\x82", b"\xed\xa0\x80", b"\xc0\x80", "é".encode("latin-1") * 20)
+
+
+class ValueRuleCase(SynchronousTestCase):
+    """Our client and worker in all protocols."""
+
+    stub: ClassVar[Any]
+    types: ClassVar[Any]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.stub = compile_stub(EVERYTHING, "Everything")
+        cls.types = cls.stub.ttypes
+
+    def setUp(self) -> None:
+        self._ends: dict[str, list[OurEnds]] = {}
+
+    def ends(self, invalid_utf8: str = "refuse") -> list[OurEnds]:
+        """Return the ends of the service in each protocol."""
+        if invalid_utf8 not in self._ends:
+            self._ends[invalid_utf8] = [OurEnds(self.stub, protocol, invalid_utf8) for protocol in CODECS]
+        return self._ends[invalid_utf8]
+
+    def sent(self, ours: OurEnds, name: str, value: Any) -> Any:
+        """Call a method of one argument; return what its handler got, or the error's class."""
+        request = ours.call(name, (value,))
+        if not request:
+            return type(ours.settle(b"")[1])
+        return self.served(ours, request)
+
+    def served(self, ours: OurEnds, request: bytes) -> Any:
+        """Serve a request; return what its handler got, or the number of the worker's exception."""
+        ours.notes.taken, ours.notes.answer = [], ("returns", None)
+        reply = ours.serve(request)
+        if ours.notes.taken:
+            return ours.notes.taken[0][0]
+        header = ours.codec.read_header(reply)
+        exception: TApplicationException = ours.codec.read_struct(reply, header[3], TApplicationException)
+        return exception.type
+
+    def answered(self, ours: OurEnds, name: str, value: Any) -> Any:
+        """Let the handler return a value; return the caller's result, or the number of the worker's exception."""
+        ours.notes.answer = "returns", value
+        request = ours.call(name, (None,) * len(getattr(self.stub, f"{name}_args").thrift_spec[1:]))
+        how, result = ours.settle(ours.serve(request))
+        self.flushLoggedErrors()
+        return result if how == "returns" else result.type
+
+    def assert_same_everywhere(self, name: str, value: Any, expected: Any) -> None:
+        """Check that a value arrives as `expected` in each protocol, both ways; ``InvalidRequest``: that it fits in
+        none.
+        """
+        for ours in self.ends():
+            self.assertEqual(exactly(self.sent(ours, name, value)), exactly(expected), (ours.protocol, name, value))
+            answer = TApplicationException.INTERNAL_ERROR if expected is InvalidRequest else expected
+            self.assertEqual(exactly(self.answered(ours, name, value)), exactly(answer), (ours.protocol, name, value))
+
+
+class WritingTests(ValueRuleCase):
+    """What a client sends, and a worker answers."""
+
+    def test_values_of_other_types_fit_all_protocols_or_none(self) -> None:
+        """As they fit Thrift's C extension for the binary protocol, and arrive as the same value."""
+        for name, values in ODD_VALUES.items():
+            for value in values:
+                binary, *others = self.ends()
+                arrived = exactly(self.sent(binary, name, value))
+                result = exactly(self.answered(binary, name, value))
+                for ours in others:
+                    self.assertEqual(exactly(self.sent(ours, name, value)), arrived, (ours.protocol, name, value))
+                    self.assertEqual(exactly(self.answered(ours, name, value)), result, (ours.protocol, name, value))
+
+    def test_what_is_true_arrives_as_true(self) -> None:
+        """Not only the object True."""
+        for value in (1, 2, "x", Truth()):
+            self.assert_same_everywhere("flag", value, True)
+        false_values: tuple[Any, ...] = (0, "", [])
+        for false in false_values:
+            self.assert_same_everywhere("flag", false, False)
+
+    def test_a_list_is_no_string(self) -> None:
+        """Its elements would be written without escapes."""
+        for value in (INJECTED, tuple(INJECTED), {"x": 1}, UserString("x"), 1, 1.5, None.__class__):
+            self.assert_same_everywhere("text", value, InvalidRequest)
+            self.assert_same_everywhere("strings", [value], InvalidRequest)
+            self.assert_same_everywhere("blobs", {"key": value}, InvalidRequest)
+
+    def test_texts_that_json_escapes_arrive(self) -> None:
+        """In values and in keys."""
+        for text in (*INJECTED, '"', "\\", "\\u0041", "\x00\x1f\x7f", "\u2028", "𝄞", "</script>", ""):
+            self.assert_same_everywhere("text", text, text)
+            self.assert_same_everywhere("blobs", {text: b""}, {text: b""})
+
+    def test_doubles_that_are_not_finite_arrive(self) -> None:
+        """As values, in lists and as keys."""
+        for value in (*INFINITIES, -0.0, 5e-324, 1.7976931348623157e308, 0.1, 1e16, 123456789012345678.0):
+            self.assert_same_everywhere("real", value, value)
+            sent = self.types.Containers(reals={1: value}, bytes={1: [value, 1.0]}, blobs={value: b"x"})
+            for ours in self.ends():
+                self.assertEqual(repr(self.sent(ours, "containers", sent)), repr(sent))
+
+    def test_json_has_thrifts_names_for_doubles_that_are_not_finite(self) -> None:
+        """In quotation marks, so it is JSON."""
+        written = [json.loads(OurEnds(self.stub, "json").call("real", (value,))) for value in INFINITIES]
+        self.assertEqual([message[4]["1"]["dbl"] for message in written], ["Infinity", "-Infinity", "NaN"])
+
+    def test_numbers_out_of_range_and_with_a_fraction_are_refused(self) -> None:
+        """Before they are sent."""
+        for name, bits in (("small", 8), ("short_", 16), ("number", 32), ("long_", 64), ("colour", 32)):
+            for value in (2 ** (bits - 1) - 1, -(2 ** (bits - 1))):
+                self.assert_same_everywhere(name, value, value)
+            for wrong in (2 ** (bits - 1), -(2 ** (bits - 1)) - 1, 10**400, 1.0, 1.5, "1", math.inf):
+                self.assert_same_everywhere(name, wrong, InvalidRequest)
+
+    def test_binary_is_bytes_or_text(self) -> None:
+        """Text is sent as UTF-8."""
+        self.assert_same_everywhere("data", b"\xff\x00", b"\xff\x00")
+        self.assert_same_everywhere("data", "é", "é".encode())
+        for wrong in (bytearray(b"x"), memoryview(b"x"), [1], 1, "\ud800"):
+            self.assert_same_everywhere("data", wrong, InvalidRequest)
+            self.assert_same_everywhere("blobs", {"key": wrong}, InvalidRequest)
+
+    def test_bytes_for_a_string_must_be_utf_8(self) -> None:
+        """At any depth; a short one and a long one."""
+        self.assert_same_everywhere("text", "é".encode(), "é")
+        for wrong in (*NOT_UTF_8, b"\xff" * 20_000):
+            self.assert_same_everywhere("text", wrong, InvalidRequest)
+            self.assert_same_everywhere("strings", ["fine", wrong], InvalidRequest)
+            self.assert_same_everywhere("blobs", {wrong: b""}, InvalidRequest)
+            self.assert_same_everywhere("tree", self.types.Tree(1, [], {wrong: self.types.Tree()}), InvalidRequest)
+
+    def test_a_struct_is_no_key_in_json(self) -> None:
+        """Thrift's Python would write an object as key, which is not JSON. The error says so."""
+        point = self.types.Point(1, 2)
+        keyed = self.types.Keyed(bads={point: self.types.Bad("why", None, 1)})
+        for ours in self.ends():
+            arrived = self.sent(ours, "keyed", keyed)
+            self.assertEqual(arrived, InvalidRequest if ours.protocol == "json" else keyed)
+            self.assertEqual(self.sent(ours, "keyed", self.types.Keyed({}, [])), self.types.Keyed({}, []))
+        ours.call("keyed", (keyed,))
+        self.assertIn("keys of type Point has no form in JSON", str(ours.settle(b"")[1]))
+
+    def test_a_value_nested_too_deep_is_refused_in_json(self) -> None:
+        """Python's recursion limit is the bound."""
+        tree = self.types.Tree()
+        for _ in range(5000):
+            tree = self.types.Tree(only=tree)
+        self.assertIs(self.sent(OurEnds(self.stub, "json"), "tree", tree), InvalidRequest)
+
+
+class UnionTests(ValueRuleCase):
+    """Exactly one field of a union is set."""
+
+    def wrong(self) -> list[Any]:
+        """Return unions with no field and with two."""
+        either, point = self.types.Either, self.types.Point(1, 2)
+        return [either(), either(point=point, text=""), either(point, {}, "x")]
+
+    def assert_refused_everywhere(self, name: str, value: Any) -> None:
+        """Check both ends, when they write and when they read."""
+        self.assert_same_everywhere(name, value, InvalidRequest)
+        for ours in self.ends():
+            arguments, result = getattr(self.stub, f"{name}_args")(value), getattr(self.stub, f"{name}_result")(value)
+            request = ours.codec.encode(name, TMessageType.CALL, 1, arguments)
+            self.assertEqual(self.served(ours, request), TApplicationException.PROTOCOL_ERROR)
+            ours.call(name, (None,))
+            reply = ours.codec.encode(name, TMessageType.REPLY, ours.seqid, result)
+            self.assertIsInstance(ours.settle(reply)[1], InvalidReply)
+
+    def test_a_union_without_a_field_or_with_several_is_refused(self) -> None:
+        """As argument and result."""
+        for value in self.wrong():
+            self.assert_refused_everywhere("either", value)
+
+    def test_unions_are_checked_at_any_depth(self) -> None:
+        """In structs, containers and exceptions."""
+        for value in self.wrong():
+            self.assert_refused_everywhere("bad", self.types.Bad("why", value, 1))
+            self.assert_refused_everywhere("containers", self.types.Containers(eithers={b"": {True: value}}))
+            self.assert_refused_everywhere("containers", self.types.Containers(bads=[self.types.Bad("", value, 1)]))
+
+    def test_each_field_of_a_union_arrives(self) -> None:
+        """Empty values are values."""
+        either, point = self.types.Either, self.types.Point(1, 2)
+        for value in (either(point=point), either(shelf={}), either(shelf={1: [b"x"]}), either(text="")):
+            self.assert_same_everywhere("either", value, value)
+
+    def test_the_error_names_the_union_and_its_fields(self) -> None:
+        """So that a caller finds the place."""
+        (ours, *_) = self.ends()
+        ours.call("either", (self.wrong()[1],))
+        self.assertIn("exactly one field of the union Either must be set; set: point, text", str(ours.settle(b"")[1]))
+
+    def test_a_union_of_a_stub_without_idl_json_is_not_checked(self) -> None:
+        """Generated code does not tell a union from a struct."""
+        stub = compile_stub(EVERYTHING, "Everything", description=False)
+        for protocol in CODECS:
+            ours = OurEnds(stub, protocol)
+            self.assertEqual(self.sent(ours, "either", stub.ttypes.Either()), stub.ttypes.Either())
+
+
+class InvalidTextTests(ValueRuleCase):
+    """Bytes of a ``string`` that are not UTF-8, from a peer."""
+
+    def request(self, ours: OurEnds, name: str, make: Any, text: bytes) -> bytes:
+        """Return a request of a peer with `text` in a string: `make` returns the argument with it."""
+        arguments = getattr(self.stub, f"{name}_args")
+        marker = "#" * len(text)
+        written = ours.codec.encode(name, TMessageType.CALL, 1, arguments(make(marker)))
+        return written.replace(marker.encode(), text)
+
+    def reply(self, ours: OurEnds, name: str, make: Any, text: bytes) -> bytes:
+        """Return the same as the reply to the last call."""
+        result = getattr(self.stub, f"{name}_result")
+        marker = "#" * len(text)
+        written = ours.codec.encode(name, TMessageType.REPLY, ours.seqid, result(make(marker)))
+        return written.replace(marker.encode(), text)
+
+    def places(self) -> list[tuple[str, Any]]:
+        """Return methods, and functions that make their argument with a text in it."""
+        types = self.types
+        return [
+            ("text", lambda text: text),
+            ("strings", lambda text: ["é", text]),
+            ("blobs", lambda text: {text: b"\xff"}),
+            ("either", lambda text: types.Either(text=text)),
+            ("tree", lambda text: types.Tree(branches=[types.Tree(-1, [], {text: types.Tree()})])),
+            ("bad", lambda text: types.Bad(text, None, -1)),
+            ("containers", lambda text: types.Containers(words={text}, errors={types.Worse(text)})),
+        ]
+
+    def test_it_is_refused_by_the_worker(self) -> None:
+        """At any depth, in each protocol."""
+        for name, make in self.places():
+            for text in NOT_UTF_8:
+                for ours in self.ends():
+                    request = self.request(ours, name, make, text)
+                    self.assertEqual(
+                        self.served(ours, request), TApplicationException.PROTOCOL_ERROR, (ours.protocol, name, text)
+                    )
+
+    def test_it_is_refused_by_the_client(self) -> None:
+        """The reply is invalid."""
+        for name, make in self.places():
+            for text in NOT_UTF_8:
+                for ours in self.ends():
+                    ours.call(name, (None,))
+                    reply = self.reply(ours, name, make, text)
+                    self.assertIsInstance(ours.settle(reply)[1], InvalidReply, (ours.protocol, name, text))
+
+    def test_it_is_replaced_with_the_option(self) -> None:
+        """As Python replaces it, in each protocol, by both ends."""
+        for name, make in self.places():
+            for text in NOT_UTF_8:
+                expected = make(text.decode("utf-8", "replace"))
+                for ours in self.ends("replace"):
+                    request = self.request(ours, name, make, text)
+                    self.assertEqual(self.served(ours, request), expected, (ours.protocol, name, text))
+                    ours.call(name, (None,))
+                    reply = self.reply(ours, name, make, text)
+                    self.assertEqual(ours.settle(reply), ("returns", expected), (ours.protocol, name, text))
+
+    def test_the_text_of_a_workers_exception_follows_the_rule(self) -> None:
+        """It is a string, too."""
+        for option, expected in (("refuse", InvalidReply), ("replace", TApplicationException)):
+            for ours in self.ends(option):
+                ours.call("text", ("x",))
+                written = ours.codec.encode("text", TMessageType.EXCEPTION, ours.seqid, TApplicationException(6, "#"))
+                error = ours.settle(written.replace(b"#", b"\xff"))[1]
+                self.assertIsInstance(error, expected)
+                if option == "replace":
+                    self.assertEqual(error.message, "\ufffd")
+
+    def test_text_with_the_replacement_character_is_text(self) -> None:
+        """A peer may send U+FFFD."""
+        for text in ("\ufffd", "ok \ufffd", "é\ufffd𝄞"):
+            for name, make in self.places():
+                self.assert_same_everywhere(name, make(text), make(text))
+
+    def test_half_a_surrogate_pair_in_a_json_escape_follows_the_rule(self) -> None:
+        """It is no text either."""
+        begin, end = b'[1,"text",1,1,{"1":{"str":"', b'"}}]'
+        for escape, expected in (
+            (rb"\ud834", "\ufffd"),
+            (rb"\udd1e\uD834", "\ufffd\ufffd"),
+            (rb"\ud834\ud834\udd1e", "\ufffd𝄞"),
+            (rb"\\ud834\\\ud834", "\\ud834\\\ufffd"),
+        ):
+            request = begin + escape + end
+            refused = self.served(OurEnds(self.stub, "json"), request)
+            self.assertEqual(refused, TApplicationException.PROTOCOL_ERROR)
+            self.assertEqual(self.served(OurEnds(self.stub, "json", "replace"), request), expected)
+        self.assertEqual(self.served(OurEnds(self.stub, "json"), begin + rb"\\ud834\ud834\udd1e" + end), "\\ud834𝄞")
