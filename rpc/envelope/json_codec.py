@@ -48,19 +48,19 @@ class JSONCodec:
 
     def read_header(self, body: bytes) -> Header:
         text = body.decode("utf-8", "surrogateescape")  # the struct may be no UTF-8, and is read later
+        if not text.startswith(_BEGIN):
+            raise MalformedMessage(f'not a Thrift message: it does not begin with {_BEGIN}<name>",<type>,<seqid>,')
         try:
-            if not text.startswith(_BEGIN):
-                raise ValueError(f'it does not begin with {_BEGIN}<name>",<type>,<seqid>,')
             name, end = parser.raw_decode(text, len(_BEGIN) - 1)
             name.encode()  # raises for invalid UTF-8, and for half of a surrogate pair
-            numbers = _NUMBERS.match(text, end)
-            if numbers is None:
-                raise ValueError("its name is not followed by a type and a seqid")
-            kind, seqid = int(numbers[1]), int(numbers[2])
-            if not -(2**31) <= seqid < 2**31:
-                raise ValueError(f"its seqid {seqid} is no i32")
         except ValueError as error:
             raise malformed("Thrift message", error) from error
+        numbers = _NUMBERS.match(text, end)
+        if numbers is None:
+            raise MalformedMessage("not a Thrift message: no type and seqid follow its name")
+        kind, seqid = int(numbers[1]), int(numbers[2])
+        if not -(2**31) <= seqid < 2**31:
+            raise MalformedMessage(f"not a Thrift message: its seqid {seqid} is no i32")
         return name, kind, seqid, len(text[: numbers.end()].encode("utf-8", "surrogateescape"))
 
     def read_struct(self, body: bytes, start: int, struct_class: type, replace: bool = False) -> Any:
