@@ -45,7 +45,7 @@ class StructChecks:
             return True
         return any(
             self._is_checked(details[0], seen) if ttype == TType.STRUCT else self._of_base(ttype, details) is not None
-            for ttype, details in _types_in(struct)
+            for ttype, details in types_in(struct)
         )
 
     def _struct_check(self, struct: type) -> Check:
@@ -104,8 +104,8 @@ def fields_of(struct: type) -> list[tuple[Any, ...]]:
     return [field for field in getattr(struct, "thrift_spec", None) or () if field is not None]
 
 
-def _types_in(struct: type) -> list[tuple[int, Any]]:
-    """Return the structs and base types of a struct's fields, containers opened."""
+def types_in(struct: type) -> list[tuple[int, Any]]:
+    """Return the structs and base types in a struct's fields and their containers: ``TType`` and details."""
     found: list[tuple[int, Any]] = []
 
     def visit(ttype: int, details: Any) -> None:

@@ -1,8 +1,8 @@
 """A stub of the Thrift compiler as data: its methods with the structs of their arguments and results.
 
 The generated ``Client`` and ``Processor`` lose calls and mix up replies: after a reply that does not decode, a seqid
-past 2^31, or half a reply followed by an exception. The generated structs are sound. So client and worker use only the
-structs; the messages are the same. Pure: reads modules, no I/O beside ``idl.json``.
+past 2^31, or half a reply followed by an exception. So client and worker use only the structs, and repair their faults;
+the messages are the same. Pure: reads modules, no I/O beside ``idl.json``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from zope.interface.interface import InterfaceClass, Method
 
 from rpc import idl
 from rpc.errors import ConfigurationError
+from rpc.generated_defaults import repair_defaults
 from rpc.generated_exceptions import repair
 from rpc.struct_checks import Check
 from rpc.validity import validity_check
@@ -130,6 +131,8 @@ def _read_method(name: str, declared: Method, description: idl.ServiceDescriptio
     throws = tuple((field[2], field[3][0]) for field in fields if field[0] != 0)
     for _, exception in throws:
         repair(exception)
+    for struct in filter(None, (arguments_class, result_class)):
+        repair_defaults(struct)
     names = tuple(declared.getSignatureInfo()["positional"])
     return StubMethod(
         name=name,
