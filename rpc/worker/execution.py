@@ -27,6 +27,7 @@ from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.rejection import Rejection
 from rpc.worker.request import Policy, Request
 from rpc.worker.service import ThriftService
+from rpc.worker.unfinished import NO_RESULTS, failure_of, is_unfinished
 
 CANCELLING = DeliveryState.CANCELLING
 
@@ -113,6 +114,9 @@ class Execution:
         value.addErrback(_unanswered, request)
 
     def _succeeded(self, value: Any, request: Request, method: StubMethod, run: Run | None) -> None:
+        if isinstance(value, NO_RESULTS) or (value is not None and not method.has_result and is_unfinished(value)):
+            self._failed(failure_of(value), request, method, run)
+            return
         if method.result_class is None:
             self._finish(request, None, run)
             return
