@@ -39,7 +39,7 @@ class JSONCodec:
 
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
         out = [f"[1,{quote(name)},{kind},{seqid},"]
-        struct_writer(type(struct))(struct, out)
+        struct_writer(type(struct))(struct, out, 0)
         out.append("]")
         return "".join(out).encode()  # half of a surrogate pair does not encode
 
@@ -69,7 +69,7 @@ class JSONCodec:
             text = _text(body[start:], replace)
             with _paused_collection():
                 parsed, end = parser.raw_decode(text)
-                value = read(parsed)
+                value = read(parsed, 0)
         except Exception as error:
             raise malformed(struct_class.__name__, error) from error
         if text[end : end + 1] != "]":

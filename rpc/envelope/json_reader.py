@@ -16,11 +16,14 @@ from uuid import UUID
 
 from thrift.Thrift import TFrozenDict, TType
 
-from rpc.envelope.json_types import BITS, INFINITY, MINUS_INFINITY, NAN, NO_KEYS, TAGS, fields_of
-from rpc.envelope.limits import CONTAINER_LIMIT, NUMBER_LIMIT
+from rpc.envelope.json_types import BITS, INFINITY, INNER, MINUS_INFINITY, NAN, TAGS, fields_of
+from rpc.envelope.limits import CONTAINER_LIMIT, NESTING_LIMIT, NUMBER_LIMIT
 
 Read = Callable[[Any], Any]
-"""Returns the value of a type from parsed JSON; raises ``ValueError`` or another error when it does not fit."""
+"""Returns a value of a base type from parsed JSON; raises ``ValueError`` or another error when it does not fit."""
+
+ReadInner = Callable[[Any, int], Any]
+"""The same for structs and containers. The number is that of the structs around it."""
 
 _KNOWN_TAGS: Final = frozenset(TAGS.values())
 
@@ -30,7 +33,7 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+
 
 _NOT_FINITE: Final = {text: float(text) for text in (NAN, INFINITY, MINUS_INFINITY)}
 
-_structs: dict[type, Read] = {}
+_structs: dict[type, ReadInner] = {}
 """The readers of structs, each made once."""
 
 
@@ -53,47 +56,59 @@ parser: Final = JSONDecoder(
 )
 
 
-def struct_reader(struct_class: type) -> Read:
+def struct_reader(struct_class: type) -> ReadInner:
     """Return the reader of a generated struct."""
     known = _structs.get(struct_class)
     if known is not None:
         return known
-    fields: dict[str, tuple[str, str, Read]] = {}
+    fields: dict[str, _Field] = {}
     described = fields_of(struct_class)
 
-    def read(pairs: Any) -> Any:
+    def read(pairs: Any, depth: int) -> Any:
         if type(pairs) is not tuple:
             raise ValueError(f"{_shown(pairs)} is no struct")
+        depth += 1
+        if depth > NESTING_LIMIT:
+            raise ValueError(f"more than {NESTING_LIMIT} structs are in one another")
         values = {}
         for number, field in pairs:
             if type(field) is not tuple:
                 raise ValueError(f"field {number[:20]} is no object of a type and a value")
             ((tag, value),) = field
-            expected, name, read_value = fields.get(number) or _skipped(number)
+            expected, name, read_base, read_inner = fields.get(number) or _skipped(number)
             if tag == expected:
-                values[name] = read_value(value)
+                values[name] = read_base(value) if read_inner is None else read_inner(value, depth)
             elif tag not in _KNOWN_TAGS:
                 raise ValueError(f"{_shown(tag)} is no type of Thrift")
         return struct_class(**values)
 
     _structs[struct_class] = read  # before its fields are known: a struct may contain itself
     for number, ttype, name, details, *_ in described:
-        fields[str(number)] = (TAGS.get(ttype, ""), name, _reader_of(ttype, details))
+        fields[str(number)] = (TAGS.get(ttype, ""), name, _base_reader(ttype, details), _inner_reader(ttype, details))
     return read
 
 
-def _skipped(number: str) -> tuple[str, str, Read]:
+_Field = tuple[str, str, Read, ReadInner | None]
+"""A field's type, its name, and its reader: the second one if there is one."""
+
+
+def _skipped(number: str) -> _Field:
     """Return an entry for a field of another version of the IDL. No type fits it, so it is skipped."""
     if _FIELD_NUMBER.fullmatch(number) is None:
         raise ValueError(f"{_shown(number)} is no field number")
-    return "", "", _unknown
+    return "", "", _unknown, None
 
 
-def _reader_of(ttype: int, details: Any) -> Read:
+def _base_reader(ttype: int, details: Any) -> Read:
     if ttype in BITS:
         return _integer(BITS[ttype])
     if ttype == TType.STRING:
         return _binary if details == "BINARY" else _string
+    return _BASE.get(ttype, _unknown)
+
+
+def _inner_reader(ttype: int, details: Any) -> ReadInner | None:
+    """Return the reader of a struct or container; ``None`` for base types."""
     if ttype == TType.STRUCT:
         return struct_reader(details[0])
     if ttype == TType.LIST:
@@ -102,7 +117,7 @@ def _reader_of(ttype: int, details: Any) -> Read:
         return _elements(details, frozenset if details[2] else set)
     if ttype == TType.MAP:
         return _map(*details)
-    return _BASE.get(ttype, _unknown)
+    return None
 
 
 # -- base types
@@ -185,27 +200,30 @@ def _check_size(size: Any, found: int) -> None:
         raise ValueError(f"a container of {size} elements; at most {CONTAINER_LIMIT} are allowed")
 
 
-def _elements(details: Any, container: Callable[[Any], Any]) -> Read:
+def _elements(details: Any, container: Callable[[Any], Any]) -> ReadInner:
     ttype, inner, *_ = details
-    expected, read_element = TAGS.get(ttype, ""), _reader_of(ttype, inner)
+    expected, read_base, read_inner = TAGS.get(ttype, ""), _base_reader(ttype, inner), _inner_reader(ttype, inner)
 
-    def read(value: Any) -> Any:
+    def read(value: Any, depth: int) -> Any:
         if type(value) is not list:
             raise ValueError(f"{_shown(value)} is no list or set")
         tag, size, *elements = value
         _check_size(size, len(elements))
         if elements and tag != expected:
             raise ValueError(f"a container of {_shown(tag)} instead of {expected}")
-        return container(map(read_element, elements))
+        if read_inner is None:
+            return container(map(read_base, elements))
+        return container([read_inner(element, depth) for element in elements])
 
     return read
 
 
-def _map(key_type: int, key_details: Any, value_type: int, value_details: Any, immutable: bool) -> Read:
+def _map(key_type: int, key_details: Any, value_type: int, value_details: Any, immutable: bool) -> ReadInner:
     expected = [TAGS.get(key_type, ""), TAGS.get(value_type, "")]
-    read_key, read_value = _key_reader(key_type, key_details), _reader_of(value_type, value_details)
+    read_key, read_base = _key_reader(key_type, key_details), _base_reader(value_type, value_details)
+    read_inner = _inner_reader(value_type, value_details)
 
-    def read(value: Any) -> Any:
+    def read(value: Any, depth: int) -> Any:
         if type(value) is not list:
             raise ValueError(f"{_shown(value)} is no map")
         key_tag, value_tag, size, pairs = value
@@ -214,7 +232,10 @@ def _map(key_type: int, key_details: Any, value_type: int, value_details: Any, i
         _check_size(size, len(pairs))
         if pairs and [key_tag, value_tag] != expected:
             raise ValueError(f"a map of {_shown(key_tag)} and {_shown(value_tag)} instead of {' and '.join(expected)}")
-        found = {read_key(key): read_value(item) for key, item in pairs}
+        if read_inner is None:
+            found = {read_key(key): read_base(item) for key, item in pairs}
+        else:
+            found = {read_key(key): read_inner(item, depth) for key, item in pairs}
         return TFrozenDict(found) if immutable else found
 
     return read
@@ -222,9 +243,9 @@ def _map(key_type: int, key_details: Any, value_type: int, value_details: Any, i
 
 def _key_reader(ttype: int, details: Any) -> Read:
     """Return the reader of keys, which are strings in JSON."""
-    if ttype in NO_KEYS:
+    if ttype in INNER:
         return _unknown
-    read = _reader_of(ttype, details)
+    read = _base_reader(ttype, details)
     if ttype == TType.BOOL or ttype in BITS:
         return lambda key: read(_whole_key(key))
     if ttype == TType.DOUBLE:

@@ -27,9 +27,9 @@ TAGS: Final[dict[int, str]] = {
 BITS: Final[dict[int, int]] = {TType.BYTE: 8, TType.I16: 16, TType.I32: 32, TType.I64: 64}
 """The sizes of Thrift's integers."""
 
-NO_KEYS: Final = frozenset((TType.STRUCT, TType.LIST, TType.SET, TType.MAP))
-"""Types that are no keys of a map in JSON, whose keys are strings (``TJSONProtocol.h``, point 7). Thrift's Python
-writes such keys as objects, which is not JSON.
+INNER: Final = frozenset((TType.STRUCT, TType.LIST, TType.SET, TType.MAP))
+"""Types with values inside. They are no keys of a map in JSON, whose keys are strings (``TJSONProtocol.h``, point 7).
+Thrift's Python writes such keys as objects, which is not JSON.
 """
 
 NAN, INFINITY, MINUS_INFINITY = "NaN", "Infinity", "-Infinity"

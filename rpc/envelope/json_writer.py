@@ -17,13 +17,16 @@ from uuid import UUID
 
 from thrift.Thrift import TType
 
-from rpc.envelope.json_types import BITS, INFINITY, MINUS_INFINITY, NAN, NO_KEYS, TAGS, fields_of
+from rpc.envelope.json_types import BITS, INFINITY, INNER, MINUS_INFINITY, NAN, TAGS, fields_of
+from rpc.envelope.limits import NESTING_LIMIT
 
 Text = Callable[[Any], str]
 """Returns a value of a base type as text."""
 
-Write = Callable[[Any, list[str]], None]
-"""Appends the text of a struct or container, in pieces. Joined at each level, deep values would cost quadratic time."""
+Write = Callable[[Any, list[str], int], None]
+"""Appends the text of a struct or container, in pieces. Joined at each level, deep values would cost quadratic time.
+The number is that of the structs around it.
+"""
 
 _structs: dict[type, Write] = {}
 """The writers of structs, each made once."""
@@ -37,7 +40,7 @@ backslashes are escaped.
 def struct_writer(struct_class: type) -> Write:
     """Return the writer of a generated struct.
 
-    It raises an error of any class when a value does not fit its type.
+    The writer raises an error of any class when a value does not fit its type.
     """
     known = _structs.get(struct_class)
     if known is not None:
@@ -45,7 +48,10 @@ def struct_writer(struct_class: type) -> Write:
     fields: list[tuple[str, str, Text | None, Write | None]] = []
     described = fields_of(struct_class)
 
-    def write(struct: Any, out: list[str]) -> None:
+    def write(struct: Any, out: list[str], depth: int) -> None:
+        depth += 1
+        if depth > NESTING_LIMIT:
+            raise RecursionError(f"more than {NESTING_LIMIT} structs are in one another")
         begin = len(out)
         for name, head, text, write_field in fields:
             value = getattr(struct, name)
@@ -55,7 +61,7 @@ def struct_writer(struct_class: type) -> Write:
                 out.append(f"{head}{text(value)}}}")
             else:
                 out.append(head)
-                write_field(value, out)  # type: ignore[misc]  # a field has the one or the other
+                write_field(value, out, depth)  # type: ignore[misc]  # a field has the one or the other
                 out.append("}")
         if len(out) == begin:
             out.append("{}")
@@ -72,7 +78,7 @@ def struct_writer(struct_class: type) -> Write:
 
 def _text_of(ttype: int, details: Any) -> Text | None:
     """Return the function for a base type; ``None`` for structs and containers."""
-    if ttype in NO_KEYS:
+    if ttype in INNER:
         return None
     if ttype in BITS:
         return _integer(BITS[ttype])
@@ -151,17 +157,17 @@ _TEXTS: dict[int, Text] = {TType.BOOL: _bool, TType.DOUBLE: _double, TType.UUID:
 def _elements(ttype: int, details: Any) -> Write:
     head, text, write = f'["{TAGS.get(ttype)}",', _text_of(ttype, details), _writer_of(ttype, details)
 
-    def write_texts(values: Any, out: list[str]) -> None:
+    def write_texts(values: Any, out: list[str], depth: int) -> None:
         texts = [head + str(len(values))]
         texts += map(text, values)  # type: ignore[arg-type]  # not used for structs and containers
         out.append(",".join(texts))
         out.append("]")
 
-    def write_each(values: Any, out: list[str]) -> None:
+    def write_each(values: Any, out: list[str], depth: int) -> None:
         out.append(head + str(len(values)))
         for value in values:
             out.append(",")
-            write(value, out)  # type: ignore[misc]  # not used for base types
+            write(value, out, depth)  # type: ignore[misc]  # not used for base types
         out.append("]")
 
     return write_each if text is None else write_texts
@@ -172,7 +178,7 @@ def _map(key_type: int, key_details: Any, value_type: int, value_details: Any) -
     key_text = _key(key_type, key_details)
     text, write = _text_of(value_type, value_details), _writer_of(value_type, value_details)
 
-    def write_map(values: Any, out: list[str]) -> None:
+    def write_map(values: Any, out: list[str], depth: int) -> None:
         if not isinstance(values, dict):
             raise TypeError(f"expected dict, {type(values).__name__} found")
         out.append(f"{head}{len(values)},{{")
@@ -182,7 +188,7 @@ def _map(key_type: int, key_details: Any, value_type: int, value_details: Any) -
                 out.append(f"{separator}{key_text(key)}:{text(value)}")
             else:
                 out.append(f"{separator}{key_text(key)}:")
-                write(value, out)  # type: ignore[misc]  # a type has the one or the other
+                write(value, out, depth)  # type: ignore[misc]  # a type has the one or the other
             separator = ","
         out.append("}]")
 

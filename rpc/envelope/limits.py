@@ -15,3 +15,8 @@ STRING_LIMIT: Final = 2**31 - 1
 
 NUMBER_LIMIT: Final = 1000
 """Digits of a number in JSON. Python takes quadratic time for a long one."""
+
+NESTING_LIMIT: Final = 64
+"""Structs in one another, with the message's own. It is Thrift's limit in binary and compact, for writing and reading
+(``TProtocolBase.DEFAULT_RECURSION_DEPTH``).
+"""

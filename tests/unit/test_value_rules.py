@@ -11,6 +11,7 @@ from thrift.Thrift import TApplicationException, TMessageType
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.envelope import CODECS
+from rpc.envelope.limits import NESTING_LIMIT
 from rpc.errors import InvalidReply, InvalidRequest
 from tests.stubs import compile_stub
 from tests.unit.generated_ends import OurEnds, exactly
@@ -164,12 +165,38 @@ class WritingTests(ValueRuleCase):
         ours.call("keyed", (keyed,))
         self.assertIn("keys of type Point has no form in JSON", str(ours.settle(b"")[1]))
 
-    def test_a_value_nested_too_deep_is_refused_in_json(self) -> None:
-        """Python's recursion limit is the bound."""
-        tree = self.types.Tree()
-        for _ in range(5000):
-            tree = self.types.Tree(only=tree)
-        self.assertIs(self.sent(OurEnds(self.stub, "json"), "tree", tree), InvalidRequest)
+    def test_structs_are_in_one_another_64_deep_at_most(self) -> None:
+        """It is Thrift's own limit in binary and compact. The arguments are the first of them."""
+        for depth in (NESTING_LIMIT - 1, NESTING_LIMIT, 1000, 5000):
+            for container in (lambda tree: {"branches": [tree]}, lambda tree: {"named": {"x": tree}}):
+                tree, only = self.types.Tree(), self.types.Tree()
+                for _ in range(depth - 1):
+                    tree, only = self.types.Tree(**container(tree)), self.types.Tree(only=only)
+                for value in (tree, only):
+                    if depth < NESTING_LIMIT:
+                        self.assert_same_everywhere("tree", value, value)
+                        continue
+                    for ours in self.ends():
+                        self.assertIs(self.sent(ours, "tree", value), InvalidRequest)
+
+    def test_a_peers_structs_are_in_one_another_64_deep_at_most(self) -> None:
+        """The reader has the limit, too."""
+        begin, end = {"binary": b"\x0c\x00\x04", "compact": b"\x4c", "json": b'{"4":{"rec":'}, {"json": b"}}"}
+        for ours in self.ends():
+            tree = ours.codec.encode(
+                "tree", TMessageType.CALL, 1, self.stub.tree_args(self.types.Tree(only=self.types.Tree()))
+            )
+            one, inner = begin[ours.protocol], b"{}" if ours.protocol == "json" else b"\0"
+            last = tree.index(one) + len(one)
+            for depth, expected in ((NESTING_LIMIT - 1, None), (NESTING_LIMIT, TApplicationException.PROTOCOL_ERROR)):
+                more = depth - 2
+                closing = end.get(ours.protocol, b"\0") * more
+                body = tree[:last] + one * more + inner + closing + tree[last + len(inner) :]
+                got = self.served(ours, body)
+                if expected is None:
+                    self.assertIsInstance(got, self.types.Tree, ours.protocol)
+                else:
+                    self.assertEqual(got, expected, ours.protocol)
 
 
 class UnionTests(ValueRuleCase):
