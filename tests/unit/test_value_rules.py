@@ -230,6 +230,14 @@ class UnionTests(ValueRuleCase):
             self.assert_refused_everywhere("containers", self.types.Containers(eithers={b"": {True: value}}))
             self.assert_refused_everywhere("containers", self.types.Containers(bads=[self.types.Bad("", value, 1)]))
 
+    def test_a_field_that_only_a_newer_idl_has_counts_as_none(self) -> None:
+        """The reader could not tell which one was set."""
+        newer = compile_stub(EVERYTHING.replace("3: string text }", "3: string text, 4: i32 number }"), "Everything")
+        for ours in self.ends():
+            arguments = newer.either_args(newer.ttypes.Either(number=1))
+            request = ours.codec.encode("either", TMessageType.CALL, 1, arguments)
+            self.assertEqual(self.served(ours, request), TApplicationException.PROTOCOL_ERROR)
+
     def test_each_field_of_a_union_arrives(self) -> None:
         """Empty values are values."""
         either, point = self.types.Either, self.types.Point(1, 2)
