@@ -25,6 +25,7 @@ from thrift.Thrift import TType
 
 from rpc.frozen import struct_hash
 from rpc.frozen_reader import Reader, reader_of
+from rpc.struct_checks import fields_of
 
 S = TypeVar("S", bound=type)
 
@@ -111,10 +112,6 @@ def is_written_accelerated(struct: type) -> bool:
     return all(field[0] >= 0 for field in _all_fields(struct))
 
 
-def _fields(struct: type) -> list[Field]:
-    return [field for field in getattr(struct, "thrift_spec", None) or () if field is not None]
-
-
 def _all_fields(struct: type) -> list[Field]:
     """Return the fields of the struct, and of all structs that its values can contain."""
     found: dict[type, list[Field]] = {}
@@ -122,7 +119,7 @@ def _all_fields(struct: type) -> list[Field]:
     while pending:
         owner = pending.pop()
         if owner not in found:
-            found[owner] = _fields(owner)
+            found[owner] = fields_of(owner)
             for field in found[owner]:
                 pending += [details[0] for ttype, details, _ in _parts(field) if ttype == TType.STRUCT]
     return [field for fields in found.values() for field in fields]
@@ -145,7 +142,7 @@ def _parts(field: Field) -> Iterator[tuple[int, Any, bool]]:
 
 
 def _readers(struct: type) -> dict[int, tuple[int, str, Reader]]:
-    return {field[0]: (field[1], field[2], reader_of(field[1], field[3])) for field in _fields(struct)}
+    return {field[0]: (field[1], field[2], reader_of(field[1], field[3])) for field in fields_of(struct)}
 
 
 def _read_fields(readers: dict[int, tuple[int, str, Reader]], protocol: Any) -> Iterator[tuple[str, Any]]:

@@ -1,8 +1,8 @@
 """A stub of the Thrift compiler as data: its methods with the structs of their arguments and results.
 
 The generated ``Client`` and ``Processor`` lose calls and mix up replies: after a reply that does not decode, a seqid
-past 2^31, or half a reply followed by an exception. The generated structs are sound. So client and worker use only the
-structs; the messages are the same. Pure: reads modules, no I/O beside ``idl.json``.
+past 2^31, or half a reply followed by an exception. So client and worker use only the structs, and repair their faults;
+the messages are the same. Pure: reads modules, no I/O beside ``idl.json``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from zope.interface.interface import InterfaceClass, Method
 
 from rpc import idl
 from rpc.errors import ConfigurationError
+from rpc.generated_defaults import repair_defaults
 from rpc.generated_exceptions import repair
-from rpc.required_fields import Check, required_fields_check
+from rpc.struct_checks import Check
+from rpc.validity import validity_check
 
 
 @attrs.frozen(eq=False)
@@ -39,8 +41,8 @@ class StubMethod:
     :ivar signature: the parameters of the stub's method, without ``self``.
     :ivar doc: the IDL's doc comment; ``""`` without one.
     :ivar timeout: seconds, from the IDL's annotation ``timeout_ms``; ``None`` without one.
-    :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset; ``None`` when the types
-        have no such field. Thrift's accelerated decoders do not check.
+    :ivar check_arguments: raises ``TProtocolException`` when a ``required`` field is unset, or a union has not exactly
+        one field; ``None`` when the types have neither. Thrift's accelerated code does not check.
     :ivar check_result: the same for the result.
     :ivar idempotent: whether the IDL says that the method may be run twice.
     :ivar arguments_of: returns the values of an arguments struct, in the handler's order.
@@ -145,6 +147,8 @@ def _read_method(name: str, declared: Method, description: idl.ServiceDescriptio
     throws = tuple((field[2], field[3][0]) for field in fields if field[0] != 0)
     for _, exception in throws:
         repair(exception)
+    for struct in filter(None, (arguments_class, result_class)):
+        repair_defaults(struct)
     names = tuple(declared.getSignatureInfo()["positional"])
     return StubMethod(
         name=name,
@@ -158,8 +162,8 @@ def _read_method(name: str, declared: Method, description: idl.ServiceDescriptio
         ),
         doc=description.methods[name].doc if description and name in description.methods else "",
         timeout=_annotated_timeout(name, description),
-        check_arguments=required_fields_check(arguments_class),
-        check_result=required_fields_check(result_class) if result_class else None,
+        check_arguments=validity_check(arguments_class),
+        check_result=validity_check(result_class) if result_class else None,
         attribute=attribute,
         idempotent=_is_idempotent(name, description),
     )

@@ -13,6 +13,7 @@ from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TType
 
 import generated
+from rpc import idl
 
 _BASE: dict[int, st.SearchStrategy[Any]] = {
     TType.BOOL: st.booleans(),
@@ -51,13 +52,15 @@ def fields_of(struct: type) -> list[tuple[Any, ...]]:
 def structs(struct: type, *, sound: bool = False, outer: tuple[type, ...] = ()) -> st.SearchStrategy[Any]:
     """Values of the generated class `struct`.
 
-    Any of its fields may be unset that has no default to be read instead; or, of `sound` values, any that is not
-    ``required``: Thrift's own code and ours both send such values.
+    Any of its fields may be unset that has no default to be read instead. Of `sound` values, any may be unset that is
+    not ``required``, and a union has one field. Thrift's own code and ours both send such values.
 
     :param outer: the structs that this one is in.
     """
     fields = fields_of(struct)
     values = {field[2]: field_values(field, sound=sound, outer=(*outer, struct)) for field in fields}
+    if sound and idl.is_union(struct):
+        return st.one_of(*(st.builds(struct, **{name: value}) for name, value in values.items()))
     if sound:
         optional = [field[2] for field in fields if field[2] not in _required(struct)]
     else:

@@ -100,17 +100,20 @@ class Channel(ControlChannel):
         *,
         no_ack: bool = False,
         exclusive: bool = False,
+        tag: str | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> Deferred[str]:
         """Call `consumer` with each delivery of `queue`.
 
         :param cancelled: called when the broker ends the consumer, because the queue was deleted or its node died
             (RabbitMQ extension: consumer cancel notification).
+        :param tag: the consumer tag; without it, one is made.
         :return: fires with the consumer tag. Deliveries may come before. Fails as :meth:`invoke` does. Cancelling it
             cancels the consumer at the broker as well, and requeues the deliveries that come until then.
         """
-        tag = f"c{self._next_consumer}"
-        self._next_consumer += 1
+        if tag is None:
+            tag = f"c{self._next_consumer}"
+            self._next_consumer += 1
         key = tag.encode()
         self._consumers[key] = consumer, cancelled
         sent = self.basic_consume(

@@ -59,6 +59,10 @@ class BrokerEndpoint:
         self._hosts = cycle(uri.hosts)
         self._tls = ClientTLS(uri) if uri.tls else None
 
+    def __repr__(self) -> str:
+        """The broker, as in our own log lines: ``ClientService`` logs its endpoint before each retry."""
+        return str(self._uri)
+
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """Connect, log in and open the virtual host; then give the connection to a protocol of `factory`.
 

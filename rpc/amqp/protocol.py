@@ -39,10 +39,13 @@ from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.amqp.reads import MOST_AT_ONCE, ReadSize
 from rpc.amqp.reasons import Phase
+from rpc.amqp.tcp_keepalive import keep_alive
 from rpc.amqp.tuning import Limits
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
 from rpc.uri import DEFAULT_SEND_BUFFER_MAX
+
+LOGIN = Phase.LOGIN  # a module name, because every pass of reading asks for it
 
 LARGEST_CHANNEL = 65535
 LARGEST_FRAME = 2**32 - 1
@@ -116,6 +119,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._reads = ReadSize(plain)
         if plain is not None:
             plain.SEND_LIMIT = MOST_AT_ONCE
+        if socket is not None:
+            keep_alive(socket.socket)
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)  # a call is one small write, and its caller waits for it
         self.send_init_string()
@@ -310,7 +315,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._reading = True
         self.write = self._output.append
         try:
-            if self.phase is Phase.LOGIN:
+            if self.phase is LOGIN:
                 refuse_other_protocols(self._reader.waiting() + data)
             self._reader.feed(data)
         except AMQPError as error:

@@ -20,8 +20,10 @@ from rpc.amqp.codec.frames import (
 )
 from rpc.amqp.codec.methods import encode_arguments
 from rpc.amqp.codec.spec import load_spec
+from rpc.amqp.congestion import socket_of
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
+from rpc.amqp.tcp_keepalive import keep_alive
 from rpc.broker.back_pressure import BackPressure, PauseReason, Signal
 from rpc.broker.channel import Channel
 from rpc.broker.closed_channels import ClosedChannel, DiscardingChannel
@@ -94,7 +96,9 @@ class BrokerConnection(Protocol):
             return
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
-            self.transport.setTcpKeepAlive(True)
+        socket = socket_of(self.transport)
+        if socket is not None:
+            keep_alive(socket.socket)
         self.transport.registerProducer(self, True)
         self._timer.start(self.broker.limits.handshake)
 

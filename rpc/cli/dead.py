@@ -18,7 +18,7 @@ from rpc.amqp.channel import Channel
 from rpc.cli.confirmation import confirmed
 from rpc.cli.dead_body import Arguments, dump
 from rpc.cli.dead_choice import Choice
-from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter
+from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter, lock
 from rpc.cli.dead_replay import Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
@@ -29,14 +29,11 @@ from rpc.topology import ServiceTopology
 
 BYTES_SHOWN: Final = 512
 
-LISTED: Final = 1000
-"""Letters of a list whose columns are aligned together."""
-
 KEPT_BYTES: Final = 256 * 1024 * 1024
-"""Bytes of letters that a command line names, to be shown or replayed."""
+"""Most bytes of bodies that are kept for the letters that a command line names."""
 
-PUT_BACK_SECONDS: Final = 5.0
-"""For putting letters back in their order. After that, the end of the connection puts them back."""
+PUT_BACK_SECONDS: Final = 60.0
+"""Seconds that the queue has to take letters back. Then the command ends all the same."""
 
 CLOSE_SECONDS: Final = 1.0
 """For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
@@ -55,8 +52,7 @@ def dead_command() -> None:
     oldest. Message ids stay. A request that was dead-lettered twice is listed twice.
 
     While a command runs, it holds the letters that it has read, and refuses another command. Letters that arrive
-    meanwhile are left alone. When a command ends in any way, the letters that it has not removed are back at their old
-    positions; only a quorum queue may change their order when the command is killed (SIGKILL).
+    meanwhile stay. However a command ends, the letters that it has not removed return to their old positions.
 
     Exit status: 0 when all was done; 1 when the command failed or a letter could not be replayed, with the reason on
     standard error; 2 when the command line is wrong; 141 when the reader of the output is gone.
@@ -94,26 +90,16 @@ def _topology(service: str, queue: str | None) -> ServiceTopology:
 def list_command(service: str, broker: str, queue: str | None, as_json: bool) -> None:
     """List dead letters, oldest first: number, method, bytes of the body, message id, reason."""
     with _errors_in_words():
-        number = run(lambda reactor: _listed(reactor, broker, _topology(service, queue), as_json))
-    if not as_json:
-        say(f"{count(number)} of {service}")
-
-
-async def _listed(reactor: Any, broker: str, topology: ServiceTopology, as_json: bool) -> int:
-    async with _holding(reactor, broker, topology) as dead:
-        page: list[Letter] = []
-        while letters := await dead.next_round():
-            page.extend(letter.without_content() for letter in letters)
-            if len(page) >= LISTED:
-                _say_page(page, as_json)
-                page.clear()
-        _say_page(page, as_json)
-        return dead.read
-
-
-def _say_page(letters: list[Letter], as_json: bool) -> None:
+        letters = run(lambda reactor: _listed(reactor, broker, _topology(service, queue)))
     for line in map(json_line, letters) if as_json else lines(letters):
         say(line)
+    if not as_json:
+        say(f"{count(len(letters))} of {service}")
+
+
+async def _listed(reactor: Any, broker: str, topology: ServiceTopology) -> list[Letter]:
+    async with _holding(reactor, broker, topology) as dead:
+        return await _chosen(dead, Choice(frozenset()), with_content=False)
 
 
 @dead_command.command(name="show")
@@ -159,7 +145,7 @@ async def _chosen(dead: DeadLetters, choice: Choice, *, with_content: bool) -> l
     """
     chosen: list[Letter] = []
     kept = 0
-    with progress(await dead.look(), "reading") as advance:
+    with progress(dead.count, "reading") as advance:
         while letters := await dead.next_round():
             for letter in filter(choice.includes, letters):
                 kept += letter.size if with_content else 0
@@ -220,7 +206,7 @@ async def _replayed(reactor: Any, broker: str, topology: ServiceTopology, choice
         await _confirming(channel, topology.queue)
         async with _holding(reactor, broker, topology) as dead:
             named = await _chosen(dead, choice, with_content=True) if choice.words else None
-            total = await dead.look() if named is None else len(named)
+            total = dead.count if named is None else len(named)
             with progress(total, "replaying") as advance:
                 await replay.run(reactor, dead, channel, _batches(dead, named), advance)
     finally:
@@ -249,13 +235,15 @@ def _progress(replay: Replay) -> str:
     """Return the numbers of letters in each state, in lines, after a replay that was not completed."""
     told = []
     if replay.replayed:
-        unsure = "" if replay.removed else ", but perhaps still dead letters"
+        unsure = "" if replay.removed else "; they may still be dead letters as well"
         told.append(f"{count(replay.replayed)} replayed{unsure}")
     if replay.staying:
         told.append(_stay(replay))
     if replay.unanswered:
         named = some([label(letter) for letter in replay.unanswered])
-        told.append(f"{count(len(replay.unanswered))} sent without an answer: still dead, and perhaps replayed{named}")
+        told.append(
+            f"{count(len(replay.unanswered))} sent, not confirmed: still dead, and perhaps replayed as well{named}"
+        )
     if replay.unsent:
         told.append(f"{count(replay.unsent)} not sent: still dead")
     return "".join(f"\n{line}" for line in told)
@@ -277,37 +265,49 @@ def purge_command(
 ) -> None:
     """Delete letters for good. Lists them and asks first."""
     choice = _checked_choice(letters, all_letters)
-    with _errors_in_words():
-        deleted = run(lambda reactor: _purged(reactor, broker, _topology(service, queue), choice, yes))
+    acked: list[Letter] = []
+    try:
+        with _errors_in_words():
+            run(lambda reactor: _purged(reactor, broker, _topology(service, queue), choice, yes, acked))
+    except click.Abort:
+        if acked:
+            click.echo(f"{count(len(acked))} deleted, or perhaps not all of them: list them again", err=True)
+        raise
+    deleted = len(acked)
     done = f"deleted {count(deleted)} of {service}"
     say(done, done)
 
 
-async def _purged(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, yes: bool) -> int:
+async def _purged(
+    reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, yes: bool, acked: list[Letter]
+) -> None:
+    """:param acked: gets the letters that are deleted, before they are."""
     async with _holding(reactor, broker, topology) as dead:
         letters = await _chosen(dead, choice, with_content=False)
         if letters and not yes:
             say(some(list(lines(letters))).removeprefix("\n"))
             if not await confirmed(reactor, f"Delete {count(len(letters))} of {topology.service} for good?"):
                 raise click.Abort
+        acked.extend(letters)
         dead.remove(letters)
         try:
             await dead.removed()
         except KNOWN as error:
             raise click.ClickException(f"{meaning(error)}\nsome letters may be left: list them again") from error
-        return len(letters)
 
 
 @asynccontextmanager
 async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> AsyncIterator[DeadLetters]:
-    """Hold the dead letters on a connection of their own. At the end, those that were not removed are put back."""
+    """Hold the dead letters on a connection of their own. At the end, those that were not removed are requeued."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead")
     try:
+        await lock(connection, topology.dead_queue)
         dead = DeadLetters(reactor, await connection.open_channel(), topology.dead_queue)
         try:
+            await dead.look()
             yield dead
         finally:
-            with suppress(AMQPError, PutBackTimedOut):  # the broker puts them back when the connection ends
+            with suppress(AMQPError, PutBackTimedOut):  # the broker requeues them when the connection ends
                 await Deferred.fromCoroutine(dead.put_back()).addTimeout(PUT_BACK_SECONDS, reactor)
     finally:
         await connection.close()

@@ -32,6 +32,8 @@ class Choice:
         :param count: how many letters there are.
         :raises click.ClickException: a word names none of them. Then no letter is to be touched.
         """
+        if not self.words:
+            return
         missing = self.words.difference(*map(_names, chosen))
         if missing:
             raise click.ClickException(

@@ -1,13 +1,13 @@
-"""Reads a service's dead letters: all that are ready, in their order, unacked until the channel closes.
+"""Reads the dead letters of a service: all that are in the queue, in order, without acking them.
 
 AMQP 0-9-1 cannot browse a queue. So as many letters as the broker counts are consumed, and only those to be removed are
-acked. At the end the others are put back at their old positions: with ``basic.nack`` if the command ends in good order;
-otherwise the broker requeues them when the channel closes (RabbitMQ documentation, "Consumer Acknowledgements and
-Publisher Confirms").
+acked. The end of the channel requeues the others at their old positions (RabbitMQ documentation, "Consumer
+Acknowledgements and Publisher Confirms").
 
-The letters come in rounds, each with a consumer and a prefetch of its own. A round is as large as memory allows, in the
-broker and here. A quorum queue needs rounds for another reason: it gives 2,000 messages to a consumer without a
-prefetch, and no more until one is acked (RabbitMQ documentation, "Quorum Queues").
+The letters come in rounds, each with a consumer of its own. A round is as large as memory allows, in the broker and
+here. A quorum queue needs rounds for another reason: it gives 2,000 messages to a consumer without a prefetch, and no
+more until one is acked (RabbitMQ documentation, "Quorum Queues"). At the end of a channel it requeues the letters by
+consumer, up to 32 of them in the order of their tags. So the tags ascend.
 """
 
 from __future__ import annotations
@@ -24,29 +24,35 @@ from twisted.internet.task import deferLater
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
+from rpc.amqp.protocol import AMQPConnection
 from rpc.envelope import codec_for
 from rpc.errors import AMQPError, ChannelClosed, CodecError, MalformedMessage, UnknownProtocol
 from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
 
 GROWTH: Final = 4
-"""Letters of the first round, and how many times as large as the last round the next one may be."""
+"""Letters of the first round. Each later round has at most this many times as many as the one before."""
 
 LARGEST_ROUND: Final = 8192
+"""Letters of a round, at most."""
 
 ROUND_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of a round whose letters are as large as the largest so far."""
+"""Bytes of a round, at most, if no letter is larger than the largest so far."""
 
 QUIET_SECONDS: Final = 0.5
 """After so long without a letter, the broker is asked for its count again: letters may have expired since the first."""
 
 LOOKS: Final = 40
-"""So many counts without a letter between them; then reading fails: the broker counts letters and delivers none."""
+"""After this many counts without a new letter, reading fails: the broker counts letters and delivers none."""
 
 POLL_SECONDS: Final = 0.02
-"""Between two looks at a queue whose consumers end."""
+"""Between two looks at a queue that takes letters back."""
+
+UNCHANGED_SECONDS: Final = 5.0
+"""After so long without a change, the queue takes no more letters back."""
 
 NOT_FOUND: Final = 404
+LOCKED: Final = 405
 
 LONGEST_NAME: Final = 100
 """Characters of a method's name that are kept."""
@@ -103,10 +109,28 @@ def _text(header: Any) -> str | None:
     return header if header is None or isinstance(header, str) else repr(header)
 
 
-class DeadLetters:
-    """The letters of one queue, on a channel of their own.
+async def lock(connection: AMQPConnection, queue: str) -> None:
+    """Let no other command of this kind work on `queue` while `connection` is open.
 
-    :ivar count: how many letters the queue had at the first look; ``None`` before.
+    The lock is an exclusive queue: another connection cannot declare it (AMQP 0-9-1, queue.declare: 405).
+
+    :raises click.ClickException: another command has the lock.
+    """
+    channel = await connection.open_channel()
+    try:
+        await channel.queue_declare(queue=f"{queue}.lock", exclusive=True, auto_delete=True)
+    except ChannelClosed as error:
+        if error.code != LOCKED:
+            raise
+        raise click.ClickException(
+            f"another thrift-rpc dead works on {queue}, or waits for an answer: try again when it has ended"
+        ) from error
+
+
+class DeadLetters:
+    """The letters of one queue, on a channel of their own. To have them alone, take the :func:`lock` first.
+
+    :ivar count: how many letters are to be read: those that the queue had at the first look.
     :ivar read: how many letters :meth:`next_round` has returned.
     """
 
@@ -115,88 +139,83 @@ class DeadLetters:
         self._channel = channel
         self._queue = queue
         self._acks = AckCollector(channel)
-        self._consumers: list[str] = []
         self._round: list[Letter] = []
         self._round_size = 1
         self._largest = 1
-        self._tags: list[range] = []  # the delivery tags of each round
-        self._removed: set[int] = set()
+        self._consumers = 0
+        self._held = 0  # delivered and not removed
+        self._removed = False
         self._awaited: Deferred[None] | None = None
-        self.count: int | None = None
+        self.count = 0
         self.read = 0
 
     @property
     def unread(self) -> int:
         """How many letters are left to read."""
-        return 0 if self.count is None else self.count - self.read
+        return self.count - self.read
 
     async def look(self) -> int:
-        """Return how many letters the queue has.
+        """Count the letters. To be called once, before :meth:`next_round`.
 
+        :return: how many there are.
         :raises click.ClickException: there is no such queue, or another program consumes from it.
         :raises AMQPError: the channel was lost.
         """
-        declared = await self._declared()
-        if declared.consumer_count > len(self._consumers):
+        try:
+            declared = await self._declared()
+        except ChannelClosed as error:
+            if error.code != NOT_FOUND:
+                raise
             raise click.ClickException(
-                f"{self._queue} is being read by another program, perhaps another thrift-rpc dead that waits for an "
-                "answer: try again when it has ended"
-            )
-        count: int = declared.message_count
-        if self.count is None:
-            self.count = count
-        return count
+                f"there is no queue {self._queue} in this virtual host: no worker has served the service here. Give "
+                "the service's name, such as Calculator, and see --queue and --broker"
+            ) from error
+        if declared.consumer_count:
+            raise click.ClickException(f"{self._queue} is being read by another program: try again when it has ended")
+        self.count = declared.message_count
+        return self.count
 
     async def next_round(self) -> list[Letter]:
         """Return the next letters, oldest first; none when all are read that were in the queue at the first look.
 
-        :raises click.ClickException: as :meth:`look`.
         :raises AMQPError: the broker refused the request, stopped delivering, or closed the connection.
         """
-        if self.count is None:
-            await self.look()
         if not self.unread:
             return []
-        if not self._consumers:
-            await self._begin_round()
-            await self.look()  # a program that began at the same time has a consumer by now
-        letters = await self._all_taken()
-        self.read += len(letters)
-        if letters:
-            self._tags.append(range(letters[0].delivery_tag, letters[-1].delivery_tag + 1))
-        if len(letters) < self._round_size:  # the others have expired
-            self.count = self.read
-        if self.unread:
-            await self._begin_round()  # before the last consumer ends: a queue without one would look free
-        return letters
-
-    async def _begin_round(self) -> None:
         most = max(1, min(self._round_size * GROWTH, LARGEST_ROUND, ROUND_BYTES // self._largest))
         self._round_size = min(most, self.unread)
         self._round = []
-        await self._consume(self._round_size, self._take)
+        tag = await self._consume(self._round_size, self._take)
+        await self._all_taken()
+        await self._channel.cancel_consumer(tag)  # otherwise an ack would bring further letters
+        letters, self._round = self._round, []
+        self.read += len(letters)
+        if len(letters) < self._round_size:  # the others have expired
+            self.count = self.read
+        return letters
 
-    async def _consume(self, prefetch: int, take: Callable[[Delivery], None]) -> None:
-        """Begin a consumer, and end the one before. Its letters stay unacked (AMQP 0-9-1, basic.cancel)."""
+    async def _consume(self, prefetch: int, take: Callable[[Delivery], None]) -> str:
         await self._channel.basic_qos(prefetch_count=prefetch)
-        self._consumers.append(await self._channel.consume(self._queue, take, self._gone))
-        if len(self._consumers) > 1:
-            await self._channel.cancel_consumer(self._consumers.pop(0))
+        self._consumers += 1
+        return await self._channel.consume(self._queue, take, self._gone, tag=f"round-{self._consumers:09}")
 
     def _take(self, delivery: Delivery) -> None:
-        if len(self._round) == self._round_size:
-            return  # it arrived after the count
+        self._held += 1
         letter = Letter.of(self.read + len(self._round) + 1, delivery)
         self._largest = max(self._largest, letter.size)
         self._round.append(letter)
         if len(self._round) == self._round_size and self._awaited is not None:
             self._awaited.callback(None)
 
-    async def _all_taken(self) -> list[Letter]:
+    def _take_newcomer(self, _: Delivery) -> None:
+        """Hold a letter that has arrived after the first look. It is requeued with the others."""
+        self._held += 1
+
+    async def _all_taken(self) -> None:
         """Wait for the letters of the round, or until the broker has no more.
 
-        A count may overtake letters that were in transit when it was asked for, but not those of the count before it.
-        So two counts of 0 in a row are needed.
+        The answer to a count may arrive before letters that the broker has sent earlier, but not before those that it
+        sent before the previous count. So reading ends after two counts of 0 in a row.
         """
         answers: list[int] = []
         while len(self._round) < self._round_size:
@@ -207,10 +226,9 @@ class DeadLetters:
             if taken < len(self._round):
                 answers.clear()
             if answers[-2:] == [0, 0]:
-                break
+                return
             if len(answers) == LOOKS:
                 raise AMQPError(f"the broker sends no more of {self._queue}, but counts {answers[-1]} letters")
-        return self._round
 
     async def _complete_or_quiet(self) -> None:
         self._awaited = Deferred()
@@ -226,40 +244,52 @@ class DeadLetters:
     def remove(self, letters: Iterable[Letter]) -> None:
         """Ack letters: they leave the queue, unless the channel is lost before :meth:`removed` has fired."""
         for letter in letters:
+            self._removed = True
+            self._held -= 1
             self._acks.ack(letter.delivery_tag)
-            self._removed.add(letter.delivery_tag)
 
     async def removed(self) -> None:
-        """Return when the queue has taken all acks.
+        """Return when the queue has applied all acks.
 
-        An ack has no answer, and the answer to a declaration does not come from a quorum queue. ``basic.consume-ok``
-        does, after the commands before it. A channel holds back acks while a quorum queue has not applied 32 commands
-        (``quorum_commands_soft_limit``), and sends them when it has. So the second of two answers comes after them.
+        An ack has no answer. A quorum queue answers ``basic.consume`` after it has applied the commands before it. But
+        RabbitMQ's channel keeps acks back while 32 commands are not applied (``quorum_commands_soft_limit``). It sends
+        them before it takes a further method, so the second answer comes after all acks.
 
         :raises AMQPError: the channel was lost; some letters may not have been removed.
         """
+        if not self._removed:
+            return
         self._acks.flush()
         for _ in range(2):
-            await self._consume(1, _ignore)
+            tag = await self._consume(1, self._take_newcomer)
+            await self._channel.cancel_consumer(tag)
 
     async def put_back(self) -> None:
-        """Requeue what was not removed, round by round: a quorum queue does not keep the order of several consumers.
+        """Close the channel, and wait until the queue has the letters again that were not removed.
 
-        :return: when the queue counts no consumer. It counts ended ones that have unacked letters, and another command
-            would be refused.
-        :raises AMQPError: the channel was lost, and the broker has requeued the letters.
+        A quorum queue takes them back some time later. Without the wait, the next command would find an empty queue.
+
+        :raises AMQPError: the connection was lost. The broker has requeued the letters, or does so soon.
         """
-        if not self._consumers:
-            return
-        while self._consumers:
-            await self._channel.cancel_consumer(self._consumers.pop())
-        self._acks.flush()
-        for tags in self._tags:
-            last = next((tag for tag in reversed(tags) if tag not in self._removed), None)
-            if last is not None:  # RabbitMQ closes the channel for a nack of no letter (406)
-                await self._channel.basic_nack(delivery_tag=last, multiple=True, requeue=True)
-        self._tags.clear()
-        while (await self._declared()).consumer_count:
+        await self._channel.close()
+        if self._held:
+            self._channel = await self._channel.client.open_channel()
+            await self._are_back()
+
+    async def _are_back(self) -> None:
+        """Wait until the queue counts the letters, and no consumer.
+
+        It may count fewer: a queue drops letters that are over its limit, and expired ones. Then the wait ends when the
+        count stays as it is.
+        """
+        last, changed = -1, self._reactor.seconds()
+        while True:
+            declared = await self._declared()
+            now = self._reactor.seconds()
+            if declared.message_count != last:
+                last, changed = declared.message_count, now
+            if (last >= self._held and not declared.consumer_count) or now - changed >= UNCHANGED_SECONDS:
+                return
             await deferLater(self._reactor, POLL_SECONDS, lambda: None)
 
     def on_lost(self, lost: Callable[[Exception], None]) -> None:
@@ -267,19 +297,7 @@ class DeadLetters:
         self._channel.on_closed = lost
 
     async def _declared(self) -> Any:
-        try:
-            return await self._channel.queue_declare(queue=self._queue, passive=True)
-        except ChannelClosed as error:
-            if error.code != NOT_FOUND:
-                raise
-            raise click.ClickException(
-                f"there is no queue {self._queue} in this virtual host: no worker has served the service here. Give "
-                "the service's name, such as Calculator, and see --queue and --broker"
-            ) from error
+        return await self._channel.queue_declare(queue=self._queue, passive=True)
 
     def _gone(self) -> None:
         self._channel.abandon(AMQPError(f"the queue {self._queue} was deleted, or its node is gone"))
-
-
-def _ignore(_: Delivery) -> None:
-    """The letter arrived after the count. It is requeued when the channel closes."""

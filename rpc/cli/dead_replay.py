@@ -104,6 +104,7 @@ class Replay:
         try:
             async for letters in batches:
                 self._unsent.extend(letters)
+                self._check_channel()
                 self._publish()
                 await self._all_answered()
             await dead.removed()
@@ -112,17 +113,26 @@ class Replay:
             raise
         self.removed = True
 
+    def _check_channel(self) -> None:
+        """Fail if the broker takes nothing. It may have said so while letters were being read."""
+        blocked = self._channel.client.blocked
+        if blocked is not None:
+            raise _takes_nothing(blocked)
+        if self._channel.closed:
+            raise self._channel.reason or AMQPError("the channel is closed")
+
     def _publish(self) -> None:
         while self._unsent and self._may_publish():
-            letter = self._unsent.popleft()
+            letter = self._unsent[0]
             content = letter.content
             assert content is not None
             try:
                 properties = encode_properties(revived(content.properties))
                 published = self._publisher.publish("", self._queue, properties, content.body)
             except CodecError as error:
-                self._stays(letter, f"it cannot be sent: {error}")
+                self._stays(self._unsent.popleft(), f"it cannot be sent: {error}")
                 continue
+            self._unsent.popleft()
             self._unanswered[letter.number] = letter
             self._bytes_in_flight += letter.size
             published.addCallbacks(self._confirmed, self._not_published, (letter,), errbackArgs=(letter,))
@@ -196,7 +206,7 @@ class Replay:
 
     def _blocked(self, reason: str | None) -> None:
         if reason is not None:
-            self._fail(AMQPError(f"it takes no messages just now: {reason}"))
+            self._fail(_takes_nothing(reason))
 
     async def _drain(self, reactor: Any, dead: DeadLetters) -> None:
         not_sent, self._unsent = self._unsent, deque()
@@ -208,6 +218,10 @@ class Replay:
         with suppress(GivenUp, AMQPError):
             await Deferred.fromCoroutine(dead.removed()).addTimeout(DRAIN_SECONDS, reactor)
             self.removed = True
+
+
+def _takes_nothing(reason: str) -> AMQPError:
+    return AMQPError(f"it takes no messages: {reason}")
 
 
 def _log(failure: Failure) -> None:

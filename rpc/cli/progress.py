@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import click
@@ -25,4 +25,9 @@ def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
     with click.progressbar(
         length=total, label=label, file=sys.stderr, show_pos=True, update_min_steps=max(1, total // STEPS)
     ) as bar:
-        yield bar.update
+
+        def advance(done: int) -> None:
+            with suppress(OSError):  # the terminal is gone, and the work goes on
+                bar.update(done)
+
+        yield advance

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+import attrs
 import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as ConnectTimedOut
@@ -158,7 +159,7 @@ async def open_connection(reactor: Any, broker: str, role: str) -> AMQPConnectio
     :param role: the start of the connection's name, which the broker's operators see; the process's name follows.
     :raises AMQPError: no host accepted the connection; the error is that of the last host.
     """
-    where = uri.parse(broker)
+    where = attrs.evolve(uri.parse(broker), send_buffer_max=0)  # a command has a limit of its own for what is unsent
     endpoint = BrokerEndpoint(reactor, where, lambda: f"{role} {instance_name()}", lambda _: None)
     for hosts_left in reversed(range(len(where.hosts))):
         try:

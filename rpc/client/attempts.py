@@ -12,7 +12,7 @@ from types import MappingProxyType
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.client.call import Call
-from rpc.client.call_state import IN_PROGRESS, CallState
+from rpc.client.call_state import IN_PROGRESS, SENT, SETTLED, CallState
 from rpc.client.cancellation import Cancellations
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
@@ -104,7 +104,7 @@ class Attempts:
         call.attempts += 1
         call.workers = operation.workers if context is None else frozenset((instance_of(routing_key),))
         call.unconfirmed = self._pending.ledger.published(call)
-        call.state = CallState.SENT
+        call.state = SENT
 
     def _wait(self, call: Call) -> None:
         call.state = CallState.WAITING_FOR_CHANNEL
@@ -151,10 +151,10 @@ class Attempts:
         self._closed = True
         calls = list(self._pending.calls.values())
         self.cancellations.add(calls)
-        self.cancellations.flush()
         for call in calls:
             error = ConnectionLost(f"{call.operation.label}: the connection was closed", call.outcome)
             self.give_up(call, error)
+        self.cancellations.flush()  # an errback may have cancelled another call
         self.channel = None
 
     def send_waiting(self) -> None:
@@ -174,7 +174,7 @@ class Attempts:
         failed = [
             (call, error)
             for call, error in failures
-            if call.state is not CallState.SETTLED and not self._is_followed(call, error)
+            if call.state is not SETTLED and not self._is_followed(call, error)
         ]
         self.cancellations.add(call for call, _ in failed)
         for call, error in failed:

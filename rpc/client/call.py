@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-from rpc.client.call_state import IN_PROGRESS, CallState
+from rpc.client.call_state import IN_PROGRESS, NEW, CallState
 from rpc.client.operation import Operation
 from rpc.context import CallContext, ContextDeferred
 from rpc.errors import BrokerBlocked, MessageTooLarge, Outcome, RPCError
@@ -79,7 +79,7 @@ class Call:
         self.body = body
         self.deadline = deadline
         self.context = context
-        self.state = CallState.NEW
+        self.state: CallState = NEW
         self.deferred: Deferred[Any] = Deferred(self.cancelled) if context is None else ContextDeferred(self.cancelled)
         self.tick = self.timer = self.unconfirmed = self.attempts = self.repetitions = 0
         self.maybe_executed = False

@@ -48,6 +48,9 @@ class CallEvent(enum.Enum):
     CLOSED = "the connection is closed by its owner"
 
 
+NEW, SENT, SETTLED = CallState.NEW, CallState.SENT, CallState.SETTLED
+# Module names for the states that every call takes: an attribute of an enum costs 50 ns on Python 3.11.
+
 IN_PROGRESS = frozenset((CallState.SENT, CallState.WATCHED, CallState.OVERDUE))
 """An attempt was published, and its end is not known."""
 

@@ -18,7 +18,7 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS
-from rpc.client.deadline import deadline_of
+from rpc.client.deadline import deadline_of, passed
 from rpc.client.incoming import Incoming
 from rpc.client.keepalives import Keepalives
 from rpc.client.operation import Operation
@@ -102,7 +102,9 @@ class Caller:
         now = self._clock.seconds()
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:
-            return fail(CallTimedOut(f"{operation.label}: not sent: the served call's deadline has passed", NOT_SENT))
+            return fail(
+                CallTimedOut(f"{operation.label}: not sent: {passed(operation.timeout, now, context)}", NOT_SENT)
+            )
         if self._closed:
             return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
         call = Call(self, operation, number, body, deadline, context)

@@ -6,7 +6,8 @@ broadcast, which every worker of the service reads. Calls that have timed out ar
 thousands: their requests expire, and workers know the deadline themselves.
 
 A broadcast costs the broker time for each worker. So the first cancellation is published at once, and those of the next
-:data:`INTERVAL` are published together: the cost of a service whose callers give up is bounded by time, not by calls.
+:data:`INTERVAL` are published together. However many calls are cancelled, a client broadcasts at most once an interval
+and service. Without a channel, or while the broker is blocked, they are dropped: the deadline ends such calls.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ INTERVAL = 0.05
 """Seconds between two publications of gathered cancellations."""
 
 MOST_IDS = 10_000
-"""Message ids in one message: a worker reads 1 MiB of them."""
+"""Message ids in one message, each of at most 28 bytes. A worker accepts 1 MiB."""
 
 
 class Cancellations:
@@ -32,7 +33,7 @@ class Cancellations:
     def __init__(self, clock: IClock, identity: bytes, publish: Callable[[str, str, bytes], None]) -> None:
         """
         :param identity: the beginning of the calls' message ids.
-        :param publish: publishes a message with this exchange, routing key and body, or drops it without a channel.
+        :param publish: publishes a message with this exchange, routing key and body, or drops it if it cannot.
         """
         self._clock = clock
         self._identity = identity
@@ -49,8 +50,8 @@ class Cancellations:
             if not call.operation.oneway:  # a oneway request runs, once the broker has it
                 for route in _routes_of(call, broadcast):
                     self._gathered.setdefault(route, []).append(call.number)
-        if self._gathered and self._timer is None:
-            self._timer_fired()
+        if self._timer is None:
+            self._publish_and_wait()
 
     def flush(self) -> None:
         """Publish the gathered cancellations now: the connection is about to be closed."""
@@ -59,8 +60,8 @@ class Cancellations:
             self._timer = None
         self._publish_all()
 
-    def _timer_fired(self) -> None:
-        self._timer = self._clock.callLater(INTERVAL, self._timer_fired) if self._gathered else None
+    def _publish_and_wait(self) -> None:
+        self._timer = self._clock.callLater(INTERVAL, self._publish_and_wait) if self._gathered else None
         self._publish_all()
 
     def _publish_all(self) -> None:

@@ -9,7 +9,7 @@ import attrs
 from attrs.validators import optional
 
 from rpc.amqp.codec.fields import encode_table
-from rpc.envelope import CODECS, MAX_MESSAGE_SIZE
+from rpc.envelope import CODECS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import CodecError, ConfigurationError
 from rpc.headers import SHORTEST_LIVENESS
 from rpc.topology import REQUESTS
@@ -57,6 +57,7 @@ class Options(TypedDict, total=False):
     idempotent: Iterable[str] | None
     liveness: float | None
     protocol: str
+    invalid_utf8: str
     priority: int | None
     headers: Mapping[str, Any] | None
     name: str | None
@@ -76,6 +77,8 @@ class ClientOptions:
     :ivar liveness: seconds. A worker that has begun a call sends keepalives. If none comes for this time, the call
         fails (``WorkerLost``). Default: no keepalives are requested.
     :ivar protocol: ``"binary"``, ``"compact"`` or ``"json"``.
+    :ivar invalid_utf8: what happens to bytes of a ``string`` in a reply that are not UTF-8: ``"refuse"`` the reply
+        (``InvalidReply``), or ``"replace"`` them by U+FFFD.
     :ivar priority: 0 to 255, for queues with ``x-max-priority``.
     :ivar headers: metadata of every call, AMQP field-table values by name.
     :ivar name: the service's name when it differs from the stub's; ``<service>@<instance>`` reaches one worker.
@@ -89,6 +92,7 @@ class ClientOptions:
     idempotent: frozenset[str] | None = attrs.field(default=None, converter=_names)
     liveness: float | None = attrs.field(default=None, validator=[optional(_seconds), _check_liveness])
     protocol: str = attrs.field(default="binary", validator=one_of(*CODECS))
+    invalid_utf8: str = attrs.field(default=REFUSE, validator=one_of(REFUSE, REPLACE))
     priority: int | None = attrs.field(default=None, validator=optional(whole_number(0, 255)))
     headers: Mapping[str, Any] | None = attrs.field(default=None, converter=_copy_headers)
     name: str | None = attrs.field(default=None, validator=optional(text(255)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.client.call import Call
-from rpc.client.call_state import CallState
+from rpc.client.call_state import SETTLED
 from rpc.deadlines import Deadlines
 from rpc.interfaces import IClock
 
@@ -37,9 +37,9 @@ class PendingCalls:
 
     def settle(self, call: Call, result: Any, error: Exception | None = None) -> None:
         """Take a call out of all tables, and fire its Deferred. Does nothing for a call that is settled."""
-        if call.state is CallState.SETTLED:
+        if call.state is SETTLED:
             return
-        call.state = CallState.SETTLED
+        call.state = SETTLED
         number = call.number
         del self.calls[number]
         self.deadlines.discard(call, call.tick)

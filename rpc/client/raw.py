@@ -71,21 +71,10 @@ def _raw_reply(message: bytes | None, headers: Mapping[str, Any]) -> RawReply:
     return RawReply(message or b"", headers)
 
 
-class _NoStruct:
-    """Writes nothing, so that only the head of a message is encoded."""
-
-    def write(self, protocol: object) -> None:
-        """Write nothing."""
-
-
 def with_seqid(codec: Codec, message: bytes, seqid: int) -> bytes:
     """Return a Thrift message with another seqid. Its struct is not read.
 
     :raises MalformedMessage: the head of the message cannot be read.
     """
     name, kind, _, start = codec.read_header(message)
-    head = codec.encode(name, kind, seqid, _NoStruct())
-    if codec is CODECS["json"]:
-        # ``[1,"name",1,5`` and a comma, which Thrift has read to find the end of the seqid; ``]`` ends the message.
-        return head[:-1] + message[start - 1 :]
-    return head + message[start:]
+    return codec.encode_header(name, kind, seqid) + message[start:]

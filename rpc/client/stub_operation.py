@@ -8,9 +8,9 @@ import attrs
 from thrift.Thrift import TApplicationException, TMessageType, TType
 
 from rpc.client.operation import Operation
-from rpc.envelope import read_application_exception
+from rpc.envelope import REPLACE, read_application_exception
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
-from rpc.required_fields import Check
+from rpc.struct_checks import Check
 from rpc.stub import StubMethod
 
 _TYPE_NAMES: dict[int, str] = {}
@@ -26,6 +26,11 @@ class StubOperation(Operation):
     """A method of a stub."""
 
     method: StubMethod = attrs.field(kw_only=True)
+    _replace: bool = attrs.field(init=False)  # invalid UTF-8 in a reply
+
+    @_replace.default
+    def _replaces_invalid_utf8(self) -> bool:
+        return self.options.invalid_utf8 == REPLACE
 
     def encode(self, seqid: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes:
         method = self.method
@@ -74,7 +79,7 @@ class StubOperation(Operation):
             name, kind, answered, start = self.codec.read_header(body)
             if answered != seqid or kind != TMessageType.REPLY or name != method.name or method.result_class is None:
                 return None, self._read_exception(seqid, body)
-            result = self.codec.read_struct(body, start, method.result_class)
+            result = self.codec.read_struct(body, start, method.result_class, self._replace)
             if method.check_result is not None:
                 _check(method.check_result, result)
         except MalformedMessage as error:
@@ -98,7 +103,7 @@ class StubOperation(Operation):
         name, kind, answered, start = self.codec.read_header(body)
         check_reply_header(kind, answered, seqid)
         if kind == TMessageType.EXCEPTION:
-            return read_application_exception(self.codec, body, start)
+            return read_application_exception(self.codec, body, start, self._replace)
         if name != self.method.name:
             raise MalformedMessage(f"the answer of {name[:80]!r}")
         raise MalformedMessage("the answer to a oneway method")

@@ -4,6 +4,8 @@ A struct's ``__init__`` copies its default when it was called without the argume
 argument with the default in ``thrift_spec``. That is another object than the parameter's default, so it is never
 copied, and all structs share it. And where one struct is the default of a field of another one, the ``thrift_spec``
 does not exist yet, and the module cannot be imported. So the argument is compared with the parameter's default here.
+
+Stubs that the Thrift compiler wrote alone are repaired when they are used (:mod:`rpc.generated_defaults`).
 """
 
 from __future__ import annotations

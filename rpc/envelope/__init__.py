@@ -2,10 +2,10 @@
 
 A body is exactly one Thrift message, not framed. Reading any bytes returns a value or raises
 :class:`~rpc.errors.MalformedMessage`, in time proportional to their number. Thrift's own decoders raise errors of
-nearly any class, and its JSON decoder does not end on a truncated number. The package is pure: bytes in, values out.
+nearly any class. A value fits its type in all protocols or in none. The package is pure: bytes in, values out.
 """
 
-from rpc.envelope.codec import Codec, Header, read_value
+from rpc.envelope.codec import REFUSE, REPLACE, Codec, Header, read_value
 from rpc.envelope.codecs import CODECS, codec_for, read_application_exception
 from rpc.envelope.limits import CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT, STRING_LIMIT
 
@@ -14,6 +14,8 @@ __all__ = [
     "CONTAINER_LIMIT",
     "MAX_MESSAGE_SIZE",
     "NUMBER_LIMIT",
+    "REFUSE",
+    "REPLACE",
     "STRING_LIMIT",
     "Codec",
     "Header",

@@ -8,6 +8,9 @@ from thrift.protocol.TProtocol import TProtocolBase
 
 from rpc.errors import MalformedMessage
 
+REFUSE, REPLACE = "refuse", "replace"
+"""The values of the option ``invalid_utf8``."""
+
 Header = tuple[str, int, int, int]
 """The beginning of a Thrift message: name, ``TMessageType``, seqid, and the offset of the struct that follows."""
 
@@ -23,9 +26,13 @@ class Codec(Protocol):
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
         """Return the bytes of a whole message.
 
-        :param struct: has Thrift's ``write(protocol)``, as generated structs have.
-        :raises Exception: a value does not fit its type; Thrift raises errors of many classes.
+        :param struct: a generated struct, or a ``TApplicationException``.
+        :raises Exception: a value does not fit its type, or bytes in a ``string`` are not UTF-8; Thrift raises errors
+            of many classes.
         """
+
+    def encode_header(self, name: str, kind: int, seqid: int) -> bytes:
+        """Return the bytes before the struct of a message."""
 
     def read_header(self, body: bytes) -> Header:
         """Return the beginning of a message.
@@ -33,10 +40,12 @@ class Codec(Protocol):
         :raises MalformedMessage: the bytes do not begin with a Thrift message.
         """
 
-    def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
+    def read_struct(self, body: bytes, start: int, struct_class: type, replace: bool = False) -> Any:
         """Return the struct of a message.
 
         :param start: its offset, from :meth:`read_header`.
+        :param replace: whether invalid UTF-8 in a ``string`` is replaced by U+FFFD instead of refused. In a field that
+            the struct does not have, it is only noticed in JSON.
         :raises MalformedMessage: the bytes are not such a struct, or more bytes follow it.
         """
 

@@ -10,8 +10,8 @@ from thrift.transport.TTransport import TMemoryBuffer
 
 from rpc.envelope.codec import Codec
 from rpc.envelope.fast_binary import AVAILABLE, FastBinaryCodec
-from rpc.envelope.json_protocol import JSONProtocol
-from rpc.envelope.limits import CONTAINER_LIMIT, NUMBER_LIMIT, STRING_LIMIT
+from rpc.envelope.json_codec import JSONCodec
+from rpc.envelope.limits import CONTAINER_LIMIT, STRING_LIMIT
 from rpc.envelope.plain_protocols import PlainBinaryProtocol, PlainCompactProtocol
 from rpc.envelope.protocol_codec import ProtocolCodec
 from rpc.errors import UnknownProtocol
@@ -37,10 +37,6 @@ def _plain_compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
     return PlainCompactProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
 
 
-def _json_protocol(transport: TMemoryBuffer) -> TProtocolBase:
-    return JSONProtocol(transport, string_length_limit=NUMBER_LIMIT)
-
-
 def _binary_codec() -> Codec:
     general = ProtocolCodec(FastBinaryCodec.content_type, _binary_protocol, _plain_binary_protocol)
     return FastBinaryCodec(general) if AVAILABLE else general
@@ -49,7 +45,7 @@ def _binary_codec() -> Codec:
 CODECS: dict[str, Codec] = {
     "binary": _binary_codec(),
     "compact": ProtocolCodec("application/vnd.apache.thrift.compact", _compact_protocol, _plain_compact_protocol),
-    "json": ProtocolCodec("application/vnd.apache.thrift.json", _json_protocol),
+    "json": JSONCodec(),
 }
 """The codecs by the name of the option ``protocol``."""
 
@@ -70,10 +66,11 @@ def codec_for(content_type: str | None) -> Codec:
         raise UnknownProtocol(f"content type {content_type!r} is none of {known}") from None
 
 
-def read_application_exception(codec: Codec, body: bytes, start: int) -> TApplicationException:
+def read_application_exception(codec: Codec, body: bytes, start: int, replace: bool = False) -> TApplicationException:
     """Return the struct of an EXCEPTION message.
 
+    :param replace: as in :meth:`rpc.envelope.codec.Codec.read_struct`.
     :raises MalformedMessage: the bytes are no ``TApplicationException``.
     """
-    exception: TApplicationException = codec.read_struct(body, start, TApplicationException)
+    exception: TApplicationException = codec.read_struct(body, start, TApplicationException, replace)
     return exception

@@ -9,10 +9,13 @@ from typing import Any, ClassVar
 
 from thrift.Thrift import TType
 
-from rpc.envelope.codec import Codec, Header, is_immutable, malformed, refuse_trailing
+from rpc.envelope.codec import Header, is_immutable, malformed, refuse_trailing
 from rpc.envelope.limits import CONTAINER_LIMIT, STRING_LIMIT
+from rpc.envelope.protocol_codec import ProtocolCodec
+from rpc.envelope.text import ReplacementFound, bytes_check, replacement_search
 from rpc.errors import MalformedMessage
 from rpc.generated_structs import is_accelerated, is_written_accelerated
+from rpc.struct_checks import fields_of
 
 try:
     from thrift.protocol import fastbinary
@@ -23,6 +26,28 @@ AVAILABLE = fastbinary is not None
 
 LONG_STRING = 16384
 """Bytes or characters of an argument, or of a result, from which on a string is not copied by the extension."""
+
+
+class _Plan:
+    """How the structs of one class are handled.
+
+    :ivar types: the extension's description of the class; ``None`` when it cannot handle it.
+    :ivar readable: the same, for reading.
+    :ivar strings: the names of its fields of type ``string`` and ``binary``.
+    :ivar check_bytes: refuses bytes for a ``string`` that are not UTF-8; ``None`` when there is no ``string``.
+    :ivar search: finds U+FFFD; ``None`` when there is no ``string``.
+    """
+
+    __slots__ = ("check_bytes", "readable", "search", "strings", "types")
+
+    def __init__(self, struct_class: type) -> None:
+        specification = getattr(struct_class, "thrift_spec", None)
+        description = None if specification is None else [struct_class, specification]
+        self.types = description if is_written_accelerated(struct_class) else None
+        self.readable = description if is_accelerated(struct_class) and not is_immutable(struct_class) else None
+        self.strings = [field[2] for field in fields_of(struct_class) if field[1] == TType.STRING]
+        self.check_bytes = bytes_check(struct_class)
+        self.search = replacement_search(struct_class)
 
 
 class FastBinaryCodec:
@@ -41,31 +66,39 @@ class FastBinaryCodec:
     _seqid: ClassVar[Struct] = Struct("!i")
     _string_field: ClassVar[Struct] = Struct("!bhi")
 
-    def __init__(self, general: Codec) -> None:
+    def __init__(self, general: ProtocolCodec) -> None:
         self._prefixes: dict[tuple[str, int], bytes] = {}
-        self._types: dict[type, list[Any] | None] = {}
-        self._strings: dict[type, list[str]] = {}
-        self._readable: dict[type, list[Any] | None] = {}
+        self._plans: dict[type, _Plan] = {}
         self._source: Any = _Source()
         self._general = general
 
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
         struct_class = type(struct)
         try:
-            types = self._types[struct_class]
+            plan = self._plans[struct_class]
         except KeyError:
-            types = self._types_of(struct_class)
+            plan = self._plans[struct_class] = _Plan(struct_class)
+        types = plan.types
         if types is None:
             return self._general.encode(name, kind, seqid, struct)
         try:
             prefix = self._prefixes[name, kind]
         except KeyError:  # bounded: only methods of a stub have structs, so a peer cannot add names
-            prefix = self._prefix(name, kind)
-        for field_name in self._strings[struct_class]:
+            prefix = self._prefixes[name, kind] = self._prefix(name, kind)
+        check_bytes = plan.check_bytes
+        for field_name in plan.strings:
             value = getattr(struct, field_name)
             if type(value) in (bytes, str) and len(value) >= LONG_STRING:
+                if check_bytes is not None:
+                    check_bytes(struct)
                 return b"".join((prefix, self._seqid.pack(seqid), *self._field_by_field(struct, types)))
-        return prefix + self._seqid.pack(seqid) + fastbinary.encode_binary(struct, types)
+        encoded = fastbinary.encode_binary(struct, types)
+        if check_bytes is not None and not encoded.isascii():
+            check_bytes(struct)
+        return prefix + self._seqid.pack(seqid) + encoded
+
+    def encode_header(self, name: str, kind: int, seqid: int) -> bytes:
+        return self._prefix(name, kind) + self._seqid.pack(seqid)
 
     def _field_by_field(self, struct: Any, types: list[Any]) -> Iterator[bytes]:
         """Yield the fields of a struct with a long string, which the extension would copy byte by byte.
@@ -85,20 +118,9 @@ class FastBinaryCodec:
                 yield fastbinary.encode_binary(struct, [struct_class, (field,)])[:-1]  # without the struct's end
         yield b"\0"
 
-    def _types_of(self, struct_class: type) -> list[Any] | None:
-        """Return the extension's description of a struct; ``None`` when it cannot handle the struct."""
-        specification = getattr(struct_class, "thrift_spec", None)
-        known = specification is not None and is_written_accelerated(struct_class)
-        types = [struct_class, specification] if known else None
-        self._types[struct_class] = types
-        fields = specification or ()
-        self._strings[struct_class] = [field[2] for field in fields if field is not None and field[1] == TType.STRING]
-        return types
-
     def _prefix(self, name: str, kind: int) -> bytes:
         encoded = name.encode()
-        prefix = self._prefixes[name, kind] = self._begin.pack(self._VERSION_1 | kind, len(encoded)) + encoded
-        return prefix
+        return self._begin.pack(self._VERSION_1 | kind, len(encoded)) + encoded
 
     def read_header(self, body: bytes) -> Header:
         try:
@@ -112,15 +134,14 @@ class FastBinaryCodec:
         except Exception as error:
             raise malformed("Thrift message", error) from error
 
-    def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
+    def read_struct(self, body: bytes, start: int, struct_class: type, replace: bool = False) -> Any:
         try:
-            types = self._readable[struct_class]
+            plan = self._plans[struct_class]
         except KeyError:
-            can_read = is_accelerated(struct_class) and not is_immutable(struct_class)
-            types = self._types_of(struct_class) if can_read else None
-            self._readable[struct_class] = types
+            plan = self._plans[struct_class] = _Plan(struct_class)
+        types = plan.readable
         if types is None:
-            return self._general.read_struct(body, start, struct_class)
+            return self._general.read_struct(body, start, struct_class, replace)
         source = self._source
         source.cstringio_buf = buffer = BytesIO(body)
         buffer.seek(start)
@@ -133,6 +154,11 @@ class FastBinaryCodec:
             source.cstringio_buf = _NOTHING  # otherwise an idle worker would keep the last body
         if buffer.tell() != len(body):
             refuse_trailing(len(body) - buffer.tell())
+        if plan.search is not None and not replace and not body[start:].isascii():
+            try:
+                plan.search(value)
+            except ReplacementFound:
+                self._general.refuse_invalid_text(body, struct_class)
         return value
 
 

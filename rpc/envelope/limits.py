@@ -14,6 +14,9 @@ STRING_LIMIT: Final = 2**31 - 1
 """Bytes of one string; in effect the limit is the message's size. Thrift's own limit is below 16 MiB."""
 
 NUMBER_LIMIT: Final = 1000
-"""Digits of a number in JSON. Without a limit Thrift reads a number for ever where its input ends, and Python takes
-quadratic time for a long one.
+"""Digits of a number in JSON. Python takes quadratic time for a long one."""
+
+NESTING_LIMIT: Final = 64
+"""Structs in one another, with the message's own. It is Thrift's limit in binary and compact, for writing and reading
+(``TProtocolBase.DEFAULT_RECURSION_DEPTH``).
 """

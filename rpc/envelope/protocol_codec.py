@@ -9,6 +9,7 @@ from thrift.protocol.TProtocol import TProtocolBase
 from thrift.transport.TTransport import TMemoryBuffer
 
 from rpc.envelope.codec import Header, malformed, read_value, refuse_trailing
+from rpc.envelope.text import ReplacementFound, bytes_check, replacement_search, specification_in_bytes
 from rpc.generated_structs import is_accelerated, is_written_accelerated
 
 NewProtocol = Callable[[TMemoryBuffer], TProtocolBase]
@@ -30,12 +31,20 @@ class ProtocolCodec:
         self._new_plain_protocol = new_plain_protocol or new_protocol
 
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
-        transport = TMemoryBuffer()
         struct_class: type = type(struct)
+        check = bytes_check(struct_class)
+        if check is not None:
+            check(struct)
+        transport = TMemoryBuffer()
         protocol = self._protocol(transport, is_written_accelerated(struct_class))
         protocol.writeMessageBegin(name, kind, seqid)
         struct_class.write(struct, protocol)  # type: ignore[attr-defined]  # a field may be called write
         protocol.writeMessageEnd()
+        return transport.getvalue()
+
+    def encode_header(self, name: str, kind: int, seqid: int) -> bytes:
+        transport = TMemoryBuffer()
+        self._new_protocol(transport).writeMessageBegin(name, kind, seqid)
         return transport.getvalue()
 
     def read_header(self, body: bytes) -> Header:
@@ -46,9 +55,12 @@ class ProtocolCodec:
             raise malformed("Thrift message", error) from error
         return name, kind, seqid, transport.cstringio_buf.tell()
 
-    def read_struct(self, body: bytes, start: int, struct_class: type) -> Any:
+    def read_struct(self, body: bytes, start: int, struct_class: type, replace: bool = False) -> Any:
         transport = TMemoryBuffer(body)
-        protocol = self._protocol(transport, is_accelerated(struct_class))
+        accelerated = is_accelerated(struct_class)
+        protocol = self._protocol(transport, accelerated)
+        if replace:  # only Thrift's C extension replaces by itself
+            protocol.readString = lambda: protocol.readBinary().decode("utf-8", "replace")  # type: ignore[method-assign]
         try:
             protocol.readMessageBegin()
             value = read_value(struct_class, protocol)
@@ -56,7 +68,31 @@ class ProtocolCodec:
         except Exception as error:
             raise malformed(struct_class.__name__, error) from error
         refuse_trailing(len(body) - transport.cstringio_buf.tell())
+        # Thrift's protocols in Python have refused invalid text by now.
+        search = replacement_search(struct_class) if accelerated and not replace else None
+        if search is not None and not body[start:].isascii():
+            try:
+                search(value)
+            except ReplacementFound:
+                self.refuse_invalid_text(body, struct_class)
         return value
 
     def _protocol(self, transport: TMemoryBuffer, accelerated: bool) -> TProtocolBase:
         return self._new_protocol(transport) if accelerated else self._new_plain_protocol(transport)
+
+    def refuse_invalid_text(self, body: bytes, struct_class: type) -> None:
+        """Read a message again, its text as bytes, and decode these.
+
+        :raises MalformedMessage: some text is not UTF-8.
+        """
+        protocol = self._new_protocol(TMemoryBuffer(body))
+        decode: Any = getattr(protocol, "_fast_decode", None)
+        check = bytes_check(struct_class)
+        if decode is None or check is None:  # without the extension, Thrift refuses such text
+            return
+        protocol.readMessageBegin()
+        value = decode(None, protocol, [struct_class, specification_in_bytes(struct_class)])
+        try:
+            check(value)
+        except UnicodeDecodeError as error:
+            raise malformed(struct_class.__name__, error) from error

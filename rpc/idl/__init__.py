@@ -15,7 +15,7 @@ from rpc.idl.descriptions import (
     StructDescription,
 )
 from rpc.idl.document import FILE_NAME, FORMAT, parse
-from rpc.idl.loading import load
+from rpc.idl.loading import is_union, load
 from rpc.idl.python_names import RENAMED, python_name
 from rpc.idl.types import BASE_TYPES, BaseType, EnumType, ListType, MapType, SetType, StructType, Type
 
@@ -38,6 +38,7 @@ __all__ = [
     "StructDescription",
     "StructType",
     "Type",
+    "is_union",
     "load",
     "parse",
     "python_name",

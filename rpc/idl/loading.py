@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+from collections.abc import Iterator
+from functools import cache
 from types import ModuleType
 
-from rpc.idl.descriptions import ServiceDescription
+from rpc.idl.descriptions import Interface, ServiceDescription
 from rpc.idl.document import FILE_NAME, parse
 
 
@@ -18,7 +20,38 @@ def load(stub: ModuleType) -> ServiceDescription | None:
 
     :raises ValueError: the file is damaged, or has another format.
     """
-    parts = stub.__name__.split(".")
+    for root, interface in _interfaces(stub.__name__):
+        service = interface.services.get(stub.__name__[len(root) + 1 :])
+        if service is not None:
+            return service
+    return None
+
+
+def is_union(struct: type) -> bool:
+    """Return whether a generated class is a union. Only ``idl.json`` tells; without one the answer is ``False``.
+
+    :raises ValueError: the file is damaged, or has another format.
+    """
+    return (struct.__module__, struct.__name__) in _unions(struct.__module__)
+
+
+@cache
+def _unions(module: str) -> frozenset[tuple[str, str]]:
+    """Return the unions of the nearest ``idl.json`` that describes a module's structs: their modules and names."""
+    for root, interface in _interfaces(module):
+        unions = {
+            interface.struct_path(key): struct.kind == "union"
+            for key, struct in interface.structs.items()
+            if struct.module == module[len(root) + 1 :]
+        }
+        if unions:
+            return frozenset(path for path, union in unions.items() if union)
+    return frozenset()
+
+
+def _interfaces(module: str) -> Iterator[tuple[str, Interface]]:
+    """Yield the content of each ``idl.json`` in the packages around a module, the nearest first, with its package."""
+    parts = module.split(".")
     for length in range(len(parts) - 1, 0, -1):
         root = ".".join(parts[:length])
         try:
@@ -26,10 +59,6 @@ def load(stub: ModuleType) -> ServiceDescription | None:
         except (OSError, ImportError, TypeError):
             continue
         try:
-            interface = parse(json.loads(text), root)
+            yield root, parse(json.loads(text), root)
         except (KeyError, TypeError, AttributeError) as damage:
             raise ValueError(f"{FILE_NAME} of {root} is damaged ({damage!r}): compile the IDL again") from damage
-        service = interface.services.get(".".join(parts[length:]))
-        if service is not None:
-            return service
-    return None

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from rpc import context
 from rpc.amqp.codec.fields import encode_table
 from rpc.amqp.codec.properties import MESSAGE_ID
+from rpc.envelope import REPLACE
 from rpc.errors import CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.stub import StubMethod
@@ -26,6 +27,7 @@ from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.rejection import Rejection
 from rpc.worker.request import Policy, Request
 from rpc.worker.service import ThriftService
+from rpc.worker.unfinished import NO_RESULTS, failure_of, is_unfinished
 
 CANCELLING = DeliveryState.CANCELLING
 
@@ -64,6 +66,7 @@ class Execution:
         self._name = service.name
         self._max_message_size = service.max_message_size
         self._methods = service.description.methods
+        self._replace = service.invalid_utf8 == REPLACE
         self._handlers = {name: getattr(handler, method.attribute) for name, method in self._methods.items()}
         self._channel = channel
         self._limiter = limiter
@@ -80,7 +83,7 @@ class Execution:
     def run(self, request: Request, now: float) -> None:
         """Call the handler of a request for which a slot is free, and reply when it has ended."""
         try:
-            method, arguments = request.read(self._name, self._methods, self._admission, now)
+            method, arguments = request.read(self._name, self._methods, self._admission, now, self._replace)
         except Rejection as rejection:
             self._reject(request, rejection)
             return
@@ -111,6 +114,9 @@ class Execution:
         value.addErrback(_unanswered, request)
 
     def _succeeded(self, value: Any, request: Request, method: StubMethod, run: Run | None) -> None:
+        if isinstance(value, NO_RESULTS) or (value is not None and not method.has_result and is_unfinished(value)):
+            self._failed(failure_of(value), request, method, run)
+            return
         if method.result_class is None:
             self._finish(request, None, run)
             return

@@ -65,7 +65,8 @@ def reply_properties(request: Request, now: float, rejection: str | None = None)
     correlation_id, message_id = request.parts[CORRELATION_ID], request.parts[MESSAGE_ID]
     expiration = None
     if request.deadline is not None:
-        left = b"%d" % max(1, int((request.deadline - now) * 1000))
+        milliseconds = int((request.deadline - now) * 1000)
+        left = b"%d" % milliseconds if milliseconds > 0 else b"1"
         expiration = SHORT_LENGTHS[len(left)] + left
     maybe_executed = rejection is not None and request.maybe_executed
     if request.state is RUNNING and request.context.has_reply_headers:

@@ -160,11 +160,17 @@ class Request:
     # -- reading
 
     def read(
-        self, service: str, methods: Mapping[str, StubMethod], admission: Iterable[Policy], now: float
+        self,
+        service: str,
+        methods: Mapping[str, StubMethod],
+        admission: Iterable[Policy],
+        now: float,
+        replace: bool = False,
     ) -> tuple[StubMethod, Any]:
         """Return the method that is asked for, and the struct of its arguments.
 
         :param admission: asked when the method is known, before the arguments are decoded.
+        :param replace: whether invalid UTF-8 is replaced instead of refused.
         :raises Rejection: the request is malformed, has no such method, or is not admitted.
         """
         if self.problem is not None:  # where to answer, and in which protocol, is unknown
@@ -182,7 +188,7 @@ class Request:
             self.label = f"{service}.{method.name}"
             for admit in admission:
                 admit(self, method, now)
-            arguments = self.codec.read_struct(body, start, method.arguments_class)
+            arguments = self.codec.read_struct(body, start, method.arguments_class, replace)
         except UnknownProtocol as error:
             raise Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
         except MalformedMessage as error:

@@ -19,7 +19,10 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.protocols.portforward import ProxyFactory
 
+from rpc.amqp.congestion import socket_of
 from rpc.amqp.endpoint import BrokerEndpoint
+from rpc.amqp.protocol import AMQPConnection
+from rpc.amqp.tcp_keepalive import IDLE_SECONDS
 from rpc.errors import (
     AMQPError,
     AuthenticationFailed,
@@ -54,6 +57,14 @@ class Web(Protocol):
         transport: Any = self.transport
         transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
         transport.loseConnection()
+
+
+def keeps_alive(connection: AMQPConnection) -> bool:
+    """Return whether the socket of a connection has TCP keepalive, with our times."""
+    below = socket_of(connection.transport)
+    assert below is not None
+    idle = below.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    return below.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1 and idle == IDLE_SECONDS
 
 
 class ConnectingTestCase(AMQPTestCase):
@@ -178,6 +189,10 @@ class HostTests(ConnectingTestCase):
         await ended
         self.assertIsInstance(connection.reason, HeartbeatMissed)
 
+    async def test_the_kernel_notices_a_dead_broker_when_there_are_no_heartbeats(self) -> None:
+        connection = await self.connect(f"{self.url}?heartbeat=0")
+        self.assertTrue(keeps_alive(connection))
+
     async def test_tells_that_the_broker_does_not_read(self) -> None:
         """The connection is blocked while a proxy does not read, and open again when all has arrived."""
         proxies: list[Any] = []
@@ -228,6 +243,10 @@ class TLSTests(ConnectingTestCase):
             arrived = await self.consume(channel, queue)
             channel.publish("", queue, b"\x00\x00", b"\xff" * 1_000_000)
             self.assertEqual(len((await arrived.get()).body), 1_000_000)
+
+    async def test_keeps_a_connection_with_tls_alive(self) -> None:
+        connection = await self.connect(self.url_of(self.trusted()))
+        self.assertTrue(keeps_alive(connection))
 
     async def test_does_not_trust_another_authority(self) -> None:
         """The system's authorities, or another one, do not vouch for the broker: refused."""

@@ -136,7 +136,7 @@ class BlockedTests(DeadTestCase):
         await self.buried("a", "b", "c")
         self.broker.set_memory_alarm(True)
         error = await self.failure("replay", "--all")
-        self.assertTrue(error.startswith("broker: it takes no messages just now: "), error)
+        self.assertTrue(error.startswith("broker: it takes no messages: "), error)
         self.broker.set_memory_alarm(False)
         replayed = await self.ids(self.topology.queue)
         await self.has_dead(3 - len(replayed))

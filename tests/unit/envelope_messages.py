@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -42,6 +43,13 @@ def plain_bytes(protocol: str, name: str, kind: int, seqid: int, struct: Any) ->
     struct.write(written)
     written.writeMessageEnd()
     return transport.getvalue()
+
+
+def escaped(protocol: str, body: bytes) -> bytes:
+    """Return a message of Thrift with its control characters escaped, which Thrift's Python forgets in JSON."""
+    if protocol != "json":
+        return body
+    return re.sub(rb"[\x00-\x1f]", lambda found: b"\\u%04x" % ord(found[0]), body)
 
 
 def plain_value(protocol: str, body: bytes, struct_class: type) -> tuple[Any, Any]:

@@ -129,7 +129,7 @@ class OurEnds:
     :ivar protocol: its name in the client's options.
     """
 
-    def __init__(self, stub: ModuleType, protocol: str) -> None:
+    def __init__(self, stub: ModuleType, protocol: str, invalid_utf8: str = "refuse") -> None:
         self.notes = Notes(stub)
         self.seqid = 0
         self._factory = FACTORIES[protocol][0]
@@ -137,11 +137,12 @@ class OurEnds:
         self.codec = CODECS[protocol]
         self._caller = CallerInMemory()
         self._caller.open()
-        self._client = Client(Stub.of(stub), lambda _: self._caller.subject, ClientOptions(protocol=protocol))
+        options = ClientOptions(protocol=protocol, invalid_utf8=invalid_utf8)
+        self._client = Client(Stub.of(stub), lambda _: self._caller.subject, options)
         self._published = 0
         self._request: Published
         self._worker = Wire()
-        service = ThriftService(stub, self.notes.handler)
+        service = ThriftService(stub, self.notes.handler, invalid_utf8=invalid_utf8)
         WorkerInMemory(self._worker, service, self.notes.handler)
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> bytes:
@@ -158,11 +159,11 @@ class OurEnds:
         return body
 
     def serve(self, request: bytes) -> bytes:
-        """Have the request served, and return the reply; nothing for a oneway method."""
+        """Have the request served, and return the reply; nothing for a oneway method. A dead letter is left out."""
         properties = Properties(content_type=self.codec.content_type, reply_to="replies", correlation_id="c")
         self._worker.deliver(request, properties, "c2")
         self._worker.clock.advance(0)
-        return b"".join(published.body for published in self._worker.take())
+        return b"".join(published.body for published in self._worker.take() if published.routing_key == "replies")
 
     def settle(self, reply: bytes) -> tuple[str, Any]:
         """Answer the last call with `reply`, and return its outcome."""

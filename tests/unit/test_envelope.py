@@ -15,7 +15,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator.ttypes import Work
 from rpc.envelope import CODECS, codec_for, fast_binary, read_application_exception
 from rpc.errors import MalformedMessage, UnknownProtocol
-from tests.unit.envelope_messages import ADD, GOLDEN, Calculator, messages, plain_bytes, plain_value, read
+from tests.unit.envelope_messages import (
+    ADD,
+    GOLDEN,
+    Calculator,
+    escaped,
+    messages,
+    plain_bytes,
+    plain_value,
+    read,
+)
 
 
 class BytesTests(SynchronousTestCase):
@@ -47,7 +56,7 @@ class BytesTests(SynchronousTestCase):
         name, kind, seqid, struct = message
         for protocol, codec in CODECS.items():
             body = codec.encode(name, kind, seqid, struct)
-            self.assertEqual(body, plain_bytes(protocol, name, kind, seqid, struct))
+            self.assertEqual(body, escaped(protocol, plain_bytes(protocol, name, kind, seqid, struct)))
             header = codec.read_header(body)
             self.assertEqual(header[:3], (name, kind, seqid))
             self.assertEqual(codec.read_struct(body, header[3], type(struct)), struct)

@@ -5,15 +5,16 @@ called here both ways, in every protocol: the requests are equal, the replies ar
 other's.
 
 Some cases are not compared, since the generated code is wrong there: a value that does not encode, an
-unset required field, an unknown oneway method, a handler's TTransportException, and the seqid after 2^31 - 1.
+unset required field, a union without a field or with several, an unknown oneway method, a handler's
+TTransportException, and the seqid after 2^31 - 1. In JSON these are not compared either, for which Thrift's Python
+does not write JSON: values of other types, doubles that are not finite, and structs as keys of maps.
 """
 
 from __future__ import annotations
 
-import enum
 import logging
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from hypothesis import given, settings
@@ -22,13 +23,14 @@ from thrift.Thrift import TApplicationException, TMessageType
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator
-from rpc.envelope import CODECS
 from rpc.errors import InvalidRequest
 from rpc.stub import Stub, StubMethod
 from tests.stubs import compile_stub
 from tests.unit.client.test_operation import operation
 from tests.unit.compiler.idl_files import PROJECT
+from tests.unit.envelope_messages import escaped
 from tests.unit.generated_ends import FACTORIES, OurEnds, ThriftEnds, answers, exactly, outcome_expected
+from tests.unit.odd_values import ODD_VALUES
 from tests.unit.test_required_fields import NESTED
 from tests.unit.test_stub import ODD
 from tests.values import generated_modules, structs
@@ -44,34 +46,6 @@ type on the wire, and is skipped, or is just the same. (The wire does not tell o
 
 EXAMPLES = 12
 """Of each method: few, for hypothesis puts most of them at the edges, and each run has others."""
-
-
-class Colour(enum.IntEnum):
-    """A Python enum; the IDL's enums are plain numbers."""
-
-    RED = 1
-
-
-class Text(str):
-    """Text of a subclass of str."""
-
-    __slots__ = ()
-
-
-ODD_VALUES: dict[str, tuple[Any, ...]] = {
-    "flag": (1, 0, 2, "", "x", []),
-    "small": (True, 127, 128, -129, 200),
-    "number": (True, Colour.RED, 1.0, "1", 2**31, -(2**31) - 1, 2**70),
-    "long_": (True, 2**63, 1.5),
-    "real": (1, True, 2**60 + 1, 2**2000, "1.5"),
-    "text": (Text("x"), b"bytes", b"\xff", bytearray(b"x"), "\ud800", 1),
-    "data": ("text", "é", Text("x"), bytearray(b"x"), 1),
-    "colour": (Colour.RED, "RED", 77),
-    "strings": (("a", "b"), {"a": 1}, "abc", [None], [1], [b"x"], 1),
-    "numbers": ([2, 1, 1], frozenset([1]), (True, 2), range(3), {1: 2}, {None}),
-    "blobs": ({"a": "text"}, {b"a": b"b"}, {"a": None}, [("a", b"b")], MappingProxyType({"a": b"b"})),
-}
-"""By method of one argument: values of other types than the IDL's. Thrift takes some of them."""
 
 
 class EqualityTests(SynchronousTestCase):
@@ -105,9 +79,9 @@ class EqualityTests(SynchronousTestCase):
         ours.notes.taken, theirs.notes.taken = [], []
         our_request = ours.call(name, arguments)
         their_request = theirs.call(name, arguments, ours.seqid)
-        self.assertEqual(our_request, their_request, "the request: ours, Thrift's")
+        self.assertEqual(our_request, escaped(ours.protocol, their_request), "the request: ours, Thrift's")
         our_reply, their_reply = ours.serve(their_request), theirs.serve(our_request)
-        self.assertEqual(our_reply, their_reply, "the reply: ours, Thrift's")
+        self.assertEqual(our_reply, escaped(ours.protocol, their_reply), "the reply: ours, Thrift's")
         (our_taken,), (their_taken,) = ours.notes.taken, theirs.notes.taken
         self.assertEqual(exactly(our_taken), exactly(their_taken), "what the handler got: ours, Thrift's")
         our_outcome, their_outcome = ours.settle(their_reply), theirs.settle(our_reply)
@@ -133,7 +107,8 @@ class EqualityTests(SynchronousTestCase):
         """Check every method of a service, and an unknown one."""
         pairs = self.pairs(stub)
         for method in Stub.of(stub).methods.values():
-            self.assert_equal_method(pairs, method)
+            without_json = [(ours, theirs) for ours, theirs in pairs if ours.protocol != "json"]
+            self.assert_equal_method(without_json if method.name == "keyed" else pairs, method)
         for ours, theirs in pairs:
             request = ours.codec.encode("unheard_of", TMessageType.CALL, 5, TApplicationException(1, "as a struct"))
             self.assertEqual(ours.serve(request), theirs.serve(request))
@@ -172,22 +147,20 @@ class EqualityTests(SynchronousTestCase):
         self.assertEqual(self.assert_equal_ways(ours, theirs, name, (value,), answer), ((value,), answer))
 
     def test_doubles_that_are_not_finite(self) -> None:
-        """JSON is only compared as written: Thrift's Python cannot read its own text for them."""
+        """Without JSON: Thrift's Python cannot read its own text for them."""
         for ours, theirs in self.pairs(compile_stub(EVERYTHING, "Everything")):
             for value in (float("inf"), float("-inf"), float("nan"), -float("nan")):
-                if ours.codec is CODECS["json"]:
-                    self.assertEqual(ours.call("real", (value,)), theirs.call("real", (value,), ours.seqid))
-                else:
+                if ours.protocol != "json":
                     taken, outcome = self.assert_equal_ways(ours, theirs, "real", (value,), ("returns", value))
                     self.assertEqual(exactly((taken, outcome)), exactly(((value,), ("returns", value))))
 
     def test_values_of_other_python_types(self) -> None:
         """They give equal bytes or fail, as in Thrift's C extension, which we use. Its Python code accepts others."""
         stub = compile_stub(EVERYTHING, "Everything")
-        for protocol, factories in FACTORIES.items():
+        for protocol in ("binary", "compact"):
             ours = OurEnds(stub, protocol)
             for name, value in ((name, value) for name, values in ODD_VALUES.items() for value in values):
-                theirs = ThriftEnds(stub, factories[-1])  # the last one may be spoilt
+                theirs = ThriftEnds(stub, FACTORIES[protocol][-1])  # the last one may be spoilt
                 request = ours.call(name, (value,))
                 self.assertEqual(request, theirs.call(name, (value,), ours.seqid), (name, value))
                 if request:
@@ -200,7 +173,8 @@ class EqualityTests(SynchronousTestCase):
     def test_fields_of_another_version_of_the_idl_are_skipped(self) -> None:
         """Unknown fields, and fields of another type. Thrift's Python code alone reads binary fields as text."""
         stub = compile_stub(EVERYTHING, "Everything")
-        pairs, methods = self.pairs(stub, plain=False), Stub.of(stub).methods
+        pairs, methods = self.pairs(stub, plain=False), dict(Stub.of(stub).methods)
+        del methods["keyed"]  # its structs have no form in JSON
         sent = [structs(method.arguments_class, sound=True) for method in methods.values()]
         answered = [structs(method.result_class, sound=True) for method in methods.values() if method.result_class]
 

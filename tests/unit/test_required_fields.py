@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator.ttypes import Work
 from generated.kvstore import ttypes as kvstore
-from rpc.required_fields import required_fields_check
+from rpc.validity import validity_check
 from tests.stubs import compile_stub
 
 Entry: Any = kvstore.Entry  # its .pyi asks for the required fields
@@ -28,7 +28,7 @@ service Trees { Tree grow(1: Tree tree, 2: Loop loop) throws (1: Refused refused
 
 
 class RequiredFieldsTests(SynchronousTestCase):
-    """required_fields_check."""
+    """validity_check."""
 
     stub: ClassVar[Any]
     types: ClassVar[Any]
@@ -41,14 +41,14 @@ class RequiredFieldsTests(SynchronousTestCase):
     def assert_refused(self, value: Any) -> None:
         """Check that `value` lacks a required field."""
         struct: Any = type(value)
-        check = required_fields_check(struct)
+        check = validity_check(struct)
         assert check is not None
         self.assertRaises(TProtocolException, check, value)
 
     def assert_passes(self, value: Any) -> None:
         """Check that `value` has all required fields."""
         struct: Any = type(value)
-        check = required_fields_check(struct)
+        check = validity_check(struct)
         assert check is not None
         check(value)
 
@@ -80,9 +80,9 @@ class RequiredFieldsTests(SynchronousTestCase):
         self.assert_passes(left(right(left(right(None, "c")), "a")))
 
     def test_types_without_required_fields_have_no_check(self) -> None:
-        """Recursive ones neither."""
+        """Nor have recursive types."""
         for struct in (Work, self.types.Loop, self.stub.turn_args, self.stub.turn_result):
-            self.assertIsNone(required_fields_check(struct))
+            self.assertIsNone(validity_check(struct))
 
     def test_refuses_a_required_field_that_was_set_to_none_instead_of_its_default(self) -> None:
         """It would not be sent, and the reader would find its own default."""

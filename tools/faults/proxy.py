@@ -71,12 +71,12 @@ class Proxy:
             connection.release()
 
     def stop_reading(self) -> None:
-        """Read nothing more from the clients there are, as a broker under load does; carry on what the broker sends."""
+        """Stop reading from the connected clients, as a broker under load does. Still forward what the broker sends."""
         for connection in self._connections:
             connection.stop_reading()
 
     def read_again(self) -> None:
-        """Read from the clients again."""
+        """Read from the connected clients again."""
         for connection in self._connections:
             connection.read_again()
 

@@ -59,6 +59,7 @@ async def dead_numbers(trial: Trial, method: str) -> list[int]:
     assert connection is not None
     channel = await connection.open_channel()
     dead = DeadLetters(clock, channel, queue)
+    await dead.look()
     numbers = []
     while letters := await dead.next_round():
         for letter in letters:
@@ -66,5 +67,5 @@ async def dead_numbers(trial: Trial, method: str) -> list[int]:
             asked, arguments = Request(letter.content, 0.0).read(trial.name, Stub.of(stub()).methods, (), 0.0)
             if asked.name == method:
                 numbers.append(int(arguments.number))
-    await channel.close()
+    await dead.put_back()
     return numbers

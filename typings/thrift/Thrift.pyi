@@ -21,6 +21,8 @@ class TType:
     UUID: int
     _VALUES_TO_NAMES: tuple[str, ...]
 
+class TFrozenDict(dict[Any, Any]): ...
+
 class TMessageType:
     CALL: int
     REPLY: int

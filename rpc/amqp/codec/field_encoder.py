@@ -19,7 +19,7 @@ class LongLong(int):
 
 
 class LateTimestamp(int):
-    """Seconds since 1970 that no ``datetime`` can be, because they end after the year 9999. Encoded as a timestamp (T).
+    """A timestamp past the year 9999, in seconds since 1970; ``datetime`` cannot represent it. It stays one (T).
 
     Nested calls send the metadata of the call on, so whatever is decoded must be encoded again.
     """

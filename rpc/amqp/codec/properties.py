@@ -25,7 +25,7 @@ _pack_octet = Struct("!B").pack
 _pack_word = _word.pack
 _unpack_word = _word.unpack_from
 
-# Kinds of properties; where all values are of one size, that.
+# Kinds of properties; where all values are of one size, that size.
 _SHORT_STRING, _OCTET, _TIMESTAMP, _TABLE = 0, 1, 8, -1
 _OTHERS = {"headers": _TABLE, "delivery_mode": _OCTET, "priority": _OCTET, "timestamp": _TIMESTAMP}
 
@@ -33,7 +33,7 @@ _OTHERS = {"headers": _TABLE, "delivery_mode": _OCTET, "priority": _OCTET, "time
 _NAMES = tuple(attribute.name for attribute in attrs.fields(Properties))
 _KINDS = tuple(_OTHERS.get(name, _SHORT_STRING) for name in _NAMES)
 _FLAGS = tuple(0x8000 >> place for place in range(len(_NAMES)))
-_KNOWN = sum(_FLAGS)
+_UNKNOWN = 0xFFFF & ~sum(_FLAGS)
 _CONTINUED = 0x0001
 ALL_ABSENT: Sequence[bytes | None] = (None,) * len(_NAMES)
 """The result of :func:`split_properties` for a message without properties."""
@@ -77,18 +77,18 @@ def split_properties(buffer: bytes) -> Sequence[bytes | None]:
         basic.
     """
     try:
-        (flags,) = _unpack_word(buffer, 0)
+        flags = buffer[0] << 8 | buffer[1]
         offset = 2
-        if flags & ~_KNOWN:
+        if flags & _UNKNOWN:
             offset = _skip_flags(flags, buffer, offset)
         parts = [*ALL_ABSENT]
-        for place, kind in _plan(flags):
-            if kind == _SHORT_STRING:
+        for place, size in _plan(flags):
+            if not size:  # a short string
                 end = offset + 1 + buffer[offset]
-            elif kind == _TABLE:
+            elif size > 0:
+                end = offset + size
+            else:  # a table
                 end = offset + 4 + int.from_bytes(buffer[offset : offset + 4], "big")
-            else:
-                end = offset + kind
             parts[place] = buffer[offset:end]
             offset = end
     except (IndexError, StructError):
@@ -206,7 +206,7 @@ def _plan(flags: int) -> tuple[tuple[int, int], ...]:
 
 def _skip_flags(flags: int, buffer: bytes, offset: int) -> int:
     """Return the offset behind the last word of flags. Class basic has no property for the bits of further words."""
-    unknown = flags & ~_KNOWN & ~_CONTINUED
+    unknown = flags & _UNKNOWN & ~_CONTINUED
     while flags & _CONTINUED:
         (flags,) = _unpack_word(buffer, offset)
         offset += 2

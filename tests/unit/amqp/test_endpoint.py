@@ -42,6 +42,11 @@ class BrokerEndpointTests(SynchronousTestCase):
         self.reactor = BrokerReactor()
         self.failures: list[AMQPError] = []
 
+    def test_its_text_names_the_hosts_and_no_password(self) -> None:
+        """Twisted's ClientService logs the endpoint before each retry."""
+        endpoint = self.endpoint("amqp://ann:secret@one:5672,two:5673/here")
+        self.assertEqual(f"{endpoint}", "amqp://ann:***@one:5672,two:5673/here")
+
     def endpoint(self, uri: str) -> BrokerEndpoint:
         """An endpoint for the URI."""
         return BrokerEndpoint(self.reactor, parse(uri), lambda: "tests", self.failures.append)

@@ -31,30 +31,37 @@ def letter(
 
 
 class DeadQueue:
-    """The queue of dead letters, played for one client on channel 1.
+    """The queue of dead letters, played for the channels of one client.
 
     :ivar ready: the sizes of the letters that are ready, oldest first.
     :ivar counted: how many ready letters it counts; ``None``: those that there are.
     :ivar others: how many consumers other programs have.
     :ivar unacked: sizes by delivery tag.
+    :ivar acks: the arguments of all acks.
     :ivar rounds: the prefetch of each consumer so far.
     :ivar running: the tags of the consumers.
+    :ivar slow: whether requeued letters come back when the test says so.
     """
 
     def __init__(self, peer: Peer, *ready: int) -> None:
         self._peer = peer
         self._prefetch = self._credit = self._tag = 0
+        self._channel = 1
         self.ready = list(ready)
         self.counted: int | None = None
         self.others = 0
         self.unacked: dict[int, int] = {}
+        self.acks: list[tuple[int, bool]] = []
         self.rounds: list[int] = []
+        self.tags: list[str] = []
         self.running: list[str] = []
+        self.slow = False
 
     def serve(self) -> None:
         """Answer what the client has sent, until it sends nothing more."""
         while frames := self._peer.written():
             for frame in frames:
+                self._channel = frame.channel
                 getattr(self, "_" + frame.name.replace(".", "_"))(*frame.args)
 
     def deliver(self) -> None:
@@ -64,33 +71,48 @@ class DeadQueue:
             self.unacked[self._tag] = size = self.ready.pop(0)
             self._peer.feed(delivery(1, self.running[-1], self._tag, b"x" * size))
 
+    def take_back(self) -> None:
+        """Requeue the letters of the channel that has ended."""
+        self.ready = [*self.unacked.values(), *self.ready]
+        self.unacked.clear()
+
+    def _answer(self, name: str, *args: Any) -> None:
+        self._peer.feed(method(self._channel, name, *args))
+
+    def _channel_open(self, _: str) -> None:
+        self._answer("channel.open-ok", b"")
+
+    def _channel_close(self, *_: Any) -> None:
+        self.running.clear()
+        if not self.slow:
+            self.take_back()
+        self._answer("channel.close-ok")
+
     def _basic_qos(self, _: int, prefetch: int, __: bool) -> None:
         self._prefetch = prefetch
-        self._peer.feed(method(1, "basic.qos-ok"))
+        self._answer("basic.qos-ok")
 
     def _basic_consume(self, _: int, __: str, tag: str, *___: Any) -> None:
         self.rounds.append(self._prefetch)
         self.running.append(tag)
+        self.tags.append(tag)
         self._credit = self._prefetch
-        self._peer.feed(method(1, "basic.consume-ok", tag))
+        self._answer("basic.consume-ok", tag)
         self.deliver()
 
     def _basic_cancel(self, tag: str, _: bool) -> None:
         self.running.remove(tag)
-        self._peer.feed(method(1, "basic.cancel-ok", tag))
+        self._answer("basic.cancel-ok", tag)
 
     def _queue_declare(self, *_: Any) -> None:
         count = len(self.ready) if self.counted is None else self.counted
-        self._peer.feed(method(1, "queue.declare-ok", QUEUE, count, len(self.running) + self.others))
+        self._answer("queue.declare-ok", QUEUE, count, len(self.running) + self.others)
 
-    def _basic_ack(self, tag: int, multiple: bool) -> None:
-        self._settled(tag, multiple)
-
-    def _basic_nack(self, tag: int, multiple: bool, requeue: bool) -> None:
-        assert requeue
-        self.ready.extend(self._settled(tag, multiple))
-
-    def _settled(self, last: int, multiple: bool) -> list[int]:
+    def _basic_ack(self, last: int, multiple: bool) -> None:
+        self.acks.append((last, multiple))
         tags = [tag for tag in self.unacked if tag == last or (multiple and tag < last)]
         assert tags, "406: an unknown delivery tag"
-        return [self.unacked.pop(tag) for tag in tags]
+        for tag in tags:
+            del self.unacked[tag]
+            self._credit += 1
+        self.deliver()

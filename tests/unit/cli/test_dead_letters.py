@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.cli.dead_letters import LARGEST_ROUND, LOOKS, QUIET_SECONDS, ROUND_BYTES, DeadLetters, Letter
+from rpc.cli.dead_letters import (
+    LARGEST_ROUND,
+    LOOKS,
+    POLL_SECONDS,
+    QUIET_SECONDS,
+    ROUND_BYTES,
+    UNCHANGED_SECONDS,
+    DeadLetters,
+    Letter,
+)
 from rpc.errors import AMQPError, ConnectionClosed
 from tests.unit.amqp.peer import Peer, method
 from tests.unit.cli.dead_support import QUEUE, DeadQueue
@@ -22,6 +31,7 @@ class DeadLettersTestCase(SynchronousTestCase):
         self.peer = Peer().open()
         self.dead = DeadLetters(self.peer.clock, self.peer.channel(), QUEUE)
         self.queue = DeadQueue(self.peer, *sizes)
+        self.done(self.dead.look())
 
     def begin(self) -> Deferred[list[Letter]]:
         """Begin to read a round."""
@@ -70,40 +80,54 @@ class RoundTests(DeadLettersTestCase):
         self.read()
         self.assertEqual(self.queue.rounds, [4, 1, 1])
 
-    def test_one_consumer_is_left_so_that_the_queue_never_looks_free(self) -> None:
-        self.have(*range(1, 10))
-        for running in (1, 1, 1):
-            self.begin()
-            self.assertEqual(len(self.queue.running), running)
+    def test_the_tags_of_the_consumers_ascend_as_text(self) -> None:
+        """A quorum queue requeues by consumer, in the order of the tags."""
+        self.have(1, *[ROUND_BYTES] * 12)
+        self.read()
+        self.assertEqual(self.queue.tags, sorted(self.queue.tags))
+        self.assertEqual(len(self.queue.tags), 10)
 
-    def test_a_letter_that_arrives_after_the_count_is_not_read(self) -> None:
+    def test_no_consumer_is_left_when_a_round_is_returned(self) -> None:
+        """Otherwise an ack would bring further letters."""
+        self.have(*range(1, 10))
+        while letters := self.successResultOf(self.begin()):
+            self.assertEqual(self.queue.running, [])
+            self.dead.remove(letters)
+            self.peer.clock.advance(0)
+            self.queue.serve()
+            self.assertEqual(self.queue.unacked, {})
+
+    def test_letters_that_arrive_after_the_first_look_stay(self) -> None:
         self.have(1, 2)
         letters = self.successResultOf(self.begin())
-        self.queue.ready.append(3)
+        self.queue.ready.extend([3, 4, 5])
         self.dead.remove(letters)
         self.done(self.dead.removed())
         self.assertEqual(self.read(), [])
         self.done(self.dead.put_back())
-        self.assertEqual(([*self.queue.ready, *self.queue.unacked.values()]), [3])
+        self.assertEqual((self.queue.ready, self.queue.unacked), ([3, 4, 5], {}))
 
     def test_an_empty_queue_gets_no_consumer(self) -> None:
         self.have()
         self.assertEqual((self.read(), self.queue.rounds), ([], []))
-
-    def test_refuses_a_queue_with_a_consumer(self) -> None:
-        self.have(1)
-        self.queue.others = 1
-        error = self.failureResultOf(self.begin(), click.ClickException).value
-        self.assertIn("read by another program", error.message)
+        self.done(self.dead.removed())
         self.assertEqual(self.queue.rounds, [])
 
-    def test_refuses_when_another_program_began_at_the_same_time(self) -> None:
-        """It had no consumer at the first look."""
-        self.have(1)
-        self.done(self.dead.look())
+    def test_refuses_a_queue_with_a_consumer(self) -> None:
+        self.have()
         self.queue.others = 1
-        error = self.failureResultOf(self.begin(), click.ClickException).value
-        self.assertIn("read by another program", error.message)
+        looking = Deferred.fromCoroutine(self.dead.look())
+        self.queue.serve()
+        self.assertIn("read by another program", self.failureResultOf(looking, click.ClickException).value.message)
+
+    def test_a_round_that_is_interrupted_counts_as_not_read(self) -> None:
+        self.have(*[1] * 30)
+        self.successResultOf(self.begin())
+        reading = Deferred.fromCoroutine(self.dead.next_round())
+        self.peer.written()
+        reading.cancel()
+        self.failureResultOf(reading, CancelledError)
+        self.assertEqual((self.dead.read, self.dead.unread), (4, 26))
 
 
 class RemovingTests(DeadLettersTestCase):
@@ -130,23 +154,14 @@ class RemovingTests(DeadLettersTestCase):
     def test_all_letters_of_a_round_are_removed_with_one_ack(self) -> None:
         self.have(*[1] * 4)
         self.dead.remove(self.read())
-        ended = Deferred.fromCoroutine(self.dead.removed())
-        self.assertEqual([frame.args for frame in self.peer.written() if frame.name == "basic.ack"], [(4, True)])
-        self.assertNoResult(ended)
+        self.done(self.dead.removed())
+        self.assertEqual(self.queue.acks, [(4, True)])
 
     def test_removed_waits_for_two_answers_of_the_queue(self) -> None:
         self.have(1)
         self.dead.remove(self.read())
         self.done(self.dead.removed())
         self.assertEqual(self.queue.rounds[1:], [1, 1])
-
-    def test_nothing_is_requeued_when_all_is_removed(self) -> None:
-        """RabbitMQ would close the channel (406)."""
-        self.have(*[1] * 9)
-        self.dead.remove(self.read())
-        self.done(self.dead.removed())
-        self.done(self.dead.put_back())
-        self.assertEqual((self.queue.ready, self.queue.unacked), ([], {}))
 
     def test_removed_fails_when_the_channel_is_lost(self) -> None:
         self.have(1)
@@ -155,19 +170,63 @@ class RemovingTests(DeadLettersTestCase):
         self.peer.lose()
         self.failureResultOf(removed, ConnectionClosed)
 
+    def test_waits_until_the_queue_has_the_letters_again(self) -> None:
+        self.have(*[1] * 9)
+        self.dead.remove(self.read()[:3])
+        self.done(self.dead.removed())
+        self.queue.slow = True
+        back = Deferred.fromCoroutine(self.dead.put_back())
+        for _ in range(3):
+            self.queue.serve()
+            self.assertNoResult(back)
+            self.peer.clock.advance(POLL_SECONDS)
+        self.queue.take_back()
+        self.queue.serve()
+        self.peer.clock.advance(POLL_SECONDS)
+        self.queue.serve()
+        self.successResultOf(back)
+
+    def test_waits_until_the_queue_counts_no_consumer(self) -> None:
+        """A quorum queue counts ended ones that have unacked letters."""
+        self.have(1)
+        self.read()
+        self.queue.others = 1
+        back = Deferred.fromCoroutine(self.dead.put_back())
+        self.queue.serve()
+        self.assertNoResult(back)
+        self.queue.others = 0
+        self.peer.clock.advance(POLL_SECONDS)
+        self.queue.serve()
+        self.successResultOf(back)
+
+    def test_waits_no_longer_for_letters_that_the_queue_has_dropped(self) -> None:
+        self.have(1, 2, 3)
+        self.read()
+        self.queue.counted = 2
+        back = Deferred.fromCoroutine(self.dead.put_back())
+        for _ in range(int(UNCHANGED_SECONDS / POLL_SECONDS)):
+            self.queue.serve()
+            self.assertNoResult(back)
+            self.peer.clock.advance(POLL_SECONDS)
+        self.queue.serve()
+        self.peer.clock.advance(POLL_SECONDS)
+        self.queue.serve()
+        self.successResultOf(back)
+
 
 class WaitingTests(DeadLettersTestCase):
     """The broker has counted three letters, and delivers them later or never."""
 
     def setUp(self) -> None:
-        self.have()
-        self.queue.counted = 3
+        self.have(1, 2, 3)
+        self.queue.counted, self.queue.ready = 3, []
         self.reading = self.begin()
 
     def deliver(self, *sizes: int) -> None:
         """Deliver letters of these sizes."""
         self.queue.ready.extend(sizes)
         self.queue.deliver()
+        self.queue.serve()
 
     def pause(self, counted: int | None = None) -> None:
         """Deliver no letter for the time after which the queue is counted again."""

@@ -65,17 +65,21 @@ class ReplayTests(SynchronousTestCase):
             [letter(number, Properties(message_id=str(number)), b"x" * size) for number in range(1, count + 1)]
         )
 
-    def run_with(self, *batches: list[Letter]) -> None:
-        """Replay these letters, which the broker has delivered."""
+    def run_with(self, *batches: list[Letter], reading: AsyncIterator[list[Letter]] | None = None) -> None:
+        """Replay these letters, which the broker has delivered, or those of `reading`."""
 
         async def read() -> AsyncIterator[list[Letter]]:
             for batch in batches:
                 yield batch
 
-        self.dead.unacked = {each.delivery_tag: each.size for batch in batches for each in batch}
+        self.dead.unacked = (
+            {1: 1} if reading is not None else {each.delivery_tag: each.size for batch in batches for each in batch}
+        )
         clock, channel = self.holding.clock, self.publishing.channel()
         dead = DeadLetters(clock, self.held, f"{QUEUE}.dead")
-        self.running = Deferred.fromCoroutine(self.replay.run(clock, dead, channel, read(), self.told.append))
+        self.running = Deferred.fromCoroutine(
+            self.replay.run(clock, dead, channel, reading or read(), self.told.append)
+        )
 
     def published(self) -> list[str | None]:
         """Return the message ids that were published since the last call."""
@@ -224,6 +228,39 @@ class ReplayTests(SynchronousTestCase):
         self.failureResultOf(self.running, CancelledError)
         self.assertEqual([each.number for each in self.replay.unanswered], [4, 5, 6, 7, 8, 9])
         self.assertFalse(self.replay.removed)
+
+    def test_ends_when_the_broker_was_blocked_while_letters_were_read(self) -> None:
+        batches: Deferred[None] = Deferred()
+
+        async def read() -> AsyncIterator[list[Letter]]:
+            yield [letter(1)]
+            await batches
+            yield [letter(2)]
+
+        self.run_with(reading=read())
+        self.confirm(1)
+        self.publishing.feed(method(0, "connection.blocked", "low on memory"))
+        batches.callback(None)
+        self.published()
+        self.dead.serve()
+        self.failureResultOf(self.running, AMQPError)
+        self.assertEqual((self.replay.replayed, self.replay.unsent, self.replay.unanswered), (1, 1, []))
+
+    def test_counts_a_letter_as_not_sent_when_its_channel_was_lost_while_it_was_read(self) -> None:
+        batches: Deferred[None] = Deferred()
+
+        async def read() -> AsyncIterator[list[Letter]]:
+            yield [letter(1)]
+            await batches
+            yield [letter(2), letter(3)]
+
+        self.run_with(reading=read())
+        self.confirm(1)
+        self.publishing.lose()
+        batches.callback(None)
+        self.dead.serve()
+        self.failureResultOf(self.running, ConnectionClosed)
+        self.assertEqual((self.replay.replayed, self.replay.unsent, self.replay.unanswered), (1, 2, []))
 
     def test_replays_one_batch_after_the_other(self) -> None:
         self.run_with([letter(1), letter(2)], [letter(3)])

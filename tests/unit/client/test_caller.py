@@ -306,6 +306,12 @@ class SettlingTests(RequestTestCase):
             self.wire.clock.advance(0.03)
             self.assert_fails(fired, CallTimedOut, Outcome.UNKNOWN)
 
+    def test_a_timeout_that_the_clock_cannot_tell_fails_in_its_own_words(self) -> None:
+        """No call is served here whose deadline could have passed."""
+        self.wire.clock.advance(1e9)
+        error = self.assert_fails(outcome_of(self.caller.client(timeout=1e-8).ping()), CallTimedOut, Outcome.NOT_SENT)
+        self.assertIn("Calculator.ping: not sent: its timeout of 1e-08 seconds has passed", str(error))
+
     def test_a_settled_call_leaves_no_confirm_behind(self) -> None:
         """The broker may never confirm a request; its body must not be kept for that."""
         for end in (lambda call, request: call.cancel(), lambda call, request: self.wire.clock.advance(31)):

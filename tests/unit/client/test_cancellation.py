@@ -190,6 +190,14 @@ class GatheredTests(CancellationTestCase):
         self.assertEqual(self.cancellations(), {BROADCAST: ids[1:]})
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
 
+    def test_an_errback_that_cancels_another_call_at_the_end_leaves_no_timer(self) -> None:
+        first, second = self.client.ping(), self.client.ping()
+        first.addErrback(lambda _: second.cancel())
+        second.addErrback(lambda failure: failure.trap(CancelledError))
+        self.wire.take()
+        self.caller.subject.close()
+        self.assertEqual(self.wire.clock.getDelayedCalls(), [])
+
     def test_what_is_gathered_when_the_channel_is_lost_is_sent_on_the_next_one(self) -> None:
         ids = self.cancel(2)
         self.cancellations()

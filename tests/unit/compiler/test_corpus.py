@@ -145,10 +145,10 @@ def unset_argument(factory: Any, method: str) -> bytes:
     return transport.getvalue()
 
 
-@pytest.mark.parametrize("protocol", ("binary", "compact"))
+@pytest.mark.parametrize("protocol", CODECS)
 @pytest.mark.parametrize("service", ("recursion.Recursions", "slow_recursion.SlowRecursions"))
 def test_structs_may_be_nested_as_deeply_with_each_compiler(corpus: Compiled, service: str, protocol: str) -> None:
-    """The C extension's limit, which the Python protocols have as well: 64 structs, with that of the arguments."""
+    """The C extension's limit, which the others have as well: 64 structs, with that of the arguments."""
     stub: Any = corpus.module(service)
     ends = OurEnds(stub, protocol)
 

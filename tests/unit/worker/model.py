@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from rpc.headers import MAYBE_EXECUTED, OUTCOME
 from rpc.messages import Properties
 from tests.unit.wire import Wire
 
@@ -32,12 +33,14 @@ class ModelBroker:
     """Three queues, and the replies that were sent.
 
     :ivar replied: names of the calls that were answered, in order.
+    :ivar on_rejected: called with the name of a call that a worker says it has rejected and that surely was not run.
     :ivar owners: originals whose copies a worker has published, with that worker's wire, until it has acked them.
     """
 
     def __init__(self) -> None:
         self.queues: dict[str, deque[Message]] = {name: deque() for name in (REQUESTS, QUARANTINE, DEAD)}
         self.replied: list[str] = []
+        self.on_rejected: Callable[[str], None] = lambda name: None
         self.owners: dict[Message, WorkerWire] = {}
 
     def publish(self, exchange: str, routing_key: str, properties: Properties, body: bytes) -> None:
@@ -48,6 +51,9 @@ class ModelBroker:
             self.queues[queue].append(Message(name, properties, body))
         elif routing_key == "replies":
             self.replied.append(name)
+            headers = properties.headers or {}
+            if OUTCOME in headers and MAYBE_EXECUTED not in headers:
+                self.on_rejected(name)
 
     def names(self, queue: str) -> list[str]:
         """Return the names of the calls in a queue."""

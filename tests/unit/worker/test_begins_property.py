@@ -81,11 +81,11 @@ class Counting(Handler):
 class WorkerProcess:
     """One worker, which can lose its channel and its life."""
 
-    def __init__(self, broker: ModelBroker, begun: Counter[str], acknowledge: str) -> None:
+    def __init__(self, broker: ModelBroker, begun: Counter[str], options: dict[str, Any]) -> None:
         self.wire = WorkerWire(broker)
         self.handler = Counting(begun)
         service = ThriftService(
-            CalculatorStub, self.handler, concurrency=2, redelivery_limit=LIMIT, acknowledge=acknowledge
+            CalculatorStub, self.handler, **{"concurrency": 2, "redelivery_limit": LIMIT, **options}
         )
         self.worker = WorkerInMemory(self.wire, service, self.handler)
         self.has_channel = True
@@ -141,14 +141,19 @@ class BeginsMachine(RuleBasedStateMachine):
         self.crashed_with: Counter[str] = Counter()
         self.split: Counter[str] = Counter()
         self.calls: dict[str, bool] = {}  # whether it is oneway
-        self.workers = [self.start(), self.start()]
+        self.workers = [self.start(0), self.start(1)]
 
     def _observe(self, event: dict[str, Any]) -> None:
         if event["isError"]:
             self.errors.append(event)
 
-    def start(self) -> WorkerProcess:
-        return WorkerProcess(self.broker, self.begun, self.acknowledge)
+    def start(self, number: int) -> WorkerProcess:
+        """Start a worker in this place."""
+        return WorkerProcess(self.broker, self.begun, self.options(number))
+
+    def options(self, number: int) -> dict[str, Any]:
+        """The options of the service at the worker in this place."""
+        return {"acknowledge": self.acknowledge}
 
     def draw(self, data: st.DataObject, wanted: Callable[[WorkerProcess], object]) -> WorkerProcess:
         """Draw a worker, of which something is `wanted`."""
@@ -162,7 +167,8 @@ class BeginsMachine(RuleBasedStateMachine):
         for message, owner in list(self.broker.owners.items()):
             if owner is worker.wire:
                 self.disown(message)
-        self.workers[self.workers.index(worker)] = self.start()
+        place = self.workers.index(worker)
+        self.workers[place] = self.start(place)
 
     def disown(self, message: Message) -> None:
         """Only the worker that has published the copy knows of it. Elsewhere the original is another request."""
@@ -180,7 +186,7 @@ class BeginsMachine(RuleBasedStateMachine):
         name = f"call {len(self.calls)}"
         self.calls[name] = oneway
         method, kind = ("zip", TMessageType.ONEWAY) if oneway else ("calculate", TMessageType.CALL)
-        arguments = Calculator.zip_args() if oneway else Calculator.calculate_args(1, Work())
+        arguments = Calculator.zip_args() if oneway else Calculator.calculate_args(1, Work(comment=self.comment()))
         given: dict[str, Any] = {} if oneway else {"reply_to": "replies", "correlation_id": name}
         properties = Properties(message_id=name, **given)
         self.broker.queues[REQUESTS].append(Message(name, properties, BINARY.encode(method, kind, 7, arguments)))
@@ -190,6 +196,10 @@ class BeginsMachine(RuleBasedStateMachine):
     def deliver(self, number: int, most: int, settles: bool) -> None:
         """Deliver messages to a worker, and let it write or not."""
         self.deliver_to(self.workers[number], most, settles)
+
+    def comment(self) -> str | None:
+        """An argument of the next call."""
+        return None
 
     def deliver_to(self, worker: WorkerProcess, most: int, settles: bool) -> None:
         for message in worker.deliver(most):
@@ -277,13 +287,17 @@ class BeginsMachine(RuleBasedStateMachine):
         for name, oneway in self.calls.items():
             if self.acknowledge == "before":
                 continue
-            assert self.begun[name] or name in dead, f"{name} was lost"
+            assert self.begun[name] or name in dead or self.was_rejected(name), f"{name} was lost"
             assert oneway or name in self.broker.replied or name in dead, f"{name} was not answered"
         assert not self.broker.queues[REQUESTS] and not self.broker.queues[QUARANTINE]
         self.no_request_begins_too_often()
         log.removeObserver(self._observe)
         unexpected = [event for event in self.errors if not isinstance(event["failure"].value, ValueError)]
         assert not unexpected, unexpected
+
+    def was_rejected(self, name: str) -> bool:
+        """Whether a worker has rejected a call. All calls fit these workers."""
+        return False
 
     def run_to_the_end(self) -> None:
         """One new worker gets everything, and every handler finishes."""
@@ -294,7 +308,7 @@ class BeginsMachine(RuleBasedStateMachine):
             worker.wire.settle()
             self.no_process_begins_a_call_twice()
             self.replace(worker)
-        last = self.start()
+        last = self.start(0)
         for _ in range(2000):
             published = any([last.wire.deliver_from(QUARANTINE), last.wire.deliver_from(REQUESTS)])
             last.wire.settle()
@@ -304,6 +318,27 @@ class BeginsMachine(RuleBasedStateMachine):
             if not published and not last.wire.unacked:
                 return
         raise AssertionError("requests go round without end")
+
+
+class RejectionsMachine(BeginsMachine):
+    """Two workers with different options: the second one rejects every other call, as too large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broker.on_rejected = self.check_rejected
+
+    def options(self, number: int) -> dict[str, Any]:
+        return {"max_message_size": 1000, "concurrency": 1} if number else {}
+
+    def comment(self) -> str | None:
+        return "x" * 2000 if len(self.calls) % 2 else None
+
+    def was_rejected(self, name: str) -> bool:
+        return name in self.broker.replied
+
+    def check_rejected(self, name: str) -> None:
+        """A caller takes such an answer for the promise that the call was not run."""
+        assert not self.begun[name], f"{name} was rejected as surely not run, and had begun {self.begun[name]} times"
 
 
 class WatchedRequest(Request):
@@ -340,6 +375,10 @@ class BeginsTests(SynchronousTestCase):
     def test_no_request_begins_more_often_than_its_limit_allows_and_none_is_lost(self) -> None:
         """At least once: a crash, a blocked reactor, a timeout or a cut network ends the runs."""
         self.walk(BeginsMachine)
+
+    def test_no_call_that_may_have_run_is_rejected_as_surely_not_run(self) -> None:
+        """Workers with different options, crashes and rejections."""
+        self.walk(RejectionsMachine)
 
     def test_an_at_most_once_request_begins_once(self) -> None:
         """With ``acknowledge="before"`` a redelivered request is never run."""

@@ -1,0 +1,154 @@
+"""Checks of values by the types of their IDL. A check is made for each type once, and only for types that need one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any
+
+from thrift.Thrift import TType
+
+Check = Callable[[Any], None]
+"""Raises an error when a value, or a value inside it, is not as it must be."""
+
+CheckAll = Callable[[Iterable[Any]], None]
+"""Checks some values of one base type; unset ones, which are ``None``, may be among them."""
+
+
+class StructChecks:
+    """The checks of one kind.
+
+    :param of_struct: returns the check of a struct without the values in its fields; ``None`` when it needs none.
+    :param of_base: returns the check of a base type, by ``TType`` and details; ``None`` when it needs none.
+    """
+
+    def __init__(
+        self,
+        of_struct: Callable[[type], Check | None] = lambda struct: None,
+        of_base: Callable[[int, Any], CheckAll | None] = lambda ttype, details: None,
+    ) -> None:
+        self._of_struct = of_struct
+        self._of_base = of_base
+        self._made: dict[type, Check | None] = {}
+
+    def check_of(self, struct: type) -> Check | None:
+        """Return the check for values of a generated class; ``None`` when nothing inside it needs one."""
+        if struct not in self._made:
+            self._made[struct] = self._struct_check(struct) if self._is_checked(struct, set()) else None
+        return self._made[struct]
+
+    def _is_checked(self, struct: type, seen: set[type]) -> bool:
+        if struct in seen:
+            return False
+        seen.add(struct)
+        if self._of_struct(struct) is not None:
+            return True
+        return any(
+            self._is_checked(details[0], seen) if ttype == TType.STRUCT else self._of_base(ttype, details) is not None
+            for ttype, details in types_in(struct)
+        )
+
+    def _struct_check(self, struct: type) -> Check:
+        check_struct = self._of_struct(struct)
+        bases: list[tuple[Callable[[Any], Any], CheckAll]] = []
+        inner: list[tuple[str, Check]] = []
+
+        def check(value: Any) -> None:
+            if check_struct is not None:
+                check_struct(value)
+            for get, check_all in bases:
+                check_all(get(value))
+            for name, check_field in inner:
+                field = getattr(value, name)
+                if field is not None:
+                    check_field(field)
+
+        self._made[struct] = check  # before its fields: a struct may contain itself
+        bases += self._bases(struct)
+        inner += self._inner(struct)
+        return check
+
+    def _bases(self, struct: type) -> list[tuple[Callable[[Any], Any], CheckAll]]:
+        """Return the checks of fields of base types. One call checks all fields with the same check."""
+        names: dict[CheckAll, list[str]] = {}
+        for _, ttype, name, details, *_ in fields_of(struct):
+            check_all = None if ttype in _INNER else self._of_base(ttype, details)
+            if check_all is not None:
+                names.setdefault(check_all, []).append(name)
+        return [(_getter(found), check_all) for check_all, found in names.items()]
+
+    def _inner(self, struct: type) -> list[tuple[str, Check]]:
+        """Return the checks of fields that are structs and containers, by name."""
+        checks = [(field[2], self._inner_check(field[1], field[3])) for field in fields_of(struct)]
+        return [(name, check) for name, check in checks if check is not None]
+
+    def _inner_check(self, ttype: int, details: Any) -> Check | None:
+        if ttype == TType.STRUCT:
+            return self.check_of(details[0])
+        if ttype in (TType.LIST, TType.SET):
+            return self._elements_check(details[0], details[1])
+        if ttype == TType.MAP:
+            return _items(self._elements_check(*details[:2]), self._elements_check(*details[2:4]))
+        return None
+
+    def _elements_check(self, ttype: int, details: Any) -> CheckAll | None:
+        return _each(self._inner_check(ttype, details)) if ttype in _INNER else self._of_base(ttype, details)
+
+
+_INNER = (TType.STRUCT, TType.LIST, TType.SET, TType.MAP)
+"""Types with values inside."""
+
+
+def fields_of(struct: type) -> list[tuple[Any, ...]]:
+    """Return the fields of a generated class: number, ``TType``, name, details of the type, default."""
+    return [field for field in getattr(struct, "thrift_spec", None) or () if field is not None]
+
+
+def types_in(struct: type) -> list[tuple[int, Any]]:
+    """Return the structs and base types in a struct's fields and their containers: ``TType`` and details."""
+    found: list[tuple[int, Any]] = []
+
+    def visit(ttype: int, details: Any) -> None:
+        if ttype in (TType.LIST, TType.SET):
+            visit(details[0], details[1])
+        elif ttype == TType.MAP:
+            visit(details[0], details[1])
+            visit(details[2], details[3])
+        else:
+            found.append((ttype, details))
+
+    for field in fields_of(struct):
+        visit(field[1], field[3])
+    return found
+
+
+def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that returns some attributes of an object."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    (name,) = names
+    return lambda value: (getattr(value, name),)
+
+
+def _each(check: Check | None) -> CheckAll | None:
+    if check is None:
+        return None
+
+    def check_each(values: Iterable[Any]) -> None:
+        for value in values:
+            check(value)
+
+    return check_each
+
+
+def _items(check_keys: CheckAll | None, check_values: CheckAll | None) -> Check | None:
+    if check_keys is None and check_values is None:
+        return None
+
+    def check_items(mapping: Any) -> None:
+        if check_keys is not None:
+            check_keys(mapping.keys())
+        if check_values is not None:
+            check_values(mapping.values())
+
+    return check_items
