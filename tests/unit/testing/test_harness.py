@@ -286,6 +286,18 @@ class FaultTests(TestCase):
             harness.faults.clear()
             await harness.client(Calculator).ping()
 
+    async def test_a_delayed_message_leaves_no_timer_behind(self) -> None:
+        """The harness stops before it is due."""
+        clock = Clock()
+        async with Harness(calculator(), clock=clock) as harness:
+            fault = harness.faults.delay("Calculator.add", 60.0)
+            client = harness.client(Calculator)
+            call = client.add(2, 3)
+            await client.ping()  # the broker has seen the request before it
+            self.assertEqual(fault.met, 1)
+        await self.assertFailure(call, rpc.ConnectionLost)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
     async def test_a_fault_strikes_one_method_or_one_service(self) -> None:
         """A fault of another method, or of a service whose name begins alike, strikes nothing."""
         async with Harness(calculator()) as harness:

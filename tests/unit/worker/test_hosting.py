@@ -50,6 +50,18 @@ class LifeTests(SynchronousTestCase):
         self.successResultOf(second)
         self.assertEqual(self.worker._state.name, "STOPPED")
 
+    def test_a_start_while_a_worker_stops_serves_again(self) -> None:
+        """The stop fires, and the worker connects anew."""
+        self.worker.startService()
+        stopped = self.worker.stopService()
+        self.worker.startService()
+        self.settle()
+        self.successResultOf(stopped)
+        self.assertEqual(self.worker._state.name, "SERVING")
+        self.assertTrue(self.worker._link.running)
+        self.worker.stopService()
+        self.settle()
+
     def test_a_stop_in_the_callback_of_a_stop_counts_although_a_start_came_between(self) -> None:
         """The worker has started again when the first stop fires."""
         self.worker.startService()
