@@ -37,7 +37,13 @@ class FullDiskTests(DeadTestCase):
     async def test_letters_were_replayed(self) -> None:
         self.bury()
         await self.assert_says_what_was_done(
-            f"replayed 1 dead letter to {self.topology.queue}", "dead", "replay", "--broker", self.url, "--all", self.name
+            f"replayed 1 dead letter to {self.topology.queue}",
+            "dead",
+            "replay",
+            "--broker",
+            self.url,
+            "--all",
+            self.name,
         )
 
     async def test_letters_were_deleted(self) -> None:
