@@ -357,6 +357,19 @@ class FaultTests(TestCase):
             await self.assertFailure(handler.waiting, CancelledError)
             self.assertEqual(fault.met, 0)
 
+    async def test_a_notice_of_the_quarantine_is_no_request(self) -> None:
+        """A worker announces that it exists, and asks for it. The type rpc.quarantine is no method of a service rpc."""
+        async with Harness(calculator()) as harness:
+            link = harness.connection._link.connection
+            assert link is not None
+            channel = await link.open_channel()
+            notice = encode_properties(Properties(type="rpc.quarantine"))
+            faults = [harness.faults.drop("rpc", times=None, of_replies=of_replies) for of_replies in (False, True)]
+            channel.publish("rpc.broadcast", "Calculator", notice, b"")
+            channel.publish("", "rpc.Calculator.quarantine", notice, b"")
+            await channel.queue_declare(queue="rpc.Calculator", passive=True)  # the broker has seen both before it
+            self.assertEqual([fault.met for fault in faults], [0, 0])
+
     async def test_rejects_times_and_seconds_out_of_range(self) -> None:
         """The error names the argument and its value."""
         async with Harness() as harness:
