@@ -43,6 +43,7 @@ class Wire:
     :ivar published: the messages from the client.
     :ivar refuses_beside: whether the broker nacks the messages on channels of :meth:`open_beside`.
     :ivar holds_confirms: whether confirms on those channels wait for :meth:`confirm_held`.
+    :ivar silent_queues: names of queues whose ``basic.consume`` is not answered.
     :ivar about_quarantine: exchange and routing key of probes and announcements of the quarantine queue, which are not
         in :attr:`published`.
     :ivar last_tag: the last delivery's.
@@ -61,6 +62,7 @@ class Wire:
         self.uncounted = 0
         self.refuses_beside = False
         self.holds_confirms = False
+        self.silent_queues: set[str] = set()
         self.about_quarantine: list[tuple[str, str]] = []
 
     def open(self, user: Any) -> Channel:
@@ -128,7 +130,7 @@ class Wire:
         if name in ANSWERS:
             ok, answer = ANSWERS[name]
             self.peer.feed(method(channel, ok, *answer))
-        elif name == "basic.consume":
+        elif name == "basic.consume" and args[1] not in self.silent_queues:
             self.peer.feed(method(channel, "basic.consume-ok", args[2]))
         elif name == "basic.cancel":
             self.peer.feed(method(channel, "basic.cancel-ok", args[0]))
