@@ -47,7 +47,8 @@ class Wire:
     :ivar about_quarantine: exchange and routing key of probes and announcements of the quarantine queue, which are not
         in :attr:`published`.
     :ivar last_tag: the last delivery's.
-    :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed.
+    :ivar probes: how many messages the client has published that no queue takes. They are not in :attr:`published`.
+    :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed: probes.
     """
 
     def __init__(self) -> None:
@@ -59,7 +60,7 @@ class Wire:
         self.last_tag = 0
         self._confirming: dict[int, int] = {}
         self._opens_beside = False
-        self.uncounted = 0
+        self.probes = self.uncounted = 0
         self.refuses_beside = False
         self.holds_confirms = False
         self.silent_queues: set[str] = set()
@@ -148,6 +149,10 @@ class Wire:
             assert piece.kind == BODY
             body += piece.payload
         properties = decode_properties(header.payload[12:])
+        if (exchange, routing_key, mandatory) == ("rpc", "", False):
+            self.probes += 1
+            self.uncounted += 1
+            return
         if properties.type == QUARANTINE:
             self.about_quarantine.append((exchange, routing_key))
             return

@@ -223,6 +223,26 @@ class LivenessTests(AttemptTestCase):
             self.wire.clock.advance(1.9)
         self.assertEqual(fired, [])
         self.wire.clock.advance(0.2)
+        self.wire.answer()
+        self.assert_fails(fired, WorkerLost, Outcome.UNKNOWN)
+
+    def test_a_broker_with_an_alarm_does_not_answer_and_no_worker_is_lost(self) -> None:
+        """RabbitMQ tells of an alarm only when the client publishes, and then reads nothing. A call only waits."""
+        fired = outcome_of(self.client.ping())
+        self.keepalive(self.request())
+        self.wire.clock.advance(2.1)
+        frames = self.wire.peer.written()
+        self.assertEqual([frame.name for frame in frames if frame.name], ["basic.publish", "basic.qos"])
+        self.wire.clock.pump([0.5] * 100)
+        self.assertEqual(fired, [])
+        self.block("low on memory")
+        self.wire.clock.pump([0.5] * 100)
+        self.block(None)
+        self.wire.process(frames)
+        self.wire.clock.advance(1.9)
+        self.assertEqual(fired, [])
+        self.wire.clock.advance(0.2)
+        self.wire.answer()
         self.assert_fails(fired, WorkerLost, Outcome.UNKNOWN)
 
     def test_expects_no_keepalive_while_the_broker_blocks_the_connection(self) -> None:
@@ -236,7 +256,8 @@ class LivenessTests(AttemptTestCase):
         self.block(None)
         self.wire.clock.advance(1.9)
         self.assertEqual(fired, [])
-        self.wire.clock.pump([0.2, 0])
+        self.wire.clock.advance(0.2)
+        self.wire.answer()
         self.assert_fails(fired, WorkerLost, Outcome.UNKNOWN)
 
     def block(self, reason: str | None) -> None:
@@ -251,6 +272,7 @@ class LivenessTests(AttemptTestCase):
         request = self.request()
         self.keepalive(request)
         self.wire.clock.advance(2.01)
+        self.wire.answer()
         self.keepalive(request)
         second = self.again()
         self.keepalive(second)
@@ -265,7 +287,9 @@ class LivenessTests(AttemptTestCase):
         self.wire.clock.pump([1.01, 0])
         self.again()
         self.keepalive(first)
-        self.wire.clock.pump([1.01, LONGEST_PAUSE])
+        self.wire.clock.advance(1.01)
+        self.wire.answer()
+        self.wire.clock.advance(LONGEST_PAUSE)
         self.assertEqual((self.wire.take(), fired), ([], []))
 
     def test_reads_a_keepalive_that_has_arrived_before_it_gives_up(self) -> None:
@@ -275,6 +299,8 @@ class LivenessTests(AttemptTestCase):
         self.keepalive(request)
         self.wire.clock.callLater(2.005, self.keepalive, request)
         self.wire.clock.advance(2.01)  # the timer fires, then the keepalive is read
+        self.wire.answer()
+        self.wire.clock.advance(0)
         self.assertEqual(fired, [])
 
     def test_rejects_a_liveness_that_no_worker_keeps_up_with(self) -> None:
@@ -305,8 +331,7 @@ class BlockedTests(AttemptTestCase):
         """RabbitMQ sends connection.blocked only to connections that have published."""
         caller = CallerInMemory()
         caller.wire.open(caller.subject)
-        (introduction,) = caller.wire.take()
-        self.assertEqual((introduction.exchange, introduction.routing_key, introduction.mandatory), ("rpc", "", False))
+        self.assertEqual((caller.wire.probes, caller.wire.take()), (1, []))
 
 
 class BrokerLimitTests(AttemptTestCase):
