@@ -221,35 +221,6 @@ class FileTests(StoreCase):
         database.close()
         await self.refused("version 99")
 
-    async def test_refuses_a_file_with_damaged_values(self) -> None:
-        """Of each kind: bytes that are no table, a message without its queue, an invalid argument, a wrong type."""
-        server = await self.start()
-        channel = await self.channel(server)
-        await channel.queue_declare(queue="q", durable=True)
-        await channel.exchange_declare(exchange="e", type="fanout", durable=True)
-        await channel.queue_bind(queue="q", exchange="e")
-        await self.publish(channel, "", "q", b"body")
-        await self.stop(server)
-        kept = self.file.read_bytes()
-        for damage in (
-            "UPDATE queue SET arguments = x'0000000301613f'",
-            "UPDATE queue SET arguments = x'ff'",
-            "UPDATE exchange SET arguments = 'text'",
-            "UPDATE binding SET arguments = NULL",
-            "UPDATE binding SET destination = 'nowhere'",
-            "UPDATE message SET queue = 'nowhere'",
-            "UPDATE message SET properties = x'ffff'",
-            "UPDATE message SET position = 'first'",
-            "UPDATE queue SET arguments = x'0000000f0d782d6d61782d6c656e67746874' || x'01'",
-            "DROP TABLE binding",
-        ):
-            self.file.write_bytes(kept)
-            database = sqlite3.connect(self.file)
-            database.execute(damage)
-            database.commit()
-            database.close()
-            await self.refused()
-
     async def test_refuses_a_file_that_another_broker_uses(self) -> None:
         """The brokers would overwrite each other's state. When the first one has stopped, the second may use it."""
         first = await self.start()
@@ -278,6 +249,35 @@ class FileTests(StoreCase):
         self.file.write_bytes(b"a letter " * 1000)
         for _ in range(2):
             await self.refused("not a database")
+
+    async def test_refuses_a_file_with_damaged_values(self) -> None:
+        """Of each kind: bytes that are no table, a message without its queue, an invalid argument, a wrong type."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await channel.exchange_declare(exchange="e", type="fanout", durable=True)
+        await channel.queue_bind(queue="q", exchange="e")
+        await self.publish(channel, "", "q", b"body")
+        await self.stop(server)
+        kept = self.file.read_bytes()
+        for damage in (
+            "UPDATE queue SET arguments = x'0000000301613f'",
+            "UPDATE queue SET arguments = x'ff'",
+            "UPDATE exchange SET arguments = 'text'",
+            "UPDATE binding SET arguments = NULL",
+            "UPDATE binding SET destination = 'nowhere'",
+            "UPDATE message SET queue = 'nowhere'",
+            "UPDATE message SET properties = x'ffff'",
+            "UPDATE message SET position = 'first'",
+            "UPDATE queue SET arguments = x'0000000f0d782d6d61782d6c656e67746874' || x'01'",
+            "DROP TABLE binding",
+        ):
+            self.file.write_bytes(kept)
+            database = sqlite3.connect(self.file)
+            database.execute(damage)
+            database.commit()
+            database.close()
+            await self.refused()
 
     async def test_refuses_a_file_in_a_missing_folder(self) -> None:
         """The folder is not made."""
