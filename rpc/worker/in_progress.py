@@ -142,8 +142,8 @@ class InProgress:
                     self.cancelled.popitem(last=False)
 
     def was_cancelled(self, request: Request) -> bool:
-        """Whether the call of `request` was cancelled."""
-        return bool(self.cancelled) and request.message_id in self.cancelled
+        """Whether the call of `request` was cancelled. A replayed dead letter has no caller, and no reply queue."""
+        return bool(self.cancelled) and request.message_id in self.cancelled and request.reply_to is not None
 
     def requests(self) -> list[Request]:
         """Return the requests whose handlers are in progress."""

@@ -58,6 +58,12 @@ class CancellingTests(AgainTestCase):
         self.assertEqual((self.handler.ran, self.worker.running), (["calculate 1"], 0))
         self.assertEqual(sorted(self.acked()), tags)
 
+    def test_runs_a_replayed_letter_of_a_cancelled_call(self) -> None:
+        """It has no reply queue: an operator wants it to run, and not the caller who has given it up."""
+        self.cancel_calls("m")
+        self.request("add", message_id="m", reply_to=None)
+        self.assertEqual(self.handler.ran, ["add"])
+
     def test_keeps_a_bounded_number_of_cancelled_ids(self) -> None:
         """The requests of most of them never come."""
         for number in range(100):
