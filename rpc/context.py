@@ -11,14 +11,17 @@ lock would lend its caller's identity to the handler that waits for the lock. Th
   by a timer or a socket: it cannot be known to which call it belongs. This includes ``gatherResults`` and
   ``DeferredLock``: write a coroutine where a context is needed behind them. (A callback added to a Deferred that has
   fired already runs at once, as the handler's own code.)
+- A coroutine that such a callback starts has none either, if it makes a call, or asks for its context, before it first
+  waits.
 
-One case cannot be recognized: a callback that another handler's code has fired starts a coroutine. Until the
-coroutine first waits it has no context; afterwards it has that of the other handler, until that one's call is answered.
-A handler that waits for a lock should therefore be a coroutine itself (``await lock.acquire()``).
+One case cannot be recognized: a coroutine that was started so, and does neither before it first waits. Afterwards it
+has the context of the other handler, until that one's call is answered. A handler that waits for a lock should
+therefore be a coroutine itself (``await lock.acquire()``).
 """
 
 from __future__ import annotations
 
+import enum
 import inspect
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -100,7 +103,12 @@ def current_call() -> CallContext | None:
     :return: ``None`` outside a handler, and where the call cannot be known (see the module).
     """
     context = serving.get()
-    return context if context is not None and _is_own() else None
+    if context is None:
+        return None
+    owner = _owner()
+    if owner is Owner.FOREIGN_COROUTINE:
+        serving.set(None)  # in the coroutine's own copy of the contextvars context
+    return context if owner is Owner.OWN else None
 
 
 _firing = {Deferred.callback.__code__, Deferred.errback.__code__}
@@ -110,17 +118,26 @@ _entering: set[CodeType] = set()
 """Functions that set the context for the code that they call."""
 
 
-def _is_own() -> bool:
-    """Whether the code at hand is that for which the context was set, and not a callback fired by that code."""
+class Owner(enum.Enum):
+    """The code at hand, as seen from the code for which the context was set."""
+
+    OWN = "that code itself"
+    FOREIGN = "a callback that was fired by that code"
+    FOREIGN_COROUTINE = "a coroutine that such a callback has just started"
+
+
+def _owner() -> Owner:
+    in_coroutine = False
     frame = inspect.currentframe()
     while frame is not None:
         code = frame.f_code
         if code in _entering:
-            return True
+            return Owner.OWN
         if code in _firing:
-            return False
+            return Owner.FOREIGN_COROUTINE if in_coroutine else Owner.FOREIGN
+        in_coroutine = in_coroutine or code in _driving
         frame = frame.f_back
-    return True
+    return Owner.OWN
 
 
 def enters_context(function: F) -> F:
@@ -129,17 +146,21 @@ def enters_context(function: F) -> F:
     return function
 
 
+_driving: set[CodeType] = set()
+"""The function of Twisted that runs each step of a coroutine or generator, the first one too."""
+
 _resuming: set[CodeType] = set()
 """The functions that resume coroutines and generators, among those in ``_entering``."""
 
 
 async def _note_resuming(fired: Deferred[None]) -> None:
-    """Note the function of Twisted that resumes coroutines and generators, each in its own context."""
+    """Note the functions of Twisted that run and resume coroutines and generators, each in its own context."""
     await fired
     frame = inspect.currentframe()
     driver = frame.f_back if frame is not None else None
     resuming = driver.f_back if driver is not None else None
-    if resuming is not None:
+    if driver is not None and resuming is not None:
+        _driving.add(driver.f_code)
         _entering.add(resuming.f_code)
         _resuming.add(resuming.f_code)
 

@@ -149,10 +149,27 @@ def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool
 
 
 def _same_tables(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two tables are equal, in any order."""
-    return one.keys() == other.keys() and all(_equal(value, other[name]) for name, value in one.items())
+    """Whether two tables are equal, in any order, with values of the same types."""
+    return one.keys() == other.keys() and all(_identical(value, other[name]) for name, value in one.items())
 
 
-def _equal(one: object, other: object) -> bool:
-    """Whether values are equal, and truths are no numbers."""
-    return isinstance(one, bool) is isinstance(other, bool) and one == other
+def _identical(one: Any, other: Any) -> bool:
+    """Whether values are equal, and all types in them as well."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return _same_tables(one, other)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_identical, one, other))
+    return bool(one == other)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether a header has a binding's value. RabbitMQ compares no types here, but those within arrays and tables."""
+    if {type(one), type(other)} == {int, float}:
+        return bool(one == other)
+    return _identical(_in_bytes(one), _in_bytes(other))
+
+
+def _in_bytes(value: Any) -> Any:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

@@ -96,11 +96,14 @@ class Queue:
         self._watch_head()
         return True
 
-    def restore(self, entry: Entry) -> None:
+    def restore(self, entry: Entry, delivery_count: int) -> None:
         """Take a message out of the state, in the order of positions."""
         entry.redelivered = True
+        entry.delivery_count = delivery_count
         self._next_position = entry.position + 1
         self._host.memory.take(entry.message.size)
+        if delivery_count:
+            self._write_delivery_count(entry)
         self.ready.append(entry)
         self._watch_head()
 
@@ -187,6 +190,7 @@ class Queue:
             else:
                 if self.arguments.queue_type == QUORUM:
                     self._write_delivery_count(entry)
+                    self._keep_delivery_count(entry)
                 back.append(entry)
         self.ready.requeue(back)
         if self.arguments.bounded and back:
@@ -201,6 +205,10 @@ class Queue:
             return  # it stays as it was: headers that cannot be decoded tell a consumer no count either
         self._host.memory.take(counted.size - entry.message.size)
         entry.message = counted
+
+    def _keep_delivery_count(self, entry: Entry) -> None:
+        if entry.message.persistent and self.stored:
+            self._host.recount(self, entry)
 
     def _release(self, entry: Entry) -> None:
         self._host.memory.release(entry.message.size)

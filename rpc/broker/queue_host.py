@@ -36,5 +36,8 @@ class QueueHost(Protocol):
     def persist(self, queue: Queue, entry: Entry) -> None:
         """Write a persistent message to the state, if there is one."""
 
+    def recount(self, queue: Queue, entry: Entry) -> None:
+        """Write the delivery count of a persistent message to the state, if there is one."""
+
     def erase(self, queue: Queue, entry: Entry) -> None:
         """Remove a message from the state."""

@@ -49,6 +49,7 @@ class Store:
         self._closing = False
         self._definitions: list[Statement] = []
         self._inserts: dict[Entry, Row] = {}
+        self._counts: dict[int, int] = {}
         self._deletes: list[int] = []
         self._ids: dict[Entry, int] = {}
         self._next_id = 1
@@ -125,10 +126,17 @@ class Store:
             queue,
             entry.position,
             entry.expires,
+            entry.delivery_count,
             message.routing,
             message.properties,
             message.body,
         )
+
+    def recount(self, entry: Entry) -> None:
+        """Keep the delivery count of a message that was requeued; does nothing when the message was never kept."""
+        number = self._ids.get(entry)
+        if number is not None:
+            self._counts[number] = entry.delivery_count
 
     def erase(self, entry: Entry) -> None:
         """Remove a message that is settled; does nothing when it was never kept."""
@@ -140,14 +148,14 @@ class Store:
 
     @property
     def _changes(self) -> bool:
-        return bool(self._definitions or self._inserts or self._deletes)
+        return bool(self._definitions or self._inserts or self._counts or self._deletes)
 
     def write(self) -> None:
         """Begin to write the changes. While a batch is being written, they wait for it."""
         if self._batch is not None or not self._changes:
             return
-        self._batch = Batch(self._definitions, [*self._inserts.values()], self._deletes)
-        self._definitions, self._inserts, self._deletes = [], {}, []
+        self._batch = Batch(self._definitions, [*self._inserts.values()], self._counts, self._deletes)
+        self._definitions, self._inserts, self._counts, self._deletes = [], {}, {}, []
         self._waiting, self._waiting_next = self._waiting_next, []
         self._write_batch()
 
@@ -226,6 +234,7 @@ class Store:
     def _forget_all(self) -> None:
         self._definitions.clear()
         self._inserts.clear()
+        self._counts.clear()
         self._deletes.clear()
         self._ids.clear()
 
@@ -278,12 +287,12 @@ class Store:
             host = broker.vhosts[name_of(vhost)]
             target = host.queues[name_of(destination)] if is_queue else host.exchanges[name_of(destination)]
             host.exchanges[name_of(source)].bind(target, name_of(key), decode_table(arguments, 0)[0])
-        for number, vhost, queue, position, expires, routing, properties, body in rows["message"]:
+        for number, vhost, queue, position, expires, delivery_count, routing, properties, body in rows["message"]:
             message = Message(routing, properties, body, split_properties(properties))
             entry = Entry(broker.vhosts[name_of(vhost)].queues[name_of(queue)], message, position, expires)
             self._ids[entry] = number
             self._next_id = max(self._next_id, number + 1)
-            entry.queue.restore(entry)
+            entry.queue.restore(entry, delivery_count)
 
 
 def _encoded(table: Mapping[str, Any]) -> bytes:

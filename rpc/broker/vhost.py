@@ -80,6 +80,11 @@ class VirtualHost:
         if self._store is not None:
             self._store.persist(self.name, queue.name, entry)
 
+    def recount(self, queue: Queue, entry: Entry) -> None:
+        """Write the delivery count of a persistent message to the state."""
+        if self._store is not None:
+            self._store.recount(entry)
+
     def erase(self, queue: Queue, entry: Entry) -> None:
         """Remove a message from the state."""
         if self._store is not None:

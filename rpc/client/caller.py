@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
-from rpc.amqp.codec.properties import encode_properties
+from rpc.client.alarm_probe import publish_probe
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS
@@ -27,16 +27,13 @@ from rpc.context import current_call, serving
 from rpc.errors import CallTimedOut, ConnectionLost, Outcome, RPCError
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
-from rpc.messages import Properties
-from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE, REQUESTS
+from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE
 
 BROKER_LIMIT = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 """RabbitMQ's words when it closes a channel, with all calls on it, because of a message that is too large (406)."""
 
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
-
-NO_PROPERTIES = encode_properties(Properties())
 
 NOT_SENT = Outcome.NOT_SENT
 
@@ -167,12 +164,8 @@ class Caller:
         return prepared.addCallback(lambda _: self._attempts.begin(channel, self.reply_queue))
 
     def _introduce(self, channel: Channel) -> None:
-        """Publish a message that no queue takes. RabbitMQ sends ``connection.blocked`` when a connection publishes
-        (RabbitMQ documentation, Blocked Connection Notifications). Without this, the first call would time out, and its
-        error would not name the reason.
-        """
-        channel.publish(REQUESTS, "", NO_PROPERTIES, b"")
-        self.pending.ledger.skip()
+        """Find out about an alarm. Otherwise the first call would time out, and its error would not name the reason."""
+        publish_probe(channel, self.pending.ledger)
 
     def _consume(self, channel: Channel, queue: str) -> Deferred[str]:
         self.reply_queue = queue

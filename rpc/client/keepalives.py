@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from rpc.client.alarm_probe import when_no_alarm
 from rpc.client.attempts import Attempts
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS, CallState
 from rpc.client.pending_calls import PendingCalls
-from rpc.errors import RPCError, WorkerLost
+from rpc.errors import AMQPError, RPCError, WorkerLost
 from rpc.interfaces import IClock
 from rpc.link import Link
 
@@ -49,7 +50,19 @@ class Keepalives:
                 call.state = CallState.OVERDUE
                 overdue.append(call)
         if overdue:
-            self._clock.callLater(0, self._lose_workers, overdue)  # a keepalive may have arrived, and not been read
+            self._ask_broker(overdue)
+
+    def _ask_broker(self, overdue: list[Call]) -> None:
+        """Find out whether the broker has an alarm: workers cannot publish then. The answer also comes behind a
+        keepalive that has arrived and was not read.
+        """
+        channel = self._attempts.channel
+        if channel is None or channel.closed:
+            self._clock.callLater(0, self._lose_workers, overdue)
+        else:
+            answered = when_no_alarm(channel, self._pending.ledger)
+            answered.addCallback(lambda _: self._lose_workers(overdue))
+            answered.addErrback(lambda failure: failure.trap(AMQPError))  # the loss of the channel fails its calls
 
     def _lose_workers(self, calls: list[Call]) -> None:
         failures: list[tuple[Call, RPCError]] = []

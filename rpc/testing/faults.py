@@ -14,8 +14,11 @@ from rpc.broker.message import Message
 from rpc.broker.publishing import Target
 from rpc.broker.queue import Queue
 from rpc.errors import ConfigurationError
-from rpc.headers import CANCEL
+from rpc.headers import CANCEL, QUARANTINE
 from rpc.topology import DEAD
+
+_NO_CALLS = (None, CANCEL, QUARANTINE)
+"""Types of messages that are neither request nor reply; ``None`` is that of keepalives."""
 
 Fate: TypeAlias = "tuple[bool, list[Target]]"
 """Whether a message counts as routed, and the queues that get it."""
@@ -64,8 +67,8 @@ class Faults:
     of messages that it strikes, ``None`` for all until :meth:`Fault.end`; and ``of_replies``, to strike replies instead
     of requests.
 
-    A request is also a copy of one that a worker republishes. A dead letter, a cancellation and a keepalive is neither
-    request nor reply.
+    A request is also a copy of one that a worker republishes. A dead letter, a cancellation, a keepalive and a notice
+    of the quarantine is neither request nor reply.
     """
 
     def __init__(self, broker: Broker, services: Collection[str] = ()) -> None:
@@ -152,7 +155,7 @@ class Faults:
     def _tamper(self, message: Message, targets: list[Target]) -> Fate:
         encoded = split_properties(message.properties)[TYPE]
         label = None if encoded is None else decode_text(encoded)
-        if label is not None and label != CANCEL and message.exchange != DEAD:
+        if label not in _NO_CALLS and message.exchange != DEAD:
             service, _, method = label.rpartition(".")
             service = service.partition("@")[0]  # <service>@<instance> when the request is for one worker
             is_reply = _is_reply(message, targets)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc.amqp.answer_limit import ANSWER_LIMIT, AnswerLimit
 from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError, ChannelClosed
@@ -130,9 +132,25 @@ class Consumer:
     ) -> Deferred[None]:
         """Send ``basic.qos`` and ``basic.consume`` at once. The prefetch applies to consumers that begin after it on
         the channel (RabbitMQ documentation, "Consumer Prefetch"), and the broker takes methods in order.
+
+        The answer comes from the queue, perhaps late. Then the log says so, and the channel stays: other services
+        use it as well.
         """
         channel.basic_qos(prefetch_count=prefetch).addErrback(lambda failure: failure.trap(AMQPError))
-        return channel.consume(queue, take, cancelled).addCallback(self._consumed, channel, queue)
+        late = partial(self._consume_is_overdue, queue)
+        limit = AnswerLimit(channel.client.clock, channel.client, late, lambda _: None)
+
+        def settled(result: Any) -> Any:
+            limit.cancel()
+            return result
+
+        return channel.consume(queue, take, cancelled).addBoth(settled).addCallback(self._consumed, channel, queue)
+
+    def _consume_is_overdue(self, queue: str) -> None:
+        log.msg(
+            f"{self._name}: the broker has not answered basic.consume of {queue} for {ANSWER_LIMIT:g} s; the worker "
+            "still waits"
+        )
 
     def _consumed(self, tag: str, channel: Channel, queue: str) -> None:
         """Note the consumer. One that begins after :meth:`stop` is cancelled: its deliveries would be requeued."""

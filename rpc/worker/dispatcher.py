@@ -171,8 +171,8 @@ class Dispatcher:
         self._carry_out(on_free_slot(request, self, now), request, now)
 
     def _ack_and_run(self, request: Request) -> None:
-        """Run a request when the broker has taken its ack. If the channel is lost before, the request is not run: the
-        broker may deliver it again.
+        """Run a request when the broker has taken its ack. If the channel is lost before, a request of a shared queue
+        is not run: the broker may deliver it again.
         """
         request.await_ack()
         self._channel.ack(request)
@@ -189,7 +189,11 @@ class Dispatcher:
         self.limiter.leave()
 
     def _ack_lost(self, failure: Failure, request: Request) -> None:
+        """Run a request for this worker alone: its queue is gone with the channel, so it does not come again."""
         failure.trap(AMQPError)
+        if request.direct:
+            self._clock.callLater(0, self._acked, None, request)  # the server hears of the loss after this
+            return
         request.lose()
         self.limiter.leave()
 

@@ -151,10 +151,11 @@ class Execution:
     def _reply(self, request: Request, method: StubMethod, kind: int, struct: Any, run: Run | None) -> None:
         """Reply with `struct`, or with an INTERNAL_ERROR if it does not encode.
 
-        Thrift's own stubs write the error behind the half reply.
+        Thrift's own stubs write the error behind the half reply. A request without a reply queue has a reply as well,
+        for later deliveries of its call.
         """
         body = None
-        if request.wants_reply:
+        if not request.oneway:
             try:
                 if kind == TMessageType.REPLY and method.check_result is not None:
                     method.check_result(struct)
@@ -173,7 +174,7 @@ class Execution:
         """Send the reply, and ack the request and every delivery that joined it."""
         channel, now = self._channel, self._clock.seconds()
         cancelled = request.state is CANCELLING
-        if body is not None and not cancelled:
+        if body is not None and request.reply_to is not None and not cancelled:
             channel.send(request, body, now)
         if not request.acked:
             channel.ack_delivery(request.delivery)

@@ -20,7 +20,7 @@ LONGEST_ID = 255
 """Bytes of a short string (AMQP 0-9-1, section 4.2.5.3)."""
 
 MOST_CANCELLED = 10_000
-"""Message ids of calls that were cancelled before their requests came. The oldest are dropped first."""
+"""Message ids of cancelled calls that are kept. The oldest are dropped first."""
 
 
 class Run:
@@ -57,7 +57,7 @@ class Keepalive:
 class InProgress:
     """Calls in progress, by message id. Their handlers are cancelled at the callers' deadlines.
 
-    :ivar cancelled: message ids of calls that were cancelled before their requests came.
+    :ivar cancelled: message ids of calls that were cancelled. Their requests that come later do not begin.
     """
 
     def __init__(self, clock: IClock, send_keepalive: Callable[[Request], None], cancels: bool = True) -> None:
@@ -131,19 +131,19 @@ class InProgress:
             del self._runs[message_id]
 
     def cancel(self, message_ids: Iterable[bytes]) -> None:
-        """Cancel the handlers of these calls. Calls whose requests come later do not begin."""
+        """Cancel the handlers of these calls. Requests of them that come later, or wait for a slot, do not begin: a
+        call may have attempts that are still on their way.
+        """
         for message_id in message_ids:
-            running = self._runs.get(message_id)
-            if running is not None:
-                self._cancel_all(running.copy())
-            elif len(message_id) <= LONGEST_ID:
+            self._cancel_all(self._runs.get(message_id, []).copy())
+            if len(message_id) <= LONGEST_ID:
                 self.cancelled[message_id] = None
                 if len(self.cancelled) > MOST_CANCELLED:
                     self.cancelled.popitem(last=False)
 
     def was_cancelled(self, request: Request) -> bool:
-        """Whether `request` was cancelled before it began."""
-        return bool(self.cancelled) and request.message_id in self.cancelled
+        """Whether the call of `request` was cancelled. A replayed dead letter has no caller, and no reply queue."""
+        return bool(self.cancelled) and request.message_id in self.cancelled and request.reply_to is not None
 
     def requests(self) -> list[Request]:
         """Return the requests whose handlers are in progress."""

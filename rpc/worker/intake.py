@@ -110,7 +110,10 @@ def _copy_on_arrival(request: Request, facts: Facts, now: float) -> Action | Non
         return action
     if request.delivery.redelivered:
         return _redelivered(request, facts)
-    return Action.AWAIT_REPUBLISHED if facts.is_republishing(request) else None
+    if facts.is_republishing(request):
+        return Action.AWAIT_REPUBLISHED
+    has_begun = facts.at_most_once and possible_begins(request.headers, redelivered=False) > 0
+    return Action.REJECT_REPEATED if has_begun else None
 
 
 def _redelivered(request: Request, facts: Facts) -> Action | None:

@@ -43,10 +43,12 @@ class Wire:
     :ivar published: the messages from the client.
     :ivar refuses_beside: whether the broker nacks the messages on channels of :meth:`open_beside`.
     :ivar holds_confirms: whether confirms on those channels wait for :meth:`confirm_held`.
+    :ivar silent_queues: names of queues whose ``basic.consume`` is not answered.
     :ivar about_quarantine: exchange and routing key of probes and announcements of the quarantine queue, which are not
         in :attr:`published`.
     :ivar last_tag: the last delivery's.
-    :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed.
+    :ivar probes: how many messages the client has published that no queue takes. They are not in :attr:`published`.
+    :ivar uncounted: how many messages on the channel the test does not count when it says which are confirmed: probes.
     """
 
     def __init__(self) -> None:
@@ -58,9 +60,10 @@ class Wire:
         self.last_tag = 0
         self._confirming: dict[int, int] = {}
         self._opens_beside = False
-        self.uncounted = 0
+        self.probes = self.uncounted = 0
         self.refuses_beside = False
         self.holds_confirms = False
+        self.silent_queues: set[str] = set()
         self.about_quarantine: list[tuple[str, str]] = []
 
     def open(self, user: Any) -> Channel:
@@ -128,7 +131,7 @@ class Wire:
         if name in ANSWERS:
             ok, answer = ANSWERS[name]
             self.peer.feed(method(channel, ok, *answer))
-        elif name == "basic.consume":
+        elif name == "basic.consume" and args[1] not in self.silent_queues:
             self.peer.feed(method(channel, "basic.consume-ok", args[2]))
         elif name == "basic.cancel":
             self.peer.feed(method(channel, "basic.cancel-ok", args[0]))
@@ -146,6 +149,10 @@ class Wire:
             assert piece.kind == BODY
             body += piece.payload
         properties = decode_properties(header.payload[12:])
+        if (exchange, routing_key, mandatory) == ("rpc", "", False):
+            self.probes += 1
+            self.uncounted += 1
+            return
         if properties.type == QUARANTINE:
             self.about_quarantine.append((exchange, routing_key))
             return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,24 +58,26 @@ class ConfirmLedgerTests(SynchronousTestCase):
         self.assertEqual(ledger.settle(4, False), ["m4"])
 
     def test_costs_by_the_entries_settled(self) -> None:
-        """A multiple ack behind ten thousand single ones settles two entries in fewer than twenty steps."""
+        """A multiple ack behind ten thousand single ones settles two entries in a few steps of Python's machine."""
         ledger = ledger_of(10002)
         for number in range(1, 10001):
             ledger.settle(number, False)
         steps = 0
 
-        def count(frame: object, event: str, argument: object) -> None:
+        def count(frame: FrameType, event: str, argument: object) -> Any:
             nonlocal steps
-            steps += 1
+            frame.f_trace_opcodes = True
+            steps += event == "opcode"
+            return count
 
-        before = sys.getprofile()
-        sys.setprofile(count)
+        before = sys.gettrace()
+        sys.settrace(count)
         try:
             settled = ledger.settle(10002, True)
         finally:
-            sys.setprofile(before)
+            sys.settrace(before)
         self.assertEqual(settled, ["m10001", "m10002"])
-        self.assertLess(steps, 20)
+        self.assertLess(steps, 200)
 
     @given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=30), st.integers(0, 20))
     def test_settles_every_entry_once(self, confirms: list[tuple[int, bool]], count: int) -> None:

@@ -6,12 +6,17 @@ import contextlib
 import socket
 from typing import Any
 
+from OpenSSL import SSL
+from twisted.internet.address import IPv4Address
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.channel import Channel
 from rpc.errors import AMQPError
 from tests.unit.amqp.peer import OPEN_OK, START, Peer, delivery, method, tune
+from tests.unit.amqp.test_tls import TLSTestCase
 from tests.unit.amqp.test_writes import Pair
 
 LIMIT = 1_000_000
@@ -139,3 +144,64 @@ class CongestionTests(SynchronousTestCase):
         pair = Pair(ours, peer.connection, self.reactor)
         peer.connection.makeConnection(pair)
         self.assertIsNone(pair.producer)
+
+
+class CongestionWithTLSTests(TLSTestCase):
+    """The same with TLS: the bytes that the broker does not read are in the socket's buffer, below it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        ours, self.theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(self.theirs.close)
+        self.theirs.setblocking(False)
+        self.reactor = MemoryReactorClock()
+        self.broker = self.server("broker.invalid")
+        self.peer = Peer(send_buffer_max=LIMIT)
+        self.told: list[str | None] = []
+        self.peer.connection.on_blocked = self.told.append
+        creator = self.tls("verify=verify_none").creator("broker.invalid")
+        factory: Any = TLSMemoryBIOFactory(creator, True, Factory.forProtocol(lambda: self.peer.connection))
+        self.below = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5671))
+        self.below.makeConnection(Pair(ours, self.below, self.reactor))
+        self.read()
+        for frames in (START, tune(), OPEN_OK):
+            self.feed(frames)
+        opening = self.peer.connection.open_channel()
+        self.feed(method(1, "channel.open-ok", b""))
+        self.channel: Channel = self.successResultOf(opening)
+        self.flushWarnings()
+
+    def feed(self, frames: bytes) -> None:
+        """Send what the broker says."""
+        self.broker.sendall(frames)
+        self.read()
+
+    def read(self) -> None:
+        """Let the reactor write, and the broker read and answer, until nothing is left."""
+        while True:
+            for writer in list(self.reactor.getWriters()):
+                writer.doWrite()
+            with contextlib.suppress(BlockingIOError):
+                self.broker.bio_write(self.theirs.recv(1_000_000))
+            with contextlib.suppress(SSL.WantReadError):
+                self.broker.do_handshake()
+            with contextlib.suppress(SSL.WantReadError):
+                while True:
+                    self.broker.recv(1_000_000)
+            try:
+                self.below.dataReceived(self.broker.bio_read(1_000_000))
+            except SSL.WantReadError:
+                if not self.reactor.getWriters():
+                    return
+
+    def test_tells_that_the_broker_does_not_read(self) -> None:
+        """Above the bound the connection is blocked; it is open again when all is sent."""
+        for _ in range(5 * LIMIT // len(BODY)):
+            self.channel.publish("", "q", b"\x00\x00", BODY)
+            for writer in list(self.reactor.getWriters()):
+                writer.doWrite()
+        self.assertEqual(len(self.told), 1)
+        self.assertRegex(str(self.told[0]), r"^it does not read, and 10[0-9]{5} bytes are unsent$")
+        self.read()
+        self.assertEqual(self.told[1:], [None])

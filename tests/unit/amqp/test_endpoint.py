@@ -214,12 +214,14 @@ class BrokerEndpointTests(SynchronousTestCase):
 
     def test_hands_every_value_of_the_uri_on(self) -> None:
         """Every value of the URI reaches the connection."""
-        uri = parse("amqp://me:pw@h/v?heartbeat=7&channel_max=9&frame_max=4096&auth_mechanism=external")
+        limits = "heartbeat=7&channel_max=9&frame_max=4096&send_buffer_max=131072"
+        uri = parse(f"amqp://me:pw@h/v?{limits}&auth_mechanism=external")
         connection = new_connection(self.reactor, uri, "tests")
         credentials = connection.credentials
         self.assertEqual((credentials.username, credentials.password, credentials.mechanism), ("me", "pw", "EXTERNAL"))
         self.assertEqual((connection.vhost, connection.name), ("v", "tests"))
         self.assertEqual((connection.heartbeat, connection.channel_max, connection.frame_max), (7, 9, 4096))
+        self.assertEqual(connection._send_buffer_max, 131072)
 
 
 class HandOverTests(SynchronousTestCase):

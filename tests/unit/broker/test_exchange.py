@@ -92,6 +92,27 @@ class HeadersTests(SynchronousTestCase):
             self.assertIs(headers_match({**wanted, "x-match": f"any{suffix}"}, headers), True in asked)
         self.assertIs(headers_match(wanted, headers), headers_match({**wanted, "x-match": "all"}, headers))
 
+    def test_headers_match_by_their_values(self) -> None:
+        """A number matches an equal one of another type, and text its bytes; within arrays and tables types count."""
+        wanted: Any
+        for wanted, header, found in (
+            (1, 1.0, True),
+            (1.0, 1, True),
+            ("é", "é".encode(), True),
+            (b"a", "a", True),
+            (1, True, False),
+            (0, False, False),
+            ("1", 1, False),
+            ([1], [1], True),
+            ([1], [1.0], False),
+            ([1], [True], False),
+            ([1], [1, 1], False),
+            ({"x": 1}, {"x": 1}, True),
+            ({"x": 1}, {"x": True}, False),
+            ({"x": 1}, {}, False),
+        ):
+            self.assertIs(headers_match({"a": wanted}, {"a": header}), found, (wanted, header))
+
     def test_x_match_itself_is_not_matched(self) -> None:
         """It is an argument of the binding only."""
         for how in ("all-with-x", "any-with-x"):
@@ -120,6 +141,31 @@ class BindingTests(SynchronousTestCase):
         ):
             self.assertIs(self.source.bind(destination, key, arguments), new, (destination.name, key, arguments))
         self.assertEqual(len([*self.source.bindings]), 6)
+
+    def test_values_of_other_types_are_other_bindings(self) -> None:
+        """RabbitMQ compares types as well, also within arrays and tables."""
+        values: list[Any] = [
+            1,
+            True,
+            1.0,
+            "1",
+            b"1",
+            [1],
+            [True],
+            [1.0],
+            {"x": 1},
+            {"x": True},
+            [{"x": [1]}],
+            [{"x": [1.0]}],
+        ]
+        for value in values:
+            self.assertTrue(self.source.bind(self.one, "k", {"a": value}), value)
+        for value in values:
+            self.assertFalse(self.source.bind(self.one, "k", {"a": value}), value)
+            found = self.source.unbind(self.one, "k", {"a": value})
+            assert found is not None
+            self.assertIs(type(found.arguments["a"]), type(value))
+            self.source.bind(self.one, "k", {"a": value})
 
     def test_unbind_returns_the_binding(self) -> None:
         """Once, with the arguments as they were bound."""

@@ -59,6 +59,26 @@ class StoreCase(TestCase):
         channel: Channel = await protocol.transport.open_channel()
         return channel
 
+    def gate(self, server: BrokerServer) -> Deferred[None]:
+        """Hold back all writing until the Deferred is fired."""
+        store: Any = server._store
+        run, opened = store._pool.runInteraction, Deferred[None]()
+
+        def wait(*args: Any) -> Deferred[Any]:
+            done: Deferred[Any] = Deferred()
+            opened.addCallback(lambda _: run(*args).chainDeferred(done))
+            return done
+
+        store._pool.runInteraction = wait
+        return opened
+
+    async def written(self, server: BrokerServer) -> None:
+        """Return when all changes until now are in the file."""
+        store: Any = server._store
+        waiting = store.written()
+        if waiting is not None:
+            await waiting
+
     async def publish(self, channel: Channel, exchange: str, key: str, *bodies: bytes, by: bytes = PERSISTENT) -> None:
         """Publish messages; return when they are confirmed."""
         confirmed: Deferred[None] = Deferred()

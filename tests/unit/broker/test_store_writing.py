@@ -17,19 +17,6 @@ from tests.unit.broker.test_store import PERSISTENT, StoreCase
 class WritingTests(StoreCase):
     """When the file is written to, and when it cannot be."""
 
-    def gate(self, server: BrokerServer) -> Deferred[None]:
-        """Hold back all writing until the Deferred is fired."""
-        store: Any = server._store
-        run, opened = store._pool.runInteraction, Deferred[None]()
-
-        def wait(*args: Any) -> Deferred[Any]:
-            done: Deferred[Any] = Deferred()
-            opened.addCallback(lambda _: run(*args).chainDeferred(done))
-            return done
-
-        store._pool.runInteraction = wait
-        return opened
-
     async def test_confirms_nothing_before_the_commit(self) -> None:
         """Though the message is delivered already."""
         server = await self.start()
@@ -127,6 +114,31 @@ class WritingTests(StoreCase):
         self.assertEqual([row[-1] for row in self.rows("message")], [b"stays"])
         self.assertEqual([row[1] for row in self.rows("queue")], ["stays"])
         self.flushLoggedErrors(sqlite3.OperationalError)
+
+    async def test_an_unacked_message_of_a_deleted_queue_is_never_written(self) -> None:
+        """It is published, delivered and deleted with its queue between two transactions. The file stays readable."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"acked")
+        opened = self.gate(server)
+        await channel.exchange_declare(exchange="keeps the writer busy", type="fanout", durable=True)
+        taken: Deferred[None] = Deferred()
+
+        def take(delivery: Any) -> None:
+            if delivery.body == b"acked":
+                channel.ack(delivery.delivery_tag)
+            else:
+                taken.callback(None)
+
+        await channel.consume("q", take, lambda: None)
+        channel.on_confirm = None
+        channel.publish("", "q", PERSISTENT, b"unacked")
+        await taken
+        await channel.queue_delete(queue="q")
+        opened.callback(None)
+        await self.written(server)
+        self.assertEqual((self.rows("message"), self.rows("queue")), ([], []))
 
     async def test_a_file_that_cannot_be_written_when_the_server_stops(self) -> None:
         """The log reports lost changes, none of them was confirmed, and the server stops."""
@@ -237,6 +249,35 @@ class FileTests(StoreCase):
         self.file.write_bytes(b"a letter " * 1000)
         for _ in range(2):
             await self.refused("not a database")
+
+    async def test_refuses_a_file_with_damaged_values(self) -> None:
+        """Of each kind: bytes that are no table, a message without its queue, an invalid argument, a wrong type."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await channel.exchange_declare(exchange="e", type="fanout", durable=True)
+        await channel.queue_bind(queue="q", exchange="e")
+        await self.publish(channel, "", "q", b"body")
+        await self.stop(server)
+        kept = self.file.read_bytes()
+        for damage in (
+            "UPDATE queue SET arguments = x'0000000301613f'",
+            "UPDATE queue SET arguments = x'ff'",
+            "UPDATE exchange SET arguments = 'text'",
+            "UPDATE binding SET arguments = NULL",
+            "UPDATE binding SET destination = 'nowhere'",
+            "UPDATE message SET queue = 'nowhere'",
+            "UPDATE message SET properties = x'ffff'",
+            "UPDATE message SET position = 'first'",
+            "UPDATE queue SET arguments = x'0000000f0d782d6d61782d6c656e67746874' || x'01'",
+            "DROP TABLE binding",
+        ):
+            self.file.write_bytes(kept)
+            database = sqlite3.connect(self.file)
+            database.execute(damage)
+            database.commit()
+            database.close()
+            await self.refused()
 
     async def test_refuses_a_file_in_a_missing_folder(self) -> None:
         """The folder is not made."""

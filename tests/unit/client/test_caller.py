@@ -260,6 +260,14 @@ class ReplyTests(RequestTestCase):
             self.caller.reply(request, refusal, headers={"rpc-outcome": word})
             self.assertIn("refused because", self.assert_fails(fired, error, Outcome.REJECTED))
 
+    def test_a_refusal_tells_that_another_worker_may_have_run_the_call(self) -> None:
+        """Then the outcome is unknown: an earlier delivery may have begun."""
+        for word, error in (("too-large", MessageTooLarge), ("overloaded", Overloaded), ("other", ServiceUnavailable)):
+            fired, request = self.call()
+            refusal = TApplicationException(TApplicationException.PROTOCOL_ERROR, "refused because")
+            self.caller.reply(request, refusal, headers={"rpc-outcome": word, "rpc-maybe-executed": True})
+            self.assert_fails(fired, error, Outcome.UNKNOWN)
+
     def test_rejects_a_result_that_lacks_a_required_field(self) -> None:
         """PITFALLS, stubs 7."""
         stub: Any = Report

@@ -304,7 +304,8 @@ class WorkerLostTests(CancellationTestCase):
             self.keepalive(request, "a")
             outcomes.append(fired)
             ids.append(request.properties.message_id)
-        self.wire.clock.pump([2.02, 0])
+        self.wire.clock.advance(2.02)
+        self.wire.answer()
         for fired in outcomes:
             self.assert_fails(fired, WorkerLost)
         self.assertEqual(self.cancellations(), {("rpc", "Calculator@a"): ids})

@@ -236,7 +236,7 @@ class IdentityTests(AttemptTestCase):
         self.answer()
         self.assertEqual(self.seen, [None, "Ann"])
 
-    def test_a_coroutine_that_another_handler_starts_has_no_context_until_it_waits(self) -> None:
+    def test_a_coroutine_that_another_handler_starts_has_no_context_at_first(self) -> None:
         async def handle() -> None:
             self.see()
 
@@ -245,6 +245,46 @@ class IdentityTests(AttemptTestCase):
         with serving_call(self.ann):
             woken.callback(None)
         self.assertEqual(self.seen, [None])
+
+    def test_a_coroutine_that_another_handler_starts_has_no_context_afterwards_either(self) -> None:
+        """Ann releases a lock, which begins Bob's work: his later calls must not carry her name."""
+        lock = DeferredLock()
+        held = lock.acquire()
+
+        async def work() -> None:
+            await self.client.ping()
+            self.see()
+            await self.client.ping()
+            self.see()
+
+        with serving_call(self.bob):
+            lock.run(work)
+        with serving_call(self.ann):
+            self.assertEqual(outcome_of(held), [lock])
+            lock.release()
+            self.see()
+        for _ in range(2):
+            request = self.request()
+            self.assertIsNone(request.properties.headers)
+            self.caller.reply(request, Calculator.ping_result())
+        self.assertEqual(self.seen, ["Ann", None, None])
+
+    def test_a_coroutine_that_asks_for_its_context_at_first_has_none_afterwards(self) -> None:
+        """It waits for something else than a call."""
+        later: Deferred[None] = Deferred()
+
+        async def work() -> None:
+            self.see()
+            await later
+            self.see()
+
+        woken: Deferred[None] = Deferred()
+        woken.addCallback(lambda _: Deferred.fromCoroutine(work()))
+        with serving_call(self.ann):
+            woken.callback(None)
+            self.see()
+        later.callback(None)
+        self.assertEqual(self.seen, [None, "Ann", None])
 
     def test_a_callback_added_to_a_fired_deferred_is_the_handlers_own_code(self) -> None:
         with serving_call(self.ann):

@@ -286,6 +286,18 @@ class FaultTests(TestCase):
             harness.faults.clear()
             await harness.client(Calculator).ping()
 
+    async def test_a_delayed_message_leaves_no_timer_behind(self) -> None:
+        """The harness stops before it is due."""
+        clock = Clock()
+        async with Harness(calculator(), clock=clock) as harness:
+            fault = harness.faults.delay("Calculator.add", 60.0)
+            client = harness.client(Calculator)
+            call = client.add(2, 3)
+            await client.ping()  # the broker has seen the request before it
+            self.assertEqual(fault.met, 1)
+        await self.assertFailure(call, rpc.ConnectionLost)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
     async def test_a_fault_strikes_one_method_or_one_service(self) -> None:
         """A fault of another method, or of a service whose name begins alike, strikes nothing."""
         async with Harness(calculator()) as harness:
@@ -344,6 +356,19 @@ class FaultTests(TestCase):
             await self.assertFailure(call, CancelledError)
             await self.assertFailure(handler.waiting, CancelledError)
             self.assertEqual(fault.met, 0)
+
+    async def test_a_notice_of_the_quarantine_is_no_request(self) -> None:
+        """A worker announces that it exists, and asks for it. The type rpc.quarantine is no method of a service rpc."""
+        async with Harness(calculator()) as harness:
+            link = harness.connection._link.connection
+            assert link is not None
+            channel = await link.open_channel()
+            notice = encode_properties(Properties(type="rpc.quarantine"))
+            faults = [harness.faults.drop("rpc", times=None, of_replies=of_replies) for of_replies in (False, True)]
+            channel.publish("rpc.broadcast", "Calculator", notice, b"")
+            channel.publish("", "rpc.Calculator.quarantine", notice, b"")
+            await channel.queue_declare(queue="rpc.Calculator", passive=True)  # the broker has seen both before it
+            self.assertEqual([fault.met for fault in faults], [0, 0])
 
     async def test_rejects_times_and_seconds_out_of_range(self) -> None:
         """The error names the argument and its value."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from thrift.Thrift import TApplicationException
+
 from tests.unit.worker.again_case import AgainTestCase
+from tests.unit.worker.served import QUARANTINE
 
 
 class BetweenAckAndBeginTests(AgainTestCase):
@@ -47,3 +50,51 @@ class BetweenAckAndBeginTests(AgainTestCase):
         self.wire.settle()
         self.successResultOf(drained)
         self.assertEqual((self.handler.ran, self.worker.running), ([], 0))
+
+    def test_the_ack_is_written_before_the_question_whether_it_was_taken(self) -> None:
+        """The broker takes methods in order, so its answer tells that it has taken the ack."""
+        self.wire.settle()
+        self.wire.methods.clear()
+        self.request("add", message_id="m")
+        self.wire.answer()
+        self.assertEqual([name for name, _ in self.wire.methods], ["basic.ack", "basic.qos"])
+
+    def test_a_call_whose_channel_is_lost_before_the_ack_is_taken_does_not_begin(self) -> None:
+        """The broker may deliver it again."""
+        self.request("add", message_id="m")
+        self.wire.close_channel()
+        self.wire.settle()
+        self.assertEqual((self.handler.ran, self.worker.running), ([], 0))
+
+
+class RepeatedTests(AgainTestCase):
+    """A request that may have begun before."""
+
+    def setUp(self) -> None:
+        self.serve(acknowledge="before")
+
+    def test_a_redelivered_call_is_not_run_and_its_caller_is_told(self) -> None:
+        """The caller cannot take the answer for a call that was surely not run."""
+        tag = self.request("add", message_id="m", again=True)
+        (reply,) = self.wire.take()
+        error = self.exception(reply)
+        self.assertEqual(error.type, TApplicationException.INTERNAL_ERROR)
+        self.assertIn("may have been run before", str(error))
+        self.assertIsNone(reply.properties.headers)
+        self.assertEqual((self.handler.ran, self.acked()), ([], [tag]))
+
+    def test_a_redelivered_oneway_call_becomes_a_dead_letter(self) -> None:
+        """Its caller cannot be told."""
+        tag = self.request("zip", message_id="m", again=True, reply_to=None)
+        (letter,) = self.wire.take()
+        self.assertEqual((letter.exchange, self.handler.ran, self.acked()), ("rpc.dead", [], [tag]))
+
+    def test_a_copy_of_a_request_that_may_have_begun_is_not_run(self) -> None:
+        """A worker with other options has counted a begin, and its copy is no redelivery to the broker."""
+        for consumer in ("c2", QUARANTINE):
+            tag = self.request("add", consumer, message_id="m", headers={"rpc-deliveries": 1})
+            self.assertIn("may have been run before", str(self.exception(self.wire.take()[0])))
+            self.assertEqual((self.handler.ran, self.acked()), ([], [tag]))
+        self.request("add", message_id="n", headers={"rpc-deliveries": 0})
+        self.wire.settle()
+        self.assertEqual(self.handler.ran, ["add"])

@@ -38,6 +38,32 @@ class CancellingTests(AgainTestCase):
         self.request("add", message_id="b")
         self.assertEqual((self.handler.ran, self.acked()), (["add"], [1, 2, 3]))
 
+    def test_does_not_begin_a_further_attempt_of_a_cancelled_call(self) -> None:
+        """It was still in the queue when the first one was cancelled."""
+        for options in ({}, {"deduplicate": True}, {"acknowledge": "before"}, {"cancel": False}):
+            self.serve(**options)
+            self.request(message_id="m")
+            self.wire.settle()
+            self.cancel_calls("m")
+            self.request(message_id="m", headers={"rpc-attempt": 2})
+            self.wire.settle()
+            self.assertEqual(self.handler.ran, ["calculate 1"], options)
+
+    def test_does_not_begin_a_further_attempt_that_waits_for_a_slot(self) -> None:
+        """Both attempts are at this worker when the call is cancelled."""
+        self.serve(concurrency=1)
+        tags = [self.request(message_id="m"), self.request(message_id="m", headers={"rpc-attempt": 2})]
+        tags.append(self.cancel_calls("m"))
+        self.wire.settle()
+        self.assertEqual((self.handler.ran, self.worker.running), (["calculate 1"], 0))
+        self.assertEqual(sorted(self.acked()), tags)
+
+    def test_runs_a_replayed_letter_of_a_cancelled_call(self) -> None:
+        """It has no reply queue: an operator wants it to run, and not the caller who has given it up."""
+        self.cancel_calls("m")
+        self.request("add", message_id="m", reply_to=None)
+        self.assertEqual(self.handler.ran, ["add"])
+
     def test_keeps_a_bounded_number_of_cancelled_ids(self) -> None:
         """The requests of most of them never come."""
         for number in range(100):

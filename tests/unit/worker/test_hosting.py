@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -50,6 +53,18 @@ class LifeTests(SynchronousTestCase):
         self.successResultOf(second)
         self.assertEqual(self.worker._state.name, "STOPPED")
 
+    def test_a_start_while_a_worker_stops_serves_again(self) -> None:
+        """The stop fires, and the worker connects anew."""
+        self.worker.startService()
+        stopped = self.worker.stopService()
+        self.worker.startService()
+        self.settle()
+        self.successResultOf(stopped)
+        self.assertEqual(self.worker._state.name, "SERVING")
+        self.assertTrue(self.worker._link.running)
+        self.worker.stopService()
+        self.settle()
+
     def test_a_stop_in_the_callback_of_a_stop_counts_although_a_start_came_between(self) -> None:
         """The worker has started again when the first stop fires."""
         self.worker.startService()
@@ -80,6 +95,44 @@ class LifeTests(SynchronousTestCase):
         self.assertFalse(self.worker._aborting)
         self.worker.stopService()
         self.settle()
+
+
+class OrderTests(SynchronousTestCase):
+    """Starts and stops in any order, of a worker whose handlers have a connection."""
+
+    def ask(self, step: str) -> None:
+        """Ask the worker for something, at once or when it has stopped."""
+        if step == "start":
+            self.last = "SERVING"
+            self.worker.startService()
+        elif step.startswith("stop"):
+            self.last = "STOPPED"
+            stopped = self.worker.stopService()
+            self.stops.append(stopped)
+            _, _, then = step.partition(" ")
+            if then:
+                stopped.addCallback(lambda _: self.ask(then))
+        elif step == "abort":
+            self.worker.abort()
+        else:
+            self.reactor.advance(float(step))
+
+    @given(st.lists(st.sampled_from(["start", "stop", "stop start", "abort", "0"]), min_size=3, max_size=8))
+    def test_ends_in_the_state_that_was_asked_for_last(self, steps: list[str]) -> None:
+        """Every stop fires, and a worker that has stopped leaves no timer."""
+        self.reactor, self.last = MemoryReactorClock(), "STOPPED"
+        self.stops: list[Deferred[None]] = []
+        nested = ThriftService(Calculator, factory=lambda _: Handler(), name="A")
+        self.worker = Worker("amqp://192.0.2.1", [nested], reactor=self.reactor)
+        for step in [*steps, *["0"] * 20]:
+            self.ask(step)
+        self.assertEqual((self.worker._state.name, self.worker._link.running), (self.last, self.last == "SERVING"))
+        self.assertEqual([stop.called for stop in self.stops], [True] * len(self.stops))
+        self.ask("stop")
+        for _ in range(20):
+            self.ask("0")
+        self.ask("60")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class QueueNameTests(SynchronousTestCase):

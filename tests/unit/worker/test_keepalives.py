@@ -51,6 +51,20 @@ class LivenessTests(AgainTestCase):
         self.request(headers={"rpc-liveness": 3000, "rpc-attempt": 2})
         self.assertEqual(self.keepalives()[0][2], {"rpc-keepalive": INSTANCE, "rpc-attempt": 2})
 
+    def test_sends_keepalives_to_each_caller_of_a_call(self) -> None:
+        """A later attempt and a redelivery join the run. Each has asked for keepalives of its own."""
+        self.serve(deduplicate=True)
+        self.request(message_id="m")
+        for caller in "ab":
+            self.request(message_id="m", correlation_id=caller, again=caller == "b", headers={"rpc-liveness": 3000})
+        for seconds in (0, 1.01, 1.01):
+            self.wire.clock.advance(seconds)
+            self.assertEqual([each[1] for each in self.keepalives()], ["a", "b"])
+        self.handler.held[0].callback(1)
+        self.wire.take()
+        self.wire.clock.advance(10)
+        self.assertEqual(self.keepalives(), [])
+
     def test_sends_no_keepalives_after_the_deadline(self) -> None:
         """The handler ignores its cancellation; the caller has its error already."""
 

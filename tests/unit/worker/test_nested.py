@@ -133,6 +133,22 @@ class NestedTests(AgainTestCase):
         self.assertEqual(self.handler.ran, ["calculate 1", "add"])
         self.assertEqual([reply.routing_key for reply in self.wire.take()], ["replies"] * 2)
 
+    def test_runs_at_most_once_requests_for_this_worker_after_a_lost_channel(self) -> None:
+        """They do not come again either, so they may run without an ack that the broker has taken."""
+        for lost_while in ("held", "acking"):
+            self.serve(concurrency=1, acknowledge="before")
+            if lost_while == "held":
+                self.request()
+                self.wire.settle()
+                self.nested()
+                self.wire.close_channel()
+                self.handler.held[0].callback(1)
+            else:
+                self.nested()
+                self.wire.close_channel()
+            self.wire.settle()
+            self.assertEqual((self.handler.ran[-1:], self.worker.running), (["add"], 0), lost_while)
+
     def test_a_deleted_own_queue_leads_to_another_channel(self) -> None:
         """The channel is given up, so the link opens another one with another queue."""
         self.assertTrue(self.worker.consuming)

@@ -77,6 +77,15 @@ class RedeliveryTests(AgainTestCase):
         self.assertEqual(self.handler.ran, ["add"])
         self.assertEqual((self.acked(), self.worker.running), ([original, copy], 0))
 
+    def test_begins_a_copy_while_other_requests_are_republished(self) -> None:
+        """It waits for its own original only: dead letters and copies of others may come without end."""
+        self.wire.holds_confirms = True
+        self.wire.deliver(b"malformed", Properties(message_id="a"), SHARED)
+        self.request("add", again=True, message_id="b")
+        self.wire.settle()
+        self.request("add", headers={"rpc-deliveries": 1}, message_id="c")
+        self.assertEqual(self.handler.ran, ["add"])
+
     def test_a_full_queue_sends_it_to_quarantine_and_nowhere_is_a_reason_to_wait(self) -> None:
         """It is never run without being counted: a broker that takes no copy is asked again after a second."""
         self.serve(concurrency=2)
@@ -227,3 +236,29 @@ class RedeliveryTests(AgainTestCase):
         self.assertEqual(letter.exchange, "rpc.dead")
         self.assertIn("delivered 1 times", str(self.exception(reply)))
         self.assertEqual(self.acked(), [1])
+
+
+class GivenBackTests(AgainTestCase):
+    """Requests that are given back while they wait for a slot."""
+
+    def drain_with_one_held(self, **given: Any) -> int:
+        """Stop a worker while one request runs and another one waits; return the tag of the latter."""
+        self.request(message_id="running")
+        tag = self.request("add", message_id="held", **given)
+        self.worker.drain(30.0)
+        self.wire.settle()
+        return tag
+
+    def test_a_copy_has_the_count_of_its_original(self) -> None:
+        """Its next worker tells the handler that it may have begun before."""
+        self.serve(concurrency=1)
+        tag = self.drain_with_one_held(headers={"rpc-deliveries": 1, "tenant": "a"})
+        (copy,) = self.wire.take()
+        self.assertEqual(dict(copy.properties.headers or {}), {"rpc-deliveries": 1, "tenant": "a"})
+        self.assertEqual(self.acked(), [tag])
+
+    def test_a_redelivered_request_is_requeued_without_a_limit(self) -> None:
+        """Nothing counts its deliveries, so only the broker's flag says that it may have begun before."""
+        self.serve(concurrency=1, redelivery_limit=None)
+        tag = self.drain_with_one_held(again=True)
+        self.assertEqual((self.wire.take(), self.settled()), ([], [("reject", tag, True)]))

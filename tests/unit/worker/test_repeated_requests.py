@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from thrift.Thrift import TMessageType
+
 from rpc.worker.service import Deduplicate
-from tests.unit.worker.again_case import AgainTestCase
+from tests.unit.worker.again_case import BINARY, AgainTestCase
 
 
 class DeduplicationTests(AgainTestCase):
@@ -28,6 +30,18 @@ class DeduplicationTests(AgainTestCase):
         self.handler.held[0].callback(5)
         self.assertEqual([reply.properties.correlation_id for reply in self.wire.take()], ["a", "b", "c"])
         self.assertEqual((self.acked(), self.worker.running), (tags, 0))
+
+    def test_answers_a_request_that_joined_one_without_a_reply_queue(self) -> None:
+        """A replayed dead letter has none. An attempt of its caller is answered, during the run and after it."""
+        self.request(message_id="m", reply_to=None)
+        self.request(message_id="m", correlation_id="b")
+        self.handler.held[0].callback(5)
+        during = self.reply()
+        self.request(message_id="m", correlation_id="c")
+        after = self.reply()
+        self.assertEqual([each.properties.correlation_id for each in (during, after)], ["b", "c"])
+        self.assertEqual(BINARY.read_header(after.body)[1], TMessageType.REPLY)
+        self.assertEqual((during.body, self.handler.ran), (after.body, ["calculate 1"]))
 
     def test_runs_requests_that_are_not_repeated(self) -> None:
         """The id and the body have to be equal. A request without an id always runs."""

@@ -147,6 +147,20 @@ class PropertiesTests(SynchronousTestCase):
         self.assertEqual((answer.type, answer.delivery_mode), ("Calculator.add", 1))
         self.assertEqual(answer.headers, {"rpc-outcome": "too-large", "rpc-maybe-executed": True})
 
+    def test_a_refusal_tells_whether_the_call_may_have_run(self) -> None:
+        """For another delivery, for the original of a copy, or in an earlier attempt."""
+        for redelivered, headers, told in (
+            (False, {}, False),
+            (True, {}, True),
+            (False, {"rpc-deliveries": 1}, True),
+            (False, {"rpc-attempt": 2}, True),
+        ):
+            channel: Any = None
+            encoded = encode_properties(Properties(headers=headers))
+            asked = Request(Delivery(channel, 1, redelivered, b"", encoded, ADD), 100.0)
+            answer = decode_properties(reply_properties(asked, 100.0, "overloaded"))
+            self.assertEqual((answer.headers or {}).get("rpc-maybe-executed", False), told, (redelivered, headers))
+
     def test_counts_the_expiration_from_the_arrival(self) -> None:
         """The expiration counts from the request's arrival; a reply has the remaining time, a millisecond at least."""
         asked = request(properties=Properties(expiration="1500"))

@@ -52,7 +52,7 @@ class ServiceTests(SynchronousTestCase):
             "backlog": [0, -1, "many", 2**63, True],
             "max_message_size": [0, -5, 1e6, None, True],
             "name": ["x" * 121, "é" * 61, "service@instance", 5, "\ud800"],
-            "queue": ["x" * 251, 5],
+            "queue": ["x" * 245, "é" * 123, 5],
             "exchange": ["x" * 256, None],
         }
         for option, values in wrong.items():
@@ -60,6 +60,11 @@ class ServiceTests(SynchronousTestCase):
                 message = self.refusal(SharedService, Handler(), **{option: value})
                 self.assertIn(f"{option}={value!r}", message)
                 self.assertIn("must be", message)
+
+    def test_takes_the_longest_name_of_a_queue(self) -> None:
+        """The names of all queues of the service are short strings (AMQP 0-9-1, section 4.2.5.3)."""
+        topology = ThriftService(SharedService, Handler(), queue="x" * 244).topology()
+        self.assertEqual(max(map(len, (topology.queue, topology.dead_queue, topology.quarantine_queue))), 255)
 
     def test_rejects_a_module_that_is_no_stub(self) -> None:
         """A module that is no stub is refused by its name."""

@@ -42,6 +42,15 @@ class SlowToEndTests(AgainTestCase):
         self.handler.held[1].callback(2)
         self.assertEqual((len(self.wire.take()), self.acked(), self.worker.running), (1, [2], 0))
 
+    def test_another_attempt_does_not_run_when_the_call_is_cancelled_meanwhile(self) -> None:
+        """Its caller has given up all attempts."""
+        self.cancel_first()
+        self.request(message_id="m", headers={"rpc-attempt": 2})
+        self.worker.dispatcher.cancel([b"m"])
+        self.handler.held[0].callback(1)
+        self.wire.settle()
+        self.assertEqual((len(self.handler.held), self.acked(), self.wire.take()), (1, [1, 2], []))
+
     def test_of_two_further_attempts_the_second_joins_the_first(self) -> None:
         """Both are answered."""
         self.cancel_first()
