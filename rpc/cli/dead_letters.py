@@ -108,6 +108,7 @@ class DeadLetters:
         self._tags: list[range] = []  # the delivery tags of each round
         self._removed: set[int] = set()
         self._awaited: Deferred[None] | None = None
+        self._taken = 0  # letters of the rounds that are complete
         self.count: int | None = None
         self.read = 0
 
@@ -141,24 +142,27 @@ class DeadLetters:
         """
         if self.count is None:
             await self.look()
-        if not self.unread:
+        assert self.count is not None
+        if self._taken >= self.count:
             return []
         if not self._consumers:
             await self._begin_round()
             await self.look()  # a program that began at the same time has a consumer by now
         letters = await self._all_taken()
-        self.read += len(letters)
+        self._taken += len(letters)
         if letters:
             self._tags.append(range(letters[0].delivery_tag, letters[-1].delivery_tag + 1))
         if len(letters) < self._round_size:  # the others have expired
-            self.count = self.read
-        if self.unread:
+            self.count = self._taken
+        if self._taken < self.count:
             await self._begin_round()  # before the last consumer ends: a queue without one would look free
+        self.read = self._taken
         return letters
 
     async def _begin_round(self) -> None:
         most = max(1, min(self._round_size * GROWTH, LARGEST_ROUND, ROUND_BYTES // self._largest))
-        self._round_size = min(most, self.unread)
+        assert self.count is not None
+        self._round_size = min(most, self.count - self._taken)
         self._round = []
         await self._consume(self._round_size, self._take)
 
@@ -172,7 +176,7 @@ class DeadLetters:
     def _take(self, delivery: Delivery) -> None:
         if len(self._round) == self._round_size:
             return  # it arrived after the count
-        letter = Letter.of(self.read + len(self._round) + 1, delivery)
+        letter = Letter.of(self._taken + len(self._round) + 1, delivery)
         self._largest = max(self._largest, letter.size)
         self._round.append(letter)
         if len(self._round) == self._round_size and self._awaited is not None:
