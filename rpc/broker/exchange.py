@@ -141,7 +141,7 @@ def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool
     """Whether headers match a binding's arguments: all of them or any, depending on ``x-match``."""
     how = wanted.get("x-match", "all")
     found = (
-        name in headers and (value is None or _equal(value, headers[name]))
+        name in headers and (value is None or _matches(value, headers[name]))
         for name, value in wanted.items()
         if name != "x-match" and (how in WITH_X or not name.startswith("x-"))
     )
@@ -151,6 +151,11 @@ def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool
 def _same_tables(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two tables are equal, in any order."""
     return one.keys() == other.keys() and all(_equal(value, other[name]) for name, value in one.items())
+
+
+def _matches(wanted: object, found: object) -> bool:
+    """Whether a header has the wanted value. A fraction is no whole number, as in RabbitMQ 4."""
+    return isinstance(wanted, float) is isinstance(found, float) and _equal(wanted, found)
 
 
 def _equal(one: object, other: object) -> bool:

@@ -18,7 +18,7 @@ Row: TypeAlias = "tuple[Any, ...]"
 Statement: TypeAlias = "tuple[str, Row]"
 Rows: TypeAlias = "dict[str, list[Row]]"
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 # SQLite documentation, "Write-Ahead Logging": with synchronous=NORMAL, a commit outlives the process. It may be lost
 # with the machine's power, because only checkpoints are synced.
@@ -28,19 +28,24 @@ _SCHEMA = (
     "CREATE TABLE exchange (vhost, name, type, auto_delete, internal, arguments, PRIMARY KEY (vhost, name))",
     "CREATE TABLE queue (vhost, name, auto_delete, arguments, PRIMARY KEY (vhost, name))",
     "CREATE TABLE binding (vhost, source, is_queue, destination, routing_key, arguments)",
-    "CREATE TABLE message (id INTEGER PRIMARY KEY, vhost, queue, position, expires, routing, properties, body)",
+    "CREATE TABLE message (id INTEGER PRIMARY KEY, vhost, queue, position, expires, routing, properties, body, died)",
     f"PRAGMA user_version = {VERSION}",
 )
+
+# Files of version 1 do not say which messages are dead letters. Headers that say so are believed.
+_FROM_VERSION_1 = ("ALTER TABLE message ADD COLUMN died DEFAULT TRUE", f"PRAGMA user_version = {VERSION}")
 
 _TABLES = {
     "exchange": "SELECT vhost, name, type, auto_delete, internal, arguments FROM exchange",
     "queue": "SELECT vhost, name, auto_delete, arguments FROM queue",
     "binding": "SELECT vhost, source, is_queue, destination, routing_key, arguments FROM binding",
-    "message": "SELECT id, vhost, queue, position, expires, routing, properties, body FROM message ORDER BY position",
+    "message": (
+        "SELECT id, vhost, queue, position, expires, routing, properties, body, died FROM message ORDER BY position"
+    ),
 }
 
 # A batch whose commit has failed is written again. The commit may have succeeded all the same: it is repeatable.
-_INSERT_MESSAGE = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_MESSAGE = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
 
 
@@ -75,12 +80,15 @@ def read(cursor: Any) -> Rows:
     for statement in _OPENING:
         cursor.execute(statement)
     (version,) = cursor.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
+    if version not in (0, 1, VERSION):
         raise ConfigurationError(f"it is of version {version}, and this is {VERSION}")
     if version == 0:
         if cursor.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
             raise ConfigurationError("it is another program's database")
         for statement in _SCHEMA:
+            cursor.execute(statement)
+    if version == 1:
+        for statement in _FROM_VERSION_1:
             cursor.execute(statement)
     return {table: cursor.execute(query).fetchall() for table, query in _TABLES.items()}
 
