@@ -324,12 +324,11 @@ class ChannelTests(AMQPTestCase):
     async def test_hard_error_reaches_all_that_is_pending(self) -> None:
         """A hard error of one caller fails all pending methods with its code and text."""
         connection = await self.connect()
-        channel, other = await connection.open_channel(), await connection.open_channel()
-        # RabbitMQ has no prefetch by bytes. The broker may answer the other channel's method before that error.
-        waiting = self.assertFailure(channel.basic_qos(prefetch_size=1), ConnectionClosed)
-        also = other.queue_declare(queue="", exclusive=True).addErrback(lambda failure: failure.value)
-        error = await waiting
+        channel = await connection.open_channel()
+        unsupported = channel.basic_qos(prefetch_size=1)  # RabbitMQ has no prefetch by bytes
+        pending = channel.queue_declare(queue="", exclusive=True)
+        error = await self.assertFailure(unsupported, ConnectionClosed)
         self.assertEqual(error.code, 540)
-        self.assertIs(await also, error)
+        self.assertIs(await self.assertFailure(pending, ConnectionClosed), error)
         await connection.close()
         self.assertIs(connection.reason, error)

@@ -112,7 +112,7 @@ def version_of(url: str) -> int:
     connection = pika.BlockingConnection(pika.URLParameters(url))
     told: Any = connection._impl.server_properties  # the only place where pika has them
     connection.close()
-    return int(told["version"].partition(b".")[0])
+    return int(told["version"].partition(".")[0])
 
 
 def judge(probe: str, version: int, found: list[Difference]) -> tuple[list[Difference], list[Known]]:
