@@ -6,7 +6,6 @@ closing of the connection. ``call_state.py`` has the table of states.
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Any
 
@@ -15,6 +14,7 @@ from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.codec.properties import encode_properties
+from rpc.amqp.reasons import broker_limit
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS
@@ -29,9 +29,6 @@ from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
 from rpc.messages import Properties
 from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE, REQUESTS
-
-BROKER_LIMIT = re.compile(r"message size \d+ is larger than configured max size (\d+)")
-"""RabbitMQ's words when it closes a channel, with all calls on it, because of a message that is too large (406)."""
 
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
@@ -185,8 +182,7 @@ class Caller:
         """Fail the attempts that were published. Calls that were not published wait for the next channel."""
         self.pending.forget_confirms()
         self.incoming.channel_lost()
-        found = BROKER_LIMIT.search(str(reason))
-        self._attempts.lost(reason, int(found[1]) if found else None)
+        self._attempts.lost(reason, broker_limit(reason))
 
     def blocked(self, reason: str | None) -> None:
         """The broker takes no messages, for `reason`; or takes them again (``None``)."""
