@@ -19,6 +19,7 @@ from rpc.cli.confirmation import confirmed
 from rpc.cli.dead_body import Arguments, dump
 from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter
+from rpc.cli.dead_renewal import renew
 from rpc.cli.dead_replay import Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
@@ -37,6 +38,9 @@ KEPT_BYTES: Final = 256 * 1024 * 1024
 
 PUT_BACK_SECONDS: Final = 5.0
 """For putting letters back in their order. After that, the end of the connection puts them back."""
+
+RENEW_SECONDS: Final = 60.0
+"""For replacing letters that were delivered often. The next command goes on with the rest."""
 
 CLOSE_SECONDS: Final = 1.0
 """For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
@@ -302,14 +306,22 @@ async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> Asyn
     """Hold the dead letters on a connection of their own. At the end, those that were not removed are put back."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead")
     try:
-        dead = DeadLetters(reactor, await connection.open_channel(), topology.dead_queue)
+        channel = await connection.open_channel()
+        dead = DeadLetters(reactor, channel, topology.dead_queue)
         try:
             yield dead
         finally:
             with suppress(AMQPError, PutBackTimedOut):  # the broker puts them back when the connection ends
                 await Deferred.fromCoroutine(dead.put_back()).addTimeout(PUT_BACK_SECONDS, reactor)
+                if dead.renewable:
+                    await _renew(reactor, channel, topology.dead_queue)
     finally:
         await connection.close()
+
+
+async def _renew(reactor: Any, channel: Channel, queue: str) -> None:
+    with suppress(click.ClickException):  # another command reads the queue now, and renews them
+        await Deferred.fromCoroutine(renew(reactor, channel, queue)).addTimeout(RENEW_SECONDS, reactor)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError, ChannelClosed, CodecError
 from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
+from rpc.worker.begins import nears_broker_limit
 
 GROWTH: Final = 4
 """Letters of the first round, and how many times as large as the last round the next one may be."""
@@ -56,6 +57,7 @@ class Letter:
     :ivar method: ``<service>.<method>``, the property ``type`` as the sender wrote it.
     :ivar size: bytes of its body.
     :ivar reason: the reason of its rejection; ``None`` when the letter has none.
+    :ivar renewable: whether the broker may soon drop it, because it has delivered it often.
     :ivar content: properties and body; ``None`` after :meth:`without_content`.
     """
 
@@ -65,19 +67,22 @@ class Letter:
     size: int
     message_id: str | None
     reason: str | None
+    renewable: bool
     content: Delivery | None
 
     @classmethod
     def of(cls, number: int, delivery: Delivery) -> Letter:
         """Read the fields of a letter. Malformed properties become its reason."""
-        properties, reason = Properties(), None
+        properties, reason, renewable = Properties(), None, False
         try:
             properties = delivery.properties
-            reason = _text((properties.headers or {}).get(DEAD_REASON))
+            headers = properties.headers or {}
+            reason, renewable = _text(headers.get(DEAD_REASON)), nears_broker_limit(headers)
         except CodecError as error:
             reason = f"malformed properties: {error}"
         size = len(delivery.body)
-        return cls(number, delivery.delivery_tag, properties.type, size, properties.message_id, reason, delivery)
+        tag, method, message_id = delivery.delivery_tag, properties.type, properties.message_id
+        return cls(number, tag, method, size, message_id, reason, renewable, delivery)
 
     def without_content(self) -> Letter:
         """Return the letter without its properties and body."""
@@ -94,6 +99,7 @@ class DeadLetters:
 
     :ivar count: how many letters the queue had at the first look; ``None`` before.
     :ivar read: how many letters :meth:`next_round` has returned.
+    :ivar renewable: whether the broker may soon drop a letter that was read (``dead_renewal.py``).
     """
 
     def __init__(self, reactor: Any, channel: Channel, queue: str) -> None:
@@ -107,6 +113,7 @@ class DeadLetters:
         self._largest = 1
         self._tags: list[range] = []  # the delivery tags of each round
         self._removed: set[int] = set()
+        self.renewable = False
         self._awaited: Deferred[None] | None = None
         self._taken = 0  # letters of the rounds that are complete
         self.count: int | None = None
@@ -179,6 +186,7 @@ class DeadLetters:
         letter = Letter.of(self._taken + len(self._round) + 1, delivery)
         self._largest = max(self._largest, letter.size)
         self._round.append(letter)
+        self.renewable = self.renewable or letter.renewable
         if len(self._round) == self._round_size and self._awaited is not None:
             self._awaited.callback(None)
 
@@ -250,6 +258,8 @@ class DeadLetters:
                 await self._channel.basic_nack(delivery_tag=last, multiple=True, requeue=True)
         self._tags.clear()
         while (await self._declared()).consumer_count:
+            # A letter may arrive after its consumer has ended. Tag 0 is all that is unacked (AMQP 0-9-1, basic.nack).
+            await self._channel.basic_nack(delivery_tag=0, multiple=True, requeue=True)
             await deferLater(self._reactor, POLL_SECONDS, lambda: None)
 
     def on_lost(self, lost: Callable[[Exception], None]) -> None:
@@ -272,4 +282,4 @@ class DeadLetters:
 
 
 def _ignore(_: Delivery) -> None:
-    """The letter arrived after the count. It is requeued when the channel closes."""
+    """The letter arrived after the count. It is put back with the others, or when the channel closes."""
