@@ -22,6 +22,9 @@ LIVENESS = "rpc-liveness"
 DELIVERIES = "rpc-deliveries"
 """How often workers may have begun the request without finishing it. The worker that republishes it writes this."""
 
+RENEWALS = "rpc-renewals"
+"""How many times a worker has republished the request because the broker had delivered it often."""
+
 # -- headers of messages on the reply queue
 
 KEEPALIVE = "rpc-keepalive"

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 IClock = IReactorTime
 """The source of time: the reactor, or ``twisted.internet.task.Clock`` in tests."""
@@ -41,6 +41,8 @@ class IDeliveryChannel(Interface):
     Requests are :class:`rpc.worker.request.Request`. After the channel is lost, acks do nothing: the broker delivers
     those requests again.
     """
+
+    largest_message = Attribute("Bytes of a body that the broker takes, as far as it is known.")
 
     def send(request: Any, body: bytes, now: float, rejection: str | None = None) -> None:
         """Send a reply. One that cannot be sent is logged.

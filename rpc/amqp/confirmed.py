@@ -7,12 +7,14 @@ queue right after returning it (RabbitMQ documentation, "Consumer Acknowledgemen
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 from twisted.internet.defer import Deferred
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.fields import split_table
+from rpc.amqp.codec.properties import HEADERS, split_properties
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.amqp.content import Returned
 from rpc.errors import AMQPError
@@ -50,8 +52,8 @@ class ConfirmedPublisher:
     """Publishes on one channel that is in confirm mode and used by nothing else."""
 
     def __init__(self, channel: Channel, unknown_return: Callable[[], None] | None = None) -> None:
-        """:param unknown_return: called for a return that has the content of no unconfirmed message. A broker may have
-        added headers (RabbitMQ documentation, "Message Interceptors"); the confirm of the message comes next.
+        """:param unknown_return: called for a return that has the content of no unconfirmed message; the confirm of the
+        message comes next.
         """
         self._channel = channel
         self._unknown_return = unknown_return
@@ -78,19 +80,41 @@ class ConfirmedPublisher:
             message.published.errback(NotPublished(NotPublishedCause.LOST, str(reason)))
 
     def _returned(self, returned: Returned) -> None:
-        """Fail the message that is returned. Its confirm comes next, as if a queue had taken it, and finds nothing.
-
-        A return does not say which message it is; messages with the same content are interchangeable.
-        """
-        sent = (returned.exchange, returned.routing_key, returned.encoded_properties, returned.body)
-        for number, message in self._ledger.outstanding():
-            if (message.exchange, message.routing_key, message.properties, message.body) == sent:
-                self._ledger.forget(number)
-                text = f"no queue is bound to {returned.routing_key!r}"
-                message.published.errback(NotPublished(NotPublishedCause.RETURNED, text))
-                return
-        if self._unknown_return is not None:
+        """Fail the message that is returned. Its confirm comes next, as if a queue had taken it, and finds nothing."""
+        found = self._find(returned)
+        if found is not None:
+            number, message = found
+            self._ledger.forget(number)
+            text = f"no queue is bound to {returned.routing_key!r}"
+            message.published.errback(NotPublished(NotPublishedCause.RETURNED, text))
+        elif self._unknown_return is not None:
             self._unknown_return()
+
+    def _find(self, returned: Returned) -> tuple[int, _Message] | None:
+        """Return the message that is returned, and its number; ``None``: no unconfirmed message has its content.
+
+        A return does not say which message it is. Messages with the same content are interchangeable. The bytes of the
+        headers may be others: RabbitMQ 4.0 sorts them, and interceptors add some. So exchange, routing key, body and
+        the other properties decide. Of several such messages, it is the first whose headers are all there.
+        """
+        routed = (returned.exchange, returned.routing_key, returned.body)
+        sent = [
+            (number, message)
+            for number, message in self._ledger.outstanding()
+            if (message.exchange, message.routing_key, message.body) == routed
+        ]
+        for number, message in sent:
+            if message.properties == returned.encoded_properties:
+                return number, message
+        others, headers = _split(returned.encoded_properties)
+        alike = None
+        for number, message in sent:
+            own_others, own_headers = _split(message.properties)
+            if own_others == others:
+                if own_headers.items() <= headers.items():
+                    return number, message
+                alike = alike or (number, message)
+        return alike
 
     def _confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
         for message in self._ledger.settle(delivery_tag, multiple):
@@ -101,3 +125,10 @@ class ConfirmedPublisher:
 
     def __len__(self) -> int:
         return len(self._ledger)
+
+
+def _split(properties: bytes) -> tuple[Sequence[bytes | None], Mapping[str, bytes]]:
+    """Return the encoded properties without the headers, and the encoded headers by name."""
+    parts = [*split_properties(properties)]
+    headers, parts[HEADERS] = parts[HEADERS], None
+    return parts, {} if headers is None else split_table(headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 
 from rpc.errors import (
     AuthenticationFailed,
@@ -15,6 +16,9 @@ from rpc.errors import (
 ACCESS_REFUSED = 403
 PRECONDITION_FAILED = 406
 NOT_ALLOWED = 530
+
+_TOO_LARGE = re.compile(r"message size \d+ is larger than configured max size (\d+)")
+"""RabbitMQ's words when it closes a channel because of a message that is too large (406)."""
 
 
 class Phase(enum.Enum):
@@ -55,3 +59,12 @@ def channel_closed(code: int, text: str) -> ChannelClosed:
     """
     timed_out = code == PRECONDITION_FAILED and "delivery acknowledgement on channel" in text
     return (DeliveryTimedOut if timed_out else ChannelClosed)(code, text)
+
+
+def broker_limit(reason: Exception) -> int | None:
+    """Return the broker's ``max_message_size`` in bytes, if it closed a channel because of a larger message.
+
+    AMQP 0-9-1 has no other way to learn it.
+    """
+    found = _TOO_LARGE.search(str(reason))
+    return int(found[1]) if found else None

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import attrs
 
+from rpc.broker.compatibility import RABBITMQ_4, Compatibility
 from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
 DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER = "drop-head", "reject-publish", "reject-publish-dlx"
@@ -19,6 +20,7 @@ MAX_MILLISECONDS: Final = 10 * 365 * 24 * 60 * 60 * 1000
 """Of any time to live: RabbitMQ's bound, ten years."""
 
 _MAX_PRIORITY = 255
+_LIMIT = "x-delivery-limit"
 
 
 @attrs.frozen
@@ -54,19 +56,30 @@ class QueueArguments:
         return self.max_length is not None or self.max_length_bytes is not None
 
 
-def read_queue_arguments(queue: str, table: Mapping[str, Any]) -> QueueArguments:
+def read_queue_arguments(
+    queue: str, table: Mapping[str, Any], compatibility: Compatibility = RABBITMQ_4
+) -> QueueArguments:
     """Return the values in `table`. Unknown arguments have no effect, as in RabbitMQ.
 
     :param queue: the queue's name in error texts.
     :raises ProtocolError: 406, a value is not allowed for its argument.
     """
-    for name, check in _CHECKS.items():
+    checks = {**_CHECKS, _LIMIT: _whole_number} if compatibility.unlimited_deliveries else _CHECKS
+    for name, check in checks.items():
         if name in table:
             _check(queue, name, table[name], check)
     if "x-dead-letter-routing-key" in table and "x-dead-letter-exchange" not in table:
         raise _invalid(queue, "x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
     names = {attribute: table[name] for name, attribute in _ATTRIBUTES.items() if name in table}
+    names["delivery_limit"] = _delivery_limit(table, compatibility)
     return QueueArguments(**names)
+
+
+def _delivery_limit(table: Mapping[str, Any], compatibility: Compatibility) -> int | None:
+    """Return how often the queue takes a message back. Only quorum queues have a limit without the argument."""
+    without = compatibility.delivery_limit if table.get("x-queue-type") == QUORUM else None
+    limit = table.get(_LIMIT, without)
+    return None if limit is None or limit < 0 else int(limit)
 
 
 def check_alternate(exchange: str, table: Mapping[str, Any]) -> None:
@@ -150,10 +163,15 @@ def check_priority(queue: str, table: Mapping[str, Any]) -> int:
     return priority
 
 
+def _whole_number(value: Any) -> str | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return None if whole else f'"expected integer, got {type_name(value)}"'
+
+
 def _number(least: int = 0, most: int | None = None, above: str = "value_too_large") -> Check:
     def check(value: Any) -> str | None:
-        if not isinstance(value, int) or isinstance(value, bool):
-            return f'"expected integer, got {type_name(value)}"'
+        if (problem := _whole_number(value)) is not None:
+            return problem
         if value < 0:
             return f"{{value_negative,{value}}}"
         if value < least:
@@ -186,7 +204,7 @@ _CHECKS: Mapping[str, Check] = {  # in RabbitMQ's order: an error names the firs
         None if isinstance(value, bool) else f"{{unacceptable_type,{type_name(value)}}}"
     ),
     "x-queue-type": _text(lambda value: f"\"unsupported queue type '{value}'\"", CLASSIC, QUORUM),
-    "x-delivery-limit": _number(),
+    _LIMIT: _number(),
 }
 
 _ATTRIBUTES = {
@@ -200,7 +218,7 @@ _ATTRIBUTES = {
     "x-max-priority": "priorities",
     "x-queue-type": "queue_type",
     "x-single-active-consumer": "single_active",
-    "x-delivery-limit": "delivery_limit",
+    _LIMIT: "delivery_limit",
 }
 COMPARED: Final = (*_ATTRIBUTES, "x-queue-mode")
 """Arguments that must be the same when a queue is declared again."""

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.python import log
 
+from rpc.broker.compatibility import RABBITMQ_4, Compatibility
 from rpc.broker.connection import BrokerConnection
 from rpc.broker.limits import DEAD_LETTERS_PER_PASS, Limits
 from rpc.broker.memory import Memory
@@ -39,6 +40,7 @@ class Broker(Factory):
     :ivar users: passwords by name.
     :ivar vhosts: virtual hosts by name.
     :ivar connections: those that are open.
+    :ivar compatibility: the version of RabbitMQ whose answers it gives.
     :ivar memory: the account of the messages held.
     :ivar tamper: for tests: called with each message that is published and where it goes; returns whether it counts as
         routed, and where it goes instead.
@@ -53,11 +55,13 @@ class Broker(Factory):
         users: Mapping[str, str] | None = None,
         vhosts: Iterable[str] = ("/",),
         limits: Limits | None = None,
+        compatibility: Compatibility = RABBITMQ_4,
         store: Store | None = None,
     ) -> None:
         """:param users: passwords by name; ``None``: guest with password guest, from this machine alone."""
         self.clock = clock
         self.limits = limits or Limits()
+        self.compatibility = compatibility
         self.users = dict(users) if users is not None else {GUEST: GUEST}
         self._loopback_only = {GUEST} if users is None else set()
         self.memory = Memory(self.limits.memory, self._alarm_changed)

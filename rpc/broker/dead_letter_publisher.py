@@ -58,9 +58,9 @@ class DeadLetterPublisher:
             self._published(queue)
 
     def _route(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
-        key = queue.arguments.dead_letter_routing_key
+        key, now = queue.arguments.dead_letter_routing_key, self._vhost.seconds()
         try:
-            dead, keys = dead_letter(message, queue.name, reason, self._vhost.seconds(), exchange.name, key)
+            dead, keys = dead_letter(message, queue.name, reason, now, exchange.name, key, self._broker.compatibility)
             targets, _ = self._vhost.route(exchange, keys, dead)
             if reason != REJECTED:
                 targets = [target for target in targets if not is_cycle(dead, target.name)]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rpc.amqp.codec.fields import LongLong, encode_short_string
 from rpc.broker.arguments import type_name
+from rpc.broker.compatibility import Compatibility
 from rpc.broker.message import Message
 from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
@@ -35,7 +36,13 @@ def copied_keys(headers: dict[str, Any]) -> list[str]:
 
 
 def dead_letter(
-    message: Message, queue: str, reason: str, seconds: float, exchange: str, routing_key: str | None
+    message: Message,
+    queue: str,
+    reason: str,
+    seconds: float,
+    exchange: str,
+    routing_key: str | None,
+    compatibility: Compatibility,
 ) -> tuple[Message, Sequence[str]]:
     """Return the message as it is published again, and its routing keys.
 
@@ -55,17 +62,25 @@ def dead_letter(
     }
     if message.expiration is not None:
         death["original-expiration"] = str(message.expiration)
-    changes: dict[str, Any] = {X_DEATH: _with(deaths_of(headers), death)}
-    if not any(name.startswith("x-first-death-") for name in headers):
-        changes |= {
-            "x-first-death-reason": reason,
-            "x-first-death-queue": queue,
-            "x-first-death-exchange": message.exchange,
-        }
+    deaths = _with(deaths_of(headers) if message.died or compatibility.believes_publishers else [], death)
+    changes: dict[str, Any] = {X_DEATH: deaths}
+    if not message.died and not (compatibility.believes_publishers and _has_first_death(headers)):
+        changes |= _named("x-first-death-", death)
+    if compatibility.writes_last_death:
+        changes |= _named("x-last-death-", deaths[0])
     routing = encode_short_string(exchange) + encode_short_string(keys[0] if routing_key is None else routing_key)
     if routing_key is None:
         return message.changed(changes, routing=routing), keys
     return message.changed(changes, without=["CC"], routing=routing), [routing_key]
+
+
+def _has_first_death(headers: dict[str, Any]) -> bool:
+    return any(name.startswith("x-first-death-") for name in headers)
+
+
+def _named(prefix: str, death: dict[str, Any]) -> dict[str, Any]:
+    """Return the headers that name one death of the history."""
+    return {f"{prefix}{part}": death.get(part, "") for part in ("reason", "queue", "exchange")}
 
 
 def deaths_of(headers: dict[str, Any]) -> list[dict[str, Any]]:

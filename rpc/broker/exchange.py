@@ -141,7 +141,7 @@ def headers_match(wanted: Mapping[str, Any], headers: Mapping[str, Any]) -> bool
     """Whether headers match a binding's arguments: all of them or any, depending on ``x-match``."""
     how = wanted.get("x-match", "all")
     found = (
-        name in headers and (value is None or _equal(value, headers[name]))
+        name in headers and (value is None or _matches(value, headers[name]))
         for name, value in wanted.items()
         if name != "x-match" and (how in WITH_X or not name.startswith("x-"))
     )
@@ -164,11 +164,11 @@ def _identical(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _equal(one: Any, other: Any) -> bool:
-    """Whether a header has a binding's value. RabbitMQ compares no types here, but those within arrays and tables."""
-    if {type(one), type(other)} == {int, float}:
-        return bool(one == other)
-    return _identical(_in_bytes(one), _in_bytes(other))
+def _matches(wanted: Any, found: Any) -> bool:
+    """Whether a header has a binding's value. Texts and bytes are the same; a fraction is no whole number, as in
+    RabbitMQ 4.
+    """
+    return _identical(_in_bytes(wanted), _in_bytes(found))
 
 
 def _in_bytes(value: Any) -> Any:

@@ -22,7 +22,6 @@ OVERHEAD: Final = 512
 """Bytes of memory that a message costs beside its own."""
 
 _PERSISTENT = b"\x02"
-_DELIVERY_MODES = (b"\x01", _PERSISTENT)
 _NUMBER = re.compile(rb"[+-]?[0-9]+")
 _EMPTY_TABLE = b"\x00\x00\x00\x00"
 
@@ -36,26 +35,28 @@ class Message:
     :ivar expiration: milliseconds (RabbitMQ extension: per-message TTL), or ``None``.
     :ivar priority: 0 when it has none.
     :ivar size: bytes it is counted with against the broker's memory.
+    :ivar died: whether it is a dead letter, so that this broker wrote its header ``x-death``.
     """
 
-    __slots__ = ("body", "expiration", "headers", "persistent", "priority", "properties", "routing", "size")
+    __slots__ = ("body", "died", "expiration", "headers", "persistent", "priority", "properties", "routing", "size")
 
-    def __init__(self, routing: bytes, properties: bytes, body: bytes, parts: Sequence[bytes | None]) -> None:
+    def __init__(
+        self, routing: bytes, properties: bytes, body: bytes, parts: Sequence[bytes | None], *, died: bool = False
+    ) -> None:
         """
         :param parts: `properties`, as :func:`~rpc.amqp.codec.properties.split_properties` has them.
-        :raises ProtocolError: 406, the expiration is no number of milliseconds, or the delivery mode is unknown.
+        :raises ProtocolError: 406, the expiration is no number of milliseconds.
         """
         self.routing = routing
         self.properties = properties
         self.body = body
         self.headers = parts[HEADERS]
         expiration, priority, mode = parts[EXPIRATION], parts[PRIORITY], parts[DELIVERY_MODE]
-        if mode is not None and mode not in _DELIVERY_MODES:
-            raise ProtocolError(PRECONDITION_FAILED, f"invalid message: {{delivery_mode_unknown,{mode[0]}}}")
         self.expiration = None if expiration is None else _milliseconds(expiration[1:])
         self.priority = 0 if priority is None else priority[0]
         self.persistent = mode == _PERSISTENT
         self.size = len(body) + len(properties) + OVERHEAD
+        self.died = died
 
     @property
     def exchange(self) -> str:
@@ -81,8 +82,8 @@ class Message:
         """Return a copy with further headers, which replace those of the same names. All other bytes stay the same.
 
         :param without: names of headers to remove.
-        :param routing: its new exchange and routing key. The copy has no expiration then (RabbitMQ: "Dead Letter
-            Exchanges").
+        :param routing: its new exchange and routing key. The copy is a dead letter then, and has no expiration
+            (RabbitMQ: "Dead Letter Exchanges").
         :raises CodecError: its headers cannot be decoded.
         """
         fields = split_table(self.headers or _EMPTY_TABLE)
@@ -92,7 +93,8 @@ class Message:
         parts[HEADERS] = join_table(fields)
         if routing is not None:
             parts[EXPIRATION] = None
-        return Message(routing or self.routing, join_properties(parts), self.body, parts)
+        died = self.died or routing is not None
+        return Message(routing or self.routing, join_properties(parts), self.body, parts, died=died)
 
 
 def _milliseconds(text: bytes) -> int:

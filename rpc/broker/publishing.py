@@ -9,8 +9,8 @@ import attrs
 
 from rpc.amqp.codec.fields import decode_short_string, encode_short_string
 from rpc.amqp.codec.frames import ACK, END, FRAME_END, METHOD, NACK, RETURN, content_parts
+from rpc.amqp.codec.properties import DELIVERY_MODE, USER_ID, join_properties, split_properties
 from rpc.amqp.codec.properties import REPLY_TO as REPLY_TO_PROPERTY
-from rpc.amqp.codec.properties import USER_ID, join_properties, split_properties
 from rpc.broker.dead_letters import copied_keys
 from rpc.broker.direct_reply import REPLY_TO, DirectReply
 from rpc.broker.exchange import Exchange
@@ -28,6 +28,7 @@ Target: TypeAlias = "Queue | DirectReply"
 MAX_ROUTES: Final = 4096
 
 _MANDATORY, _IMMEDIATE = 1, 2
+_DELIVERY_MODES = (None, b"\x01", b"\x02")
 _NO_ROUTE = (312).to_bytes(2, "big") + encode_short_string("NO_ROUTE")
 _REPLY_TO_ITSELF = encode_short_string(REPLY_TO)
 
@@ -82,6 +83,8 @@ class Publisher:
                 parts = [*parts]
                 parts[REPLY_TO_PROPERTY] = self._own_reply_address()
                 properties = join_properties(parts)
+            if parts[DELIVERY_MODE] not in _DELIVERY_MODES:
+                self._check_delivery_mode(parts[DELIVERY_MODE])
             message = Message(route.names, properties, body, parts)
             targets = route.targets
             if targets is None or (message.headers is not None and b"CC" in message.headers):
@@ -144,6 +147,10 @@ class Publisher:
         if claimed != user:
             problem = f"user_id property set to '{claimed}' but authenticated user was '{user}'"
             raise ProtocolError(PRECONDITION_FAILED, problem)
+
+    def _check_delivery_mode(self, encoded: bytes | None) -> None:
+        if encoded is not None and not self._channel.broker.compatibility.any_delivery_mode:
+            raise ProtocolError(PRECONDITION_FAILED, f"invalid message: {{delivery_mode_unknown,{encoded[0]}}}")
 
     def _own_reply_address(self) -> bytes:
         reply = self._channel.direct_reply

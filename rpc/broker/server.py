@@ -12,8 +12,10 @@ from twisted.python import log
 from twisted.python.failure import Failure
 
 from rpc.broker.broker import Broker
+from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import Limits
 from rpc.broker.store import Store
+from rpc.errors import ConfigurationError
 
 DEFAULT_PORT: Final = 5672
 LOOPBACK: Final = "127.0.0.1"
@@ -35,21 +37,33 @@ class BrokerServer(Service):
         users: Mapping[str, str] | None = None,
         vhosts: Iterable[str] = ("/",),
         limits: Limits | None = None,
+        compatibility: int = RABBITMQ_4.version,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
         """
         :param reactor: provides ``IReactorTime`` and ``IReactorTCP``.
         :param port: 0 is a free one.
         :param users: passwords by name; ``None``: guest with password guest, from this machine alone.
+        :param compatibility: 3 or 4: the major version of RabbitMQ whose answers it gives where they differ.
         :param state: SQLite file for durable exchanges, queues and their persistent messages; ``None``: all is in
             memory alone.
-        :raises ConfigurationError: a virtual host's name is too long.
+        :raises ConfigurationError: a virtual host's name is too long, or `compatibility` is no such version.
         """
         self.port = port
         self._reactor = reactor
         self._interface = interface
         self._store = None if state is None else Store(reactor, state)
-        self.broker = Broker(reactor, users=users, vhosts=vhosts, limits=limits, store=self._store)
+        if compatibility not in COMPATIBILITY:
+            known = " or ".join(map(str, COMPATIBILITY))
+            raise ConfigurationError(f"compatibility={compatibility!r}: must be {known}, a version of RabbitMQ")
+        self.broker = Broker(
+            reactor,
+            users=users,
+            vhosts=vhosts,
+            limits=limits,
+            compatibility=COMPATIBILITY[compatibility],
+            store=self._store,
+        )
         self._listening: Any = None
         self._waiting: list[Deferred[None]] = []
         self._begun: Deferred[None] | None = None

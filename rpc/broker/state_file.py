@@ -29,18 +29,20 @@ _SCHEMA = (
     "CREATE TABLE queue (vhost, name, auto_delete, arguments, PRIMARY KEY (vhost, name))",
     "CREATE TABLE binding (vhost, source, is_queue, destination, routing_key, arguments)",
     (
-        "CREATE TABLE message "
-        "(id INTEGER PRIMARY KEY, vhost, queue, position, expires, delivery_count, routing, properties, body)"
+        "CREATE TABLE message (id INTEGER PRIMARY KEY, vhost, queue, position, expires, delivery_count, died, "
+        "routing, properties, body)"
     ),
     f"PRAGMA user_version = {VERSION}",
 )
 
+# Files of version 1 do not say which messages are dead letters. Headers that say so are believed.
 _FROM_VERSION_1 = (
     "ALTER TABLE message ADD COLUMN delivery_count NOT NULL DEFAULT 0",
+    "ALTER TABLE message ADD COLUMN died DEFAULT TRUE",
     f"PRAGMA user_version = {VERSION}",
 )
 
-_MESSAGE: Final = "id, vhost, queue, position, expires, delivery_count, routing, properties, body"
+_MESSAGE: Final = "id, vhost, queue, position, expires, delivery_count, died, routing, properties, body"
 """The columns of a message. Their order in the file depends on the version that made it."""
 
 _TABLES = {
@@ -51,7 +53,7 @@ _TABLES = {
 }
 
 # A batch whose commit has failed is written again. The commit may have succeeded all the same: it is repeatable.
-_INSERT_MESSAGE = f"INSERT OR REPLACE INTO message ({_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_MESSAGE = f"INSERT OR REPLACE INTO message ({_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _COUNT_MESSAGE = "UPDATE message SET delivery_count = ? WHERE id = ?"
 _DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
 

@@ -127,6 +127,7 @@ class Store:
             entry.position,
             entry.expires,
             entry.delivery_count,
+            message.died,
             message.routing,
             message.properties,
             message.body,
@@ -287,8 +288,8 @@ class Store:
             host = broker.vhosts[name_of(vhost)]
             target = host.queues[name_of(destination)] if is_queue else host.exchanges[name_of(destination)]
             host.exchanges[name_of(source)].bind(target, name_of(key), decode_table(arguments, 0)[0])
-        for number, vhost, queue, position, expires, delivery_count, routing, properties, body in rows["message"]:
-            message = Message(routing, properties, body, split_properties(properties))
+        for number, vhost, queue, position, expires, delivery_count, died, routing, properties, body in rows["message"]:
+            message = Message(routing, properties, body, split_properties(properties), died=bool(died))
             entry = Entry(broker.vhosts[name_of(vhost)].queues[name_of(queue)], message, position, expires)
             self._ids[entry] = number
             self._next_id = max(self._next_id, number + 1)

@@ -18,7 +18,6 @@ from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT, PREDECLARED, RESERVED, check_not_default, check_not_reserved, server_name
 from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
-    COMMAND_INVALID,
     NOT_FOUND,
     PRECONDITION_FAILED,
     ProtocolError,
@@ -117,11 +116,11 @@ class VirtualHost:
     ) -> None:
         """Make an exchange, or check that the existing one is equivalent.
 
-        :raises ProtocolError: 403, the name is reserved; 406, a property differs; 503, unknown type.
+        :raises ProtocolError: 403, the name is reserved; 406, a property differs; 406 or 503, unknown type.
         """
         if kind not in TYPES:
             problem = "unknown" if kind else "invalid"
-            raise ProtocolError(COMMAND_INVALID, f"{problem} exchange type '{kind}'")
+            raise ProtocolError(self.broker.compatibility.unknown_type, f"{problem} exchange type '{kind}'")
         check_not_default(name)
         there = self.exchanges.get(name)
         if there is None:
@@ -200,7 +199,7 @@ class VirtualHost:
     def _make_queue(
         self, name: str, durable: bool, auto_delete: bool, table: Mapping[str, Any], owner: BrokerConnection | None
     ) -> Queue:
-        arguments = read_queue_arguments(f"'{name}' in vhost '{self.name}'", table)
+        arguments = read_queue_arguments(f"'{name}' in vhost '{self.name}'", table, self.broker.compatibility)
         queue = Queue(
             self, name, durable=durable, owner=owner, auto_delete=auto_delete, table=table, arguments=arguments
         )

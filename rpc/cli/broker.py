@@ -14,6 +14,7 @@ from twisted.internet.error import CannotListenError
 from twisted.python import log, usage
 from twisted.python.failure import Failure
 
+from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import MEGABYTE, Limits
 from rpc.broker.server import BrokerServer
 from rpc.default_reactor import default_reactor
@@ -48,6 +49,12 @@ class Options(usage.Options):
             "m",
             str(Limits().memory // MEGABYTE),
             "Megabytes of messages in memory from which on publishers are blocked.",
+        ],
+        [
+            "compatibility",
+            "c",
+            str(RABBITMQ_4.version),
+            "Major version of RabbitMQ, 3 or 4, whose answers to give where they differ.",
         ],
     ]
 
@@ -95,6 +102,7 @@ class Options(usage.Options):
                 users=self._users or None,
                 vhosts=dict.fromkeys(self._vhosts),
                 limits=Limits(memory=memory),
+                compatibility=self._whole_number("compatibility", min(COMPATIBILITY), max(COMPATIBILITY)),
                 state=self["state"],
             )
         except ConfigurationError as error:

@@ -19,6 +19,7 @@ from rpc.cli.confirmation import confirmed
 from rpc.cli.dead_body import Arguments, dump
 from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter, lock
+from rpc.cli.dead_renewal import renew
 from rpc.cli.dead_replay import Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
@@ -34,6 +35,9 @@ KEPT_BYTES: Final = 256 * 1024 * 1024
 
 PUT_BACK_SECONDS: Final = 60.0
 """Seconds that the queue has to take letters back. Then the command ends all the same."""
+
+RENEW_SECONDS: Final = 60.0
+"""For replacing letters that were delivered often. The next command goes on with the rest."""
 
 CLOSE_SECONDS: Final = 1.0
 """For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
@@ -309,6 +313,9 @@ async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> Asyn
         finally:
             with suppress(AMQPError, PutBackTimedOut):  # the broker requeues them when the connection ends
                 await Deferred.fromCoroutine(dead.put_back()).addTimeout(PUT_BACK_SECONDS, reactor)
+                if dead.renewable:
+                    renewed = Deferred.fromCoroutine(renew(reactor, connection, topology.dead_queue))
+                    await renewed.addTimeout(RENEW_SECONDS, reactor)
     finally:
         await connection.close()
 

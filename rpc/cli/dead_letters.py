@@ -29,6 +29,7 @@ from rpc.envelope import codec_for
 from rpc.errors import AMQPError, ChannelClosed, CodecError, MalformedMessage, UnknownProtocol
 from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
+from rpc.worker.begins import nears_broker_limit
 
 GROWTH: Final = 4
 """Letters of the first round. Each later round has at most this many times as many as the one before."""
@@ -67,6 +68,7 @@ class Letter:
         have sent a Thrift message, whose method it is then.
     :ivar size: bytes of its body.
     :ivar reason: the reason of its rejection; ``None`` when the letter has none.
+    :ivar renewable: whether the broker may soon drop it, because it has delivered it often.
     :ivar content: properties and body; ``None`` after :meth:`without_content`.
     """
 
@@ -76,20 +78,23 @@ class Letter:
     size: int
     message_id: str | None
     reason: str | None
+    renewable: bool
     content: Delivery | None
 
     @classmethod
     def of(cls, number: int, delivery: Delivery) -> Letter:
         """Read the fields of a letter. Malformed properties become its reason."""
-        properties, reason = Properties(), None
+        properties, reason, renewable = Properties(), None, False
         try:
             properties = delivery.properties
-            reason = _text((properties.headers or {}).get(DEAD_REASON))
+            headers = properties.headers or {}
+            reason, renewable = _text(headers.get(DEAD_REASON)), nears_broker_limit(headers)
         except CodecError as error:
             reason = f"malformed properties: {error}"
         method = properties.type or _method_in(properties.content_type, delivery.body)
         size = len(delivery.body)
-        return cls(number, delivery.delivery_tag, method, size, properties.message_id, reason, delivery)
+        tag, message_id = delivery.delivery_tag, properties.message_id
+        return cls(number, tag, method, size, message_id, reason, renewable, delivery)
 
     def without_content(self) -> Letter:
         """Return the letter without its properties and body."""
@@ -132,6 +137,7 @@ class DeadLetters:
 
     :ivar count: how many letters are to be read: those that the queue had at the first look.
     :ivar read: how many letters :meth:`next_round` has returned.
+    :ivar renewable: whether the broker may soon drop a letter that was read (``dead_renewal.py``).
     """
 
     def __init__(self, reactor: Any, channel: Channel, queue: str) -> None:
@@ -145,6 +151,7 @@ class DeadLetters:
         self._consumers = 0
         self._held = 0  # delivered and not removed
         self._removed = False
+        self.renewable = False
         self._awaited: Deferred[None] | None = None
         self.count = 0
         self.read = 0
@@ -204,6 +211,7 @@ class DeadLetters:
         letter = Letter.of(self.read + len(self._round) + 1, delivery)
         self._largest = max(self._largest, letter.size)
         self._round.append(letter)
+        self.renewable = self.renewable or letter.renewable
         if len(self._round) == self._round_size and self._awaited is not None:
             self._awaited.callback(None)
 

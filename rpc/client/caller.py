@@ -6,7 +6,6 @@ closing of the connection. ``call_state.py`` has the table of states.
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Any
 
@@ -14,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
+from rpc.amqp.reasons import broker_limit
 from rpc.client.alarm_probe import publish_probe
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
@@ -28,9 +28,6 @@ from rpc.errors import CallTimedOut, ConnectionLost, Outcome, RPCError
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
 from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE
-
-BROKER_LIMIT = re.compile(r"message size \d+ is larger than configured max size (\d+)")
-"""RabbitMQ's words when it closes a channel, with all calls on it, because of a message that is too large (406)."""
 
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
@@ -180,8 +177,7 @@ class Caller:
         """Fail the attempts that were published. Calls that were not published wait for the next channel."""
         self.pending.forget_confirms()
         self.incoming.channel_lost()
-        found = BROKER_LIMIT.search(str(reason))
-        self._attempts.lost(reason, int(found[1]) if found else None)
+        self._attempts.lost(reason, broker_limit(reason))
 
     def blocked(self, reason: str | None) -> None:
         """The broker takes no messages, for `reason`; or takes them again (``None``)."""

@@ -21,6 +21,17 @@ DELIVERY_COUNT = "x-delivery-count"
 (RabbitMQ documentation, "Quorum Queues: Poison Message Handling".)
 """
 
+RENEW_AT = 10
+"""Deliveries from which on a message is replaced by a copy. RabbitMQ 4 drops a message of a quorum queue at its 21st
+delivery, unless the queue was declared with another limit. It counts each loss of a channel, also for requests that the
+worker only held (RabbitMQ documentation, "Quorum Queues: Poison Message Handling").
+"""
+
+
+def nears_broker_limit(headers: Mapping[str, Any]) -> bool:
+    """Whether the broker may soon drop a message with these headers, because it has delivered it often."""
+    return (whole(headers.get(DELIVERY_COUNT)) or 0) >= RENEW_AT
+
 
 class Destination(enum.Enum):
     """Where a copy goes."""

@@ -128,6 +128,8 @@ class Dispatcher:
                 self._give_back(request)
             case Action.REPUBLISH:
                 self._redelivery.count(request, Destination.QUEUE)
+            case Action.RENEW:
+                self._redelivery.renew(request)
             case Action.QUARANTINE:
                 self._redelivery.count(request, Destination.QUARANTINE)
             case _:

@@ -24,7 +24,7 @@ from rpc.worker.in_progress import InProgress, Run
 from rpc.worker.last_replies import CANCELLED, Answered, LastReplies
 from rpc.worker.limiter import ConcurrencyLimiter
 from rpc.worker.reactor_watch import ReactorWatch
-from rpc.worker.rejection import Rejection
+from rpc.worker.rejection import Rejection, internal_error, reply_too_large
 from rpc.worker.request import Policy, Request
 from rpc.worker.service import ThriftService
 from rpc.worker.unfinished import NO_RESULTS, failure_of, is_unfinished
@@ -167,7 +167,7 @@ class Execution:
                 body = _checked(request, body)
             if len(body) > self._max_message_size:
                 log.msg(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
-                body = request.reply(TMessageType.EXCEPTION, internal_error("the reply is too large"))
+                body = request.reply(TMessageType.EXCEPTION, reply_too_large())
         self._finish(request, body, run)
 
     def _finish(self, request: Request, body: bytes | None, run: Run | None) -> None:
@@ -180,7 +180,7 @@ class Execution:
             channel.ack_delivery(request.delivery)
         request.finish()
         last, asked = self._last, request.delivery.body
-        reply = CANCELLED if cancelled else body if body is None or len(body) <= last.largest else None
+        reply = CANCELLED if cancelled else body if body is None or len(body) <= last.largest else len(body)
         asked_or_hash = asked if len(asked) <= last.largest else hash(asked)
         last.note((request.parts[MESSAGE_ID], asked_or_hash, reply))
         if self._recent is not None:
@@ -212,15 +212,12 @@ class Execution:
         if request.wants_reply and not answered.cancelled:
             body = answered.body
             if body is None:
-                body = request.reply(TMessageType.EXCEPTION, internal_error("the call has run; its reply is not kept"))
+                too_large = answered.size > self._channel.largest_message
+                error = reply_too_large() if too_large else internal_error("the call has run; its reply is not kept")
+                body = request.reply(TMessageType.EXCEPTION, error)
             self._channel.send(request, body, now)
         self._channel.ack(request)
         request.settle()
-
-
-def internal_error(message: str = "Internal error") -> TApplicationException:
-    """Return the answer for an error that is not in the IDL. Its own text may hold secrets, and stays in the log."""
-    return TApplicationException(TApplicationException.INTERNAL_ERROR, message)
 
 
 def _checked(request: Request, body: bytes) -> bytes:

@@ -9,7 +9,7 @@ import enum
 from typing import Protocol
 
 from rpc.headers import DELIVERIES
-from rpc.worker.begins import Destination, destination, possible_begins
+from rpc.worker.begins import Destination, destination, nears_broker_limit, possible_begins
 from rpc.worker.in_progress import InProgress
 from rpc.worker.limiter import ConcurrencyLimiter
 from rpc.worker.request import Request, Source
@@ -29,6 +29,7 @@ class Action(enum.Enum):
     ACK = "its copy has been published, it was cancelled, or its deadline has passed"
     REQUEUE = "this worker is stopping; another worker runs it"
     REPUBLISH = "another worker may have begun it: it is counted, and goes to the end of its queue"
+    RENEW = "the broker would drop it after some more deliveries: an uncounted copy takes its place"
     QUARANTINE = "several workers may have begun it: it is counted, and runs alone"
     DEAD_LETTER = "too many workers may have begun it"
     REJECT_TOO_LARGE = "it is over the service's max_message_size"
@@ -106,10 +107,15 @@ def _copy_on_arrival(request: Request, facts: Facts, now: float) -> Action | Non
     if request.problem is not None:
         return None
     action = _seen_before(request, facts, now)
-    if action is not None:
-        return action
-    if request.delivery.redelivered:
-        return _redelivered(request, facts)
+    if not request.delivery.redelivered:
+        return action or _first_delivery_of_copy(request, facts)
+    action = action or _redelivered(request, facts)
+    if action in (None, Action.JOIN) and nears_broker_limit(request.headers):  # it stays unacked, perhaps for long
+        return Action.ACK if facts.was_republished(request) else Action.RENEW
+    return action
+
+
+def _first_delivery_of_copy(request: Request, facts: Facts) -> Action | None:
     if facts.is_republishing(request):
         return Action.AWAIT_REPUBLISHED
     has_begun = facts.at_most_once and possible_begins(request.headers, redelivered=False) > 0

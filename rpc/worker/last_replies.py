@@ -26,6 +26,7 @@ class Answered:
     """A call that was run.
 
     :ivar body: its reply; ``None`` when there was none to send, or it is not kept.
+    :ivar size: bytes of a reply that is too large to be kept; 0 for others.
     :ivar until: seconds of the clock until which the entry is kept.
     :ivar cancelled: whether its handler was cancelled, so that a further attempt of the caller runs.
     """
@@ -33,6 +34,7 @@ class Answered:
     body: bytes | None
     until: float
     cancelled: bool = False
+    size: int = 0
 
 
 CANCELLED: Final = object()
@@ -44,7 +46,7 @@ class LastReplies:
 
     :ivar note: notes that a call has run. Its argument is a tuple: the message id (encoded, or ``None``), the request's
         body, and the reply, ``None`` or :data:`CANCELLED`. For a body over :attr:`largest` bytes give the ``hash()`` of
-        a request, and ``None`` for a reply. This is the deque's own method and keeps no object of ours: every call is
+        a request, and the size of a reply. This is the deque's own method and keeps no object of ours: every call is
         noted, hardly any is looked up, and a tuple kept for each call cost one tenth of a call's time.
     :ivar largest: bytes.
     """
@@ -99,4 +101,6 @@ def _hash(body: bytes | int) -> int:
 
 
 def _answered(reply: Any, until: float) -> Answered:
-    return Answered(None, until, True) if reply is CANCELLED else Answered(reply, until)
+    if reply is CANCELLED:
+        return Answered(None, until, cancelled=True)
+    return Answered(None, until, size=reply) if isinstance(reply, int) else Answered(reply, until)

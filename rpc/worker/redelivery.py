@@ -1,4 +1,5 @@
-"""Replaces requests by copies: with a count of their begins, or unchanged when this worker stops.
+"""Replaces requests by copies: with a count of their begins, or uncounted when this worker stops, or when the broker
+would soon drop the request.
 
 The original is acked when the broker has confirmed the copy. The copy may come to this worker before the broker has
 taken that ack. If the copy ran then and ended the process, the broker would deliver both, and the request would
@@ -8,7 +9,7 @@ multiply. So a copy waits until the broker has answered a method that was sent a
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 
 import attrs
@@ -20,7 +21,7 @@ from twisted.python.failure import Failure
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import NotPublished, NotPublishedCause
 from rpc.errors import AMQPError, CodecError
-from rpc.headers import DELIVERIES, QUARANTINE
+from rpc.headers import DELIVERIES, QUARANTINE, RENEWALS, whole
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.messages import Properties
 from rpc.topology import BROADCAST
@@ -30,7 +31,7 @@ from rpc.worker.outgoing import copy_properties
 from rpc.worker.rejection import over_the_limit
 from rpc.worker.rejector import RETRY_SECONDS, Rejector
 from rpc.worker.republisher import Republisher
-from rpc.worker.request import Request
+from rpc.worker.request import Request, Source
 from rpc.worker.service import ThriftService
 
 MOST_REMEMBERED = 10_000
@@ -46,14 +47,14 @@ _announcement = encode_properties(Properties(type=QUARANTINE))
 class _Copy:
     """A copy that is being published.
 
-    :ivar counted: whether its header counts one more begin of the request.
+    :ivar requeues: whether the request may go back to its queue instead. The broker counts that as a delivery.
     :ivar replaced: fires when the original is surely acked, or its channel is lost.
     """
 
     request: Request
     destination: Destination
     properties: bytes
-    counted: bool
+    requeues: bool
     replaced: Deferred[None] = attrs.field(factory=Deferred)
 
 
@@ -104,11 +105,25 @@ class Redelivery:
 
     def count(self, request: Request, destination: Destination) -> None:
         """Publish a copy whose header counts how often the request may have begun, and ack the request."""
-        begins = possible_begins(request.headers, redelivered=True)
+        self._republish(request, destination, {DELIVERIES: possible_begins(request.headers, redelivered=True)})
+
+    def renew(self, request: Request) -> None:
+        """Publish a copy, of which the broker has counted no delivery, and ack the request.
+
+        Its header says that it is a copy, so it waits until the request is acked. Each copy has a number: it must not
+        be taken for the message that it replaced.
+        """
+        quarantined = request.source is Source.QUARANTINE
+        begins, renewals = (whole(request.headers.get(name)) or 0 for name in (DELIVERIES, RENEWALS))
+        headers = {DELIVERIES: begins, RENEWALS: renewals + 1}
+        self._republish(request, Destination.QUARANTINE if quarantined else Destination.QUEUE, headers)
+
+    def _republish(self, request: Request, destination: Destination, headers: Mapping[str, int]) -> None:
         try:
-            properties = encode_properties(copy_properties(request, {DELIVERIES: begins}, self._clock.seconds()))
-            self._replace(_Copy(request, destination, properties, counted=True))
-        except CodecError:  # the headers fill a frame, and the count does not fit beside them
+            properties = encode_properties(copy_properties(request, headers, self._clock.seconds()))
+            self._replace(_Copy(request, destination, properties, requeues=False))
+        except CodecError:  # the headers fill a frame, and the new ones do not fit beside them
+            begins = possible_begins(request.headers, redelivered=True)
             self._rejector.reject_unread(request, over_the_limit(begins))
 
     def give_back(self, request: Request) -> None:
@@ -118,7 +133,7 @@ class Redelivery:
         """
         try:
             properties = encode_properties(copy_properties(request, {}, self._clock.seconds()))
-            self._replace(_Copy(request, Destination.QUEUE, properties, counted=False))
+            self._replace(_Copy(request, Destination.QUEUE, properties, requeues=True))
         except CodecError:  # its properties fill more than a frame
             self._channel.requeue(request)
 
@@ -170,8 +185,8 @@ class Redelivery:
             told.addErrback(lambda failure: failure.trap(AMQPError))  # a worker that connects asks for it
 
     def _not_published(self, failure: Failure, copy: _Copy) -> None:
-        """Requeue an uncounted request whose queue is full. Publish a counted one to quarantine, which has no bound, or
-        after a pause: the broker must not deliver it again uncounted.
+        """Requeue a request whose queue is full, if it may be requeued. Publish others to quarantine, which has no
+        bound, or after a pause.
         """
         failure.trap(AMQPError)
         error = failure.value
@@ -182,7 +197,7 @@ class Redelivery:
             self._does_not_fit(copy)
             return
         cause = error.cause if isinstance(error, NotPublished) else None
-        if cause is NotPublishedCause.NACKED and not copy.counted:
+        if cause is NotPublishedCause.NACKED and copy.requeues:
             self._channel.requeue(copy.request)
             self._end(copy)
         elif cause is NotPublishedCause.NACKED and copy.destination is Destination.QUEUE:
@@ -193,12 +208,12 @@ class Redelivery:
             self._retries[copy] = self._clock.callLater(RETRY_SECONDS, self._retry, copy)
 
     def _does_not_fit(self, copy: _Copy) -> None:
-        """Treat a request whose copy is larger than a frame as :meth:`count` and :meth:`give_back` do."""
-        if copy.counted:
+        """Treat a request whose copy is larger than a frame as :meth:`_republish` and :meth:`give_back` do."""
+        if copy.requeues:
+            self._channel.requeue(copy.request)
+        else:
             begins = possible_begins(copy.request.headers, redelivered=True)
             self._rejector.reject_unread(copy.request, over_the_limit(begins))
-        else:
-            self._channel.requeue(copy.request)
         self._end(copy)
 
     def _retry(self, copy: _Copy) -> None:

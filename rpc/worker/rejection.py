@@ -1,4 +1,4 @@
-"""The reasons to reject a request, as values. ``rejector.py`` carries them out."""
+"""The reasons to reject a request, as values, and errors of the worker as answers. ``rejector.py`` rejects."""
 
 from __future__ import annotations
 
@@ -50,3 +50,13 @@ def over_the_limit(begins: int) -> Rejection:
     """A request may have begun more often than its service allows."""
     text = f"delivered {begins} times to workers that did not finish it"
     return Rejection(TApplicationException.INTERNAL_ERROR, text, poison=True)
+
+
+def internal_error(message: str = "Internal error") -> TApplicationException:
+    """Return the answer for an error that is not in the IDL. Its own text may hold secrets, and stays in the log."""
+    return TApplicationException(TApplicationException.INTERNAL_ERROR, message)
+
+
+def reply_too_large() -> TApplicationException:
+    """Return the answer of a call whose reply is over the service's limit, or over the broker's."""
+    return internal_error("the reply is too large")

@@ -30,6 +30,7 @@ from rpc.headers import (
     ATTEMPT,
     DELIVERIES,
     LIVENESS,
+    RENEWALS,
     SHORTEST_LIVENESS,
     metadata_of,
     whole,
@@ -272,7 +273,7 @@ class Request:
         The headers are left out but for our own: a quorum queue adds ``x-delivery-count`` when it delivers again.
         """
         parts, headers = self.parts, self.headers
-        own = headers.get(DELIVERIES), headers.get(ATTEMPT)
+        own = headers.get(DELIVERIES), headers.get(RENEWALS), headers.get(ATTEMPT)
         return *parts[:HEADERS], *parts[HEADERS + 1 :], *own, hash(self.delivery.body)
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+from thrift.Thrift import TMessageType
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python import log
 from twisted.python.failure import Failure
@@ -20,6 +21,7 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.content import Delivery
 from rpc.amqp.pipelining import all_answered
+from rpc.amqp.reasons import broker_limit
 from rpc.errors import AMQPError, DeliveryTimedOut
 from rpc.interfaces import IChannelUser, IDeliveryChannel
 from rpc.link import Link
@@ -28,6 +30,7 @@ from rpc.worker.consumer import Consumer
 from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.notices import CANCEL_TYPE, QUARANTINE_TYPE, cancelled_ids, message_type
 from rpc.worker.outgoing import keepalive_properties, reply_properties
+from rpc.worker.rejection import reply_too_large
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import Request, Source
 from rpc.worker.service import ThriftService
@@ -58,6 +61,7 @@ class Server:
     """The channel of one worker.
 
     :ivar lost_replies: replies that no queue took: their callers were gone.
+    :ivar largest_message: bytes of a body that the broker takes, as far as it is known.
     """
 
     def __init__(self, link: Link, republisher: Republisher, on_open: Callable[[float], None]) -> None:
@@ -74,6 +78,7 @@ class Server:
         self._answers = True
         self._told_of_timeout = False
         self.lost_replies = 0
+        self.largest_message = float("inf")
 
     def add(self, served: Served) -> None:
         """Serve a service from the next channel on."""
@@ -128,6 +133,9 @@ class Server:
     def lost(self, reason: Exception) -> None:
         """Requests that were not acked are delivered again. Calls in progress run to their end."""
         self._channel = self._acks = None
+        limit = broker_limit(reason)
+        if limit is not None:
+            self.largest_message = limit
         if isinstance(reason, DeliveryTimedOut):
             self._explain_timeout()
         for served in self._served:
@@ -167,6 +175,9 @@ class Server:
         """See :class:`~rpc.interfaces.IDeliveryChannel`. Without a channel it waits for the next connection."""
         if not self._answers:
             return
+        if len(body) > self.largest_message:
+            log.msg(f"{request.label}: a reply of {len(body)} bytes, over the broker's max_message_size")
+            body = request.reply(TMessageType.EXCEPTION, reply_too_large())
         try:
             properties = reply_properties(request, now, rejection)
             if self._channel is None:

@@ -325,10 +325,10 @@ class ChannelTests(AMQPTestCase):
         """A hard error of one caller fails all pending methods with its code and text."""
         connection = await self.connect()
         channel = await connection.open_channel()
-        waiting = self.assertFailure(
-            channel.exchange_declare(exchange=self.unique("e"), type="no-such-type"), ConnectionClosed
-        )
-        error = await waiting
-        self.assertEqual(error.code, 503)
+        unsupported = channel.basic_qos(prefetch_size=1)  # RabbitMQ has no prefetch by bytes
+        pending = channel.queue_declare(queue="", exclusive=True)
+        error = await self.assertFailure(unsupported, ConnectionClosed)
+        self.assertEqual(error.code, 540)
+        self.assertIs(await self.assertFailure(pending, ConnectionClosed), error)
         await connection.close()
         self.assertIs(connection.reason, error)

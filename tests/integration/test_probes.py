@@ -11,25 +11,33 @@ import pytest
 
 from tools.nodes.broker_node import BrokerNode
 from tools.nodes.embedded import EmbeddedNode
-from tools.probes.compare import PROBES, PROJECT, Difference, differences, judge, transcripts
+from tools.probes.compare import PROBES, PROJECT, Difference, differences, judge, transcripts, version_of
 from tools.probes.known import KNOWN
 
 
 @pytest.fixture(scope="module")
-def embedded() -> Iterator[EmbeddedNode]:
-    """An embedded broker of the probes' own; RabbitMQ is the one that all tests share."""
-    with EmbeddedNode() as node:
+def version(broker: BrokerNode) -> int:
+    """The major version of the RabbitMQ that all tests share."""
+    return version_of(broker.url)
+
+
+@pytest.fixture(scope="module")
+def embedded(version: int) -> Iterator[EmbeddedNode]:
+    """An embedded broker of the probes' own, with the answers of that version."""
+    with EmbeddedNode(compatibility=version) as node:
         yield node
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_a_probe_sees_the_same_of_both_brokers(probe: str, broker: BrokerNode, embedded: EmbeddedNode) -> None:
+def test_a_probe_sees_the_same_of_both_brokers(
+    probe: str, version: int, broker: BrokerNode, embedded: EmbeddedNode
+) -> None:
     """Every difference is explained, and no explanation is left over. Every scenario finishes on RabbitMQ."""
     of_rabbitmq, of_embedded = transcripts(probe, broker.url, embedded.url)
     embedded.check_log()
     assert not [line for line in of_rabbitmq if ": ended by " in line or ": not cleaned up: " in line]
     assert len(of_rabbitmq) > 200
-    unexplained, idle = judge(probe, list(differences(of_rabbitmq, of_embedded)))
+    unexplained, idle = judge(probe, version, list(differences(of_rabbitmq, of_embedded)))
     assert not unexplained, "not explained:\n" + "\n".join(map(str, unexplained))
     assert not idle, f"these do not differ any more, so known.py need not explain them: {idle}"
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rpc.broker.compatibility import RABBITMQ_4
 from tools.nodes.rabbitmq import NodeFailed, free_ports
 from tools.processes import PROJECT, launch
 
@@ -31,14 +32,16 @@ class EmbeddedNode:
 
     Users and virtual hosts that were added are there again after each start.
 
+    :param compatibility: the major version of RabbitMQ whose answers it gives.
     :param state: keep durable queues and their persistent messages over :meth:`stop` and :meth:`kill`, in a file.
     """
 
-    def __init__(self, *, state: bool = False) -> None:
+    def __init__(self, *, compatibility: int = RABBITMQ_4.version, state: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="embedded-node-"))
         self.log = self.folder / "node.log"
         (self.port,) = free_ports(1)
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}"
+        self._compatibility = compatibility
         self._state = str(self.folder / "state") if state else None
         self._users = {"guest": "guest"}
         self._vhosts = ["/"]
@@ -55,7 +58,13 @@ class EmbeddedNode:
         if self.pid is not None:
             return self
         self.kill()  # clears up after a crashed run
-        settings = {"port": self.port, "users": self._users, "vhosts": self._vhosts, "state": self._state}
+        settings = {
+            "port": self.port,
+            "users": self._users,
+            "vhosts": self._vhosts,
+            "compatibility": self._compatibility,
+            "state": self._state,
+        }
         with self.log.open("ab") as log:
             process = launch(
                 [sys.executable, "-m", "tools.nodes.embedded_program", json.dumps(settings)],

@@ -1,8 +1,8 @@
 """The embedded broker as a program that tests control: ``python -m tools.nodes.embedded_program SETTINGS``.
 
-SETTINGS is JSON: ``port``, ``users``, ``vhosts`` and ``state`` of a BrokerServer. The program writes its port when it
-listens, and then answers each line of its input, ``[operation, argument, ...]``, by the error it met, or ``null``. When
-its input ends, it stops in order. Its log goes to standard error.
+SETTINGS is JSON: ``port``, ``users``, ``vhosts``, ``compatibility`` and ``state`` of a BrokerServer. The program writes
+its port when it listens, and then answers each line of its input, ``[operation, argument, ...]``, by the error it met,
+or ``null``. When its input ends, it stops in order. Its log goes to standard error.
 """
 
 from __future__ import annotations

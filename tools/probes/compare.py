@@ -1,4 +1,7 @@
-"""Compares a probe's observations of two brokers: ``python -m tools.probes.compare PROBE URL_A URL_B``."""
+"""Compares a probe's observations of two brokers: ``python -m tools.probes.compare PROBE RABBITMQ EMBEDDED``.
+
+Both are URLs. The embedded broker must have the ``--compatibility`` of the RabbitMQ.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import attrs
+import pika
 
 from tools.probes.known import KNOWN, Known
 
@@ -102,9 +107,20 @@ def _by_scenario(lines: list[str]) -> dict[str, list[str]]:
     return scenarios
 
 
-def judge(probe: str, found: list[Difference]) -> tuple[list[Difference], list[Known]]:
-    """The differences that nothing explains, and the explanations of this probe that explain nothing any more."""
-    candidates = [known for known in KNOWN if known.probe == probe]
+def version_of(url: str) -> int:
+    """The major version of the RabbitMQ at a URL."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    told: Any = connection._impl.server_properties  # the only place where pika has them
+    connection.close()
+    return int(told["version"].partition(".")[0])
+
+
+def judge(probe: str, version: int, found: list[Difference]) -> tuple[list[Difference], list[Known]]:
+    """The differences that nothing explains, and the explanations of this probe that explain nothing any more.
+
+    :param version: of the RabbitMQ.
+    """
+    candidates = [known for known in KNOWN if known.probe == probe and version in known.versions]
     used = set()
     unexplained = []
     for difference in found:
@@ -116,9 +132,10 @@ def judge(probe: str, found: list[Difference]) -> tuple[list[Difference], list[K
     return unexplained, [known for known in candidates if known not in used]
 
 
-def main(probe: str, *urls: str) -> int:
+def main(probe: str, rabbitmq: str, embedded: str) -> int:
     """Print the differences without explanation, then explanations without difference; 1 when there is any."""
-    unexplained, idle = judge(probe, list(differences(*transcripts(probe, *urls))))
+    found = list(differences(*transcripts(probe, rabbitmq, embedded)))
+    unexplained, idle = judge(probe, version_of(rabbitmq), found)
     for difference in unexplained:
         print(difference)
     for known in idle:

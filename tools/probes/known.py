@@ -6,6 +6,8 @@ import re
 
 import attrs
 
+from rpc.broker.compatibility import COMPATIBILITY
+
 
 @attrs.frozen
 class Known:
@@ -14,11 +16,13 @@ class Known:
     :ivar probe: whose lines differ: ``pika``, ``py-amqp`` or ``amqplib``.
     :ivar lines: a regular expression that begins a line, RabbitMQ's or the embedded broker's: ``scenario: what``.
     :ivar reason: why the embedded broker may differ there.
+    :ivar versions: of RabbitMQ that differ, by their major numbers.
     """
 
     probe: str
     lines: str
     reason: str
+    versions: tuple[int, ...] = tuple(COMPATIBILITY)
 
     def explains(self, *lines: str | None) -> bool:
         """Whether one of two lines that differ is meant."""
@@ -36,6 +40,9 @@ _REPLIES = (
     "RabbitMQ returns mandatory direct replies although it delivers them, and does not count them for confirms; "
     "it closes the connection (541) for an address that it cannot decode"
 )
+_KEEPS_CC = "RabbitMQ 4 keeps the header CC of a dead letter whose routing key was replaced, and does not use it"
+_FRACTIONS = "RabbitMQ 3.10 takes a header 1.0 for equal to an argument 1"
+_NO_SUCH_HEADER = "RabbitMQ 4.0 answers an unknown protocol header with the version 1-9-1, which does not exist"
 
 KNOWN: tuple[Known, ...] = (
     Known("pika", r"transactions: ", _NO_TRANSACTIONS),
@@ -54,12 +61,16 @@ KNOWN: tuple[Known, ...] = (
     Known("pika", r"channel_numbers: close-ok of a channel that is not open", _LATE),
     Known("pika", r"closing_channels: close after close-ok", _LATE),
     Known("pika", r"publish_refused: expiration '99999999999999999999'", "RabbitMQ breaks its text over two lines"),
+    Known("pika", r"dead_letter_keys: got b'replaced'", _KEEPS_CC, (4,)),
+    Known("pika", r"dead_letters_copied: got b'replaced'", _KEEPS_CC, (4,)),
+    Known("pika", r"protocol_headers: ", _NO_SUCH_HEADER, (4,)),
     Known("pika", r"reply: ", _REPLIES),
     Known("pika", r"reply_to_the_gone: 29 characters made up", _REPLIES),
+    Known("py-amqp", r"queue_bindings: 1\.0: ", _FRACTIONS, (3,)),
     Known("py-amqp", r"queue_arguments_again: .*1000\.0", "Erlang writes a fraction as 1.0e3"),
     Known("py-amqp", r"queue_arguments_again: .*2147483648", _TYPES),
     Known("amqplib", r"queueArguments: ", _TYPES),
     Known("amqplib", r"queueArgumentsAgain: double", "Erlang writes a fraction as 1.0e3"),
     Known("amqplib", r"queueArgumentsAgain: timestamp", "a timestamp is no number; RabbitMQ takes it for its seconds"),
 )
-"""Each must explain a difference that is still there."""
+"""Each must explain a difference that each of its versions still has."""

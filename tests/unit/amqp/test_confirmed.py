@@ -60,10 +60,40 @@ class ConfirmedPublisherTests(SynchronousTestCase):
         self.peer.feed(method(1, "basic.ack", 2, True))
         self.successResultOf(first)
 
-    def test_reports_a_return_with_changed_content(self) -> None:
-        """The broker may add headers, so any of the messages may be the returned one."""
+    def test_finds_a_returned_message_by_sorted_headers(self) -> None:
+        """RabbitMQ 4.0 sorts the headers of a message that it returns. The others are not taken for returned."""
+        sent = [{"b": 1, "a": number} for number in (1, 2, 3)]
+        published = [
+            self.publisher.publish("", "q", encode_properties(Properties(headers=headers)), b"1") for headers in sent
+        ]
+        self.return_message(b"1", encode_properties(Properties(headers={"a": 2, "b": 1})))
+        self.assertIs(self.cause(published[1]), NotPublishedCause.RETURNED)
+        self.peer.feed(method(1, "basic.ack", 3, True))
+        self.successResultOf(published[0])
+        self.successResultOf(published[2])
+
+    def test_finds_a_returned_message_with_further_headers(self) -> None:
+        """The broker may add some (RabbitMQ documentation, "Message Interceptors")."""
+        other = self.publisher.publish("", "q", encode_properties(Properties(message_id="m")), b"1")
         published = self.publish(b"1")
         self.return_message(b"1", encode_properties(Properties(headers={"added": "by the broker"})))
+        self.assertIs(self.cause(published), NotPublishedCause.RETURNED)
+        self.assertNoResult(other)
+
+    def test_finds_a_returned_message_with_changed_headers(self) -> None:
+        """Then the first with the same body is it: a message that no queue has must not count as published."""
+        first, second = (
+            self.publisher.publish("", "q", encode_properties(Properties(headers={"a": number})), b"1")
+            for number in (1, 2)
+        )
+        self.return_message(b"1", encode_properties(Properties(headers={"a": "1"})))
+        self.assertIs(self.cause(first), NotPublishedCause.RETURNED)
+        self.assertNoResult(second)
+
+    def test_reports_a_return_of_an_unknown_message(self) -> None:
+        """Its confirm comes next."""
+        published = self.publish(b"1")
+        self.return_message(b"2", encode_properties(Properties()))
         self.assertEqual(self.unknown, [True])
         self.peer.feed(method(1, "basic.ack", 1, False))
         self.successResultOf(published)

@@ -18,6 +18,7 @@ from rpc.broker.arguments import (
     read_queue_arguments,
     type_name,
 )
+from rpc.broker.compatibility import RABBITMQ_3
 from rpc.broker.equivalence import check_equivalent, check_equivalent_argument
 from rpc.broker.exchange import MATCHES
 from rpc.broker.protocol_error import ProtocolError
@@ -30,9 +31,9 @@ class ReadTests(SynchronousTestCase):
     """The arguments of a queue."""
 
     def problem(self, **table: Any) -> str:
-        """The error for an argument; underscores stand for dashes."""
+        """The error for an argument; underscores stand for dashes. RabbitMQ 3 allows less than RabbitMQ 4."""
         with self.assertRaises(ProtocolError) as raised:
-            read_queue_arguments("'q'", {name.replace("_", "-"): value for name, value in table.items()})
+            read_queue_arguments("'q'", {name.replace("_", "-"): value for name, value in table.items()}, RABBITMQ_3)
         self.assertEqual((raised.exception.code, raised.exception.ends_connection), (406, False))
         text: str = raised.exception.text
         return text.removeprefix("PRECONDITION_FAILED - ")
@@ -86,6 +87,16 @@ class ReadTests(SynchronousTestCase):
         self.assertFalse(QueueArguments().bounded)
         self.assertTrue(QueueArguments(max_length=0).bounded)
         self.assertTrue(QueueArguments(max_length_bytes=0).bounded)
+
+    def test_a_quorum_queue_has_a_delivery_limit_as_in_RabbitMQ_4(self) -> None:
+        """RabbitMQ 3 has none by default, and refuses a negative one."""
+        quorum = {"x-queue-type": "quorum"}
+        unlimited = {**quorum, "x-delivery-limit": -1}
+        found = [read_queue_arguments("'q'", table).delivery_limit for table in (quorum, unlimited, {})]
+        self.assertEqual(found, [20, None, None])
+        self.assertIsNone(read_queue_arguments("'q'", quorum, RABBITMQ_3).delivery_limit)
+        with self.assertRaisesRegex(ProtocolError, "value_negative,-1"):
+            read_queue_arguments("'q'", unlimited, RABBITMQ_3)
 
     def test_accepts_a_consumer_timeout_and_ignores_it(self) -> None:
         """RabbitMQ 3.10 does the same, also when the queue is declared again with another value."""

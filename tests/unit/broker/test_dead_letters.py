@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.fields import encode_short_string, split_table
 from rpc.amqp.codec.properties import encode_properties, split_properties
+from rpc.broker.compatibility import RABBITMQ_3, RABBITMQ_4
 from rpc.broker.dead_letters import copied_keys, dead_letter, deaths_of, is_cycle
 from rpc.broker.message import Message
 from rpc.broker.protocol_error import ProtocolError
@@ -43,8 +44,8 @@ class HistoryTests(SynchronousTestCase):
 
     def test_encodes_counts_in_64_bits(self) -> None:
         """Also the counts of earlier deaths."""
-        once, _ = dead_letter(message(), "q", "expired", 0, "", None)
-        twice, _ = dead_letter(once, "other", "rejected", 0, "", None)
+        once, _ = dead_letter(message(), "q", "expired", 0, "", None, RABBITMQ_4)
+        twice, _ = dead_letter(once, "other", "rejected", 0, "", None, RABBITMQ_4)
         assert twice.headers is not None
         field = split_table(twice.headers)["x-death"]
         self.assertEqual(field.count(b"\x05countl" + (1).to_bytes(8, "big")), 2)
@@ -54,24 +55,44 @@ class HistoryTests(SynchronousTestCase):
         """The time is that of the first death in a queue for a reason."""
         dead = message()
         for seconds in (10, 20, 30):
-            dead, _ = dead_letter(dead, "q", "rejected", seconds, "", None)
+            dead, _ = dead_letter(dead, "q", "rejected", seconds, "", None, RABBITMQ_4)
         (death,) = deaths_of(dead.decoded_headers())
         self.assertEqual((death["count"], death["time"].timestamp()), (3, 10))
 
     def test_keeps_the_first_death(self) -> None:
         """Later deaths do not change the headers x-first-death."""
-        dead, _ = dead_letter(message(), "a", "maxlen", 0, "dlx", "key")
-        dead, _ = dead_letter(dead, "b", "rejected", 0, "", None)
+        dead, _ = dead_letter(message(), "a", "maxlen", 0, "dlx", "key", RABBITMQ_4)
+        dead, _ = dead_letter(dead, "b", "rejected", 0, "", None, RABBITMQ_4)
         headers = dead.decoded_headers()
         found = [headers[f"x-first-death-{part}"] for part in ("queue", "reason", "exchange")]
         self.assertEqual(found, ["a", "maxlen", "x"])
         self.assertEqual([death["exchange"] for death in headers["x-death"]], ["dlx", "x"])
         self.assertEqual([death["routing-keys"] for death in headers["x-death"]], [["key"], ["k"]])
 
+    def test_writes_the_last_death_as_RabbitMQ_4_does(self) -> None:
+        """RabbitMQ 3 does not."""
+        for version, expected in ((RABBITMQ_3, []), (RABBITMQ_4, ["rejected", "b", "dlx"])):
+            dead, _ = dead_letter(message(), "a", "maxlen", 0, "dlx", "key", version)
+            dead, _ = dead_letter(dead, "b", "rejected", 0, "", None, version)
+            headers = dead.decoded_headers()
+            found = [headers.get(f"x-last-death-{part}") for part in ("reason", "queue", "exchange")]
+            self.assertEqual([each for each in found if each is not None], expected)
+
+    def test_a_history_of_the_publishers_own_is_replaced_as_RabbitMQ_4_does(self) -> None:
+        """RabbitMQ 3 goes on with it. Both go on with a history that they wrote."""
+        deaths = [{"queue": "q", "reason": "rejected", "count": 7}]
+        forged: dict[str, Any] = {"x-death": deaths, "x-first-death-queue": "mine"}
+        for version, expected in ((RABBITMQ_3, (9, "mine")), (RABBITMQ_4, (2, "q"))):
+            dead = message(**forged)
+            for _ in range(2):
+                dead, _ = dead_letter(dead, "q", "rejected", 0, "", None, version)
+            headers = dead.decoded_headers()
+            self.assertEqual((headers["x-death"][0]["count"], headers["x-first-death-queue"]), expected)
+
     def test_raises_an_error_for_malformed_headers(self) -> None:
         """The caller handles it."""
         broken = message(b"\x20\x00\x00\x00\x00\x03\x01a?")
-        self.assertRaises(CodecError, dead_letter, broken, "q", "expired", 0, "", None)
+        self.assertRaises(CodecError, dead_letter, broken, "q", "expired", 0, "", None, RABBITMQ_4)
         self.assertRaises(CodecError, is_cycle, broken, "q")
 
     def test_a_message_without_history_is_in_no_cycle(self) -> None:

@@ -62,6 +62,10 @@ class MatchingTests(SynchronousTestCase):
         self.assertEqual(self.found(source, "k", {"a": True}), ["other"])
         self.assertEqual(self.found(source, "k"), [])
 
+    def test_a_fraction_in_a_header_is_no_whole_number(self) -> None:
+        """As in RabbitMQ 4; RabbitMQ 3.10 compares their values."""
+        self.assertEqual([headers_match({"a": 1}, {"a": value}) for value in (1, 1.0)], [True, False])
+
     def test_an_exchange_without_bindings_matches_nothing(self) -> None:
         """For each type."""
         for kind in TYPES:

@@ -21,6 +21,7 @@ from rpc.amqp.codec.fields import (
 )
 from rpc.amqp.codec.properties import decode_properties, encode_properties, join_properties, split_properties
 from rpc.broker.arguments import QueueArguments, read_queue_arguments
+from rpc.broker.compatibility import RABBITMQ_4
 from rpc.broker.dead_letters import dead_letter, is_cycle
 from rpc.broker.equivalence import check_equivalent_argument
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, Exchange, headers_match, topic_matches, words_of
@@ -218,11 +219,10 @@ class MessageTests(SynchronousTestCase):
                 message(expiration=text)
             self.assertEqual(raised.exception.text, f"PRECONDITION_FAILED - invalid expiration '{text}': {problem}")
 
-    def test_rejects_unknown_delivery_modes(self) -> None:
-        """Known are 1 and 2; the default is 1."""
-        self.assertEqual([message(delivery_mode=mode).persistent for mode in (None, 1, 2)], [False, False, True])
-        with self.assertRaisesRegex(ProtocolError, "delivery_mode_unknown,3"):
-            message(delivery_mode=3)
+    def test_only_delivery_mode_2_is_persistent(self) -> None:
+        """The default is 1."""
+        persistent = {mode: message(delivery_mode=mode).persistent for mode in (None, 0, 1, 2, 3)}
+        self.assertEqual([mode for mode, found in persistent.items() if found], [2])
 
     @given(tables, tables)
     def test_changed_headers_keep_everything_else(self, before: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -301,7 +301,7 @@ class DeadLetterTests(SynchronousTestCase):
         """The latest is first; the first death stays."""
         dead = message(headers={"mine": 1}, expiration="5")
         for queue, reason in (("q", "expired"), ("q", "rejected"), ("q", "expired")):
-            dead, keys = dead_letter(dead, queue, reason, 1000.9, "dlx", None)
+            dead, keys = dead_letter(dead, queue, reason, 1000.9, "dlx", None, RABBITMQ_4)
         headers = dead.decoded_headers()
         told = [(death["queue"], death["reason"], death["count"]) for death in headers["x-death"]]
         self.assertEqual(told, [("q", "expired", 2), ("q", "rejected", 1)])
@@ -314,19 +314,19 @@ class DeadLetterTests(SynchronousTestCase):
 
     def test_a_queues_routing_key_replaces_the_messages_keys(self) -> None:
         """CC is removed then."""
-        dead, keys = dead_letter(message(headers={"CC": ["c"]}), "q", "maxlen", 0, "dlx", "own")
+        dead, keys = dead_letter(message(headers={"CC": ["c"]}), "q", "maxlen", 0, "dlx", "own", RABBITMQ_4)
         self.assertEqual((dead.routing_key, keys, "CC" in dead.decoded_headers()), ("own", ["own"], False))
-        dead, keys = dead_letter(message(headers={"CC": ["c"]}), "q", "maxlen", 0, "dlx", None)
+        dead, keys = dead_letter(message(headers={"CC": ["c"]}), "q", "maxlen", 0, "dlx", None, RABBITMQ_4)
         self.assertEqual((keys, dead.decoded_headers()["CC"]), (["k", "c"], ["c"]))
 
     def test_a_return_without_a_rejection_is_a_cycle(self) -> None:
-        once, _ = dead_letter(message(), "a", "expired", 0, "", "b")
-        twice, _ = dead_letter(once, "b", "expired", 0, "", "a")
-        rejected, _ = dead_letter(once, "b", "rejected", 0, "", "a")
+        once, _ = dead_letter(message(), "a", "expired", 0, "", "b", RABBITMQ_4)
+        twice, _ = dead_letter(once, "b", "expired", 0, "", "a", RABBITMQ_4)
+        rejected, _ = dead_letter(once, "b", "rejected", 0, "", "a", RABBITMQ_4)
         found = [is_cycle(each, queue) for each in (once, twice, rejected) for queue in ("a", "c")]
         self.assertEqual(found, [True, False, True, False, False, False])
 
     def test_a_made_up_history_does_no_harm(self) -> None:
         for forged in (5, ["text"], [{"queue": 5}], [{"queue": "q", "reason": "expired", "count": "many"}]):
-            dead, _ = dead_letter(message(headers={"x-death": forged}), "q", "expired", 0, "", None)
+            dead, _ = dead_letter(message(headers={"x-death": forged}), "q", "expired", 0, "", None, RABBITMQ_4)
             self.assertEqual(dead.decoded_headers()["x-death"][0]["count"], 1)

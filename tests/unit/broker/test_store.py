@@ -122,6 +122,14 @@ class StoreCase(TestCase):
         finally:
             database.close()
 
+    def bodies(self) -> list[bytes]:
+        """The bodies of the messages in the file."""
+        database = sqlite3.connect(self.file)
+        try:
+            return [body for (body,) in database.execute("SELECT body FROM message")]
+        finally:
+            database.close()
+
 
 class StateTests(StoreCase):
     """The state after a restart."""
@@ -181,7 +189,7 @@ class StateTests(StoreCase):
         channel = await self.channel(await self.start())
         await channel.queue_declare(queue="q", durable=True)
         await self.publish(channel, "", "q", b"body")
-        self.assertEqual([row[-1] for row in self.rows("message")], [b"body"])
+        self.assertEqual(self.bodies(), [b"body"])
 
     async def test_a_message_settled_before_the_write_is_never_written(self) -> None:
         server = await self.start()
@@ -216,6 +224,40 @@ class StateTests(StoreCase):
         await self.publish(channel, "", name, b"body")
         await self.stop(server)
         self.assertEqual(await self.drain(await self.channel(await self.start()), name), [(b"body", True)])
+
+    async def test_remembers_which_messages_are_dead_letters(self) -> None:
+        """The broker wrote their history, and goes on with it."""
+        server = await self.start()
+        channel = await self.channel(server)
+        dead = {"x-message-ttl": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"}
+        await channel.queue_declare(queue="first", durable=True, arguments=dead)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "first", b"dead")
+        await self.publish(await self.channel(server), "", "q", b"alive")
+        await self.stop(server)
+        ready = (await self.start()).broker.vhosts["/"].queues["q"].ready
+        messages = [ready.pop().message for _ in range(2)]
+        self.assertEqual([(each.body, each.died) for each in messages], [(b"dead", True), (b"alive", False)])
+
+    async def test_reads_a_file_of_version_1(self) -> None:
+        """It had no column for that."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"old")
+        await self.stop(server)
+        database = sqlite3.connect(self.file)
+        database.execute("ALTER TABLE message DROP COLUMN died")
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+        database.close()
+        server = await self.start()
+        channel = await self.channel(server)
+        await self.publish(channel, "", "q", b"new")
+        await self.stop(server)
+        self.assertEqual(
+            await self.drain(await self.channel(await self.start()), "q"), [(b"old", True), (b"new", True)]
+        )
 
     async def test_restores_nothing_without_a_file(self) -> None:
         """And counts no memory."""

@@ -35,10 +35,10 @@ class WritingTests(StoreCase):
         channel.publish("", "q", PERSISTENT, b"held back")
         # the answer to a later request has arrived, so a confirm that did not wait would have, too
         self.assertEqual((await channel.queue_declare(queue="q", passive=True)).message_count, 2)
-        self.assertEqual((confirmed, [row[-1] for row in self.rows("message")]), ([], [b"before"]))
+        self.assertEqual((confirmed, self.bodies()), ([], [b"before"]))
         opened.callback(None)
         await told
-        self.assertEqual(([row[-1] for row in self.rows("message")]), [b"before", b"held back"])
+        self.assertEqual((self.bodies()), [b"before", b"held back"])
 
     async def test_confirms_a_message_that_was_purged_before_it_was_written(self) -> None:
         """It is never written."""
@@ -83,7 +83,7 @@ class WritingTests(StoreCase):
         self.assertEqual(failing, [])
         self.assertEqual([row[1] for row in self.rows("queue")], ["q", "new", "newer"])
         await self.stop(server)
-        self.assertEqual([row[-1] for row in self.rows("message")], [b"stays", b"late"])
+        self.assertEqual(self.bodies(), [b"stays", b"late"])
         self.assertEqual(len(self.flushLoggedErrors(sqlite3.OperationalError)), 1)
 
     def fail_writes(self, server: BrokerServer, count: int) -> list[int]:
@@ -111,7 +111,7 @@ class WritingTests(StoreCase):
         await channel.queue_delete(queue="gone")
         await channel.queue_declare(queue="stays", durable=True)
         await self.publish(channel, "", "stays", b"stays")
-        self.assertEqual([row[-1] for row in self.rows("message")], [b"stays"])
+        self.assertEqual(self.bodies(), [b"stays"])
         self.assertEqual([row[1] for row in self.rows("queue")], ["stays"])
         self.flushLoggedErrors(sqlite3.OperationalError)
 
@@ -152,7 +152,7 @@ class WritingTests(StoreCase):
         channel.publish("", "q", PERSISTENT, b"lost")
         self.assertEqual((await channel.queue_declare(queue="q", passive=True)).message_count, 2)
         await self.stop(server)
-        self.assertEqual((confirmed, [row[-1] for row in self.rows("message")]), ([], [b"before"]))
+        self.assertEqual((confirmed, self.bodies()), ([], [b"before"]))
         self.assertEqual(len(self.flushLoggedErrors(sqlite3.OperationalError)), 2)
         await self.start()
 

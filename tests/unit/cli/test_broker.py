@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.broker.server import BrokerServer
 from rpc.cli.broker import Options
+from rpc.errors import ConfigurationError
 
 
 def parse(*words: str) -> dict[str, Any]:
@@ -35,6 +38,11 @@ class BrokerTests(SynchronousTestCase):
         """The broker's limit is in bytes."""
         self.assertEqual(parse()["broker"].broker.limits.memory, 256 * 2**20)
         self.assertEqual(parse("--memory-limit", "20")["broker"].broker.limits.memory, 20 * 2**20)
+
+    def test_takes_the_version_of_rabbitmq(self) -> None:
+        """4 by default."""
+        for words, version in (([], 4), (["--compatibility", "3"], 3), (["--compatibility", "4"], 4)):
+            self.assertEqual(parse(*words)["broker"].broker.compatibility.version, version)
 
 
 class RefusalTests(SynchronousTestCase):
@@ -65,6 +73,12 @@ class RefusalTests(SynchronousTestCase):
         for word in ("0", "1.5", "9" * 20):
             said = self.refusal("--memory-limit", word)
             self.assertIn(f"--memory-limit: {word!r} is no whole number from 1 to ", said)
+
+    def test_refuses_other_versions_of_rabbitmq(self) -> None:
+        """The message has the allowed ones."""
+        self.assertEqual(self.refusal("--compatibility", "2"), "--compatibility: '2' is no whole number from 3 to 4")
+        with self.assertRaisesRegex(ConfigurationError, "compatibility=5: must be 3 or 4"):
+            BrokerServer(Clock(), compatibility=5)
 
     def test_refuses_unknown_options_and_arguments(self) -> None:
         """In one line, too."""

@@ -214,10 +214,61 @@ class RedeliveryTests(AgainTestCase):
             )
 
     def test_runs_every_redelivery_without_a_limit(self) -> None:
-        """The count of its deliveries is ignored."""
+        """The count of its deliveries is ignored, until the broker may soon drop it."""
         self.serve(redelivery_limit=None)
-        self.request("add", again=True, headers={"x-delivery-count": 100})
+        self.request("add", again=True, headers={"x-delivery-count": 9})
         self.assertEqual(self.handler.ran, ["add"])
+
+    def test_replaces_a_request_that_the_broker_may_soon_drop(self) -> None:
+        """RabbitMQ 4 drops a message of a quorum queue at its 21st delivery."""
+        self.serve(redelivery_limit=None)
+        self.request("add", again=True, headers={"x-delivery-count": 10}, message_id="m")
+        (copy,) = self.wire.take()
+        own = {name: value for name, value in (copy.properties.headers or {}).items() if name.startswith("rpc-")}
+        self.assertEqual((copy.routing_key, own), ("rpc.Calculator", {"rpc-deliveries": 0, "rpc-renewals": 1}))
+        self.assertEqual((self.handler.ran, self.acked()), ([], [1]))
+        self.request("add", headers=own, message_id="m")
+        self.assertEqual(self.handler.ran, ["add"])
+
+    def test_replaces_a_copy_as_well(self) -> None:
+        """The number of the copy tells it from the message before, whose late redelivery is acked."""
+        self.serve(redelivery_limit=None)
+        headers: dict[str, Any] = {}
+        for number in (1, 2, 3):
+            before = {**headers, "x-delivery-count": 10}
+            self.request("add", again=True, headers=before, message_id="m")
+            (copy,) = self.wire.take()
+            headers = {"rpc-deliveries": 0, "rpc-renewals": number}
+            self.assertLessEqual(headers.items(), (copy.properties.headers or {}).items())
+            self.request("add", again=True, headers=before, message_id="m")
+            self.assertEqual(self.wire.take(), [])
+        self.assertEqual((self.handler.ran, self.acked()), ([], [*range(1, 7)]))
+
+    def test_replaces_a_request_that_never_began_uncounted(self) -> None:
+        """It was held each time when the channel was lost. The copy of one that runs joins the run."""
+        self.serve(redelivery_limit=1, concurrency=1)
+        self.request(message_id="running")
+        self.request("add", message_id="held")
+        self.wire.close_channel()
+        self.worker.open()
+        for name, message_id in (("calculate", "running"), ("add", "held")):
+            self.request(name, message_id=message_id, again=True, headers={"x-delivery-count": 10})
+        copies = self.wire.take()
+        self.assertEqual([copy.routing_key for copy in copies], ["rpc.Calculator"] * 2)
+        self.assertEqual([(copy.properties.headers or {})["rpc-deliveries"] for copy in copies], [0, 0])
+        self.wire.answer()
+        self.request(message_id="running", headers={"rpc-deliveries": 0, "rpc-renewals": 1})
+        self.handler.held.pop(0).callback(1)
+        self.wire.settle()
+        self.assertEqual(self.handler.ran, ["calculate 1"])
+
+    def test_a_copy_that_its_full_queue_refuses_goes_to_quarantine(self) -> None:
+        """A requeue would be one more delivery."""
+        self.serve(redelivery_limit=None, backlog=1)
+        self.wire.refuses_beside = True
+        self.request("add", again=True, headers={"x-delivery-count": 10})
+        self.assertEqual([copy.routing_key for copy in self.wire.take()], ["rpc.Calculator", QUARANTINE_QUEUE])
+        self.assertEqual(self.acked(), [])
 
     def test_publishes_a_dead_letter_again_after_a_nack(self) -> None:
         """The request is acked when the broker has confirmed its dead letter."""

@@ -1,0 +1,58 @@
+"""Replaces dead letters by copies before the broker drops them.
+
+A quorum queue of RabbitMQ 4 drops a message at its 21st delivery, and each command delivers all letters (RabbitMQ
+documentation, "Quorum Queues: Poison Message Handling"). The broker has counted no delivery of a copy. Copies go to the
+end of the queue, in the order of their letters.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+
+from rpc.amqp.codec.properties import encode_properties
+from rpc.amqp.confirmed import ConfirmedPublisher
+from rpc.amqp.protocol import AMQPConnection
+from rpc.cli.dead_letters import DeadLetters, Letter
+from rpc.headers import ROUTING
+from rpc.worker.begins import DELIVERY_COUNT
+
+NOT_COPIED: Final = ROUTING | {DELIVERY_COUNT}
+"""Headers that would send the copy to other queues, or are the broker's own."""
+
+
+async def renew(reactor: Any, connection: AMQPConnection, queue: str) -> None:
+    """Replace the letters at the head of a queue that the broker may soon drop.
+
+    An older letter was delivered at least as often as a newer one. So the first letter that need not be replaced is the
+    end. Each letter is acked when the broker has confirmed its copy.
+
+    :raises AMQPError: the connection was lost, or a copy was refused. Letters that are not replaced are still there.
+    :raises click.ClickException: another program consumes from the queue.
+    """
+    publishing = await connection.open_channel()
+    await publishing.confirm_select()
+    publisher = ConfirmedPublisher(publishing)
+    head = DeadLetters(reactor, await connection.open_channel(), queue)
+    try:
+        await head.look()
+        while letters := await head.next_round():
+            old = [letter for letter in letters if letter.renewable]
+            await gatherResults([_replace(head, publisher, queue, letter) for letter in old], consumeErrors=True)
+            if len(old) < len(letters):
+                break
+        await head.removed()
+    except FirstError as error:
+        error.subFailure.raiseException()
+    finally:
+        await head.put_back()
+
+
+def _replace(head: DeadLetters, publisher: ConfirmedPublisher, queue: str, letter: Letter) -> Deferred[None]:
+    assert letter.content is not None
+    properties = letter.content.properties
+    headers = {name: value for name, value in (properties.headers or {}).items() if name not in NOT_COPIED}
+    encoded = encode_properties(attrs.evolve(properties, headers=headers, user_id=None))
+    return publisher.publish("", queue, encoded, letter.content.body).addCallback(lambda _: head.remove([letter]))

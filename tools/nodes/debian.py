@@ -1,0 +1,93 @@
+"""RabbitMQ of another Debian release, in a folder: the same tests run on a second version of the broker.
+
+``debootstrap`` makes the folder once, in the user's cache. Beside it stand commands (``rabbitmq-server``,
+``rabbitmqctl``, …) that enter the folder by ``chroot`` and find this machine's ``/tmp`` in it. A node that is started
+with them first on the PATH is the folder's. Both steps need root.
+
+``python -m tools.nodes.debian SUITE`` prints the folder of the commands.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PACKAGES = ("rabbitmq-server", "ca-certificates", "procps")
+
+COMMANDS = {
+    **{name: f"/usr/lib/rabbitmq/bin/{name}" for name in ("rabbitmq-server", "rabbitmqctl", "rabbitmq-env")},
+    "epmd": "/usr/bin/epmd",
+}
+"""The commands, and the programs in the folder that they run."""
+
+ENTER = """#!/bin/sh
+# Runs a program of the folder. The mounts are seen by this process and its children alone, and end with them.
+export PATH=/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin:/sbin:/bin
+exec /usr/bin/unshare --mount /bin/sh -c '
+root=$1
+shift
+mount --bind /tmp "$root/tmp" && mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" &&
+    exec /usr/sbin/chroot "$root" "$@"
+' sh {root} {program} "$@"
+"""
+
+
+class NotPossible(Exception):
+    """This machine cannot make the folder; the message says why."""
+
+
+def cache() -> Path:
+    """Return the folder that is kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thrift-amqp-rpc"
+
+
+def commands(suite: str) -> Path:
+    """Return the folder of the commands for `suite`, such as ``trixie``. The first call takes one or two minutes.
+
+    :raises NotPossible: root or ``debootstrap`` is missing, or ``debootstrap`` has failed.
+    """
+    if os.geteuid():
+        raise NotPossible("it needs root, for debootstrap and chroot")
+    if shutil.which("debootstrap") is None:
+        raise NotPossible("it needs debootstrap: apt-get install debootstrap")
+    root = cache() / f"debian-{suite}"
+    if not root.exists():
+        _make(suite, root)
+    folder = cache() / f"debian-{suite}.commands"
+    folder.mkdir(exist_ok=True)
+    for name, program in COMMANDS.items():
+        command = folder / name
+        command.write_text(ENTER.format(root=root, program=program))
+        command.chmod(0o755)
+    return folder
+
+
+def _make(suite: str, root: Path) -> None:
+    root.parent.mkdir(parents=True, exist_ok=True)
+    beginning = Path(tempfile.mkdtemp(prefix=f"debian-{suite}.", dir=root.parent))
+    beginning.chmod(0o755)
+    wanted = f"--include={','.join(PACKAGES)}"
+    made = subprocess.run(
+        ["debootstrap", "--variant=minbase", wanted, suite, str(beginning)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        shutil.rmtree(beginning, ignore_errors=True)
+        last = made.stdout.strip().rpartition("\n")[2]
+        raise NotPossible(f"debootstrap {suite} has failed: {last}")
+    beginning.rename(root)
+
+
+if __name__ == "__main__":
+    (wanted_suite,) = sys.argv[1:]
+    try:
+        print(commands(wanted_suite))
+    except NotPossible as error:
+        sys.exit(str(error))
