@@ -203,6 +203,7 @@ class Channel:
         consumer = self.consumers.pop(tag, None)
         if consumer is not None:
             consumer.queue.remove_consumer(consumer)
+            consumer.queue.activate_next()
         elif self.direct_reply is not None and self.direct_reply.tag == tag:
             self._end_direct_reply(self.direct_reply)
 
@@ -235,20 +236,29 @@ class Channel:
 
     def end(self) -> None:
         """End the channel: remove its consumers, and requeue its unacked messages."""
-        self.stop_consumers()
+        queues = self.stop_consumers()
         self.requeue_all()
+        for queue in queues:
+            queue.activate_next()
 
     def stop_deliveries(self) -> None:
         """Deliver and confirm nothing more. The consumers are still registered."""
         self.closing = True
 
-    def stop_consumers(self) -> None:
-        """Remove the consumers. Nothing is delivered or confirmed behind a close, where the channel is not open."""
+    def stop_consumers(self) -> list[Queue]:
+        """Remove the consumers, and return their queues. The next consumers of those are not active yet.
+
+        Nothing is delivered or confirmed behind a close, where the channel is not open.
+        """
         self.closing = True
+        queues = []
         for tag in [*self.consumers]:
-            self.cancel(tag)
+            consumer = self.consumers.pop(tag)
+            consumer.queue.remove_consumer(consumer)
+            queues.append(consumer.queue)
         if self.direct_reply is not None:
             self._end_direct_reply(self.direct_reply)
+        return queues
 
     def requeue_all(self) -> int:
         """Requeue all unacked messages; return their number."""

@@ -4,7 +4,7 @@ RabbitMQ extensions: TTL, queue length limit, dead letter exchanges, priorities)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rpc.broker.arguments import DROP_HEAD, QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
@@ -172,8 +172,9 @@ class Queue:
         else:
             self._release(entry)
 
-    def requeue(self, entries: Iterable[Entry]) -> None:
-        """Put messages back at their old positions, and deliver them again."""
+    def requeue(self, entries: Sequence[Entry]) -> None:
+        """Put messages back at their old positions, and deliver them again, also to consumers that had them."""
+        consumers = [entry.consumer for entry in entries if entry.consumer is not None]
         back = []
         for entry in entries:
             entry.consumer = None
@@ -191,6 +192,8 @@ class Queue:
         self.ready.requeue(back)
         if self.arguments.bounded and back:
             self._drop_overflow()
+        for consumer in consumers:
+            self._join(consumer)
         self.deliver()
 
     def _write_delivery_count(self, entry: Entry) -> None:
@@ -268,23 +271,29 @@ class Queue:
         self.activate(consumer)
 
     def remove_consumer(self, consumer: Consumer) -> None:
-        """Remove a consumer. An auto-delete queue is deleted with its last one."""
+        """Remove a consumer; :meth:`activate_next` follows. An auto-delete queue is deleted with its last one."""
         self.consumers.remove(consumer)
         self._round_robin.remove(consumer)
         self.touch()
-        if self.arguments.single_active and self.consumers:
-            self.activate(self.consumers[0])
         if self.auto_delete and not self.consumers:
             self._host.delete_unused(self)
 
+    def activate_next(self) -> None:
+        """Deliver to the next single active consumer. The unacked messages of an ended one are requeued before."""
+        if self.arguments.single_active and self.consumers:
+            self.activate(self.consumers[0])
+
     def activate(self, consumer: Consumer) -> None:
-        """Put a consumer that can take messages into the rotation, and deliver."""
-        if consumer.in_rotation or not consumer.can_take() or consumer not in self.consumers:
-            return
-        if consumer.channel.closing:  # it is about to be removed, as all consumers of a lost connection are
-            return
-        if self.arguments.single_active and consumer is not self.consumers[0]:
-            return
-        self._round_robin.add(consumer)
-        if self.ready.count:
+        """Deliver to a consumer, if it can take messages."""
+        if self._join(consumer) and self.ready.count:
             self.deliver()
+
+    def _join(self, consumer: Consumer) -> bool:
+        """Put a consumer that can take messages into the rotation; return whether that is new."""
+        candidates = self.consumers[:1] if self.arguments.single_active else self.consumers
+        if consumer.in_rotation or not consumer.can_take() or consumer not in candidates:
+            return False
+        if consumer.channel.closing:  # it is about to be removed, as all consumers of a lost connection are
+            return False
+        self._round_robin.add(consumer)
+        return True
