@@ -57,7 +57,7 @@ class Queue:
         self._host = host
         self._round_robin: RoundRobin[Consumer] = RoundRobin()
         self._next_position = 0
-        self._head_timer = host.timer(self._head_expired)
+        self._head_timer = host.timer(self._trim)
         self._idle_timer = host.timer(self._unused)
         self.touch()
 
@@ -102,6 +102,8 @@ class Queue:
         self._next_position = entry.position + 1
         self._host.memory.take(entry.message.size)
         self.ready.append(entry)
+        if self.arguments.bounded:  # unacked messages are ready again: there may be too many
+            self._head_timer.start_by(self._host.seconds())
         self._watch_head()
 
     def _rejects(self, message: Message) -> bool:
@@ -167,10 +169,10 @@ class Queue:
 
     def reject(self, entry: Entry) -> None:
         """Dead-letter a message that a consumer has rejected."""
-        if not self.deleted:
-            self._dead_letter(entry, REJECTED)
-        else:
+        if self.deleted:
             self._release(entry)
+        else:
+            self._dead_letter(entry, REJECTED)
 
     def requeue(self, entries: Sequence[Entry]) -> None:
         """Put messages back at their old positions, and deliver them again, also to consumers that had them."""
@@ -190,8 +192,7 @@ class Queue:
                     self._write_delivery_count(entry)
                 back.append(entry)
         self.ready.requeue(back)
-        if self.arguments.bounded and back:
-            self._drop_overflow()
+        self._drop_overflow()
         for consumer in consumers:
             self._join(consumer)
         self.deliver()
@@ -220,7 +221,6 @@ class Queue:
         dropped = self.ready.clear()
         for entry in dropped:
             self._release(entry)
-        self._watch_head()
         return len(dropped)
 
     def close(self) -> int:
@@ -254,8 +254,9 @@ class Queue:
         if first is not None and first.expires is not None:
             self._head_timer.start_by(first.expires)
 
-    def _head_expired(self) -> None:
+    def _trim(self) -> None:
         self._expire_head()
+        self._drop_overflow()
         self._watch_head()
 
     def _unused(self) -> None:
@@ -291,9 +292,8 @@ class Queue:
     def _join(self, consumer: Consumer) -> bool:
         """Put a consumer that can take messages into the rotation; return whether that is new."""
         candidates = self.consumers[:1] if self.arguments.single_active else self.consumers
-        if consumer.in_rotation or not consumer.can_take() or consumer not in candidates:
-            return False
-        if consumer.channel.closing:  # it is about to be removed, as all consumers of a lost connection are
+        # A consumer of a closing channel is about to be removed, as all consumers of a lost connection are.
+        if consumer.in_rotation or consumer.channel.closing or not consumer.can_take() or consumer not in candidates:
             return False
         self._round_robin.add(consumer)
         return True

@@ -40,6 +40,7 @@ class BrokerWithState:
     :ivar after: the state after each step with a publish that is not confirmed, by its delivery tag.
     :ivar written: what the file has.
     :ivar taken: what it will have when the transaction that waits is committed.
+    :ivar failed: whether the latest transaction failed: the next one repeats it.
     """
 
     def __init__(self) -> None:
@@ -63,11 +64,14 @@ class BrokerWithState:
     def start(self, path: Path, seconds: float) -> None:
         """A broker starts, with exactly what is written. Its client connects."""
         self.life = BrokerLife(path, seconds)
+        self.failed = False
         self.life.reactor.taken = self.take
         restored = durable_state(self.life.broker)
         self.written.state.check_restored(restored)
         assert all(entry.redelivered for queue in self.broker_queues.values() for entry in queue.ready)
         self.written = self.taken = Written(self.step, restored)
+        self.step += 1
+        self.life.reactor.advance(0)
         self.connect()
 
     def connect(self) -> None:
@@ -78,8 +82,10 @@ class BrokerWithState:
         self.after = {}
 
     def take(self) -> None:
-        """A transaction begins to wait."""
-        self.taken = Written(self.step, durable_state(self.life.broker))
+        """A transaction begins to wait. A repeated one has what it had before."""
+        if not self.failed:
+            self.taken = Written(self.step, durable_state(self.life.broker))
+        self.failed = False
 
     def send(self, name: str, *args: Any) -> None:
         self.step += 1
@@ -114,6 +120,7 @@ class BrokerWithState:
         """The transaction that waits is run. What happened since it began to wait comes into the next one."""
         if outcome in (Outcome.WRITTEN, Outcome.UNKNOWN):
             self.written = self.taken
+        self.failed = outcome is not Outcome.WRITTEN
         self.step += 1
         self.life.reactor.run(outcome)
         self.look()

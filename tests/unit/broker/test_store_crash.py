@@ -93,6 +93,24 @@ class CrashTests(CrashCase):
         self.assertEqual(await self.drain(channel, "q"), [(b"young", True)])
         self.assertEqual(await self.drain(channel, "dead"), [(b"old", False)])
 
+    async def test_drops_the_head_of_a_queue_that_is_too_long_with_its_unacked_messages(self) -> None:
+        """RabbitMQ does so when it starts: they are dead letters. A queue that rejects publishes keeps all of them."""
+        for overflow, left, dropped in (("drop-head", [b"3", b"4"], [b"1", b"2"]), ("reject-publish", None, [])):
+            self.file = self.file.with_name(overflow)
+            channel = await self.channel(await self.start())
+            await channel.queue_declare(queue="dead", durable=True)
+            table = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead", "x-overflow": overflow}
+            await channel.queue_declare(queue="q", durable=True, arguments={"x-max-length": 2, **table})
+            await self.publish(channel, "", "q", b"1", b"2")
+            await channel.basic_qos(prefetch_count=2)
+            await self.take(channel, "q", 2)
+            await self.publish(await self.channel_of_last(), "", "q", b"3", b"4")
+            self.crash()
+            channel = await self.channel(await self.start())
+            found = [body for body, _ in await self.drain(channel, "q")]
+            self.assertEqual(found, left or [b"1", b"2", b"3", b"4"])
+            self.assertEqual([body for body, _ in await self.drain(channel, "dead")], dropped)
+
     async def test_new_messages_come_behind_restored_ones(self) -> None:
         """Also after a second restart."""
         for round_ in range(3):

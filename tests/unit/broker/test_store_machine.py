@@ -201,6 +201,13 @@ class StoreMachine(RuleBasedStateMachine):
             order = [(-min(entry.message.priority, highest), entry.position) for entry in queue.ready]
             assert order == sorted(set(order)), order
 
+    @invariant()
+    def no_queue_that_drops_its_head_is_too_long(self) -> None:
+        """Also when unacked messages are ready again after a kill."""
+        for queue in self.side.broker_queues.values():
+            if queue.table.get("x-overflow") != "reject-publish":
+                assert queue.ready.count <= queue.table.get("x-max-length", queue.ready.count), queue.table
+
     def teardown(self) -> None:
         self.side.end()
 

@@ -10,6 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail
 
 from rpc.broker.server import BrokerServer
+from rpc.broker.state_file import Batch
 from rpc.errors import ConfigurationError
 from tests.unit.broker.test_store import PERSISTENT, StoreCase
 
@@ -69,6 +70,27 @@ class WritingTests(StoreCase):
         opened.callback(None)
         self.assertEqual(await confirmed, 2)
         await self.stop(server)
+        self.assertEqual(self.rows("message"), [])
+
+    async def test_writes_an_ack_that_is_all_that_happens(self) -> None:
+        """A broker that is killed later does not deliver the message again."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"body")
+        taken: Deferred[Any] = Deferred()
+        await channel.consume("q", taken.callback, lambda: None)
+        delivery = await taken
+        store: Any = server._store
+        run, written = store._pool.runInteraction, Deferred[None]()
+
+        def note(function: Any, batch: Batch) -> Deferred[Any]:
+            done: Deferred[Any] = run(function, batch)
+            return done.addCallback(lambda _: written.callback(None))
+
+        store._pool.runInteraction = note
+        channel.ack(delivery.delivery_tag)
+        await written
         self.assertEqual(self.rows("message"), [])
 
     async def test_a_write_that_fails_is_repeated_until_it_succeeds(self) -> None:
