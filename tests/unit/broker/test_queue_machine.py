@@ -44,7 +44,6 @@ def queue_arguments(draw: st.DrawFn, name: str) -> dict[str, Any]:
         "x-overflow": st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),
         "x-message-ttl": st.sampled_from([TIMES[name], TIMES[name], 0]),
         "x-max-priority": st.just(2),
-        "x-single-active-consumer": st.just(True),
     }
     chosen = draw(st.sets(st.sampled_from([*there]), max_size=3))
     table = {argument: draw(there[argument]) for argument in there if argument in chosen}
@@ -55,6 +54,8 @@ def queue_arguments(draw: st.DrawFn, name: str) -> dict[str, Any]:
         {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": NEXT[name]},
         {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": NEXT[name]},
     ]
+    if draw(st.sampled_from([False, False, True])):
+        table["x-single-active-consumer"] = True
     return {**table, **draw(st.sampled_from(dead_letters))}
 
 
@@ -77,10 +78,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.declare("dead", {})
         for name in NEXT:
             self.declare(name, data.draw(queue_arguments(name)))
-        name = data.draw(names)
+        common = data.draw(names)
         for channel in data.draw(st.permutations(CHANNELS))[:2]:
-            self.consume(channel, name, False, data.draw(few), 0)
-            self.publish(channel, name, data.draw(sizes), None, False, False)
+            self.limit(channel, data.draw(st.sampled_from([0, 0, 1, 2])))
+            for name in (common, data.draw(names)):
+                self.consume(channel, name, False, data.draw(few), 0)
+                self.publish(channel, name, data.draw(sizes), None, False, False)
 
     def declare(self, name: str, arguments: dict[str, Any]) -> None:
         self.side.send((0, 1), "queue.declare", 0, name, False, True, False, False, False, arguments)
