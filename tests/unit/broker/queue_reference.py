@@ -51,7 +51,7 @@ class Reference:
         copy.number = next(self._numbers)
         times = [each for each in (queue.arguments.get("x-message-ttl"), copy.expiration) if each is not None]
         copy.expires = self.now + min(times) if times else NEVER
-        if not queue.ready and (queue.name, copy.body) in self.delivered:
+        if not queue.ready and self.is_delivered(queue, copy):
             self.hand_over(queue, copy)
             return True
         queue.put(copy)
@@ -68,13 +68,21 @@ class Reference:
     def serve(self, queue: Queue) -> None:
         """The broker has delivered the first messages of a queue."""
         self.expire(queue)
-        while queue.ready and (queue.name, queue.ready[0].body) in self.delivered:
+        while queue.ready and self.is_delivered(queue, queue.ready[0]):
             self.hand_over(queue, queue.ready.pop(0))
             self.expire(queue)
 
+    def is_delivered(self, queue: Queue, copy: Copy) -> bool:
+        """Whether the broker has delivered a message in this step."""
+        return (queue.name, copy.body) in self.delivered
+
+    def delivery_of(self, queue: Queue, copy: Copy) -> Delivery:
+        """Take out the delivery of a message."""
+        return self.delivered.pop((queue.name, copy.body))
+
     def hand_over(self, queue: Queue, copy: Copy) -> None:
         """A consumer has got a message."""
-        delivery = self.delivered.pop((queue.name, copy.body))
+        delivery = self.delivery_of(queue, copy)
         consumer = self.consumers[delivery.channel, delivery.consumer]
         assert consumer in queue.active, f"{delivery} to a consumer that is not active"
         assert consumer.can_take, f"{delivery} to a consumer without credit"
