@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from typing import Any
 
 from hypothesis import settings
@@ -16,7 +17,7 @@ import rpc.broker.store
 from rpc.messages import Properties
 from tests.unit.amqp.peer import method
 from tests.unit.broker.broker_with_state import EXCHANGES, BrokerWithState, Written
-from tests.unit.broker.durable_state import durable_state
+from tests.unit.broker.durable_state import durable_state, entries_of
 from tests.unit.broker.peer import publish
 from tests.unit.broker.stepped_store import Moment, Outcome, SteppedPool
 
@@ -125,7 +126,8 @@ class StoreMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.side.bodies += 1
             exchange, key = (name, "") if to_exchange else ("", name)
-            data += publish(1, exchange, key, b"%d" % self.side.bodies, properties=properties)
+            body = b"%s %d" % (b"copied" if to_exchange else b"single", self.side.bodies)
+            data += publish(1, exchange, key, body, properties=properties)
         first, self.side.published = self.side.published + 1, self.side.published + count
         self.side.client.feed(data)
         written = Written(self.side.step, durable_state(self.side.life.broker))
@@ -200,6 +202,12 @@ class StoreMachine(RuleBasedStateMachine):
             highest = queue.arguments.priorities
             order = [(-min(entry.message.priority, highest), entry.position) for entry in queue.ready]
             assert order == sorted(set(order)), order
+
+    @invariant()
+    def a_message_to_one_queue_is_in_one_place(self) -> None:
+        """Ready, unacked or a dead letter, and also after a kill between its two places."""
+        places = Counter(entry.message.body for entry, _ in entries_of(self.side.life.broker))
+        assert not [body for body, count in places.items() if body.startswith(b"single") and count > 1], places
 
     @invariant()
     def no_queue_that_drops_its_head_is_too_long(self) -> None:
