@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
 
 _tag_and_flags = Struct(">QB")
+_priority = attrgetter("priority")
 _CLOSE, _CLOSE_OK, _GET = 20 << 16 | 40, 20 << 16 | 41, 60 << 16 | 70
 
 
@@ -153,7 +155,7 @@ class Channel:
         if was_full and self.credit > 0:
             self.deliver_ready()
         else:
-            for consumer in consumers:
+            for consumer in sorted(consumers, key=_priority, reverse=True):
                 consumer.deliver_ready()
 
     def _restore_credit(self, entries: Iterable[Entry]) -> list[Consumer]:
@@ -182,17 +184,17 @@ class Channel:
         return [self.unacked.pop(each) for each in tags]
 
     def deliver_ready(self) -> None:
-        """Deliver to the consumers that can take messages again.
+        """Deliver to the consumers that can take messages again, those of the highest priority first.
 
         The first one that takes some comes last the next time. Otherwise it would take all credit that the channel's
         prefetch allows, or all that a slow connection takes, each time (RabbitMQ's limiter varies the order as well).
         """
         taker = None
-        for tag, consumer in [*self.consumers.items()]:
+        for consumer in sorted(self.consumers.values(), key=_priority, reverse=True):
             before = self.last_tag
             consumer.deliver_ready()
             if taker is None and self.last_tag != before:
-                taker = tag
+                taker = consumer.tag
         if taker is not None:
             rotate_past(self.consumers, taker)
 

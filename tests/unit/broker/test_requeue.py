@@ -116,7 +116,35 @@ class LostConsumersTests(QueueCase):
 
 
 class ConsumersAgainTests(QueueCase):
-    """Consumers that have credit again because they requeue."""
+    """Consumers that have credit again."""
+
+    def consume_high(self) -> None:
+        self.client.send(1, "basic.consume", 0, "q", "high", False, False, False, False, {"x-priority": 1})
+
+    def test_an_ack_of_several_serves_the_highest_priority_first(self) -> None:
+        """Though the other consumer has had the older message."""
+        self.client.declare(1, "q")
+        self.client.call(1, "basic.qos", 0, 1, False)
+        self.client.consume(1, "q", "low")
+        self.put("q", b"1")
+        self.consume_high()
+        self.put("q", b"2", b"3")
+        self.assertEqual([each[0] for each in self.deliveries()], ["low", "high"])
+        self.client.send(1, "basic.ack", 2, True)
+        self.assertEqual([each[0] for each in self.deliveries()], ["high"])
+
+    def test_a_larger_prefetch_of_the_channel_serves_the_highest_priority_first(self) -> None:
+        """Though the other consumer was registered before."""
+        self.client.declare(1, "q")
+        self.client.call(1, "basic.qos", 0, 1, True)
+        self.client.consume(1, "q", "low")
+        self.consume_high()
+        self.put("q", b"1", b"2", b"3")
+        self.client.written()
+        self.client.send(1, "basic.qos", 0, 2, True)
+        self.assertEqual([each[0] for each in self.deliveries()], ["high"])
+        self.client.send(1, "basic.ack", 1, False)
+        self.assertEqual([each[0] for each in self.deliveries()], ["high"])
 
     def test_a_requeued_message_returns_to_the_consumer_of_the_highest_priority(self) -> None:
         """RabbitMQ counts its credit before it delivers the message."""
@@ -125,7 +153,7 @@ class ConsumersAgainTests(QueueCase):
         other.channel()
         other.consume(1, "q", "low")
         self.client.call(1, "basic.qos", 0, 1, False)
-        self.client.send(1, "basic.consume", 0, "q", "high", False, False, False, False, {"x-priority": 1})
+        self.consume_high()
         self.put("q", b"1", b"2")
         self.assertEqual((self.bodies(), self.bodies(other)), ([b"1"], [b"2"]))
         for requeue in (("basic.reject", 1, True), ("basic.nack", 2, True, True), ("basic.recover", True)):
