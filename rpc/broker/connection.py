@@ -131,7 +131,7 @@ class BrokerConnection(Protocol):
                 del self._channels[number]
         for channel in channels:  # or a queue would activate a consumer that is lost as well
             channel.stop_deliveries()
-        # before any requeue, or another lost consumer would get the message
+        # Before any requeue, or another lost consumer would get the message.
         queues = [queue for channel in channels for queue in channel.stop_consumers()]
         requeued = sum(channel.requeue_all() for channel in channels)
         for queue in queues:

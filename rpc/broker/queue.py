@@ -176,7 +176,7 @@ class Queue:
 
     def requeue(self, entries: Sequence[Entry]) -> None:
         """Put messages back at their old positions, and deliver them again, also to consumers that had them."""
-        consumers = [entry.consumer for entry in entries if entry.consumer is not None]
+        consumers = dict.fromkeys(entry.consumer for entry in entries if entry.consumer is not None)
         back = []
         for entry in entries:
             entry.consumer = None

@@ -250,6 +250,7 @@ class Store:
             self._release()
             raise ConfigurationError(f"the state file {self._path} cannot be used: {error}") from error
         except (KeyError, TypeError, ValueError, AMQPError) as error:  # a row without its queue, or an unreadable one
+            broker.clear()
             self._release()
             raise ConfigurationError(f"the state file {self._path} is damaged: {error!r}") from error
         finally:

@@ -231,6 +231,25 @@ class FileTests(StoreCase):
         database.close()
         await self.refused("version 99")
 
+    async def test_a_damaged_file_leaves_nothing_in_the_broker(self) -> None:
+        """The timers of its queues would run without a file."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True, arguments={"x-message-ttl": 60_000})
+        await self.publish(channel, "", "q", b"body")
+        await self.stop(server)
+        database = sqlite3.connect(self.file)
+        columns = "99, vhost, 'unknown', 99, NULL, routing, properties, body"
+        database.execute(f"INSERT INTO message SELECT {columns} FROM message")
+        database.commit()
+        database.close()
+        server = BrokerServer(reactor, port=0, state=self.file)
+        server.startService()
+        with self.assertRaises(ConfigurationError):
+            await server.when_listening()
+        self.assertEqual((server.broker.memory.held, server.broker.vhosts["/"].queues), (0, {}))
+        await self.stop(server)
+
     async def test_refuses_a_file_that_another_broker_uses(self) -> None:
         """The brokers would overwrite each other's state. When the first one has stopped, the second may use it."""
         first = await self.start()
