@@ -23,9 +23,10 @@ from tests.unit.broker.reference_parts import ChannelName, Copy, Delivery, Queue
 EXAMPLES = int(os.environ.get("RPC_EXAMPLES", "100"))
 
 NEXT = {"a": "b", "b": "c", "c": "dead"}
-TIMES = {"a": 1010, "b": 1030, "c": 1070}
-"""Milliseconds to live: no two messages expire in one moment, so there is one right order of their dead letters."""
-EXPIRATIONS = {"a": 512, "b": 536, "c": 588, "dead": 594, "missing": 1}
+TIMES = {"a": 1001, "b": 1003, "c": 1009}
+EXPIRATIONS = {"a": 511, "b": 517, "c": 523, "missing": 1}
+"""Milliseconds to live. Steps end at multiples of 50 ms, and no sum of these is one. No two queues have messages that
+expire in one moment, so there is one right order of their dead letters."""
 
 channels = st.sampled_from(CHANNELS)
 names = st.sampled_from(["a", "a", "a", "b", "b", "c", "dead"])
