@@ -182,6 +182,8 @@ class Broker(Factory):
             left = DEAD_LETTERS_PER_PASS
             while (self._at_end and left) or self._confirming or self.unflushed:
                 left = self._finish(left)
+            if self.store is not None:
+                self.store.write()  # an ack, or an expired message, may be all that has changed
             if self._at_end:
                 self._next_pass.start(0)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
 
 _tag_and_flags = Struct(">QB")
+_priority = attrgetter("priority")
 _CLOSE, _CLOSE_OK, _GET = 20 << 16 | 40, 20 << 16 | 41, 60 << 16 | 70
 
 
@@ -153,7 +155,7 @@ class Channel:
         if was_full and self.credit > 0:
             self.deliver_ready()
         else:
-            for consumer in consumers:
+            for consumer in sorted(consumers, key=_priority, reverse=True):
                 consumer.deliver_ready()
 
     def _restore_credit(self, entries: Iterable[Entry]) -> list[Consumer]:
@@ -182,17 +184,17 @@ class Channel:
         return [self.unacked.pop(each) for each in tags]
 
     def deliver_ready(self) -> None:
-        """Deliver to the consumers that can take messages again.
+        """Deliver to the consumers that can take messages again, those of the highest priority first.
 
         The first one that takes some comes last the next time. Otherwise it would take all credit that the channel's
         prefetch allows, or all that a slow connection takes, each time (RabbitMQ's limiter varies the order as well).
         """
         taker = None
-        for tag, consumer in [*self.consumers.items()]:
+        for consumer in sorted(self.consumers.values(), key=_priority, reverse=True):
             before = self.last_tag
             consumer.deliver_ready()
             if taker is None and self.last_tag != before:
-                taker = tag
+                taker = consumer.tag
         if taker is not None:
             rotate_past(self.consumers, taker)
 
@@ -203,6 +205,7 @@ class Channel:
         consumer = self.consumers.pop(tag, None)
         if consumer is not None:
             consumer.queue.remove_consumer(consumer)
+            consumer.queue.activate_next()
         elif self.direct_reply is not None and self.direct_reply.tag == tag:
             self._end_direct_reply(self.direct_reply)
 
@@ -235,20 +238,29 @@ class Channel:
 
     def end(self) -> None:
         """End the channel: remove its consumers, and requeue its unacked messages."""
-        self.stop_consumers()
+        queues = self.stop_consumers()
         self.requeue_all()
+        for queue in queues:
+            queue.activate_next()
 
     def stop_deliveries(self) -> None:
         """Deliver and confirm nothing more. The consumers are still registered."""
         self.closing = True
 
-    def stop_consumers(self) -> None:
-        """Remove the consumers. Nothing is delivered or confirmed behind a close, where the channel is not open."""
+    def stop_consumers(self) -> list[Queue]:
+        """Remove the consumers, and return their queues. The next consumers of those are not active yet.
+
+        Nothing is delivered or confirmed behind a close, where the channel is not open.
+        """
         self.closing = True
+        queues = []
         for tag in [*self.consumers]:
-            self.cancel(tag)
+            consumer = self.consumers.pop(tag)
+            consumer.queue.remove_consumer(consumer)
+            queues.append(consumer.queue)
         if self.direct_reply is not None:
             self._end_direct_reply(self.direct_reply)
+        return queues
 
     def requeue_all(self) -> int:
         """Requeue all unacked messages; return their number."""

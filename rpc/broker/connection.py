@@ -135,9 +135,11 @@ class BrokerConnection(Protocol):
                 del self._channels[number]
         for channel in channels:  # or a queue would activate a consumer that is lost as well
             channel.stop_deliveries()
-        for channel in channels:  # before any requeue, or another lost consumer would get the message
-            channel.stop_consumers()
+        # Before any requeue, or another lost consumer would get the message.
+        queues = [queue for channel in channels for queue in channel.stop_consumers()]
         requeued = sum(channel.requeue_all() for channel in channels)
+        for queue in queues:
+            queue.activate_next()
         if requeued:
             self.broker.log(f"connection {self.name} ended: {requeued} deliveries requeued")
         for queue in [*self.exclusive_queues]:

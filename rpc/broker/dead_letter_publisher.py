@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from rpc.broker.dead_letters import REJECTED, dead_letter, is_cycle
@@ -21,17 +20,17 @@ if TYPE_CHECKING:
 class DeadLetterPublisher:
     """The dead letters of one virtual host, from their death to their publication."""
 
-    def __init__(self, vhost: VirtualHost, published: Callable[[Queue], None]) -> None:
-        """:param published: called when a queue has no dead letters left that are not published."""
+    def __init__(self, vhost: VirtualHost, published: Callable[[str], None]) -> None:
+        """:param published: called with the name of a queue when all its dead letters are published."""
         self._vhost = vhost
         self._broker = vhost.broker
         self._memory = vhost.memory
         self._published = published
-        self._pending: Counter[Queue] = Counter()
+        self._pending: dict[str, dict[Entry, None]] = {}
 
-    def is_publishing(self, queue: Queue) -> bool:
-        """Whether dead letters of `queue` are not published yet."""
-        return queue in self._pending
+    def pending(self, queue: str) -> Collection[Entry]:
+        """Return the dead letters that are not published yet, of all queues that have had this name."""
+        return self._pending.get(queue, {})
 
     def publish(self, queue: Queue, entry: Entry, reason: str) -> None:
         """Publish a message to the queue's dead-letter exchange, if it has one, before the pass ends.
@@ -43,7 +42,7 @@ class DeadLetterPublisher:
             self._vhost.erase(queue, entry)
             return
         self._memory.take(entry.message.size)
-        self._pending[queue] += 1
+        self._pending.setdefault(queue.name, {})[entry] = None
         self._broker.at_end_of_pass(lambda: self._publish(queue, entry, reason))
 
     def _publish(self, queue: Queue, entry: Entry, reason: str) -> None:
@@ -52,10 +51,11 @@ class DeadLetterPublisher:
         if exchange is not None:  # else the message is lost (RabbitMQ: "Dead Letter Exchanges", Routing)
             self._route(queue, entry.message, reason, exchange)
         self._vhost.erase(queue, entry)
-        self._pending[queue] -= 1
-        if not self._pending[queue]:
-            del self._pending[queue]
-            self._published(queue)
+        pending = self._pending[queue.name]
+        del pending[entry]
+        if not pending:
+            del self._pending[queue.name]
+            self._published(queue.name)
 
     def _route(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
         key, now = queue.arguments.dead_letter_routing_key, self._vhost.seconds()

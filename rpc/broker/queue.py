@@ -4,7 +4,7 @@ RabbitMQ extensions: TTL, queue length limit, dead letter exchanges, priorities)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rpc.broker.arguments import DROP_HEAD, QUORUM, REJECT, REJECT_AND_DEAD_LETTER, QueueArguments
@@ -57,7 +57,7 @@ class Queue:
         self._host = host
         self._round_robin: RoundRobin[Consumer] = RoundRobin()
         self._next_position = 0
-        self._head_timer = host.timer(self._head_expired)
+        self._head_timer = host.timer(self._trim)
         self._idle_timer = host.timer(self._unused)
         self.touch()
 
@@ -105,6 +105,8 @@ class Queue:
         if delivery_count:
             self._write_delivery_count(entry)
         self.ready.append(entry)
+        if self.arguments.bounded:  # unacked messages are ready again: there may be too many
+            self._head_timer.start_by(self._host.seconds())
         self._watch_head()
 
     def _rejects(self, message: Message) -> bool:
@@ -170,13 +172,14 @@ class Queue:
 
     def reject(self, entry: Entry) -> None:
         """Dead-letter a message that a consumer has rejected."""
-        if not self.deleted:
-            self._dead_letter(entry, REJECTED)
-        else:
+        if self.deleted:
             self._release(entry)
+        else:
+            self._dead_letter(entry, REJECTED)
 
-    def requeue(self, entries: Iterable[Entry]) -> None:
-        """Put messages back at their old positions, and deliver them again."""
+    def requeue(self, entries: Sequence[Entry]) -> None:
+        """Put messages back at their old positions, and deliver them again, also to consumers that had them."""
+        consumers = dict.fromkeys(entry.consumer for entry in entries if entry.consumer is not None)
         back = []
         for entry in entries:
             entry.consumer = None
@@ -193,8 +196,9 @@ class Queue:
                     self._keep_delivery_count(entry)
                 back.append(entry)
         self.ready.requeue(back)
-        if self.arguments.bounded and back:
-            self._drop_overflow()
+        self._drop_overflow()
+        for consumer in consumers:
+            self._join(consumer)
         self.deliver()
 
     def _write_delivery_count(self, entry: Entry) -> None:
@@ -225,7 +229,6 @@ class Queue:
         dropped = self.ready.clear()
         for entry in dropped:
             self._release(entry)
-        self._watch_head()
         return len(dropped)
 
     def close(self) -> int:
@@ -259,8 +262,9 @@ class Queue:
         if first is not None and first.expires is not None:
             self._head_timer.start_by(first.expires)
 
-    def _head_expired(self) -> None:
+    def _trim(self) -> None:
         self._expire_head()
+        self._drop_overflow()
         self._watch_head()
 
     def _unused(self) -> None:
@@ -276,23 +280,28 @@ class Queue:
         self.activate(consumer)
 
     def remove_consumer(self, consumer: Consumer) -> None:
-        """Remove a consumer. An auto-delete queue is deleted with its last one."""
+        """Remove a consumer; :meth:`activate_next` follows. An auto-delete queue is deleted with its last one."""
         self.consumers.remove(consumer)
         self._round_robin.remove(consumer)
         self.touch()
-        if self.arguments.single_active and self.consumers:
-            self.activate(self.consumers[0])
         if self.auto_delete and not self.consumers:
             self._host.delete_unused(self)
 
+    def activate_next(self) -> None:
+        """Deliver to the next single active consumer. The unacked messages of an ended one are requeued before."""
+        if self.arguments.single_active and self.consumers:
+            self.activate(self.consumers[0])
+
     def activate(self, consumer: Consumer) -> None:
-        """Put a consumer that can take messages into the rotation, and deliver."""
-        if consumer.in_rotation or not consumer.can_take() or consumer not in self.consumers:
-            return
-        if consumer.channel.closing:  # it is about to be removed, as all consumers of a lost connection are
-            return
-        if self.arguments.single_active and consumer is not self.consumers[0]:
-            return
-        self._round_robin.add(consumer)
-        if self.ready.count:
+        """Deliver to a consumer, if it can take messages."""
+        if self._join(consumer) and self.ready.count:
             self.deliver()
+
+    def _join(self, consumer: Consumer) -> bool:
+        """Put a consumer that can take messages into the rotation; return whether that is new."""
+        candidates = self.consumers[:1] if self.arguments.single_active else self.consumers
+        # A consumer of a closing channel is about to be removed, as all consumers of a lost connection are.
+        if consumer.in_rotation or consumer.channel.closing or not consumer.can_take() or consumer not in candidates:
+            return False
+        self._round_robin.add(consumer)
+        return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.enterprise.adbapi import ConnectionPool
@@ -61,13 +61,13 @@ class Store:
 
     # -- changes
 
-    def definition_changed(self, vhost: str, thing: Destination, there: bool) -> None:
-        """Keep an exchange or queue that was declared, or remove one that was deleted."""
+    def definition_changed(self, vhost: str, thing: Destination, there: bool, *, keep: Collection[Entry] = ()) -> None:
+        """Keep an exchange or queue that was declared, or remove one that was deleted, less the messages to `keep`."""
         if self._loading or not thing.durable:
             return
         if isinstance(thing, Queue):
             if thing.stored:
-                self._queue_changed(vhost, thing, there)
+                self._queue_changed(vhost, thing, there, keep)
         elif there:
             row = (vhost, thing.name, thing.type, thing.auto_delete, thing.internal, _encoded(thing.arguments))
             self._definitions.append(("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?, ?)", row))
@@ -76,17 +76,19 @@ class Store:
             self._definitions.append(("DELETE FROM binding WHERE vhost = ? AND source = ?", (vhost, thing.name)))
             self._delete_bindings_to(vhost, thing, False)
 
-    def _queue_changed(self, vhost: str, queue: Queue, there: bool) -> None:
+    def _queue_changed(self, vhost: str, queue: Queue, there: bool, keep: Collection[Entry]) -> None:
         if there:
             row = (vhost, queue.name, queue.auto_delete, _encoded(queue.table))
             self._definitions.append(("INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?)", row))
-        else:
-            # Unacked messages are removed as well: the file must not have messages of an unknown queue.
-            for entry in [entry for entry in self._inserts if entry.queue is queue]:
-                self.erase(entry)
+            return
+        # Unacked messages are removed as well: the file must not have messages of an unknown queue.
+        entries = self._ids if keep else self._inserts
+        for entry in [each for each in entries if each.queue is queue and each not in keep]:
+            self.erase(entry)
+        if not keep:
             self._definitions.append(("DELETE FROM message WHERE vhost = ? AND queue = ?", (vhost, queue.name)))
-            self._definitions.append(("DELETE FROM queue WHERE vhost = ? AND name = ?", (vhost, queue.name)))
-            self._delete_bindings_to(vhost, queue, True)
+        self._definitions.append(("DELETE FROM queue WHERE vhost = ? AND name = ?", (vhost, queue.name)))
+        self._delete_bindings_to(vhost, queue, True)
 
     def _delete_bindings_to(self, vhost: str, thing: Destination, is_queue: bool) -> None:
         statement = "DELETE FROM binding WHERE vhost = ? AND is_queue = ? AND destination = ?"
@@ -258,6 +260,7 @@ class Store:
             self._release()
             raise ConfigurationError(f"the state file {self._path} cannot be used: {error}") from error
         except (KeyError, TypeError, ValueError, AMQPError) as error:  # a row without its queue, or an unreadable one
+            broker.clear()
             self._release()
             raise ConfigurationError(f"the state file {self._path} is damaged: {error!r}") from error
         finally:

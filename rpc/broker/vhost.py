@@ -53,7 +53,7 @@ class VirtualHost:
         self.routes: dict[bytes, Any] = {}
         self._store = store
         self._dead_letters = DeadLetterPublisher(self, self._dead_letters_published)
-        self._definitions = Definitions(name, store, self._dead_letters.is_publishing)
+        self._definitions = Definitions(name, store, self._dead_letters.pending)
 
     # -- services of a queue: see rpc.broker.queue_host
 
@@ -273,7 +273,7 @@ class VirtualHost:
         self.routes.clear()
         self._definitions.changed(thing, there)
 
-    def _dead_letters_published(self, queue: Queue) -> None:
+    def _dead_letters_published(self, queue: str) -> None:
         self._definitions.dead_letters_published(queue)
 
     # -- routing

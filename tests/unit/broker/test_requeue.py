@@ -88,3 +88,91 @@ class LostConsumersTests(QueueCase):
         lost.lose()
         found = [(each[0], each[2], each[3]) for each in self.deliveries()]
         self.assertEqual(found, [("next", True, b"%d" % number) for number in range(5)])
+
+    def test_a_single_active_consumer_gets_the_unacked_messages_of_the_last_one_first(self) -> None:
+        """The order of a queue with one active consumer is kept, in whatever way the consumer before it ends.
+
+        RabbitMQ requeues the messages of an ended channel before the next consumer becomes active.
+        """
+        for number, end in enumerate(("connection", "channel", "error")):
+            queue = f"q{number}"
+            self.client.declare(1, queue, {"x-single-active-consumer": True})
+            lost = Client(self.broker).login()
+            lost.channel()
+            lost.call(1, "basic.qos", 0, 2, False)
+            lost.consume(1, queue, "lost")
+            self.client.consume(1, queue, "next")
+            self.put(queue, *(b"%d" % number for number in range(5)))
+            if end == "connection":
+                lost.lose()
+            elif end == "channel":
+                lost.send(1, "channel.close", 200, "", 0, 0)
+            else:
+                lost.send(1, "basic.ack", 999, False)
+            found = [(each[2], each[3]) for each in self.deliveries()]
+            self.assertEqual(found, [(number < 2, b"%d" % number) for number in range(5)], end)
+            self.client.send(1, "basic.ack", 0, True)
+            self.client.call(1, "basic.cancel", "next", False)
+
+
+class ConsumersAgainTests(QueueCase):
+    """Consumers that have credit again."""
+
+    def consume_high(self) -> None:
+        self.client.send(1, "basic.consume", 0, "q", "high", False, False, False, False, {"x-priority": 1})
+
+    def test_an_ack_of_several_serves_the_highest_priority_first(self) -> None:
+        """Though the other consumer has had the older message."""
+        self.client.declare(1, "q")
+        self.client.call(1, "basic.qos", 0, 1, False)
+        self.client.consume(1, "q", "low")
+        self.put("q", b"1")
+        self.consume_high()
+        self.put("q", b"2", b"3")
+        self.assertEqual([each[0] for each in self.deliveries()], ["low", "high"])
+        self.client.send(1, "basic.ack", 2, True)
+        self.assertEqual([each[0] for each in self.deliveries()], ["high"])
+
+    def test_a_larger_prefetch_of_the_channel_serves_the_highest_priority_first(self) -> None:
+        """Though the other consumer was registered before."""
+        self.client.declare(1, "q")
+        self.client.call(1, "basic.qos", 0, 1, True)
+        self.client.consume(1, "q", "low")
+        self.consume_high()
+        self.put("q", b"1", b"2", b"3")
+        self.client.written()
+        self.client.send(1, "basic.qos", 0, 2, True)
+        self.assertEqual([each[0] for each in self.deliveries()], ["high"])
+        self.client.send(1, "basic.ack", 1, False)
+        self.assertEqual([each[0] for each in self.deliveries()], ["high"])
+
+    def test_a_requeued_message_returns_to_the_consumer_of_the_highest_priority(self) -> None:
+        """RabbitMQ counts its credit before it delivers the message."""
+        self.client.declare(1, "q")
+        other = Client(self.broker).login()
+        other.channel()
+        other.consume(1, "q", "low")
+        self.client.call(1, "basic.qos", 0, 1, False)
+        self.consume_high()
+        self.put("q", b"1", b"2")
+        self.assertEqual((self.bodies(), self.bodies(other)), ([b"1"], [b"2"]))
+        for requeue in (("basic.reject", 1, True), ("basic.nack", 2, True, True), ("basic.recover", True)):
+            self.client.send(1, *requeue)
+            self.assertEqual([(each[0], each[3]) for each in self.deliveries()], [("high", b"1")], requeue)
+            self.assertEqual(self.bodies(other), [])
+            self.put("q", b"more")
+            self.assertEqual(self.bodies(other), [b"more"])
+
+    def test_requeued_messages_are_shared_with_their_consumer(self) -> None:
+        """It takes its place in the rotation behind the others."""
+        self.client.declare(1, "q")
+        self.client.call(1, "basic.qos", 0, 4, False)
+        self.client.consume(1, "q")
+        self.put("q", *(b"%d" % number for number in range(4)))
+        other = Client(self.broker).login()
+        other.channel()
+        other.consume(1, "q")
+        self.put("q", b"4")
+        self.assertEqual((len(self.bodies()), self.bodies(other)), (4, [b"4"]))
+        self.client.send(1, "basic.nack", 0, True, True)
+        self.assertEqual((self.bodies(other), self.bodies()), ([b"0", b"2"], [b"1", b"3"]))

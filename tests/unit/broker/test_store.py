@@ -247,7 +247,8 @@ class StateTests(StoreCase):
         await self.publish(channel, "", "q", b"old")
         await self.stop(server)
         database = sqlite3.connect(self.file)
-        database.execute("ALTER TABLE message DROP COLUMN died")
+        for column in ("died", "delivery_count"):
+            database.execute(f"ALTER TABLE message DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
         database.commit()
         database.close()

@@ -102,7 +102,8 @@ class DeliveryCountTests(CrashCase):
         await self.publish_one("q", b"old")
         await self.stop(self.servers[-1])
         database = sqlite3.connect(self.file)
-        database.execute("ALTER TABLE message DROP COLUMN delivery_count")
+        for column in ("died", "delivery_count"):
+            database.execute(f"ALTER TABLE message DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
         database.commit()
         database.close()

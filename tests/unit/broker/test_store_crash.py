@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.broker.limits import DEAD_LETTERS_PER_PASS
+from rpc.broker.server import BrokerServer
 from rpc.broker.state_file import Batch
 from rpc.messages import Properties
 from tests.unit.broker.test_store import StoreCase
@@ -91,6 +93,24 @@ class CrashTests(CrashCase):
         self.assertEqual(await self.drain(channel, "q"), [(b"young", True)])
         self.assertEqual(await self.drain(channel, "dead"), [(b"old", False)])
 
+    async def test_drops_the_head_of_a_queue_that_is_too_long_with_its_unacked_messages(self) -> None:
+        """RabbitMQ does so when it starts: they are dead letters. A queue that rejects publishes keeps all of them."""
+        for overflow, left, dropped in (("drop-head", [b"3", b"4"], [b"1", b"2"]), ("reject-publish", None, [])):
+            self.file = self.file.with_name(overflow)
+            channel = await self.channel(await self.start())
+            await channel.queue_declare(queue="dead", durable=True)
+            table = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead", "x-overflow": overflow}
+            await channel.queue_declare(queue="q", durable=True, arguments={"x-max-length": 2, **table})
+            await self.publish(channel, "", "q", b"1", b"2")
+            await channel.basic_qos(prefetch_count=2)
+            await self.take(channel, "q", 2)
+            await self.publish(await self.channel_of_last(), "", "q", b"3", b"4")
+            self.crash()
+            channel = await self.channel(await self.start())
+            found = [body for body, _ in await self.drain(channel, "q")]
+            self.assertEqual(found, left or [b"1", b"2", b"3", b"4"])
+            self.assertEqual([body for body, _ in await self.drain(channel, "dead")], dropped)
+
     async def test_new_messages_come_behind_restored_ones(self) -> None:
         """Also after a second restart."""
         for round_ in range(3):
@@ -102,6 +122,18 @@ class CrashTests(CrashCase):
             self.crash()
         found = await self.drain(await self.channel(await self.start()), "q")
         self.assertEqual([body for body, _ in found], [b"urgent 0", b"urgent 1", b"urgent 2", b"0", b"1", b"2"])
+
+
+@attrs.frozen
+class Killed:
+    """The moment of a kill.
+
+    :ivar written: fires when the last transaction before it is written.
+    :ivar opened: the test fires it, to let the process that was not killed end.
+    """
+
+    written: Deferred[None] = attrs.Factory(Deferred)
+    opened: Deferred[None] = attrs.Factory(Deferred)
 
 
 class DeadLetterTests(CrashCase):
@@ -125,8 +157,30 @@ class DeadLetterTests(CrashCase):
         await declared
         await self.publish(await self.channel(server), "", "q", b"new")
         await self.stop(server)
-        self.assertEqual([row[7] for row in self.rows("message") if row[2] == "q"], [b"new"])
+        self.assertEqual([row[-1] for row in self.rows("message") if row[2] == "q"], [b"new"])
         self.assertEqual([row[1] for row in self.rows("queue")], ["dead", "q"])
+
+    async def test_dead_letters_of_a_deleted_queue_survive_one_of_the_same_name(self) -> None:
+        """They are in the new queue after a kill, when it is stored; else the deleted one is there again."""
+        for durable in (True, False):
+            server = await self.start()
+            channel = await self.channel(server)
+            count, killed = 5 * DEAD_LETTERS_PER_PASS + 1, self.hold_back_after_dead_letters(server)
+            await self.nack_many(channel, count)
+            deleted, declared = channel.queue_delete(queue="q"), channel.queue_declare(queue="q", durable=durable)
+            await deleted
+            await declared
+            await killed.written
+            self.crash()
+            killed.opened.callback(None)
+            await self.stop(server)
+            self.assertEqual(sorted(int(row[-1]) for row in self.rows("message")), [*range(count)], durable)
+            channel = await self.channel(await self.start())
+            left = (await channel.queue_declare(queue="q", passive=True)).message_count
+            dead = (await channel.queue_declare(queue="dead", passive=True)).message_count
+            self.assertEqual(left + dead, count)
+            self.assertGreater(left, 0)
+            self.file = self.file.with_name("another")
 
     async def nack_many(self, channel: Channel, count: int = 5 * DEAD_LETTERS_PER_PASS + 1) -> None:
         """Reject many messages of a queue with dead letters at once."""
@@ -141,32 +195,35 @@ class DeadLetterTests(CrashCase):
         server = await self.start()
         channel = await self.channel(server)
         count = 5 * DEAD_LETTERS_PER_PASS + 1
-        written: Deferred[None] = Deferred()
-        store: Any = server._store
-        run, killed = store._pool.runInteraction, Deferred[None]()
-
-        def run_once(function: Any, batch: Batch) -> Deferred[Any]:
-            """Write up to the first batch with a dead letter, and hold back the others, as if killed then."""
-            done: Deferred[Any] = Deferred()
-            if written.called:
-                killed.addCallback(lambda _: run(function, batch).chainDeferred(done))
-                return done
-            done = run(function, batch)
-            if any(row[2] == "dead" for row in batch.inserts):
-                done.addCallback(lambda _: written.callback(None))
-            return done
-
-        store._pool.runInteraction = run_once
+        killed = self.hold_back_after_dead_letters(server)
         await self.nack_many(channel, count)
         deleted = channel.queue_delete(queue="q") if delete else None
-        await written
+        await killed.written
         self.crash()
-        killed.callback(None)
+        killed.opened.callback(None)
         if deleted is not None:
             await deleted
         rows = self.rows("message")
-        self.assertEqual(sorted(int(row[7]) for row in rows), [*range(count)])
+        self.assertEqual(sorted(int(row[-1]) for row in rows), [*range(count)])
         self.assertIn("dead", {row[2] for row in rows})
+
+    def hold_back_after_dead_letters(self, server: BrokerServer) -> Killed:
+        """Write up to the first batch with a dead letter, and hold back the others, as if killed then."""
+        store: Any = server._store
+        run, killed = store._pool.runInteraction, Killed()
+
+        def run_once(function: Any, batch: Batch) -> Deferred[Any]:
+            done: Deferred[Any] = Deferred()
+            if killed.written.called:
+                killed.opened.addCallback(lambda _: run(function, batch).chainDeferred(done))
+                return done
+            done = run(function, batch)
+            if any(row[2] == "dead" for row in batch.inserts):
+                done.addCallback(lambda _: killed.written.callback(None))
+            return done
+
+        store._pool.runInteraction = run_once
+        return killed
 
     def nack(self, channel: Channel, deliveries: list[Any]) -> None:
         """Reject deliveries, in one read of the broker's."""

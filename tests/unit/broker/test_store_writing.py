@@ -10,6 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail
 
 from rpc.broker.server import BrokerServer
+from rpc.broker.state_file import Batch
 from rpc.errors import ConfigurationError
 from tests.unit.broker.test_store import PERSISTENT, StoreCase
 
@@ -56,6 +57,27 @@ class WritingTests(StoreCase):
         opened.callback(None)
         self.assertEqual(await confirmed, 2)
         await self.stop(server)
+        self.assertEqual(self.rows("message"), [])
+
+    async def test_writes_an_ack_that_is_all_that_happens(self) -> None:
+        """A broker that is killed later does not deliver the message again."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"body")
+        taken: Deferred[Any] = Deferred()
+        await channel.consume("q", taken.callback, lambda: None)
+        delivery = await taken
+        store: Any = server._store
+        run, written = store._pool.runInteraction, Deferred[None]()
+
+        def note(function: Any, batch: Batch) -> Deferred[Any]:
+            done: Deferred[Any] = run(function, batch)
+            return done.addCallback(lambda _: written.callback(None))
+
+        store._pool.runInteraction = note
+        channel.ack(delivery.delivery_tag)
+        await written
         self.assertEqual(self.rows("message"), [])
 
     async def test_a_write_that_fails_is_repeated_until_it_succeeds(self) -> None:
@@ -220,6 +242,25 @@ class FileTests(StoreCase):
         database.commit()
         database.close()
         await self.refused("version 99")
+
+    async def test_a_damaged_file_leaves_nothing_in_the_broker(self) -> None:
+        """The timers of its queues would run without a file."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True, arguments={"x-message-ttl": 60_000})
+        await self.publish(channel, "", "q", b"body")
+        await self.stop(server)
+        database = sqlite3.connect(self.file)
+        columns = "99, vhost, 'unknown', 99, NULL, 0, FALSE, routing, properties, body"
+        database.execute(f"INSERT INTO message SELECT {columns} FROM message")
+        database.commit()
+        database.close()
+        server = BrokerServer(reactor, port=0, state=self.file)
+        server.startService()
+        with self.assertRaises(ConfigurationError):
+            await server.when_listening()
+        self.assertEqual((server.broker.memory.held, server.broker.vhosts["/"].queues), (0, {}))
+        await self.stop(server)
 
     async def test_refuses_a_file_that_another_broker_uses(self) -> None:
         """The brokers would overwrite each other's state. When the first one has stopped, the second may use it."""
