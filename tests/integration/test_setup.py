@@ -32,7 +32,7 @@ class SetupTests(SynchronousTestCase):
             shutil.copy(PROJECT / name, self.folder / name)
         self.program(".venv/bin/python", PYTHON)
         # The programs that come from Debian, lest the test install them.
-        for name in ("rabbitmq-server", "thrift", "npm"):
+        for name in ("rabbitmq-server", "thrift", "npm", "debootstrap"):
             self.program(f"bin/{name}", "#!/bin/sh\n")
 
     def program(self, name: str, text: str) -> None:
