@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
 from twisted.internet.threads import deferToThread
 
 from rpc.cli.dead_letters import ROUND_BYTES
@@ -85,6 +86,7 @@ class ManyTests(DeadTestCase):
         places = Counter([*replayed, *left])
         self.assertEqual((set(places), len(set(replayed)), len(set(left))), (set(ids), len(replayed), len(left)))
 
+    @pytest.mark.rabbitmq_only("the embedded broker blocks publishers above 256 MB of messages")
     async def test_large_letters_need_little_memory(self) -> None:
         body = os.urandom(16 * 1024 * 1024)
         count = 24
