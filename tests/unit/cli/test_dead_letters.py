@@ -8,12 +8,12 @@ import click
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.cli import dead_letters
 from rpc.cli.dead_letters import (
     LARGEST_ROUND,
     LOOKS,
     POLL_SECONDS,
     QUIET_SECONDS,
-    ROUND_BYTES,
     UNCHANGED_SECONDS,
     DeadLetters,
     Letter,
@@ -70,19 +70,22 @@ class RoundTests(DeadLettersTestCase):
         self.assertEqual(self.queue.rounds, [4, 16, 64, 256, 1024, 4096, LARGEST_ROUND, 6348])
 
     def test_a_round_of_large_letters_has_no_more_bytes_than_memory_is_for(self) -> None:
-        large = ROUND_BYTES // 3
+        self.patch(dead_letters, "ROUND_BYTES", 3000)
+        large = 1000
         self.have(1, large, *[1] * 7)
         self.read()
         self.assertEqual(self.queue.rounds, [4, 3, 2])
 
     def test_a_letter_larger_than_a_round_is_read_alone(self) -> None:
-        self.have(1, 1, 1, ROUND_BYTES + 1, 1, 1)
+        self.patch(dead_letters, "ROUND_BYTES", 3000)
+        self.have(1, 1, 1, 3001, 1, 1)
         self.read()
         self.assertEqual(self.queue.rounds, [4, 1, 1])
 
     def test_the_tags_of_the_consumers_ascend_as_text(self) -> None:
         """A quorum queue requeues by consumer, in the order of the tags."""
-        self.have(1, *[ROUND_BYTES] * 12)
+        self.patch(dead_letters, "ROUND_BYTES", 3000)
+        self.have(1, *[3000] * 12)
         self.read()
         self.assertEqual(self.queue.tags, sorted(self.queue.tags))
         self.assertEqual(len(self.queue.tags), 10)
