@@ -1,4 +1,4 @@
-"""IDLs with the traits of those that people have, one trait a file, and what is needed to compile and to call them.
+"""Small IDLs, one trait of real IDLs a file, and helpers that compile and call them.
 
-``idl/`` is for every compiler. ``newer/`` has what 0.17 and 0.19 refuse.
+``idl/`` is for every compiler. ``newer/`` has IDLs that 0.17 and 0.19 refuse.
 """

@@ -229,7 +229,7 @@ class Player:
         return Delivery(channel, consumer, method.delivery_tag, method.redelivered, body, headers)
 
     def compare(self) -> None:
-        """Wait until the broker has what the reference predicts: dead letters take their time."""
+        """Wait until the broker has the predicted messages: dead letters take their time."""
         expected = self.expected()
         deadline = time.monotonic() + PATIENCE
         self.connection.process_data_events(time_limit=0)

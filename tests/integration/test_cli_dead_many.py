@@ -78,7 +78,7 @@ class ManyTests(DeadTestCase):
         command.process.signalProcess("KILL")
         self.assertEqual(await command.ended, None)
         replayed = await self.ids(self.topology.queue)
-        while True:  # until the broker has requeued what the command held
+        while True:  # until the broker has requeued the letters that the command held
             left = [letter["message_id"] for letter in await self.listed()]
             if set(ids) == {*replayed, *left}:
                 break

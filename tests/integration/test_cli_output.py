@@ -1,4 +1,4 @@
-"""Verbs that have done their work when standard output fails: they say what was done, and exit with 1."""
+"""Verbs that have done their work when standard output fails: they report the work, and exit with 1."""
 
 from __future__ import annotations
 

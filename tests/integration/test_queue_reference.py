@@ -1,4 +1,4 @@
-"""The reference of the queue machine is right: RabbitMQ and the embedded broker do what it predicts."""
+"""The reference of the queue machine is right: RabbitMQ and the embedded broker act as it predicts."""
 
 from __future__ import annotations
 

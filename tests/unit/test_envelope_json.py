@@ -17,7 +17,7 @@ JSON = CODECS["json"]
 
 
 class ReadingTests(SynchronousTestCase):
-    """What does not fit is malformed."""
+    """Text that does not fit the types is malformed."""
 
     stub: ClassVar[Any]
 

@@ -17,7 +17,7 @@ UNNUMBERED = re.sub(r"\(1: (?=[\w<>, ]+ value\b)", "(", EVERYTHING)
 
 
 class PlainWritingTests(test_value_rules.WritingTests):
-    """What a client sends."""
+    """Values that a client sends."""
 
     idl = UNNUMBERED
     odd_values: ClassVar = {**ODD_VALUES, "blobs": ODD_VALUES["blobs"][:-1]}  # generated code writes any mapping

@@ -173,7 +173,7 @@ class CongestionWithTLSTests(TLSTestCase):
         self.flushWarnings()
 
     def feed(self, frames: bytes) -> None:
-        """Send what the broker says."""
+        """Feed the connection with frames of the broker."""
         self.broker.sendall(frames)
         self.read()
 

@@ -88,7 +88,7 @@ class BesideReference:
         assert tag == channel.last_tag
 
     def answers(self, channel: ChannelName) -> list[Event]:
-        """What this channel alone has received, apart from deliveries."""
+        """The frames that this channel alone has received, apart from deliveries."""
         others = self.look()
         answers = others.pop(channel, [])
         assert not others, others

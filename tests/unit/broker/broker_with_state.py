@@ -27,7 +27,7 @@ MEMORY = Path("/dev/shm")
 
 @attrs.frozen
 class Written:
-    """The content of the file: what the broker had after a step."""
+    """The content of the file: the state of the broker after a step."""
 
     step: int
     state: Durable
@@ -38,8 +38,8 @@ class BrokerWithState:
 
     :ivar step: the number of the step that is played.
     :ivar after: the state after each step with a publish that is not confirmed, by its delivery tag.
-    :ivar written: what the file has.
-    :ivar taken: what it will have when the transaction that waits is committed.
+    :ivar written: the content of the file.
+    :ivar taken: its content when the transaction that waits is committed.
     :ivar failed: whether the latest transaction failed: the next one repeats it.
     """
 
@@ -62,7 +62,7 @@ class BrokerWithState:
     # -- steps
 
     def start(self, path: Path, seconds: float) -> None:
-        """A broker starts, with exactly what is written. Its client connects."""
+        """A broker starts with the written content. Its client connects."""
         self.life = BrokerLife(path, seconds)
         self.failed = False
         self.life.reactor.taken = self.take
@@ -82,7 +82,7 @@ class BrokerWithState:
         self.after = {}
 
     def take(self) -> None:
-        """A transaction begins to wait. A repeated one has what it had before."""
+        """A transaction begins to wait. A repeated one has the same changes."""
         if not self.failed:
             self.taken = Written(self.step, durable_state(self.life.broker))
         self.failed = False

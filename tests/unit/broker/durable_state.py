@@ -1,4 +1,4 @@
-"""What a broker's state file must have: a plain walk over the broker's exchanges, queues and messages."""
+"""The content that a broker's state file must have: a plain walk over the broker's exchanges, queues and messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Durable:
     dying: frozenset[str]
 
     def check_restored(self, restored: Durable) -> None:
-        """Check what a broker has made of the file."""
+        """Check the state of a broker that has read the file."""
         assert restored.exchanges == self.exchanges
         lasting = {name: table for name, table in restored.queues.items() if name not in self.dying - {*self.queues}}
         assert lasting == self.queues

@@ -90,7 +90,7 @@ class LostConsumersTests(QueueCase):
         self.assertEqual(found, [("next", True, b"%d" % number) for number in range(5)])
 
     def test_a_single_active_consumer_gets_the_unacked_messages_of_the_last_one_first(self) -> None:
-        """The order of a queue with one active consumer is kept, in whatever way the consumer before it ends.
+        """A queue with a single active consumer keeps its order, however the consumer before it ends.
 
         RabbitMQ requeues the messages of an ended channel before the next consumer becomes active.
         """

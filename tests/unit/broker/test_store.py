@@ -45,6 +45,15 @@ class StoreCase(TestCase):
         await server.when_listening()
         return server
 
+    def make_version_1(self) -> None:
+        """Take the columns out of the file that its first version did not have. No server may be using it."""
+        database = sqlite3.connect(self.file)
+        for column in ("died", "delivery_count"):
+            database.execute(f"ALTER TABLE message DROP COLUMN {column}")
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+        database.close()
+
     async def stop(self, server: BrokerServer) -> None:
         """Stop a server. Repeating it has no effect."""
         if server.running:
@@ -246,12 +255,7 @@ class StateTests(StoreCase):
         await channel.queue_declare(queue="q", durable=True)
         await self.publish(channel, "", "q", b"old")
         await self.stop(server)
-        database = sqlite3.connect(self.file)
-        for column in ("died", "delivery_count"):
-            database.execute(f"ALTER TABLE message DROP COLUMN {column}")
-        database.execute("PRAGMA user_version = 1")
-        database.commit()
-        database.close()
+        self.make_version_1()
         server = await self.start()
         channel = await self.channel(server)
         await self.publish(channel, "", "q", b"new")

@@ -101,12 +101,7 @@ class DeliveryCountTests(CrashCase):
         await self.declare()
         await self.publish_one("q", b"old")
         await self.stop(self.servers[-1])
-        database = sqlite3.connect(self.file)
-        for column in ("died", "delivery_count"):
-            database.execute(f"ALTER TABLE message DROP COLUMN {column}")
-        database.execute("PRAGMA user_version = 1")
-        database.commit()
-        database.close()
+        self.make_version_1()
         for count in (None, 1):
             await self.declare()
             self.assertEqual(await self.return_one(), count)

@@ -65,7 +65,7 @@ class DeadQueue:
                 getattr(self, "_" + frame.name.replace(".", "_"))(*frame.args)
 
     def deliver(self) -> None:
-        """Deliver what the last consumer may have."""
+        """Deliver letters, as far as the last consumer has credit."""
         while self.ready and self._credit and self.running:
             self._tag, self._credit = self._tag + 1, self._credit - 1
             self.unacked[self._tag] = size = self.ready.pop(0)

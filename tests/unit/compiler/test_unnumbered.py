@@ -32,7 +32,7 @@ service S { Outer f(Outer outer, 1: i32 number) throws (Wrong wrong) }
 
 
 class WarningsTests(IDLTestCase):
-    """What the command says about them."""
+    """The output of the command about them."""
 
     def test_warns_of_each_field_once(self) -> None:
         """In structs, arguments and throws, with the number that Thrift chooses. The compiler's own warning is left."""

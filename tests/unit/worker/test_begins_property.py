@@ -244,7 +244,7 @@ class BeginsMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(worker.unacked for worker in self.workers))
     @rule(data=st.data(), seconds=st.sampled_from([1.0, 6.0]))
     def stop(self, data: st.DataObject, seconds: float) -> None:
-        """A worker drains, for some time, and is replaced. What it gave up comes again."""
+        """A worker drains, for some time, and is replaced. Its abandoned requests come again."""
         worker = self.draw(data, lambda each: each.unacked)
         worker.worker.drain(5.0)
         worker.wire.settle()

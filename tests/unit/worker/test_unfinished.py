@@ -1,4 +1,4 @@
-"""Handlers that return what is no result: a Failure, a generator, or something that nothing awaits."""
+"""Handlers whose value is no result: a Failure, a generator, or an awaitable that is never awaited."""
 
 from __future__ import annotations
 
