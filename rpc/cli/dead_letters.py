@@ -279,6 +279,7 @@ class DeadLetters:
 
         :raises AMQPError: the connection was lost. The broker has requeued the letters, or does so soon.
         """
+        self._acks.flush()
         await self._channel.close()
         if self._held:
             self._channel = await self._channel.client.open_channel()

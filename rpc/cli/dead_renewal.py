@@ -35,6 +35,7 @@ async def renew(reactor: Any, connection: AMQPConnection, queue: str) -> None:
     publishing = await connection.open_channel()
     await publishing.confirm_select()
     publisher = ConfirmedPublisher(publishing)
+    publishing.on_closed = publisher.lost
     head = DeadLetters(reactor, await connection.open_channel(), queue)
     try:
         await head.look()

@@ -10,7 +10,7 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.cli.dead_letters import Letter
 from rpc.messages import Properties
-from tests.unit.amqp.peer import Peer, delivery, method
+from tests.unit.amqp.peer import METHOD, Peer, delivery, method
 
 NOWHERE: Any = None
 """The channel of letters that nothing is done to."""
@@ -40,13 +40,15 @@ class DeadQueue:
     :ivar acks: the arguments of all acks.
     :ivar rounds: the prefetch of each consumer so far.
     :ivar running: the tags of the consumers.
+    :ivar properties: encoded, of every letter.
+    :ivar published: how many messages were published.
     :ivar slow: whether requeued letters come back when the test says so.
     """
 
     def __init__(self, peer: Peer, *ready: int) -> None:
         self._peer = peer
         self._prefetch = self._credit = self._tag = 0
-        self._channel = 1
+        self._channel = self._consuming = 1
         self.ready = list(ready)
         self.counted: int | None = None
         self.others = 0
@@ -55,21 +57,26 @@ class DeadQueue:
         self.rounds: list[int] = []
         self.tags: list[str] = []
         self.running: list[str] = []
+        self.properties = b"\x00\x00"
+        self.published = 0
         self.slow = False
 
     def serve(self) -> None:
         """Answer what the client has sent, until it sends nothing more."""
         while frames := self._peer.written():
             for frame in frames:
+                if frame.kind != METHOD:
+                    continue
                 self._channel = frame.channel
-                getattr(self, "_" + frame.name.replace(".", "_"))(*frame.args)
+                getattr(self, "_" + frame.name.replace(".", "_").replace("-", "_"))(*frame.args)
 
     def deliver(self) -> None:
         """Deliver letters, as far as the last consumer has credit."""
         while self.ready and self._credit and self.running:
             self._tag, self._credit = self._tag + 1, self._credit - 1
             self.unacked[self._tag] = size = self.ready.pop(0)
-            self._peer.feed(delivery(1, self.running[-1], self._tag, b"x" * size))
+            letter = delivery(self._consuming, self.running[-1], self._tag, b"x" * size, properties=self.properties)
+            self._peer.feed(letter)
 
     def take_back(self) -> None:
         """Requeue the letters of the channel that has ended."""
@@ -82,11 +89,20 @@ class DeadQueue:
     def _channel_open(self, _: str) -> None:
         self._answer("channel.open-ok", b"")
 
+    def _channel_close_ok(self) -> None:
+        """The client agrees."""
+
     def _channel_close(self, *_: Any) -> None:
         self.running.clear()
         if not self.slow:
             self.take_back()
         self._answer("channel.close-ok")
+
+    def _confirm_select(self, _: bool) -> None:
+        self._answer("confirm.select-ok")
+
+    def _basic_publish(self, *_: Any) -> None:
+        self.published += 1
 
     def _basic_qos(self, _: int, prefetch: int, __: bool) -> None:
         self._prefetch = prefetch
@@ -96,7 +112,7 @@ class DeadQueue:
         self.rounds.append(self._prefetch)
         self.running.append(tag)
         self.tags.append(tag)
-        self._credit = self._prefetch
+        self._credit, self._consuming = self._prefetch, self._channel
         self._answer("basic.consume-ok", tag)
         self.deliver()
 

@@ -173,6 +173,13 @@ class RemovingTests(DeadLettersTestCase):
         self.peer.lose()
         self.failureResultOf(removed, ConnectionClosed)
 
+    def test_acks_are_sent_before_the_channel_is_closed(self) -> None:
+        """A letter that was replayed would stay a dead letter."""
+        self.have(1, 2)
+        self.dead.remove(self.read()[:1])
+        self.done(self.dead.put_back())
+        self.assertEqual((self.queue.ready, self.queue.acks), ([2], [(1, True)]))
+
     def test_waits_until_the_queue_has_the_letters_again(self) -> None:
         self.have(*[1] * 9)
         self.dead.remove(self.read()[:3])
