@@ -20,7 +20,7 @@ from rpc.cli.dead_body import Arguments, dump
 from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter, lock
 from rpc.cli.dead_renewal import renew
-from rpc.cli.dead_replay import Replay
+from rpc.cli.dead_replay import Progress, Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
 from rpc.cli.running import KNOWN, broker_option, command_line_errors, meaning, open_connection, run
@@ -188,7 +188,7 @@ def replay_command(service: str, broker: str, queue: str | None, letters: tuple[
     """
     choice = _checked_choice(letters, all_letters)
     topology = _topology(service, queue)
-    replay = Replay(topology.queue)
+    replay = Progress()
     try:
         with _errors_in_words():
             run(lambda reactor: _replayed(reactor, broker, topology, choice, replay))
@@ -203,7 +203,8 @@ def replay_command(service: str, broker: str, queue: str | None, letters: tuple[
         raise click.ClickException(_stay(replay))
 
 
-async def _replayed(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, replay: Replay) -> None:
+async def _replayed(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, told: Progress) -> None:
+    """:param told: is kept up to date."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead replay")
     try:
         channel = await connection.open_channel()
@@ -212,7 +213,8 @@ async def _replayed(reactor: Any, broker: str, topology: ServiceTopology, choice
             named = await _chosen(dead, choice, with_content=True) if choice.words else None
             total = dead.count if named is None else len(named)
             with progress(total, "replaying") as advance:
-                await replay.run(reactor, dead, channel, _batches(dead, named), advance)
+                replay = Replay(told, topology.queue, dead, channel, advance)
+                await replay.run(reactor, _batches(dead, named))
     finally:
         await connection.close(within=CLOSE_SECONDS)
 
@@ -235,7 +237,7 @@ async def _confirming(channel: Channel, queue: str) -> None:
     await channel.confirm_select()
 
 
-def _progress(replay: Replay) -> str:
+def _progress(replay: Progress) -> str:
     """Return the numbers of letters in each state, in lines, after a replay that was not completed."""
     told = []
     if replay.replayed:
@@ -244,7 +246,7 @@ def _progress(replay: Replay) -> str:
     if replay.staying:
         told.append(_stay(replay))
     if replay.unanswered:
-        named = some([label(letter) for letter in replay.unanswered])
+        named = some([label(letter) for letter in replay.unanswered.values()])
         told.append(
             f"{count(len(replay.unanswered))} sent, not confirmed: still dead, and perhaps replayed as well{named}"
         )
@@ -253,7 +255,7 @@ def _progress(replay: Replay) -> str:
     return "".join(f"\n{line}" for line in told)
 
 
-def _stay(replay: Replay) -> str:
+def _stay(replay: Progress) -> str:
     return f"{count(len(replay.staying))} not replayed:" + some(
         [f"{label(it)}: {reason}" for it, reason in replay.staying]
     )

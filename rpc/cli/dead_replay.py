@@ -47,71 +47,77 @@ def revived(properties: Properties) -> Properties:
     )
 
 
-class Replay:
-    """One replay, and its progress.
+@attrs.define(eq=False)
+class Progress:
+    """How far a replay has come; also after it has failed.
 
     :ivar replayed: how many letters the broker has confirmed in the service's queue.
     :ivar staying: the letters that stay dead, with the reason.
+    :ivar unanswered: the letters that were published and not confirmed, by number: they stay dead, and may also be in
+        the service's queue.
+    :ivar waiting: the letters that were read and not published.
+    :ivar unread: how many letters are left to read.
     :ivar removed: whether the queue of dead letters has taken the acks of the replayed ones.
     """
 
-    def __init__(self, queue: str) -> None:
-        self._queue = queue
-        self._bytes_in_flight = 0
-        self._unsent: deque[Letter] = deque()
-        self._unanswered: dict[int, Letter] = {}
-        self._returned = False
-        self._ended: Deferred[None] | None = None
-        self._dead: DeadLetters | None = None
-        self._on_answer: Callable[[int], None]
-        self._channel: Channel
-        self._publisher: ConfirmedPublisher
-        self.replayed = 0
-        self.staying: list[tuple[Letter, str]] = []
-        self.removed = False
+    replayed: int = 0
+    staying: list[tuple[Letter, str]] = attrs.field(factory=list)
+    unanswered: dict[int, Letter] = attrs.field(factory=dict)
+    waiting: deque[Letter] = attrs.field(factory=deque)
+    unread: int = 0
+    removed: bool = False
 
     @property
     def unsent(self) -> int:
         """How many letters were not published."""
-        return len(self._unsent) + (0 if self._dead is None else self._dead.unread)
+        return len(self.waiting) + self.unread
 
-    @property
-    def unanswered(self) -> list[Letter]:
-        """The letters that were published and not confirmed: they stay dead, and may also be in the service's queue."""
-        return list(self._unanswered.values())
 
-    async def run(
-        self,
-        reactor: Any,
-        dead: DeadLetters,
-        channel: Channel,
-        batches: AsyncIterable[list[Letter]],
-        answered: Callable[[int], None],
+class Replay:
+    """Publishes letters, and acks each when the broker has confirmed it."""
+
+    def __init__(
+        self, progress: Progress, queue: str, dead: DeadLetters, channel: Channel, answered: Callable[[int], None]
     ) -> None:
-        """Replay letters. After a failure or a cancellation it waits some seconds for the letters in flight.
-
-        :param channel: to publish on; in confirm mode, and the only channel of its connection.
-        :param batches: the letters. The next batch is read when the last one is replayed.
-        :param answered: called with 1 when the broker has confirmed or refused a letter.
-        :raises AMQPError: a connection was lost, or the broker is blocked.
-        :raises CancelledError: the replay was cancelled.
         """
-        self._dead, self._channel, self._on_answer = dead, channel, answered
+        :param progress: is kept up to date.
+        :param queue: the service's.
+        :param channel: to publish on; in confirm mode, and the only channel of its connection.
+        :param answered: called with 1 when the broker has confirmed or refused a letter.
+        """
+        self._progress = progress
+        self._queue = queue
+        self._dead = dead
+        self._channel = channel
+        self._on_answer = answered
         self._publisher = ConfirmedPublisher(channel, self._queue_is_gone)
+        self._bytes_in_flight = 0
+        self._queue_gone = False
+        self._ended: Deferred[None] | None = None  # while the letters of a batch are published
         channel.on_closed = self._fail
         channel.client.on_blocked = self._blocked
         dead.on_lost(self._fail)
+
+    async def run(self, reactor: Any, batches: AsyncIterable[list[Letter]]) -> None:
+        """Replay letters. After a failure or a cancellation it waits some seconds for the letters in flight.
+
+        :param batches: the letters. The next batch is read when the last one is replayed.
+        :raises AMQPError: a connection was lost, or the broker is blocked.
+        :raises CancelledError: the replay was cancelled.
+        """
         try:
             async for letters in batches:
-                self._unsent.extend(letters)
+                self._progress.waiting.extend(letters)
                 self._check_channel()
                 self._publish()
                 await self._all_answered()
-            await dead.removed()
+            await self._dead.removed()
         except (CancelledError, AMQPError):
-            await self._drain(reactor, dead)
+            await self._drain(reactor)
             raise
-        self.removed = True
+        finally:
+            self._progress.unread = self._dead.unread
+        self._progress.removed = True
 
     def _check_channel(self) -> None:
         """Fail if the broker takes nothing. It may have said so while letters were being read."""
@@ -122,33 +128,34 @@ class Replay:
             raise self._channel.reason or AMQPError("the channel is closed")
 
     def _publish(self) -> None:
-        while self._unsent and self._may_publish():
-            letter = self._unsent[0]
+        waiting = self._progress.waiting
+        while waiting and self._may_publish():
+            letter = waiting[0]
             content = letter.content
             assert content is not None
             try:
                 properties = encode_properties(revived(content.properties))
                 published = self._publisher.publish("", self._queue, properties, content.body)
             except CodecError as error:
-                self._stays(self._unsent.popleft(), f"it cannot be sent: {error}")
+                self._stays(waiting.popleft(), f"it cannot be sent: {error}")
                 continue
-            self._unsent.popleft()
-            self._unanswered[letter.number] = letter
+            waiting.popleft()
+            self._progress.unanswered[letter.number] = letter
             self._bytes_in_flight += letter.size
             published.addCallbacks(self._confirmed, self._not_published, (letter,), errbackArgs=(letter,))
             published.addErrback(_log)
 
     def _may_publish(self) -> bool:
-        most = IN_FLIGHT if self.replayed or self.staying else 1
-        return len(self._unanswered) < most and self._bytes_in_flight < BYTES_IN_FLIGHT
+        progress = self._progress
+        most = IN_FLIGHT if progress.replayed or progress.staying else 1
+        return len(progress.unanswered) < most and self._bytes_in_flight < BYTES_IN_FLIGHT
 
     def _confirmed(self, _: object, letter: Letter) -> None:
-        if self._returned:
+        if self._queue_gone:
             self._stays_without_queue(letter)
         else:
-            assert self._dead is not None
             self._dead.remove([letter])
-            self.replayed += 1
+            self._progress.replayed += 1
             self._on_answer(1)
         self._answered(letter)
 
@@ -168,12 +175,12 @@ class Replay:
 
         The queue was deleted a moment ago, so it contains none of them.
         """
-        self._returned = True
-        while self._unsent:
-            self._stays_without_queue(self._unsent.popleft())
+        self._queue_gone = True
+        while self._progress.waiting:
+            self._stays_without_queue(self._progress.waiting.popleft())
 
     def _answered(self, letter: Letter) -> None:
-        del self._unanswered[letter.number]
+        del self._progress.unanswered[letter.number]
         self._bytes_in_flight -= letter.size
         if self._ended is not None:
             self._publish()
@@ -183,7 +190,7 @@ class Replay:
         self._stays(letter, f"the broker returned it: there is no queue {self._queue} any more")
 
     def _stays(self, letter: Letter, reason: str) -> None:
-        self.staying.append((letter.without_content(), reason))
+        self._progress.staying.append((letter.without_content(), reason))
         self._on_answer(1)
 
     def _all_answered(self) -> Deferred[None]:
@@ -195,7 +202,7 @@ class Replay:
         return ended
 
     def _end_when_answered(self) -> None:
-        if not self._unanswered and not self._unsent and self._ended is not None:
+        if not self._progress.unanswered and not self._progress.waiting and self._ended is not None:
             ended, self._ended = self._ended, None
             ended.callback(None)
 
@@ -208,16 +215,17 @@ class Replay:
         if reason is not None:
             self._fail(_takes_nothing(reason))
 
-    async def _drain(self, reactor: Any, dead: DeadLetters) -> None:
-        not_sent, self._unsent = self._unsent, deque()
-        # A second failure is suppressed: the caller gets the first, and finds the progress in the fields.
+    async def _drain(self, reactor: Any) -> None:
+        progress = self._progress
+        not_sent, progress.waiting = progress.waiting, deque()
+        # A second failure is suppressed: the caller gets the first one.
         with suppress(GivenUp, AMQPError):
             await self._all_answered().addTimeout(DRAIN_SECONDS, reactor)
         self._ended = None
-        self._unsent.extend(not_sent)
+        progress.waiting.extend(not_sent)
         with suppress(GivenUp, AMQPError):
-            await Deferred.fromCoroutine(dead.removed()).addTimeout(DRAIN_SECONDS, reactor)
-            self.removed = True
+            await Deferred.fromCoroutine(self._dead.removed()).addTimeout(DRAIN_SECONDS, reactor)
+            progress.removed = True
 
 
 def _takes_nothing(reason: str) -> AMQPError:

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.cli.dead_letters import DeadLetters, Letter
-from rpc.cli.dead_replay import BYTES_IN_FLIGHT, DRAIN_SECONDS, IN_FLIGHT, Replay, revived
+from rpc.cli.dead_replay import BYTES_IN_FLIGHT, DRAIN_SECONDS, IN_FLIGHT, Progress, Replay, revived
 from rpc.errors import AMQPError, ConnectionClosed
 from rpc.messages import Properties
 from tests.unit.amqp.peer import HEADER, Peer, content, method, returned
@@ -56,7 +56,7 @@ class ReplayTests(SynchronousTestCase):
         self.told: list[int] = []
         self.publishing = Peer().open()
         self.held = self.holding.channel()
-        self.replay = Replay(QUEUE)
+        self.progress = Progress()
         self.running: Deferred[None]
 
     def start(self, count: int, size: int = 1) -> None:
@@ -77,9 +77,8 @@ class ReplayTests(SynchronousTestCase):
         )
         clock, channel = self.holding.clock, self.publishing.channel()
         dead = DeadLetters(clock, self.held, f"{QUEUE}.dead")
-        self.running = Deferred.fromCoroutine(
-            self.replay.run(clock, dead, channel, reading or read(), self.told.append)
-        )
+        replay = Replay(self.progress, QUEUE, dead, channel, self.told.append)
+        self.running = Deferred.fromCoroutine(replay.run(clock, reading or read()))
 
     def published(self) -> list[str | None]:
         """Return the message ids that were published since the last call."""
@@ -121,8 +120,8 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(self.acked(), [2, *range(4, IN_FLIGHT + 3)])
         self.confirm(IN_FLIGHT + 3)
         self.succeed()
-        self.assertEqual((self.replay.replayed, sum(self.told)), (IN_FLIGHT + 3, IN_FLIGHT + 3))
-        self.assertEqual((self.replay.staying, self.replay.unanswered, self.replay.removed), ([], [], True))
+        self.assertEqual((self.progress.replayed, sum(self.told)), (IN_FLIGHT + 3, IN_FLIGHT + 3))
+        self.assertEqual((self.progress.staying, self.progress.unanswered, self.progress.removed), ([], {}, True))
 
     def test_limits_the_bytes_in_flight(self) -> None:
         """Later letters are published after confirms."""
@@ -139,8 +138,8 @@ class ReplayTests(SynchronousTestCase):
         self.publishing.feed(method(1, "basic.nack", 2, False, False))
         self.confirm(3)
         self.succeed()
-        self.assertEqual((self.replay.replayed, sum(self.told), set(self.dead.unacked)), (2, 3, {2}))
-        ((stays, reason),) = self.replay.staying
+        self.assertEqual((self.progress.replayed, sum(self.told), set(self.dead.unacked)), (2, 3, {2}))
+        ((stays, reason),) = self.progress.staying
         self.assertEqual((stays.number, reason), (2, f"the queue {QUEUE} refuses it (is it full?)"))
 
     def test_keeps_all_letters_in_flight_after_a_return(self) -> None:
@@ -152,9 +151,9 @@ class ReplayTests(SynchronousTestCase):
         self.confirm(IN_FLIGHT + 1, multiple=True)
         self.assertEqual(self.published(), [])
         self.succeed()
-        self.assertEqual((self.replay.replayed, len(self.dead.unacked)), (1, IN_FLIGHT + 8))
-        self.assertEqual(len(self.replay.staying), IN_FLIGHT + 8)
-        self.assertIn("no queue", self.replay.staying[0][1])
+        self.assertEqual((self.progress.replayed, len(self.dead.unacked)), (1, IN_FLIGHT + 8))
+        self.assertEqual(len(self.progress.staying), IN_FLIGHT + 8)
+        self.assertIn("no queue", self.progress.staying[0][1])
 
     def test_keeps_the_returned_letter_and_those_confirmed_after_it(self) -> None:
         """The queue was deleted, with the letters that the broker has just confirmed in it."""
@@ -165,8 +164,8 @@ class ReplayTests(SynchronousTestCase):
         self.publishing.feed(begin, *content(1, b"x", properties=properties))
         self.confirm(3, multiple=True)
         self.succeed()
-        self.assertEqual((self.replay.replayed, set(self.dead.unacked)), (1, {2, 3}))
-        self.assertEqual([each.number for each, _ in self.replay.staying], [2, 3])
+        self.assertEqual((self.progress.replayed, set(self.dead.unacked)), (1, {2, 3}))
+        self.assertEqual([each.number for each, _ in self.progress.staying], [2, 3])
 
     def test_keeps_a_letter_with_malformed_properties(self) -> None:
         """It is not published."""
@@ -176,7 +175,7 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(self.published(), ["2"])
         self.confirm(1)
         self.succeed()
-        self.assertEqual([each.number for each, _ in self.replay.staying], [1])
+        self.assertEqual([each.number for each, _ in self.progress.staying], [1])
 
     def test_reports_the_letters_in_flight_when_the_publishing_connection_is_lost(self) -> None:
         """They stay dead, and may have been replayed. The others were not sent."""
@@ -187,9 +186,9 @@ class ReplayTests(SynchronousTestCase):
         self.dead.serve()
         self.failureResultOf(self.running, ConnectionClosed)
         self.assertNotIn(1, self.dead.unacked)
-        self.assertEqual([each.number for each in self.replay.unanswered], list(range(2, IN_FLIGHT + 2)))
-        self.assertEqual(self.replay.unsent, 8)
-        self.assertTrue(self.replay.removed)
+        self.assertEqual(list(self.progress.unanswered), list(range(2, IN_FLIGHT + 2)))
+        self.assertEqual(self.progress.unsent, 8)
+        self.assertTrue(self.progress.removed)
 
     def test_reports_that_removals_are_unsure_when_the_holding_connection_is_lost(self) -> None:
         """No more letters are published. Replayed ones may still be dead letters."""
@@ -199,8 +198,8 @@ class ReplayTests(SynchronousTestCase):
         self.holding.lose()
         self.confirm(3, multiple=True)
         self.failureResultOf(self.running, ConnectionClosed)
-        self.assertEqual(self.replay.replayed, 3)
-        self.assertFalse(self.replay.removed)
+        self.assertEqual(self.progress.replayed, 3)
+        self.assertFalse(self.progress.removed)
 
     def test_ends_when_the_broker_is_blocked(self) -> None:
         """The first letter may still be confirmed."""
@@ -213,7 +212,7 @@ class ReplayTests(SynchronousTestCase):
         self.dead.serve()
         self.assertEqual(set(self.dead.unacked), {2, 3})
         self.assertIn("low on memory", str(self.failureResultOf(self.running, AMQPError).value))
-        self.assertEqual(self.replay.unsent, 2)
+        self.assertEqual(self.progress.unsent, 2)
 
     def test_waits_for_the_letters_in_flight_when_it_is_cancelled(self) -> None:
         """For some seconds."""
@@ -226,8 +225,8 @@ class ReplayTests(SynchronousTestCase):
         self.assertNoResult(self.running)
         self.holding.clock.advance(DRAIN_SECONDS)  # nor does the queue of dead letters answer
         self.failureResultOf(self.running, CancelledError)
-        self.assertEqual([each.number for each in self.replay.unanswered], [4, 5, 6, 7, 8, 9])
-        self.assertFalse(self.replay.removed)
+        self.assertEqual(list(self.progress.unanswered), [4, 5, 6, 7, 8, 9])
+        self.assertFalse(self.progress.removed)
 
     def test_ends_when_the_broker_was_blocked_while_letters_were_read(self) -> None:
         batches: Deferred[None] = Deferred()
@@ -244,7 +243,7 @@ class ReplayTests(SynchronousTestCase):
         self.published()
         self.dead.serve()
         self.failureResultOf(self.running, AMQPError)
-        self.assertEqual((self.replay.replayed, self.replay.unsent, self.replay.unanswered), (1, 1, []))
+        self.assertEqual((self.progress.replayed, self.progress.unsent, self.progress.unanswered), (1, 1, {}))
 
     def test_counts_a_letter_as_not_sent_when_its_channel_was_lost_while_it_was_read(self) -> None:
         batches: Deferred[None] = Deferred()
@@ -260,7 +259,7 @@ class ReplayTests(SynchronousTestCase):
         batches.callback(None)
         self.dead.serve()
         self.failureResultOf(self.running, ConnectionClosed)
-        self.assertEqual((self.replay.replayed, self.replay.unsent, self.replay.unanswered), (1, 2, []))
+        self.assertEqual((self.progress.replayed, self.progress.unsent, self.progress.unanswered), (1, 2, {}))
 
     def test_replays_one_batch_after_the_other(self) -> None:
         self.run_with([letter(1), letter(2)], [letter(3)])
@@ -270,4 +269,4 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(len(self.published()), 1)
         self.confirm(3)
         self.succeed()
-        self.assertEqual((self.replay.replayed, self.dead.unacked), (3, {}))
+        self.assertEqual((self.progress.replayed, self.dead.unacked), (3, {}))
