@@ -7,7 +7,7 @@ Each command consumes the letters of the queue once, in rounds, and puts back th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import click
@@ -23,9 +23,9 @@ from rpc.cli.dead_renewal import renew
 from rpc.cli.dead_replay import Progress, Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
-from rpc.cli.running import KNOWN, broker_option, command_line_errors, meaning, open_connection, run
+from rpc.cli.running import KNOWN, broker_option, command_line_errors, errors_in_words, meaning, open_connection, run
 from rpc.cli.standard_output import say
-from rpc.errors import AMQPError, ChannelClosed, ConfigurationError
+from rpc.errors import AMQPError, ChannelClosed
 from rpc.topology import ServiceTopology
 
 BYTES_SHOWN: Final = 512
@@ -93,7 +93,7 @@ def _topology(service: str, queue: str | None) -> ServiceTopology:
 @click.option("--json", "as_json", is_flag=True, help="For programs: only a JSON object per line.")
 def list_command(service: str, broker: str, queue: str | None, as_json: bool) -> None:
     """List dead letters, oldest first: number, method, bytes of the body, message id, reason."""
-    with _errors_in_words():
+    with errors_in_words():
         letters = run(lambda reactor: _listed(reactor, broker, _topology(service, queue)))
     for line in map(json_line, letters) if as_json else lines(letters):
         say(line)
@@ -128,7 +128,7 @@ def show_command(
     """Show letters completely: reason, properties, headers, body."""
     with command_line_errors():
         arguments = None if stub is None else Arguments.of(stub)
-    with _errors_in_words():
+    with errors_in_words():
         shown = run(lambda reactor: _shown(reactor, broker, _topology(service, queue), Choice(frozenset(letters))))
     for letter in shown:
         for line in heading(letter):
@@ -190,7 +190,7 @@ def replay_command(service: str, broker: str, queue: str | None, letters: tuple[
     topology = _topology(service, queue)
     replay = Progress()
     try:
-        with _errors_in_words():
+        with errors_in_words():
             run(lambda reactor: _replayed(reactor, broker, topology, choice, replay))
     except click.ClickException as error:
         raise click.ClickException(error.message + _progress(replay)) from error
@@ -273,7 +273,7 @@ def purge_command(
     choice = _checked_choice(letters, all_letters)
     acked: list[Letter] = []
     try:
-        with _errors_in_words():
+        with errors_in_words():
             run(lambda reactor: _purged(reactor, broker, _topology(service, queue), choice, yes, acked))
     except click.Abort:
         if acked:
@@ -320,14 +320,3 @@ async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> Asyn
                     await renewed.addTimeout(RENEW_SECONDS, reactor)
     finally:
         await connection.close()
-
-
-@contextmanager
-def _errors_in_words() -> Iterator[None]:
-    """Turn the errors that are known into messages without a traceback."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
-    except KNOWN as error:
-        raise click.ClickException(meaning(error)) from error

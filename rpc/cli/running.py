@@ -41,7 +41,7 @@ MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.ConnectionClosed, "connection lost"),
     (errors.HeartbeatMissed, "connection lost"),
     (errors.AMQPError, "broker"),
-    (errors.ConfigurationError, "cannot call"),
+    (errors.ConfigurationError, "not possible"),
 )
 """The words for an error: those of the first class that it is an instance of."""
 
