@@ -62,9 +62,10 @@ def dead_letter(
     }
     if message.expiration is not None:
         death["original-expiration"] = str(message.expiration)
-    deaths = _with(deaths_of(headers) if message.died or compatibility.believes_publishers else [], death)
+    believed = message.died or compatibility.believes_publishers
+    deaths = _with(deaths_of(headers) if believed else [], death)
     changes: dict[str, Any] = {X_DEATH: deaths}
-    if not message.died and not (compatibility.believes_publishers and _has_first_death(headers)):
+    if not (believed and _has_first_death(headers)):
         changes |= _named("x-first-death-", death)
     if compatibility.writes_last_death:
         changes |= _named("x-last-death-", deaths[0])

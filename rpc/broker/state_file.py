@@ -91,6 +91,7 @@ def read(cursor: Any) -> Rows:
     cursor.connection.commit()  # the journal's mode cannot change within a transaction
     for statement in _OPENING:
         cursor.execute(statement)
+    cursor.execute("BEGIN")  # sqlite3 begins none for a schema: a killed process leaves all of it, or nothing
     (version,) = cursor.execute("PRAGMA user_version").fetchone()
     if version not in (0, 1, VERSION):
         raise ConfigurationError(f"it is of version {version}, and this is {VERSION}")

@@ -144,7 +144,10 @@ class Store:
     def erase(self, entry: Entry) -> None:
         """Remove a message that is settled; does nothing when it was never kept."""
         number = self._ids.pop(entry, None)
-        if number is not None and self._inserts.pop(entry, None) is None:
+        if number is None:
+            return
+        self._counts.pop(number, None)
+        if self._inserts.pop(entry, None) is None:
             self._deletes.append(number)
 
     # -- writing
