@@ -26,14 +26,16 @@ class Definitions:
     def changed(self, thing: Destination, there: bool) -> None:
         """Note that an exchange or queue was declared or deleted.
 
-        A deleted queue stays in the state until its dead letters are published: nothing else there has them. A new
-        queue of its name takes them over.
+        A deleted queue stays in the state with its dead letters, until they are published: nothing else there has them.
+        A new queue of its name takes them over.
         """
         if self._store is None:
             return
         if isinstance(thing, Queue) and thing.stored:
             self._erase_deleted(thing.name)  # an older queue of this name
-            if not there and self._dying(thing.name):
+            dying = self._dying(thing.name)
+            if not there and dying:
+                self._store.erase_all(thing, dying)
                 self._deleted[thing.name] = thing
                 return
         self._store.definition_changed(self._vhost, thing, there)

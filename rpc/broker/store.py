@@ -82,13 +82,19 @@ class Store:
             self._definitions.append(("INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?)", row))
             return
         # Unacked messages are removed as well: the file must not have messages of an unknown queue.
-        entries = self._ids if keep else self._inserts
-        for entry in [each for each in entries if each.queue is queue and each not in keep]:
-            self.erase(entry)
-        if not keep:
+        if keep:
+            self.erase_all(queue, keep)
+        else:
+            for entry in [entry for entry in self._inserts if entry.queue is queue]:
+                self.erase(entry)
             self._definitions.append(("DELETE FROM message WHERE vhost = ? AND queue = ?", (vhost, queue.name)))
         self._definitions.append(("DELETE FROM queue WHERE vhost = ? AND name = ?", (vhost, queue.name)))
         self._delete_bindings_to(vhost, queue, True)
+
+    def erase_all(self, queue: Queue, keep: Collection[Entry]) -> None:
+        """Remove the messages of a queue, unacked ones as well, less those to `keep`."""
+        for entry in [each for each in self._ids if each.queue is queue and each not in keep]:
+            self.erase(entry)
 
     def _delete_bindings_to(self, vhost: str, thing: Destination, is_queue: bool) -> None:
         statement = "DELETE FROM binding WHERE vhost = ? AND is_queue = ? AND destination = ?"

@@ -147,6 +147,9 @@ class DeadLetterTests(CrashCase):
         """A queue may be deleted while most of its dead letters wait for passes of their own."""
         await self.nack_many_and_crash(delete=True)
 
+    async def test_an_unacked_message_of_a_deleted_queue_is_gone_while_its_dead_letters_wait(self) -> None:
+        await self.nack_many_and_crash(delete=True, unacked=1)
+
     async def test_a_queue_that_is_declared_again_is_not_deleted_with_the_old_one(self) -> None:
         """The old queue has dead letters that are not published yet."""
         server = await self.start()
@@ -182,21 +185,22 @@ class DeadLetterTests(CrashCase):
             self.assertGreater(left, 0)
             self.file = self.file.with_name("another")
 
-    async def nack_many(self, channel: Channel, count: int = 5 * DEAD_LETTERS_PER_PASS + 1) -> None:
-        """Reject many messages of a queue with dead letters at once."""
+    async def nack_many(self, channel: Channel, count: int = 5 * DEAD_LETTERS_PER_PASS + 1, unacked: int = 0) -> None:
+        """Reject many messages of a queue with dead letters at once. The last ones stay unacked."""
         await channel.queue_declare(queue="dead", durable=True)
         table = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
         await channel.queue_declare(queue="q", durable=True, arguments=table)
-        await self.publish(channel, "", "q", *(b"%d" % number for number in range(count)))
-        self.nack(channel, await self.take(channel, "q", count))
+        await self.publish(channel, "", "q", *(b"%d" % number for number in range(count + unacked)))
+        taken = await self.take(channel, "q", count + unacked)
+        self.nack(channel, taken[:count])
 
-    async def nack_many_and_crash(self, *, delete: bool) -> None:
+    async def nack_many_and_crash(self, *, delete: bool, unacked: int = 0) -> None:
         """Reject many messages, perhaps delete their queue, and look at the file after one write."""
         server = await self.start()
         channel = await self.channel(server)
         count = 5 * DEAD_LETTERS_PER_PASS + 1
         killed = self.hold_back_after_dead_letters(server)
-        await self.nack_many(channel, count)
+        await self.nack_many(channel, count, unacked)
         deleted = channel.queue_delete(queue="q") if delete else None
         await killed.written
         self.crash()
