@@ -94,8 +94,9 @@ class ConfirmedPublisher:
         """Return the message that is returned, and its number; ``None``: no unconfirmed message has its content.
 
         A return does not say which message it is. Messages with the same content are interchangeable. The bytes of the
-        headers may be others: RabbitMQ 4.0 sorts them, and interceptors add some. So exchange, routing key, body and
-        the other properties decide. Of several such messages, it is the first whose headers are all there.
+        headers may be others: RabbitMQ 4.0 sorts them, and interceptors add headers and properties, such as a
+        timestamp. So exchange, routing key, body and the other properties that were sent decide. Of several such
+        messages, it is the first whose headers are all there; without one, the first.
         """
         routed = (returned.exchange, returned.routing_key, returned.body)
         sent = [
@@ -110,7 +111,7 @@ class ConfirmedPublisher:
         alike = None
         for number, message in sent:
             own_others, own_headers = _split(message.properties)
-            if own_others == others:
+            if all(own in (None, other) for own, other in zip(own_others, others, strict=True)):
                 if own_headers.items() <= headers.items():
                     return number, message
                 alike = alike or (number, message)

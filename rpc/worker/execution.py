@@ -25,7 +25,7 @@ from rpc.worker.last_replies import CANCELLED, Answered, LastReplies
 from rpc.worker.limiter import ConcurrencyLimiter
 from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.rejection import Rejection, internal_error, reply_too_large
-from rpc.worker.request import Policy, Request
+from rpc.worker.request import OWN_QUEUE, Policy, Request
 from rpc.worker.service import ThriftService
 from rpc.worker.unfinished import NO_RESULTS, failure_of, is_unfinished
 
@@ -179,10 +179,11 @@ class Execution:
         if not request.acked:
             channel.ack_delivery(request.delivery)
         request.finish()
-        last, asked = self._last, request.delivery.body
-        reply = CANCELLED if cancelled else body if body is None or len(body) <= last.largest else len(body)
-        asked_or_hash = asked if len(asked) <= last.largest else hash(asked)
-        last.note((request.parts[MESSAGE_ID], asked_or_hash, reply))
+        if request.source not in OWN_QUEUE:  # a request of the worker's own queue is never delivered again
+            last, asked = self._last, request.delivery.body
+            reply = CANCELLED if cancelled else body if body is None or len(body) <= last.largest else len(body)
+            asked_or_hash = asked if len(asked) <= last.largest else hash(asked)
+            last.note((request.parts[MESSAGE_ID], asked_or_hash, reply))
         if self._recent is not None:
             self._recent.add(request.identity, body, now, cancelled)
         if run is None:
