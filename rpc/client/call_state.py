@@ -24,7 +24,7 @@ class CallState(enum.Enum):
     """A worker has sent a keepalive, and the next one is expected within the client's ``liveness``."""
 
     OVERDUE = "overdue"
-    """No keepalive came in time. The broker is asked whether it has an alarm; a keepalive may come before its answer."""
+    """No keepalive came in time. The broker is asked about an alarm. A keepalive may come before its answer."""
 
     PAUSED = "paused"
     """The attempt has failed. The next attempt follows after a pause."""

@@ -82,13 +82,13 @@ def _finish_module(
 ) -> str:
     package = module.rpartition(".")[0]
     text = repair_names(text, package, definitions)
-    if has_method_fields(definitions):
-        text = call_by_class(text)
     if package in hashed.packages:
         text = freeze_literals(text)
     if module in definitions["services"]:
         methods = definitions["services"][module]["methods"]
         text = repair_arguments(text, {argument["name"] for method in methods for argument in method["arguments"]})
+    if has_method_fields(definitions):
+        text = call_by_class(text)  # after the arguments: the calls have their names
     used: set[str] = set()
     clashing = NAMES.intersection(types_of(package, definitions)) if module in definitions["services"] else ()
     if clashing:

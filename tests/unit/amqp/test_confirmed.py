@@ -80,6 +80,14 @@ class ConfirmedPublisherTests(SynchronousTestCase):
         self.assertIs(self.cause(published), NotPublishedCause.RETURNED)
         self.assertNoResult(other)
 
+    def test_finds_a_returned_message_with_a_further_property(self) -> None:
+        """An interceptor may set the timestamp."""
+        other = self.publisher.publish("", "q", encode_properties(Properties(message_id="m")), b"1")
+        published = self.publish(b"1")
+        self.return_message(b"1", encode_properties(Properties(timestamp=5)))
+        self.assertIs(self.cause(published), NotPublishedCause.RETURNED)
+        self.assertNoResult(other)
+
     def test_finds_a_returned_message_with_changed_headers(self) -> None:
         """Then the first with the same body is it: a message that no queue has must not count as published."""
         first, second = (

@@ -36,6 +36,17 @@ class ExceptionTests(SynchronousTestCase):
 class ArgumentTests(SynchronousTestCase):
     """Arguments with the names of the generated client's variables."""
 
+    def test_the_generated_client_sends_them_beside_structs_with_fields_called_like_methods(self) -> None:
+        """Both are repaired in the same lines."""
+        stub = compile_stub(
+            "struct P { 1: bool read } service S { i32 f(1: string args, 2: string oprot, 3: P p) }", "S"
+        )
+        ends = ThriftEnds(stub, FACTORIES["binary"][0])
+        ends.notes.answer = "returns", 7
+        arguments = ("a", "b", stub.ttypes.P(True))
+        self.assertEqual(ends.settle(ends.serve(ends.call("f", arguments, 9))), ("returns", 7))
+        self.assertEqual(ends.notes.taken, [arguments])
+
     def test_the_generated_client_sends_them(self) -> None:
         """All of them, and some with others."""
         stub = compile_stub(
