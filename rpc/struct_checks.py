@@ -64,8 +64,12 @@ class StructChecks:
                     check_field(field)
 
         self._made[struct] = check  # before its fields: a struct may contain itself
-        bases += self._bases(struct)
-        inner += self._inner(struct)
+        try:
+            bases += self._bases(struct)
+            inner += self._inner(struct)
+        except BaseException:
+            del self._made[struct]  # otherwise the next use would check a part of the fields
+            raise
         return check
 
     def _bases(self, struct: type) -> list[tuple[Callable[[Any], Any], CheckAll]]:

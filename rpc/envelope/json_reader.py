@@ -85,8 +85,13 @@ def struct_reader(struct_class: type) -> ReadInner:
         return struct_class(**values)
 
     _structs[struct_class] = read  # before its fields are known: a struct may contain itself
-    for number, ttype, name, details, *_ in described:
-        fields[str(number)] = (TAGS.get(ttype, ""), name, _base_reader(ttype, details), _inner_reader(ttype, details))
+    try:
+        for number, ttype, name, details, *_ in described:
+            base, inner = _base_reader(ttype, details), _inner_reader(ttype, details)
+            fields[str(number)] = (TAGS.get(ttype, ""), name, base, inner)
+    except BaseException:
+        del _structs[struct_class]  # otherwise the next use would read a part of the fields
+        raise
     return read
 
 

@@ -70,9 +70,13 @@ def struct_writer(struct_class: type) -> Write:
             out.append("}")
 
     _structs[struct_class] = write  # before its fields are known: a struct may contain itself
-    for number, ttype, name, details, *_ in described:
-        head = f',"{number}":{{"{TAGS.get(ttype)}":'
-        fields.append((name, head, _text_of(ttype, details), _writer_of(ttype, details)))
+    try:
+        for number, ttype, name, details, *_ in described:
+            head = f',"{number}":{{"{TAGS.get(ttype)}":'
+            fields.append((name, head, _text_of(ttype, details), _writer_of(ttype, details)))
+    except BaseException:
+        del _structs[struct_class]  # otherwise the next use would write a part of the fields
+        raise
     return write
 
 

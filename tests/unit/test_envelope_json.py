@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from thrift.Thrift import TApplicationException
+from thrift.Thrift import TApplicationException, TType
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.envelope import CODECS, CONTAINER_LIMIT, NUMBER_LIMIT
@@ -239,3 +239,36 @@ class ReadingTests(SynchronousTestCase):
             for depth in (1000, 100_000):
                 body = b'[1,"tree",1,1,{"1":{"rec":' + deep.encode() * depth
                 self.assertRaises(MalformedMessage, read, JSON, body, self.stub.tree_args)
+
+
+class UnusableStructTests(SynchronousTestCase):
+    """A struct with a field whose class Thrift's compiler did not make."""
+
+    class Inner:
+        """No generated class."""
+
+    class Outer:
+        """A struct with fields before and behind the one that cannot be used."""
+
+        thrift_spec: Any
+
+        def __init__(self, a: int | None = None, b: Any = None, z: int | None = None) -> None:
+            self.a, self.b, self.z = a, b, z
+
+    Outer.thrift_spec = (
+        None,
+        (1, TType.I32, "a", None, None),
+        (2, TType.STRUCT, "b", [Inner, None], None),
+        (3, TType.I32, "z", None, None),
+    )
+
+    def test_it_is_refused_each_time_and_not_written_in_part(self) -> None:
+        for _ in range(2):
+            self.assertRaises(MalformedMessage, CODECS["json"].encode, "f", 1, 1, self.Outer(1, None, 5))
+
+    def test_it_is_refused_each_time_and_not_read_in_part(self) -> None:
+        body = b'[1,"f",1,1,{"1":{"i32":1},"3":{"i32":5}}]'
+        codec = CODECS["json"]
+        for _ in range(2):
+            start = codec.read_header(body)[3]
+            self.assertRaises(MalformedMessage, codec.read_struct, body, start, self.Outer)
