@@ -8,6 +8,7 @@ from thrift.Thrift import TApplicationException, TType
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.envelope import CODECS, CONTAINER_LIMIT, NUMBER_LIMIT
+from rpc.envelope.limits import NESTING_LIMIT
 from rpc.errors import MalformedMessage
 from tests.stubs import compile_stub
 from tests.unit.envelope_messages import read
@@ -234,11 +235,21 @@ class ReadingTests(SynchronousTestCase):
                 self.assertRaises(MalformedMessage, self.read, "number", struct)
 
     def test_refuses_deep_nesting(self) -> None:
-        """In fields that are read, and in fields that are skipped."""
-        for deep in ('{"4":{"rec":', '{"9":{"rec":', '{"2":{"lst":["rec",1,'):
-            for depth in (1000, 100_000):
-                body = b'[1,"tree",1,1,{"1":{"rec":' + deep.encode() * depth
-                self.assertRaises(MalformedMessage, read, JSON, body, self.stub.tree_args)
+        """A field that is skipped is only parsed, so Python's parser sets its limit."""
+        for deep, close in (('{"4":{"rec":', "}}"), ('{"2":{"lst":["rec",1,', "]}}")):
+            for depth, fits in ((NESTING_LIMIT - 2, True), (NESTING_LIMIT - 1, False), (100_000, False)):
+                self.check_nesting(deep, close, depth, fits)
+        self.check_nesting('{"9":{"rec":', "}}", NESTING_LIMIT, True)
+        self.check_nesting('{"9":{"rec":', "}}", 100_000, False)
+
+    def check_nesting(self, deep: str, close: str, depth: int, fits: bool) -> None:
+        """Read a message with so many structs in one another, beside those of the arguments and the value."""
+        text = f'[1,"tree",1,1,{{"1":{{"rec":{deep * depth}{{}}{close * depth}}}}}]'
+        if fits:
+            read(JSON, text.encode(), self.stub.tree_args)
+        else:
+            error = self.assertRaises(MalformedMessage, read, JSON, text.encode(), self.stub.tree_args)
+            self.assertRegex(str(error), "in one another|recursion")
 
 
 class UnusableStructTests(SynchronousTestCase):
