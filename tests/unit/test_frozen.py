@@ -158,6 +158,16 @@ class HostileSetTests(SynchronousTestCase):
             error = self.assertRaises(MalformedMessage, codec.read_struct, body, start, self.stub.f_args)
             self.assertIn("have one hash", str(error))
 
+    def test_refuses_many_keys_of_one_hash(self) -> None:
+        """JSON has no such keys."""
+        one_hash = [tuple(-1 - (number >> bit & 1) for bit in range(8)) for number in range(256)]
+        for protocol in ("binary", "compact"):
+            codec = CODECS[protocol]
+            body = codec.encode("f", TMessageType.CALL, 1, self.stub.f_args(by_list=dict.fromkeys(one_hash, 1)))
+            start = codec.read_header(body)[3]
+            error = self.assertRaises(MalformedMessage, codec.read_struct, body, start, self.stub.f_args)
+            self.assertIn("have one hash", str(error))
+
     def test_accepts_many_equal_elements(self) -> None:
         """They are one element."""
         for protocol, codec in CODECS.items():
