@@ -61,6 +61,14 @@ ROUTING = frozenset(("CC", "BCC"))
 a caller must not choose where a worker's own messages go.
 """
 
+DELIVERY_COUNT = "x-delivery-count"
+"""RabbitMQ's header in quorum queues: the number of deliveries that were not settled. A classic queue has only a flag.
+(RabbitMQ documentation, "Quorum Queues: Poison Message Handling".)
+"""
+
+NOT_COPIED = ROUTING | {DELIVERY_COUNT, "x-acquired-count"}
+"""Headers that no copy of a message has: those of :data:`ROUTING`, and the broker's counts of the original."""
+
 RESERVED = (
     OWN,
     "x-death",

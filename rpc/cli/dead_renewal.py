@@ -7,20 +7,16 @@ end of the queue, in the order of their letters.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred
 
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.dead_letters import DeadLetters, Letter
-from rpc.headers import ROUTING
-from rpc.worker.begins import DELIVERY_COUNT
-
-NOT_COPIED: Final = ROUTING | {DELIVERY_COUNT}
-"""Headers that would send the copy to other queues, or are the broker's own."""
+from rpc.headers import NOT_COPIED
 
 
 async def renew(reactor: Any, connection: AMQPConnection, queue: str) -> None:
@@ -41,7 +37,9 @@ async def renew(reactor: Any, connection: AMQPConnection, queue: str) -> None:
         await head.look()
         while letters := await head.next_round():
             old = [letter for letter in letters if letter.renewable]
-            await gatherResults([_replace(head, publisher, queue, letter) for letter in old], consumeErrors=True)
+            await gatherResults(
+                [maybeDeferred(_replace, head, publisher, queue, letter) for letter in old], consumeErrors=True
+            )
             if len(old) < len(letters):
                 break
         await head.removed()

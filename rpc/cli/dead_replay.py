@@ -23,9 +23,8 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.cli.dead_letters import DeadLetters, Letter
 from rpc.errors import AMQPError, CodecError
-from rpc.headers import DEAD_REASON, DELIVERIES, LIVENESS, RENEWALS, ROUTING
+from rpc.headers import DEAD_REASON, DELIVERIES, LIVENESS, NOT_COPIED, RENEWALS
 from rpc.messages import Properties
-from rpc.worker.begins import DELIVERY_COUNT
 
 IN_FLIGHT: Final = 64
 """Letters that are published and not yet confirmed. The first is published alone, in case the broker is blocked."""
@@ -35,7 +34,7 @@ BYTES_IN_FLIGHT: Final = 8 * 1024 * 1024
 DRAIN_SECONDS: Final = 5.0
 """How long a replay that failed waits for the confirms of the letters in flight."""
 
-LEFT_OUT: Final = ROUTING | {DEAD_REASON, DELIVERIES, RENEWALS, LIVENESS, DELIVERY_COUNT, "x-acquired-count"}
+LEFT_OUT: Final = NOT_COPIED | {DEAD_REASON, DELIVERIES, RENEWALS, LIVENESS}
 """Headers of the letter's earlier deliveries. Deliveries are counted anew, and no caller waits for a keepalive."""
 
 

@@ -14,12 +14,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from rpc.headers import DELIVERIES, whole
-
-DELIVERY_COUNT = "x-delivery-count"
-"""RabbitMQ's header in quorum queues: the number of deliveries that were not settled. A classic queue has only a flag.
-(RabbitMQ documentation, "Quorum Queues: Poison Message Handling".)
-"""
+from rpc.headers import DELIVERIES, DELIVERY_COUNT, whole
 
 RENEW_AT = 10
 """Deliveries from which on a message is replaced by a copy. RabbitMQ 4 drops a message of a quorum queue at its 21st

@@ -16,7 +16,7 @@ from rpc.amqp.codec.properties import (
     decode_text,
     encode_properties,
 )
-from rpc.headers import ATTEMPT, DEAD_REASON, KEEPALIVE, MAYBE_EXECUTED, OUTCOME, ROUTING, metadata_of, whole
+from rpc.headers import ATTEMPT, DEAD_REASON, KEEPALIVE, MAYBE_EXECUTED, NOT_COPIED, OUTCOME, metadata_of, whole
 from rpc.messages import Properties
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.request import NO_HEADERS, Request
@@ -49,11 +49,11 @@ def dead_letter_properties(request: Request, reason: str, with_headers: bool = T
 
 
 def _as_it_came(request: Request, headers: Mapping[str, Any]) -> Properties:
-    """Return the request's properties with these headers, without those that route it elsewhere, and without a user id:
+    """Return the request's properties with these headers, less those that are not copied, and without a user id:
     RabbitMQ closes the channel when it is not our own.
     """
     properties = Properties() if request.problem is not None else request.delivery.properties
-    kept = {name: value for name, value in headers.items() if name not in ROUTING}
+    kept = {name: value for name, value in headers.items() if name not in NOT_COPIED}
     return attrs.evolve(properties, headers=kept, user_id=None)
 
 

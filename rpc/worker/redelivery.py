@@ -114,8 +114,7 @@ class Redelivery:
         be taken for the message that it replaced.
         """
         quarantined = request.source is Source.QUARANTINE
-        begins, renewals = (whole(request.headers.get(name)) or 0 for name in (DELIVERIES, RENEWALS))
-        headers = {DELIVERIES: begins, RENEWALS: renewals + 1}
+        headers = {DELIVERIES: whole(request.headers.get(DELIVERIES)) or 0, RENEWALS: _next_renewal(request)}
         self._republish(request, Destination.QUARANTINE if quarantined else Destination.QUEUE, headers)
 
     def _republish(self, request: Request, destination: Destination, headers: Mapping[str, int]) -> None:
@@ -127,12 +126,14 @@ class Redelivery:
             self._rejector.reject_unread(request, over_the_limit(begins))
 
     def give_back(self, request: Request) -> None:
-        """Publish an unchanged copy for another worker, and ack the request, which has not begun.
+        """Publish an uncounted copy for another worker, and ack the request, which has not begun.
 
-        The broker would mark a requeued request as redelivered, and its next worker would count it.
+        The broker would mark a requeued request as redelivered, and its next worker would count it. The copy has a
+        number, as in :meth:`renew`: it may come back to this worker.
         """
         try:
-            properties = encode_properties(copy_properties(request, {}, self._clock.seconds()))
+            number = {RENEWALS: _next_renewal(request)}
+            properties = encode_properties(copy_properties(request, number, self._clock.seconds()))
             self._replace(_Copy(request, Destination.QUEUE, properties, requeues=True))
         except CodecError:  # its properties fill more than a frame
             self._channel.requeue(request)
@@ -235,3 +236,7 @@ class Redelivery:
             del self._replacing[identity]
         copy.replaced.callback(None)  # first: this may republish a copy, and a drain waits for it
         self._limiter.republish(-1)
+
+
+def _next_renewal(request: Request) -> int:
+    return (whole(request.headers.get(RENEWALS)) or 0) + 1

@@ -74,7 +74,7 @@ class NestedTests(AgainTestCase):
         self.wire.answer()
         copy, refusal = self.wire.take()
         self.assertEqual(dict(refusal.properties.headers or {}), {"rpc-outcome": "stopping"})
-        self.assertEqual((copy.routing_key, copy.properties.headers), ("rpc.Calculator", {}))
+        self.assertEqual((copy.routing_key, copy.properties.headers), ("rpc.Calculator", {"rpc-renewals": 1}))
         self.assertEqual(self.settled(), [("ack", direct, False), ("ack", shared, False)])
         self.handler.held[0].callback(1)
         self.handler.held[1].callback(1)

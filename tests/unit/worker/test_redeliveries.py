@@ -305,8 +305,21 @@ class GivenBackTests(AgainTestCase):
         self.serve(concurrency=1)
         tag = self.drain_with_one_held(headers={"rpc-deliveries": 1, "tenant": "a"})
         (copy,) = self.wire.take()
-        self.assertEqual(dict(copy.properties.headers or {}), {"rpc-deliveries": 1, "tenant": "a"})
+        headers = {"rpc-deliveries": 1, "tenant": "a", "rpc-renewals": 1}
+        self.assertEqual(dict(copy.properties.headers or {}), headers)
         self.assertEqual(self.acked(), [tag])
+
+    def test_a_copy_that_comes_back_is_not_taken_for_its_original(self) -> None:
+        """Its next worker has lost its channel. The original was acked here, and the copy must not be."""
+        self.serve(concurrency=1)
+        self.drain_with_one_held()
+        (copy,) = self.wire.take()
+        self.worker.resume()
+        self.worker.open()
+        self.request("add", message_id="held", again=True, headers=dict(copy.properties.headers or {}))
+        self.wire.settle()
+        (counted,) = self.wire.take()
+        self.assertEqual(counted.properties.message_id, "held")
 
     def test_a_redelivered_request_is_requeued_without_a_limit(self) -> None:
         """Nothing counts its deliveries, so only the broker's flag says that it may have begun before."""
