@@ -56,8 +56,11 @@ class IDeliveryChannel(Interface):
     def ack(request: Any) -> None:
         """Ack a request. A second call does nothing."""
 
-    def ack_delivery(delivery: Any) -> None:
-        """Ack a :class:`rpc.amqp.content.Delivery` that is no request."""
+    def ack_delivery(delivery: Any) -> bool:
+        """Ack a :class:`rpc.amqp.content.Delivery`.
+
+        :return: ``False``: its channel was lost, and the broker delivers it again.
+        """
 
     def requeue(request: Any) -> None:
         """Have the broker deliver a request again."""

@@ -99,14 +99,12 @@ class ConfirmedPublisher:
         messages, it is the first whose headers are all there; without one, the first.
         """
         routed = (returned.exchange, returned.routing_key, returned.body)
-        sent = [
-            (number, message)
-            for number, message in self._ledger.outstanding()
-            if (message.exchange, message.routing_key, message.body) == routed
-        ]
-        for number, message in sent:
-            if message.properties == returned.encoded_properties:
-                return number, message
+        sent = []
+        for number, message in self._ledger.outstanding():
+            if (message.exchange, message.routing_key, message.body) == routed:
+                if message.properties == returned.encoded_properties:
+                    return number, message
+                sent.append((number, message))
         others, headers = _split(returned.encoded_properties)
         alike = None
         for number, message in sent:

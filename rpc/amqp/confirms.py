@@ -8,6 +8,7 @@ entries, no channel.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from itertools import takewhile
 from typing import Generic, TypeVar
 
@@ -56,9 +57,9 @@ class ConfirmLedger(Generic[Entry]):
         last = delivery_tag or self._next
         return [entries.pop(number) for number in list(takewhile(last.__ge__, entries))]
 
-    def outstanding(self) -> list[tuple[int, Entry]]:
-        """The entries and their numbers, in the order of publishing."""
-        return list(self._entries.items())
+    def outstanding(self) -> Iterator[tuple[int, Entry]]:
+        """The numbers and their entries, in the order of publishing. The ledger must not change meanwhile."""
+        return iter(self._entries.items())
 
     def __contains__(self, number: int) -> bool:
         return number in self._entries

@@ -176,14 +176,15 @@ class Execution:
         cancelled = request.state is CANCELLING
         if body is not None and request.reply_to is not None and not cancelled:
             channel.send(request, body, now)
-        if not request.acked:
-            channel.ack_delivery(request.delivery)
+        is_acked = request.acked or channel.ack_delivery(request.delivery)
         request.finish()
         if request.source not in OWN_QUEUE:  # a request of the worker's own queue is never delivered again
             last, asked = self._last, request.delivery.body
             reply = CANCELLED if cancelled else body if body is None or len(body) <= last.largest else len(body)
             asked_or_hash = asked if len(asked) <= last.largest else hash(asked)
             last.note((request.parts[MESSAGE_ID], asked_or_hash, reply))
+            if not is_acked:  # the request comes again, perhaps behind many others
+                last.keep_unacked(now)
         if self._recent is not None:
             self._recent.add(request.identity, body, now, cancelled)
         if run is None:

@@ -60,13 +60,14 @@ class LastReplies:
         self.note = self._last.extend
         self.largest = BYTES // 2 // max(prefetch, MOST_UNACKED // 50)
 
-    def find(self, identity: Hashable, now: float) -> Answered | None:
+    def find(self, identity: tuple[bytes, int] | None, now: float) -> Answered | None:
         """Return how the call `identity` was answered (see ``Request.identity``), or ``None``."""
         if identity is None:
             return None
-        for known, reply in self._newest_first():
-            if known == identity:
-                return _answered(reply, now + SECONDS)
+        if identity[0] in self._last:  # a first look, which hashes no body
+            for known, reply in self._newest_first():
+                if known == identity:
+                    return _answered(reply, now + SECONDS)
         found = self._unacked.get(identity)
         return found if found is not None and found.until > now else None
 

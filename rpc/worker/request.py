@@ -261,7 +261,7 @@ class Request:
         return None if part is None else part[1:]
 
     @property
-    def identity(self) -> Hashable:
+    def identity(self) -> tuple[bytes, int] | None:
         """The same for all deliveries and attempts of one call; ``None`` without a message id."""
         part = self.parts[MESSAGE_ID]
         return None if part is None else (part, hash(self.delivery.body))

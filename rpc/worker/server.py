@@ -206,10 +206,12 @@ class Server:
         if request.take_ack():
             self.ack_delivery(request.delivery)
 
-    def ack_delivery(self, delivery: Delivery) -> None:
+    def ack_delivery(self, delivery: Delivery) -> bool:
         """See :class:`~rpc.interfaces.IDeliveryChannel`."""
-        if delivery.channel is self._channel and self._acks is not None:
-            self._acks.ack(delivery.delivery_tag)
+        if delivery.channel is not self._channel or self._acks is None:
+            return False
+        self._acks.ack(delivery.delivery_tag)
+        return True
 
     def requeue(self, request: Request) -> None:
         """See :class:`~rpc.interfaces.IDeliveryChannel`."""

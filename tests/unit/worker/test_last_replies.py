@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.worker.last_replies import BYTES, CANCELLED, MOST_UNACKED, SECONDS, LastReplies
@@ -11,7 +9,7 @@ from rpc.worker.last_replies import BYTES, CANCELLED, MOST_UNACKED, SECONDS, Las
 BODY = b"request"
 
 
-def identity(name: str) -> Hashable:
+def identity(name: str) -> tuple[bytes, int]:
     """The identity of a call, as requests have it."""
     return name.encode(), hash(BODY)
 

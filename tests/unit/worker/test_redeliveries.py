@@ -14,7 +14,7 @@ from rpc.errors import ChannelClosed, ConnectionClosed, HeartbeatMissed
 from rpc.messages import Properties
 from rpc.worker.republisher import Republisher
 from tests.unit.worker.again_case import QUARANTINE_QUEUE, AgainTestCase
-from tests.unit.worker.served import QUARANTINE, SHARED
+from tests.unit.worker.served import OWN, QUARANTINE, SHARED
 
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
@@ -165,6 +165,34 @@ class RedeliveryTests(AgainTestCase):
         self.serve(redelivery_limit=1, concurrency=1)
         self.request("add", message_id="held", again=True)
         self.assertEqual([moved.routing_key for moved in self.wire.take()], [QUARANTINE_QUEUE])
+
+    def test_calls_that_follow_push_no_run_out_that_finished_without_its_channel(self) -> None:
+        """Its copy comes behind them. As many calls are remembered as the prefetch is."""
+        self.serve(concurrency=1)
+        self.request(message_id="m")
+        self.wire.close_channel()
+        self.worker.open()
+        self.handler.held[0].callback(5)
+        for number in range(5):
+            self.request("add", message_id=str(number))
+        self.wire.take()
+        self.request(message_id="m", again=True)
+        self.assertEqual(self.handler.ran.count("calculate 1"), 1)
+        (reply,) = self.wire.take()
+        self.assertEqual(reply.properties.message_id, "m")
+
+    def test_nested_calls_push_no_call_out_that_may_come_again(self) -> None:
+        """The worker's own queue ends with its channel."""
+        self.serve(concurrency=1)
+        self.request("add", message_id="m")
+        for number in range(5):
+            self.request("add", OWN, message_id=str(number))
+        self.wire.close_channel()
+        self.worker.open()
+        self.wire.take()
+        self.request("add", message_id="m", again=True)
+        self.assertEqual(len(self.handler.ran), 6)
+        self.assertEqual(len(self.wire.take()), 1)
 
     def test_a_run_that_finished_without_its_channel_is_answered_again(self) -> None:
         """The broker has not taken its ack: the copy is acked, the reply sent again, and no handler begins."""
