@@ -179,7 +179,7 @@ class RedeliveryTests(AgainTestCase):
         self.request(message_id="m", again=True)
         self.assertEqual(self.handler.ran.count("calculate 1"), 1)
         (reply,) = self.wire.take()
-        self.assertEqual(reply.properties.message_id, "m")
+        self.assertEqual((reply.routing_key, reply.properties.message_id), ("replies", "m"))
 
     def test_nested_calls_push_no_call_out_that_may_come_again(self) -> None:
         """The worker's own queue ends with its channel."""
@@ -192,7 +192,7 @@ class RedeliveryTests(AgainTestCase):
         self.wire.take()
         self.request("add", message_id="m", again=True)
         self.assertEqual(len(self.handler.ran), 6)
-        self.assertEqual(len(self.wire.take()), 1)
+        self.assertEqual([each.routing_key for each in self.wire.take()], ["replies"])
 
     def test_a_run_that_finished_without_its_channel_is_answered_again(self) -> None:
         """The broker has not taken its ack: the copy is acked, the reply sent again, and no handler begins."""
