@@ -305,7 +305,7 @@ class Store:
             entry = Entry(broker.vhosts[name_of(vhost)].queues[name_of(queue)], message, position, expires)
             self._ids[entry] = number
             self._next_id = max(self._next_id, number + 1)
-            entry.queue.restore(entry, delivery_count)
+            entry.queue.restore(entry, int(delivery_count))
 
 
 def _encoded(table: Mapping[str, Any]) -> bytes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.internet.task import Clock
@@ -19,8 +17,7 @@ from tests.unit.amqp.peer import BODY, frame, method
 from tests.unit.broker.durable_state import channels_of, entries_of
 from tests.unit.broker.peer import Client, new_broker, publish
 from tests.unit.broker.queue_case import DEAD
-
-EXAMPLES = int(os.environ.get("RPC_EXAMPLES", "100"))
+from tests.unit.machines import machine_settings
 
 QUEUES: dict[str, dict[str, Any]] = {
     "classic": {},
@@ -184,7 +181,7 @@ class AccountMachineTests(SynchronousTestCase):
         """After any sequence of operations, with back-pressure and dead letters."""
         prepare(self)
         case: Any = AccountMachine.TestCase
-        case.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
+        case.settings = machine_settings(40)
         case().runTest()
 
 

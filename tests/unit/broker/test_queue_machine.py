@@ -6,11 +6,9 @@ Three clients, one of them with two channels, use three queues with drawn argume
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,8 +17,7 @@ from rpc.messages import Properties
 from tests.unit.broker.beside_reference import CHANNELS, BesideReference
 from tests.unit.broker.peer import Client, publish
 from tests.unit.broker.reference_parts import ChannelName, Copy, Delivery, Queue
-
-EXAMPLES = int(os.environ.get("RPC_EXAMPLES", "100"))
+from tests.unit.machines import machine_settings
 
 NEXT = {"a": "b", "b": "c", "c": "dead"}
 TIMES = {"a": 1001, "b": 1003, "c": 1009}
@@ -290,5 +287,5 @@ class QueueMachineTests(SynchronousTestCase):
     def test_messages_are_where_the_reference_has_them(self) -> None:
         """After any sequence of operations."""
         case: Any = QueueMachine.TestCase
-        case.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
+        case.settings = machine_settings(40)
         case().runTest()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections import Counter
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,8 +18,7 @@ from tests.unit.broker.broker_with_state import EXCHANGES, BrokerWithState, Writ
 from tests.unit.broker.durable_state import durable_state, entries_of
 from tests.unit.broker.peer import publish
 from tests.unit.broker.stepped_store import Moment, Outcome, SteppedPool
-
-EXAMPLES = int(os.environ.get("RPC_EXAMPLES", "100"))
+from tests.unit.machines import machine_settings
 
 NEXT = {"a": "b", "b": "dead"}
 
@@ -227,11 +224,11 @@ class StoreMachineTests(SynchronousTestCase):
         """After any sequence of operations, failures and kills."""
         prepare(self)
         case: Any = StoreMachine.TestCase
-        # The normal run plays the same sequences each time; more examples are new ones.
-        same = EXAMPLES <= 100
-        case.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None, derandomize=same)
-        case().runTest()
-        self.flushLoggedErrors(sqlite3.OperationalError)
+        case.settings = machine_settings(30)
+        try:
+            case().runTest()
+        finally:
+            self.flushLoggedErrors(sqlite3.OperationalError)
 
 
 def prepare(case: SynchronousTestCase) -> None:

@@ -310,6 +310,7 @@ class FileTests(StoreCase):
             "UPDATE message SET queue = 'nowhere'",
             "UPDATE message SET properties = x'ffff'",
             "UPDATE message SET position = 'first'",
+            "UPDATE message SET delivery_count = 'x'",
             "UPDATE queue SET arguments = x'0000000f0d782d6d61782d6c656e67746874' || x'01'",
             "DROP TABLE binding",
         ):

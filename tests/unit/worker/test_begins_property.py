@@ -7,12 +7,10 @@ part of their output unsent, and workers stop.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from thrift.Thrift import TMessageType
@@ -30,6 +28,7 @@ from rpc.worker.delivery_state import TRANSITIONS, DeliveryState
 from rpc.worker.request import Request
 from rpc.worker.service import ThriftService
 from tests.unit.amqp.peer import METHOD
+from tests.unit.machines import machine_settings
 from tests.unit.worker.model import DEAD, QUARANTINE, REQUESTS, Message, ModelBroker, WorkerWire
 from tests.unit.worker.served import WorkerInMemory
 from tests.unit.worker.test_server import Handler
@@ -39,7 +38,6 @@ BINARY = CODECS["binary"]
 
 LIMIT = 3
 MOST_CALLS = 6
-EXAMPLES = int(os.environ.get("RPC_EXAMPLES", "100"))
 
 
 class Counting(Handler):
@@ -368,7 +366,7 @@ class BeginsTests(SynchronousTestCase):
         """Let hypothesis walk the machine."""
         self.patch(__import__("rpc.worker.dispatcher", fromlist=["Request"]), "Request", WatchedRequest)
         case: Any = machine.TestCase
-        case.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
+        case.settings = machine_settings(40)
         case().runTest()
         self.flushLoggedErrors(ValueError)
 
