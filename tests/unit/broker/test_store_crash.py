@@ -10,9 +10,11 @@ from twisted.internet.defer import Deferred
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
+from rpc.broker import state_file
 from rpc.broker.limits import DEAD_LETTERS_PER_PASS
 from rpc.broker.server import BrokerServer
 from rpc.broker.state_file import Batch
+from rpc.errors import ConfigurationError
 from rpc.messages import Properties
 from tests.unit.broker.test_store import StoreCase
 
@@ -184,6 +186,41 @@ class DeadLetterTests(CrashCase):
             self.assertEqual(left + dead, count)
             self.assertGreater(left, 0)
             self.file = self.file.with_name("another")
+
+    async def test_messages_of_a_file_of_version_1_get_their_first_death(self) -> None:
+        """The file does not say which of them are dead letters already. Their headers do."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="dead", durable=True)
+        for name, to, ttl in (("q", "dead", {}), ("first", "q", {"x-message-ttl": 0})):
+            table = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": to, **ttl}
+            await channel.queue_declare(queue=name, durable=True, arguments=table)
+        await self.publish(channel, "", "first", b"dead")
+        await self.publish(await self.channel(server), "", "q", b"alive")
+        await self.stop(server)
+        self.make_version_1()
+        channel = await self.channel(await self.start())
+        self.nack(channel, await self.take(channel, "q", 2))
+        found = {}
+        for delivery in await self.take(channel, "dead", 2):
+            headers = delivery.properties.headers
+            found[delivery.body] = (len(headers["x-death"]), headers["x-first-death-queue"])
+        self.assertEqual(found, {b"dead": (2, "first"), b"alive": (1, "q")})
+
+    async def test_an_upgrade_that_was_broken_off_is_made_again(self) -> None:
+        """The process was killed after the first of its statements."""
+        server = await self.start()
+        channel = await self.channel(server)
+        await channel.queue_declare(queue="q", durable=True)
+        await self.publish(channel, "", "q", b"old")
+        await self.stop(server)
+        self.make_version_1()
+        statements = state_file._FROM_VERSION_1
+        self.patch(state_file, "_FROM_VERSION_1", (statements[0], "no statement"))
+        with self.assertRaises(ConfigurationError):
+            await self.start()
+        self.patch(state_file, "_FROM_VERSION_1", statements)
+        self.assertEqual(await self.drain(await self.channel(await self.start()), "q"), [(b"old", True)])
 
     async def nack_many(self, channel: Channel, count: int = 5 * DEAD_LETTERS_PER_PASS + 1, unacked: int = 0) -> None:
         """Reject many messages of a queue with dead letters at once. The last ones stay unacked."""
