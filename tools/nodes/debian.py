@@ -4,7 +4,8 @@
 ``rabbitmqctl``, …) that enter the folder by ``chroot`` and find this machine's ``/tmp`` in it. A node that is started
 with them first on the PATH is the folder's. Both steps need root.
 
-``python -m tools.nodes.debian SUITE`` prints the folder of the commands.
+``python -m tools.nodes.debian SUITE`` prints the folder of the commands. Its exit status is 3 when root or
+``debootstrap`` is missing.
 """
 
 from __future__ import annotations
@@ -36,8 +37,16 @@ mount --bind /tmp "$root/tmp" && mount -t proc proc "$root/proc" && mount --rbin
 """
 
 
+NOT_POSSIBLE = 3
+"""The exit status when this machine lacks a requirement. Another failure is an error."""
+
+
 class NotPossible(Exception):
-    """This machine cannot make the folder; the message says why."""
+    """This machine lacks a requirement; the message says which."""
+
+
+class Failed(Exception):
+    """``debootstrap`` has failed; the message has its last line."""
 
 
 def cache() -> Path:
@@ -48,7 +57,8 @@ def cache() -> Path:
 def commands(suite: str) -> Path:
     """Return the folder of the commands for `suite`, such as ``trixie``. The first call takes one or two minutes.
 
-    :raises NotPossible: root or ``debootstrap`` is missing, or ``debootstrap`` has failed.
+    :raises NotPossible: root or ``debootstrap`` is missing.
+    :raises Failed: ``debootstrap`` has failed.
     """
     if os.geteuid():
         raise NotPossible("it needs root, for debootstrap and chroot")
@@ -81,7 +91,7 @@ def _make(suite: str, root: Path) -> None:
     if made.returncode:
         shutil.rmtree(beginning, ignore_errors=True)
         last = made.stdout.strip().rpartition("\n")[2]
-        raise NotPossible(f"debootstrap {suite} has failed: {last}")
+        raise Failed(f"debootstrap {suite} has failed: {last}")
     beginning.rename(root)
 
 
@@ -90,4 +100,7 @@ if __name__ == "__main__":
     try:
         print(commands(wanted_suite))
     except NotPossible as error:
+        print(error, file=sys.stderr)
+        sys.exit(NOT_POSSIBLE)
+    except Failed as error:
         sys.exit(str(error))
