@@ -13,7 +13,7 @@ from rpc.envelope.fast_binary import AVAILABLE, FastBinaryCodec
 from rpc.envelope.json_codec import JSONCodec
 from rpc.envelope.limits import CONTAINER_LIMIT, STRING_LIMIT
 from rpc.envelope.plain_protocols import PlainBinaryProtocol, PlainCompactProtocol
-from rpc.envelope.protocol_codec import ProtocolCodec
+from rpc.envelope.protocol_codec import NewProtocol, ProtocolCodec
 from rpc.errors import UnknownProtocol
 
 
@@ -37,14 +37,19 @@ def _plain_compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
     return PlainCompactProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
 
 
+def _codec_of(content_type: str, accelerated: NewProtocol, plain: NewProtocol) -> ProtocolCodec:
+    """Return the codec. Without the extension, Thrift's accelerated protocols would take other values than with it."""
+    return ProtocolCodec(content_type, accelerated if AVAILABLE else plain, plain)
+
+
 def _binary_codec() -> Codec:
-    general = ProtocolCodec(FastBinaryCodec.content_type, _binary_protocol, _plain_binary_protocol)
+    general = _codec_of(FastBinaryCodec.content_type, _binary_protocol, _plain_binary_protocol)
     return FastBinaryCodec(general) if AVAILABLE else general
 
 
 CODECS: dict[str, Codec] = {
     "binary": _binary_codec(),
-    "compact": ProtocolCodec("application/vnd.apache.thrift.compact", _compact_protocol, _plain_compact_protocol),
+    "compact": _codec_of("application/vnd.apache.thrift.compact", _compact_protocol, _plain_compact_protocol),
     "json": JSONCodec(),
 }
 """The codecs by the name of the option ``protocol``."""

@@ -19,16 +19,13 @@ class ProtocolCodec:
     """Encodes and decodes each message with a new protocol object.
 
     :param new_protocol: makes the object for a transport.
-    :param new_plain_protocol: makes it for the structs that Thrift's C extension cannot handle, where `new_protocol`
-        makes one that uses the extension.
+    :param new_plain_protocol: makes it for the structs that Thrift's C extension cannot handle.
     """
 
-    def __init__(
-        self, content_type: str, new_protocol: NewProtocol, new_plain_protocol: NewProtocol | None = None
-    ) -> None:
+    def __init__(self, content_type: str, new_protocol: NewProtocol, new_plain_protocol: NewProtocol) -> None:
         self.content_type = content_type
         self._new_protocol = new_protocol
-        self._new_plain_protocol = new_plain_protocol or new_protocol
+        self._new_plain_protocol = new_plain_protocol
 
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
         struct_class: type = type(struct)

@@ -7,6 +7,7 @@ that is not ASCII.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from thrift.Thrift import TType
@@ -57,6 +58,7 @@ def bytes_check(struct_class: type) -> Check | None:
     return _decodings.check_of(struct_class)
 
 
+@cache
 def specification_in_bytes(struct_class: type) -> tuple[Any, ...]:
     """Return the specification of a struct with ``binary`` for each ``string``, so that text is not decoded."""
     return _in_bytes(struct_class, {})
