@@ -11,6 +11,7 @@ from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TType
 
 from rpc.frozen import FrozenDict, value_hash
+from rpc.generated_classes import is_immutable
 
 Reader = Callable[[Any], Any]
 """Reads one value from a protocol."""
@@ -53,7 +54,7 @@ def reader_of(ttype: int, details: Any) -> Reader:
 
 
 def _struct_reader(struct: Any) -> Reader:
-    if hasattr(struct.read, "__self__"):  # an exception, or annotated python.immutable
+    if is_immutable(struct):
         read_immutable: Reader = struct.read
         return read_immutable
 

@@ -16,8 +16,8 @@ from typing import Any
 from thrift.Thrift import TFrozenDict, TType
 
 from rpc.frozen import FrozenDict
+from rpc.generated_classes import fields_of, types_in
 from rpc.generated_exceptions import repair
-from rpc.struct_checks import fields_of, types_in
 
 _REPAIRED = "_rpc_fresh_defaults"
 
@@ -30,6 +30,14 @@ def repair_defaults(struct: type) -> None:
     if _REPAIRED in vars(struct):
         return
     setattr(struct, _REPAIRED, True)  # before its fields: a struct may contain itself
+    try:
+        _repair(struct)
+    except BaseException:
+        delattr(struct, _REPAIRED)  # otherwise the next use would share its defaults
+        raise
+
+
+def _repair(struct: type) -> None:
     for ttype, details in types_in(struct):
         if ttype == TType.STRUCT:
             repair_defaults(details[0])

@@ -25,7 +25,7 @@ from thrift.Thrift import TType
 
 from rpc.frozen import struct_hash
 from rpc.frozen_reader import Reader, reader_of
-from rpc.struct_checks import fields_of
+from rpc.generated_classes import fields_of, is_immutable
 
 S = TypeVar("S", bound=type)
 
@@ -55,8 +55,7 @@ def reads_frozen(struct: S) -> S:
     def read_immutable(cls: Any, iprot: Any) -> Any:
         return cls(**dict(fields(cls, iprot)))
 
-    is_immutable = hasattr(struct.read, "__self__")  # type: ignore[attr-defined]
-    struct.read = classmethod(read_immutable) if is_immutable else read  # type: ignore[attr-defined]
+    struct.read = classmethod(read_immutable) if is_immutable(struct) else read  # type: ignore[attr-defined]
     return struct
 
 

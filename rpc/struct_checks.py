@@ -8,6 +8,8 @@ from typing import Any
 
 from thrift.Thrift import TType
 
+from rpc.generated_classes import INNER, fields_of, types_in
+
 Check = Callable[[Any], None]
 """Raises an error when a value, or a value inside it, is not as it must be."""
 
@@ -76,7 +78,7 @@ class StructChecks:
         """Return the checks of fields of base types. One call checks all fields with the same check."""
         names: dict[CheckAll, list[str]] = {}
         for _, ttype, name, details, *_ in fields_of(struct):
-            check_all = None if ttype in _INNER else self._of_base(ttype, details)
+            check_all = None if ttype in INNER else self._of_base(ttype, details)
             if check_all is not None:
                 names.setdefault(check_all, []).append(name)
         return [(_getter(found), check_all) for check_all, found in names.items()]
@@ -96,34 +98,7 @@ class StructChecks:
         return None
 
     def _elements_check(self, ttype: int, details: Any) -> CheckAll | None:
-        return _each(self._inner_check(ttype, details)) if ttype in _INNER else self._of_base(ttype, details)
-
-
-_INNER = (TType.STRUCT, TType.LIST, TType.SET, TType.MAP)
-"""Types with values inside."""
-
-
-def fields_of(struct: type) -> list[tuple[Any, ...]]:
-    """Return the fields of a generated class: number, ``TType``, name, details of the type, default."""
-    return [field for field in getattr(struct, "thrift_spec", None) or () if field is not None]
-
-
-def types_in(struct: type) -> list[tuple[int, Any]]:
-    """Return the structs and base types in a struct's fields and their containers: ``TType`` and details."""
-    found: list[tuple[int, Any]] = []
-
-    def visit(ttype: int, details: Any) -> None:
-        if ttype in (TType.LIST, TType.SET):
-            visit(details[0], details[1])
-        elif ttype == TType.MAP:
-            visit(details[0], details[1])
-            visit(details[2], details[3])
-        else:
-            found.append((ttype, details))
-
-    for field in fields_of(struct):
-        visit(field[1], field[3])
-    return found
+        return _each(self._inner_check(ttype, details)) if ttype in INNER else self._of_base(ttype, details)
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:

@@ -12,7 +12,8 @@ from typing import Any
 from thrift.protocol.TProtocol import TProtocolException
 
 from rpc import idl
-from rpc.struct_checks import Check, StructChecks, fields_of
+from rpc.generated_classes import fields_of
+from rpc.struct_checks import Check, StructChecks
 
 
 def validity_check(struct: type) -> Check | None:

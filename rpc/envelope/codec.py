@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from thrift.protocol.TProtocol import TProtocolBase
 
 from rpc.errors import MalformedMessage
+from rpc.generated_classes import is_immutable
 
 REFUSE, REPLACE = "refuse", "replace"
 """The values of the option ``invalid_utf8``."""
@@ -48,14 +49,6 @@ class Codec(Protocol):
             the struct does not have, it is only noticed in JSON.
         :raises MalformedMessage: the bytes are not such a struct, or more bytes follow it.
         """
-
-
-def is_immutable(struct_class: type) -> bool:
-    """Return whether `struct_class` is an exception, or a struct annotated ``python.immutable``.
-
-    The ``read`` of such a class is a class method that returns an instance.
-    """
-    return hasattr(struct_class.read, "__self__")  # type: ignore[attr-defined]
 
 
 def read_value(struct_class: type, protocol: TProtocolBase) -> Any:

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 from thrift.Thrift import TType
 
-from rpc.envelope.codec import Header, is_immutable, malformed, refuse_trailing
+from rpc.envelope.codec import Header, malformed, refuse_trailing
 from rpc.envelope.limits import CONTAINER_LIMIT, STRING_LIMIT
 from rpc.envelope.protocol_codec import ProtocolCodec
-from rpc.envelope.text import ReplacementFound, bytes_check, replacement_search
+from rpc.envelope.text import bytes_check, replacement_search
 from rpc.errors import MalformedMessage
+from rpc.generated_classes import fields_of, is_immutable
 from rpc.generated_structs import is_accelerated, is_written_accelerated
-from rpc.struct_checks import fields_of
 
 try:
     from thrift.protocol import fastbinary
@@ -155,10 +155,7 @@ class FastBinaryCodec:
         if buffer.tell() != len(body):
             refuse_trailing(len(body) - buffer.tell())
         if plan.search is not None and not replace and not body[start:].isascii():
-            try:
-                plan.search(value)
-            except ReplacementFound:
-                self._general.refuse_invalid_text(body, struct_class)
+            self._general.refuse_invalid_text(body, value, plan.search)
         return value
 
 

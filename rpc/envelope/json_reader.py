@@ -16,10 +16,11 @@ from uuid import UUID
 
 from thrift.Thrift import TType
 
-from rpc.envelope.json_types import BITS, INFINITY, INNER, MINUS_INFINITY, NAN, TAGS, fields_of
+from rpc.envelope.json_types import BITS, INFINITY, MINUS_INFINITY, NAN, TAGS, fields_of
 from rpc.envelope.limits import CONTAINER_LIMIT, NESTING_LIMIT, NUMBER_LIMIT
 from rpc.frozen import FrozenDict
 from rpc.frozen_reader import check_hashes
+from rpc.generated_classes import INNER
 
 Read = Callable[[Any], Any]
 """Returns a value of a base type from parsed JSON; raises ``ValueError`` or another error when it does not fit."""

@@ -27,11 +27,6 @@ TAGS: Final[dict[int, str]] = {
 BITS: Final[dict[int, int]] = {TType.BYTE: 8, TType.I16: 16, TType.I32: 32, TType.I64: 64}
 """The sizes of Thrift's integers."""
 
-INNER: Final = frozenset((TType.STRUCT, TType.LIST, TType.SET, TType.MAP))
-"""Types with values inside. They are no keys of a map in JSON, whose keys are strings (``TJSONProtocol.h``, point 7).
-Thrift's Python writes such keys as objects, which is not JSON.
-"""
-
 NAN, INFINITY, MINUS_INFINITY = "NaN", "Infinity", "-Infinity"
 """The doubles that JSON has no number for, as Thrift writes them (``TJSONProtocol.h``, point 2)."""
 

@@ -17,8 +17,9 @@ from uuid import UUID
 
 from thrift.Thrift import TType
 
-from rpc.envelope.json_types import BITS, INFINITY, INNER, MINUS_INFINITY, NAN, TAGS, fields_of
+from rpc.envelope.json_types import BITS, INFINITY, MINUS_INFINITY, NAN, TAGS, fields_of
 from rpc.envelope.limits import NESTING_LIMIT
+from rpc.generated_classes import INNER
 
 Text = Callable[[Any], str]
 """Returns a value of a base type as text."""
@@ -200,7 +201,10 @@ def _map(key_type: int, key_details: Any, value_type: int, value_details: Any) -
 
 
 def _key(ttype: int, details: Any) -> Text:
-    """Return the function for keys, which are strings in JSON."""
+    """Return the function for keys, which are strings in JSON (``TJSONProtocol.h``, point 7).
+
+    Thrift's Python writes structs and containers as keys, which is not JSON.
+    """
     text = _text_of(ttype, details)
     if text is None:
         return _no_key

@@ -11,6 +11,7 @@ from thrift.transport.TTransport import TMemoryBuffer
 from rpc.envelope.codec import Header, malformed, read_value, refuse_trailing
 from rpc.envelope.text import ReplacementFound, bytes_check, replacement_search, specification_in_bytes
 from rpc.generated_structs import is_accelerated, is_written_accelerated
+from rpc.struct_checks import Check
 
 NewProtocol = Callable[[TMemoryBuffer], TProtocolBase]
 
@@ -68,20 +69,24 @@ class ProtocolCodec:
         # Thrift's protocols in Python have refused invalid text by now.
         search = replacement_search(struct_class) if accelerated and not replace else None
         if search is not None and not body[start:].isascii():
-            try:
-                search(value)
-            except ReplacementFound:
-                self.refuse_invalid_text(body, struct_class)
+            self.refuse_invalid_text(body, value, search)
         return value
 
     def _protocol(self, transport: TMemoryBuffer, accelerated: bool) -> TProtocolBase:
         return self._new_protocol(transport) if accelerated else self._new_plain_protocol(transport)
 
-    def refuse_invalid_text(self, body: bytes, struct_class: type) -> None:
-        """Read a message again, its text as bytes, and decode these.
+    def refuse_invalid_text(self, body: bytes, value: Any, search: Check) -> None:
+        """Look for U+FFFD in the struct that was read from a message. A peer may have sent it; or Thrift's C extension
+        has put it in the place of invalid UTF-8. So the message is read again, its text as bytes, to decode these.
 
         :raises MalformedMessage: some text is not UTF-8.
         """
+        try:
+            search(value)
+        except ReplacementFound:
+            self._decode_again(body, type(value))
+
+    def _decode_again(self, body: bytes, struct_class: type) -> None:
         protocol = self._new_protocol(TMemoryBuffer(body))
         decode: Any = getattr(protocol, "_fast_decode", None)
         check = bytes_check(struct_class)
