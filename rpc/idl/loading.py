@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 
 from rpc.idl.descriptions import Interface, ServiceDescription
@@ -58,7 +58,13 @@ def _interfaces(module: str) -> Iterator[tuple[str, Interface]]:
             text = importlib.resources.files(root).joinpath(FILE_NAME).read_text("utf-8")
         except (OSError, ImportError, TypeError):
             continue
-        try:
-            yield root, parse(json.loads(text), root)
-        except (KeyError, TypeError, AttributeError) as damage:
-            raise ValueError(f"{FILE_NAME} of {root} is damaged ({damage!r}): compile the IDL again") from damage
+        yield root, _interface(text, root)
+
+
+@lru_cache(maxsize=32)
+def _interface(text: str, root: str) -> Interface:
+    """Read an ``idl.json``. All stubs and structs of an output ask for the same one."""
+    try:
+        return parse(json.loads(text), root)
+    except (KeyError, TypeError, AttributeError) as damage:
+        raise ValueError(f"{FILE_NAME} of {root} is damaged ({damage!r}): compile the IDL again") from damage

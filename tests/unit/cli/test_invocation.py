@@ -15,6 +15,7 @@ from generated.calculator.ttypes import InvalidOperation, Operation, Work
 from generated.kvstore.ttypes import NotFound
 from rpc.cli.invocation import Invocation
 from rpc.errors import ConfigurationError, InvalidRequest
+from rpc.idl import loading
 from tests.stubs import compile_stub
 
 STUB = "generated.calculator.Calculator"
@@ -115,5 +116,6 @@ class InvocationTests(SynchronousTestCase):
     def test_refuses_idl_json_of_another_format(self) -> None:
         """Another version wrote it."""
         self.patch(sys.modules["rpc.idl.document"], "FORMAT", 99)
+        self.patch(loading, "_interface", loading._interface.__wrapped__)  # it was read before, with the true format
         self.assertIn("idl.json of generated has format 1", self.refused(STUB, "ping"))
         self.assertEqual(generated.__name__, "generated")
