@@ -57,7 +57,7 @@ class _Run:
         self._compiled: dict[Path, layout.Stubs] = {}
         self._types = KnownTypes()
         self._shown: dict[Path, str] = {}
-        self._places: dict[str, str] = {}
+        self._homes: dict[str, Source] = {}
         self._content: dict[str, Any] = {
             "format": idl.FORMAT,
             "structs": {},
@@ -101,8 +101,8 @@ class _Run:
 
     def _refuse_second_definition(self, key: str, source: Source) -> None:
         """Refuse the second of two definitions that have one name in one namespace."""
-        package, _, name = key.rpartition(".")
-        place = source.locate(name)
-        rival = self._places.setdefault(key, place)
-        if rival != place:
-            raise CompileError(f"{place}: {name} is in the namespace {package} already, from {rival}; rename one")
+        rival = self._homes.setdefault(key, source)
+        if rival is not source:
+            package, _, name = key.rpartition(".")
+            place, other = source.locate(name), rival.locate(name)
+            raise CompileError(f"{place}: {name} is in the namespace {package} already, from {other}; rename one")

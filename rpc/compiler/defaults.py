@@ -11,24 +11,29 @@ Stubs that the Thrift compiler wrote alone are repaired when they are used (:mod
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+_CLASSES: Final = re.compile(r"^(?=class (\w+)\()", re.MULTILINE)
 _COMPARED: Final = re.compile(r" is self\.thrift_spec\[(-?\d+)\]\[4\]:$", re.MULTILINE)
 
 
-def compare_parameters(text: str, name: str, fields: Sequence[dict[str, Any]]) -> str:
-    """Return a module's text with the comparisons in one class repaired.
+def compare_parameters(text: str, fields: Mapping[str, Sequence[dict[str, Any]]]) -> str:
+    """Return a module's text with the comparisons in its classes repaired.
 
-    :param name: the name of the class.
-    :param fields: of the class, in the order of its parameters.
+    :param fields: by the name of the class, in the order of its parameters. Other classes stay as they are.
     """
-    found = re.search(rf"^class {name}\(.*?(?=^class |\Z)", text, re.MULTILINE | re.DOTALL)
-    if found is None:
-        return text
+    before, *classes = _CLASSES.split(text)  # the name of each class, and its text
+    repaired = (
+        _in_class(code, name, fields.get(name, ())) for name, code in zip(classes[::2], classes[1::2], strict=True)
+    )
+    return before + "".join(repaired)
+
+
+def _in_class(code: str, name: str, fields: Sequence[dict[str, Any]]) -> str:
     index = {field["id"]: number for number, field in enumerate(fields)}
 
     def compare(comparison: re.Match[str]) -> str:
         return f" is {name}.__init__.__defaults__[{index[int(comparison[1])]}]:"
 
-    return text[: found.start()] + _COMPARED.sub(compare, found[0]) + text[found.end() :]
+    return _COMPARED.sub(compare, code) if fields else code

@@ -9,13 +9,13 @@
   arguments with the names of variables (:mod:`rpc.compiler.argument_repairs`), and fields with the names of methods
   (:mod:`rpc.compiler.method_fields`).
 
-A module that needs none of this stays as it is.
+An output that needs none of this stays as it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rpc.compiler.argument_repairs import repair_arguments
@@ -27,6 +27,7 @@ from rpc.compiler.name_repairs import repair_names, types_of
 from rpc.compiler.references import ANCHOR, import_line
 from rpc.compiler.service_names import NAMES, qualify_types
 from rpc.compiler.unnumbered import COMPLETE, is_unnumbered, write_spec
+from rpc.errors import CompileError
 from rpc.idl import python_name
 
 _BY_VALUE: Final = "_idl_by_value"
@@ -34,6 +35,8 @@ _READS_FROZEN: Final = "_idl_reads_frozen"
 _FREEZE_SPECS: Final = "_idl_freeze_specs"
 _FIX_SPECS: Final = "\nfix_spec(all_structs)\n"
 """The compiler's line that puts the ``thrift_spec`` of each struct into those that contain it."""
+
+_CLASS: Final = re.compile(r"^class (\w+)\(", re.MULTILINE)
 
 _IMPORTS: Final = (
     (f"{FREEZE}(", f"from rpc.frozen import freeze as {FREEZE}\n"),
@@ -49,13 +52,21 @@ def finish(files: dict[str, str], definitions: Definitions) -> dict[str, str]:
     """Return the files of an output with their generated modules completed.
 
     :param files: text by path, as :func:`rpc.compiler.layout.arrange` returns them.
-    :raises SyntaxError: a module is not Python.
+    :raises CompileError: a completed module is not Python. This is a fault of ours, which the user should not meet
+        first when he imports it.
     """
     hashed = hashed_types(definitions)
     finished = dict(files)
     for module, owners in _owners(definitions).items():
         path = f"{module.replace('.', '/')}.py"
-        finished[path] = _finish_module(files[path], module, owners, hashed, definitions)
+        try:
+            finished[path] = _finish_module(files[path], module, owners, hashed, definitions)
+            compile(finished[path], path, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            raise CompileError(
+                f"{path}: the completed module is not Python (line {error.lineno}: {error.msg}). This is a fault of "
+                "thrift-rpc, not of the IDL: report it, with the IDL"
+            ) from error
     return finished
 
 
@@ -76,7 +87,7 @@ def _owners(definitions: Definitions) -> dict[str, list[tuple[str, str, list[dic
 def _finish_module(
     text: str,
     module: str,
-    owners: Iterable[tuple[str, str, list[dict[str, Any]]]],
+    owners: Sequence[tuple[str, str, list[dict[str, Any]]]],
     hashed: HashedTypes,
     definitions: Definitions,
 ) -> str:
@@ -94,23 +105,28 @@ def _finish_module(
     if clashing:
         text = qualify_types(text, package, clashing)
         used.add(f"{package}.ttypes")
-    for key, name, fields in owners:
-        text = compare_parameters(text, name, fields)
+    text = compare_parameters(text, {name: fields for _, name, fields in owners})
+    for _, name, fields in owners:
         if is_unnumbered(fields):
             text, more = write_spec(text, name, fields, package)
             used |= more
-        for decorator in _decorators(key, hashed):
-            text = re.sub(rf"^class {name}\(", f"@{decorator}\nclass {name}(", text, count=1, flags=re.MULTILINE)
+    text = _decorate(text, {name: "".join(_decorators(key, hashed)) for key, name, _ in owners})
     if f"@{_READS_FROZEN}\n" in text:
         text = text.replace(_FIX_SPECS, f"\n{_FREEZE_SPECS}(all_structs){_FIX_SPECS}")
     return _with_imports(text, package, used)
 
 
+def _decorate(text: str, decorators: Mapping[str, str]) -> str:
+    """Write decorators, by the name of the class, above classes."""
+    return _CLASS.sub(lambda found: decorators.get(found[1], "") + found[0], text)
+
+
 def _decorators(key: str, hashed: HashedTypes) -> Iterator[str]:
-    if key in hashed.structs:
-        yield _BY_VALUE
+    """Yield the lines above the class of a struct; the last one stands nearest to it."""
     if key in hashed.readers:
-        yield _READS_FROZEN
+        yield f"@{_READS_FROZEN}\n"
+    if key in hashed.structs:
+        yield f"@{_BY_VALUE}\n"
 
 
 def _with_imports(text: str, package: str, modules: Iterable[str]) -> str:
