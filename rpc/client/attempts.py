@@ -46,22 +46,18 @@ class Attempts:
     :ivar cancellations: of calls that have ended and may be in progress at workers.
     """
 
-    def __init__(self, pending: PendingCalls, link: Link, clock: IClock, identity: bytes, route: Route) -> None:
-        """
-        :param identity: the beginning of the calls' message ids.
-        :param route: see :data:`Route`.
-        """
+    def __init__(self, pending: PendingCalls, link: Link, clock: IClock, route: Route) -> None:
+        """:param route: see :data:`Route`."""
         self._pending = pending
         self._link = link
         self._clock = clock
-        self._identity = identity
         self._route = route
         self._budget = RetryBudget()
         self._calls_sent = 0
         self._reply_queue = ""
         self._broker_limit = MAX_I64
         self._closed = False
-        self.cancellations = Cancellations(clock, identity, self._publish_cancellation)
+        self.cancellations = Cancellations(clock, self._publish_cancellation)
         self.channel: Channel | None = None
 
     # -- making an attempt
@@ -84,14 +80,11 @@ class Attempts:
         if len(call.body) > self._broker_limit:
             self.fail(call, call.too_large_for(self._broker_limit))
             return
-        number = b"%d" % call.number
         left = int((call.deadline - now) * 1000)
         milliseconds = b"%d" % (left if 0 < left <= LONGEST_EXPIRATION else 1 if left < 1 else LONGEST_EXPIRATION)
         inherited = NO_METADATA if context is None and not call.attempts else call.inherited
         try:
-            properties = operation.properties(
-                self._reply_queue, number, milliseconds, self._identity + number, inherited
-            )
+            properties = operation.properties(self._reply_queue, call.id, milliseconds, inherited)
             channel.publish(operation.options.exchange, routing_key, properties, call.body, True)
         except CodecError as error:
             self.fail(call, RPCError(f"{operation.label}: {error}", NOT_SENT))
@@ -108,7 +101,7 @@ class Attempts:
 
     def _wait(self, call: Call) -> None:
         call.state = CallState.WAITING_FOR_CHANNEL
-        self._pending.waiting[call.number] = call
+        self._pending.waiting[call.id] = call
 
     # -- the channel
 

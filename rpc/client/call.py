@@ -31,7 +31,8 @@ class CallOwner(Protocol):
 class Call:
     """One call. It is in the table of its :class:`~rpc.client.pending_calls.PendingCalls` until it is settled.
 
-    :ivar number: its correlation id, and the seqid of its Thrift message.
+    :ivar id: its correlation id and message id, encoded as an AMQP short string.
+    :ivar seqid: of its Thrift message.
     :ivar context: the call being served for which this one is made.
     :ivar tick: the tick of its deadline (``rpc/deadlines.py``).
     :ivar timer: the tick of its pause or of its keepalive; 0 when neither is due.
@@ -51,12 +52,13 @@ class Call:
         "deadline",
         "deferred",
         "earlier_workers",
+        "id",
         "maybe_executed",
-        "number",
         "operation",
         "owner",
         "problem",
         "repetitions",
+        "seqid",
         "state",
         "tick",
         "timer",
@@ -68,14 +70,16 @@ class Call:
         self,
         owner: CallOwner,
         operation: Operation,
-        number: int,
+        id: bytes,
+        seqid: int,
         body: bytes,
         deadline: float,
         context: CallContext | None,
     ) -> None:
         self.owner = owner
         self.operation = operation
-        self.number = number
+        self.id = id
+        self.seqid = seqid
         self.body = body
         self.deadline = deadline
         self.context = context

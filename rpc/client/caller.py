@@ -6,13 +6,15 @@ closing of the connection. ``call_state.py`` has the table of states.
 
 from __future__ import annotations
 
-import secrets
+from binascii import hexlify
+from os import urandom
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
+from rpc.amqp.codec.fields import SHORT_LENGTHS
 from rpc.amqp.reasons import broker_limit
 from rpc.client.alarm_probe import publish_probe
 from rpc.client.attempts import Attempts, Route
@@ -32,6 +34,11 @@ from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
 
+ID_BYTES = 16
+"""Random bytes of a call's id. It is sent as hexadecimal digits, two a byte."""
+
+ID_LENGTH = SHORT_LENGTHS[2 * ID_BYTES]
+
 NOT_SENT = Outcome.NOT_SENT
 
 
@@ -46,8 +53,7 @@ class Caller:
 
     :ivar pending: the calls that are not settled.
     :ivar incoming: takes the messages that settle them.
-    :ivar identity: the beginning of all message ids; the call's number follows.
-    :ivar last_number: the number of the last call.
+    :ivar last_seqid: of the last call.
     :ivar reply_queue: the reply queue's name.
     """
 
@@ -55,13 +61,12 @@ class Caller:
         """:param route: gives the routing keys of nested calls; see :class:`rpc.hosting.Worker`."""
         self._link = link
         self._clock = clock
-        self.identity = f"{secrets.token_hex(8)}.".encode()
         self.pending = PendingCalls(clock, self._expired, self._timer_fired)
-        self._attempts = Attempts(self.pending, link, clock, self.identity, route)
+        self._attempts = Attempts(self.pending, link, clock, route)
         self._keepalives = Keepalives(self.pending, self._attempts, link, clock)
         self.incoming = Incoming(self.pending, self._attempts, self._keepalives, clock)
         self._closed = False
-        self.last_number = 0
+        self.last_seqid = 0
         self.reply_queue = ""
 
     @property
@@ -85,12 +90,12 @@ class Caller:
             if context is not None and context.answered:
                 context = None
         pending = self.pending
-        number = self.last_number + 1
-        if number > LARGEST_SEQID or number in pending.calls:
-            number = self._next_number()
-        self.last_number = number
+        seqid = self.last_seqid + 1
+        if seqid > LARGEST_SEQID or seqid in pending.by_seqid:
+            seqid = self._next_seqid()
+        self.last_seqid = seqid
         try:
-            body = operation.encode(number, arguments, keywords)
+            body = operation.encode(seqid, arguments, keywords)
         except RPCError as error:
             return fail(error)
         now = self._clock.seconds()
@@ -101,20 +106,23 @@ class Caller:
             )
         if self._closed:
             return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
-        call = Call(self, operation, number, body, deadline, context)
-        pending.calls[number] = call
+        # Whoever has seen other calls cannot guess the id, and so can neither answer this call nor cancel it.
+        call_id = ID_LENGTH + hexlify(urandom(ID_BYTES))
+        call = Call(self, operation, call_id, seqid, body, deadline, context)
+        pending.calls[call_id] = call
+        if operation.options.uncorrelated_replies:
+            pending.by_seqid[seqid] = call
         call.tick = pending.deadlines.add(call, deadline)
         if context is not None:
             context.enter()
         self._attempts.send(call, now)
         return call.deferred
 
-    def _next_number(self) -> int:
-        number = self.last_number
-        while True:
-            number = number + 1 if number < LARGEST_SEQID else 1
-            if number not in self.pending.calls:
-                return number
+    def _next_seqid(self) -> int:
+        seqid = self.last_seqid % LARGEST_SEQID + 1
+        while seqid in self.pending.by_seqid:
+            seqid = seqid % LARGEST_SEQID + 1
+        return seqid
 
     def cancel(self, call: Call) -> None:
         """Settle a call whose caller has cancelled its Deferred, and tell the workers that may have it."""

@@ -24,21 +24,17 @@ INTERVAL = 0.05
 """Seconds between two publications of gathered cancellations."""
 
 MOST_IDS = 10_000
-"""Message ids in one message, each of at most 28 bytes. A worker accepts 1 MiB."""
+"""Message ids in one message, each of 32 bytes. A worker accepts 1 MiB."""
 
 
 class Cancellations:
     """Gathers the cancellations of one client."""
 
-    def __init__(self, clock: IClock, identity: bytes, publish: Callable[[str, str, bytes], None]) -> None:
-        """
-        :param identity: the beginning of the calls' message ids.
-        :param publish: publishes a message with this exchange, routing key and body, or drops it if it cannot.
-        """
+    def __init__(self, clock: IClock, publish: Callable[[str, str, bytes], None]) -> None:
+        """:param publish: publishes a message with this exchange, routing key and body, or drops it if it cannot."""
         self._clock = clock
-        self._identity = identity
         self._publish = publish
-        self._gathered: dict[tuple[str, str], list[int]] = {}
+        self._gathered: dict[tuple[str, str], list[bytes]] = {}
         self._timer: IDelayedCall | None = None
 
     def add(self, calls: Iterable[Call], *, broadcast: bool = True) -> None:
@@ -49,7 +45,7 @@ class Cancellations:
         for call in calls:
             if not call.operation.oneway:  # a oneway request runs, once the broker has it
                 for route in _routes_of(call, broadcast):
-                    self._gathered.setdefault(route, []).append(call.number)
+                    self._gathered.setdefault(route, []).append(call.id[1:])
         if self._timer is None:
             self._publish_and_wait()
 
@@ -66,10 +62,9 @@ class Cancellations:
 
     def _publish_all(self) -> None:
         gathered, self._gathered = self._gathered, {}
-        for (exchange, key), numbers in gathered.items():
-            for first in range(0, len(numbers), MOST_IDS):
-                ids = numbers[first : first + MOST_IDS]
-                self._publish(exchange, key, b"\n".join(self._identity + b"%d" % number for number in ids))
+        for (exchange, key), ids in gathered.items():
+            for first in range(0, len(ids), MOST_IDS):
+                self._publish(exchange, key, b"\n".join(ids[first : first + MOST_IDS]))
 
 
 def _routes_of(call: Call, broadcast: bool) -> list[tuple[str, str]]:

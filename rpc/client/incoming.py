@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.interfaces import IDelayedCall
 
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.content import Delivery, Returned
 from rpc.client.attempts import Attempts
 from rpc.client.call import Call
@@ -12,7 +13,7 @@ from rpc.client.call_state import IN_PROGRESS
 from rpc.client.channel_health import ChannelHealth
 from rpc.client.keepalives import Keepalives
 from rpc.client.pending_calls import PendingCalls
-from rpc.client.replies import read_headers, read_reply, refusal
+from rpc.client.replies import find_call, read_headers, refusal
 from rpc.errors import AMQPError, CodecError, InvalidReply, Overloaded, ServiceUnavailable
 from rpc.headers import ATTEMPT, KEEPALIVE, OUTCOME, metadata_of
 from rpc.interfaces import IClock
@@ -40,8 +41,7 @@ class Incoming:
 
     def replied(self, delivery: Delivery) -> None:
         """Take a message of the reply queue."""
-        number, encoded = read_reply(delivery)
-        call = self._pending.calls.get(number)
+        call, encoded = find_call(self._pending, delivery)
         if call is None or call.operation.oneway:
             self.late_replies += 1
             return
@@ -49,7 +49,7 @@ class Incoming:
             self._replied_with_headers(call, encoded, delivery)
             return
         try:
-            result, error = call.operation.decode(number, delivery.body)
+            result, error = call.operation.decode(call.seqid, delivery.body)
         except InvalidReply as invalid:
             self._attempts.fail(call, invalid)
         else:
@@ -70,7 +70,7 @@ class Incoming:
                 if call.state in IN_PROGRESS and operation.options.exchange != BROADCAST:
                     self._attempts.fail(call, refusal(call, headers, delivery))
                 return
-            result, error = operation.decode(call.number, delivery.body)
+            result, error = operation.decode(call.seqid, delivery.body)
         except InvalidReply as invalid:
             self._attempts.fail(call, invalid)
             return
@@ -81,8 +81,8 @@ class Incoming:
     def returned(self, returned: Returned) -> None:
         """Take a request that no queue took (``basic.return``)."""
         try:
-            call = self._pending.calls.get(int(returned.properties.correlation_id or 0))
-        except (CodecError, ValueError):
+            call = self._pending.calls.get(encode_short_string(returned.properties.correlation_id or ""))
+        except CodecError:
             return
         if call is not None and call.state in IN_PROGRESS:
             service = call.operation.service

@@ -92,30 +92,28 @@ class Operation:
             f"{self.label}: a request of {size} bytes, over the client's max_message_size of {limit}"
         )
 
-    def properties(
-        self, reply_to: str, correlation_id: bytes, expiration: bytes, message_id: bytes, inherited: Mapping[str, Any]
-    ) -> bytes:
-        """Return the request's encoded properties. The ids and the expiration are digits and dots.
+    def properties(self, reply_to: str, call_id: bytes, expiration: bytes, inherited: Mapping[str, Any]) -> bytes:
+        """Return the request's encoded properties.
 
+        :param call_id: correlation id and message id, encoded as a short string.
+        :param expiration: milliseconds, in decimal digits.
         :raises CodecError: a header or the service's name does not fit its AMQP type.
         """
         if inherited:
-            return self._with_metadata(reply_to, correlation_id, expiration, message_id, inherited)
+            return self._with_metadata(reply_to, call_id, expiration, inherited)
         template = self._template
         if template is None or self._reply_to != reply_to:
             template = self._template = PropertyTemplate(self._fixed(reply_to, self.options.headers), self._variable)
             self._reply_to = reply_to
-        correlation_id = SHORT_LENGTHS[len(correlation_id)] + correlation_id
-        message_id = SHORT_LENGTHS[len(message_id)] + message_id
         if self.oneway:
-            return template.encode(correlation_id, message_id)
-        return template.encode(correlation_id, SHORT_LENGTHS[len(expiration)] + expiration, message_id)
+            return template.encode(call_id, call_id)
+        return template.encode(call_id, SHORT_LENGTHS[len(expiration)] + expiration, call_id)
 
-    def _with_metadata(
-        self, reply_to: str, correlation_id: bytes, expiration: bytes, message_id: bytes, inherited: Mapping[str, Any]
-    ) -> bytes:
-        values = (correlation_id, message_id) if self.oneway else (correlation_id, expiration, message_id)
-        words: Any = {name: value.decode() for name, value in zip(self._variable, values, strict=True)}
+    def _with_metadata(self, reply_to: str, call_id: bytes, expiration: bytes, inherited: Mapping[str, Any]) -> bytes:
+        shown = call_id[1:].decode()
+        words: dict[str, Any] = {"correlation_id": shown, "message_id": shown}
+        if not self.oneway:
+            words["expiration"] = expiration.decode()
         fixed = self._fixed(reply_to, {**inherited, **(self.options.headers or {})})
         return encode_properties(attrs.evolve(fixed, **words))
 

@@ -63,6 +63,7 @@ class Options(TypedDict, total=False):
     name: str | None
     exchange: str
     max_message_size: int
+    uncorrelated_replies: bool
 
 
 @attrs.frozen
@@ -84,6 +85,9 @@ class ClientOptions:
     :ivar name: the service's name when it differs from the stub's; ``<service>@<instance>`` reaches one worker.
     :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply counts.
     :ivar max_message_size: bytes of a request's body.
+    :ivar uncorrelated_replies: whether replies without a correlation id are accepted, as servers of
+        ``txamqp.contrib.thrift`` send them. Only the seqid tells their calls. Every worker that this connection calls
+        can guess it, and so answer in the place of another.
     :raises ConfigurationError: an option has a wrong value.
     """
 
@@ -98,6 +102,7 @@ class ClientOptions:
     name: str | None = attrs.field(default=None, validator=optional(text(255)))
     exchange: str = attrs.field(default=REQUESTS, validator=text(255))
     max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, validator=whole_number(1))
+    uncorrelated_replies: bool = attrs.field(default=False, validator=check_truth)
 
     def changed(self, options: Options) -> ClientOptions:
         """Return these options with some of them changed.

@@ -13,9 +13,10 @@ from rpc.interfaces import IClock
 
 
 class PendingCalls:
-    """Calls by their number, and the timers they have.
+    """The calls, and the timers they have.
 
-    :ivar calls: by number. Only :meth:`settle` takes calls out.
+    :ivar calls: by ``Call.id``. Only :meth:`settle` takes calls out.
+    :ivar by_seqid: the calls whose reply may come without a correlation id.
     :ivar waiting: the calls that wait for a channel, in order.
     :ivar deadlines: the deadlines of all calls.
     :ivar timers: the pauses between attempts, and the times by which keepalives must come.
@@ -29,8 +30,9 @@ class PendingCalls:
         :param expired: called with calls whose deadline has passed.
         :param timer_fired: called with calls whose timer in ``timers`` has fired.
         """
-        self.calls: dict[int, Call] = {}
-        self.waiting: dict[int, Call] = {}
+        self.calls: dict[bytes, Call] = {}
+        self.by_seqid: dict[int, Call] = {}
+        self.waiting: dict[bytes, Call] = {}
         self.deadlines: Deadlines[Call] = Deadlines(clock, expired)
         self.timers: Deadlines[Call] = Deadlines(clock, timer_fired)
         self.ledger: ConfirmLedger[Call] = ConfirmLedger()
@@ -40,15 +42,16 @@ class PendingCalls:
         if call.state is SETTLED:
             return
         call.state = SETTLED
-        number = call.number
-        del self.calls[number]
+        del self.calls[call.id]
+        if self.by_seqid and self.by_seqid.get(call.seqid) is call:
+            del self.by_seqid[call.seqid]
         self.deadlines.discard(call, call.tick)
         if call.timer:
             self.timers.discard(call, call.timer)
         if call.unconfirmed:
             self.ledger.forget(call.unconfirmed)
         if self.waiting:
-            self.waiting.pop(number, None)
+            self.waiting.pop(call.id, None)
         if call.context is not None:
             call.context.leave()
         if error is None:

@@ -20,7 +20,7 @@ from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
 class RawOperation(Operation):
     """One call of :meth:`rpc.Connection.call_raw`.
 
-    The seqid in the message is replaced by the call's number, because a reply without a correlation id is found by its
+    The seqid in the message is replaced by the call's own, because a reply without a correlation id is found by its
     seqid. The reply then gets the message's own seqid.
     """
 

@@ -17,6 +17,7 @@ from rpc.amqp.codec.properties import (
 )
 from rpc.amqp.content import Delivery
 from rpc.client.call import Call
+from rpc.client.pending_calls import PendingCalls
 from rpc.envelope import codec_for
 from rpc.errors import (
     CodecError,
@@ -35,21 +36,23 @@ REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
 """Errors by the header ``rpc-outcome`` of a reply; other values are ``ServiceUnavailable``. The request was not run."""
 
 
-def read_reply(delivery: Delivery) -> tuple[int, bytes | None]:
-    """Return the number of the call that a message answers, 0 for none, and its encoded headers.
+def find_call(pending: PendingCalls, delivery: Delivery) -> tuple[Call | None, bytes | None]:
+    """Return the call that a message answers, ``None`` when there is none, and the message's encoded headers.
 
-    The correlation id has the call's number; without one, Thrift's seqid has it.
+    Some peers send no correlation id. Their replies are found by Thrift's seqid, which others can guess: only for calls
+    with the option ``uncorrelated_replies``.
     """
     try:
         parts = split_properties(delivery.encoded_properties)
-        headers, correlation_id, content_type = parts[HEADERS], parts[CORRELATION_ID], parts[CONTENT_TYPE]
+        correlation_id = parts[CORRELATION_ID]
         if correlation_id is not None:
-            return int(correlation_id[1:]), headers
+            return pending.calls.get(correlation_id), parts[HEADERS]
+        content_type = parts[CONTENT_TYPE]
         codec = codec_for(None if content_type is None else decode_text(content_type))
-        return codec.read_header(delivery.body)[2], headers
-    except (CodecError, MalformedMessage, UnknownProtocol, ValueError) as error:
+        return pending.by_seqid.get(codec.read_header(delivery.body)[2]), parts[HEADERS]
+    except (CodecError, MalformedMessage, UnknownProtocol) as error:
         log.msg(f"a reply that cannot be read: {error}")
-        return 0, None
+        return None, None
 
 
 def read_headers(call: Call, encoded: bytes) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def read_headers(call: Call, encoded: bytes) -> dict[str, Any]:
 def refusal(call: Call, headers: Mapping[str, Any], delivery: Delivery) -> RPCError:
     """Return the error of a rejection: this worker has not run the request. Another worker may have run it before."""
     try:
-        _, message = call.operation.decode(call.number, delivery.body)
+        _, message = call.operation.decode(call.seqid, delivery.body)
     except InvalidReply as invalid:
         message = invalid
     outcome = Outcome.UNKNOWN if headers.get(MAYBE_EXECUTED) else Outcome.REJECTED

@@ -10,6 +10,8 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from types import CodeType, FrameType
 from typing import Any
 
@@ -19,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.codec.properties import encode_properties
+from rpc.client import caller
 from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.worker.service import ThriftService
@@ -91,6 +94,8 @@ class ClientPathTests(SynchronousTestCase):
         self.caller.open()
         self.client = self.caller.client()
         self.number = 0
+        ids = map(b"%032d".__mod__, count(1))
+        self.patch(caller, "hexlify", partial(next, ids))  # no Python function
         self.feed = self.caller.wire.peer.connection.dataReceived
         for _ in range(BEFORE):
             self.call()
@@ -102,9 +107,9 @@ class ClientPathTests(SynchronousTestCase):
         properties = Properties(
             content_type=BINARY.content_type,
             delivery_mode=1,
-            correlation_id=str(self.number),
+            correlation_id=f"{self.number:032}",
             expiration="4999",
-            message_id=f"0123456789abcdef.{self.number}",
+            message_id=f"{self.number:032}",
             type="Calculator.add",
         )
         channel = self.caller.wire.channel.id

@@ -244,9 +244,9 @@ class ReplyTests(AttemptTestCase):
         fired = outcome_of(self.client.ping())
         request = self.request()
         assert request.properties.correlation_id is not None
-        number = request.properties.correlation_id.encode()
+        call_id = request.properties.correlation_id.encode()
         headers = b"\x00\x00\x00\x03\x01aZ"
-        self.wire.deliver(b"", b"\x24\x00" + headers + bytes([len(number)]) + number)
+        self.wire.deliver(b"", b"\x24\x00" + headers + bytes([len(call_id)]) + call_id)
         self.assertIn("headers", self.assert_fails(fired, InvalidReply, Outcome.UNKNOWN))
 
     def test_a_refusal_does_not_end_a_broadcast(self) -> None:

@@ -50,6 +50,7 @@ class Observer:
 
     def __init__(self, subject: Any) -> None:
         self.rows: set[Row] = set()
+        self.ids: list[str] = []
         self._events: list[CallEvent] = []
         attempts, keepalives = subject._attempts, subject._keepalives
         self._during(CallEvent.CANCELLED, subject, "cancel")
@@ -85,6 +86,10 @@ class Observer:
 class ObservedCall(Call):
     """A call whose transitions are noted by the observer of its owner."""
 
+    def __init__(self, owner: Any, *rest: Any) -> None:
+        super().__init__(owner, *rest)
+        owner.observer.ids.append(self.id[1:].decode())
+
     @property
     def state(self) -> CallState:
         """Where the call is."""
@@ -117,7 +122,7 @@ class TableTests(SynchronousTestCase):
     def play(self, state: CallState, event: CallEvent, following: CallState) -> set[Row]:
         """Bring a call into `state`, and let `event` happen; return the rows that were seen."""
         self.key: str | None = "Calculator"
-        self.caller, observer = observed(lambda operation: self.key)
+        self.caller, self.observer = observed(lambda operation: self.key)
         self.wire = self.caller.wire
         self.caller.open()
         again = following is CallState.PAUSED or state is CallState.PAUSED or event is CallEvent.PUBLISHED
@@ -142,7 +147,7 @@ class TableTests(SynchronousTestCase):
                 elif state is CallState.PAUSED:
                     self.wire.confirm(1, refuse=True)
                 self.happen(state, event, following)
-        return observer.rows
+        return self.observer.rows
 
     def call(self, with_route: bool = True) -> None:
         """Make a nested call."""
@@ -165,7 +170,7 @@ class TableTests(SynchronousTestCase):
 
     def properties(self) -> Any:
         """Return the properties by which the call is found."""
-        return Properties(correlation_id="1", content_type=BINARY.content_type)
+        return Properties(correlation_id=self.observer.ids[0], content_type=BINARY.content_type)
 
     def reply(self, body: bytes) -> None:
         """Answer the call."""
@@ -270,16 +275,18 @@ class CallMachine(RuleBasedStateMachine):
         retry=st.booleans(),
         idempotent=st.sampled_from([[], ["add", "zip"]]),
         liveness=st.sampled_from([None, 0.3]),
+        uncorrelated_replies=st.booleans(),
         nested=st.booleans(),
     )
     def call(self, oneway: bool, timeout: float, again: bool, nested: bool, **options: Any) -> None:
         client = self.caller.client(timeout=timeout, **options)
+        made = len(self.observer.ids)
         if nested:
             with serving_call(context()):
                 call = client.zip() if oneway else client.add(1, 2)
         else:
             call = client.zip() if oneway else client.add(1, 2)
-        message_id = f"{self.caller.subject.identity.decode()}{self.caller.subject.last_number}"
+        message_id = "".join(self.observer.ids[made : made + 1])  # none when the connection is closed
         fired = outcome_of(call)
         if again:
             call.addCallback(lambda _: self.call(oneway, timeout, False, nested, **options))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType
@@ -54,11 +56,10 @@ class RequestTests(RequestTestCase):
         self.assertEqual((published.exchange, published.routing_key, published.mandatory), ("rpc", "Calculator", True))
         properties = published.properties
         self.assertEqual(properties.content_type, "application/vnd.apache.thrift.binary")
-        self.assertEqual((properties.correlation_id, properties.reply_to), ("1", "replies"))
+        self.assertEqual((properties.correlation_id, properties.reply_to), (properties.message_id, "replies"))
         self.assertEqual((properties.type, properties.delivery_mode), ("Calculator.add", 1))
         self.assertEqual(properties.expiration, "5000")
         assert properties.message_id is not None
-        self.assertTrue(properties.message_id.endswith(".1"))
         self.assertEqual(published.body, BINARY.encode("add", TMessageType.CALL, 1, Calculator.add_args(2, 3)))
 
     def test_a_oneway_request_survives_a_restart_of_the_broker(self) -> None:
@@ -86,12 +87,26 @@ class RequestTests(RequestTestCase):
         self.caller.client(timeout=1e9).add(1, 2)
         self.assertEqual(self.request().properties.expiration, "4294967295")
 
+    def test_ids_are_random(self) -> None:
+        """A peer that has seen any number of ids cannot guess another: 128 random bits each, and no bit is the same in
+        all of them.
+        """
+        for _ in range(64):
+            self.client.ping()
+        ids = [request.properties.correlation_id or "" for request in self.wire.take()]
+        self.assertEqual([len(call_id) for call_id in ids], [32] * 64)
+        values = [int(call_id, 16) for call_id in ids]
+        self.assertEqual(len(set(values)), 64)
+        self.assertEqual(functools.reduce(operator.and_, values), 0)
+        self.assertEqual(functools.reduce(operator.or_, values), 2**128 - 1)
+
     def test_the_seqid_wraps_past_numbers_in_use(self) -> None:
-        """PITFALLS, stubs 5: after 2^31 - 1 comes 1."""
-        first = outcome_of(self.client.add(1, 1))
+        """PITFALLS, stubs 5: after 2^31 - 1 comes 1, or the next that tells no other reply."""
+        client = self.caller.client(uncorrelated_replies=True)
+        first = outcome_of(client.add(1, 1))
         first_request = self.request()
-        self.caller.subject.last_number = LARGEST_SEQID - 1
-        outcomes = [outcome_of(self.client.add(n, n)) for n in range(3)]
+        self.caller.subject.last_seqid = LARGEST_SEQID - 1
+        outcomes = [outcome_of(client.add(n, n)) for n in range(3)]
         requests = self.wire.take()
         seqids = [BINARY.read_header(request.body)[2] for request in requests]
         self.assertEqual(seqids, [LARGEST_SEQID, 2, 3])
@@ -171,7 +186,7 @@ class ReplyTests(RequestTestCase):
 
     def test_finds_a_reply_without_correlation_id_by_its_seqid(self) -> None:
         for protocol, codec in CODECS.items():
-            client = self.caller.client(protocol=protocol)
+            client = self.caller.client(protocol=protocol, uncorrelated_replies=True)
             firsts = [outcome_of(client.add(n, n)) for n in range(3)]
             requests = self.wire.take()
             for number, request in reversed(list(enumerate(requests))):
@@ -179,6 +194,19 @@ class ReplyTests(RequestTestCase):
                 body = codec.encode("add", TMessageType.REPLY, seqid, Calculator.add_result(number))
                 self.caller.reply_bytes(request, body, correlation_id=None)
             self.assertEqual(firsts, [[0], [1], [2]])
+        self.assertEqual(self.caller.subject.pending.by_seqid, {})
+
+    def test_a_guessed_reply_settles_no_call(self) -> None:
+        """A worker of another service knows the reply queue and can guess the seqid."""
+        self.caller.client(uncorrelated_replies=True).ping()
+        self.wire.take()
+        fired, request = self.call()
+        seqid = str(BINARY.read_header(request.body)[2])
+        for correlation_id in (None, seqid):
+            self.caller.reply(request, Calculator.add_result(666), correlation_id=correlation_id)
+        self.assertEqual(fired, [])
+        self.caller.reply(request, Calculator.add_result(3))
+        self.assertEqual(fired, [3])
 
     def test_a_reply_that_does_not_decode_fails_its_call_at_once(self) -> None:
         """PITFALLS, stubs 1."""
@@ -232,7 +260,7 @@ class ReplyTests(RequestTestCase):
     def test_counts_replies_that_find_no_call(self) -> None:
         """PITFALLS, stubs 6: repeated and unreadable replies settle nothing."""
         fired, request = self.call()
-        strange = ("2", "0", "-1", "999", "", "x", "1.5", "\udcff", "9" * 255, str(2**31))
+        strange = ("1", "2", "0", "-1", "999", "", "x", "1.5", "\udcff", "9" * 255, str(2**31))
         for correlation_id in strange:
             self.caller.reply(request, Calculator.add_result(3), correlation_id=correlation_id)
         self.caller.reply(request, Calculator.add_result(3), seqid=999, correlation_id=None)

@@ -34,7 +34,7 @@ class InheritanceTests(AttemptTestCase):
         properties = self.request().properties
         self.assertEqual(properties.expiration, "3000")
         self.assertEqual(properties.headers, {"tenant": "a", "colour": "blue"})
-        self.assertEqual((properties.correlation_id, properties.type), ("1", "Calculator.ping"))
+        self.assertEqual((properties.correlation_id, properties.type), (properties.message_id, "Calculator.ping"))
 
     def test_is_not_sent_when_no_time_is_left(self) -> None:
         self.wire.clock.advance(5)

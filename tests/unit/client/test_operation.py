@@ -66,20 +66,20 @@ class OperationTests(SynchronousTestCase):
     def test_properties_are_the_same_inherited_or_not(self) -> None:
         """The template for most calls and the slow path for inherited metadata write the same properties."""
         asked = operation(headers={"a": 1}, priority=3)
-        variable = (b"5", b"1000", b"a.5")
+        variable = (b"\x03a.5", b"1000")
         plain = decode_properties(asked.properties("replies", *variable, {}))
         inherited = decode_properties(asked.properties("replies", *variable, {"a": 1}))
         self.assertEqual(plain, inherited)
-        self.assertEqual((plain.correlation_id, plain.expiration, plain.message_id), ("5", "1000", "a.5"))
+        self.assertEqual((plain.correlation_id, plain.expiration, plain.message_id), ("a.5", "1000", "a.5"))
 
     def test_requests_name_the_present_reply_queue(self) -> None:
         asked = operation()
         for queue in ("first", "second"):
-            encoded = asked.properties(queue, b"5", b"1", b"a", {})
+            encoded = asked.properties(queue, b"\x015", b"1", {})
             self.assertEqual(decode_properties(encoded).reply_to, queue)
 
     def test_a_oneway_request_names_no_reply_queue(self) -> None:
-        encoded = operation("zip").properties("replies", b"5", b"1", b"a", {"inherited": True})
+        encoded = operation("zip").properties("replies", b"\x015", b"1", {"inherited": True})
         self.assertIsNone(decode_properties(encoded).reply_to)
 
     def test_options_that_amqp_cannot_express_raise_every_time(self) -> None:
@@ -91,7 +91,7 @@ class OperationTests(SynchronousTestCase):
         with_priority = attrs.evolve(operation(), options=unchecked)
         for asked in (asked_with_headers, with_priority, attrs.evolve(operation(), service="s" * 255)):
             for _ in range(2):
-                self.assertRaises(CodecError, asked.properties, "replies", b"5", b"1", b"a", {})
+                self.assertRaises(CodecError, asked.properties, "replies", b"\x015", b"1", {})
 
     @given(st.binary(max_size=100), st.integers(0, 40))
     def test_any_bytes_give_a_result_or_an_invalid_reply(self, data: bytes, keep: int) -> None:
