@@ -125,7 +125,7 @@ class AnswerTests(CallTestCase):
         self.assertEqual(self.handler.ran, ["zip", "ping"])
 
     async def test_pipelined_calls_get_their_own_results(self) -> None:
-        client = await self.serve_and_call()
+        client = rpc.with_options(await self.serve_and_call(), timeout=120.0)  # a busy machine needs long
         results = await gatherResults([client.add(number, 1) for number in range(20_000)])
         self.assertEqual(results, list(range(1, 20_001)))
         self.assertEqual(client._caller.pending.calls, {})
