@@ -49,7 +49,7 @@ class NestedTests(CallTestCase):
         calling = rpc.with_options(client, timeout=2.0, headers={"tenant": "a", "CC": ["x"]})
         self.assertEqual(await calling.sum(Numbers([0, 0])), 0)
         for call, left in zip(seen, time_left, strict=True):
-            self.assertLessEqual(left, 2.0 - 0.05)  # counted from its arrival: the broker does not tell of its time there
+            self.assertLessEqual(left, 2.0 - 0.05)  # counted from its arrival here
             self.assertEqual(dict(call.metadata), {"tenant": "a"})
         hanging = rpc.with_options(client, timeout=0.3)
         await self.assert_fails(hanging.sum(Numbers([1])), rpc.CallTimedOut)
