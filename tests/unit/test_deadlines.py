@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.deadlines import TICK, Deadlines
+from tests.unit.machines import machine_settings
 
 seconds = st.floats(0, 10, allow_nan=False) | st.integers(0, 1000).map(lambda ticks: ticks * TICK)
 
@@ -69,7 +70,13 @@ class DeadlinesMachine(RuleBasedStateMachine):
             assert timers[0].getTime() < first + TICK + 1e-9
 
 
-class DeadlinesTests(DeadlinesMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
+class OrderTests(DeadlinesMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
+    """Items in any order. pytest runs a machine only in a class without other tests."""
+
+    settings = machine_settings(50)
+
+
+class DeadlinesTests(SynchronousTestCase):
     """Deadlines."""
 
     def setUp(self) -> None:
