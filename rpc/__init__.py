@@ -24,6 +24,7 @@ from rpc.errors import (
 )
 from rpc.frozen import FrozenDict
 from rpc.hosting import Worker
+from rpc.monotonic import use_monotonic_time
 from rpc.worker.service import Deduplicate, ThriftService
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "WorkerLost",
     "connect",
     "current_call",
+    "use_monotonic_time",
     "with_options",
     "with_reply",
 ]

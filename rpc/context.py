@@ -39,7 +39,8 @@ class CallContext:
     """The call a handler works on.
 
     :ivar service, method: the names in the IDL.
-    :ivar deadline: the call's deadline, in seconds of the reactor's clock; ``None`` when the caller set none.
+    :ivar deadline: the call's deadline, in seconds of the reactor's clock; ``None`` when the caller set none. If that
+        clock was set meanwhile, it is in the seconds before: see :func:`rpc.use_monotonic_time`.
     :ivar metadata: the request's headers; a nested call sends them on, unless its client has others.
     :ivar message_id: the call's identity, the same on every attempt; ``None`` when the caller gave none.
     :ivar answered: whether the call is settled. Code that its handler has left running then inherits nothing.

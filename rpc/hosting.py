@@ -20,6 +20,7 @@ from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.link import Link
+from rpc.monotonic import monotonic_reactor
 from rpc.worker.consumer import Consumer, ConsumerState
 from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.reactor_watch import ReactorWatch
@@ -66,7 +67,7 @@ class Worker(Service):
         """
         if isinstance(drain_timeout, bool) or not 0 <= drain_timeout < float("inf"):
             raise ConfigurationError(f"drain_timeout={drain_timeout!r}: must be a number of seconds, 0 or more")
-        reactor = reactor or default_reactor()
+        reactor = monotonic_reactor(reactor or default_reactor())
         services = list(services)
         _refuse_doubles(services)
         self._reactor = reactor

@@ -21,8 +21,9 @@ class WorkerProcess(Process):
 class BrokerProcess(Process):
     """``twistd -n rpc-broker`` with `arguments`, on a free port unless they name one."""
 
-    def __init__(self, *arguments: str, folder: Path) -> None:
-        super().__init__("broker", twistd("rpc-broker", "--port", "0", *arguments), folder=folder)
+    def __init__(self, *arguments: str, folder: Path, environment: dict[str, str] | None = None) -> None:
+        command = twistd("rpc-broker", "--port", "0", *arguments)
+        super().__init__("broker", command, folder=folder, environment=environment)
 
     def wait_until_listening(self) -> str:
         """Block until it listens; return ``host:port``."""

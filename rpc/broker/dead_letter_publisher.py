@@ -58,7 +58,7 @@ class DeadLetterPublisher:
             self._published(queue.name)
 
     def _route(self, queue: Queue, message: Message, reason: str, exchange: Exchange) -> None:
-        key, now = queue.arguments.dead_letter_routing_key, self._vhost.seconds()
+        key, now = queue.arguments.dead_letter_routing_key, self._vhost.wall_seconds()
         try:
             dead, keys = dead_letter(message, queue.name, reason, now, exchange.name, key, self._broker.compatibility)
             targets, _ = self._vhost.route(exchange, keys, dead)

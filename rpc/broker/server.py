@@ -16,6 +16,7 @@ from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import Limits
 from rpc.broker.store import Store
 from rpc.errors import ConfigurationError
+from rpc.monotonic import monotonic_reactor
 
 DEFAULT_PORT: Final = 5672
 LOOPBACK: Final = "127.0.0.1"
@@ -49,6 +50,7 @@ class BrokerServer(Service):
             memory alone.
         :raises ConfigurationError: a virtual host's name is too long, or `compatibility` is no such version.
         """
+        reactor = monotonic_reactor(reactor)
         self.port = port
         self._reactor = reactor
         self._interface = interface

@@ -28,6 +28,7 @@ from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.broker.state_file import Batch, Row, Rows, StateLock, Statement, name_of, read, write
 from rpc.errors import AMQPError, CodecError, ConfigurationError
+from rpc.monotonic import wall_seconds
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker
@@ -133,13 +134,18 @@ class Store:
             vhost,
             queue,
             entry.position,
-            entry.expires,
+            None if entry.expires is None else entry.expires + self._wall_ahead(),
             entry.delivery_count,
             message.died,
             message.routing,
             message.properties,
             message.body,
         )
+
+    def _wall_ahead(self) -> float:
+        """The broker's clock begins anew with each process, so the file has times of the wall clock."""
+        ahead: float = wall_seconds(self._reactor) - self._reactor.seconds()
+        return ahead
 
     def recount(self, entry: Entry) -> None:
         """Keep the delivery count of a message that was requeued; does nothing when the message was never kept."""
@@ -302,7 +308,9 @@ class Store:
             host.exchanges[name_of(source)].bind(target, name_of(key), decode_table(arguments, 0)[0])
         for number, vhost, queue, position, expires, delivery_count, died, routing, properties, body in rows["message"]:
             message = Message(routing, properties, body, split_properties(properties), died=bool(died))
-            entry = Entry(broker.vhosts[name_of(vhost)].queues[name_of(queue)], message, position, expires)
+            entry = Entry(broker.vhosts[name_of(vhost)].queues[name_of(queue)], message, position, None)
+            if expires is not None:
+                entry.expires = expires - self._wall_ahead()
             self._ids[entry] = number
             self._next_id = max(self._next_id, number + 1)
             entry.queue.restore(entry, int(delivery_count))

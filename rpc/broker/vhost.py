@@ -26,6 +26,7 @@ from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.broker.routing import route
 from rpc.broker.timer import Timer
+from rpc.monotonic import wall_seconds
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker
@@ -60,6 +61,10 @@ class VirtualHost:
     def seconds(self) -> float:
         """The broker's clock."""
         return self.broker.clock.seconds()
+
+    def wall_seconds(self) -> float:
+        """The wall clock, for times that clients and a later broker read."""
+        return wall_seconds(self.broker.clock)
 
     def timer(self, function: Callable[[], None]) -> Timer:
         """Return a timer whose function runs in a pass of the broker."""

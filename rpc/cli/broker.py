@@ -19,6 +19,7 @@ from rpc.broker.limits import MEGABYTE, Limits
 from rpc.broker.server import BrokerServer
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
+from rpc.monotonic import use_monotonic_time
 
 LARGEST_PORT = 2**16 - 1
 
@@ -93,6 +94,7 @@ class Options(usage.Options):
         :raises UsageError: an option's value is not allowed.
         """
         port = self._whole_number("port", 0, LARGEST_PORT)
+        use_monotonic_time()
         memory = self._whole_number("memory-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
         try:
             self["broker"] = BrokerServer(

@@ -21,6 +21,7 @@ from rpc.amqp.protocol import AMQPConnection
 from rpc.client.connection import Connection, connect
 from rpc.client.options import DEFAULT_TIMEOUT
 from rpc.instance import instance_name
+from rpc.monotonic import use_monotonic_time
 
 DEFAULT_BROKER: Final = "amqp://localhost"
 
@@ -82,6 +83,7 @@ def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
     outcome: list[Any] = []
 
     def begin(reactor: Any) -> Deferred[None]:
+        use_monotonic_time(reactor)
         working = Deferred.fromCoroutine(work(reactor))
         ended = working.addBoth(outcome.append)
 

@@ -16,6 +16,7 @@ from twisted.python import usage
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.hosting import DRAIN_TIMEOUT, Worker
+from rpc.monotonic import use_monotonic_time
 from rpc.worker.service import ThriftService
 
 
@@ -57,6 +58,7 @@ class Options(usage.Options):
         if not self["services"]:
             raise SystemExit(f"rpc-worker: name at least one service\n\n{self}")
         try:
+            use_monotonic_time()
             services = list(load_services(self["services"]))
             self["worker"] = Worker(broker, services, drain_timeout=self["drain-timeout"])
         except ConfigurationError as error:

@@ -19,6 +19,7 @@ from rpc.client.stub_client import Client
 from rpc.default_reactor import default_reactor
 from rpc.errors import InvalidRequest
 from rpc.link import Link
+from rpc.monotonic import monotonic_reactor
 from rpc.stub import Stub
 from rpc.topology import BROADCAST, REQUESTS
 
@@ -37,7 +38,7 @@ class Connection(Service):
         :raises InvalidURI: the URL cannot be understood.
         :raises ConfigurationError: a certificate file of the URL cannot be read.
         """
-        reactor = reactor or default_reactor()
+        reactor = monotonic_reactor(reactor or default_reactor())
         parsed = uri.parse(broker_url)
         self._set_up(Link(reactor, parsed, "client"), reactor, route_by_service, owned=str(parsed))
 
