@@ -6,7 +6,9 @@ again.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -59,7 +61,13 @@ def _embedded(config: pytest.Config) -> bool:
 
 def _speaks_to_a_broker(item: pytest.Item) -> bool:
     case = getattr(item, "cls", None)
-    return case is not None and issubclass(case, BrokerTestCase) and case.__module__.startswith(ON_BOTH)
+    if case is None:
+        return isinstance(item, pytest.Function) and "broker" in item.fixturenames and _is_in(ON_BOTH, item.module)
+    return issubclass(case, BrokerTestCase) and _is_in(ON_BOTH, sys.modules[case.__module__])
+
+
+def _is_in(packages: tuple[str, ...], module: ModuleType) -> bool:
+    return module.__name__.startswith(packages)
 
 
 def _new_node(config: pytest.Config, state: bool = False) -> BrokerNode:

@@ -40,6 +40,17 @@ def compile_plain_stub(text: str, service: str) -> Any:
     return _imported(package, service)
 
 
+def compile_package(paths: list[Path], thrift: str | None = None) -> str:
+    """Compile IDL files, and return the importable name of the package.
+
+    :param thrift: the Thrift compiler; default: the one on the search path.
+    """
+    package = f"stubs_{secrets.token_hex(4)}"
+    install(Path(_folder.name, package), compile_idl(paths, thrift=thrift).files)
+    importlib.invalidate_caches()
+    return package
+
+
 def _imported(package: str, service: str) -> Any:
     importlib.invalidate_caches()
     stub: Any = importlib.import_module(f"{package}.example.{service}")
