@@ -66,9 +66,8 @@ def test_the_bytes_are_those_of_thrift(played: Played) -> None:
     assert played.reply == played.thrifts_reply
 
 
-@pytest.mark.parametrize("protocol", ["json"])
-@pytest.mark.parametrize(("case", "text"), [(case, JSON_TEXTS[case.name]) for case in CASES if case.name in JSON_TEXTS])
-def test_json_is_right_where_that_of_thrift_for_python_is_not(played: Played, text: str) -> None:
+@in_each_protocol(lambda case, protocol: protocol == "json" and case.name in JSON_TEXTS)
+def test_json_is_right_where_that_of_thrift_for_python_is_not(played: Played) -> None:
     """The text is that of RFC 8259, with the doubles of Thrift's C++ library."""
     assert played.request is not None
-    assert text in played.request.decode()
+    assert JSON_TEXTS[played.case.name] in played.request.decode()
