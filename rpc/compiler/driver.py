@@ -30,6 +30,10 @@ _WRAPPER: Final = "wrapper of thrift-rpc.thrift"
 _HOW_TO_INSTALL: Final = "install it (Debian and Ubuntu: apt install thrift-compiler) or say where it is with --thrift"
 _LEVEL: Final = re.compile(r"^\[(?P<level>ERROR|FAILURE|WARNING):(?P<where>[^\]]*)\]\s*", re.MULTILINE)
 _ABOUT_A_NAME: Final = re.compile(r'(?:reserved language keyword:? |Type |Constant |Service )"(?P<name>[\w.]+)"')
+_ABOUT_A_COPY: Final = re.compile(r'have identifier "(?P<name>[\w.]+)", but unset enum')
+"""The parser leaves the name of a constant in the place of its value, when this is a list, set, map or struct. The
+generator for Python would make an empty value of it, and that for XML fails, without a line.
+"""
 
 Shown = Callable[[Path], str]
 """Returns a path as messages show it."""
@@ -163,13 +167,23 @@ def _explain(said: str, source: Source, shown: Shown) -> tuple[list[str], list[s
             continue
         file, colon, number = (where["where"] if where else "").rpartition(":")
         if file in ("", "generation", "arguments"):  # the compiler has finished reading, and knows no line
-            name = _ABOUT_A_NAME.search(text)
-            place = source.locate(name["name"]) if name else source.shown
+            place, text = _locate(text, source)
         else:
             place = f"{shown(Path(file))}{colon}{number}"
         is_warning = where is not None and where["level"] == "WARNING"
         (warnings if is_warning else errors)[f"{place}: {text}"] = None
     return list(errors), list(warnings)
+
+
+def _locate(text: str, source: Source) -> tuple[str, str]:
+    """Return the place of an error that the compiler found without a line, and its text."""
+    copy = _ABOUT_A_COPY.search(text)
+    if copy:
+        text = f"the constant {copy['name']} is the value of another one, or a default; Thrift makes such copies only "
+        text += "of numbers and text: write the list, set, map or struct out"
+        return source.locate(f"= {copy['name']}"), text
+    name = _ABOUT_A_NAME.search(text)
+    return source.locate(name["name"]) if name else source.shown, text
 
 
 def _without_progress(said: str) -> str:

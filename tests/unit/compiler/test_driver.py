@@ -65,6 +65,21 @@ class MessagesTests(IDLTestCase):
         self.write(x="struct A {\n 1: i32\n}")
         self.assertEqual(self.refusal(), "x.thrift:3: (last token was '}') syntax error")
 
+    def test_says_that_constants_of_containers_cannot_be_copied(self) -> None:
+        """With the line. Thrift's own message has none; and for Python it would make an empty map of the name."""
+        self.write(a="const map<string, i32> STORES = {'tar': 3}")
+        for text, line, name in (
+            ("const map<string, i32> ONE = {'tar': 3}\n\nconst map<string, i32> TWO = ONE", 4, "ONE"),
+            ("const list<i32> ONE = [1]\nstruct A {\n  1: list<i32> sizes = ONE\n}", 4, "ONE"),
+            ("struct A {\n  1: map<string, i32> stores = a.STORES\n}", 3, "a.STORES"),
+        ):
+            self.write(x=f'include "a.thrift"\n{text}')
+            self.assertEqual(
+                self.refusal(),
+                f"x.thrift:{line}: the constant {name} is the value of another one, or a default; Thrift makes such "
+                "copies only of numbers and text: write the list, set, map or struct out",
+            )
+
     def test_reports_a_syntax_error_of_an_include_once(self) -> None:
         """The error names the included file."""
         self.write(a='include "b.thrift"', b="struct A {\n 1: i32\n}")
