@@ -29,6 +29,9 @@ STACKS = struct(
     pairs={frozenset({"port", "starboard"}), frozenset()},
     lamps={FrozenDict({1: True, 2: False}), FrozenDict()},
 )
+UNNUMBERED = struct(
+    "Unnumbered", depth=-11034, stamp=-(2**40), note="Öl", stain=b"\xff", lane=-3, buoy=-300, tides=[-1, 1]
+)
 NOT_IN_JSON = ("binary", "compact")
 
 CASES = [
@@ -86,6 +89,7 @@ CASES = [
     one("hold", "keys_of_structs_and_sets", HOLD, EMPTY_HOLD, service="Holds", protocols=NOT_IN_JSON),
     one("hold", "keys_back", EMPTY_HOLD, HOLD, service="Holds", protocols=NOT_IN_JSON),
     one("keyed", "keys_of_lists", {TAR, ROPE}, {("a", ""): TAR, (): CORK}, service="Holds", protocols=NOT_IN_JSON),
+    one("unnumbered", "fields_without_numbers", UNNUMBERED, struct("Unnumbered", tides=[0]), service="Holds"),
     one("hold", "empty_maps_with_such_keys", EMPTY_HOLD, EMPTY_HOLD, service="Holds"),
     Case("keys_without_json", "hold", (HOLD,), seen=NOT_RUN, outcome=Refused, service="Holds", protocols=("json",)),
     one("swap", "uuid_keys", IDS, {IDS[0]: IDS[3], IDS[2]: IDS[1]}, service="Passports"),
