@@ -87,7 +87,10 @@ class _Run:
     def result(self) -> Compilation:
         texts = finishing.finish(layout.arrange(list(self._compiled.values())), self._definitions())
         packages = (stubs.package for stubs in self._compiled.values())
-        texts.update(pyi.write(idl.parse(self._content), packages))
+        types = pyi.write(idl.parse(self._content), packages)
+        for path, text in types.items():
+            finishing.refuse_broken(path, text)
+        texts.update(types)
         self._content["files"] = sorted([*texts, idl.FILE_NAME])
         texts[idl.FILE_NAME] = json.dumps(self._content, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
         files = {path: text.encode("utf-8") for path, text in texts.items()}

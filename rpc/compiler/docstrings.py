@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from rpc import idl
+
+_ENDING: Final = re.compile(r'"(?="|\Z)')
+"""A quotation mark before another one, or at the end."""
 
 
 def method_doc(method: idl.MethodDescription, interface: idl.Interface) -> str:
@@ -27,13 +32,15 @@ def docstring(doc: str, indent: int) -> Iterator[str]:
     if not doc:
         return
     blank = " " * indent
-    text = doc.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    if text.endswith('"'):
-        text = f'{text[:-1]}\\"'
-    first, *others = text.splitlines()
+    first, *others = escaped(doc).split("\n")
     if not others:
         yield f'{blank}"""{first}"""'
         return
     yield f'{blank}"""{first}'
     yield from (f"{blank}{line}".rstrip() for line in others)
     yield f'{blank}"""'
+
+
+def escaped(doc: str) -> str:
+    """Return a doc comment as the inside of a docstring, which no quotation mark in it can end."""
+    return _ENDING.sub('\\"', doc.replace("\\", "\\\\")).replace("\0", "\\0")

@@ -24,6 +24,9 @@ from rpc.errors import CompileError
 OLDEST: Final = (0, 17, 0)
 """The oldest compiler that the tests have run with."""
 
+LONGEST: Final = 30
+"""Seconds that one run of the compiler may take."""
+
 _WRAPPER: Final = "wrapper of thrift-rpc.thrift"
 """No other file should have this name: ``xml:merge`` leaves out all but the first of one name."""
 
@@ -70,9 +73,17 @@ class ThriftCompiler:
     def make_stubs(self, source: Source, out: Path, include_dirs: Sequence[Path], shown: Shown) -> list[str]:
         """Write the stubs of one file (not of its includes) into a folder; returns the compiler's warnings.
 
+        The compiler pastes doc comments into Python without escaping them. So it is given a copy without comments.
+
         :raises CompileError: the compiler refuses the file, or cannot be run; in its own words, with file and line.
         """
-        status, said = self._run("py:twisted", source.path, out, include_dirs)
+        with tempfile.TemporaryDirectory(prefix="thrift-rpc-") as folder:
+            # Below the same folders as the file: an include with ../ must not find another file beside the copy.
+            copy = Path(folder).resolve() / source.path.relative_to(source.path.anchor)
+            copy.parent.mkdir(parents=True)
+            copy.write_bytes(source.code.encode())
+            status, said = self._run("py:twisted", copy, out, [source.path.parent, *include_dirs])
+        said = said.replace(str(copy), str(source.path))
         if status != 0:
             raise CompileError(_failure(said, source, shown))
         errors, warnings = _explain(said, source, shown)
@@ -116,10 +127,15 @@ class ThriftCompiler:
             command += ["-I", str(folder.resolve())]
         command += ["--gen", generator, "-out", str(out), str(path)]
         try:
-            done = subprocess.run(command, capture_output=True, check=False)
+            done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=LONGEST)
         except OSError as error:
             raise CompileError(f"the Thrift compiler {self.path} cannot be run: {error.strerror}") from error
-        return done.returncode, (done.stderr + b"\n" + done.stdout).decode("utf-8", "replace")
+        except subprocess.TimeoutExpired as error:
+            raise CompileError(f"the Thrift compiler {self.path} did not end within {LONGEST} s: killed") from error
+        said = (done.stderr + b"\n" + done.stdout).decode("utf-8", "replace")
+        if done.returncode < 0:
+            said += f"\n\n[FAILURE:generation] the Thrift compiler crashed with signal {-done.returncode}"
+        return done.returncode, said
 
 
 def find(path: str | None = None) -> ThriftCompiler:

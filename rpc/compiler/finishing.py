@@ -14,13 +14,18 @@ An output that needs none of this stays as it is.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from rpc.compiler.argument_repairs import repair_arguments
+from rpc.compiler.audit import foreign_code
 from rpc.compiler.defaults import compare_parameters
+from rpc.compiler.documenting import document
 from rpc.compiler.hashed_types import Definitions, HashedTypes, hashed_types, helper_structs
+from rpc.compiler.layout import TOO_LARGE
 from rpc.compiler.literals import FREEZE, freeze_literals
 from rpc.compiler.method_fields import call_by_class, has_method_fields
 from rpc.compiler.name_repairs import repair_names, types_of
@@ -29,6 +34,9 @@ from rpc.compiler.service_names import NAMES, qualify_types
 from rpc.compiler.unnumbered import COMPLETE, is_unnumbered, write_spec
 from rpc.errors import CompileError
 from rpc.idl import python_name
+
+SHOWN: Final = 80
+"""Characters of a piece of Python that an error shows."""
 
 _BY_VALUE: Final = "_idl_by_value"
 _READS_FROZEN: Final = "_idl_reads_frozen"
@@ -52,22 +60,46 @@ def finish(files: dict[str, str], definitions: Definitions) -> dict[str, str]:
     """Return the files of an output with their generated modules completed.
 
     :param files: text by path, as :func:`rpc.compiler.layout.arrange` returns them.
-    :raises CompileError: a completed module is not Python. This is a fault of ours, which the user should not meet
-        first when he imports it.
+    :raises CompileError: a completed module is not Python, or holds what no stub has (:mod:`rpc.compiler.audit`).
     """
     hashed = hashed_types(definitions)
     finished = dict(files)
     for module, owners in _owners(definitions).items():
         path = f"{module.replace('.', '/')}.py"
-        try:
-            finished[path] = _finish_module(files[path], module, owners, hashed, definitions)
-            compile(finished[path], path, "exec", dont_inherit=True)
-        except SyntaxError as error:
+        with _our_fault(path):
+            text = _finish_module(files[path], module, owners, hashed, definitions)
+            finished[path] = document(text, module, definitions)
+        foreign = foreign_code(refuse_broken(path, finished[path]), definitions)
+        if foreign is not None:
             raise CompileError(
-                f"{path}: the completed module is not Python (line {error.lineno}: {error.msg}). This is a fault of "
-                "thrift-rpc, not of the IDL: report it, with the IDL"
-            ) from error
+                f"{path}: the module would have {ast.unparse(foreign)[:SHOWN]!r}, which does not belong in a stub; "
+                "nothing was written. Look for a constant or default in the IDL that Python does not have"
+            )
     return finished
+
+
+def refuse_broken(path: str, text: str) -> ast.Module:
+    """Return the syntax tree of a file of the output that is complete.
+
+    :raises CompileError: it is not Python.
+    """
+    with _our_fault(path):
+        compile(text, path, "exec", dont_inherit=True)
+        return ast.parse(text)
+
+
+@contextmanager
+def _our_fault(path: str) -> Iterator[None]:
+    """Put an error of Python's compiler into words. The user should not meet it first when he imports the file."""
+    try:
+        yield
+    except SyntaxError as error:
+        raise CompileError(
+            f"{path}: the completed module is not Python (line {error.lineno}: {error.msg}). This is a fault of "
+            "thrift-rpc, not of the IDL: report it, with the IDL"
+        ) from error
+    except RecursionError as error:
+        raise CompileError(f"{path}: {TOO_LARGE}") from error
 
 
 def _owners(definitions: Definitions) -> dict[str, list[tuple[str, str, list[dict[str, Any]]]]]:

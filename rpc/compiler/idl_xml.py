@@ -19,6 +19,17 @@ _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _SECTIONS: Final = ("structs", "enums", "constants", "services")
 
 
+DEEPEST: Final = 18
+"""Levels of a type. The generated ``read`` has a loop for each, and Python takes 20 blocks within one another."""
+
+LARGEST: Final = 1000
+"""Parts of a type, of all levels."""
+
+
+class TypeTooLarge(Exception):
+    """A type is nested more than :data:`DEEPEST` levels deep, or has more than :data:`LARGEST` parts."""
+
+
 Lookup = Callable[[str, str], Any]
 """Returns the type that a file names, from the name of its program and its own: ``("shared", "Work")``."""
 
@@ -157,14 +168,30 @@ def _type(element: ElementTree.Element, lookup: Lookup) -> Any:
     if name == "id":
         return lookup(element.attrib["type-module"], element.attrib["type-id"])
     if name in ("list", "set"):
-        return {name: _inner(element, "elemType", lookup)}
+        return _bounded({name: _inner(element, "elemType", lookup)})
     if name == "map":
-        return {"map": [_inner(element, "keyType", lookup), _inner(element, "valueType", lookup)]}
+        return _bounded({"map": [_inner(element, "keyType", lookup), _inner(element, "valueType", lookup)]})
     if name == "byte":
         return "i8"
     if name not in idl.BASE_TYPES:
         raise CompileError(f"the Thrift compiler's XML names a type that is unknown here: {name}")
     return name
+
+
+def _bounded(kind: dict[str, Any]) -> dict[str, Any]:
+    """Return a type that is not too large. Typedefs of typedefs may double it with each line.
+
+    :raises TypeTooLarge: it is nested too deeply, or has too many parts.
+    """
+    level: list[Any] = [kind]
+    parts = depth = 0
+    while level:
+        parts, depth = parts + len(level), depth + 1
+        if depth > DEEPEST or parts > LARGEST:
+            raise TypeTooLarge
+        contents = [next(iter(part.values())) for part in level if isinstance(part, dict)]
+        level = [inner for found in contents for inner in (found if isinstance(found, list) else [found])]
+    return kind
 
 
 def _inner(element: ElementTree.Element, tag: str, lookup: Lookup) -> Any:

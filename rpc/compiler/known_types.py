@@ -6,13 +6,14 @@ includes may have one name; Thrift then takes the definition of the last one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
-from rpc.compiler.idl_xml import Program
+from rpc.compiler.idl_xml import DEEPEST, LARGEST, Program, TypeTooLarge
 from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
@@ -33,7 +34,8 @@ class KnownTypes:
 
     def add(self, source: Source, program: Program) -> None:
         """Add the definitions of a file."""
-        types = program.types(lambda name, identifier: self._find(source, name, identifier, _types_of))
+        with _in_words(source):
+            types = program.types(lambda name, identifier: self._find(source, name, identifier, _types_of))
         services = {service: f"{program.package}.{service}" for service in program.services()}
         self._files[source.path] = _Known(types, services)
 
@@ -42,10 +44,11 @@ class KnownTypes:
 
         :raises CompileError: a name is that of a type of the file, and of a type of an include of its name.
         """
-        return program.definitions(
-            lambda name, identifier: self._find(source, name, identifier, _types_of),
-            lambda name, identifier: self._find(source, name, identifier, _services_of),
-        )
+        with _in_words(source):
+            return program.definitions(
+                lambda name, identifier: self._find(source, name, identifier, _types_of),
+                lambda name, identifier: self._find(source, name, identifier, _services_of),
+            )
 
     def _find(self, source: Source, name: str, identifier: str, part: Callable[[_Known], Mapping[str, T]]) -> T:
         """Return the definition that a file names, from the name of its program and its own.
@@ -65,6 +68,19 @@ class KnownTypes:
         if not found:
             raise CompileError(f"{source.shown}: no included file {name} has {identifier}")
         return found[-1]
+
+
+@contextmanager
+def _in_words(source: Source) -> Iterator[None]:
+    try:
+        yield
+    except TypeTooLarge as error:
+        raise CompileError(
+            f"{source.shown}: a type has more than {DEEPEST} levels of lists, sets and maps, or more than {LARGEST} "
+            "parts, with its typedefs resolved; Python cannot have its stub. Make structs of its parts"
+        ) from error
+    except RecursionError as error:
+        raise CompileError(f"{source.shown}: a typedef stands for another one too many times in a row") from error
 
 
 def _types_of(known: _Known) -> Mapping[str, Any]:

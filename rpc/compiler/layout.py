@@ -19,6 +19,8 @@ from rpc.compiler.references import make_relative
 from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
+TOO_LARGE: Final = "a struct has too many fields, or a constant too many parts, for Python to compile its stub"
+
 _SHARED: Final = ("ttypes", "constants")
 _ROOT_INIT: Final = '"""Made by `thrift-rpc compile`; it writes over what is changed here."""\n'
 
@@ -76,9 +78,10 @@ def arrange(compiled: Sequence[Stubs]) -> dict[str, str]:
                     compile(relative, path, "exec", dont_inherit=True)
             except SyntaxError as error:
                 raise CompileError(
-                    f"{stubs.source.shown}: the Thrift compiler made {path} of it, which is not Python ({error.msg}); "
-                    'three quotation marks (""") in a doc comment do this'
+                    f"{stubs.source.shown}: the Thrift compiler made {path} of it, which is not Python ({error.msg})"
                 ) from error
+            except RecursionError as error:
+                raise CompileError(f"{stubs.source.shown}: {TOO_LARGE}") from error
             files[path] = f"{files[path]}\n\n{relative}" if path in files else relative
         listed = names.setdefault(folder, list(_SHARED))
         listed += sorted(set(stubs.modules) - set(_SHARED))

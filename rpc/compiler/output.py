@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from rpc.compiler.replacement import Replacement, locked
+from rpc.compiler.replacement import Replacement, locked, refuse_links
 from rpc.errors import CompileError
 from rpc.idl import FILE_NAME
 
@@ -80,10 +80,12 @@ def compiled_by(out: Path) -> str | None:
 def install(out: Path, files: Mapping[str, bytes]) -> Difference:
     """Make a folder hold the files; returns the changes. A run that was killed before is undone first.
 
-    :raises CompileError: a foreign file is in the way, or the folder cannot be written to. The folder is as it was.
+    :raises CompileError: a foreign file or a symbolic link is in the way, or the folder cannot be written to. The
+        folder is as it was.
     """
     try:
         with locked(out):
+            refuse_links(out, [*files, *_owned(out)])
             replacement = Replacement(out, FILE_NAME)
             replacement.recover()
             difference = compare(out, files)

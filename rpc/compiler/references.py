@@ -34,8 +34,7 @@ def make_relative(text: str, package: str, modules: frozenset[str]) -> str:
     """Return a generated module's text with its imports of, and references to, other generated modules rewritten.
 
     Types of the module's own package become bare names, since every generated module imports all names of its
-    ``ttypes``. Strings and comments stay as they are, but a docstring with a backslash becomes a raw one: the compiler
-    copies doc comments without escaping them.
+    ``ttypes``. Strings and comments stay as they are.
 
     :param package: the module's package, below the output's root.
     :param modules: every module of the output, dotted, below its root.
@@ -46,9 +45,6 @@ def make_relative(text: str, package: str, modules: frozenset[str]) -> str:
     edits: list[tuple[int, int, int, str]] = []
     own_types = f"{package}.ttypes"
     for row, start, end, chain in _chains("".join(lines)):
-        if chain.startswith('"""'):
-            edits.append((row, start, start, "r"))
-            continue
         module = _longest_prefix(chain, modules)
         if module is None:
             continue
@@ -78,7 +74,7 @@ def _longest_prefix(chain: str, modules: frozenset[str]) -> str | None:
 
 
 def _chains(text: str) -> Iterator[tuple[int, int, int, str]]:
-    """Yield each ``name.name…`` and each docstring with a backslash: row (from 1), first and last column, text."""
+    """Yield each ``name.name…``: row (from 1), first and last column, text."""
     chain: list[tokenize.TokenInfo] = []
     after_dot = False
     try:
@@ -95,7 +91,5 @@ def _chains(text: str) -> Iterator[tuple[int, int, int, str]]:
                 yield row, start, chain[-1].end[1], ".".join(part.string for part in chain)
             chain = [token] if token.type == tokenize.NAME else []
             after_dot = False
-            if token.type == tokenize.STRING and token.string.startswith('"""') and "\\" in token.string:
-                yield token.start[0], token.start[1], token.start[1], token.string
     except tokenize.TokenError as error:
         raise SyntaxError(str(error)) from error

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from rpc.errors import CompileError
+
 STAGING: Final = ".compile-staging"
 """The undo folder while it is being written."""
 
@@ -48,6 +50,24 @@ def locked(out: Path) -> Iterator[None]:
             folder.rmdir()
 
 
+def refuse_links(out: Path, paths: Collection[str]) -> None:
+    """Refuse to write below a folder that is a symbolic link, or outside of `out`. `out` itself may be a link.
+
+    :param paths: files (with ``/``) below `out`. A file may be a link: it is replaced, not followed.
+    :raises CompileError: a path is absolute, has ``..``, or leads through a link.
+    """
+    for path in paths:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise CompileError(f"{out / path}: is outside of {out}; nothing was written")
+    folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    links = [out / folder for folder in sorted(folders - {"."}) if (out / folder).is_symlink()]
+    if links:
+        raise CompileError(
+            "\n".join(f"{link}: is a symbolic link, and leads elsewhere" for link in links)
+            + "\nremove it, or choose another --out; nothing was written"
+        )
+
+
 class Replacement:
     """A replacement of files in the folder `out`. The rename of its file `last` decides."""
 
@@ -61,7 +81,9 @@ class Replacement:
         """Undo a run whose process was killed.
 
         :raises OSError: the folder cannot be written to.
+        :raises CompileError: a file to restore is not inside the folder.
         """
+        refuse_links(self._out, [f"{name}/{_NEW}/x" for name in (STAGING, UNDO)] + self._logged())
         shutil.rmtree(self._staging, ignore_errors=True)
         self._end()
 
@@ -126,6 +148,14 @@ class Replacement:
         for folder in log["folders"]:
             with suppress(OSError):  # it was not made yet, or another program has put a file there
                 (self._out / folder).rmdir()
+
+    def _logged(self) -> list[str]:
+        """Return the files that an undo folder would restore; somebody else may have made it."""
+        try:
+            log = json.loads((self._undo / _LOG).read_text("utf-8"))
+            return [str(path) for part in ("replaced", "added", "folders") for path in log[part]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
 
     def _remove_empty_folders(self, path: str) -> None:
         """Remove the folders that a removed file leaves empty but for Python's caches of it."""

@@ -53,7 +53,7 @@ class Source:
         return self.shown if line is None else f"{self.shown}:{line}"
 
 
-def without_comments(text: str) -> str:
+def code_of(text: str) -> str:
     """Return IDL text with each character of a comment replaced by a blank; line breaks stay."""
 
     def blank(found: re.Match[str]) -> str:

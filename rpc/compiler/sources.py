@@ -1,7 +1,7 @@
 """The IDL files to compile and every file that they include, ordered so that each file follows its includes.
 
-The Thrift compiler decides which files are included: it lists them while it parses. Their text is read here only to
-find the lines of errors that Thrift reports without one.
+The Thrift compiler decides which files are included: it lists them while it parses. Before that,
+:mod:`rpc.compiler.includes` has refused the files that it must not read.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import attrs
 
+from rpc.compiler import includes
 from rpc.compiler.driver import ThriftCompiler
-from rpc.compiler.source import Source, without_comments
+from rpc.compiler.source import Source
 from rpc.errors import CompileError
 
 
@@ -34,7 +35,7 @@ def find(compiler: ThriftCompiler, paths: Iterable[Path], include_dirs: Sequence
         else:
             raise CompileError(f"{path}: no such file or folder")
         for file in files:
-            reader.read(file.resolve(), str(file))
+            reader.read_given(file)
     if not reader.sources:
         raise CompileError("nothing to compile: name .thrift files or folders that contain them")
     return tuple(reader.sources.values())
@@ -51,6 +52,19 @@ class _Reader:
         self.sources: dict[Path, Source] = {}
         self._compiler = compiler
         self._include_dirs = include_dirs
+        folders = [path if path.is_dir() else path.parent for path in paths]
+        files = [path.resolve().parent for path in paths if path.is_file()]
+        self._roots = [*(folder.resolve() for folder in (*folders, *include_dirs)), *files]
+
+    def read_given(self, file: Path) -> None:
+        """Parse a file that was given, or is in a folder that was given.
+
+        :raises CompileError: it is a link that leads elsewhere, or is refused for another reason.
+        """
+        path = file.resolve()
+        if not any(path.is_relative_to(root) for root in self._roots):
+            raise CompileError(f"{file}: is a link to {path}, outside of the folders that were given to compile")
+        self.read(path, str(file))
 
     def read(self, path: Path, shown: str) -> None:
         """Parse a file and its includes.
@@ -60,13 +74,12 @@ class _Reader:
         """
         if path in self.sources:
             return
-        try:
-            text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
-        except OSError as error:
-            raise CompileError(f"{shown}: cannot be read: {error.strerror}") from error
-        source = Source(path, shown, without_comments(text))
+        source = includes.read(path, shown)
+        includes.check(source, self._include_dirs, self._roots, self._shown)
         parsed = self._compiler.parse(source, self._include_dirs, self._shown)
         for included in parsed.includes:
+            if not any(included.is_relative_to(root) for root in self._roots):
+                raise CompileError(f"{shown}: the Thrift compiler has read {included}, which no include here names")
             self.read(included, self._shown(included))
         if parsed.failure:  # after the includes: a fault of theirs is reported in their own text
             raise CompileError(parsed.failure)

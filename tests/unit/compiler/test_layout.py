@@ -128,8 +128,3 @@ class LayoutTests(IDLTestCase):
             self.refusal(),
             "a.thrift:2: service b has the Python name of the namespace of b.thrift; rename one",
         )
-
-    def test_refuses_a_doc_comment_that_ends_the_docstring(self) -> None:
-        """Three quotation marks in it."""
-        self.write(x='/** three """ marks */\nstruct A { 1: i32 a }')
-        self.assertIn("x.thrift: the Thrift compiler made x/ttypes.py of it, which is not Python", self.refusal())

@@ -32,13 +32,6 @@ class ReferencesTests(SynchronousTestCase):
         text = 'self.a.ttypes.X = "a.ttypes.X"  # a.ttypes.X\naa.ttypes.X\na.ttypes_x\n"""a.ttypes.X"""\n'
         self.assertEqual(make_relative(text, "b.c", MODULES), text)
 
-    def test_a_docstring_with_a_backslash_becomes_raw(self) -> None:
-        """The compiler does not escape it."""
-        self.assertEqual(
-            make_relative('class X:\n    """\n    \\d\n    """\n', "a", MODULES),
-            'class X:\n    r"""\n    \\d\n    """\n',
-        )
-
     def test_refuses_text_that_is_not_python(self) -> None:
         """A string without its end is a SyntaxError."""
         self.assertRaises(SyntaxError, make_relative, 'x = """', "a", MODULES)

@@ -56,10 +56,11 @@ class SourcesTests(IDLTestCase):
         self.write(a='include "sub/b.thrift"', sub__b='\n\ninclude\n"no.thrift"')
         self.assertIn("sub/b.thrift:4: the included file 'no.thrift' is not in sub; add", self.refusal())
 
-    def test_refuses_an_absolute_path_that_does_not_exist(self) -> None:
-        """Thrift only warns of it, in other words than of a relative one."""
-        self.write(a='include "/nowhere/no.thrift"')
-        self.assertIn("a.thrift:1: the included file '/nowhere/no.thrift' is not in ", self.refusal())
+    def test_refuses_an_absolute_path(self) -> None:
+        """Whether there is such a file or not."""
+        for path in ("/nowhere/no.thrift", "/etc/passwd", "/dev/zero"):
+            self.write(a=f'const string A = "x"\ninclude "{path}"')
+            self.assertIn(f"a.thrift:2: the include '{path}' is an absolute path", self.refusal())
 
     def test_refuses_a_folder_as_an_include(self) -> None:
         """The Thrift compiler takes a folder for a file."""
