@@ -12,9 +12,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.amqp.answer_limit import ANSWER_LIMIT, AnswerLimit
 from rpc.amqp.channel import Channel
 from rpc.amqp.protocol import AMQPConnection

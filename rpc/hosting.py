@@ -12,9 +12,8 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.python import log
 
-from rpc import uri
+from rpc import log, uri
 from rpc.client.connection import SharedConnection
 from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor

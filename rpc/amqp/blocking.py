@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.python import log
+from rpc import log
 
 
 class Blocking:

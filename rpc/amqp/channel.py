@@ -11,9 +11,9 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.amqp.codec.fields import decode_short_string, encode_short_string
 from rpc.amqp.codec.frames import (
     ACK,

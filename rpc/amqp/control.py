@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import txamqp.protocol
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.python import log
 from txamqp.message import Message
 
+from rpc import log
 from rpc.amqp.codec.methods import encode_arguments
 from rpc.errors import AMQPError, CodecError, FrameError
 

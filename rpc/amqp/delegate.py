@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.python import log
 from txamqp.client import TwistedDelegate
 from txamqp.message import Message
 
+from rpc import log
 from rpc.amqp.reasons import Phase, channel_closed, connection_closed
 from rpc.errors import AuthenticationFailed, FrameError
 

@@ -15,10 +15,10 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rpc import log
 from rpc.amqp.delegate import Credentials
 from rpc.amqp.protocol import AMQPConnection
 from rpc.amqp.tls import ClientTLS

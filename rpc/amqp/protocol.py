@@ -15,10 +15,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection as Socket
-from twisted.python import log
 from twisted.python.failure import Failure
 from txamqp.message import Message
 
+from rpc import log
 from rpc.amqp.abort_timer import AbortTimer
 from rpc.amqp.blocking import Blocking
 from rpc.amqp.channel import Channel

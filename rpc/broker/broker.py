@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
-from twisted.python import log
 
+from rpc import log
 from rpc.broker.compatibility import RABBITMQ_4, Compatibility
 from rpc.broker.connection import BrokerConnection
 from rpc.broker.limits import DEAD_LETTERS_PER_PASS, Limits
@@ -26,6 +26,7 @@ from rpc.broker.timer import Timer
 from rpc.broker.vhost import VirtualHost
 from rpc.errors import ConfigurationError
 from rpc.interfaces import IClock
+from rpc.printable import printable
 
 if TYPE_CHECKING:
     from rpc.broker.store import Store
@@ -218,7 +219,7 @@ class Broker(Factory):
 
     def log(self, text: str) -> None:
         """Write one line to Twisted's log. Line ends in names that peers chose are escaped."""
-        log.msg("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text))
+        log.msg(printable(text))
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rpc import log
 from rpc.amqp.codec.frame_reader import FrameReader, Receiver
 from rpc.amqp.codec.frames import (
     FRAME_OVERHEAD,

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.broker.broker import Broker
 from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import Limits

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.amqp.codec.fields import decode_table, encode_field, join_table
 from rpc.amqp.codec.properties import split_properties
 from rpc.broker.exchange import Destination, Exchange

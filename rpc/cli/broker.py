@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from twisted.application.service import IService
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import CannotListenError
-from twisted.python import log, usage
+from twisted.python import usage
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import MEGABYTE, Limits
 from rpc.broker.server import BrokerServer

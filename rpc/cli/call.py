@@ -135,8 +135,7 @@ def _call(invocation: Invocation, broker: str, options: ClientOptions) -> None:
         raise click.ClickException(thrown) from error
     shown = invocation.show(result)
     if shown is not None:
-        # Half a surrogate pair becomes JSON's escape of it.
-        say(shown.encode("utf-8", "backslashreplace"), f"{label} was executed")
+        say(shown, f"{label} was executed")
 
 
 def _perform(invocation: Invocation, options: ClientOptions, connection: Connection, left: float | None) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rpc.cli.standard_output import say
+from rpc.cli.standard_output import say, warn
 from rpc.compiler import compare, compile_idl, compiled_by, install
 from rpc.errors import CompileError
 
@@ -60,9 +60,9 @@ def compile_command(
     except CompileError as error:
         raise click.ClickException(str(error)) from error
     if reason:
-        click.echo("\n".join([f"Error: {reason}", *difference.lines()]), err=True)
+        warn("\n".join([f"Error: {reason}", *difference.lines()]))
     for warning in compiled.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        warn(f"warning: {warning}")
     if reason:
         raise SystemExit(1)
     removed = len(difference.extra)

@@ -24,7 +24,7 @@ from rpc.cli.dead_replay import Progress, Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
 from rpc.cli.running import KNOWN, broker_option, command_line_errors, errors_in_words, meaning, open_connection, run
-from rpc.cli.standard_output import say
+from rpc.cli.standard_output import say, warn
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.topology import ServiceTopology
 
@@ -195,7 +195,7 @@ def replay_command(service: str, broker: str, queue: str | None, letters: tuple[
     except click.ClickException as error:
         raise click.ClickException(error.message + _progress(replay)) from error
     except click.Abort:
-        click.echo(_progress(replay).removeprefix("\n"), err=True)
+        warn(_progress(replay).removeprefix("\n"))
         raise
     done = f"replayed {count(replay.replayed)} to {topology.queue}"
     say(done, done)
@@ -277,7 +277,7 @@ def purge_command(
             run(lambda reactor: _purged(reactor, broker, _topology(service, queue), choice, yes, acked))
     except click.Abort:
         if acked:
-            click.echo(f"{count(len(acked))} deleted, or perhaps not all of them: list them again", err=True)
+            warn(f"{count(len(acked))} deleted, or perhaps not all of them: list them again")
         raise
     deleted = len(acked)
     done = f"deleted {count(deleted)} of {service}"

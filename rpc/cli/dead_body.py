@@ -9,10 +9,10 @@ from typing import Final
 import attrs
 
 from rpc.amqp.content import Delivery
-from rpc.cli.dead_text import printable
 from rpc.cli.invocation import describe_service, import_stub
 from rpc.cli.values import Values
 from rpc.idl import ServiceDescription, python_name
+from rpc.printable import printable
 from rpc.stub import Stub, StubMethod
 from rpc.worker.rejection import Rejection
 from rpc.worker.request import Request

@@ -8,7 +8,7 @@ import attrs
 import click
 
 from rpc.cli.dead_letters import Letter
-from rpc.cli.dead_text import printable
+from rpc.printable import printable
 
 
 @attrs.frozen

@@ -15,9 +15,9 @@ from typing import Any, Final
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as GivenUp
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause

@@ -15,6 +15,7 @@ from rpc.cli.dead_letters import Letter
 from rpc.errors import CodecError
 from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
+from rpc.printable import printable
 
 WIDEST: Final = 40
 """Characters up to which the columns of a list are aligned."""
@@ -23,11 +24,6 @@ NAMED: Final = 10
 """Letters that a message lists; the others are counted."""
 
 ALIGNMENTS: Final = (">", "<", ">", "<", "<")
-
-
-def printable(text: str) -> str:
-    """Return the text with every character escaped that a terminal does not show."""
-    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
 
 
 def count(number: int) -> str:

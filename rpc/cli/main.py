@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from rpc.cli.standard_output import output_errors
+from rpc.cli.standard_output import output_errors, printable_errors
 
 VERBS: Final = {
     "call": "rpc.cli.call:call_command",
@@ -23,11 +23,11 @@ class _Verbs(click.Group):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        with output_errors():
+        with printable_errors(), output_errors():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with output_errors():
+        with printable_errors(), output_errors():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

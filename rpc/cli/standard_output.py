@@ -1,4 +1,5 @@
-"""Standard output that fails: a closed descriptor, a full disk (``/dev/full``), or a reader that has gone (``| head``).
+"""All that the command writes, without characters that a terminal obeys; and standard output that fails:
+a closed descriptor, a full disk (``/dev/full``), or a reader that has gone (``| head``).
 
 The work of a command may be done by then, so the error says so, on standard error. The exit status is 1; after a broken
 pipe it is 128 + SIGPIPE, as a shell reports a program that the signal ended (POSIX, "Exit Status for Commands").
@@ -15,6 +16,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, Final
 
 import click
+
+from rpc.printable import printable_lines
 
 _ERRORS: Final = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Errors of ``write`` (POSIX) that concern the file."""
@@ -35,8 +38,8 @@ class ReaderGone(OutputFailed):
             super().show(file)
 
 
-def say(text: str | bytes, done: str = "", *, newline: bool = True) -> None:
-    """Write a line to standard output.
+def say(text: str, done: str = "", *, newline: bool = True) -> None:
+    """Write one or several lines to standard output, without characters that a terminal obeys. JSON stays JSON.
 
     :param done: the work that was done, for the error.
     :raises OutputFailed: the line cannot be written.
@@ -44,7 +47,23 @@ def say(text: str | bytes, done: str = "", *, newline: bool = True) -> None:
     if sys.stdout is None:  # it was closed when the process started
         raise OutputFailed(_message(done, os.strerror(errno.EBADF)))
     with output_errors(done):
-        click.echo(text, nl=newline)
+        click.echo(printable_lines(text), nl=newline)
+
+
+def warn(text: str) -> None:
+    """Write one or several lines to standard error, in the same way."""
+    click.echo(printable_lines(text), err=True)
+
+
+@contextmanager
+def printable_errors() -> Iterator[None]:
+    """Make the message of an error printable that click is about to write to standard error."""
+    try:
+        yield
+    except click.ClickException as error:
+        shown = printable_lines(error.format_message())
+        vars(error)["format_message"] = lambda: shown  # click's errors keep their words in various attributes
+        raise
 
 
 @contextmanager

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.python import log
-
+from rpc import log
 from rpc.amqp.codec.properties import (
     CONTENT_TYPE,
     CORRELATION_ID,

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.amqp.answer_limit import ANSWER_LIMIT, AnswerLimit
 from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery

@@ -8,10 +8,9 @@ from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType
 from twisted.internet.defer import Deferred
-from twisted.python import log
 from twisted.python.failure import Failure
 
-from rpc import context
+from rpc import context, log
 from rpc.amqp.codec.fields import encode_table
 from rpc.amqp.codec.properties import MESSAGE_ID
 from rpc.envelope import REPLACE

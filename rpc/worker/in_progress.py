@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
-from twisted.python import log
 
+from rpc import log
 from rpc.deadlines import Deadlines
 from rpc.interfaces import IClock
 from rpc.worker.delivery_state import DeliveryState

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.python import log
 
+from rpc import log
 from rpc.interfaces import IClock
 from rpc.worker.request import Request, Source
 

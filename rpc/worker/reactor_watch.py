@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.python import log
 
+from rpc import log
 from rpc.interfaces import IClock
 
 WITHOUT_HEARTBEAT = 10.0

@@ -15,9 +15,9 @@ from functools import partial
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import NotPublished, NotPublishedCause
 from rpc.errors import AMQPError, CodecError

@@ -6,9 +6,9 @@ from functools import partial
 
 from thrift.Thrift import TMessageType
 from twisted.internet.interfaces import IDelayedCall
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.amqp.codec.properties import encode_properties
 from rpc.errors import AMQPError, CodecError
 from rpc.interfaces import IClock, IDeliveryChannel

@@ -12,10 +12,10 @@ from typing import Any
 import attrs
 from thrift.Thrift import TMessageType
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rpc import log
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.fields import encode_short_string

@@ -14,10 +14,11 @@ from generated.calculator import Calculator as CalculatorStub
 from rpc.cli.dead_body import Arguments, dump
 from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import LONGEST_NAME
-from rpc.cli.dead_text import heading, json_line, lines, printable, some
+from rpc.cli.dead_text import heading, json_line, lines, some
 from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError
 from rpc.messages import Properties
+from rpc.printable import printable
 from tests.unit.cli.dead_support import letter
 
 Calculator: Any = CalculatorStub
