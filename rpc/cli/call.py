@@ -17,6 +17,7 @@ from rpc.client.connection import Connection
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
 from rpc.idl import python_name
+from rpc.printable import printable
 
 HELP: Final = """
 Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the service's methods.
@@ -127,7 +128,7 @@ def _call(invocation: Invocation, broker: str, options: ClientOptions) -> None:
         result = run_connected(broker, options.timeout, partial(_perform, invocation, options))
     except TApplicationException as error:
         log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
-        raise click.ClickException(f"service failed: {label}: {error}{log}") from error
+        raise click.ClickException(f"service failed: {label}: {printable(str(error))}{log}") from error
     except ThriftException as error:
         thrown = invocation.show_thrown(error)
         if thrown is None:

@@ -22,6 +22,7 @@ from rpc.client.connection import Connection, connect
 from rpc.client.options import DEFAULT_TIMEOUT
 from rpc.instance import instance_name
 from rpc.monotonic import use_monotonic_time
+from rpc.printable import printable
 
 DEFAULT_BROKER: Final = "amqp://localhost"
 
@@ -137,7 +138,7 @@ def errors_in_words() -> Iterator[None]:
     try:
         yield
     except KNOWN as error:
-        raise click.ClickException(meaning(error)) from error
+        raise click.ClickException(printable(meaning(error))) from error  # one line, whatever a peer wrote
 
 
 class WrongCommandLine(click.ClickException):

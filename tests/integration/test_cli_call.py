@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from thrift.Thrift import TApplicationException
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
@@ -20,7 +21,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 import rpc
 from generated.calculator import Calculator
-from generated.calculator.ttypes import InvalidOperation
+from generated.calculator.ttypes import InvalidOperation, Work
 from services import calculator
 from services.calculator import CalculatorHandler
 from tests.services.support import ServiceTestCase
@@ -64,6 +65,23 @@ class Stubborn(CalculatorHandler):
 
     def sum(self, numbers: object) -> int:
         raise RuntimeError("a secret of the service")
+
+
+HOSTILE = "\x1b]0;title\x07\n\x9b2J\x7f\u202e"
+"""The title of the window, another line, a clear screen, and text from right to left."""
+
+
+class Hostile(CalculatorHandler):
+    """Answers with text for terminals."""
+
+    def echo(self, work: Work) -> Work:
+        return Work(comment=HOSTILE)
+
+    def calculate(self, logid: int, w: Work) -> int:
+        raise InvalidOperation(whatOp=1, why=HOSTILE)
+
+    def sum(self, numbers: object) -> int:
+        raise TApplicationException(TApplicationException.INTERNAL_ERROR, HOSTILE)
 
 
 class CallTests(ServiceTestCase):
@@ -126,6 +144,16 @@ class CallTests(ServiceTestCase):
         name, _, fields = error.partition(" ")
         self.assertEqual(name, InvalidOperation.__name__)
         self.assertEqual(json.loads(fields), {"whatOp": 4, "why": "division by 0"})
+
+    async def test_shows_what_a_service_answers_without_control_characters(self) -> None:
+        """Results, exceptions of the IDL and failures stay one line, and JSON."""
+        self.name = self.unique("Hostile")
+        self.serve(rpc.ThriftService(Calculator, Hostile(), name=self.name))
+        self.assertEqual(await self.answer("echo", "{}"), {"num1": 0, "op": "ADD", "comment": HOSTILE})
+        for method, arguments in (("calculate", ("1", "{}")), ("sum", ('{"values": [1]}',))):
+            error = await self.failure(1, "--broker", self.url, "--name", self.name, STUB, method, *arguments)
+            self.assertTrue(error.isprintable(), error)
+            self.assertIn(r"\u001b]0;title\u0007\n\u009b2J\u007f\u202e", error)
 
     async def test_reports_a_service_without_workers_as_not_executed(self) -> None:
         """At once."""
