@@ -7,6 +7,7 @@ failure until it has lasted.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from twisted.application.internet import backoffPolicy
 
@@ -27,8 +28,8 @@ class ConnectionBackoff:
     that died from reconnecting in the same instant. The backoff is between the rounds.
     """
 
-    def __init__(self, hosts: int) -> None:
-        """:param hosts: how many hosts the broker has."""
+    def __init__(self, hosts: Callable[[], int]) -> None:
+        """:param hosts: returns how many hosts the broker has now."""
         self._hosts = hosts
         self._before = 0  # attempts before the last connection, which did not last
         self._attempts = 0
@@ -39,7 +40,7 @@ class ConnectionBackoff:
         :param attempt: how many attempts have failed since the last connection, which counts as one.
         """
         self._attempts = self._before + attempt
-        whole_rounds, begun = divmod(self._attempts, self._hosts)
+        whole_rounds, begun = divmod(self._attempts, self._hosts())
         return random.uniform(0, 0.2) if begun else retry_delay(whole_rounds)
 
     def ended(self, lasted: float) -> None:

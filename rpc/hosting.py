@@ -13,13 +13,15 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
 
-from rpc import log, uri
+from rpc import log
+from rpc.broker_address import Origin, resolve
 from rpc.client.connection import SharedConnection
 from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
+from rpc.uri import BrokerURI
 from rpc.worker.consumer import Consumer, ConsumerState
 from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.reactor_watch import ReactorWatch
@@ -51,8 +53,8 @@ class Worker(Service):
 
     def __init__(
         self,
-        broker_url: str,
-        services: Iterable[ThriftService],
+        broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
+        services: Iterable[ThriftService] = (),
         *,
         drain_timeout: float = DRAIN_TIMEOUT,
         reactor: Any = None,
@@ -61,8 +63,8 @@ class Worker(Service):
         :param broker_url: see :class:`rpc.client.connection.Connection`.
         :param drain_timeout: seconds that calls in progress have to finish when the worker stops.
         :raises InvalidURI: the URL cannot be understood.
-        :raises ConfigurationError: there are no services, two have one name or a queue in common, or a factory made a
-            handler that lacks a method.
+        :raises ConfigurationError: a file of the URL cannot be read or used, there are no services, two have one name
+            or a queue in common, or a factory made a handler that lacks a method.
         """
         if isinstance(drain_timeout, bool) or not 0 <= drain_timeout < float("inf"):
             raise ConfigurationError(f"drain_timeout={drain_timeout!r}: must be a number of seconds, 0 or more")
@@ -72,7 +74,7 @@ class Worker(Service):
         self._reactor = reactor
         self._drain_timeout = drain_timeout
         self._state = WorkerState.STOPPED
-        self._link = Link(reactor, uri.parse(broker_url), "worker")
+        self._link = Link(reactor, resolve(broker_url), "worker")
         self._republisher = Republisher()
         self._watch = ReactorWatch(reactor, self._running_methods)
         self._server = Server(self._link, self._republisher, self._opened)

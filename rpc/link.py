@@ -25,6 +25,7 @@ from rpc.backoff import ConnectionBackoff
 from rpc.errors import AMQPError
 from rpc.instance import instance_name
 from rpc.interfaces import IChannelUser
+from rpc.secret_watch import SecretWatch
 from rpc.uri import BrokerURI
 
 
@@ -37,17 +38,18 @@ class Link(Service):
     def __init__(self, reactor: Any, uri: BrokerURI, role: str) -> None:
         """
         :param role: ``"client"`` or ``"worker"``: with the instance, the connection's name at the broker.
-        :raises ConfigurationError: a certificate file of the URI cannot be read.
+        :raises ConfigurationError: a file of the URI cannot be read or used.
         """
         self._reactor = reactor
-        self._uri = uri
         self._attachments: dict[IChannelUser, Attachment] = {}
         self.connection: AMQPConnection | None = None
         self._connected_at = 0.0
         self._problem: str | None = "not connected yet"
-        self._backoff = ConnectionBackoff(len(uri.hosts))
+        self._endpoint = BrokerEndpoint(reactor, uri, lambda: f"{role} {self.instance}", self._not_connected)
+        self._backoff = ConnectionBackoff(lambda: len(self._endpoint.uri.hosts))
+        self._secrets = SecretWatch(reactor)
         self._client = ClientService(
-            BrokerEndpoint(reactor, uri, lambda: f"{role} {self.instance}", self._not_connected),
+            self._endpoint,
             Factory.forProtocol(lambda: _Session(self._connected, self._disconnected)),
             retryPolicy=self._backoff,
             clock=reactor,
@@ -82,7 +84,7 @@ class Link(Service):
         :return: fires with the first connection. Fails with the :class:`~rpc.errors.AMQPError` of the last host when
             all hosts were tried once in vain, and with ``CancelledError`` when the link is stopped.
         """
-        connected = self._client.whenConnected(failAfterFailures=len(self._uri.hosts))
+        connected = self._client.whenConnected(failAfterFailures=len(self._endpoint.uri.hosts))
         return connected.addCallback(lambda _: None).addBoth(self._next_turn)
 
     def _next_turn(self, result: Any) -> Deferred[Any]:
@@ -109,6 +111,7 @@ class Link(Service):
         self._connected_at = self._reactor.seconds()
         self._problem = None
         connection.on_blocked = self._blocked
+        self._secrets.start(self._endpoint.uri, connection)
         for attachment in list(self._attachments.values()):
             attachment.open(connection)
 
@@ -118,14 +121,15 @@ class Link(Service):
 
     def _disconnected(self, reason: BaseException | None) -> None:
         self.connection = None
+        self._secrets.stop()
         self._backoff.ended(self._reactor.seconds() - self._connected_at)
         self._problem = str(reason)
         if self.running:
-            log.msg(f"connection to {self._uri} lost: {reason}")
+            log.msg(f"connection to {self._endpoint.uri} lost: {reason}")
 
     def _not_connected(self, error: AMQPError) -> None:
         self._problem = str(error)
-        log.msg(f"no connection to {self._uri}: {error}")
+        log.msg(f"no connection to {self._endpoint.uri}: {error}")
 
 
 class _Session(Protocol):

@@ -9,6 +9,7 @@ Names and values may be percent-encoded, and must be where they hold one of ``:/
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Callable
@@ -26,6 +27,8 @@ DEFAULT_CHANNEL_MAX = 2047
 DEFAULT_FRAME_MAX = 131072
 DEFAULT_SEND_BUFFER_MAX = 32 * 1024 * 1024
 SMALLEST_FRAME_MAX = 4096
+
+PLAIN_REFUSED = "{} refuses amqp://, which sends password and calls without encryption: write amqps://"
 
 _FORM = "amqp://user:password@host:5672/vhost"
 
@@ -51,8 +54,13 @@ class BrokerURI:
     :ivar keyfile: PEM file of its key; the key is in ``certfile`` when absent.
     :ivar keyfile_password: where the password of an encrypted key is: ``env:NAME``, an environment variable, or
         ``file:PATH``. Never the password itself: URLs are printed.
+    :ivar password_file, password_env: the file, or the environment variable, that the password is read from at each
+        connection (:func:`rpc.broker_address.current`). :attr:`password` is empty until then. Ours, not RabbitMQ's.
     :ivar verify: check the server's certificate and name (``verify_peer``).
+    :ivar tls_minimum: ``"1.2"`` or ``"1.3"``, the lowest version of TLS. Ours, not RabbitMQ's.
+    :ivar ciphers: the cipher suites of TLS 1.2, as OpenSSL's ciphers(1) has them. Ours, not RabbitMQ's.
     :ivar server_name_indication: the name to ask for and to check instead of the host's.
+    :ivar url_file: the file that this URI was read from, if any; it is read anew at each connection.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -72,6 +80,11 @@ class BrokerURI:
     keyfile_password: str | None = None
     verify: bool = True
     server_name_indication: str | None = None
+    password_file: str | None = None
+    password_env: str | None = None
+    tls_minimum: str = "1.2"
+    ciphers: str | None = None
+    url_file: str | None = None
 
     def __str__(self) -> str:
         scheme = "amqps" if self.tls else "amqp"
@@ -85,8 +98,18 @@ def parse(uri: str) -> BrokerURI:
     empty.
 
     :raises InvalidURI: wrong scheme, no host, a bad port or number, an unknown, repeated or unfitting parameter, a
-        character that must be percent-encoded. The message shows a correct form, and nothing of the password.
+        character that must be percent-encoded. The message shows a correct form, and nothing of the password; neither
+        does a traceback that shows the variables of this module's functions.
     """
+    try:
+        return _parsed(uri)
+    except InvalidURI as error:
+        problem = str(error)
+    del uri  # and the frames of _parsed are gone, with the parts of the URI in their variables
+    raise InvalidURI(problem)
+
+
+def _parsed(uri: str) -> BrokerURI:
     if not isinstance(uri, str):  # not quoted: bytes may hold the password
         raise InvalidURI(f"a broker's URI is text such as {_FORM}, not {type(uri).__name__}")
     scheme, separator, rest = uri.partition("://")
@@ -100,14 +123,39 @@ def parse(uri: str) -> BrokerURI:
     authority, path, query = _split(rest)
     login, _, hosts = authority.rpartition("@")
     values: dict[str, Any] = {"tls": scheme == "amqps", "hosts": _hosts(hosts, PORTS[scheme])}
+    colon = ""
     if login:
-        username, _, password = login.partition(":")
+        username, colon, password = login.partition(":")
         values["username"] = _decoded(username, "user")
         values["password"] = _decoded(password, "password")
     if path:
         values["vhost"] = _virtual_host(path)
     values.update(_parameters(query, values["tls"]))
+    _check_password_source(values, has_password=bool(colon))
     return BrokerURI(**values)
+
+
+def _check_password_source(values: dict[str, Any], has_password: bool) -> None:
+    """Refuse two places for the password; without one in the URI, empty the default."""
+    sources = [name for name in ("password_file", "password_env") if name in values]
+    if not sources:
+        return
+    if len(sources) > 1 or has_password:
+        raise InvalidURI(f"the password has two places: leave {sources[0]} out, or the other one")
+    if values.get("auth_mechanism") == "EXTERNAL":
+        raise InvalidURI(f"parameter {sources[0]} is never read with auth_mechanism=external: leave one of them out")
+    values["password"] = ""
+
+
+_LOGIN_OF_URL = re.compile(r"(?i)\b(amqps?://)(?:\S*@|\S*)")
+
+
+def hide_logins(text: str) -> str:
+    """Return `text`, in which no URL of a broker has a login any more: for messages that quote a user's words.
+
+    A URL without an ``@`` is hidden whole: its ``host:port`` may be user and password.
+    """
+    return _LOGIN_OF_URL.sub(lambda found: f"{found[1]}***{'@' if found[0].endswith('@') else ''}", text)
 
 
 def _split(rest: str) -> tuple[str, str, str]:
@@ -184,7 +232,7 @@ def _parameters(query: str, tls: bool) -> dict[str, Any]:
         name, _, text = part.partition("=")
         read = _READERS.get(name)
         if read is None:
-            raise InvalidURI(f"unknown parameter {name[:40]!r}: write one of {', '.join(_READERS)}")
+            raise InvalidURI(f"{_unknown(name)}: write one of {', '.join(_READERS)}")
         if name in values:
             raise InvalidURI(f"parameter {name} is given twice")
         if name in _TLS_ONLY and not tls:
@@ -193,7 +241,16 @@ def _parameters(query: str, tls: bool) -> dict[str, Any]:
     for name in ("keyfile", "keyfile_password"):
         if name in values and "certfile" not in values:
             raise InvalidURI(f"parameter {name} needs certfile, the certificate of the key")
+    if "ciphers" in values and values.get("tls_minimum") == "1.3":
+        raise InvalidURI("parameter ciphers is for TLS 1.2, which tls_minimum=1.3 excludes: leave one of them out")
+    if values.pop("tls", None) == "required" and not tls:
+        raise InvalidURI(PLAIN_REFUSED.format("tls=required"))
     return values
+
+
+def _unknown(name: str) -> str:
+    """Name an unknown parameter if it resembles a known one. Otherwise it may be part of a password with a '?'."""
+    return f"unknown parameter {name!r}" if difflib.get_close_matches(name, _READERS) else "an unknown parameter"
 
 
 def _number(smallest: int, largest: int, zero: bool = True) -> Callable[[str, str], int]:
@@ -247,5 +304,19 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "keyfile_password": _password_reference,
     "verify": _choice({"verify_peer": True, "verify_none": False}),
     "server_name_indication": _text,
+    "password_file": _text,
+    "password_env": _text,
+    "tls": _choice({"required": "required"}),
+    "tls_minimum": _choice({"1.2": "1.2", "1.3": "1.3"}),
+    "ciphers": _text,
 }
-_TLS_ONLY = ("cacertfile", "certfile", "keyfile", "keyfile_password", "verify", "server_name_indication")
+_TLS_ONLY = (
+    "cacertfile",
+    "certfile",
+    "keyfile",
+    "keyfile_password",
+    "verify",
+    "server_name_indication",
+    "tls_minimum",
+    "ciphers",
+)

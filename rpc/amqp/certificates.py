@@ -7,15 +7,16 @@ password of an encrypted key; a daemon has none, so the key is decrypted here.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import attrs
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from OpenSSL import crypto
 
 from rpc.errors import ConfigurationError
+from rpc.small_files import read_file, read_text
 from rpc.uri import BrokerURI
 
 
@@ -50,9 +51,16 @@ def load_identity(uri: BrokerURI) -> Identity | None:
         return None
     certificate, *chain = _certificates("certfile", uri.certfile)
     key = _key(uri, uri.certfile)
-    if _public_bytes(key.public_key()) != _public_bytes(certificate.to_cryptography().public_key()):
-        raise ConfigurationError(f"certfile={uri.certfile}: the key does not fit its first certificate")
-    return Identity(crypto.PKey.from_cryptography_key(key), certificate, tuple(chain))
+    try:
+        fits = _public_bytes(key.public_key()) == _public_bytes(certificate.to_cryptography().public_key())
+        own = crypto.PKey.from_cryptography_key(key)
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:  # such as a key for another purpose: X25519, DH
+        raise ConfigurationError(f"certfile={uri.certfile}: TLS has no such key: {error}") from error
+    if not fits:
+        raise ConfigurationError(
+            f"certfile={uri.certfile}: the key in {uri.keyfile or uri.certfile} does not fit its first certificate"
+        )
+    return Identity(own, certificate, tuple(chain))
 
 
 def _public_bytes(public_key: Any) -> bytes:
@@ -61,7 +69,7 @@ def _public_bytes(public_key: Any) -> bytes:
 
 
 def _certificates(parameter: str, path: str) -> list[crypto.X509]:
-    pem = _read(parameter, path)
+    pem = read_file(parameter, path)
     try:
         found = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
@@ -71,7 +79,7 @@ def _certificates(parameter: str, path: str) -> list[crypto.X509]:
 
 def _key(uri: BrokerURI, certfile: str) -> Any:
     parameter, path = ("keyfile", uri.keyfile) if uri.keyfile else ("certfile", certfile)
-    pem = _read(parameter, path)
+    pem = read_file(parameter, path)
     password = _password(uri.keyfile_password) if uri.keyfile_password else None
     try:
         key = load_pem_private_key(pem, password)
@@ -81,7 +89,7 @@ def _key(uri: BrokerURI, certfile: str) -> Any:
         else:
             words = "the key is not encrypted: leave keyfile_password out"
         raise ConfigurationError(f"{parameter}={path}: {words}") from None
-    except ValueError:  # its text may quote parts of the file
+    except (ValueError, UnsupportedAlgorithm):  # its text may quote parts of the file
         words = "no PEM key" if password is None else "no PEM key, or keyfile_password is not its password"
         raise ConfigurationError(f"{parameter}={path}: {words}") from None
     if not hasattr(key, "public_key"):
@@ -92,15 +100,8 @@ def _key(uri: BrokerURI, certfile: str) -> Any:
 def _password(reference: str) -> bytes:
     kind, _, name = reference.partition(":")
     if kind == "file":
-        return _read("keyfile_password=file", name).rstrip(b"\r\n")
+        return read_text("keyfile_password=file", name).encode()
     value = os.environ.get(name)
     if value is None:
         raise ConfigurationError(f"keyfile_password={reference}: there is no environment variable {name}")
     return value.encode()
-
-
-def _read(parameter: str, path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{parameter}={path}: {error.strerror}") from error

@@ -13,6 +13,7 @@ from txamqp.message import Message
 
 from rpc import log
 from rpc.amqp.reasons import Phase, channel_closed, connection_closed
+from rpc.amqp.update_secret import offers_update_secret
 from rpc.errors import AuthenticationFailed, FrameError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ CAPABILITIES = {
     "connection.blocked": True,
     "authentication_failure_close": True,
 }
-
 
 CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
 """The payload of channel.close-ok. It is sent even on a channel that takes no other method any more."""
@@ -66,6 +66,7 @@ class ConnectionDelegate(TwistedDelegate):
             raise AuthenticationFailed(
                 403, f"the broker takes logins by {', '.join(offered)}, not by {credentials.mechanism}"
             )
+        self.client.takes_new_secrets = offers_update_secret(message.server_properties)
         self._reply(
             channel.connection_start_ok(
                 client_properties=client_properties(self.client.name),

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -21,8 +21,9 @@ from zope.interface import implementer
 from rpc import log
 from rpc.amqp.delegate import Credentials
 from rpc.amqp.protocol import AMQPConnection
-from rpc.amqp.tls import ClientTLS
-from rpc.errors import AMQPError, BrokerUnreachable, ClosedByBroker, FrameError
+from rpc.amqp.tls import ClientTLS, Handshake
+from rpc.broker_address import current
+from rpc.errors import AMQPError, BrokerUnreachable, ClosedByBroker, ConfigurationError, FrameError
 from rpc.interfaces import IClock
 from rpc.uri import BrokerURI
 
@@ -41,7 +42,10 @@ class _Quiet(Factory):
 
 @implementer(IStreamClientEndpoint)
 class BrokerEndpoint:
-    """Connects to the next host of a URI at each attempt."""
+    """Connects to the next host of a URI at each attempt, with the passwords and certificates that its files then have.
+
+    :ivar uri: the URI, with the values of the last attempt.
+    """
 
     def __init__(
         self, reactor: Any, uri: BrokerURI, name: Callable[[], str], on_failure: Callable[[AMQPError], None]
@@ -50,18 +54,18 @@ class BrokerEndpoint:
         :param reactor: provides ``IReactorTime``, ``IReactorPluggableNameResolver`` and ``IReactorTCP``.
         :param name: gives the connection's name, which the broker's operators see.
         :param on_failure: told why an attempt failed, beside the attempt's own Deferred.
-        :raises ConfigurationError: a certificate file cannot be read.
+        :raises ConfigurationError: a file of the URI cannot be read or used.
         """
         self._reactor = reactor
-        self._uri = uri
         self._name = name
         self._on_failure = on_failure
-        self._hosts = cycle(uri.hosts)
-        self._tls = ClientTLS(uri) if uri.tls else None
+        self.uri = current(uri)
+        self._hosts = cycle(self.uri.hosts)
+        self._tls = ClientTLS(self.uri) if self.uri.tls else None
 
     def __repr__(self) -> str:
         """The broker, as in our own log lines: ``ClientService`` logs its endpoint before each retry."""
-        return str(self._uri)
+        return str(self.uri)
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """Connect, log in and open the virtual host; then give the connection to a protocol of `factory`.
@@ -69,9 +73,16 @@ class BrokerEndpoint:
         :return: fires with the protocol. Fails with an :class:`~rpc.errors.AMQPError` that names host and cause, and
             with ``CancelledError`` when cancelled.
         """
+        try:
+            self._read_files()
+        except ConfigurationError as error:
+            problem = BrokerUnreachable(str(error))
+            self._on_failure(problem)
+            return fail(problem)
         host, port = next(self._hosts)
         where = f"{host}:{port} (TLS)" if self._tls else f"{host}:{port}"
-        connection = new_connection(self._reactor, self._uri, self._name())
+        connection = new_connection(self._reactor, self.uri, self._name())
+        handshakes: list[Handshake] = []
         cancelled = False
 
         def cancel(_: Deferred[IProtocol]) -> None:
@@ -85,32 +96,49 @@ class BrokerEndpoint:
             # A HostnameEndpoint that is cancelled in a lookup says that there is no such host.
             if cancelled:
                 return Failure(CancelledError())
-            explained = self._explain(failure, where)
+            explained = _explain(failure, where, handshakes[-1].problem if handshakes else None)
             self._on_failure(explained)
             return Failure(explained)
 
-        connected: Deferred[Any] = maybeDeferred(self._connect, host, port, connection)
+        connected: Deferred[Any] = maybeDeferred(self._connect, host, port, connection, handshakes)
         connected.addCallback(lambda _: connection.ready)
-        connected.addTimeout(self._uri.connection_timeout, self._reactor, onTimeoutCancel=_timed_out)
+        connected.addTimeout(self.uri.connection_timeout, self._reactor, onTimeoutCancel=_timed_out)
         connected.addErrback(explain)
         connected.addCallback(_hand_over, factory)
         handed_over: Deferred[IProtocol] = Deferred(cancel)
         connected.chainDeferred(handed_over)
         return handed_over
 
-    def _connect(self, host: str, port: int, connection: AMQPConnection) -> Deferred[IProtocol]:
+    def _read_files(self) -> None:
+        uri = current(self.uri)
+        if uri.hosts != self.uri.hosts:
+            self._hosts = cycle(uri.hosts)
+        if not uri.tls:
+            self._tls = None
+        elif self._tls is None or not self._tls.is_current(uri):
+            self._tls = ClientTLS(uri)
+        self.uri = uri
+
+    def _connect(
+        self, host: str, port: int, connection: AMQPConnection, handshakes: list[Handshake]
+    ) -> Deferred[IProtocol]:
         endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
         if self._tls:
-            endpoint = self._tls.wrap(endpoint, host)
+            handshakes.append(self._tls.handshake_with(host))
+            endpoint = wrapClientTLS(handshakes[-1], endpoint)
         return endpoint.connect(_Quiet(connection))
 
-    def _explain(self, failure: Failure, where: str) -> AMQPError:
-        """Return the error that names the host; an error of the broker keeps its class and code."""
-        error = failure.value
-        if isinstance(error, (ClosedByBroker, FrameError)):
-            return type(error)(error.code, f"{where}: {error.text}")
-        problem = self._tls.problem if self._tls else None
-        return BrokerUnreachable(f"{where}: {_words(failure)}{f' ({problem})' if problem else ''}")
+
+def _explain(failure: Failure, where: str, problem: str | None) -> AMQPError:
+    """Return the error that names the host; an error of the broker keeps its class and code.
+
+    :param problem: why the server's certificate was refused, if it was.
+    """
+    error = failure.value
+    if isinstance(error, (ClosedByBroker, FrameError)):
+        return type(error)(error.code, f"{where}: {error.text}")
+    words = f"certificate verify failed: {problem}" if problem else _words(failure)
+    return BrokerUnreachable(f"{where}: {words}")
 
 
 def new_connection(clock: IClock, uri: BrokerURI, name: str) -> AMQPConnection:

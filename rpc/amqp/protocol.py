@@ -58,6 +58,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     :ivar phase: how far the handshake has come; a closed connection keeps it.
     :ivar blocked: why no messages should be published now, else ``None``: the broker's alarm (RabbitMQ extension,
         connection.blocked), or more unsent bytes than ``send_buffer_max``. :meth:`Channel.publish` does not refuse.
+    :ivar takes_new_secrets: whether the broker has connection.update-secret (RabbitMQ extension).
     :ivar on_blocked: called with that reason, or ``None``, when it changes.
     :ivar channel_max, frame_max, heartbeat: our proposals, then the agreed values (:class:`~rpc.amqp.tuning.Limits`).
     """
@@ -88,6 +89,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.phase = Phase.LOGIN
         self.reason: Exception | None = None
         self.blocked: str | None = None
+        self.takes_new_secrets = False
         self._blocking = Blocking(name, self._blocking_changed)
         self._congestion: Congestion | None = None
         self._send_buffer_max = send_buffer_max
@@ -237,6 +239,14 @@ class AMQPConnection(txamqp.protocol.AMQClient):
                 self.on_blocked(reason)
             except Exception:
                 log.err(None, "while telling the owner of a connection that it is blocked, or no longer")
+
+    def update_secret(self, secret: str) -> Deferred[Any]:
+        """Tell the broker a new password or token for this connection (RabbitMQ extension, connection.update-secret).
+
+        :return: fires when the broker has taken it. Fails when the connection ends: RabbitMQ closes it (530) when it
+            does not take the secret.
+        """
+        return self._channel_zero.connection_update_secret(new_secret=secret.encode(), reason="the secret has changed")
 
     # -- channels
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rpc.amqp.codec.frames import SMALLEST_FRAME_MAX
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
+from rpc.amqp.update_secret import EMBEDDED_BROKER
 from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     CHANNEL_ERROR,
@@ -79,7 +80,7 @@ class ChannelZero:
             "copyright": "the thrift-amqp-rpc authors",
             "information": "for trying, developing and testing; not for production",
             "platform": f"Python {platform.python_version()}",
-            "product": "thrift-amqp-rpc embedded broker",
+            "product": EMBEDDED_BROKER,
             "version": "0-9-1",
         }
         self.state = State.START_OK

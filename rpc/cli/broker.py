@@ -21,6 +21,7 @@ from rpc.broker.server import BrokerServer
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.monotonic import use_monotonic_time
+from rpc.small_files import read_text
 
 LARGEST_PORT = 2**16 - 1
 
@@ -67,13 +68,29 @@ class Options(usage.Options):
 
     def opt_user(self, user: str) -> None:
         """NAME:PASSWORD of a user that may connect, also from other machines; may be given several times. guest may
-        then connect only when it is named, too. Every user of this machine can read the command line, and the password.
+        then connect only when it is named, too. Every user of this machine can read the command line, and the password:
+        see --users.
         """
+        self._add_user("--user", user)
+
+    def opt_users(self, path: str) -> None:
+        """File of users as --user has them: one NAME:PASSWORD a line; empty lines are skipped. It is read once, at the
+        start; may be given several times.
+        """
+        try:
+            text = read_text("--users", path)
+        except ConfigurationError as error:
+            raise usage.UsageError(str(error)) from error
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                self._add_user(f"--users={path}, line {number}", line)
+
+    def _add_user(self, where: str, user: str) -> None:
         name, colon, password = user.partition(":")
         if not (name and colon and password):  # not shown: it may be a password
-            raise usage.UsageError("--user: write it as NAME:PASSWORD")
+            raise usage.UsageError(f"{where}: write it as NAME:PASSWORD")
         if name in self._users:
-            raise usage.UsageError(f"--user: {name} is given twice")
+            raise usage.UsageError(f"{where}: {name} is given twice")
         self._users[name] = password
 
     def opt_vhost(self, name: str) -> None:

@@ -18,6 +18,7 @@ from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
 from rpc.idl import python_name
 from rpc.printable import printable
+from rpc.uri import BrokerURI
 
 HELP: Final = """
 Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the service's methods.
@@ -106,7 +107,7 @@ def call_command(
     stub: str,
     method: str | None,
     arguments: tuple[str, ...],
-    broker: str,
+    broker: BrokerURI,
     timeout: float | None,
     protocol: str,
     name: str | None,
@@ -122,7 +123,7 @@ def call_command(
         _call(invocation, broker, options)
 
 
-def _call(invocation: Invocation, broker: str, options: ClientOptions) -> None:
+def _call(invocation: Invocation, broker: BrokerURI, options: ClientOptions) -> None:
     label = invocation.label(options.name)
     try:
         result = run_connected(broker, options.timeout, partial(_perform, invocation, options))

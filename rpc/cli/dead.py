@@ -27,6 +27,7 @@ from rpc.cli.running import KNOWN, broker_option, command_line_errors, errors_in
 from rpc.cli.standard_output import say, warn
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.topology import ServiceTopology
+from rpc.uri import BrokerURI
 
 BYTES_SHOWN: Final = 512
 
@@ -91,7 +92,7 @@ def _topology(service: str, queue: str | None) -> ServiceTopology:
 @dead_command.command(name="list")
 @_of_service
 @click.option("--json", "as_json", is_flag=True, help="For programs: only a JSON object per line.")
-def list_command(service: str, broker: str, queue: str | None, as_json: bool) -> None:
+def list_command(service: str, broker: BrokerURI, queue: str | None, as_json: bool) -> None:
     """List dead letters, oldest first: number, method, bytes of the body, message id, reason."""
     with errors_in_words():
         letters = run(lambda reactor: _listed(reactor, broker, _topology(service, queue)))
@@ -101,7 +102,7 @@ def list_command(service: str, broker: str, queue: str | None, as_json: bool) ->
         say(f"{count(len(letters))} of {service}")
 
 
-async def _listed(reactor: Any, broker: str, topology: ServiceTopology) -> list[Letter]:
+async def _listed(reactor: Any, broker: BrokerURI, topology: ServiceTopology) -> list[Letter]:
     async with _holding(reactor, broker, topology) as dead:
         return await _chosen(dead, Choice(frozenset()), with_content=False)
 
@@ -123,7 +124,7 @@ async def _listed(reactor: Any, broker: str, topology: ServiceTopology) -> list[
     help="Bytes to show of a body that is not shown as arguments.",
 )
 def show_command(
-    service: str, broker: str, queue: str | None, letters: tuple[str, ...], stub: str | None, most: int
+    service: str, broker: BrokerURI, queue: str | None, letters: tuple[str, ...], stub: str | None, most: int
 ) -> None:
     """Show letters completely: reason, properties, headers, body."""
     with command_line_errors():
@@ -137,7 +138,7 @@ def show_command(
             say(f"  {line}")
 
 
-async def _shown(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice) -> list[Letter]:
+async def _shown(reactor: Any, broker: BrokerURI, topology: ServiceTopology, choice: Choice) -> list[Letter]:
     async with _holding(reactor, broker, topology) as dead:
         return await _chosen(dead, choice, with_content=True)
 
@@ -179,7 +180,9 @@ def _body(letter: Letter, arguments: Arguments | None, most: int) -> Iterator[st
 @_of_service
 @click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
 @click.option("--all", "all_letters", is_flag=True, help="All letters that are in the queue now.")
-def replay_command(service: str, broker: str, queue: str | None, letters: tuple[str, ...], all_letters: bool) -> None:
+def replay_command(
+    service: str, broker: BrokerURI, queue: str | None, letters: tuple[str, ...], all_letters: bool
+) -> None:
     """Republish letters to the service's queue, oldest first.
 
     A letter is removed from the dead letters when the broker has confirmed it in the queue. A letter that the broker
@@ -203,7 +206,7 @@ def replay_command(service: str, broker: str, queue: str | None, letters: tuple[
         raise click.ClickException(_stay(replay))
 
 
-async def _replayed(reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, told: Progress) -> None:
+async def _replayed(reactor: Any, broker: BrokerURI, topology: ServiceTopology, choice: Choice, told: Progress) -> None:
     """:param told: is kept up to date."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead replay")
     try:
@@ -267,7 +270,7 @@ def _stay(replay: Progress) -> str:
 @click.option("--all", "all_letters", is_flag=True, help="All letters that are in the queue now.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge_command(
-    service: str, broker: str, queue: str | None, letters: tuple[str, ...], all_letters: bool, yes: bool
+    service: str, broker: BrokerURI, queue: str | None, letters: tuple[str, ...], all_letters: bool, yes: bool
 ) -> None:
     """Delete letters for good. Lists them and asks first."""
     choice = _checked_choice(letters, all_letters)
@@ -285,7 +288,7 @@ def purge_command(
 
 
 async def _purged(
-    reactor: Any, broker: str, topology: ServiceTopology, choice: Choice, yes: bool, acked: list[Letter]
+    reactor: Any, broker: BrokerURI, topology: ServiceTopology, choice: Choice, yes: bool, acked: list[Letter]
 ) -> None:
     """:param acked: gets the letters that are deleted, before they are."""
     async with _holding(reactor, broker, topology) as dead:
@@ -303,7 +306,7 @@ async def _purged(
 
 
 @asynccontextmanager
-async def _holding(reactor: Any, broker: str, topology: ServiceTopology) -> AsyncIterator[DeadLetters]:
+async def _holding(reactor: Any, broker: BrokerURI, topology: ServiceTopology) -> AsyncIterator[DeadLetters]:
     """Hold the dead letters on a connection of their own. At the end, those that were not removed are requeued."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead")
     try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 
 from rpc.cli.standard_output import output_errors, printable_errors
+from rpc.uri import hide_logins
 
 VERBS: Final = {
     "call": "rpc.cli.call:call_command",
@@ -16,6 +19,23 @@ VERBS: Final = {
 }
 """The module and name of each verb's click command. Only the module of the verb in use is imported."""
 
+_WORDS: Final = "rpc.words"
+"""The key of the command line's words in click's context."""
+
+
+@contextmanager
+def _logins_hidden(words: Iterable[str]) -> Iterator[None]:
+    """Have errors quote no URL with its password: click names a word in a wrong place, such as an unknown command."""
+    try:
+        yield
+    except click.ClickException as error:
+        message = error.message
+        for word in words:
+            if "://" in word:
+                message = message.replace(word, hide_logins(word))
+        vars(error)["message"] = message  # click's type is Final, but a new exception would lose the usage line
+        raise
+
 
 class _Verbs(click.Group):
     """Finds commands in the table. click itself writes the help, without :func:`~rpc.cli.standard_output.say`."""
@@ -23,11 +43,14 @@ class _Verbs(click.Group):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        with printable_errors(), output_errors():
-            return super().make_context(info_name, args, parent, **extra)
+        words = list(args)
+        with printable_errors(), output_errors(), _logins_hidden(words):
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta[_WORDS] = words
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
-        with printable_errors(), output_errors():
+        with printable_errors(), output_errors(), _logins_hidden(ctx.meta[_WORDS]):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

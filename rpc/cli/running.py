@@ -15,16 +15,16 @@ from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
 from twisted.python.failure import Failure
 
-from rpc import errors, uri
+from rpc import errors
 from rpc.amqp.endpoint import BrokerEndpoint
 from rpc.amqp.protocol import AMQPConnection
+from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
 from rpc.client.connection import Connection, connect
 from rpc.client.options import DEFAULT_TIMEOUT
 from rpc.instance import instance_name
 from rpc.monotonic import use_monotonic_time
 from rpc.printable import printable
-
-DEFAULT_BROKER: Final = "amqp://localhost"
+from rpc.uri import BrokerURI
 
 MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.ServiceUnavailable, "service unavailable"),
@@ -56,22 +56,24 @@ OUTCOMES: Final = {
 }
 
 
-def _checked_broker(_: click.Context, __: click.Parameter, value: str) -> str:
+def _checked_broker(_: click.Context, __: click.Parameter, value: str | None) -> BrokerURI:
+    """Return the broker's address, which is printed without its password."""
     try:
-        uri.parse(value)
-    except errors.InvalidURI as error:
-        raise click.BadParameter(str(error)) from error
-    return value
+        return resolve(Origin.ENVIRONMENT if value is None else value)
+    except errors.ConfigurationError as error:
+        problem = str(error)
+    del value  # no traceback shows it
+    raise click.BadParameter(problem)
 
 
 broker_option: Final = click.option(
     "--broker",
     metavar="URL",
-    envvar="RPC_BROKER",
-    default=DEFAULT_BROKER,
     callback=_checked_broker,
-    help="amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. Default: the environment "
-    f"variable RPC_BROKER, which keeps the password from the list of processes, or {DEFAULT_BROKER}.",
+    help="amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. Every user of the machine can "
+    "read a password here: write password_file=PATH as a parameter of the URL instead. Default: the URL of the "
+    "environment variable RPC_BROKER, or of the file that the variable RPC_BROKER_FILE names, or "
+    f"{DEFAULT_BROKER}.",
 )
 
 
@@ -107,12 +109,14 @@ def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
     return result.raiseException()
 
 
-def run_connected(broker: str, timeout: float | None, work: Callable[[Connection, float | None], Deferred[Any]]) -> Any:
+def run_connected(
+    broker: BrokerURI, timeout: float | None, work: Callable[[Connection, float | None], Deferred[Any]]
+) -> Any:
     """Run the reactor: connect, do `work`, and disconnect. Returns the result of `work`, or raises its error.
 
     :param timeout: seconds for connecting and work together. ``None``: 30 for connecting, and the work has its own.
     :param work: called with the connection and the seconds that are left of `timeout`.
-    :raises AMQPError: no host of the URL `broker` accepts the connection.
+    :raises AMQPError: no host of `broker` accepts the connection.
     :raises click.Abort: a signal came.
     """
 
@@ -156,13 +160,14 @@ def command_line_errors() -> Iterator[None]:
         raise WrongCommandLine(meaning(error)) from error
 
 
-async def open_connection(reactor: Any, broker: str, role: str) -> AMQPConnection:
+async def open_connection(reactor: Any, broker: BrokerURI, role: str) -> AMQPConnection:
     """Return a connection to the first host of a URL that accepts it. It does not reconnect: a command ends instead.
 
     :param role: the start of the connection's name, which the broker's operators see; the process's name follows.
     :raises AMQPError: no host accepted the connection; the error is that of the last host.
     """
-    where = attrs.evolve(uri.parse(broker), send_buffer_max=0)  # a command has a limit of its own for what is unsent
+    # A command has a limit of its own for what is unsent. It connects once, so no file of the URL is read anew.
+    where = attrs.evolve(broker, send_buffer_max=0, url_file=None)
     endpoint = BrokerEndpoint(reactor, where, lambda: f"{role} {instance_name()}", lambda _: None)
     for hosts_left in reversed(range(len(where.hosts))):
         try:

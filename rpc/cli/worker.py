@@ -13,10 +13,12 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
+from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.hosting import DRAIN_TIMEOUT, Worker
 from rpc.monotonic import use_monotonic_time
+from rpc.uri import hide_logins
 from rpc.worker.service import ThriftService
 
 
@@ -35,8 +37,9 @@ class Options(usage.Options):
             None,
             (
                 "URL of the broker: amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. "
-                "Default: the environment variable RPC_BROKER (which, unlike a command line, no other user can read), "
-                "or amqp://localhost."
+                "Every user of the machine can read a password here: write password_file=PATH as a parameter of the "
+                "URL instead. Default: the URL of the environment variable RPC_BROKER, or of the file that the "
+                f"variable RPC_BROKER_FILE names, or {DEFAULT_BROKER}."
             ),
         ],
         [
@@ -54,11 +57,12 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Build the worker here, where an error can still be reported in one line."""
-        broker = self["broker"] or os.environ.get("RPC_BROKER") or "amqp://localhost"
         if not self["services"]:
             raise SystemExit(f"rpc-worker: name at least one service\n\n{self}")
         try:
             use_monotonic_time()
+            broker = resolve(self["broker"] or Origin.ENVIRONMENT)
+            self["broker"] = str(broker)  # from here on without the password
             services = list(load_services(self["services"]))
             self["worker"] = Worker(broker, services, drain_timeout=self["drain-timeout"])
         except ConfigurationError as error:
@@ -73,6 +77,8 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     for name in names:
+        if "://" in name:
+            raise ConfigurationError(f"{hide_logins(name)}: is no service; write --broker before the broker's URL")
         module_name, colon, attribute = name.partition(":")
         if not (module_name and colon and attribute):
             raise ConfigurationError(f"{name}: write it as MODULE:SERVICE, such as services.calculator:service")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 
-from rpc import uri
+from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
 from rpc.client.options import DEFAULT_OPTIONS, Options
@@ -22,6 +22,7 @@ from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
 from rpc.stub import Stub
 from rpc.topology import BROADCAST, REQUESTS
+from rpc.uri import BrokerURI
 
 if TYPE_CHECKING:  # Python has it from 3.11 on
     from typing_extensions import Unpack
@@ -32,14 +33,16 @@ class Connection(Service):
     whenever the connection is lost. Calls made meanwhile wait, within their deadline. It can be started after a stop.
     """
 
-    def __init__(self, broker_url: str, *, reactor: Any = None) -> None:
+    def __init__(self, broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT, *, reactor: Any = None) -> None:
         """
         :param broker_url: ``amqp://user:password@host:5672/vhost``, or ``amqps://``; several hosts with commas.
+            Default: the URL of the environment variable ``RPC_BROKER``, or of the file that ``RPC_BROKER_FILE`` names,
+            or ``amqp://localhost``. Files are read anew at each connection to the broker.
         :raises InvalidURI: the URL cannot be understood.
-        :raises ConfigurationError: a certificate file of the URL cannot be read.
+        :raises ConfigurationError: a file of the URL, with a password or certificate, cannot be read or used.
         """
         reactor = monotonic_reactor(reactor or default_reactor())
-        parsed = uri.parse(broker_url)
+        parsed = resolve(broker_url)
         self._set_up(Link(reactor, parsed, "client"), reactor, route_by_service, owned=str(parsed))
 
     def _set_up(self, link: Link, reactor: Any, route: Route, *, owned: str | None) -> None:
@@ -208,13 +211,15 @@ def _fire(result: Any, waiting: list[Deferred[None]]) -> None:
         deferred.callback(None)
 
 
-def connect(broker_url: str, *, reactor: Any = None) -> Deferred[Connection]:
+def connect(broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT, *, reactor: Any = None) -> Deferred[Connection]:
     """Connect to the broker.
 
+    :param broker_url: see :class:`Connection`.
     :return: fires with the open :class:`Connection`; fails with :class:`~rpc.errors.BrokerUnreachable`,
         :class:`~rpc.errors.AuthenticationFailed`, :class:`~rpc.errors.VirtualHostRefused` or another
         :class:`~rpc.errors.AMQPError` when no host of the URL accepted the connection; the connection is then closed.
     :raises InvalidURI: the URL cannot be understood.
+    :raises ConfigurationError: a file of the URL, with a password or certificate, cannot be read or used.
     """
     connection = Connection(broker_url, reactor=reactor)
     connection.startService()

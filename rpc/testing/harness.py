@@ -17,6 +17,7 @@ from rpc.hosting import Worker
 from rpc.testing.clocked import ClockedReactor
 from rpc.testing.faults import Faults
 from rpc.testing.recording import Call, recorded
+from rpc.uri import hide_logins
 from rpc.worker.service import ThriftService
 
 
@@ -55,7 +56,9 @@ class Harness:
         :raises ConfigurationError: `url` was given with `clock` or `limits`, which are for the embedded broker.
         """
         if url is not None and (clock is not None or limits is not None):
-            raise ConfigurationError(f"url={url!r}: a broker that runs already takes neither clock= nor limits=")
+            raise ConfigurationError(
+                f"url={hide_logins(url)!r}: a broker that runs already takes neither clock= nor limits="
+            )
         real = reactor or default_reactor()
         self._reactor = ClockedReactor(real, clock) if clock is not None else real
         # The test may advance the clock by more than two heartbeats at once, which would end the connections.

@@ -14,7 +14,7 @@ class ConnectionBackoffTests(SynchronousTestCase):
 
     def test_tries_the_hosts_of_a_round_at_once(self) -> None:
         """Within a round the delay is at most 0.2 s; between rounds it grows."""
-        delay = ConnectionBackoff(hosts=3)
+        delay = ConnectionBackoff(lambda: 3)
         delays = [delay(attempt) for attempt in range(1, 10)]
         for attempt, seconds in enumerate(delays, 1):
             if attempt % 3:
@@ -24,11 +24,11 @@ class ConnectionBackoffTests(SynchronousTestCase):
 
     def test_bounds_the_delay(self) -> None:
         """After any number of failures the delay is at most sixteen seconds."""
-        self.assertLessEqual(ConnectionBackoff(hosts=1)(10_000), LONGEST)
+        self.assertLessEqual(ConnectionBackoff(lambda: 1)(10_000), LONGEST)
 
     def test_grows_while_connections_do_not_last(self) -> None:
         """The attempts before a connection that did not last count on; those before a steady one do not."""
-        delay = ConnectionBackoff(hosts=1)
+        delay = ConnectionBackoff(lambda: 1)
         for lasted, least, most in (
             (0.0, 0.2, 1.5),
             (0.5, 0.5, 1.7),

@@ -160,7 +160,7 @@ class CongestionWithTLSTests(TLSTestCase):
         self.peer = Peer(send_buffer_max=LIMIT)
         self.told: list[str | None] = []
         self.peer.connection.on_blocked = self.told.append
-        creator = self.tls("verify=verify_none").creator("broker.invalid")
+        creator = self.tls("verify=verify_none").handshake_with("broker.invalid")
         factory: Any = TLSMemoryBIOFactory(creator, True, Factory.forProtocol(lambda: self.peer.connection))
         self.below = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5671))
         self.below.makeConnection(Pair(ours, self.below, self.reactor))

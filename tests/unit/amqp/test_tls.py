@@ -75,7 +75,8 @@ class TLSTestCase(SynchronousTestCase):
 
     def shake_hands(self, tls: ClientTLS, server: SSL.Connection, host: str = "broker.invalid") -> bool:
         """Let a client and `server` talk until both are done. Return whether the client has gone on."""
-        factory = TLSMemoryBIOFactory(tls.creator(host), True, Factory.forProtocol(Protocol))
+        self.handshake = tls.handshake_with(host)
+        factory = TLSMemoryBIOFactory(self.handshake, True, Factory.forProtocol(Protocol))
         client, transport = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5671)), StringTransport()
         client.makeConnection(transport)
         for _ in range(5):
@@ -186,7 +187,7 @@ class ServerNameTests(TLSTestCase):
 
         def check(tls: ClientTLS) -> None:
             for name in ("a" * 70 + ".invalid", "a..invalid"):
-                error = self.assertRaises(BrokerUnreachable, tls.creator, name)
+                error = self.assertRaises(BrokerUnreachable, tls.handshake_with, name)
                 self.assertIn(name, str(error))
                 self.assertIn("label", str(error))
 
@@ -202,7 +203,7 @@ class ServerNameTests(TLSTestCase):
         """The problem names the cause that OpenSSL's error leaves out."""
         tls = self.tls()
         self.shake_hands(tls, self.server("broker.invalid"))
-        self.assertEqual(tls.problem, "self-signed certificate in certificate chain")
+        self.assertEqual(self.handshake.problem, "self-signed certificate in certificate chain")
         trusting = self.tls(f"cacertfile={self.path('ca.pem')}")
         self.shake_hands(trusting, self.server("broker.invalid"))
-        self.assertIsNone(trusting.problem)
+        self.assertIsNone(self.handshake.problem)

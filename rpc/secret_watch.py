@@ -1,0 +1,72 @@
+"""Tells the broker a new password during a connection, when the file that holds it has changed.
+
+RabbitMQ's extension ``connection.update-secret`` is for OAuth 2 tokens: RabbitMQ ends what a connection may do when its
+token expires (https://www.rabbitmq.com/docs/oauth2). A password of RabbitMQ's own users is checked at login only; for
+them the broker agrees and does nothing, and the next connection logs in with the new password.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+from rpc import log
+from rpc.amqp.protocol import AMQPConnection
+from rpc.broker_address import current, may_change
+from rpc.errors import ConfigurationError
+from rpc.interfaces import IClock
+from rpc.uri import BrokerURI
+
+INTERVAL: Final = 5.0
+"""Seconds between two looks. A look opens and reads a small file; where nothing changes it sends nothing."""
+
+
+class SecretWatch:
+    """Watches the password file of one link's connection. Without such a file, no timer runs."""
+
+    def __init__(self, clock: IClock) -> None:
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = clock
+        self._problem = ""
+
+    def start(self, uri: BrokerURI, connection: AMQPConnection) -> None:
+        """Watch the file of `uri`, with whose password `connection` has logged in."""
+        if may_change(uri) and uri.auth_mechanism == "PLAIN" and connection.takes_new_secrets:
+            self._uri = uri
+            self._connection = connection
+            self._loop.start(INTERVAL, now=False)
+
+    def stop(self) -> None:
+        """The connection is gone."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def _look(self) -> None:
+        try:
+            read = current(self._uri)
+        except ConfigurationError as error:
+            self._tell_once(f"the password is not read anew: {error}")
+            return
+        if read.password == self._uri.password:
+            return
+        if read.username != self._uri.username:
+            self._tell_once(f"the user is now {read.username!r}: the next connection logs in as that one")
+            return
+        self._uri = read
+        told = self._connection.update_secret(read.password)
+        told.addCallbacks(self._taken, self._refused, callbackArgs=(read.username,))
+
+    def _taken(self, _: object, username: str) -> None:
+        self._problem = ""
+        log.msg(f"the broker was told the new password of user {username!r}")
+
+    def _refused(self, failure: Failure) -> None:
+        """Say so. RabbitMQ then closes the connection, and the link connects anew, with the new password."""
+        log.msg(f"the broker was not told the new password: {failure.value}")
+
+    def _tell_once(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            log.msg(problem)
