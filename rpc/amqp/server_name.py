@@ -7,6 +7,7 @@ without subjectAltName, or with a name that service_identity does not take, and 
 from __future__ import annotations
 
 import ipaddress
+import re
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
@@ -44,7 +45,10 @@ class ServerName:
         try:
             # The encoding that Twisted looks up: IDNA 2008. The codec then checks the lengths of the labels.
             text = name.rstrip(".") if name.isascii() else idna.encode(name).decode("ascii")
-            return cls(text.encode("idna").decode("ascii"), is_address=False)
+            text = text.encode("idna").decode("ascii")
+            if not re.fullmatch("[A-Za-z0-9._-]+", text):
+                raise UnicodeError("it holds a character that no host name has")
+            return cls(text, is_address=False)
         except UnicodeError as error:  # idna's errors are among them
             words = f"TLS to {name!r}: not a host name that a certificate can have: {error}"
             raise BrokerUnreachable(words) from None

@@ -43,6 +43,9 @@ class BrokerNode(Protocol):
     def add_user(self, name: str, password: str, virtual_host: str) -> None:
         """Create a user with all permissions in one virtual host, which exists."""
 
+    def change_password(self, name: str, password: str) -> None:
+        """Change the password of a user that exists. Connections that are open stay open."""
+
     def close_connections(self, reason: str, virtual_host: str | None = None) -> None:
         """Close all connections, or those to one virtual host, as an operator: code 320, with the reason."""
 

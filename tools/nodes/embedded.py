@@ -135,6 +135,11 @@ class EmbeddedNode:
         self._do("add_user", name, password)
         self._users[name] = password
 
+    def change_password(self, name: str, password: str) -> None:
+        """Change the password of a user."""
+        self._do("add_user", name, password)
+        self._users[name] = password
+
     def close_connections(self, reason: str, virtual_host: str | None = None) -> None:
         self._do("close_connections", reason, virtual_host)
 

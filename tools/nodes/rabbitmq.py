@@ -203,6 +203,10 @@ class RabbitMQNode:
         self.ctl("add_user", name, password)
         self._permit(name, virtual_host)
 
+    def change_password(self, name: str, password: str) -> None:
+        """Change the password of a user."""
+        self.ctl("change_password", name, password)
+
     def close_connections(self, reason: str, virtual_host: str | None = None) -> None:
         """Close all connections, or those to one virtual host: code 320, with the reason."""
         only = () if virtual_host is None else ("--vhost", virtual_host)
