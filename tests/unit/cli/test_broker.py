@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -27,6 +28,13 @@ class BrokerTests(SynchronousTestCase):
         self.assertEqual(parse()["broker"].broker.users, {"guest": "guest"})
         named = parse("--user", "alice:secret", "--user", "bob:with:colons:")["broker"]
         self.assertEqual(named.broker.users, {"alice": "secret", "bob": "with:colons:"})
+
+    def test_takes_users_from_a_file(self) -> None:
+        """Beside those of --user; a password there is in no list of processes."""
+        file = Path(self.mktemp())
+        file.write_text("bob:with:colons:\n\ncarol:secret\n")
+        named = parse("--user", "alice:secret", "--users", str(file))["broker"]
+        self.assertEqual(named.broker.users, {"alice": "secret", "bob": "with:colons:", "carol": "secret"})
 
     def test_adds_the_virtual_hosts_that_are_named(self) -> None:
         """To the usual one, which may be named as well."""
@@ -61,6 +69,18 @@ class RefusalTests(SynchronousTestCase):
         for word in ("s3cret", ":s3cret", "s3cret:", ""):
             self.assertEqual(self.refusal("--user", word), "--user: write it as NAME:PASSWORD")
         self.assertEqual(self.refusal("--user", "a:s3cret", "--user", "a:other"), "--user: a is given twice")
+
+    def test_refuses_a_file_of_users_that_it_cannot_use(self) -> None:
+        """The message names the file and the line, and quotes nothing of it."""
+        file = Path(self.mktemp())
+        self.assertEqual(self.refusal("--users", str(file)), f"--users={file}: No such file or directory")
+        for text, told in (
+            ("alice:a\ns3cret", f"--users={file}, line 2: write it as NAME:PASSWORD"),
+            ("alice:a\n\nalice:b", f"--users={file}, line 3: alice is given twice"),
+            ("\n", f"--users={file}: is empty"),
+        ):
+            file.write_text(text)
+            self.assertEqual(self.refusal("--users", str(file)), told)
 
     def test_refuses_a_virtual_host_without_a_name(self) -> None:
         """No client could ask for it."""
