@@ -61,27 +61,27 @@ class ServerName:
     def problem_with(self, certificate: x509.Certificate) -> str | None:
         """Return why `certificate` is not one of this server; ``None`` when it is."""
         try:
-            if self.is_address:
-                verify_certificate_ip_address(certificate, self.text)
-            else:
-                verify_certificate_hostname(certificate, self.text)
-        except Exception as error:  # a peer chose the certificate's bytes: whatever the error is, it is a refusal
-            return self._problem(certificate, error)
-        return None
-
-    def _problem(self, certificate: x509.Certificate, error: Exception) -> str:
-        try:
             names = _names(certificate)
-        except Exception as unreadable:
-            return _unusable(unreadable)
-        if names is None:
-            return (
-                "the server's certificate has no subjectAltName, so it names no host: its common name does not count "
-                "(RFC 9525)"
-            )
-        if not names:
-            return "the subjectAltName of the server's certificate names neither a host nor an address"
-        return self._mismatch(names) if isinstance(error, VerificationError) else _unusable(error)
+            # Before service_identity is asked: version 21.1 takes the common name instead.
+            if names is None:
+                return (
+                    "the server's certificate has no subjectAltName, so it names no host: its common name does not "
+                    "count (RFC 9525)"
+                )
+            if not names:
+                return "the subjectAltName of the server's certificate names neither a host nor an address"
+            return self._problem_with_names(certificate, names)
+        except Exception as error:  # a peer chose the certificate's bytes: whatever the error is, it is a refusal
+            shown = ascii(str(error))[: 2 * _SHOWN_CHARACTERS]
+            return f"the names in the server's certificate cannot be used: {shown}"
+
+    def _problem_with_names(self, certificate: x509.Certificate, names: list[str]) -> str | None:
+        verify = verify_certificate_ip_address if self.is_address else verify_certificate_hostname
+        try:
+            verify(certificate, self.text)
+        except VerificationError:
+            return self._mismatch(names)
+        return None
 
     def _mismatch(self, names: list[str]) -> str:
         shown = ", ".join(ascii(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
@@ -106,10 +106,6 @@ def _names(certificate: x509.Certificate) -> list[str] | None:
         return None
     hosts = alternatives.get_values_for_type(x509.DNSName)
     return [*hosts, *map(str, alternatives.get_values_for_type(x509.IPAddress))]
-
-
-def _unusable(error: Exception) -> str:
-    return f"the names in the server's certificate cannot be used: {ascii(str(error))[: 2 * _SHOWN_CHARACTERS]}"
 
 
 def _address(name: str) -> IPv4Address | IPv6Address | None:
