@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
@@ -46,6 +52,10 @@ class TLSTestCase(SynchronousTestCase):
         key = load_pem_private_key(self.client.private_key_pem.bytes(), None)
         encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD.encode()))
         Path(self.path("encrypted.pem")).write_bytes(encrypted)
+
+    def write_key(self, name: str, key: Any) -> None:
+        """Write a key into a file."""
+        Path(self.path(name)).write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     def path(self, name: str) -> str:
         """The path of one of the files."""
@@ -133,13 +143,19 @@ class ClientCertificateTests(TLSTestCase):
         self.patch(os, "environ", {**os.environ, "TEST_WRONG": "an0ther", "TEST_RIGHT": PASSWORD})
         Path(self.path("none.pem")).write_text("no key")
         trustme.CA().issue_cert("other.invalid").private_key_pem.write_to_path(self.path("other.pem"))
+        self.write_key("rsa.pem", rsa.generate_private_key(65537, 1024))
+        self.write_key("exchange.pem", x25519.X25519PrivateKey.generate())
+        os.mkfifo(self.path("pipe.pem"))
         for key, password, told in (
             ("encrypted.pem", None, "encrypted: add keyfile_password=env:NAME or keyfile_password=file:PATH"),
             ("encrypted.pem", "env:TEST_WRONG", "keyfile_password is not its password"),
             ("encrypted.pem", "env:TEST_ABSENT", "no environment variable TEST_ABSENT"),
             ("encrypted.pem", f"file:{self.path('absent')}", "No such file"),
             ("key.pem", "env:TEST_RIGHT", "leave keyfile_password out"),
-            ("other.pem", None, "does not fit"),
+            ("other.pem", None, f"the key in {self.path('other.pem')} does not fit"),
+            ("rsa.pem", None, f"the key in {self.path('rsa.pem')} does not fit"),
+            ("exchange.pem", None, "TLS has no such key"),
+            ("pipe.pem", None, "is no regular file"),
             ("none.pem", None, "no PEM key"),
             ("absent.pem", None, "No such file"),
         ):
@@ -150,6 +166,48 @@ class ClientCertificateTests(TLSTestCase):
             self.assertIn(told, str(error))
             for secret in (PASSWORD, "an0ther"):
                 self.assertNotIn(secret, str(error))
+        self.flushWarnings()
+
+
+class ContextTests(TLSTestCase):
+    """What OpenSSL does not take, and files that change."""
+
+    def test_names_a_key_that_openssl_does_not_take(self) -> None:
+        """Its security level refuses short keys, which are fine otherwise."""
+        key = rsa.generate_private_key(65537, 1024)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "guest")])
+        now = datetime.now(timezone.utc)
+        builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        self.write_key("short.pem", key)
+        with open(self.path("short.pem"), "ab") as file:
+            file.write(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        error = self.assertRaises(ConfigurationError, self.tls, f"certfile={self.path('short.pem')}")
+        self.assertIn("too small", str(error))
+        self.flushWarnings()
+
+    def test_refuses_ciphers_that_leave_none(self) -> None:
+        """Also those that only TLS 1.3 has, and those without encryption or a certificate."""
+        for ciphers in ("NONSENSE", "TLS_AES_128_GCM_SHA256", "aNULL", "eNULL", "-ALL", "\u00e9"):
+            error = self.assertRaises(ConfigurationError, self.tls, f"ciphers={quote(ciphers)}")
+            self.assertIn(f"ciphers={ciphers}: OpenSSL finds no cipher suite", str(error))
+        self.assertIsInstance(self.tls("ciphers=HIGH:!SHA"), ClientTLS)
+
+    def test_knows_when_a_file_has_changed(self) -> None:
+        """Or the URI, but for the login and the hosts."""
+        parameters = f"cacertfile={self.path('ca.pem')}&certfile={self.path('both.pem')}"
+        uri = parse(f"amqps://broker.invalid?{parameters}")
+        tls = ClientTLS(uri)
+        self.assertTrue(tls.is_current(parse(f"amqps://user:password@other.invalid?{parameters}")))
+        self.assertFalse(tls.is_current(parse(f"amqps://broker.invalid?{parameters}&tls_minimum=1.3")))
+        for name in ("ca.pem", "both.pem"):
+            tls = ClientTLS(uri)
+            self.assertTrue(tls.is_current(uri))
+            content = Path(self.path(name)).read_bytes()
+            Path(self.path("new")).write_bytes(content)
+            os.replace(self.path("new"), self.path(name))
+            self.assertFalse(tls.is_current(uri), name)
+        os.unlink(self.path("ca.pem"))
+        self.assertFalse(ClientTLS(parse("amqps://h")).is_current(uri))
         self.flushWarnings()
 
 
