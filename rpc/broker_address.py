@@ -16,7 +16,8 @@ import attrs
 
 from rpc.errors import ConfigurationError, InvalidURI
 from rpc.small_files import read_text
-from rpc.uri import PLAIN_REFUSED, BrokerURI, parse
+from rpc.uri import BrokerURI, parse
+from rpc.uri_parameters import PLAIN_REFUSED
 
 URL_VARIABLE: Final = "RPC_BROKER"
 FILE_VARIABLE: Final = "RPC_BROKER_FILE"
