@@ -7,6 +7,7 @@ bytes as they are.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import ModuleType
@@ -23,7 +24,7 @@ from tests.cross_test.programs import types_of
 from tests.cross_test.values import Answer, Case, Refused, Returns, Undeclared, with_classes
 from tests.unit.generated_ends import FACTORIES, Notes, ThriftEnds
 
-TIMEOUT = 10.0
+TIMEOUT = 20.0
 
 Outcome = tuple[str, Any]
 """As in ``Notes.answer``."""
@@ -70,7 +71,10 @@ async def play(url: str, protocol: str, stubs: Mapping[str, ModuleType], cases: 
     player = _Player(url, protocol, stubs)
     async with player.harness:
         with Spy(url, player.names.values()) as spy:
-            played = [await player.play(case) for case in cases]
+            played = []
+            for case in cases:
+                played.append(await player.play(case))
+                spy.read()
             requests = spy.requests({each.case.name for each in played if each.ours.outcome[0] != "refused"})
     for each in played:
         each.request = requests.get(each.case.name)
@@ -187,29 +191,38 @@ def _answer(answer: Answer, types: ModuleType) -> Outcome:
 
 
 class Spy:
-    """A queue that gets a copy of every request to some services."""
+    """A consumer that gets a copy of every request to some services.
+
+    It consumes from the beginning: copies that wait in a queue would expire, as requests do.
+    """
 
     HEADER = "case"
     """The header of a request that has the name of its case."""
 
     def __init__(self, url: str, services: Iterable[str]) -> None:
+        self._requests: dict[str, bytes] = {}
         self._connection = pika.BlockingConnection(pika.URLParameters(f"{url}/%2F"))
-        self._channel = self._connection.channel()
-        self._queue: str = self._channel.queue_declare("", exclusive=True).method.queue
+        channel = self._connection.channel()
+        queue: str = channel.queue_declare("", exclusive=True).method.queue
+        channel.basic_consume(queue, self._note, auto_ack=True)
         for service in services:
-            self._channel.queue_bind(self._queue, "rpc", service)
+            channel.queue_bind(queue, "rpc", service)
+
+    def _note(self, _channel: object, _delivered: object, properties: pika.BasicProperties, body: bytes) -> None:
+        name = (properties.headers or {}).get(self.HEADER)
+        if name is not None:
+            self._requests[name] = body
+
+    def read(self) -> None:
+        """Take what has come."""
+        self._connection.process_data_events(time_limit=0)
 
     def requests(self, names: set[str]) -> dict[str, bytes]:
         """Return the bodies of the requests of these cases: those that come within the time of a call."""
-        found: dict[str, bytes] = {}
-        for _, properties, body in self._channel.consume(self._queue, auto_ack=True, inactivity_timeout=TIMEOUT):
-            name = ((properties and properties.headers) or {}).get(self.HEADER)
-            if name is not None:
-                found[name] = body
-            if properties is None or names <= found.keys():
-                break
-        self._channel.cancel()
-        return found
+        until = time.monotonic() + TIMEOUT
+        while not names <= self._requests.keys() and time.monotonic() < until:
+            self._connection.process_data_events(time_limit=0.1)
+        return self._requests
 
     def __enter__(self) -> Spy:
         return self
