@@ -7,6 +7,7 @@ ever then, without a log line.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -59,9 +60,11 @@ class Attachment:
     :ivar problem: why the user has no channel that is set up, while there is a connection; else ``None``.
     """
 
-    def __init__(self, clock: IClock, user: IChannelUser) -> None:
+    def __init__(self, clock: IClock, user: IChannelUser, on_loss: Callable[[BaseException | None], None]) -> None:
+        """:param on_loss: called with the reason whenever a channel is lost, or not opened, on an open connection."""
         self._clock = clock
         self._user = user
+        self._on_loss = on_loss
         self._state = State.IDLE
         self._connection: AMQPConnection | None = None
         self._channel: Channel | None = None
@@ -185,3 +188,4 @@ class Attachment:
         log.msg(f"channel lost, another one is opened in {delay:.1f} s: {reason}")
         self._enter(State.WAITING)
         self._timer = self._clock.callLater(delay, self.open, connection)
+        self._on_loss(reason)

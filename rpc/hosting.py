@@ -19,6 +19,7 @@ from rpc.client.connection import SharedConnection
 from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
+from rpc.exit_status import end_program
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
 from rpc.uri import BrokerURI
@@ -36,11 +37,16 @@ LEAVING_TIMEOUT = 1.0
 """Least seconds for rejecting the last requests for this worker alone, also after the drain timeout."""
 
 
+EXIT_STATUS = 1
+"""Of a program whose worker the broker refuses."""
+
+
 class WorkerState(enum.Enum):
     """The life of a worker."""
 
     STOPPED = "not connected"
     SERVING = "connected, or connecting"
+    REFUSED = "refused by the broker before it has served: ends the program"
     STOPPING = "finishes the calls in progress, then closes"
     RESTARTING = "as STOPPING, and serves again afterwards"
 
@@ -57,11 +63,14 @@ class Worker(Service):
         services: Iterable[ThriftService] = (),
         *,
         drain_timeout: float = DRAIN_TIMEOUT,
+        keep_trying: bool = False,
         reactor: Any = None,
     ) -> None:
         """
         :param broker_url: see :class:`rpc.client.connection.Connection`.
         :param drain_timeout: seconds that calls in progress have to finish when the worker stops.
+        :param keep_trying: whether the worker tries again after a refusal at its start that another attempt would only
+            repeat (:meth:`when_serving`). Otherwise it ends the program then, with the exit status 1.
         :raises InvalidURI: the URL cannot be understood.
         :raises ConfigurationError: a file of the URL cannot be read or used, there are no services, two have one name
             or a queue in common, or a factory made a handler that lacks a method.
@@ -74,7 +83,7 @@ class Worker(Service):
         self._reactor = reactor
         self._drain_timeout = drain_timeout
         self._state = WorkerState.STOPPED
-        self._link = Link(reactor, resolve(broker_url), "worker")
+        self._link = Link(reactor, resolve(broker_url), "worker", self._refused)
         self._republisher = Republisher()
         self._watch = ReactorWatch(reactor, self._running_methods)
         self._server = Server(self._link, self._republisher, self._opened)
@@ -88,6 +97,8 @@ class Worker(Service):
         self._draining: list[Deferred[Any]] = []
         self._closed: list[Deferred[None]] = []
         self._aborting = False
+        self._keep_trying = keep_trying
+        self._has_served = False
 
     def _serve(self, service: ThriftService) -> Served:
         handler = service.make_handler(self._connection)
@@ -156,7 +167,7 @@ class Worker(Service):
 
     def _start(self) -> None:
         self._state = WorkerState.SERVING
-        self._aborting = False
+        self._aborting = self._has_served = False
         for served in self._served.values():
             served.dispatcher.resume()
             served.consumer.resume()
@@ -167,7 +178,10 @@ class Worker(Service):
     def when_serving(self) -> Deferred[None]:
         """Fires when all services are consumed: from then on no call to them ends with ``ServiceUnavailable``.
 
-        It waits as long as there is no broker; fails with ``CancelledError`` when the worker is stopped.
+        It waits as long as there is no broker. It fails with ``CancelledError`` when the worker is stopped. Unless
+        ``keep_trying`` is set, it fails when the broker refuses the worker for good before it has served:
+        :class:`~rpc.errors.AuthenticationFailed` (user name or password), :class:`~rpc.errors.VirtualHostRefused`, or
+        :class:`~rpc.errors.ChannelClosed` (403, no permission).
         """
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
@@ -182,9 +196,26 @@ class Worker(Service):
 
     def _tell_waiting(self) -> None:
         if self.is_serving:
+            self._has_served = True
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:
                 deferred.callback(None)
+
+    def _refused(self, error: Exception) -> None:
+        """End the program: no other attempt would succeed. Not after the worker has served: a password may have been
+        changed at the broker first, and the calls in progress still need this worker.
+        """
+        if self._keep_trying or self._has_served or self._state is not WorkerState.SERVING:
+            return
+        log.msg(
+            f"the worker ends: the broker refuses it: {error}. Correct this, or use --keep-trying (keep_trying=True) "
+            "to have the worker try again until the broker accepts it"
+        )
+        self._state = WorkerState.REFUSED
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.errback(error)
+        end_program(self._reactor, EXIT_STATUS)
 
     def stopService(self) -> Deferred[None]:
         """Drain and close. Fires when the connection is gone.
@@ -200,7 +231,7 @@ class Worker(Service):
             return succeed(None)
         closed: Deferred[None] = Deferred()
         self._closed.append(closed)
-        if self._state is WorkerState.SERVING:
+        if self._state in (WorkerState.SERVING, WorkerState.REFUSED):
             self._drain()
         self._state = WorkerState.STOPPING
         return closed

@@ -25,6 +25,7 @@ from rpc.backoff import ConnectionBackoff
 from rpc.errors import AMQPError
 from rpc.instance import instance_name
 from rpc.interfaces import IChannelUser
+from rpc.refusals import is_permanent
 from rpc.secret_watch import SecretWatch
 from rpc.uri import BrokerURI
 
@@ -35,12 +36,19 @@ class Link(Service):
     :ivar connection: the open connection, or ``None``.
     """
 
-    def __init__(self, reactor: Any, uri: BrokerURI, role: str) -> None:
+    def __init__(
+        self, reactor: Any, uri: BrokerURI, role: str, on_refused: Callable[[Exception], None] | None = None
+    ) -> None:
         """
         :param role: ``"client"`` or ``"worker"``: with the instance, the connection's name at the broker.
+        :param on_refused: called with each error after which another attempt is of no use (:mod:`rpc.refusals`): of a
+            channel, or of a host when all hosts were tried and none accepted. The link tries again all the same.
         :raises ConfigurationError: a file of the URI cannot be read or used.
         """
         self._reactor = reactor
+        self._on_refused = on_refused
+        self._refusal: AMQPError | None = None  # since the last connection
+        self._hosts_tried = 0
         self._attachments: dict[IChannelUser, Attachment] = {}
         self.connection: AMQPConnection | None = None
         self._connected_at = 0.0
@@ -97,7 +105,7 @@ class Link(Service):
 
     def attach(self, user: IChannelUser) -> None:
         """Give `user` a channel whenever there is a connection, beginning now."""
-        attachment = self._attachments[user] = Attachment(self._reactor, user)
+        attachment = self._attachments[user] = Attachment(self._reactor, user, self._channel_lost)
         if self.connection is not None:
             attachment.open(self.connection)
 
@@ -109,7 +117,8 @@ class Link(Service):
     def _connected(self, connection: AMQPConnection) -> None:
         self.connection = connection
         self._connected_at = self._reactor.seconds()
-        self._problem = None
+        self._problem = self._refusal = None
+        self._hosts_tried = 0
         connection.on_blocked = self._blocked
         self._secrets.start(self._endpoint.uri, connection)
         for attachment in list(self._attachments.values()):
@@ -130,6 +139,19 @@ class Link(Service):
     def _not_connected(self, error: AMQPError) -> None:
         self._problem = str(error)
         log.msg(f"no connection to {self._endpoint.uri}: {error}")
+        self._hosts_tried += 1
+        if is_permanent(error):
+            self._refusal = error
+        if self._refusal is not None and self._hosts_tried >= len(self._endpoint.uri.hosts):
+            self._refused(self._refusal)
+
+    def _channel_lost(self, reason: BaseException | None) -> None:
+        if isinstance(reason, AMQPError) and is_permanent(reason):
+            self._refused(reason)
+
+    def _refused(self, error: AMQPError) -> None:
+        if self._on_refused is not None:
+            self._on_refused(error)
 
 
 class _Session(Protocol):

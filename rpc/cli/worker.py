@@ -50,6 +50,16 @@ class Options(usage.Options):
             float,
         ],
     ]
+    optFlags = [  # noqa: RUF012
+        [
+            "keep-trying",
+            None,
+            (
+                "Try again when the broker refuses the worker at its start: wrong user name or password, no such "
+                "virtual host, no permission. Without it, the worker ends then, with status 1."
+            ),
+        ],
+    ]
 
     def parseArgs(self, *services: str) -> None:
         """Take the names of the services."""
@@ -64,7 +74,9 @@ class Options(usage.Options):
             broker = resolve(self["broker"] or Origin.ENVIRONMENT)
             self["broker"] = str(broker)  # from here on without the password
             services = list(load_services(self["services"]))
-            self["worker"] = Worker(broker, services, drain_timeout=self["drain-timeout"])
+            self["worker"] = Worker(
+                broker, services, drain_timeout=self["drain-timeout"], keep_trying=bool(self["keep-trying"])
+            )
         except ConfigurationError as error:
             raise SystemExit(f"rpc-worker: {error}") from error
 

@@ -11,12 +11,12 @@ from zope.interface import implementer
 from rpc.amqp.answer_limit import ANSWER_LIMIT, STEP, STEPS
 from rpc.amqp.channel import Channel
 from rpc.backoff import STEADY
-from rpc.errors import AMQPError, BrokerUnreachable, ChannelClosed, ConnectionClosed
+from rpc.errors import AMQPError, AuthenticationFailed, BrokerUnreachable, ChannelClosed, ConnectionClosed
 from rpc.interfaces import IChannelUser
 from rpc.link import Link
 from rpc.uri import parse
 from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
-from tests.unit.amqp.peer import method, outcome_of
+from tests.unit.amqp.peer import START, method, outcome_of
 
 LONGEST_DELAY = 20.0
 
@@ -128,6 +128,37 @@ class ConnectionTests(LinkTestCase):
         self.reconnect()
         self.reactor.advance(0)
         self.assertEqual((again, self.link.problem), ([None], None))
+
+    def refuse_login(self) -> None:
+        """Have the next host reject the password."""
+        socket = self.reactor.socket().accept()
+        socket.feed(START, method(0, "connection.close", 403, "ACCESS_REFUSED", 0, 0))
+        socket.lose()
+
+    def test_tells_of_a_refusal_when_every_host_was_tried(self) -> None:
+        """One host of two cannot be reached. The link tries again all the same, and tells of the next refusal."""
+        refusals: list[Exception] = []
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2"), "worker", refusals.append)
+        self.link.startService()
+        self.refuse_login()
+        self.assertEqual(refusals, [])
+        self.reactor.advance(LONGEST_DELAY)
+        self.reactor.socket().refuse()
+        (refusal,) = refusals
+        self.assertIsInstance(refusal, AuthenticationFailed)
+        self.assertIn("192.0.2.1:5672", str(refusal))
+
+    def test_forgets_a_refusal_with_a_connection(self) -> None:
+        """The second host has accepted: after that, each is tried once again."""
+        refusals: list[Exception] = []
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2"), "worker", refusals.append)
+        self.link.startService()
+        self.refuse_login()
+        socket = self.reconnect()
+        socket.lose()
+        self.reactor.advance(LONGEST_DELAY)
+        self.reactor.socket().refuse()
+        self.assertEqual(refusals, [])
 
     def test_backs_off_from_a_host_that_refuses(self) -> None:
         """After any number of failures, attempts at one host are at least 0.2 s and at most 20 s apart."""

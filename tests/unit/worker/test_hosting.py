@@ -6,14 +6,17 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator
-from rpc.errors import ConfigurationError
+from rpc import hosting
+from rpc.errors import AuthenticationFailed, ConfigurationError
 from rpc.hosting import Worker
 from rpc.worker.service import ThriftService
+from tests.unit.amqp.memory_reactor import BrokerReactor
+from tests.unit.amqp.peer import START, method
 from tests.unit.worker.test_server import Handler
 
 
@@ -147,3 +150,38 @@ class QueueNameTests(SynchronousTestCase):
                     [service("A", queue=first), service("B", queue=second)],
                     reactor=MemoryReactorClock(),
                 )
+
+
+class RefusalTests(SynchronousTestCase):
+    """The broker refuses the worker before it has served."""
+
+    def start(self, **options: Any) -> Deferred[None]:
+        """Start a worker and refuse its login. Return its ``when_serving``."""
+        self.ended: list[tuple[Any, int]] = []
+        self.patch(hosting, "end_program", lambda reactor, status: self.ended.append((reactor, status)))
+        self.reactor = BrokerReactor()
+        self.worker = Worker("amqp://192.0.2.1", [service("A")], reactor=self.reactor, **options)
+        serving = self.worker.when_serving()
+        self.worker.startService()
+        socket = self.reactor.socket().accept()
+        socket.feed(START, method(0, "connection.close", 403, "ACCESS_REFUSED", 0, 0))
+        socket.lose()
+        return serving
+
+    def test_ends_the_program_and_tells_those_that_wait(self) -> None:
+        """The program's status is 1. The worker stops as always."""
+        serving = self.start()
+        self.failureResultOf(serving, AuthenticationFailed)
+        self.assertEqual(self.ended, [(self.reactor, 1)])
+        stopped = self.worker.stopService()
+        for _ in range(5):
+            self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_keeps_trying(self) -> None:
+        """With ``keep_trying``, those that wait wait on."""
+        serving = self.start(keep_trying=True)
+        self.assertNoResult(serving)
+        self.assertEqual(self.ended, [])
+        self.worker.stopService()
+        self.failureResultOf(serving, CancelledError)
