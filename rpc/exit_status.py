@@ -21,10 +21,14 @@ _status = 0
 def end_program(reactor: Any, status: int) -> None:
     """Stop `reactor`, and with it all services. The program ends with `status` when it has done the rest of its work.
 
-    A second call replaces the status.
+    Before the reactor runs, it is stopped as soon as it does. A second call replaces the status.
     """
     global _status  # noqa: PLW0603  # a process has one
     _status = status
+    reactor.callWhenRunning(_stop, reactor)
+
+
+def _stop(reactor: Any) -> None:
     with suppress(ReactorNotRunning):  # it is stopping already
         reactor.stop()
 
@@ -34,7 +38,7 @@ def end_program(reactor: Any, status: int) -> None:
 def _leave() -> None:
     if not _status:
         return
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.__stdout__, sys.__stderr__):  # twistd has replaced the others by its log
         if stream is not None:
             with suppress(OSError, ValueError):  # a broken pipe, or closed
                 stream.flush()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from rpc.broker.limits import MEGABYTE, Limits
 from rpc.broker.server import BrokerServer
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
+from rpc.exit_status import end_program
 from rpc.monotonic import use_monotonic_time
 from rpc.small_files import read_text
 
@@ -149,14 +148,4 @@ def _give_up(failure: Failure) -> None:
         log.msg(f"rpc-broker: {failure.getErrorMessage()}")
     else:
         log.err(failure, "rpc-broker: the broker does not start")
-    # twistd exits with 0 in any case. Functions of atexit run after it, so one of them sets the status.
-    atexit.register(_exit_with_failure)
-    reactor = default_reactor()
-    reactor.callWhenRunning(reactor.stop)
-
-
-def _exit_with_failure() -> None:
-    for stream in (sys.__stdout__, sys.__stderr__):
-        if stream is not None:
-            stream.flush()
-    os._exit(1)
+    end_program(default_reactor(), 1)

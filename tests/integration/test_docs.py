@@ -354,6 +354,20 @@ class ContentTests(SynchronousTestCase):
                 continue
             self.assertIn(f"`{field.name}`", text)
 
+    def test_no_command_of_a_page_makes_a_pid_file(self) -> None:
+        """A pid file that is left over in a container, with the id 1, prevents the next start."""
+        commands = [
+            line
+            for document in DOCUMENTS
+            for block in blocks(document)
+            if block.language in ("sh", "console")
+            for line in block.text.splitlines()
+            if "twistd" in line
+        ]
+        self.assertTrue(commands)
+        for command in commands:
+            self.assertRegex(command, "twistd -n --pidfile= ")
+
     def test_the_wire_page_has_every_declared_argument(self) -> None:
         """Exchanges, queues and their arguments, content types, outcomes and limits are on the page."""
         text = words("docs/wire.md")

@@ -21,6 +21,16 @@ case "$*" in
 esac
 """
 
+PYTHON3 = """#!/bin/sh
+case "$1 $2" in
+    "-c import sys"*) exit 0 ;;
+    "-c import "*) case " MODULES " in *" ${2#import } "*) exit 0 ;; *) exit 1 ;; esac ;;
+    "-m venv" | "-m virtualenv") mkdir -p .venv/bin && cp made-python .venv/bin/python ;;
+esac
+shift
+echo "$*" >>made
+"""
+
 
 class SetupTests(SynchronousTestCase):
     """A clone's scripts, in a folder with stand-ins for the programs that they call."""
@@ -84,6 +94,46 @@ class SetupTests(SynchronousTestCase):
         self.assertRaises(subprocess.CalledProcessError, self.run_script, "scripts/setup", "--run")
         self.program(".venv/bin/python", PYTHON)
         self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
+
+    def python3(self, modules: str) -> None:
+        """Put a python3 first on the path that has only some of the modules; it notes what is run as a module."""
+        self.program("bin/python3", PYTHON3.replace("MODULES", modules))
+        shutil.move(self.folder / ".venv/bin/python", self.folder / "made-python")
+
+    def made_with(self) -> list[str]:
+        """Install the project; return how the environment was made."""
+        self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
+        return (self.folder / "made").read_text().splitlines()
+
+    def test_makes_the_environment_with_venv(self) -> None:
+        """Where Python has it whole."""
+        self.python3("ensurepip virtualenv pip")
+        self.assertEqual(self.made_with(), ["venv --clear .venv"])
+
+    def test_makes_the_environment_with_virtualenv_where_there_is_no_ensurepip(self) -> None:
+        """Debian without python3-venv; no root is needed."""
+        self.python3("virtualenv pip")
+        self.assertEqual(self.made_with(), ["virtualenv --quiet --clear .venv"])
+
+    def test_fetches_virtualenv_where_there_is_none(self) -> None:
+        """With the system's pip, into a folder that is removed."""
+        self.python3("pip")
+        fetched, made = self.made_with()
+        self.assertRegex(fetched, "^pip install .*--target .* virtualenv$")
+        self.assertEqual(made, "virtualenv --quiet --clear .venv")
+        self.assertFalse(Path(fetched.split()[-2]).exists())
+
+    def test_says_in_one_line_what_root_has_to_install(self) -> None:
+        """There is neither pip nor virtualenv, and no root."""
+        self.python3("")
+        self.program("bin/id", "#!/bin/sh\necho 1000\n")
+        self.program("bin/sudo", "#!/bin/sh\nexit 1\n")
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        ended = subprocess.run(
+            ["scripts/setup", "--run"], cwd=self.folder, env={"PATH": path}, capture_output=True, text=True, check=False
+        )
+        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(ended.stderr, "setup: please install as root: apt-get install python3-venv\n")
 
     def test_the_demo_needs_the_tools_only_for_rabbitmq(self) -> None:
         """Its options are passed on."""
