@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorCore
 from twisted.python.failure import Failure
 
 from rpc import log
@@ -21,7 +21,7 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.protocol import AMQPConnection
 from rpc.backoff import ChannelBackoff
 from rpc.errors import AMQPError
-from rpc.interfaces import IChannelUser, IClock
+from rpc.interfaces import IChannelUser
 
 
 class State(enum.Enum):
@@ -60,8 +60,11 @@ class Attachment:
     :ivar problem: why the user has no channel that is set up, while there is a connection; else ``None``.
     """
 
-    def __init__(self, clock: IClock, user: IChannelUser, on_loss: Callable[[BaseException | None], None]) -> None:
-        """:param on_loss: called with the reason whenever a channel is lost, or not opened, on an open connection."""
+    def __init__(self, clock: Any, user: IChannelUser, on_loss: Callable[[BaseException | None], None]) -> None:
+        """
+        :param clock: the reactor, or a ``Clock``.
+        :param on_loss: called with the reason whenever a channel is lost, or not opened, on an open connection.
+        """
         self._clock = clock
         self._user = user
         self._on_loss = on_loss
@@ -72,11 +75,14 @@ class Attachment:
         self._limit: AnswerLimit | None = None  # while OPENING or SETTING_UP
         self._backoff = ChannelBackoff()
         self._ready_since = 0.0
+        self._in_running_reactor = False
         self.problem: str | None = None
 
     def open(self, connection: AMQPConnection) -> None:
         """Open a channel on `connection`, now and again whenever it is lost, until :meth:`stop`."""
         self._connection = connection
+        # Not so in memory, or when another event loop calls the reactor.
+        self._in_running_reactor = IReactorCore.providedBy(self._clock) and bool(self._clock.running)
         self._enter(State.OPENING)
         self._limit = AnswerLimit(self._clock, connection, partial(self._open_is_overdue, connection), self._blocked)
         connection.open_channel().addCallbacks(
@@ -169,11 +175,19 @@ class Attachment:
     # -- losses
 
     def _lost(self, channel: Channel, reason: Exception) -> None:
-        if self._channel is not channel:
+        if self._channel is not channel or self._program_ends():
             return
         self._channel = None
         self._retry(reason, self._clock.seconds() - self._ready_since if self._state is State.READY else 0.0)
         self._user.lost(reason)
+
+    def _program_ends(self) -> bool:
+        """Whether the channel was lost because the reactor stops, which closes all sockets.
+
+        The user is not told then. After Ctrl-C in a program that ``react`` runs, each pending call would fail, and its
+        traceback would be printed. Services that are to end in order are stopped before that.
+        """
+        return self._in_running_reactor and not self._clock.running
 
     def _retry(self, reason: BaseException | None, lasted: float) -> None:
         """Open another channel after a delay. Not on a lost connection: the next connection opens one."""

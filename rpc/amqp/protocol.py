@@ -38,7 +38,7 @@ from rpc.amqp.delegate import ConnectionDelegate, Credentials
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.amqp.reads import MOST_AT_ONCE, ReadSize
-from rpc.amqp.reasons import Phase
+from rpc.amqp.reasons import Phase, cut_in_handshake
 from rpc.amqp.tcp_keepalive import keep_alive
 from rpc.amqp.tuning import Limits
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
@@ -219,7 +219,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         if self.phase is Phase.OPEN:
             self.do_close(ConnectionClosed(0, f"the connection ended without connection.close: {what}"))
         else:
-            self.do_close(BrokerUnreachable(f"the connection ended before the handshake was over: {what}"))
+            self.do_close(BrokerUnreachable(cut_in_handshake(self.phase, self.frame_max, what)))
         self._reader.clear()
         self._abort_timer.stop()
         self.ended.callback(None)

@@ -17,6 +17,10 @@ ACCESS_REFUSED = 403
 PRECONDITION_FAILED = 406
 NOT_ALLOWED = 530
 
+RABBITMQ_SMALLEST_FRAME_MAX = 8192
+"""From version 4.1 on; AMQP has 4096 (RabbitMQ's release notes for 4.1.0, "Initial AMQP 0-9-1 Maximum Frame Size").
+RabbitMQ does not say so: it ends the connection, three seconds after tune-ok."""
+
 _TOO_LARGE = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 """RabbitMQ's words when it closes a channel because of a message that is too large (406)."""
 
@@ -49,6 +53,22 @@ def connection_closed(phase: Phase, code: int, text: str, username: str, vhost: 
     elif error is VirtualHostRefused:
         text = f"{text} (virtual host {vhost!r})"
     return error(code, text)
+
+
+def cut_in_handshake(phase: Phase, frame_max: int, what: str) -> str:
+    """Return why a connection has ended in the handshake without a ``connection.close``.
+
+    :param frame_max: what this side has asked for.
+    :param what: the end of the socket, in the system's words.
+    """
+    text = f"the connection ended before the handshake was over: {what}"
+    if phase is Phase.ENTERING and 0 < frame_max < RABBITMQ_SMALLEST_FRAME_MAX:
+        return (
+            f"{text} From version 4.1 on, RabbitMQ cuts connections with a frame_max below "
+            f"{RABBITMQ_SMALLEST_FRAME_MAX}, which logins by token may need; this one has {frame_max}: take frame_max "
+            "out of the URL"
+        )
+    return text
 
 
 def channel_closed(code: int, text: str) -> ChannelClosed:

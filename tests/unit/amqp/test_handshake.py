@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.delegate import Credentials
@@ -74,6 +76,24 @@ class HandshakeTests(SynchronousTestCase):
         self.assertIsNone(peer.outcome)
         peer.feed(GOLDEN_OPEN_OK)
         self.assertIs(peer.outcome, peer.connection)
+
+    def test_a_cut_because_of_small_frames_is_explained(self) -> None:
+        """RabbitMQ 4.1 and later end the connection without a word, after tune-ok, when frame_max is below 8192."""
+        for frame_max, explained in ((4096, True), (8191, True), (8192, False), (131072, False)):
+            peer = Peer(frame_max=frame_max).connect()
+            peer.feed(START, tune())
+            peer.connection.connectionLost(Failure(ConnectionLost()))
+            error = peer.outcome.value
+            self.assertIsInstance(error, BrokerUnreachable)
+            self.assertEqual("8192" in str(error), explained, str(error))
+            self.assertEqual(f"this one has {frame_max}" in str(error), explained)
+
+    def test_a_cut_before_the_tuning_has_another_cause(self) -> None:
+        """The broker does not know the client's frame_max yet."""
+        peer = Peer(frame_max=4096).connect()
+        peer.feed(START)
+        peer.connection.connectionLost(Failure(ConnectionLost()))
+        self.assertNotIn("8192", str(peer.outcome.value))
 
     def test_reads_the_handshake_in_any_pieces(self) -> None:
         """Whole, byte by byte, split anywhere, or in one chunk with later frames: the handshake is the same."""
