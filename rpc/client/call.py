@@ -34,7 +34,7 @@ class Call:
     :ivar id: its correlation id and message id, encoded as an AMQP short string.
     :ivar seqid: of its Thrift message.
     :ivar context: the call being served for which this one is made.
-    :ivar tick: the tick of its deadline (``rpc/deadlines.py``).
+    :ivar tick: the tick of its deadline, or first of the lead before it (``rpc/deadlines.py``).
     :ivar timer: the tick of its pause or of its keepalive; 0 when neither is due.
     :ivar unconfirmed: the publish sequence number of the present attempt until its confirm comes; else 0.
     :ivar attempts: how many times the request was published.

@@ -25,6 +25,7 @@ from rpc.client.incoming import Incoming
 from rpc.client.keepalives import Keepalives
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
+from rpc.client.queue_states import QueueStates
 from rpc.context import current_call, serving
 from rpc.errors import CallTimedOut, ConnectionLost, Outcome, RPCError
 from rpc.interfaces import IChannelUser, IClock
@@ -61,10 +62,11 @@ class Caller:
         """:param route: gives the routing keys of nested calls; see :class:`rpc.hosting.Worker`."""
         self._link = link
         self._clock = clock
-        self.pending = PendingCalls(clock, self._expired, self._timer_fired)
+        self.pending = PendingCalls(clock, self._due, self._timer_fired)
         self._attempts = Attempts(self.pending, link, clock, route)
         self._keepalives = Keepalives(self.pending, self._attempts, link, clock)
         self.incoming = Incoming(self.pending, self._attempts, self._keepalives, clock)
+        self._queue_states = QueueStates(link, clock)
         self._closed = False
         self.last_seqid = 0
         self.reply_queue = ""
@@ -112,7 +114,8 @@ class Caller:
         pending.calls[call_id] = call
         if operation.options.uncorrelated_replies:
             pending.by_seqid[seqid] = call
-        call.tick = pending.deadlines.add(call, deadline)
+        ask_at = deadline - operation.lead
+        call.tick = pending.deadlines.add(call, ask_at if ask_at > now else deadline)
         if context is not None:
             context.enter()
         self._attempts.send(call, now)
@@ -139,11 +142,24 @@ class Caller:
         self._keepalives.missed(calls)
         self._attempts.pauses_over(calls)
 
+    def _due(self, calls: list[Call]) -> None:
+        """Fail the calls whose deadline has passed. For the others, ask the broker about their services' queues."""
+        now = self._clock.seconds()
+        expired = [call for call in calls if call.deadline <= now]
+        for call in calls:
+            if call.deadline > now:
+                call.tick = self.pending.deadlines.add(call, call.deadline)
+                if call.state in IN_PROGRESS:
+                    self._queue_states.ask(call.operation.service)
+        if expired:
+            self._expired(expired)
+
     def _expired(self, calls: list[Call]) -> None:
         self._attempts.cancellations.add(calls, broadcast=False)
         for call in calls:
             if call.state in IN_PROGRESS:
-                text = "no reply before the deadline"
+                state = self._queue_states.known(call.operation.service) if call.operation.lead else None
+                text = f"no reply before the deadline{f': {state}' if state else ''}"
             else:
                 problem = self._link.problem or "the channel is not open yet"
                 text = f"not sent before the deadline: {call.problem or problem}"
@@ -185,6 +201,7 @@ class Caller:
         """Fail the attempts that were published. Calls that were not published wait for the next channel."""
         self.pending.forget_confirms()
         self.incoming.channel_lost()
+        self._queue_states.forget()
         self._attempts.lost(reason, broker_limit(reason))
 
     def blocked(self, reason: str | None) -> None:

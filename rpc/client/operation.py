@@ -11,12 +11,13 @@ import attrs
 from rpc.amqp.codec.fields import SHORT_LENGTHS
 from rpc.amqp.codec.properties import PropertyTemplate, encode_properties
 from rpc.client.options import ClientOptions
+from rpc.client.queue_states import lead_of
 from rpc.client.reply_values import Reply
 from rpc.envelope import CODECS, Codec
 from rpc.errors import MessageTooLarge
 from rpc.headers import LIVENESS
 from rpc.messages import Properties
-from rpc.topology import instance_of
+from rpc.topology import REQUESTS, instance_of
 
 VARIABLE = ("correlation_id", "expiration", "message_id")
 """Properties that differ from call to call, in the wire's order."""
@@ -34,6 +35,7 @@ class Operation:
     :ivar service: the routing key of its requests.
     :ivar timeout: seconds.
     :ivar idempotent: whether a call that may have been executed is made again.
+    :ivar lead: seconds before a call's deadline at which the broker is asked about the service's queue; 0: never.
     :ivar codec: of the options' protocol.
     :ivar workers: a set of the instance that ``service`` names, or of ``None``.
     :ivar make_reply: makes the caller's value from a result and the reply's metadata; ``None``: the result itself.
@@ -46,6 +48,7 @@ class Operation:
     timeout: float
     idempotent: bool = False
     make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    lead: float = attrs.field(init=False)
     codec: Codec = attrs.field(init=False)
     workers: frozenset[str | None] = attrs.field(init=False)
     _template: PropertyTemplate | None = attrs.field(default=None, init=False)
@@ -58,6 +61,12 @@ class Operation:
     @workers.default
     def _workers_of_the_service(self) -> frozenset[str | None]:
         return frozenset((instance_of(self.service),))
+
+    @lead.default
+    def _lead_of_a_service(self) -> float:
+        """A named worker has its own queue, and the names of queues at other exchanges are unknown."""
+        has_queue = instance_of(self.service) is None and self.options.exchange == REQUESTS
+        return lead_of(self.timeout) if has_queue and not self.oneway else 0.0
 
     @property
     def label(self) -> str:

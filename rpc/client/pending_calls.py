@@ -27,7 +27,7 @@ class PendingCalls:
         self, clock: IClock, expired: Callable[[list[Call]], None], timer_fired: Callable[[list[Call]], None]
     ) -> None:
         """
-        :param expired: called with calls whose deadline has passed.
+        :param expired: called with calls at the time with which they were added to ``deadlines``.
         :param timer_fired: called with calls whose timer in ``timers`` has fired.
         """
         self.calls: dict[bytes, Call] = {}

@@ -1,0 +1,106 @@
+"""What the broker says about the queue of a service whose calls get no reply, for the text of their errors.
+
+A call that nothing consumes looks like a slow one until its deadline, and then its error may not wait for an answer of
+the broker. So the broker is asked shortly before the deadline, and only about calls that are still without a reply.
+
+The question is a passive ``queue.declare`` (AMQP 0-9-1, queue.declare), for which RabbitMQ asks no permission
+(https://www.rabbitmq.com/docs/access-control). An error closes its channel (404 for a queue of another name), so each
+question has a channel of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from rpc.amqp.channel import Channel
+from rpc.errors import AMQPError
+from rpc.interfaces import IClock
+from rpc.link import Link
+from rpc.topology import ServiceTopology
+
+LONGEST_LEAD = 0.5
+"""Seconds before a deadline at which the broker is asked, at most."""
+
+INTERVAL = 1.0
+"""Least seconds between two questions about one service."""
+
+NEVER = float("inf")
+
+KNOWN_FOR = 2.0
+"""Seconds after which an answer is too old to be told."""
+
+
+def lead_of(timeout: float) -> float:
+    """Return how many seconds before the deadline the broker is asked about a call with this timeout."""
+    return min(LONGEST_LEAD, timeout / 4)
+
+
+@attrs.frozen
+class QueueState:
+    """An answer of the broker.
+
+    :ivar at: when it came, in seconds of the clock.
+    """
+
+    at: float
+    queue: str
+    consumers: int
+    ready: int
+
+    def __str__(self) -> str:
+        waiting = f"{self.ready} {'request waits' if self.ready == 1 else 'requests wait'} in it"
+        if not self.consumers:
+            return f"no worker consumes the queue {self.queue}; {waiting}"
+        workers = "1 worker consumes" if self.consumers == 1 else f"{self.consumers} workers consume"
+        return f"{workers} the queue {self.queue}; {waiting}"
+
+
+class QueueStates:
+    """The queues of services whose calls get no reply."""
+
+    def __init__(self, link: Link, clock: IClock) -> None:
+        self._link = link
+        self._clock = clock
+        self._states: dict[str, QueueState] = {}  # by service
+        self._asked_again_at: dict[str, float] = {}  # by service; NEVER on this connection when it was refused
+
+    def ask(self, service: str) -> None:
+        """Ask the broker about the queue of `service`. Nothing while it was asked a moment ago, or cannot answer."""
+        connection = self._link.connection
+        if connection is None or connection.blocked is not None:
+            return
+        if self._clock.seconds() < self._asked_again_at.get(service, 0.0):
+            return
+        self._asked_again_at[service] = NEVER  # until it has answered
+        queue = ServiceTopology(service).queue
+        asked: Deferred[Any] = connection.open_channel()
+        asked.addCallback(self._declare, service, queue)
+        asked.addErrback(lambda failure: failure.trap(AMQPError))
+
+    def _declare(self, channel: Channel, service: str, queue: str) -> Deferred[Any]:
+        answered: Deferred[Any] = channel.queue_declare(queue=queue, passive=True)
+
+        def settled(result: Any) -> Any:
+            if not channel.closed:
+                channel.close()
+            return result
+
+        return answered.addBoth(settled).addCallback(self._answered, service)
+
+    def _answered(self, answer: Any, service: str) -> None:
+        now = self._clock.seconds()
+        self._asked_again_at[service] = now + INTERVAL
+        self._states[service] = QueueState(now, answer.queue, answer.consumer_count, answer.message_count)
+
+    def known(self, service: str) -> QueueState | None:
+        """Return the last answer about the queue of `service`, if it is not too old."""
+        state = self._states.get(service)
+        return None if state is None or self._clock.seconds() - state.at > KNOWN_FOR else state
+
+    def forget(self) -> None:
+        """Forget all: the connection was lost, and the next one may be to another broker."""
+        self._states.clear()
+        self._asked_again_at.clear()
