@@ -9,6 +9,13 @@ from thrift.Thrift import TType
 INNER: Final = frozenset((TType.STRUCT, TType.LIST, TType.SET, TType.MAP))
 """Types with values inside."""
 
+TYPE_NAMES: Final[dict[int, str]] = {}
+"""Thrift's types as the IDL writes them."""
+
+for _name, _value in vars(TType).items():
+    if isinstance(_value, int):
+        TYPE_NAMES.setdefault(_value, _name.lower())
+
 
 def is_immutable(struct: type) -> bool:
     """Return whether a generated class is an exception, or a struct annotated ``python.immutable``.

@@ -29,6 +29,9 @@ INTERVAL = 1.0
 
 NEVER = float("inf")
 
+MOST_SERVICES = 1000
+"""Services that are remembered: a program may make up any number of names."""
+
 KNOWN_FOR = 2.0
 """Seconds after which an answer is too old to be told."""
 
@@ -74,6 +77,8 @@ class QueueStates:
             return
         if self._clock.seconds() < self._asked_again_at.get(service, 0.0):
             return
+        if len(self._asked_again_at) >= MOST_SERVICES:
+            self.forget()
         self._asked_again_at[service] = NEVER  # until it has answered
         queue = ServiceTopology(service).queue
         asked: Deferred[Any] = connection.open_channel()

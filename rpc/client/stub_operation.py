@@ -8,17 +8,16 @@ import attrs
 from thrift.Thrift import TApplicationException, TMessageType, TType
 
 from rpc.client.operation import Operation
-from rpc.envelope import REPLACE, read_application_exception
+from rpc.envelope import REPLACE, differences, has_unknown_exception, read_application_exception
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
+from rpc.generated_classes import TYPE_NAMES
 from rpc.struct_checks import Check
 from rpc.stub import StubMethod
 
-_TYPE_NAMES: dict[int, str] = {}
-"""Thrift's types as the IDL writes them."""
+EMPTY_STRUCT = 1
+"""Bytes of a struct without fields, in the binary and in the compact protocol."""
 
-for _name, _value in vars(TType).items():
-    if isinstance(_value, int):
-        _TYPE_NAMES.setdefault(_value, _name.lower())
+EMPTY_JSON_STRUCT = b"{}]"
 
 
 @attrs.define(eq=False, slots=False)
@@ -83,17 +82,32 @@ class StubOperation(Operation):
             if method.check_result is not None:
                 _check(method.check_result, result)
         except MalformedMessage as error:
-            raise InvalidReply(f"{self.label}: the reply is {error}") from error
+            raise InvalidReply(f"{self.label}: the reply is {error}{self._differences(body)}") from error
         if method.has_result and result.success is not None:
             return result.success, None
         for name, _ in method.throws:
             exception = getattr(result, name)
             if exception is not None:
                 return None, exception
-        if not method.has_result:
+        if not method.has_result and (
+            len(body) - start == EMPTY_STRUCT
+            or body.endswith(EMPTY_JSON_STRUCT)
+            or not has_unknown_exception(body, self.codec.content_type, start, method.result_class)
+        ):
             return None, None
-        unknown = f"{method.name} failed: unknown result"
+        unknown = f"{method.name} failed: unknown result{self._differences(body)}"
         return None, TApplicationException(TApplicationException.MISSING_RESULT, unknown)
+
+    def _differences(self, body: bytes) -> str:
+        """Return how the IDL of the worker that has sent this result differs from the stub."""
+        try:
+            _, kind, _, start = self.codec.read_header(body)
+        except MalformedMessage:
+            return ""
+        result_class = self.method.result_class
+        if kind != TMessageType.REPLY or result_class is None:
+            return ""
+        return differences(body, self.codec.content_type, start, result_class, "the worker")
 
     def _read_exception(self, seqid: int, body: bytes) -> Exception:
         """Read a reply that is no result: Thrift's exception.
@@ -132,4 +146,4 @@ def _kind(field: tuple[Any, ...]) -> str:
     _, ttype, _, details, _ = field
     if ttype == TType.STRUCT:
         return str(details[0].__name__)
-    return "binary" if details == "BINARY" else _TYPE_NAMES[ttype]
+    return "binary" if details == "BINARY" else TYPE_NAMES[ttype]

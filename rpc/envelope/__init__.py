@@ -7,6 +7,7 @@ nearly any class. A value fits its type in all protocols or in none. The package
 
 from rpc.envelope.codec import REFUSE, REPLACE, Codec, Header, read_value
 from rpc.envelope.codecs import CODECS, codec_for, read_application_exception
+from rpc.envelope.differences import differences, has_unknown_exception
 from rpc.envelope.limits import CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT, STRING_LIMIT
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Codec",
     "Header",
     "codec_for",
+    "differences",
+    "has_unknown_exception",
     "read_application_exception",
     "read_value",
 ]

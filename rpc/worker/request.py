@@ -24,7 +24,7 @@ from rpc.amqp.codec.properties import (
 )
 from rpc.amqp.content import Delivery
 from rpc.context import CallContext
-from rpc.envelope import CODECS, Codec, codec_for
+from rpc.envelope import CODECS, Codec, codec_for, differences
 from rpc.errors import CodecError, MalformedMessage, UnknownProtocol
 from rpc.headers import (
     ATTEMPT,
@@ -193,14 +193,26 @@ class Request:
         except UnknownProtocol as error:
             raise Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
         except MalformedMessage as error:
-            raise Rejection(TApplicationException.PROTOCOL_ERROR, str(error), poison=True) from error
+            text = f"{error}{self._differences(methods)}"
+            raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
         if method.check_arguments is not None:
             try:
                 method.check_arguments(arguments)
             except Exception as error:
-                text = f"{self.label}: {error}"
+                text = f"{self.label}: {error}{self._differences(methods)}"
                 raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
         return method, arguments
+
+    def _differences(self, methods: Mapping[str, StubMethod]) -> str:
+        """Return how the IDL of the caller differs from the stub."""
+        body, method = self.delivery.body, methods.get(self.name)
+        try:
+            start = self.codec.read_header(body)[3]
+        except MalformedMessage:
+            return ""
+        if method is None:
+            return ""
+        return differences(body, self.codec.content_type, start, method.arguments_class, "the caller")
 
     def _check(self, method: StubMethod | None, kind: int) -> StubMethod:
         self.name = self.name[:LONGEST_UNKNOWN_NAME]
