@@ -48,6 +48,15 @@ EXAMPLES = 12
 """Of each method: few, for hypothesis puts most of them at the edges, and each run has others."""
 
 
+def without_differences(outcome: tuple[str, Any], method: StubMethod) -> tuple[str, Any]:
+    """Return the outcome as Thrift has it, which neither names fields nor notices an unknown exception of ``void``."""
+    _, value = outcome
+    text, told, _ = str(getattr(value, "message", "")).partition("; its IDL seems")
+    if not told:
+        return outcome
+    return ("raises", TApplicationException(value.type, text)) if method.has_result else ("returns", None)
+
+
 class EqualityTests(SynchronousTestCase):
     """Each method is called both ways, and each end reads the other's bytes."""
 
@@ -190,7 +199,8 @@ class EqualityTests(SynchronousTestCase):
                 ours.call(name, unset)
                 theirs.call(name, unset, ours.seqid)
                 reply = theirs.message(name, TMessageType.REPLY, ours.seqid, result)
-                self.assertEqual(exactly(ours.settle(reply)), exactly(theirs.settle(reply)))
+                outcome = without_differences(ours.settle(reply), methods[name])
+                self.assertEqual(exactly(outcome), exactly(theirs.settle(reply)))
 
         check()
 
