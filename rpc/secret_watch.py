@@ -33,7 +33,7 @@ class SecretWatch:
 
     def start(self, uri: BrokerURI, connection: AMQPConnection) -> None:
         """Watch the file of `uri`, with whose password `connection` has logged in."""
-        if may_change(uri) and uri.auth_mechanism == "PLAIN" and connection.takes_new_secrets:
+        if may_change(uri) and uri.auth_mechanism == "PLAIN" and connection.broker.takes_new_secrets:
             self._uri = uri
             self._connection = connection
             self._loop.start(INTERVAL, now=False)

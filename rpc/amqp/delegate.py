@@ -12,8 +12,8 @@ from txamqp.client import TwistedDelegate
 from txamqp.message import Message
 
 from rpc import log
+from rpc.amqp.brokers import BrokerVersion
 from rpc.amqp.reasons import Phase, channel_closed, connection_closed
-from rpc.amqp.update_secret import offers_update_secret
 from rpc.errors import AuthenticationFailed, FrameError
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class ConnectionDelegate(TwistedDelegate):
         """Log in (AMQP 0-9-1, connection.start)."""
         if self.client.phase is not Phase.LOGIN:
             raise FrameError(503, "unexpected connection.start")
+        self.client.broker = BrokerVersion.read(message.server_properties)
         credentials = self.client.credentials
         offered = bytes(message.mechanisms).decode("ascii", "replace").split()
         if credentials.mechanism not in offered:
             raise AuthenticationFailed(
                 403, f"the broker takes logins by {', '.join(offered)}, not by {credentials.mechanism}"
             )
-        self.client.takes_new_secrets = offers_update_secret(message.server_properties)
         self._reply(
             channel.connection_start_ok(
                 client_properties=client_properties(self.client.name),

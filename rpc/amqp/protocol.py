@@ -21,6 +21,7 @@ from txamqp.message import Message
 from rpc import log
 from rpc.amqp.abort_timer import AbortTimer
 from rpc.amqp.blocking import Blocking
+from rpc.amqp.brokers import BrokerVersion
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.frame_reader import FrameReader
 from rpc.amqp.codec.frames import (
@@ -58,8 +59,8 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     :ivar phase: how far the handshake has come; a closed connection keeps it.
     :ivar blocked: why no messages should be published now, else ``None``: the broker's alarm (RabbitMQ extension,
         connection.blocked), or more unsent bytes than ``send_buffer_max``. :meth:`Channel.publish` does not refuse.
-    :ivar takes_new_secrets: whether the broker has connection.update-secret (RabbitMQ extension).
     :ivar on_blocked: called with that reason, or ``None``, when it changes.
+    :ivar broker: product and version, known after connection.start.
     :ivar channel_max, frame_max, heartbeat: our proposals, then the agreed values (:class:`~rpc.amqp.tuning.Limits`).
     """
 
@@ -87,9 +88,9 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.ready: Deferred[AMQPConnection] = Deferred()
         self.ended: Deferred[None] = Deferred()
         self.phase = Phase.LOGIN
+        self.broker = BrokerVersion()
         self.reason: Exception | None = None
         self.blocked: str | None = None
-        self.takes_new_secrets = False
         self._blocking = Blocking(name, self._blocking_changed)
         self._congestion: Congestion | None = None
         self._send_buffer_max = send_buffer_max

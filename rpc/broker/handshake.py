@@ -9,10 +9,10 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from rpc.amqp.brokers import EMBEDDED
 from rpc.amqp.codec.frames import SMALLEST_FRAME_MAX
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
-from rpc.amqp.update_secret import EMBEDDED_BROKER
 from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     CHANNEL_ERROR,
@@ -80,7 +80,7 @@ class ChannelZero:
             "copyright": "the thrift-amqp-rpc authors",
             "information": "for trying, developing and testing; not for production",
             "platform": f"Python {platform.python_version()}",
-            "product": EMBEDDED_BROKER,
+            "product": EMBEDDED,
             "version": "0-9-1",
         }
         self.state = State.START_OK

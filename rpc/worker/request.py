@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thrift.Thrift import TApplicationException, TMessageType
 
@@ -40,10 +40,18 @@ from rpc.worker.begins import possible_begins
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.rejection import Rejection
 
+if TYPE_CHECKING:
+    from rpc.amqp.channel import Channel
+
 DIRECT_REPLY_TO = b"amq.rabbitmq.reply-to"
 """RabbitMQ's direct reply-to: a client's replies without a queue, by a name with an Erlang process in it. Any client
-can invent such a name, and RabbitMQ closes the connection of a publisher whose name it cannot use (541, on 3.10 and
-4.0). There is no safe way to answer, and one request would end worker after worker.
+can invent such a name, and RabbitMQ 3.10 and 4.0 close the connection of a publisher whose name they cannot use (541).
+There is no safe way to answer on them: one request would end worker after worker. Later ones return the reply.
+"""
+
+DIRECT_REPLY_ADDRESS = DIRECT_REPLY_TO + b"."
+"""How the names begin that the broker gives to requests. RabbitMQ puts one in place of :data:`DIRECT_REPLY_TO`, so
+this alone is nobody's; a copy of the request that has it would be refused (406).
 """
 
 NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
@@ -105,7 +113,7 @@ class Request:
     """
 
     __slots__ = (
-        "_asks_direct_reply",
+        "_is_reply_unsafe",
         "acked",
         "began",
         "codec",
@@ -147,11 +155,12 @@ class Request:
             self.parts = parts = ALL_ABSENT
             self.problem = f"malformed properties: {error}"
         self.reply_to: str | None = None
-        self._asks_direct_reply = False
+        self._is_reply_unsafe = False
         reply_to = parts[REPLY_TO]
         if reply_to is not None:
-            self._asks_direct_reply = reply_to.startswith(DIRECT_REPLY_TO, 1)
-            if not self._asks_direct_reply:
+            if reply_to.startswith(DIRECT_REPLY_TO, 1):
+                self._is_reply_unsafe = _is_unsafe(reply_to, delivery.channel)
+            if not self._is_reply_unsafe:
                 self.reply_to = decode_text(reply_to)
         self.deadline: float | None = None
         expiration = parts[EXPIRATION]
@@ -184,7 +193,7 @@ class Request:
             self.name, kind, self.seqid, start = self.codec.read_header(body)
             self.oneway = kind == TMessageType.ONEWAY
             method = methods.get(self.name)
-            if method is None or kind != TMessageType.CALL or self._asks_direct_reply:
+            if method is None or kind != TMessageType.CALL or self._is_reply_unsafe:
                 method = self._check(method, kind)
             self.label = f"{service}.{method.name}"
             for admit in admission:
@@ -219,10 +228,11 @@ class Request:
         if kind not in (TMessageType.CALL, TMessageType.ONEWAY):
             text = f"message type {kind} is no request"
             raise Rejection(TApplicationException.INVALID_MESSAGE_TYPE, text, poison=True)
-        if self._asks_direct_reply and not self.oneway:
+        if self._is_reply_unsafe and not self.oneway:
             raise Rejection(
                 TApplicationException.PROTOCOL_ERROR,
-                "direct reply-to cannot be answered safely: declare a queue for the replies",
+                "the broker's direct reply-to cannot be answered safely: declare a queue for the replies, or use "
+                "RabbitMQ 4.3 or later",
                 poison=True,
             )
         if method is None:
@@ -366,3 +376,9 @@ class Request:
     def lose(self) -> None:
         """Note that its channel is gone."""
         self.state = LOST
+
+
+def _is_unsafe(direct_reply_to: bytes, channel: Channel) -> bool:
+    """Return whether the broker may close the connection of a worker that publishes to such a name."""
+    broker = channel.client.broker
+    return not (direct_reply_to.startswith(DIRECT_REPLY_ADDRESS, 1) and broker.survives_unknown_direct_replies)

@@ -103,7 +103,7 @@ class UpdateSecretTests(AMQPTestCase):
     async def test_the_broker_takes_a_new_secret(self) -> None:
         """And goes on. For a user with a password it has no effect, so any secret will do."""
         connection = await self.connect()
-        self.assertTrue(connection.takes_new_secrets)
+        self.assertTrue(connection.broker.takes_new_secrets)
         await connection.update_secret("another")
         self.assertTrue(await connection.open_channel())
 

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.update_secret import EMBEDDED_BROKER, offers_update_secret
 from rpc.broker_address import Origin, resolve
 from rpc.link import Link
 from rpc.secret_watch import INTERVAL
@@ -132,21 +131,3 @@ class SecretWatchTests(SynchronousTestCase):
         self.assertEqual(self.logged().count("the user is now 'berta'"), 1)
         url_file.write_text("amqp://anna:two@192.0.2.1/?heartbeat=0")
         self.assertEqual(self.told(socket), [b"two"])
-
-
-class OffersTests(SynchronousTestCase):
-    """offers_update_secret."""
-
-    def test_knows_the_brokers_that_have_it(self) -> None:
-        for properties, offered in (
-            ({"product": "RabbitMQ", "version": "3.8.0"}, True),
-            ({"product": "RabbitMQ", "version": "4.3.1+rc"}, True),
-            ({"product": "RabbitMQ", "version": "3.7.28"}, False),
-            ({"product": "RabbitMQ", "version": "new"}, False),
-            ({"product": "RabbitMQ", "version": 4}, False),
-            ({"product": "RabbitMQ"}, False),
-            ({"product": EMBEDDED_BROKER, "version": "0-9-1"}, True),
-            ({"product": ["x"], "version": "4.0"}, False),
-            ({}, False),
-        ):
-            self.assertEqual(offers_update_secret(properties), offered, properties)

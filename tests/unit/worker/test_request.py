@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
@@ -10,6 +11,7 @@ from thrift.Thrift import TApplicationException, TMessageType
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
+from rpc.amqp.brokers import BrokerVersion
 from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.amqp.content import Delivery
 from rpc.envelope import CODECS
@@ -33,9 +35,17 @@ def read(asked: Request) -> tuple[StubMethod, Any]:
     return asked.read("Calculator", METHODS, (), 0.0)
 
 
-def request(body: bytes = ADD, properties: Properties | bytes = b"\x00\x00", now: float = 100.0) -> Request:
+RABBITMQ_4_0, RABBITMQ_4_3 = BrokerVersion("RabbitMQ", (4, 0)), BrokerVersion("RabbitMQ", (4, 3))
+
+
+def request(
+    body: bytes = ADD,
+    properties: Properties | bytes = b"\x00\x00",
+    now: float = 100.0,
+    broker: BrokerVersion = RABBITMQ_4_0,
+) -> Request:
     """A request as it was delivered."""
-    channel: Any = None
+    channel: Any = SimpleNamespace(client=SimpleNamespace(broker=broker))
     encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
     return Request(Delivery(channel, 1, True, b"", encoded, body), now)
 
@@ -119,6 +129,15 @@ class ReadTests(SynchronousTestCase):
             self.assertIsNone(dead_letter_properties(asked, "why").reply_to)
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
         read(request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")))
+
+    def test_answers_a_direct_reply_to_where_an_invented_one_is_harmless(self) -> None:
+        """The name without an address is nobody's on any broker."""
+        asked = request(ADD, Properties(reply_to="amq.rabbitmq.reply-to.abc.def"), broker=RABBITMQ_4_3)
+        read(asked)
+        self.assertEqual((asked.wants_reply, asked.reply_to), (True, "amq.rabbitmq.reply-to.abc.def"))
+        asked = request(ADD, Properties(reply_to="amq.rabbitmq.reply-to"), broker=RABBITMQ_4_3)
+        self.assertTrue(self.rejection(asked).poison)
+        self.assertFalse(asked.wants_reply)
 
     @given(st.binary(max_size=60), st.binary(max_size=60))
     def test_reads_or_rejects_any_request(self, body: bytes, properties: bytes) -> None:
