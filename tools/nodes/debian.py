@@ -19,6 +19,11 @@ from pathlib import Path
 
 PACKAGES = ("rabbitmq-server", "ca-certificates", "procps")
 
+PYTHON = ("python3-venv", "python3-dev", "gcc", "libc6-dev", "thrift-compiler")
+"""For the suites whose Python is used as well. Thrift's package for Python has a C extension, built when installed."""
+
+FURTHER_PACKAGES = {"sid": PYTHON}
+
 COMMANDS = {
     **{name: f"/usr/lib/rabbitmq/bin/{name}" for name in ("rabbitmq-server", "rabbitmqctl", "rabbitmq-env")},
     "epmd": "/usr/bin/epmd",
@@ -36,6 +41,26 @@ mount --bind /tmp "$root/tmp" && mount -t proc proc "$root/proc" && mount --rbin
 ' sh {root} {program} "$@"
 """
 
+
+WORK = "work-in"
+
+ENTER_WITH_PROJECT = """#!/bin/sh
+# work-in PROJECT PROGRAM [ARGUMENT...]: runs a program of the folder in a project of this machine. The settings of the
+# network are this machine's.
+exec /usr/bin/unshare --mount /bin/sh -ec '
+root=$1 project=$2
+shift 2
+mount --bind /tmp "$root/tmp"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+for settings in /etc/resolv.conf /etc/hosts /etc/ssl; do
+    [ ! -e "$settings" ] || [ ! -e "$root$settings" ] || mount --bind "$settings" "$root$settings"
+done
+mkdir -p "$root$project"
+mount --bind "$project" "$root$project"
+exec /usr/sbin/chroot "$root" /usr/bin/env --chdir="$project" "$@"
+' sh {root} "$@"
+"""
 
 NOT_POSSIBLE = 3
 """The exit status when this machine lacks a requirement. Another failure is an error."""
@@ -57,6 +82,8 @@ def cache() -> Path:
 def commands(suite: str) -> Path:
     """Return the folder of the commands for `suite`, such as ``trixie``. The first call takes one or two minutes.
 
+    Beside RabbitMQ's commands it has :data:`WORK`.
+
     :raises NotPossible: root or ``debootstrap`` is missing.
     :raises Failed: ``debootstrap`` has failed.
     """
@@ -69,10 +96,10 @@ def commands(suite: str) -> Path:
         _make(suite, root)
     folder = cache() / f"debian-{suite}.commands"
     folder.mkdir(exist_ok=True)
-    for name, program in COMMANDS.items():
-        command = folder / name
-        command.write_text(ENTER.format(root=root, program=program))
-        command.chmod(0o755)
+    texts = {name: ENTER.format(root=root, program=program) for name, program in COMMANDS.items()}
+    for name, text in {**texts, WORK: ENTER_WITH_PROJECT.format(root=root)}.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
     return folder
 
 
@@ -80,7 +107,7 @@ def _make(suite: str, root: Path) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     beginning = Path(tempfile.mkdtemp(prefix=f"debian-{suite}.", dir=root.parent))
     beginning.chmod(0o755)
-    wanted = f"--include={','.join(PACKAGES)}"
+    wanted = f"--include={','.join((*PACKAGES, *FURTHER_PACKAGES.get(suite, ())))}"
     made = subprocess.run(
         ["debootstrap", "--variant=minbase", wanted, suite, str(beginning)],
         stdout=subprocess.PIPE,
