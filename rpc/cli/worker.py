@@ -131,7 +131,11 @@ def makeService(options: Options) -> IService:
 
 
 def _abort_on_second_signal(reactor: Any, worker: Worker) -> None:
-    """Abort the calls in progress on a second signal. The first one is handled by the reactor."""
+    """Abort the calls in progress on a second signal. The first one is handled by the reactor.
+
+    Twisted's handler logs. A line that is logged while a signal interrupts the writing of another can be lost, so the
+    reactor calls the handler.
+    """
     stopping = False
 
     def wrap(first: Any) -> Any:
@@ -141,7 +145,7 @@ def _abort_on_second_signal(reactor: Any, worker: Worker) -> None:
                 reactor.callFromThread(worker.abort)
             elif callable(first):
                 stopping = True
-                first(number, frame)
+                reactor.callFromThread(first, number, frame)
 
         return handle
 
