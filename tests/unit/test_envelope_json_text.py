@@ -8,12 +8,14 @@ from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TType
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.envelope import CODECS
 from rpc.errors import MalformedMessage
 from rpc.stub import Stub
+from rpc.validity import validity_check
 from tests.stubs import compile_stub
 from tests.unit.envelope_messages import escaped, plain_bytes, plain_value, read
 from tests.unit.generated_ends import exactly
@@ -45,7 +47,11 @@ class TextTests(SynchronousTestCase):
         @given(st.sampled_from(messages).flatmap(structs), st.text(max_size=9), st.integers(-(2**31), 2**31 - 1))
         def check(struct: Any, name: str, seqid: int) -> None:
             body = JSON.encode(name, 1, seqid, struct)
-            theirs = plain_bytes("json", name, 1, seqid, struct)
+            try:
+                theirs = plain_bytes("json", name, 1, seqid, struct)
+            except TProtocolException:  # stubs of newer compilers check required fields when they write
+                self.assertRaises(TProtocolException, validity_check(type(struct)) or self.fail, struct)
+                return
             self.assertEqual(body, escaped("json", theirs))
             self.assertEqual(json.loads(body)[:4], [1, name, 1, seqid])
             self.assertEqual(exactly(read(JSON, theirs, type(struct))), exactly(struct))

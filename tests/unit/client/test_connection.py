@@ -93,7 +93,7 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(repr(add), "<Sums.add(num1, num2)>")
         shown = pydoc.plain(pydoc.render_doc(add))
         self.assertIn("Add two numbers.", shown)
-        self.assertIn("Sums.add(num1, num2)", shown)
+        self.assertIn("add(num1, num2)", shown)  # Python 3.14 leaves out "Sums."
         self.assertTrue(verifyObject(Calculator.Iface, self.client))
 
     def test_a_method_is_listed_before_it_is_used(self) -> None:
