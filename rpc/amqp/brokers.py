@@ -11,6 +11,8 @@ import attrs
 RABBITMQ = "RabbitMQ"
 EMBEDDED = "thrift-amqp-rpc embedded broker"
 
+TIMEOUT = "x-consumer-timeout"
+
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})")
 
 
@@ -46,3 +48,15 @@ class BrokerVersion:
         RabbitMQ 3.10 and 4.0 close the connection (541). RabbitMQ 4.3 and the embedded broker return the message.
         """
         return self.product == EMBEDDED or (self.product == RABBITMQ and self.version >= (4, 3))
+
+    def accepted(self, declaration: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the arguments of a declaration without those that this broker refuses.
+
+        RabbitMQ 4.3 has the delivery acknowledgement timeout for quorum queues only. It refuses ``x-consumer-timeout``
+        on a new classic queue (406), which needs none.
+        """
+        table = declaration.get("arguments") or {}
+        is_classic = table.get("x-queue-type") == "classic"
+        if not (is_classic and TIMEOUT in table and self.product == RABBITMQ and self.version >= (4, 3)):
+            return declaration
+        return {**declaration, "arguments": {name: value for name, value in table.items() if name != TIMEOUT}}

@@ -89,7 +89,8 @@ class Channel(ControlChannel):
 
     def declare(self, declaration: Declaration) -> Deferred[Any]:
         """Invoke the method of a topology's declaration. Fires and fails as :meth:`invoke` does."""
-        declared: Deferred[Any] = getattr(self, declaration.method)(**declaration.arguments)
+        arguments = self.client.broker.accepted(declaration.arguments)
+        declared: Deferred[Any] = getattr(self, declaration.method)(**arguments)
         return declared
 
     def consume(

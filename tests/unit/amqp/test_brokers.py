@@ -7,6 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.brokers import EMBEDDED, BrokerVersion
+from rpc.topology import ServiceTopology
 from tests.unit.amqp.peer import Peer, method, tune
 
 
@@ -49,6 +50,22 @@ class BrokerVersionTests(SynchronousTestCase):
             for version in odd:
                 read = BrokerVersion.read({"product": product, "version": version})
                 self.assertFalse(read.survives_unknown_direct_replies)
+
+    def test_leaves_out_the_timeout_that_rabbitmq_4_3_refuses(self) -> None:
+        """On classic queues, which have no timeout there."""
+        for queue_type, version, is_kept in (
+            ("classic", (4, 0), True),
+            ("classic", (4, 3), False),
+            ("quorum", (4, 3), True),
+        ):
+            topology = ServiceTopology("S", queue_type=queue_type, backlog=5, consumer_timeout=7.0)
+            declaration, binding = topology.requests()
+            self.assertIs(BrokerVersion("RabbitMQ", version).accepted(binding.arguments), binding.arguments)
+            accepted = BrokerVersion("RabbitMQ", version).accepted(declaration.arguments)
+            kept = dict(declaration.arguments["arguments"])
+            if not is_kept:
+                del kept["x-consumer-timeout"]
+            self.assertEqual(accepted, {**declaration.arguments, "arguments": kept})
 
     def test_a_connection_knows_its_broker(self) -> None:
         """From connection.start on."""
