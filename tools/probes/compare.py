@@ -107,12 +107,17 @@ def _by_scenario(lines: list[str]) -> dict[str, list[str]]:
     return scenarios
 
 
-def version_of(url: str) -> int:
-    """The major version of the RabbitMQ at a URL."""
+COMPARED = {3: (3, 10), 4: (4, 0)}
+"""The versions of RabbitMQ whose differences are known, by the compatibility that they are compared with."""
+
+
+def version_of(url: str) -> tuple[int, int]:
+    """Major and minor version of the RabbitMQ at a URL."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
     told: Any = connection._impl.server_properties  # the only place where pika has them
     connection.close()
-    return int(told["version"].partition(".")[0])
+    major, minor, *_ = told["version"].split(".")
+    return int(major), int(minor)
 
 
 def judge(probe: str, version: int, found: list[Difference]) -> tuple[list[Difference], list[Known]]:
@@ -135,7 +140,7 @@ def judge(probe: str, version: int, found: list[Difference]) -> tuple[list[Diffe
 def main(probe: str, rabbitmq: str, embedded: str) -> int:
     """Print the differences without explanation, then explanations without difference; 1 when there is any."""
     found = list(differences(*transcripts(probe, rabbitmq, embedded)))
-    unexplained, idle = judge(probe, version_of(rabbitmq), found)
+    unexplained, idle = judge(probe, version_of(rabbitmq)[0], found)
     for difference in unexplained:
         print(difference)
     for known in idle:

@@ -20,6 +20,9 @@ TIMEOUT_SET = (
 )
 """RabbitMQ looks for overdue deliveries at each tick of a channel. Channels that open later use the new values."""
 
+CLASSIC_WITHOUT_TIMEOUT = (4, 3)
+"""The version of RabbitMQ from which classic queues have no such timeout."""
+
 USUAL_TIMEOUT, USUAL_TICK = 1_800_000, 60_000
 """Milliseconds: RabbitMQ's own values (documentation, "Consumers: Delivery Acknowledgement Timeout")."""
 
@@ -67,6 +70,8 @@ async def delivery_timed_out(
     trial: Trial, workers: int, seconds: float, timeout: float, limit: int = REDELIVERY_LIMIT or 0
 ) -> Finding:
     """Let a call take several times RabbitMQ's delivery acknowledgement timeout."""
+    major, minor, *_ = (await trial.ctl("version")).strip().split(".")
+    times_out = (int(major), int(minor)) < CLASSIC_WITHOUT_TIMEOUT
     await trial.ctl("eval", TIMEOUT_SET.format(int(timeout * 1000), 500))
     try:
         processes = await trial.processes_at_once(workers, redelivery_limit=limit)
@@ -89,7 +94,8 @@ async def delivery_timed_out(
     )
     most = 1 if workers == 1 else limit + 1
     settled = len(account.answered) == 1 or (workers > 1 and dead == 1)
-    return Finding(seen, closed > 1 and told == 1 and begins <= most and at_once == 1 and settled)
+    noticed = closed > 1 and told == 1 if times_out else closed == 0 and begins == 1
+    return Finding(seen, noticed and begins <= most and at_once == 1 and settled)
 
 
 BLOCKED = "every request begins at most limit + 1 times and ends (run or dead letter); calls beside it are answered"
