@@ -10,6 +10,7 @@ import attrs
 
 from tools.matrix import environments
 from tools.matrix.environments import Environment
+from tools.matrix.pythons import MINORS
 
 
 @attrs.frozen
@@ -54,9 +55,7 @@ def legs(minor: int = sys.version_info.minor, release: str = "") -> tuple[Leg, .
     :param release: the code name of this machine's Debian release.
     """
     pythons = [
-        Leg(f"python-3.{each}", partial(environments.with_python, each), OF_PYTHON)
-        for each in (10, 11, 12, 13)
-        if each != minor
+        Leg(f"python-3.{each}", partial(environments.with_python, each), OF_PYTHON) for each in MINORS if each != minor
     ]
     oldest = Leg("oldest-dependencies", environments.with_oldest_dependencies, OF_PYTHON)
     brokers = [

@@ -18,7 +18,7 @@ FOLDER = PROJECT / ".matrix"
 """Where the virtual environments are kept, and the logs."""
 
 MINORS = range(10, 15)
-"""Minor versions of Python 3 that are looked for."""
+"""Minor versions of Python 3 that are looked for: those that the package's classifiers name."""
 
 PRINT_VERSION = ("-c", "import ensurepip, platform, venv; print(platform.python_version())")
 

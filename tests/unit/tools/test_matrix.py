@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -13,9 +15,10 @@ from tools.matrix import run
 from tools.matrix.commands import NotMade
 from tools.matrix.environments import Environment
 from tools.matrix.legs import DEMO, STEPS, UNIT, Leg, Step, legs
-from tools.matrix.pythons import find_oldest_python, find_python
+from tools.matrix.pythons import MINORS, find_oldest_python, find_python
 from tools.matrix.verdicts import Outcome, Verdict, table
 from tools.nodes.debian import Failed, NotPossible
+from tools.processes import PROJECT
 
 PASSES = Step("demo", DEMO.title, ("sh", "-c", "echo it went well"))
 FAILS = Step("unit", UNIT.title, ("sh", "-c", "echo the reason; echo 1 failed; exit 1"))
@@ -105,7 +108,7 @@ class LegTests(SynchronousTestCase):
         self.assertEqual(
             names,
             [
-                *("python-3.10", "python-3.12", "python-3.13", "oldest-dependencies"),
+                *("python-3.10", "python-3.12", "python-3.13", "python-3.14", "oldest-dependencies"),
                 *("rabbitmq-trixie", "rabbitmq-sid", "python-sid"),
             ],
         )
@@ -113,6 +116,14 @@ class LegTests(SynchronousTestCase):
         self.assertIn("python-3.11", names)
         self.assertIn("rabbitmq-bookworm", names)
         self.assertNotIn("rabbitmq-trixie", names)
+
+    def test_the_package_names_the_pythons_of_the_matrix(self) -> None:
+        """Its classifiers name no other, and pip installs it on none that is older."""
+        settings = ConfigParser()
+        settings.read(PROJECT / "setup.cfg")
+        named = re.findall(r"Python :: (3\.\d+)", settings["metadata"]["classifiers"])
+        self.assertEqual(named, [f"3.{minor}" for minor in MINORS])
+        self.assertEqual(settings["options"]["python_requires"], f">=3.{MINORS[0]}")
 
     def test_each_step_has_a_column(self) -> None:
         """Names and titles are those of the table."""
