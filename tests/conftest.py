@@ -6,6 +6,7 @@ again.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -38,7 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known by which tests say that they are not for both brokers."""
+    """Make the mark known by which tests say that they are not for both brokers; let Ctrl-C reach programs."""
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # a shell starts its background jobs so, and theirs inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "rabbitmq_only(reason): cannot be had on the embedded broker")
 
 
