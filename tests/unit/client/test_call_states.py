@@ -262,8 +262,13 @@ class CallMachine(RuleBasedStateMachine):
         self.ids: list[str] = []
         self.sent: Counter[str | None] = Counter()
         self.requests: list[Published] = []
-        self.has_channel = False
         self.closed = False
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether there is a channel: the client itself closes one on which the broker refuses all requests."""
+        channel = getattr(self.wire, "channel", None)
+        return channel is not None and not channel.closed
 
     def _observe(self, event: dict[str, Any]) -> None:
         if event["isError"]:
@@ -301,6 +306,8 @@ class CallMachine(RuleBasedStateMachine):
         self.sent.update(message.properties.message_id for message in published)
         if self.has_channel:
             self.requests += published
+        else:
+            self.requests.clear()
 
     @rule(has_route=st.booleans())
     def change_route(self, has_route: bool) -> None:
@@ -354,14 +361,12 @@ class CallMachine(RuleBasedStateMachine):
     @rule()
     def lose_channel(self) -> None:
         self.note_requests()
-        self.has_channel = False
-        self.requests.clear()
         self.wire.close_channel()
+        self.requests.clear()
 
     @precondition(lambda self: not self.has_channel)
     @rule()
     def open_channel(self) -> None:
-        self.has_channel = True
         self.caller.open()
         self.note_requests()
 
@@ -397,6 +402,27 @@ class CallMachine(RuleBasedStateMachine):
         assert self.caller.leftovers() == []
         log.removeObserver(self._observe)
         self.patcher.stop()
+
+
+class RefusedTests(SynchronousTestCase):
+    """An order of events that is seldom drawn."""
+
+    def test_calls_go_on_after_a_channel_that_refused_all(self) -> None:
+        """Five refusals in over three seconds: the client closes the channel, and takes the next one."""
+        machine = CallMachine()
+        self.addCleanup(machine.teardown)
+        options = {"retry": False, "idempotent": [], "liveness": None, "uncorrelated_replies": False}
+        machine.open_channel()
+        for number in range(5):
+            machine.call(oneway=False, timeout=5.0, again=False, nested=False, **options)
+            machine.confirm(number + 1, multiple=False, refuse=True)
+            machine.advance(1.0)
+            machine.each_settles_once()
+        self.assertFalse(machine.has_channel)
+        machine.open_channel()
+        machine.call(oneway=False, timeout=5.0, again=False, nested=False, **options)
+        machine.each_settles_once()
+        self.assertEqual(len(machine.requests), 1)
 
 
 class OrderTests(CallMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
