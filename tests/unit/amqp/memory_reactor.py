@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectError, ConnectionDone
-from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.interfaces import IHostnameResolver, IReactorPluggableNameResolver
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -107,12 +107,17 @@ class Addresses:
         return resolutionReceiver
 
 
+@implementer(IReactorPluggableNameResolver)  # Twisted 24.11's reactor in memory is not
 class BrokerReactor(MemoryReactorClock):
     """Collects the connections asked for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.nameResolver = Addresses()
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        before, self.nameResolver = self.nameResolver, resolver
+        return before
 
     def socket(self) -> Socket:
         """Return the connection that is asked for now, which must be one."""

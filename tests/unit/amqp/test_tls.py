@@ -101,6 +101,15 @@ class TLSTestCase(SynchronousTestCase):
         return not transport.disconnecting
 
 
+def certificates_of(server: Any) -> tuple[Any, list[Any]]:
+    """Return the peer's certificate, and those that came with it: the server's side leaves the peer's own out."""
+    try:
+        return server.get_peer_certificate(as_cryptography=True), server.get_peer_cert_chain(as_cryptography=True)
+    except TypeError:  # pyOpenSSL before 24.3
+        chain = [each.to_cryptography() for each in server.get_peer_cert_chain()]
+        return server.get_peer_certificate().to_cryptography(), chain
+
+
 class ClientCertificateTests(TLSTestCase):
     """certfile, keyfile and keyfile_password."""
 
@@ -109,8 +118,7 @@ class ClientCertificateTests(TLSTestCase):
         server = self.server("broker.invalid")
         self.shake_hands(self.tls(*parameters), server)
         self.assertEqual(set(self.verified), {True})
-        own: Any = server.get_peer_certificate(as_cryptography=True)
-        others: Any = server.get_peer_cert_chain(as_cryptography=True)  # the server's side leaves the peer's own out
+        own, others = certificates_of(server)
         names = [certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME) for certificate in (own, *others)]
         return [found[0].value if found else None for found in names]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.cli.main import main
+from tests.unit.command_line import runner
 
 STUB = "generated.calculator.Calculator"
 
 
 def call(*arguments: str) -> Result:
     """Run the command in this process."""
-    return CliRunner().invoke(main, ["call", *arguments])
+    return runner().invoke(main, ["call", *arguments])
 
 
 class CommandLineTests(SynchronousTestCase):
@@ -37,8 +38,8 @@ class CommandLineTests(SynchronousTestCase):
         self.refused(2, "Option '--timeout' requires an argument", STUB, "add", "1", "2", "--timeout")
 
     def test_refuses_an_unknown_option(self) -> None:
-        """A mistyped option is no argument of the call."""
-        self.refused(2, "No such option '--tmeout'. Did you mean '--timeout'?", STUB, "add", "1", "2", "--tmeout=3")
+        """A mistyped option is no argument of the call: near names are told, in the words of click's version."""
+        self.refused(2, "--timeout", STUB, "add", "1", "2", "--tmeout=3")
 
     def test_takes_a_negative_number_as_an_argument(self) -> None:
         """It begins with a dash."""
@@ -59,7 +60,7 @@ class CommandLineTests(SynchronousTestCase):
 
     def test_takes_the_broker_from_the_environment(self) -> None:
         """The variable is RPC_BROKER."""
-        result = CliRunner(env={"RPC_BROKER": "http://localhost"}).invoke(main, ["call", STUB, "ping"])
+        result = runner(env={"RPC_BROKER": "http://localhost"}).invoke(main, ["call", STUB, "ping"])
         self.assertEqual(result.exit_code, 2)
         self.assertIn("'--broker'", result.stderr)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.cli.main import main
+from tests.unit.command_line import runner
 
 
 def dead(*arguments: str) -> Result:
     """Run the command in this process."""
-    return CliRunner().invoke(main, ["dead", *arguments])
+    return runner().invoke(main, ["dead", *arguments])
 
 
 class CommandLineTests(SynchronousTestCase):

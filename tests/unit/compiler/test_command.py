@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from rpc.cli.main import VERBS, main
 from rpc.compiler import driver
+from tests.unit.command_line import runner
 from tests.unit.compiler.idl_files import IDLTestCase
 
 
@@ -15,7 +16,7 @@ class CompileCommandTests(IDLTestCase):
     """Exit status, standard output and standard error."""
 
     def run_command(self, *arguments: str) -> Result:
-        return CliRunner().invoke(main, ["compile", str(self.idl), "--out", str(self.folder / "out"), *arguments])
+        return runner().invoke(main, ["compile", str(self.idl), "--out", str(self.folder / "out"), *arguments])
 
     def test_reports_the_files_that_it_wrote(self) -> None:
         """A second run has nothing to do, and the check passes."""
@@ -107,11 +108,11 @@ class CompileCommandTests(IDLTestCase):
 
     def test_help_lists_the_verbs(self) -> None:
         """The group's help has each verb of the table."""
-        result = CliRunner().invoke(main, ["--help"])
+        result = runner().invoke(main, ["--help"])
         self.assertEqual(result.exit_code, 0)
         for verb in VERBS:
             self.assertIn(f"  {verb} ", result.stdout)
 
     def test_refuses_an_unknown_verb(self) -> None:
         """A verb that is not in the table is a usage error."""
-        self.assertEqual(CliRunner().invoke(main, ["nonsense"]).exit_code, 2)
+        self.assertEqual(runner().invoke(main, ["nonsense"]).exit_code, 2)
