@@ -53,7 +53,7 @@ CANCEL = "rpc.cancel"
 QUARANTINE = "rpc.quarantine"
 """Of a message to workers: the service's quarantine queue exists now, and is to be consumed."""
 
-SHORTEST_LIVENESS = 0.1
+SHORTEST_LIVENESS = 1.0
 """Seconds. A peer's shorter time is raised to this, so that it cannot demand a flood of keepalives."""
 
 ROUTING = frozenset(("CC", "BCC"))

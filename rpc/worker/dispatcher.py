@@ -55,6 +55,7 @@ class Dispatcher:
         self.deduplicates = service.deduplicate is not None
         self.max_message_size = service.max_message_size
         self._name = service.name
+        self._reply_queues = tuple(beginning.encode() for beginning in service.reply_queues)
         self._most_held = service.backlog or MOST_HELD
         self._channel = channel
         self._clock = clock
@@ -89,7 +90,7 @@ class Dispatcher:
         if self._stopped:
             return
         now = self._clock.seconds()
-        request = Request(delivery, now, source)
+        request = Request(delivery, now, source, self._reply_queues)
         action = on_arrival(request, self, now)
         if action is RUN:
             if self._never_began:

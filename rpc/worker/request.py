@@ -54,6 +54,11 @@ DIRECT_REPLY_ADDRESS = DIRECT_REPLY_TO + b"."
 this alone is nobody's; a copy of the request that has it would be refused (406).
 """
 
+REPLY_QUEUES = (b"amq.gen-",)
+"""How the names of reply queues begin: RabbitMQ names queues so that were declared without a name."""
+
+EMPTY = encode_short_string("")
+
 NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 LONGEST_EXPIRATION = 2**32 - 1
@@ -132,8 +137,18 @@ class Request:
         "state",
     )
 
-    def __init__(self, delivery: Delivery, now: float, source: Source = SHARED) -> None:
-        """:param now: the time of its arrival, from which its deadline counts."""
+    def __init__(
+        self,
+        delivery: Delivery,
+        now: float,
+        source: Source = SHARED,
+        reply_queues: tuple[bytes, ...] = REPLY_QUEUES,
+    ) -> None:
+        """
+        :param now: the time of its arrival, from which its deadline counts.
+        :param reply_queues: the beginnings of the names that a reply may be sent to. A worker may write to all queues
+            of its virtual host, and the caller chooses the name.
+        """
         self.delivery = delivery
         self.state = RECEIVED
         self.acked = False
@@ -158,10 +173,10 @@ class Request:
         self._is_reply_unsafe = False
         reply_to = parts[REPLY_TO]
         if reply_to is not None:
-            if reply_to.startswith(DIRECT_REPLY_TO, 1):
-                self._is_reply_unsafe = _is_unsafe(reply_to, delivery.channel)
+            if not reply_to.startswith(reply_queues, 1) or reply_to.startswith(DIRECT_REPLY_TO, 1):
+                self._is_reply_unsafe = reply_to != EMPTY and _is_unsafe(reply_to, delivery.channel)
             if not self._is_reply_unsafe:
-                self.reply_to = decode_text(reply_to)
+                self.reply_to = decode_text(reply_to) or None
         self.deadline: float | None = None
         expiration = parts[EXPIRATION]
         if expiration is not None and expiration[1:].isdigit():  # RabbitMQ does not tell how long it was queued
@@ -229,15 +244,22 @@ class Request:
             text = f"message type {kind} is no request"
             raise Rejection(TApplicationException.INVALID_MESSAGE_TYPE, text, poison=True)
         if self._is_reply_unsafe and not self.oneway:
-            raise Rejection(
-                TApplicationException.PROTOCOL_ERROR,
-                "the broker's direct reply-to cannot be answered safely: declare a queue for the replies, or use "
-                "RabbitMQ 4.3 or later",
-                poison=True,
-            )
+            raise Rejection(TApplicationException.PROTOCOL_ERROR, self._unsafe_reply, poison=True)
         if method is None:
             raise Rejection(TApplicationException.UNKNOWN_METHOD, f"Unknown function {self.name}")
         return method
+
+    @property
+    def _unsafe_reply(self) -> str:
+        """Why no reply is sent to the name that the caller gave."""
+        part = self.parts[REPLY_TO]
+        assert part is not None
+        if part.startswith(DIRECT_REPLY_TO, 1):
+            return (
+                "the broker's direct reply-to cannot be answered safely: declare a queue for the replies, or use "
+                "RabbitMQ 4.3 or later"
+            )
+        return f"reply_to is {decode_text(part)[:80]!r}, which is no reply queue of this service (reply_queues)"
 
     def peek(self, service: str) -> None:
         """Read the name and the seqid for an answer. The arguments are not read: decoding them may crash the worker."""
@@ -378,7 +400,7 @@ class Request:
         self.state = LOST
 
 
-def _is_unsafe(direct_reply_to: bytes, channel: Channel) -> bool:
-    """Return whether the broker may close the connection of a worker that publishes to such a name."""
+def _is_unsafe(reply_to: bytes, channel: Channel) -> bool:
+    """Return whether a reply to `reply_to`, which is no queue, could harm others, or close the worker's connection."""
     broker = channel.client.broker
-    return not (direct_reply_to.startswith(DIRECT_REPLY_ADDRESS, 1) and broker.survives_unknown_direct_replies)
+    return not (reply_to.startswith(DIRECT_REPLY_ADDRESS, 1) and broker.survives_unknown_direct_replies)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +19,8 @@ ACKNOWLEDGE = ("after", "before")
 QUEUE_TYPES = ("classic", "quorum")
 
 REDELIVERY_LIMIT: int | None = 5
+
+REPLY_QUEUES = ("amq.gen-",)
 
 MOST_PREFETCHED = 65535
 """AMQP's prefetch count is a short (AMQP 0-9-1, basic.qos)."""
@@ -43,6 +45,16 @@ def _check_timeout(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
     if value is not None and not (number and LEAST_CONSUMER_TIMEOUT <= value <= MOST_CONSUMER_TIMEOUT):
         allowed = f"{LEAST_CONSUMER_TIMEOUT:g} to {MOST_CONSUMER_TIMEOUT:.0f}"
         raise ConfigurationError(f"{attribute.name}={value!r}: must be a number of seconds, {allowed}")
+
+
+def _beginnings(value: Any) -> Any:
+    """Return beginnings of names as a tuple."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigurationError(f"reply_queues={value!r}: must be the beginnings of names, such as {REPLY_QUEUES!r}")
+    beginnings = tuple(value)
+    if not all(isinstance(each, str) and each.isprintable() for each in beginnings):
+        raise ConfigurationError(f"reply_queues={value!r}: must be printable texts")
+    return beginnings
 
 
 @attrs.frozen
@@ -97,6 +109,9 @@ class ThriftService:
     :ivar consumer_timeout: seconds that RabbitMQ lets a worker keep a request unacked, which is as long as a call may
         run (``x-consumer-timeout`` of the request queue; RabbitMQ 3.12 and later, older ones ignore it). Default: the
         broker's, 30 minutes. Beyond it the broker closes the channel and delivers the requests again.
+    :ivar reply_queues: the beginnings of the names of queues that replies may go to. Default: ``amq.gen-``, which the
+        broker gives to queues without a name. The caller chooses the queue, and a worker may write to all of them: a
+        request with another ``reply_to`` becomes a dead letter.
     :raises ConfigurationError: an option has a wrong value, the module is no stub, the handler is a class or lacks
         a method.
     """
@@ -121,6 +136,7 @@ class ThriftService:
     exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
     queue: str = attrs.field(default="", kw_only=True, validator=text(LONGEST_QUEUE))
     consumer_timeout: float | None = attrs.field(default=None, kw_only=True, validator=_check_timeout)
+    reply_queues: tuple[str, ...] = attrs.field(default=REPLY_QUEUES, kw_only=True, converter=_beginnings)
     description: Stub = attrs.field(init=False)
 
     @description.default

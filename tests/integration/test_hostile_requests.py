@@ -257,6 +257,20 @@ class HostileRequestTests(ServiceTestCase):
             self.hostile.replies.clear()
         self.assertEqual(await self.dead_letters(), 0)
 
+    async def test_writes_into_no_queue_but_reply_queues(self) -> None:
+        """A worker may write to the request queue of another service; the caller, perhaps, may not."""
+        victim = self.unique("rpc.victim")
+        channel = self.hostile.channel
+        await channel.queue_declare(queue=victim, exclusive=True)
+        add = CODECS["binary"].encode("add", 1, 7, Calculator.add_args(1, 2))
+        for body in (add, b"malformed", CODECS["binary"].encode("unknown", 1, 7, Calculator.zip_args()), bytes(2**20)):
+            properties = Properties(reply_to=victim, correlation_id="c", headers={"rpc-liveness": 1})
+            self.hostile.publish(self.name, body, properties)
+        await self.assert_unharmed()
+        while await self.dead_letters() < 3:  # the one that is too large is not kept
+            await self.assert_unharmed()
+        self.assertEqual((await channel.queue_declare(queue=victim, passive=True)).message_count, 0)
+
     async def test_keeps_malformed_requests_as_dead_letters(self) -> None:
         """Unchanged, with the reason, in a queue with a limit; their headers do not route them."""
         headers = {"CC": [f"nobody.{secrets.token_hex(4)}"], "mine": 1}

@@ -102,7 +102,7 @@ class CancellingTests(CallTestCase):
 
     async def test_keepalives_keep_a_long_call_running(self) -> None:
         """Without them it fails soon after its worker has gone."""
-        client = rpc.with_options(await self.serve_and_call(), timeout=600.0, liveness=0.6)
+        client = rpc.with_options(await self.serve_and_call(), timeout=600.0, liveness=1.0)
         call = client.calculate(1, Work())
         await self.handler.holding(1)
         await pause(1.5)

@@ -160,10 +160,12 @@ class OurEnds:
 
     def serve(self, request: bytes) -> bytes:
         """Have the request served, and return the reply; nothing for a oneway method. A dead letter is left out."""
-        properties = Properties(content_type=self.codec.content_type, reply_to="replies", correlation_id="c")
+        properties = Properties(content_type=self.codec.content_type, reply_to="amq.gen-replies", correlation_id="c")
         self._worker.deliver(request, properties, "c2")
         self._worker.clock.advance(0)
-        return b"".join(published.body for published in self._worker.take() if published.routing_key == "replies")
+        return b"".join(
+            published.body for published in self._worker.take() if published.routing_key == "amq.gen-replies"
+        )
 
     def settle(self, reply: bytes) -> tuple[str, Any]:
         """Answer the last call with `reply`, and return its outcome."""

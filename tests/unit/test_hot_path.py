@@ -113,7 +113,7 @@ class ClientPathTests(SynchronousTestCase):
             type="Calculator.add",
         )
         channel = self.caller.wire.channel.id
-        deliver = method(channel, "basic.deliver", "c1", self.number, False, "", "replies")
+        deliver = method(channel, "basic.deliver", "c1", self.number, False, "", "amq.gen-replies")
         confirm = method(channel, "basic.ack", self.number, False)
         return b"".join([confirm, deliver, *content(channel, body, properties=encode_properties(properties))])
 
@@ -178,7 +178,7 @@ class WorkerPathTests(SynchronousTestCase):
             content_type=BINARY.content_type,
             delivery_mode=1,
             correlation_id=str(self.number),
-            reply_to="replies",
+            reply_to="amq.gen-replies",
             expiration="5000",
             message_id=f"0123456789abcdef.{self.number}",
             type="Calculator.add",

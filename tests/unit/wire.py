@@ -19,7 +19,7 @@ ANSWERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "confirm.select": ("confirm.select-ok", ()),
     "basic.qos": ("basic.qos-ok", ()),
     "exchange.declare": ("exchange.declare-ok", ()),
-    "queue.declare": ("queue.declare-ok", ("replies", 0, 0)),
+    "queue.declare": ("queue.declare-ok", ("amq.gen-replies", 0, 0)),
     "queue.bind": ("queue.bind-ok", ()),
     "queue.unbind": ("queue.unbind-ok", ()),
 }

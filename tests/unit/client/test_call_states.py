@@ -280,7 +280,7 @@ class CallMachine(RuleBasedStateMachine):
         again=st.booleans(),
         retry=st.booleans(),
         idempotent=st.sampled_from([[], ["add", "zip"]]),
-        liveness=st.sampled_from([None, 0.3]),
+        liveness=st.sampled_from([None, 1.0]),
         uncorrelated_replies=st.booleans(),
         nested=st.booleans(),
     )

@@ -47,7 +47,7 @@ class RequestTests(RequestTestCase):
         (declare,) = self.wire.taken("queue.declare")
         self.assertEqual(declare[:7], (0, "", False, False, True, True, False))
         (consume,) = self.wire.taken("basic.consume")
-        self.assertEqual(consume[1], "replies")
+        self.assertEqual(consume[1], "amq.gen-replies")
         self.assertTrue(consume[4])
 
     def test_a_request_is_as_the_wire_page_says(self) -> None:
@@ -56,7 +56,7 @@ class RequestTests(RequestTestCase):
         self.assertEqual((published.exchange, published.routing_key, published.mandatory), ("rpc", "Calculator", True))
         properties = published.properties
         self.assertEqual(properties.content_type, "application/vnd.apache.thrift.binary")
-        self.assertEqual((properties.correlation_id, properties.reply_to), (properties.message_id, "replies"))
+        self.assertEqual((properties.correlation_id, properties.reply_to), (properties.message_id, "amq.gen-replies"))
         self.assertEqual((properties.type, properties.delivery_mode), ("Calculator.add", 1))
         self.assertEqual(properties.expiration, "5000")
         assert properties.message_id is not None

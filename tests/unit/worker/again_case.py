@@ -31,7 +31,7 @@ class AgainTestCase(ServingTestCase):
         arguments = {"calculate": (1, Work()), "add": (1, 2), "sum": (Numbers([]),)}.get(name, ())
         struct = getattr(Calculator, f"{name}_args")(*arguments)
         kind = TMessageType.ONEWAY if name == "zip" else TMessageType.CALL
-        properties = Properties(**({"reply_to": "replies", "correlation_id": "c"} | given))
+        properties = Properties(**({"reply_to": "amq.gen-replies", "correlation_id": "c"} | given))
         key = DIRECT_KEY if consumer == OWN and key == "key" else key
         return self.wire.deliver(BINARY.encode(name, kind, 7, struct), properties, consumer, again, key)
 

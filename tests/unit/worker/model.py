@@ -49,7 +49,7 @@ class ModelBroker:
         queue = DEAD if exchange == "rpc.dead" else routing_key
         if queue in self.queues:
             self.queues[queue].append(Message(name, properties, body))
-        elif routing_key == "replies":
+        elif routing_key == "amq.gen-replies":
             self.replied.append(name)
             headers = properties.headers or {}
             if OUTCOME in headers and MAYBE_EXECUTED not in headers:

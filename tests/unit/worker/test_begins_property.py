@@ -185,7 +185,7 @@ class BeginsMachine(RuleBasedStateMachine):
         self.calls[name] = oneway
         method, kind = ("zip", TMessageType.ONEWAY) if oneway else ("calculate", TMessageType.CALL)
         arguments = Calculator.zip_args() if oneway else Calculator.calculate_args(1, Work(comment=self.comment()))
-        given: dict[str, Any] = {} if oneway else {"reply_to": "replies", "correlation_id": name}
+        given: dict[str, Any] = {} if oneway else {"reply_to": "amq.gen-replies", "correlation_id": name}
         properties = Properties(message_id=name, **given)
         self.broker.queues[REQUESTS].append(Message(name, properties, BINARY.encode(method, kind, 7, arguments)))
 

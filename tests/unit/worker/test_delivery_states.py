@@ -85,7 +85,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         message_id=st.sampled_from([None, "a", "b", "c"]),
         deliveries=st.integers(0, 3),
         expiration=st.sampled_from([None, "500", "60000"]),
-        liveness=st.sampled_from([None, 300]),
+        liveness=st.sampled_from([None, 1000]),
         replied=st.booleans(),
     )
     def deliver(
@@ -107,7 +107,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         headers = {"rpc-deliveries": deliveries or None, "rpc-liveness": liveness}
         properties = Properties(
             headers={key: value for key, value in headers.items() if value},
-            reply_to="replies" if replied else None,
+            reply_to="amq.gen-replies" if replied else None,
             correlation_id="c",
             expiration=expiration,
             message_id=message_id,

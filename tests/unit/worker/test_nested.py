@@ -131,7 +131,7 @@ class NestedTests(AgainTestCase):
         self.handler.held[0].callback(1)
         self.wire.clock.pump([0, 0, 0])
         self.assertEqual(self.handler.ran, ["calculate 1", "add"])
-        self.assertEqual([reply.routing_key for reply in self.wire.take()], ["replies"] * 2)
+        self.assertEqual([reply.routing_key for reply in self.wire.take()], ["amq.gen-replies"] * 2)
 
     def test_runs_at_most_once_requests_for_this_worker_after_a_lost_channel(self) -> None:
         """They do not come again either, so they may run without an ack that the broker has taken."""

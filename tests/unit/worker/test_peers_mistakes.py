@@ -58,7 +58,7 @@ class FullHeadersTests(AgainTestCase):
     def setUp(self) -> None:
         self.serve(Republisher())
         limit = self.wire.channel.client.max_body_frame
-        self.headers = {"filling": "x" * (limit - 12 - 2 - 4 - 8 - 4 - 10 - 4)}
+        self.headers = {"filling": "x" * (limit - 12 - 2 - 4 - 8 - 4 - 18 - 4)}
 
     def test_a_copy_that_does_not_fit_when_the_channel_opens_becomes_a_dead_letter(self) -> None:
         """It is not tried again and again, and the drain does not wait for it."""
@@ -67,7 +67,7 @@ class FullHeadersTests(AgainTestCase):
         self.wire.clock.advance(2.0)
         self.wire.settle()
         published = self.wire.take()
-        self.assertEqual([each.routing_key for each in published], ["replies", "Calculator"])
+        self.assertEqual([each.routing_key for each in published], ["amq.gen-replies", "Calculator"])
         self.assertEqual(self.acked(), [1])
         drained = self.worker.drain(1.0)
         self.wire.settle()

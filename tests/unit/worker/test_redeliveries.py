@@ -40,7 +40,7 @@ class RedeliveryTests(AgainTestCase):
             (moved,) = self.wire.take()
             self.assertEqual((moved.exchange, moved.routing_key), ("", queue))
             self.assertEqual(dict(moved.properties.headers or {}), {"tenant": "a", "rpc-deliveries": before + 1})
-            expected = Properties(reply_to="replies", correlation_id="c", expiration="5000", message_id="m")
+            expected = Properties(reply_to="amq.gen-replies", correlation_id="c", expiration="5000", message_id="m")
             self.assertEqual(attrs.evolve(moved.properties, headers=None), expected)
             self.assertEqual((self.handler.ran, self.acked(), self.worker.running), ([], [tag], 0))
 
@@ -128,7 +128,7 @@ class RedeliveryTests(AgainTestCase):
         """Decoding its arguments may be the cause of the crashes."""
         body = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))[:-3] + b"junk"
         headers = {"rpc-deliveries": 3}
-        self.wire.deliver(body, Properties(reply_to="replies", headers=headers), QUARANTINE, redelivered=True)
+        self.wire.deliver(body, Properties(reply_to="amq.gen-replies", headers=headers), QUARANTINE, redelivered=True)
         reply, _ = self.wire.take()
         self.assertIn("delivered 4 times", str(self.exception(reply)))
 
@@ -179,7 +179,7 @@ class RedeliveryTests(AgainTestCase):
         self.request(message_id="m", again=True)
         self.assertEqual(self.handler.ran.count("calculate 1"), 1)
         (reply,) = self.wire.take()
-        self.assertEqual((reply.routing_key, reply.properties.message_id), ("replies", "m"))
+        self.assertEqual((reply.routing_key, reply.properties.message_id), ("amq.gen-replies", "m"))
 
     def test_nested_calls_push_no_call_out_that_may_come_again(self) -> None:
         """The worker's own queue ends with its channel."""
@@ -192,7 +192,7 @@ class RedeliveryTests(AgainTestCase):
         self.wire.take()
         self.request("add", message_id="m", again=True)
         self.assertEqual(len(self.handler.ran), 6)
-        self.assertEqual([each.routing_key for each in self.wire.take()], ["replies"])
+        self.assertEqual([each.routing_key for each in self.wire.take()], ["amq.gen-replies"])
 
     def test_a_run_that_finished_without_its_channel_is_answered_again(self) -> None:
         """The broker has not taken its ack: the copy is acked, the reply sent again, and no handler begins."""

@@ -18,7 +18,7 @@ class DeduplicationTests(AgainTestCase):
         """A repeated request gets the reply of the first, with properties of its own, and is acked."""
         first = self.request("add", message_id="m")
         body = self.reply().body
-        second = self.request("add", message_id="m", correlation_id="other", reply_to="replies", again=True)
+        second = self.request("add", message_id="m", correlation_id="other", reply_to="amq.gen-replies", again=True)
         published = self.reply()
         self.assertEqual((published.body, published.properties.correlation_id), (body, "other"))
         self.assertEqual((self.handler.ran, self.acked()), (["add"], [first, second]))

@@ -19,7 +19,7 @@ from rpc.messages import Properties
 from rpc.stub import Stub, StubMethod
 from rpc.worker.outgoing import dead_letter_properties, reply_properties
 from rpc.worker.rejection import Rejection
-from rpc.worker.request import Request
+from rpc.worker.request import REPLY_QUEUES, SHARED, Request
 
 Calculator: Any = CalculatorStub
 
@@ -43,11 +43,12 @@ def request(
     properties: Properties | bytes = b"\x00\x00",
     now: float = 100.0,
     broker: BrokerVersion = RABBITMQ_4_0,
+    reply_queues: tuple[bytes, ...] = REPLY_QUEUES,
 ) -> Request:
     """A request as it was delivered."""
     channel: Any = SimpleNamespace(client=SimpleNamespace(broker=broker))
     encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
-    return Request(Delivery(channel, 1, True, b"", encoded, body), now)
+    return Request(Delivery(channel, 1, True, b"", encoded, body), now, SHARED, reply_queues)
 
 
 class ReadTests(SynchronousTestCase):
@@ -64,7 +65,7 @@ class ReadTests(SynchronousTestCase):
         """Method and arguments, in each protocol by content type; none is binary."""
         for codec in CODECS.values():
             body = codec.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
-            asked = request(body, Properties(content_type=codec.content_type, reply_to="q"))
+            asked = request(body, Properties(content_type=codec.content_type, reply_to="amq.gen-q"))
             method, arguments = read(asked)
             self.assertEqual((method.name, arguments), ("add", Calculator.add_args(1, 2)))
             self.assertEqual((asked.name, asked.seqid, asked.label), ("add", 7, "Calculator.add"))
@@ -73,7 +74,7 @@ class ReadTests(SynchronousTestCase):
 
     def test_bounds_the_expiration_of_a_reply(self) -> None:
         """An expiration of as many digits as fit is answered with one that AMQP's short strings take."""
-        asked = request(ADD, Properties(reply_to="q", expiration="9" * 255))
+        asked = request(ADD, Properties(reply_to="amq.gen-q", expiration="9" * 255))
         self.assertEqual(decode_properties(reply_properties(asked, 100.0)).expiration, str(2**32 - 1))
 
     def test_neither_repeats_nor_keeps_long_unknown_names(self) -> None:
@@ -91,7 +92,12 @@ class ReadTests(SynchronousTestCase):
     def test_knows_whether_a_request_wants_a_reply(self) -> None:
         """A request that names a reply queue and is not oneway wants a reply."""
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
-        for body, reply_to, wanted in ((ADD, "q", True), (ADD, "", True), (ADD, None, False), (oneway, "q", False)):
+        for body, reply_to, wanted in (
+            (ADD, "amq.gen-q", True),
+            (ADD, None, False),
+            (ADD, "", False),
+            (oneway, "amq.gen-q", False),
+        ):
             asked = request(body, Properties(reply_to=reply_to))
             read(asked)
             self.assertEqual(asked.wants_reply, wanted)
@@ -99,7 +105,7 @@ class ReadTests(SynchronousTestCase):
     def test_answers_a_call_of_an_unknown_method(self) -> None:
         """PITFALLS, stubs 7: an unknown method is answered, an unknown oneway is not; neither is poison."""
         for kind, answered in ((TMessageType.CALL, True), (TMessageType.ONEWAY, False)):
-            asked = request(BINARY.encode("no" * 200, kind, 7, Calculator.zip_args()), Properties(reply_to="q"))
+            asked = request(BINARY.encode("no" * 200, kind, 7, Calculator.zip_args()), Properties(reply_to="amq.gen-q"))
             rejection = self.rejection(asked)
             self.assertEqual(rejection.answer.type, TApplicationException.UNKNOWN_METHOD)
             self.assertEqual((asked.wants_reply, rejection.poison), (answered, False))
@@ -129,6 +135,23 @@ class ReadTests(SynchronousTestCase):
             self.assertIsNone(dead_letter_properties(asked, "why").reply_to)
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
         read(request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")))
+
+    def test_rejects_a_queue_that_is_no_reply_queue(self) -> None:
+        """A caller could have the worker write into any queue, such as the request queue of another service."""
+        for reply_to in ("rpc.Another", "x", "AMQ.GEN-x", "amq.gen"):
+            asked = request(ADD, Properties(reply_to=reply_to))
+            rejection = self.rejection(asked)
+            self.assertTrue(rejection.poison)
+            self.assertIn(f"{reply_to!r}, which is no reply queue of this service", str(rejection.answer))
+            self.assertFalse(asked.wants_reply)
+            self.assertIsNone(dead_letter_properties(asked, "why").reply_to)
+        read(request(BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args()), Properties(reply_to="x")))
+
+    def test_the_service_says_what_reply_queues_are(self) -> None:
+        """Also of peers that name them themselves; never an invented direct reply-to."""
+        for reply_to, safe in (("answers.7", True), ("amq.gen-x", False), ("amq.rabbitmq.reply-to.x", False)):
+            asked = request(ADD, Properties(reply_to=reply_to), reply_queues=(b"answers.", b"amq.r"))
+            self.assertEqual(asked.wants_reply, safe, reply_to)
 
     def test_answers_a_direct_reply_to_where_an_invented_one_is_harmless(self) -> None:
         """The name without an address is nobody's on any broker."""
@@ -202,11 +225,11 @@ class PropertiesTests(SynchronousTestCase):
     def test_keeps_the_properties_in_a_dead_letter(self) -> None:
         """Headers that route it, its expiration and its user are dropped."""
         came = Properties(
-            headers={"BCC": ["x"], "CC": ["y"], "a": 1}, expiration="5", user_id="u", reply_to="q", app_id="i"
+            headers={"BCC": ["x"], "CC": ["y"], "a": 1}, expiration="5", user_id="u", reply_to="amq.gen-q", app_id="i"
         )
         kept = dead_letter_properties(request(properties=came), "y" * 5000)
         self.assertEqual(kept.headers, {"a": 1, "rpc-dead-reason": "y" * 1000})
-        self.assertEqual((kept.expiration, kept.user_id, kept.reply_to, kept.app_id), (None, None, "q", "i"))
+        self.assertEqual((kept.expiration, kept.user_id, kept.reply_to, kept.app_id), (None, None, "amq.gen-q", "i"))
         self.assertEqual(
             dead_letter_properties(request(properties=came), "why", False).headers, {"rpc-dead-reason": "why"}
         )

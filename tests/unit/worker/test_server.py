@@ -84,7 +84,7 @@ class ServingTestCase(SynchronousTestCase):
         """Deliver a request, and return its tag."""
         kind = TMessageType.ONEWAY if oneway else TMessageType.CALL
         struct = getattr(Calculator, f"{name}_args")(*(arguments or ((1, 2) if name == "add" else ())))
-        given = {"reply_to": "replies", "correlation_id": "c"} | properties
+        given = {"reply_to": "amq.gen-replies", "correlation_id": "c"} | properties
         return self.wire.deliver(BINARY.encode(name, kind, seqid, struct), Properties(**given), "c2")
 
     def settled(self) -> list[tuple[str, int, bool]]:
@@ -96,7 +96,9 @@ class ServingTestCase(SynchronousTestCase):
     def reply(self) -> Published:
         """The one reply."""
         (published,) = self.wire.take()
-        self.assertEqual((published.exchange, published.routing_key, published.mandatory), ("", "replies", True))
+        self.assertEqual(
+            (published.exchange, published.routing_key, published.mandatory), ("", "amq.gen-replies", True)
+        )
         return published
 
     def assert_internal_error(self) -> None:
@@ -208,9 +210,9 @@ class ReplyTests(ServingTestCase):
 
     def test_makes_poison_a_dead_letter(self) -> None:
         """Its caller gets an exception, and the dead letter has the reason."""
-        tag = self.wire.deliver(b"not Thrift", Properties(reply_to="replies"), "c2")
+        tag = self.wire.deliver(b"not Thrift", Properties(reply_to="amq.gen-replies"), "c2")
         answer, letter = self.wire.take()
-        self.assertEqual(answer.routing_key, "replies")
+        self.assertEqual(answer.routing_key, "amq.gen-replies")
         self.assertEqual((letter.exchange, letter.routing_key, letter.body), ("rpc.dead", "Calculator", b"not Thrift"))
         assert letter.properties.headers is not None
         self.assertIn("not a Thrift message", letter.properties.headers["rpc-dead-reason"])

@@ -54,6 +54,7 @@ class ServiceTests(SynchronousTestCase):
             "name": ["x" * 121, "é" * 61, "service@instance", 5, "\ud800"],
             "queue": ["x" * 245, "é" * 123, 5],
             "exchange": ["x" * 256, None],
+            "reply_queues": ["amq.gen-", None, 5, [b"x"], ["\n"]],
         }
         for option, values in wrong.items():
             for value in values:

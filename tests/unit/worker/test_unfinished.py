@@ -72,7 +72,7 @@ class UnfinishedTests(SynchronousTestCase):
         oneway = name == "tell"
         kind = TMessageType.ONEWAY if oneway else TMessageType.CALL
         body = BINARY.encode(name, kind, 7, getattr(self.stub, f"{name}_args")())
-        self.wire.deliver(body, Properties(reply_to=None if oneway else "replies"), "c2")
+        self.wire.deliver(body, Properties(reply_to=None if oneway else "amq.gen-replies"), "c2")
         self.wire.clock.advance(0)
         self.assertEqual(len(self.wire.taken("basic.ack")), 1)
         found = []
