@@ -50,6 +50,9 @@ class ServiceTopology:
     :ivar backlog: most ready requests; the broker rejects more (``x-max-length`` with ``reject-publish``).
     :ivar consumer_timeout: seconds that a worker may keep a request unacked (``x-consumer-timeout``); ``None``: the
         broker's default.
+    :ivar max_priority: the highest priority of a request (``x-max-priority``); ``None``: there are no priorities.
+    :ivar queue_arguments: further arguments of the request queue.
+    :ivar declare_queue: whether the request queue is declared. ``False``: it is used as it is, and must exist.
     """
 
     service: str
@@ -58,6 +61,9 @@ class ServiceTopology:
     queue_type: str = "classic"
     backlog: int | None = None
     consumer_timeout: float | None = None
+    max_priority: int | None = None
+    queue_arguments: Mapping[str, Any] = attrs.field(factory=dict)
+    declare_queue: bool = True
 
     @queue.default
     def _default_queue(self) -> str:
@@ -83,11 +89,21 @@ class ServiceTopology:
 
     def requests(self) -> list[Declaration]:
         """The exchange, the request queue and its binding, the same for every worker of the service."""
+        exchange = [] if self.exchange == REQUESTS else [_exchange(self.exchange)]
+        return [*exchange, self.request_queue(), _bind(self.queue, self.exchange, self.service)]
+
+    def request_queue(self) -> Declaration:
+        """The request queue. One with a bound rejects what is over it: dropping would lose requests."""
+        if not self.declare_queue:
+            return existing_queue(self.queue)
         arguments = self._queue_arguments()
         if self.backlog is not None:
-            arguments |= {"x-max-length": self.backlog, "x-overflow": "reject-publish"}
-        exchange = [] if self.exchange == REQUESTS else [_exchange(self.exchange)]
-        return [*exchange, _durable_queue(self.queue, arguments), _bind(self.queue, self.exchange, self.service)]
+            arguments["x-max-length"] = self.backlog
+        if self.max_priority is not None:
+            arguments["x-max-priority"] = self.max_priority
+        if self.backlog is not None or "x-max-length-bytes" in self.queue_arguments:
+            arguments["x-overflow"] = "reject-publish"
+        return _durable_queue(self.queue, {**arguments, **self.queue_arguments})
 
     def instance_bindings(self, instance: str, queue: str, *, nested: bool) -> list[Declaration]:
         """Bindings of a worker's exclusive queue.
@@ -141,6 +157,11 @@ EXCLUSIVE_QUEUE = Declaration("queue_declare", {"queue": "", "exclusive": True, 
 def exclusive_queue(name: str) -> Declaration:
     """Return the declaration of a queue that ends with its connection."""
     return Declaration("queue_declare", {"queue": name, "exclusive": True, "auto_delete": True})
+
+
+def existing_queue(name: str) -> Declaration:
+    """Return the declaration that only checks whether a queue exists (AMQP 0-9-1, queue.declare: *passive*)."""
+    return Declaration("queue_declare", {"queue": name, "passive": True})
 
 
 def _durable_queue(name: str, arguments: Mapping[str, Any]) -> Declaration:

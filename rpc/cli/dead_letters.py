@@ -114,8 +114,8 @@ def _text(header: Any) -> str | None:
     return header if header is None or isinstance(header, str) else repr(header)
 
 
-async def lock(connection: AMQPConnection, queue: str) -> None:
-    """Let no other command of this kind work on `queue` while `connection` is open.
+async def lock(connection: AMQPConnection, queue: str, command: str = "thrift-rpc dead") -> None:
+    """Let no other `command` work on `queue` while `connection` is open.
 
     The lock is an exclusive queue: another connection cannot declare it (AMQP 0-9-1, queue.declare: 405).
 
@@ -128,7 +128,7 @@ async def lock(connection: AMQPConnection, queue: str) -> None:
         if error.code != LOCKED:
             raise
         raise click.ClickException(
-            f"another thrift-rpc dead works on {queue}, or waits for an answer: try again when it has ended"
+            f"another {command} works on {queue}, or waits for an answer: try again when it has ended"
         ) from error
 
 

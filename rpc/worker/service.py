@@ -14,9 +14,9 @@ from rpc.errors import ConfigurationError
 from rpc.stub import Stub, implements_all
 from rpc.topology import REQUESTS, ServiceTopology
 from rpc.validators import check_truth, one_of, text, whole_number
+from rpc.worker.queue_options import QueueOptions
 
 ACKNOWLEDGE = ("after", "before")
-QUEUE_TYPES = ("classic", "quorum")
 
 REDELIVERY_LIMIT: int | None = 5
 
@@ -31,20 +31,10 @@ QUARANTINED_AT_ONCE = 1
 LONGEST_QUEUE = 255 - len(".quarantine")
 """Bytes of a request queue's name: the names of the other queues of the service are longer."""
 
-LEAST_CONSUMER_TIMEOUT, MOST_CONSUMER_TIMEOUT = 1.0, 2**32 / 1000 - 1
-"""Seconds."""
-
 
 def _check_bound(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
         raise ConfigurationError(f"deduplicate: {attribute.name}={value!r}: must be a number above 0")
-
-
-def _check_timeout(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (number and LEAST_CONSUMER_TIMEOUT <= value <= MOST_CONSUMER_TIMEOUT):
-        allowed = f"{LEAST_CONSUMER_TIMEOUT:g} to {MOST_CONSUMER_TIMEOUT:.0f}"
-        raise ConfigurationError(f"{attribute.name}={value!r}: must be a number of seconds, {allowed}")
 
 
 def _beginnings(value: Any) -> Any:
@@ -83,7 +73,7 @@ def _check_bounds(_: object, attribute: attrs.Attribute[Any], value: Any) -> Non
 
 
 @attrs.frozen(eq=False)
-class ThriftService:
+class ThriftService(QueueOptions):
     """A service as a worker serves it.
 
     :ivar stub: the stub module, such as ``generated.calculator.Calculator``.
@@ -112,6 +102,12 @@ class ThriftService:
     :ivar reply_queues: the beginnings of the names of queues that replies may go to. Default: ``amq.gen-``, which the
         broker gives to queues without a name. The caller chooses the queue, and a worker may write to all of them: a
         request with another ``reply_to`` becomes a dead letter.
+    :ivar max_priority: the highest ``priority`` of a call that comes before others, 1 to 255 (``x-max-priority`` of the
+        request queue). Up to 5 are recommended (RabbitMQ documentation, "Classic Queues Support Priorities"). For
+        classic queues only.
+    :ivar queue_arguments: further arguments of the request queue by name, such as ``x-max-length-bytes``.
+    :ivar declare_queue: ``False``: the request queue is used as it is, with the arguments that an operator gave it. The
+        worker only binds it, and is refused when it does not exist (404).
     :raises ConfigurationError: an option has a wrong value, the module is no stub, the handler is a class or lacks
         a method.
     """
@@ -122,8 +118,6 @@ class ThriftService:
     name: str = attrs.field(default="", kw_only=True, validator=text(120, but_not="@"))
     concurrency: int = attrs.field(default=64, kw_only=True, validator=whole_number(1, MOST_PREFETCHED))
     acknowledge: str = attrs.field(default="after", kw_only=True, validator=one_of(*ACKNOWLEDGE))
-    queue_type: str = attrs.field(default="classic", kw_only=True, validator=one_of(*QUEUE_TYPES))
-    backlog: int | None = attrs.field(default=None, kw_only=True, validator=optional(whole_number(1)))
     redelivery_limit: int | None = attrs.field(
         default=REDELIVERY_LIMIT, kw_only=True, validator=optional(whole_number(1))
     )
@@ -135,8 +129,8 @@ class ThriftService:
     invalid_utf8: str = attrs.field(default=REFUSE, kw_only=True, validator=one_of(REFUSE, REPLACE))
     exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
     queue: str = attrs.field(default="", kw_only=True, validator=text(LONGEST_QUEUE))
-    consumer_timeout: float | None = attrs.field(default=None, kw_only=True, validator=_check_timeout)
     reply_queues: tuple[str, ...] = attrs.field(default=REPLY_QUEUES, kw_only=True, converter=_beginnings)
+    declare_queue: bool = attrs.field(default=True, kw_only=True, validator=check_truth)
     description: Stub = attrs.field(init=False)
 
     @description.default
@@ -144,6 +138,11 @@ class ThriftService:
         return Stub.of(self.stub)
 
     def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if not self.declare_queue and (self.max_priority is not None or self.queue_arguments):
+            raise ConfigurationError(
+                "declare_queue=False: must be left out with max_priority= and queue_arguments=, which declare the queue"
+            )
         object.__setattr__(self, "name", self.name or self.description.service)
         if (self.handler is None) == (self.factory is None):
             raise ConfigurationError(f"service {self.name}: give either a handler or a factory=")
@@ -174,6 +173,9 @@ class ThriftService:
             queue_type=self.queue_type,
             backlog=self.backlog,
             consumer_timeout=self.consumer_timeout,
+            max_priority=self.max_priority,
+            queue_arguments=self.queue_arguments,
+            declare_queue=self.declare_queue,
             **queue,
         )
 

@@ -1,0 +1,150 @@
+"""``thrift-rpc queue``: gives the queues of a service other arguments."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import attrs
+import click
+
+from rpc.cli.dead_letters import lock
+from rpc.cli.queue_migration import Migration, replacements
+from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
+from rpc.cli.standard_output import say
+from rpc.topology import EXCHANGES, REQUESTS, ServiceTopology
+from rpc.worker.queue_options import HIGHEST_PRIORITY, QUEUE_TYPES, QueueOptions
+
+PATIENCE: Final = 30.0
+
+CLOSE_SECONDS: Final = 1.0
+"""For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
+
+GO_ON: Final = "No message is lost; some may wait in {}. Run the same command again: it goes on from there"
+
+
+@click.group(name="queue")
+def queue_command() -> None:
+    """Give the queues of a service other arguments."""
+
+
+def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """Return the further arguments by name. A value that is no JSON is text."""
+    arguments = {}
+    for given in values:
+        name, equals, value = given.partition("=")
+        if not (name and equals):
+            raise click.BadParameter(f"{given!r}: write it as NAME=VALUE, such as x-max-length-bytes=1000000")
+        try:
+            arguments[name] = json.loads(value)
+        except ValueError:
+            arguments[name] = value
+    return arguments
+
+
+@queue_command.command(name="migrate")
+@click.argument("service")
+@broker_option
+@click.option("--queue", metavar="NAME", help="The service's request queue, when it is not rpc.SERVICE.")
+@click.option("--exchange", metavar="NAME", default=REQUESTS, show_default=True, help="Where requests are published.")
+@click.option("--queue-type", type=click.Choice(QUEUE_TYPES), default="classic", show_default=True)
+@click.option("--backlog", type=click.IntRange(min=1), help="The most ready requests. Default: no limit.")
+@click.option("--max-priority", type=click.IntRange(1, HIGHEST_PRIORITY), help="The highest priority. Default: none.")
+@click.option("--consumer-timeout", type=float, metavar="SECONDS", help="How long a call may run unacked.")
+@click.option(
+    "--queue-argument",
+    "queue_arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_argument,
+    help="One of the service's queue_arguments; the value is JSON, or text. Can be repeated.",
+)
+@click.option(
+    "--always", is_flag=True, help="Also when the broker sees no difference: it does not compare x-consumer-timeout."
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0, min_open=True),
+    default=PATIENCE,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the new queue may be full before the command ends.",
+)
+def migrate_command(service: str, broker: str, always: bool, patience: float, **options: Any) -> None:
+    """Replace the queues of SERVICE by queues with the given options, and move all messages into them.
+
+    Give the options that the service has in its code: what is not given is the default, not what the old queue has.
+    A worker that is refused because of its queue logs the command. Stop all workers of the service first; clients can
+    go on calling, and their requests wait. Start the workers again when the command has ended, or when it says that
+    the new queue is full.
+
+    Queues that have these options already are left alone. The request queue, the quarantine and the dead letters are
+    replaced one after another. However the command ends, no request is lost; the same command goes on from there.
+
+    Exit status: 0 when all was done; 1 when the command failed, with the reason on standard error; 2 when the command
+    line is wrong.
+    """
+    with command_line_errors():
+        topology = _topology(service, **options)
+    told: list[Migration] = []
+    try:
+        with errors_in_words():
+            run(lambda reactor: _migrated(reactor, broker, topology, always, patience, told))
+    except click.ClickException as error:
+        raise click.ClickException(error.message + _unfinished(told)) from error
+    except click.Abort:
+        click.echo(_unfinished(told).removeprefix("\n"), err=True)
+        raise
+    (migration,) = told
+    for line in _report(migration) or [f"{topology.queue} has these options already: nothing was moved"]:
+        say(line)
+
+
+def _topology(service: str, queue: str | None, exchange: str, **options: Any) -> ServiceTopology:
+    checked: dict[str, Any] = attrs.asdict(QueueOptions(**options), recurse=False)
+    if queue is not None:
+        checked["queue"] = queue
+    return ServiceTopology(service, exchange, **checked)
+
+
+async def _migrated(
+    reactor: Any, broker: str, topology: ServiceTopology, always: bool, patience: float, told: list[Migration]
+) -> None:
+    """:param told: gets the migration, which tells how far it has come."""
+    holding = await open_connection(reactor, broker, "thrift-rpc queue")
+    try:
+        publishing = await open_connection(reactor, broker, "thrift-rpc queue publishing")
+        try:
+            await lock(holding, f"{topology.queue}.migrating", "thrift-rpc queue migrate")
+            channel = await holding.open_channel()
+            for exchange in EXCHANGES:
+                await channel.declare(exchange)
+            migration = Migration(reactor, holding, publishing, topology.service, patience)
+            told.append(migration)
+            if not await migration.exists(topology.queue):
+                raise click.ClickException(
+                    f"there is no queue {topology.queue} in this virtual host: no worker has served the service here. "
+                    "The first worker declares it with its options. See --queue and --broker"
+                )
+            await migration.try_arguments(topology.request_queue())
+            for queue in replacements(topology):
+                await migration.replace(queue, always=always)
+        finally:
+            await publishing.close(within=CLOSE_SECONDS)
+    finally:
+        await holding.close()
+
+
+def _report(migration: Migration) -> list[str]:
+    return [f"moved {_messages(moved)} to the new {queue}" for queue, moved in migration.moved.items()]
+
+
+def _unfinished(told: list[Migration]) -> str:
+    """Return what was done before the command failed, in lines."""
+    lines = [line for migration in told for line in _report(migration)]
+    lines += [GO_ON.format(store) for migration in told for store in migration.unfinished]
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _messages(number: int) -> str:
+    return f"{number} message{'' if number == 1 else 's'}"

@@ -1,0 +1,270 @@
+"""Replaces the queues of a service by queues with other arguments, and moves the messages. None is lost.
+
+For each queue, in this order:
+
+1. The messages are moved to a queue beside it, the store. Meanwhile the queue stays in use.
+2. New messages are diverted into the store (:mod:`rpc.cli.queue_detour`), and the last messages are moved.
+3. The queue is deleted and declared anew, in one go. New messages go to the new queue from now on.
+4. The messages of the store are moved to the new queue, and the store is deleted.
+
+The store is declared first and deleted last, so it shows that a migration has not ended. A migration that was broken
+off at any moment is completed by the next one, which finds out how far it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import attrs
+
+from rpc.amqp.codec.properties import encode_properties
+from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
+from rpc.amqp.content import Delivery
+from rpc.amqp.pipelining import all_answered
+from rpc.amqp.protocol import AMQPConnection
+from rpc.amqp.reasons import PRECONDITION_FAILED
+from rpc.cli.dead_letters import NOT_FOUND
+from rpc.cli.progress import progress
+from rpc.cli.queue_detour import Detour
+from rpc.cli.queue_move import Move, MoveFailed, copy_as_it_is, copy_with_count
+from rpc.errors import AMQPError, ChannelClosed
+from rpc.headers import CANCEL
+from rpc.messages import Properties
+from rpc.topology import BROADCAST, DEAD, Declaration, ServiceTopology, existing_queue
+
+QUIET_SECONDS: Final = 1.0
+"""How long a queue must be empty, with nothing bound to it, before it is deleted. A message that the broker has routed
+before the change of bindings arrives within milliseconds.
+"""
+
+PROBE: Final = encode_properties(Properties(type=CANCEL, expiration="1000"))
+"""A cancellation of no calls: a worker drops it."""
+
+
+@attrs.frozen
+class Replacement:
+    """One queue, and how it is to be declared.
+
+    :ivar exchange: the exchange that it is bound to; ``None``: messages are sent to its name.
+    :ivar copied: makes the properties of a message that is moved out of it.
+    """
+
+    declaration: Declaration
+    exchange: str | None
+    routing_key: str
+    copied: Callable[[Delivery], bytes]
+
+    @property
+    def queue(self) -> str:
+        """Its name."""
+        name: str = self.declaration.arguments["queue"]
+        return name
+
+    @property
+    def store(self) -> Declaration:
+        """The queue that has the messages meanwhile. It has no bound: each message must fit."""
+        queue_type = {"x-queue-type": self.declaration.arguments["arguments"]["x-queue-type"]}
+        return Declaration("queue_declare", {"queue": store_of(self.queue), "durable": True, "arguments": queue_type})
+
+
+def store_of(queue: str) -> str:
+    """Return the name of the queue that has the messages of another one meanwhile."""
+    return f"{queue}.migrating"
+
+
+def replacements(topology: ServiceTopology) -> list[Replacement]:
+    """Return the queues of a service, the request queue last: when it is there, new workers may begin."""
+    (quarantine,) = topology.quarantine()
+    _, dead, _ = topology.dead_letters()
+    service = topology.service
+    return [
+        Replacement(quarantine, None, "", copy_with_count),
+        Replacement(dead, DEAD, service, copy_as_it_is),
+        Replacement(topology.request_queue(), topology.exchange, service, copy_with_count),
+    ]
+
+
+class WorkersConnected(MoveFailed):
+    """A worker of the service is connected: it may hold requests of the old queue."""
+
+
+class Migration:
+    """The migration of one service.
+
+    :ivar moved: how many messages have come into the new queues so far, by queue. A queue that needs no migration is
+        not in it.
+    :ivar unfinished: the stores that may have messages.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        holding: AMQPConnection,
+        publishing: AMQPConnection,
+        service: str,
+        patience: float,
+    ) -> None:
+        """
+        :param holding: a connection to consume on; `publishing`: another one.
+        :param patience: seconds that a new queue may take no message.
+        """
+        self._reactor = reactor
+        self._holding = holding
+        self._publishing = publishing
+        self._service = service
+        self._patience = patience
+        self.moved: dict[str, int] = {}
+        self.unfinished: list[str] = []
+
+    async def replace(self, old: Replacement, *, always: bool) -> None:
+        """Replace a queue, or go on with that. Does nothing if the queue is there as it is to be, or never was.
+
+        :param always: replace it even so. RabbitMQ does not compare all arguments.
+        :raises MoveFailed: see :class:`~rpc.cli.queue_move.Move`; nothing is lost.
+        :raises AMQPError: the broker refuses something, or a connection was lost.
+        """
+        store = store_of(old.queue)
+        count = await self.count(old.queue)
+        stored = await self.count(store)
+        if count is None and stored is None:
+            return
+        replaced = count is None or (not always and await self._is_equivalent(old.declaration))
+        if replaced and stored is None:
+            return
+        await self.check_no_worker()
+        self.unfinished.append(store)
+        await self._do([old.store if stored is None else existing_queue(store)])
+        if replaced:
+            await self._do([old.declaration, *_detour(old, Detour.prepare, Detour.leave)])
+        else:
+            with progress(count or 0, f"emptying {old.queue}") as advance:
+                await self._empty(old, count or 0, advance)
+        with progress((count or 0) + (stored or 0), f"filling {old.queue}") as advance:
+            await self._fill(old, advance)
+        self.unfinished.remove(store)
+
+    async def _empty(self, old: Replacement, count: int, advance: Callable[[int], None]) -> None:
+        """Move all messages to the store, and replace the queue."""
+        async with self._moving(old.queue, store_of(old.queue), old.copied, advance) as move:
+            await move.until(count)
+            try:
+                await self._do(_detour(old, Detour.prepare, Detour.enter, Detour.divert))
+                await move.until_empty(QUIET_SECONDS)
+                await self.check_no_worker()
+            except BaseException:  # also of a signal: messages go to the old queue again
+                with suppress(AMQPError):
+                    await self._do(_detour(old, Detour.prepare, Detour.leave))
+                raise
+            move.expect_end()
+            delete = Declaration("queue_delete", {"queue": old.queue})
+            await self._do([delete, old.declaration, *_detour(old, Detour.leave)])
+            await move.until_settled()
+
+    async def _fill(self, old: Replacement, advance: Callable[[int], None]) -> None:
+        """Move the messages of the store to the new queue, and delete the store."""
+        store = store_of(old.queue)
+        async with self._moving(store, old.queue, copy_as_it_is, advance) as move:
+            try:
+                await move.until_empty(QUIET_SECONDS)
+            finally:
+                self.moved[old.queue] = move.moved
+            move.expect_end()
+            await self._do([Declaration("queue_delete", {"queue": store})])
+            await move.until_settled()
+
+    @asynccontextmanager
+    async def _moving(
+        self, source: str, target: str, copied: Callable[[Delivery], bytes], advance: Callable[[int], None]
+    ) -> AsyncIterator[Move]:
+        consuming, publishing = await self._holding.open_channel(), await self._publishing.open_channel()
+        await publishing.confirm_select()
+        move = Move(self._reactor, consuming, publishing, (source, target), copied, self._patience, advance)
+        try:
+            await move.start()
+            yield move
+        finally:
+            await move.stop()
+            await publishing.close()
+
+    # -- questions to the broker
+
+    async def exists(self, queue: str) -> bool:
+        """Return whether there is a queue of that name, or one that was being replaced."""
+        return await self.count(queue) is not None or await self.count(store_of(queue)) is not None
+
+    async def count(self, queue: str) -> int | None:
+        """Return how many messages are ready in a queue; ``None``: there is no such queue."""
+        channel = await self._holding.open_channel()
+        try:
+            declared = await channel.declare(existing_queue(queue))
+        except ChannelClosed as error:
+            if error.code != NOT_FOUND:
+                raise
+            return None
+        await channel.close()
+        count: int = declared.message_count
+        return count
+
+    async def _is_equivalent(self, declaration: Declaration) -> bool:
+        """Return whether a queue has the arguments of a declaration, as far as the broker compares them."""
+        try:
+            await self._do([declaration])
+        except ChannelClosed as error:
+            if error.code != PRECONDITION_FAILED:
+                raise
+            return False
+        return True
+
+    async def try_arguments(self, declaration: Declaration) -> None:
+        """Have the broker check the arguments of a new queue while the old one is still there.
+
+        :raises ChannelClosed: 406, an argument has a value that the broker does not take.
+        """
+        name = f"{declaration.arguments['queue']}.migrating.trial"
+        trial = Declaration("queue_declare", {**declaration.arguments, "queue": name})
+        delete = Declaration("queue_delete", {"queue": name})
+        await self._do([delete, trial, delete])
+
+    async def check_no_worker(self) -> None:
+        """Check that no worker of the service is connected.
+
+        One that consumes no more may still hold unacked requests, which would go with the queue. The broker does not
+        count those. But each worker has a queue of its own until it has finished its calls.
+
+        :raises WorkersConnected: a worker is connected.
+        """
+        channel = await self._publishing.open_channel()
+        await channel.confirm_select()
+        publisher = ConfirmedPublisher(channel)
+        channel.on_closed = publisher.lost
+        try:
+            await publisher.publish(BROADCAST, self._service, PROBE, b"")
+        except NotPublished as error:
+            if error.cause is not NotPublishedCause.RETURNED:
+                raise
+        else:
+            raise WorkersConnected(
+                f"a worker of {self._service} is connected: stop all of them first. Clients can go on: their requests "
+                "wait in the queue"
+            )
+        finally:
+            await channel.close()
+
+    async def _do(self, declarations: Iterable[Declaration]) -> None:
+        """Send declarations at once. The broker carries them out in order, and none after one that fails."""
+        channel = await self._holding.open_channel()
+        await all_answered([channel.declare(each) for each in declarations])
+        await channel.close()
+
+
+Step = Callable[[Detour], list[Declaration]]
+
+
+def _detour(old: Replacement, *steps: Step) -> list[Declaration]:
+    """Return the declarations of some steps; none for a queue that is not bound."""
+    if old.exchange is None:
+        return []
+    detour = Detour(old.queue, old.exchange, old.routing_key, store_of(old.queue))
+    return [declaration for step in steps for declaration in step(detour)]
