@@ -165,6 +165,12 @@ class ChannelClosed(ClosedByBroker):
     """The broker closed the channel (``channel.close``); the connection and its other channels stay open."""
 
 
+class DeclarationRefused(ChannelClosed):
+    """The broker refused to declare a queue or an exchange. It exists with other arguments, or one of the arguments has
+    a wrong value (406); or it was to exist, and does not (404).
+    """
+
+
 class ConnectionClosed(ClosedByBroker):
     """The broker closed the connection (``connection.close``), or it ended otherwise (code 0)."""
 

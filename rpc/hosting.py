@@ -18,7 +18,7 @@ from rpc.broker_address import Origin, resolve
 from rpc.client.connection import SharedConnection
 from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
-from rpc.errors import ConfigurationError
+from rpc.errors import ConfigurationError, DeclarationRefused
 from rpc.exit_status import end_program
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
@@ -39,6 +39,12 @@ LEAVING_TIMEOUT = 1.0
 
 EXIT_STATUS = 1
 """Of a program whose worker the broker refuses."""
+
+
+REFUSED_SECONDS = 60.0
+"""How long the queues of a worker that has served may be refused, until the next attempt ends the program. They may be
+exchanged just now. Attempts are at most 16 seconds apart.
+"""
 
 
 class WorkerState(enum.Enum):
@@ -99,6 +105,7 @@ class Worker(Service):
         self._aborting = False
         self._keep_trying = keep_trying
         self._has_served = False
+        self._refused_from_to: tuple[float, float] | None = None
 
     def _serve(self, service: ThriftService) -> Served:
         handler = service.make_handler(self._connection)
@@ -168,6 +175,7 @@ class Worker(Service):
     def _start(self) -> None:
         self._state = WorkerState.SERVING
         self._aborting = self._has_served = False
+        self._refused_from_to = None
         for served in self._served.values():
             served.dispatcher.resume()
             served.consumer.resume()
@@ -180,8 +188,9 @@ class Worker(Service):
 
         It waits as long as there is no broker. It fails with ``CancelledError`` when the worker is stopped. Unless
         ``keep_trying`` is set, it fails when the broker refuses the worker for good before it has served:
-        :class:`~rpc.errors.AuthenticationFailed` (user name or password), :class:`~rpc.errors.VirtualHostRefused`, or
-        :class:`~rpc.errors.ChannelClosed` (403, no permission).
+        :class:`~rpc.errors.AuthenticationFailed` (user name or password), :class:`~rpc.errors.VirtualHostRefused`,
+        :class:`~rpc.errors.ChannelClosed` (403, no permission), or :class:`~rpc.errors.DeclarationRefused` (a queue has
+        other arguments).
         """
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
@@ -197,15 +206,19 @@ class Worker(Service):
     def _tell_waiting(self) -> None:
         if self.is_serving:
             self._has_served = True
+            self._refused_from_to = None
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:
                 deferred.callback(None)
 
     def _refused(self, error: Exception) -> None:
         """End the program: no other attempt would succeed. Not after the worker has served: a password may have been
-        changed at the broker first, and the calls in progress still need this worker.
+        changed at the broker first, and the calls in progress still need this worker. But a queue that was replaced
+        then stays as it is.
         """
-        if self._keep_trying or self._has_served or self._state is not WorkerState.SERVING:
+        if self._keep_trying or self._state is not WorkerState.SERVING:
+            return
+        if self._has_served and not self._lasts(error):
             return
         log.msg(
             f"the worker ends: the broker refuses it: {error}. Correct this, or use --keep-trying (keep_trying=True) "
@@ -216,6 +229,17 @@ class Worker(Service):
         for deferred in waiting:
             deferred.errback(error)
         end_program(self._reactor, EXIT_STATUS)
+
+    def _lasts(self, error: Exception) -> bool:
+        """Return whether a queue has been refused for :data:`REFUSED_SECONDS`."""
+        if not isinstance(error, DeclarationRefused):
+            return False
+        now = self._reactor.seconds()
+        first, last = self._refused_from_to or (now, now)
+        if now - last > REFUSED_SECONDS:  # the attempts between succeeded
+            first = now
+        self._refused_from_to = first, now
+        return bool(now - first >= REFUSED_SECONDS)
 
     def stopService(self) -> Deferred[None]:
         """Drain and close. Fires when the connection is gone.

@@ -118,7 +118,8 @@ class ConnectionDelegate(TwistedDelegate):
         self.client.send_method(channel.id, CHANNEL_CLOSE_OK)
         if not channel.closed:
             self.client.forget_channel(channel)
-            channel.do_close(channel_closed(message.reply_code, message.reply_text))
+            failed = message.class_id, message.method_id
+            channel.do_close(channel_closed(message.reply_code, message.reply_text, failed))
 
     def basic_cancel(self, channel: Channel, message: Message) -> None:
         """The broker ends a consumer (RabbitMQ extension: consumer cancel notification)."""

@@ -9,17 +9,22 @@ from rpc.errors import (
     AuthenticationFailed,
     ChannelClosed,
     ConnectionClosed,
+    DeclarationRefused,
     DeliveryTimedOut,
     VirtualHostRefused,
 )
 
 ACCESS_REFUSED = 403
+NOT_FOUND = 404
 PRECONDITION_FAILED = 406
 NOT_ALLOWED = 530
 
 RABBITMQ_SMALLEST_FRAME_MAX = 8192
 """From version 4.1 on; AMQP has 4096 (RabbitMQ's release notes for 4.1.0, "Initial AMQP 0-9-1 Maximum Frame Size").
 RabbitMQ does not say so: it ends the connection, three seconds after tune-ok."""
+
+_DECLARATIONS = ((40, 10), (50, 10))
+"""Class and method of exchange.declare and queue.declare."""
 
 _TOO_LARGE = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 """RabbitMQ's words when it closes a channel because of a message that is too large (406)."""
@@ -71,12 +76,16 @@ def cut_in_handshake(phase: Phase, frame_max: int, what: str) -> str:
     return text
 
 
-def channel_closed(code: int, text: str) -> ChannelClosed:
+def channel_closed(code: int, text: str, method: tuple[int, int] = (0, 0)) -> ChannelClosed:
     """Return the error for a channel.close of the broker.
+
+    :param method: class and method that failed (AMQP 0-9-1, channel.close).
 
     RabbitMQ's delivery acknowledgement timeout has the code of many other errors, 406: only its text names it
     (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
     """
+    if method in _DECLARATIONS and code in (NOT_FOUND, PRECONDITION_FAILED):
+        return DeclarationRefused(code, text)
     timed_out = code == PRECONDITION_FAILED and "delivery acknowledgement on channel" in text
     return (DeliveryTimedOut if timed_out else ChannelClosed)(code, text)
 

@@ -14,16 +14,15 @@ from rpc import log
 from rpc.amqp.answer_limit import ANSWER_LIMIT, AnswerLimit
 from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
-from rpc.errors import AMQPError, ChannelClosed
+from rpc.errors import AMQPError, DeclarationRefused
 from rpc.interfaces import IDeliveryChannel
 from rpc.link import Link
 from rpc.topology import Declaration
 from rpc.worker.declarer import Declarer
 from rpc.worker.notices import QUARANTINE_TYPE, message_type
+from rpc.worker.refused_queues import explanation
 from rpc.worker.republisher import Republisher
 from rpc.worker.service import QUARANTINED_AT_ONCE, ThriftService
-
-PRECONDITION_FAILED = 406
 
 
 class ConsumerState(enum.Enum):
@@ -174,11 +173,8 @@ class Consumer:
         failure.trap(AMQPError)
 
     def _explain(self, error: Exception) -> None:
-        if isinstance(error, ChannelClosed) and error.code == PRECONDITION_FAILED:
-            log.msg(
-                f"{self._name}: a queue or exchange exists with other options (queue_type, backlog, consumer_timeout, "
-                "exchange, or those of an older version): delete it, or serve with the same options"
-            )
+        if isinstance(error, DeclarationRefused):
+            log.msg(explanation(self._topology, error))
 
     # -- quarantine
 
