@@ -1,0 +1,139 @@
+"""A migration that is broken off at any moment loses no request, and the next one completes it."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import CancelledError
+
+from rpc.amqp.protocol import AMQPConnection
+from rpc.cli import queue_migration, queue_move
+from rpc.cli.dead_letters import lock
+from rpc.cli.queue_migration import Migration, replacements
+from rpc.cli.running import open_connection
+from rpc.errors import AMQPError
+from rpc.topology import ServiceTopology
+from tests.integration.amqp_case import later
+from tests.integration.migrate_case import MigrateTestCase, Stream
+
+reactor: Any = global_reactor
+
+ROUNDS = int(os.environ.get("RPC_EXAMPLES", "12"))
+KILLS = 3
+WAITING = 100
+
+SEED = random.randrange(10**6)
+
+
+class Budget:
+    """Bytes that may still be written on some connections. After the last, all of them end, as by SIGKILL.
+
+    :ivar written: bytes so far.
+    """
+
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self._targets: list[Any] = []
+        self.written = 0
+
+    def limit(self, connection: AMQPConnection) -> None:
+        """Count the bytes of a connection."""
+        self._targets.append(connection.transport)
+        connection._redirect(_Counted(self, connection.transport))
+
+    def take(self, data: bytes) -> bytes:
+        """Return the part of the data that may be written."""
+        allowed = data[: max(0, int(min(self._most - self.written, len(data))))]
+        self.written += len(data)
+        if len(allowed) < len(data):
+            for target in self._targets:
+                reactor.callLater(0, target.loseConnection)
+        return allowed
+
+
+class _Counted:
+    def __init__(self, budget: Budget, transport: Any) -> None:
+        self._budget = budget
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(self._budget.take(data))
+
+    def writeSequence(self, parts: list[bytes]) -> None:
+        self.write(b"".join(parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class KilledTests(MigrateTestCase):
+    """The bytes after which the command dies are drawn."""
+
+    timeout = 280.0
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        self.patch(queue_migration, "QUIET_SECONDS", 0.2)
+        self.patch(queue_move, "POLL_SECONDS", 0.01)
+        await super().setUp()
+
+    async def attempt(self, topology: ServiceTopology, most: float) -> int:
+        """Run a migration that dies after so many bytes. Return the number that it wrote."""
+        budget = Budget(most)
+        holding = await open_connection(reactor, self.url, self.id())
+        publishing = await open_connection(reactor, self.url, self.id())
+        budget.limit(holding)
+        budget.limit(publishing)
+        try:
+            await lock(holding, topology.queue)
+            migration = Migration(reactor, holding, publishing, topology.service, 30.0)
+            for queue in replacements(topology):
+                await migration.replace(queue, always=False)
+        except (AMQPError, CancelledError):
+            self.assertGreater(budget.written, most)
+        finally:
+            await holding.close(within=1.0)
+            await publishing.close(within=1.0)
+        return budget.written
+
+    async def complete(self, topology: ServiceTopology) -> int:
+        """Migrate without a limit, after the broker has noticed the end of the last attempt."""
+        while await self.is_locked(topology):
+            await later(0.02)
+        return await self.attempt(topology, float("inf"))
+
+    async def is_locked(self, topology: ServiceTopology) -> bool:
+        """Whether the lock of a dead command is left."""
+        return await self.ready(f"{topology.queue}.lock") is not None
+
+    async def test_no_request_is_lost(self) -> None:
+        """Requests are published all the time, and none is returned."""
+        draw = random.Random(SEED)
+        await self.declared()
+        await self.sent(*(f"r.{number}" for number in range(WAITING)))
+        whole = await self.complete(self.options(max_priority=4))
+        for number in range(ROUNDS):
+            where = f"seed {SEED}, round {number}"
+            self.use(self.unique("Calculator"))
+            await self.declared()
+            names = [f"r.{number}" for number in range(WAITING)]
+            await self.sent(*names)
+            stream = Stream(self).start()
+            changed: dict[str, Any] = draw.choice([{"max_priority": 4}, {"queue_type": "quorum"}, {"backlog": 10**6}])
+            topology = self.options(**changed)
+            ends = [draw.randrange(whole * 5 // 4) for _ in range(draw.randint(1, KILLS))]
+            for most in ends:
+                while await self.is_locked(topology):
+                    await later(0.02)
+                await self.attempt(topology, most)
+            await self.complete(topology)
+            await stream.stop()
+            self.assertEqual(stream.failed, [], f"{where}, {changed}, {ends}")
+            found = [message.properties.message_id for message in await self.taken(self.requests)]
+            self.assertEqual({*names, *stream.confirmed} - {*found}, set(), f"{where}, {changed}, {ends}")
+            twice = len(found) - len(names) - len(stream.confirmed)
+            self.assertLessEqual(twice, 2 * len(ends) * queue_move.IN_FLIGHT, f"{where}, {changed}, {ends}")
+            await self.assert_replaced(**changed)
+            await self.broker_channel.queue_delete(queue=self.requests)
