@@ -43,8 +43,11 @@ EXIT_STATUS = 1
 
 REFUSED_SECONDS = 60.0
 """How long the queues of a worker that has served may be refused, until the next attempt ends the program. They may be
-exchanged just now. Attempts are at most 16 seconds apart.
+exchanged just now.
 """
+
+FORGIVEN_SECONDS = 30.0
+"""After so long without a refusal, an attempt has succeeded: they are at most 16 seconds apart (``rpc/backoff.py``)."""
 
 
 class WorkerState(enum.Enum):
@@ -236,7 +239,7 @@ class Worker(Service):
             return False
         now = self._reactor.seconds()
         first, last = self._refused_from_to or (now, now)
-        if now - last > REFUSED_SECONDS:  # the attempts between succeeded
+        if now - last > FORGIVEN_SECONDS:
             first = now
         self._refused_from_to = first, now
         return bool(now - first >= REFUSED_SECONDS)

@@ -12,6 +12,10 @@ CASES = (
     (True, errors.VirtualHostRefused(530, "NOT_ALLOWED - vhost nowhere not found")),
     (True, errors.VirtualHostRefused(530, "NOT_ALLOWED - access to vhost '/' refused for user 'u'")),
     (True, errors.ChannelClosed(403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'")),
+    (True, errors.DeclarationRefused(406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q'")),
+    (True, errors.DeclarationRefused(404, "NOT_FOUND - no queue 'q' in vhost '/'")),
+    (False, errors.DeliveryTimedOut(406, "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out")),
+    (False, errors.ChannelClosed(406, "PRECONDITION_FAILED - unknown delivery tag 7")),
     (
         False,
         errors.VirtualHostRefused(530, "access to vhost 'v' refused for user 'u': connection limit (0) is reached"),
@@ -29,6 +33,6 @@ class PermanentTests(SynchronousTestCase):
     """A table of errors."""
 
     def test_tells_what_lasts_from_what_passes(self) -> None:
-        """Logins, virtual hosts and permissions last; limits, and brokers that are down, pass."""
+        """Logins, virtual hosts, permissions and arguments last; limits, and brokers that are down, pass."""
         for permanent, error in CASES:
             self.assertIs(is_permanent(error), permanent, repr(error))

@@ -60,6 +60,24 @@ class TopologyTests(SynchronousTestCase):
         self.assertEqual(queues[1]["arguments"], common)
         self.assertEqual(named(self.every(), "queue_declare")[0]["arguments"], {"x-queue-type": "classic"})
 
+    def test_further_arguments_are_of_the_request_queue_alone(self) -> None:
+        """Every bound rejects, unless the user has it otherwise."""
+        given = {"max_priority": 5, "queue_arguments": {"x-max-length-bytes": 9}}
+        queues = named(self.every(**given), "queue_declare")
+        classic = {"x-queue-type": "classic"}
+        bounded = {"x-max-length-bytes": 9, "x-overflow": "reject-publish"}
+        self.assertEqual(queues[0]["arguments"], classic | {"x-max-priority": 5} | bounded)
+        self.assertEqual(queues[1]["arguments"], classic)
+        dropping = {"x-max-length-bytes": 9, "x-overflow": "drop-head"}
+        queue = named(self.every(queue_arguments=dropping), "queue_declare")[0]
+        self.assertEqual(queue["arguments"], classic | dropping)
+
+    def test_a_queue_of_an_operator_is_only_bound(self) -> None:
+        """A passive declaration tells whether it is there (AMQP 0-9-1, queue.declare)."""
+        declarations = ServiceTopology("S", declare_queue=False).requests()
+        self.assertEqual(named(declarations, "queue_declare"), [{"queue": "rpc.S", "passive": True}])
+        self.assertEqual(len(named(declarations, "queue_bind")), 1)
+
     def test_dead_letters_are_bounded_and_drop_the_oldest(self) -> None:
         """In number and in bytes, independent of the backlog of the service."""
         *_, dead = named(self.every(backlog=5), "queue_declare")

@@ -42,6 +42,10 @@ class ServiceTests(SynchronousTestCase):
         topology = service.topology()
         self.assertEqual((topology.service, topology.exchange, topology.queue), ("n", "e", "q"))
         self.assertEqual((topology.queue_type, topology.backlog), ("quorum", 3))
+        given: dict[str, Any] = {"max_priority": 5, "queue_arguments": {"x-expires": 5}, "consumer_timeout": 2.0}
+        topology = ThriftService(SharedService, Handler(), **given).topology()
+        self.assertEqual({name: getattr(topology, name) for name in given}, given)
+        self.assertFalse(ThriftService(SharedService, Handler(), declare_queue=False).topology().declare_queue)
 
     def test_rejects_options_with_wrong_values(self) -> None:
         """The error has the name, the value, and the allowed values."""
@@ -52,6 +56,9 @@ class ServiceTests(SynchronousTestCase):
             "backlog": [0, -1, "many", 2**63, True],
             "max_message_size": [0, -5, 1e6, None, True],
             "name": ["x" * 121, "é" * 61, "service@instance", 5, "\ud800"],
+            "max_priority": [0, 256, 1.5, "5", True],
+            "queue_arguments": [None, [("x-expires", 5)], {"x-max-length": 5}, {5: 5}, {"x-expires": object()}],
+            "declare_queue": [None, 0, "no"],
             "queue": ["x" * 245, "é" * 123, 5],
             "exchange": ["x" * 256, None],
             "reply_queues": ["amq.gen-", None, 5, [b"x"], ["\n"]],
@@ -61,6 +68,25 @@ class ServiceTests(SynchronousTestCase):
                 message = self.refusal(SharedService, Handler(), **{option: value})
                 self.assertIn(f"{option}={value!r}", message)
                 self.assertIn("must be", message)
+
+    def test_names_the_option_that_stands_for_an_argument(self) -> None:
+        """An argument is given in one way only."""
+        for argument, option in (
+            ("x-queue-type", "queue_type"),
+            ("x-max-length", "backlog"),
+            ("x-max-priority", "max_priority"),
+            ("x-consumer-timeout", "consumer_timeout"),
+        ):
+            message = self.refusal(SharedService, Handler(), queue_arguments={argument: 5})
+            self.assertIn(f"must be without {argument}: give {option}= instead", message)
+
+    def test_rejects_options_of_queues_that_do_not_go_together(self) -> None:
+        """RabbitMQ has priorities for classic queues. A queue that is not declared gets no arguments."""
+        message = self.refusal(SharedService, Handler(), max_priority=5, queue_type="quorum")
+        self.assertIn("max_priority=5: must be left out with queue_type='quorum'", message)
+        for option in ({"max_priority": 5}, {"queue_arguments": {"x-expires": 5}}):
+            message = self.refusal(SharedService, Handler(), declare_queue=False, **option)
+            self.assertIn("declare_queue=False: must be left out", message)
 
     def test_takes_the_longest_name_of_a_queue(self) -> None:
         """The names of all queues of the service are short strings (AMQP 0-9-1, section 4.2.5.3)."""

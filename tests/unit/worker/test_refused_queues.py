@@ -1,0 +1,51 @@
+"""What the log says about a queue that exists with other arguments."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from click.testing import CliRunner
+from twisted.trial.unittest import SynchronousTestCase
+
+from rpc.cli import queue as queue_verb
+from rpc.errors import DeclarationRefused
+from rpc.topology import ServiceTopology
+from rpc.worker.refused_queues import explanation, migration_options
+
+REFUSED = DeclarationRefused(406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'rpc.S'")
+
+
+class ExplanationTests(SynchronousTestCase):
+    """The explanation ends with a command line, which the command understands as the service was meant."""
+
+    def test_has_the_words_of_the_broker_and_the_command(self) -> None:
+        """The broker's text names the argument."""
+        said = explanation(ServiceTopology("S", backlog=5), REFUSED)
+        self.assertIn("S: the broker refuses", said)
+        self.assertIn("inequivalent arg 'x-max-length'", said)
+        self.assertTrue(said.endswith("run: thrift-rpc queue migrate S --backlog 5"), said)
+
+    def test_names_no_command_for_a_queue_of_an_operator(self) -> None:
+        """There is none that would declare it."""
+        said = explanation(ServiceTopology("S", declare_queue=False), DeclarationRefused(404, "NOT_FOUND"))
+        self.assertIn("an operator has to declare the queue rpc.S", said)
+        self.assertNotIn("migrate", said)
+
+    def test_the_options_make_the_same_topology(self) -> None:
+        """Every option of a service, and none for the defaults."""
+        given: list[dict[str, Any]] = [
+            {},
+            {"queue_type": "quorum", "backlog": 7, "consumer_timeout": 12.5},
+            {"max_priority": 5, "queue": "jobs", "exchange": "tasks"},
+            {"queue_arguments": {"x-single-active-consumer": True, "x-queue-mode": "lazy mode", "x-expires": 7}},
+        ]
+        made: list[ServiceTopology] = []
+        self.patch(queue_verb, "run", lambda work: made.append(work(None)))
+        self.patch(queue_verb, "_migrated", lambda reactor, broker, topology, *_: topology)
+        for options in given:
+            topology = ServiceTopology("S", **options)
+            words = shlex.split(shlex.join(["migrate", "S", *migration_options(topology)]))
+            CliRunner().invoke(queue_verb.queue_command, words)
+            self.assertEqual(made.pop(), topology)
+        self.assertEqual(migration_options(ServiceTopology("S")), [])
