@@ -25,16 +25,21 @@ import rpc
 from rpc import errors, uri
 from rpc.cli.dead import dead_command
 from rpc.cli.main import VERBS, main
+from rpc.cli.queue import queue_command
 from rpc.cli.worker import Options as WorkerOptions
 from rpc.client.options import ClientOptions
 from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
 from rpc.topology import EXCHANGES, ServiceTopology
+from rpc.worker.queue_options import QueueOptions
 from rpc.worker.service import ThriftService
 from tests.support import BrokerTestCase
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+GROUPS = ("dead", "queue")
+"""Verbs that have verbs of their own."""
+
 BROKER_URL = "amqp://localhost"
 LIMIT = 60.0
 """Seconds that one command of a document may take."""
@@ -307,12 +312,15 @@ class ContentTests(SynchronousTestCase):
     def test_tables_of_options_agree_with_the_classes(self) -> None:
         """Clients and services: names, order and defaults."""
         tables = sections("options.md", "option")
-        for rows, options in zip(tables, (ClientOptions, ThriftService), strict=True):
-            fields = [field for field in attrs.fields(options) if field.init]
+        for rows, options in zip(tables, (ClientOptions, ThriftService, QueueOptions), strict=True):
+            fields = [field for field in attrs.fields(options) if field.init and not field.inherited]
             self.assertEqual([row[0].strip("`") for row in rows], [field.name for field in fields])
             for row, field in zip(rows, fields, strict=True):
-                if field.default not in (None, "", attrs.NOTHING):
-                    self.assertEqual(row[1].strip("`"), repr(field.default), field.name)
+                default: Any = field.default
+                if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # attrs has a class for it
+                    default = default.factory()
+                if default not in (None, "", attrs.NOTHING):
+                    self.assertEqual(row[1].strip("`"), repr(default), field.name)
 
     def test_the_table_of_url_parameters_is_complete(self) -> None:
         """Its rows and defaults are those of the parser."""
@@ -330,10 +338,12 @@ class ContentTests(SynchronousTestCase):
 
     def test_tables_of_commands_agree_with_their_help(self) -> None:
         """Every option of thrift-rpc and of twistd rpc-worker has its row, and every row its option."""
-        for verb in [main.get_command(click.Context(main), name) for name in VERBS if name != "dead"]:
+        for verb in [main.get_command(click.Context(main), name) for name in VERBS if name not in GROUPS]:
             assert verb is not None
             (rows,) = sections("options.md", f"`{verb.name}`")
             self.assertEqual([row[0].strip("`") for row in rows], long_options(verb))
+        (rows,) = sections("options.md", "`queue migrate`")
+        self.assertEqual([row[0].strip("`") for row in rows], long_options(queue_command.commands["migrate"]))
         (rows,) = sections("options.md", "`dead`")
         documented = {(row[0].strip("`"), verb) for row in rows for verb in re.findall(r"[a-z]+", row[1])}
         actual = {(option, verb) for verb, one in dead_command.commands.items() for option in long_options(one)}
@@ -371,7 +381,7 @@ class ContentTests(SynchronousTestCase):
     def test_the_wire_page_has_every_declared_argument(self) -> None:
         """Exchanges, queues and their arguments, content types, outcomes and limits are on the page."""
         text = words("docs/wire.md")
-        topology = ServiceTopology("S", backlog=1, consumer_timeout=7.0)
+        topology = ServiceTopology("S", backlog=1, consumer_timeout=7.0, max_priority=2)
         declared = [*EXCHANGES, *topology.requests(), *topology.quarantine(), *topology.dead_letters()]
         kinds = {"exchange_declare", "queue_declare", "queue_bind"}
         self.assertEqual({declaration.method for declaration in declared}, kinds)
@@ -380,7 +390,9 @@ class ContentTests(SynchronousTestCase):
                 self.assertTrue(declaration.arguments["durable"])
                 self.assertIn(f"`{declaration.arguments['queue'].replace('.S', '.<service>')}`", text)
                 for name, value in declaration.arguments["arguments"].items():
-                    given = {1: "the most ready requests", 7000: "milliseconds"}.get(value, str(value))
+                    given = {1: "the most ready requests", 2: "the highest priority", 7000: "milliseconds"}.get(
+                        value, str(value)
+                    )
                     self.assertRegex(text, rf"`{name}`: `?{given}")
             elif declaration.method == "exchange_declare":
                 self.assertIn(f"| `{declaration.arguments['exchange']}` | exchange, direct, durable |", text)

@@ -9,7 +9,8 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.content import Delivery, Returned
-from rpc.errors import AMQPError, ChannelClosed, CodecError, DeliveryTimedOut
+from rpc.amqp.reasons import channel_closed
+from rpc.errors import AMQPError, ChannelClosed, CodecError, DeclarationRefused, DeliveryTimedOut
 from rpc.topology import EXCLUSIVE_QUEUE
 from tests.unit.amqp.peer import Peer, content, delivery, method, outcome_of, raises, returned
 
@@ -160,6 +161,21 @@ class CloseTests(ChannelTestCase):
         self.assertEqual(outcome[0].message_count, 0)
         self.peer.lose()
         self.assertEqual(len(self.told), 1)
+
+    def test_a_refused_declaration_is_an_error_of_its_own(self) -> None:
+        """Class and method of the close tell it from other errors with the same code (AMQP 0-9-1, channel.close)."""
+        cases = (
+            (406, 50, 10, DeclarationRefused),
+            (404, 50, 10, DeclarationRefused),
+            (406, 40, 10, DeclarationRefused),
+            (405, 50, 10, ChannelClosed),
+            (404, 50, 20, ChannelClosed),
+            (406, 60, 80, ChannelClosed),
+        )
+        for code, class_id, method_id, kind in cases:
+            self.assertIs(type(channel_closed(code, "why", (class_id, method_id))), kind)
+        self.peer.feed(method(1, "channel.close", 406, "inequivalent arg", 50, 10))
+        self.assertEqual([type(error) for error in self.told], [DeclarationRefused])
 
     def test_close_by_us_does_not_tell_the_owner(self) -> None:
         """Answers that come after it are discarded; close() fires when the broker has agreed."""
