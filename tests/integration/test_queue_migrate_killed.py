@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import subprocess
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError
+from twisted.internet.threads import deferToThread
 
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli import queue_migration, queue_move
@@ -17,6 +20,7 @@ from rpc.cli.running import open_connection
 from rpc.errors import AMQPError
 from rpc.topology import ServiceTopology
 from tests.integration.amqp_case import later
+from tests.integration.dead_case import COMMAND, PROJECT
 from tests.integration.migrate_case import MigrateTestCase, Stream
 
 reactor: Any = global_reactor
@@ -24,6 +28,7 @@ reactor: Any = global_reactor
 ROUNDS = int(os.environ.get("RPC_EXAMPLES", "12"))
 KILLS = 3
 WAITING = 100
+MANY = 2000
 
 SEED = random.randrange(10**6)
 
@@ -137,3 +142,60 @@ class KilledTests(MigrateTestCase):
             self.assertLessEqual(twice, 2 * len(ends) * queue_move.IN_FLIGHT, f"{where}, {changed}, {ends}")
             await self.assert_replaced(**changed)
             await self.broker_channel.queue_delete(queue=self.requests)
+
+
+class KilledProcessTests(MigrateTestCase):
+    """The command as a process, with many requests."""
+
+    timeout = 280.0
+    own_broker = True
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start the command."""
+        words = [str(COMMAND), "queue", "migrate", "--broker", self.url, self.name, *arguments]
+        process = subprocess.Popen(
+            words, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    async def is_moving(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until the command has stored a request, or has ended."""
+        while process.poll() is None and not await self.ready(f"{self.requests}.migrating"):
+            await later(0.01)
+
+    async def check_all(self, names: list[str], changed: dict[str, Any], where: str) -> None:
+        """Check that every request is in the new queue."""
+        found = [message.properties.message_id for message in await self.taken(self.requests)]
+        self.assertEqual({*names} - {*found}, set(), where)
+        await self.assert_replaced(**changed)
+
+    async def test_no_request_is_lost_by_sigkill(self) -> None:
+        """While it moves requests out of the old queue, and into the new one."""
+        draw = random.Random(SEED)
+        names = [f"r.{number}" for number in range(MANY)]
+        await self.declared()
+        await self.sent(*names, delivery_mode=2)
+        for _ in range(4):
+            process = self.start("--max-priority", "4")
+            await self.is_moving(process)
+            await later(draw.uniform(0.0, 2.0))
+            process.send_signal(signal.SIGKILL)
+            await deferToThread(process.wait)
+        await self.migrated("--max-priority", "4")
+        await self.check_all(names, {"max_priority": 4}, f"seed {SEED}")
+
+    async def test_no_request_is_lost_by_the_end_of_the_broker(self) -> None:
+        """The broker is killed while requests are moved, and comes back."""
+        names = [f"r.{number}" for number in range(MANY)]
+        await self.declared()
+        await self.sent(*names, delivery_mode=2)
+        process = self.start("--backlog", "100000")
+        await self.is_moving(process)
+        await deferToThread(self.broker.kill)
+        self.assertEqual(await deferToThread(process.wait), 1)
+        await deferToThread(self.broker.start)
+        self.broker_channel = await self.channel()
+        await self.migrated("--backlog", "100000")
+        await self.check_all(names, {"backlog": 100000}, "")
