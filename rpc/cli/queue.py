@@ -116,6 +116,7 @@ async def _migrated(
         publishing = await open_connection(reactor, broker, "thrift-rpc queue publishing")
         try:
             await lock(holding, f"{topology.queue}.migrating", "thrift-rpc queue migrate")
+            await lock(holding, topology.dead_queue)  # a command that holds dead letters has no consumer all the time
             channel = await holding.open_channel()
             for exchange in EXCHANGES:
                 await channel.declare(exchange)

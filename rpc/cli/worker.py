@@ -56,7 +56,8 @@ class Options(usage.Options):
             None,
             (
                 "Try again when the broker refuses the worker at its start: wrong user name or password, no such "
-                "virtual host, no permission. Without it, the worker ends then, with status 1."
+                "virtual host, no permission, a queue with other arguments. Without it, the worker ends then, with "
+                "status 1."
             ),
         ],
     ]

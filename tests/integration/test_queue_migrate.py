@@ -166,6 +166,14 @@ class MigrateTests(MigrateTestCase):
         )
         self.assertIn("another thrift-rpc queue migrate works on", await self.not_migrated("--backlog", "5"))
 
+    async def test_refuses_while_a_command_holds_dead_letters(self) -> None:
+        """They are unacked and have no consumer, and would go with their queue."""
+        await self.declared()
+        await self.broker_channel.queue_declare(
+            queue=f"{self.topology.dead_queue}.lock", exclusive=True, auto_delete=True
+        )
+        self.assertIn("another thrift-rpc dead works on", await self.not_migrated("--backlog", "5"))
+
 
 class WorkersAndClientsTests(MigrateTestCase):
     """Calls go on while the queue is replaced."""
