@@ -13,6 +13,7 @@ from rpc.cli.queue_migration import Migration, replacements
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
 from rpc.cli.standard_output import say
 from rpc.topology import EXCHANGES, REQUESTS, ServiceTopology
+from rpc.uri import BrokerURI
 from rpc.worker.queue_options import HIGHEST_PRIORITY, QUEUE_TYPES, QueueOptions
 
 PATIENCE: Final = 30.0
@@ -70,7 +71,7 @@ def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     metavar="SECONDS",
     help="How long the new queue may be full before the command ends.",
 )
-def migrate_command(service: str, broker: str, always: bool, patience: float, **options: Any) -> None:
+def migrate_command(service: str, broker: BrokerURI, always: bool, patience: float, **options: Any) -> None:
     """Replace the queues of SERVICE by queues with the given options, and move all messages into them.
 
     Give the options that the service has in its code: what is not given is the default, not what the old queue has.
@@ -108,7 +109,7 @@ def _topology(service: str, queue: str | None, exchange: str, **options: Any) ->
 
 
 async def _migrated(
-    reactor: Any, broker: str, topology: ServiceTopology, always: bool, patience: float, told: list[Migration]
+    reactor: Any, broker: BrokerURI, topology: ServiceTopology, always: bool, patience: float, told: list[Migration]
 ) -> None:
     """:param told: gets the migration, which tells how far it has come."""
     holding = await open_connection(reactor, broker, "thrift-rpc queue")

@@ -19,6 +19,7 @@ from rpc.cli.queue_migration import Migration, replacements
 from rpc.cli.running import open_connection
 from rpc.errors import AMQPError
 from rpc.topology import ServiceTopology
+from rpc.uri import parse
 from tests.integration.amqp_case import later
 from tests.integration.dead_case import COMMAND, PROJECT
 from tests.integration.migrate_case import MigrateTestCase, Stream
@@ -87,8 +88,8 @@ class KilledTests(MigrateTestCase):
     async def attempt(self, topology: ServiceTopology, most: float) -> int:
         """Run a migration that dies after so many bytes. Return the number that it wrote."""
         budget = Budget(most)
-        holding = await open_connection(reactor, self.url, self.id())
-        publishing = await open_connection(reactor, self.url, self.id())
+        holding = await open_connection(reactor, parse(self.url), self.id())
+        publishing = await open_connection(reactor, parse(self.url), self.id())
         budget.limit(holding)
         budget.limit(publishing)
         try:
