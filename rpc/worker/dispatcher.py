@@ -31,6 +31,9 @@ from rpc.worker.service import QUARANTINED_AT_ONCE, ThriftService
 MOST_HELD = 10_000
 """Requests for this worker alone that wait here for a slot, when the service has no backlog."""
 
+MOST_HELD_BYTES = 64 * 1024 * 1024
+"""Bytes of these requests. RabbitMQ's prefetch counts messages only."""
+
 RUN = Action.RUN
 
 
@@ -204,7 +207,12 @@ class Dispatcher:
 
     def may_hold(self, request: Request) -> bool:
         """Whether `request` may wait here. The prefetch bounds those from the queues of the service."""
-        return not request.direct or self.limiter.held_beside(request) < self._most_held
+        if not request.direct:
+            return True
+        held = self.limiter.direct_bytes
+        if held and held + request.size > MOST_HELD_BYTES:
+            return False
+        return self.limiter.held_beside(request) < self._most_held
 
     def has_run(self, request: Request, now: float) -> bool:
         """Whether the call of `request` has run here, and must not run again for `request`."""

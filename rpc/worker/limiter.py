@@ -24,6 +24,7 @@ class ConcurrencyLimiter:
     :ivar running: calls in progress.
     :ivar waiting: calls in progress that wait for nested calls.
     :ivar held: requests that wait for a slot; ``held_nested``, nested ones among them.
+    :ivar direct_bytes: bytes of the held requests for this worker alone, nested ones included.
     """
 
     def __init__(self, clock: IClock, concurrency: int, start: Callable[[Request], None]) -> None:
@@ -38,6 +39,7 @@ class ConcurrencyLimiter:
         self.waiting = 0
         self.held: deque[Request] = deque()
         self.held_nested: deque[Request] = deque()
+        self.direct_bytes = 0
 
     @property
     def is_free_for_nested(self) -> bool:
@@ -47,6 +49,8 @@ class ConcurrencyLimiter:
     def hold(self, request: Request) -> None:
         """Let `request` wait for a slot."""
         request.hold()
+        if request.direct:
+            self.direct_bytes += request.size
         (self.held_nested if request.source is Source.NESTED else self.held).append(request)
 
     def held_beside(self, request: Request) -> int:
@@ -93,13 +97,18 @@ class ConcurrencyLimiter:
     def _start_next(self) -> None:
         self._start_is_scheduled = False
         if self.held_nested and self.is_free_for_nested:
-            self._begin(self.held_nested.popleft())
+            self._begin(self._taken(self.held_nested.popleft()))
         elif self.held and self.running < self.concurrency:
-            self._begin(self.held.popleft())
+            self._begin(self._taken(self.held.popleft()))
         else:
             self._tell_idle()
             return
         self._schedule_start()
+
+    def _taken(self, request: Request) -> Request:
+        if request.direct:
+            self.direct_bytes -= request.size
+        return request
 
     def _begin(self, request: Request) -> None:
         """Begin `request`. An error must not stop the requests behind it."""
@@ -116,13 +125,13 @@ class ConcurrencyLimiter:
 
     def take_direct(self) -> list[Request]:
         """Take out the held requests for this worker alone, but not nested ones."""
-        direct = [request for request in self.held if request.direct]
+        direct = [self._taken(request) for request in self.held if request.direct]
         self.held = deque(request for request in self.held if not request.direct)
         return direct
 
     def take_all(self) -> list[Request]:
         """Take out every held request, nested ones included."""
-        taken = [*self.held, *self.held_nested]
+        taken = [self._taken(request) for request in (*self.held, *self.held_nested)]
         self.held.clear()
         self.held_nested.clear()
         return taken

@@ -279,6 +279,11 @@ class Request:
         return self.reply_to is not None and not self.oneway
 
     @property
+    def size(self) -> int:
+        """Bytes of its body and its properties."""
+        return len(self.delivery.body) + len(self.delivery.encoded_properties)
+
+    @property
     def direct(self) -> bool:
         """Whether it was sent to this worker alone, so no other worker can run it."""
         return self.source in OWN_QUEUE

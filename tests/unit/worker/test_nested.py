@@ -6,6 +6,7 @@ from typing import Any
 
 from rpc.context import current_call
 from rpc.topology import NESTED
+from rpc.worker import dispatcher
 from tests.unit.amqp.peer import method
 from tests.unit.worker.again_case import DIRECT_KEY, AgainTestCase
 from tests.unit.worker.served import OWN
@@ -107,6 +108,33 @@ class NestedTests(AgainTestCase):
         for _ in range(5):
             self.wire.clock.advance(0)
         self.assertEqual(self.handler.ran, ["calculate 1", "add", "add", "add"])
+
+    def test_rejects_direct_requests_over_a_bound_of_bytes(self) -> None:
+        """Few large requests take as much memory as many small ones. The memory of those that ran is free again."""
+        self.patch(dispatcher, "MOST_HELD_BYTES", 2_500)
+        self.serve(concurrency=1)
+        self.request()
+        for _ in range(2):
+            for size in (1000, 1000, 1000, 1):
+                self.request("add", OWN, headers={"filling": "x" * size})
+            self.assertEqual(
+                [dict(each.properties.headers or {}) for each in self.wire.take()], [{"rpc-outcome": "overloaded"}]
+            )
+            self.handler.held.pop().callback(1)
+            for _ in range(5):
+                self.wire.clock.advance(0)
+            self.assertEqual(len(self.wire.take()), 4)
+            self.request()
+
+    def test_a_request_over_the_bound_of_bytes_waits_alone(self) -> None:
+        """It may be allowed by ``max_message_size``."""
+        self.patch(dispatcher, "MOST_HELD_BYTES", 100)
+        self.serve(concurrency=1)
+        self.request()
+        self.request("add", OWN, headers={"filling": "x" * 1000})
+        self.assertEqual(self.wire.take(), [])
+        self.request("add", OWN)
+        self.assertEqual(len(self.wire.take()), 1)
 
     def test_rejects_nested_requests_over_a_bound(self) -> None:
         """More than ten thousand wait."""
