@@ -7,7 +7,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator
@@ -29,7 +28,7 @@ class LifeTests(SynchronousTestCase):
     """Starts and stops in any order."""
 
     def setUp(self) -> None:
-        self.reactor = MemoryReactorClock()
+        self.reactor = BrokerReactor()
         self.worker = Worker("amqp://localhost", [service("A")], reactor=self.reactor)
 
     def settle(self) -> None:
@@ -123,7 +122,7 @@ class OrderTests(SynchronousTestCase):
     @given(st.lists(st.sampled_from(["start", "stop", "stop start", "abort", "0"]), min_size=3, max_size=8))
     def test_ends_in_the_state_that_was_asked_for_last(self, steps: list[str]) -> None:
         """Every stop fires, and a worker that has stopped leaves no timer."""
-        self.reactor, self.last = MemoryReactorClock(), "STOPPED"
+        self.reactor, self.last = BrokerReactor(), "STOPPED"
         self.stops: list[Deferred[None]] = []
         nested = ThriftService(Calculator, factory=lambda _: Handler(), name="A")
         self.worker = Worker("amqp://192.0.2.1", [nested], reactor=self.reactor)
@@ -148,7 +147,7 @@ class QueueNameTests(SynchronousTestCase):
                 Worker(
                     "amqp://localhost",
                     [service("A", queue=first), service("B", queue=second)],
-                    reactor=MemoryReactorClock(),
+                    reactor=BrokerReactor(),
                 )
 
 
