@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.faults.peers import CALLS, KILLED_AFTER, LIMIT, RATE, PeerResult
-from tools.faults.results import Results, Seen
+from tools.faults.results import Results, Run, Seen
 from tools.faults.scenarios.table import ALL
 
 HEAD = """# Reliability
@@ -16,18 +16,18 @@ errors.
 """
 
 COUNTED = """
-The last column has three counts, taken after each fault: Deferreds that had not fired one second after their
-deadline, answers that reached the wrong caller, entries left in a table of client or worker. A row is met when its
-promise was kept, all three counts are 0, and no more files and sockets are open than before.
+Three counts are taken after each fault: Deferreds that had not fired one second after their deadline (unfired), answers
+that reached the wrong caller (wrong), entries left in a table of client or worker (left). A promise is met when it was
+kept, all three counts are 0, and no more files and sockets are open than before.
 """
 
 
 def write(results: Results) -> str:
     """Return the page."""
-    rows = [_row(results.seen[scenario.name]) for scenario in ALL if scenario.name in results.seen]
-    met = sum(seen.result.met for seen in results.seen.values())
-    parts = [HEAD, f"{met} of {len(rows)} promises were kept.\n\n"]
-    parts.append(_table(("fault", "promise", "seen", "", "unfired, wrong, left"), rows))
+    kept = [f"{_met(run)} of {len(run.seen)} promises were kept on RabbitMQ {name}" for name, run in _runs(results)]
+    parts = [HEAD, *(f"{each}.\n" for each in kept), "\n"]
+    head = ("fault", "promise", *(f"RabbitMQ {name}" for name, _ in _runs(results)))
+    parts.append(_table(head, [row for scenario in ALL if (row := _row(results, scenario.name))]))
     parts.append(COUNTED)
     if results.peers:
         parts.append(_peers(results))
@@ -35,12 +35,29 @@ def write(results: Results) -> str:
     return "".join(parts)
 
 
-def _row(seen: Seen) -> tuple[str, ...]:
+def _runs(results: Results) -> list[tuple[str, Run]]:
+    """The runs, that on the oldest version first."""
+    return sorted(results.runs.items(), key=lambda item: [int(part) for part in item[0].split(".")])
+
+
+def _met(run: Run) -> int:
+    return sum(seen.result.met for seen in run.seen.values())
+
+
+def _row(results: Results, name: str) -> tuple[str, ...] | None:
+    seen = [run.seen.get(name) for _, run in _runs(results)]
+    first = next((each.result for each in seen if each is not None), None)
+    return None if first is None else (first.fault, first.promise, *map(_observation, seen))
+
+
+def _observation(seen: Seen | None) -> str:
+    if seen is None:
+        return "not tried"
     result = seen.result
     left = sum(result.left.values())
     where = f" ({', '.join(result.left)})" if left else ""
-    counted = f"{result.unfired}, {result.wrong}, {left}{where}"
-    return (result.fault, result.promise, _cell(result.seen), "met" if result.met else "**not met**", counted)
+    counted = f"unfired {result.unfired}, wrong {result.wrong}, left {left}{where}"
+    return f"{'met' if result.met else '**not met**'}: {_cell(result.seen)}; {counted}"
 
 
 def _peers(results: Results) -> str:
@@ -62,11 +79,13 @@ def _peer(peer: PeerResult) -> tuple[str, ...]:
 
 
 def _circumstances(results: Results) -> str:
-    rows: list[tuple[str, ...]] = [("machine", results.machine), *sorted(results.versions.items())]
+    rows: list[tuple[str, ...]] = [("machine", results.machine)]
+    for _, run in _runs(results):
+        rows.append(("faults on", ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))))
+        rows += sorted({(f"faults ({seen.form} form)", seen.taken) for seen in run.seen.values()})
     rows += [(f"{peer.title}, with", peer.versions) for peer in results.peers.values()]
     if results.peers_taken:
         rows.append(("beside others", results.peers_taken))
-    rows += sorted({(f"faults ({seen.form} form)", seen.taken) for seen in results.seen.values()})
     return "\n## When and on what\n\n" + _table(("", ""), rows)
 
 

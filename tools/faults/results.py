@@ -25,12 +25,26 @@ class Seen:
 
 
 @attrs.define
-class Results:
-    """Everything that the page tells."""
+class Run:
+    """The observations on one version of RabbitMQ.
+
+    :ivar versions: of what took part, by name.
+    :ivar seen: the observations by the scenario's name.
+    """
 
     versions: dict[str, str] = attrs.field(factory=dict)
-    machine: str = ""
     seen: dict[str, Seen] = attrs.field(factory=dict)
+
+
+@attrs.define
+class Results:
+    """Everything that the page tells.
+
+    :ivar runs: by the version of RabbitMQ, such as ``3.10``.
+    """
+
+    machine: str = ""
+    runs: dict[str, Run] = attrs.field(factory=dict)
     peers: dict[str, PeerResult] = attrs.field(factory=dict)
     peers_taken: str = ""
 
@@ -43,12 +57,15 @@ def read(file: Path) -> Results:
     """Read the file of :meth:`Results.write`."""
     found: dict[str, Any] = json.loads(file.read_text())
     return Results(
-        versions=found["versions"],
         machine=found["machine"],
-        seen={name: _seen(record) for name, record in found["seen"].items()},
+        runs={version: _run(record) for version, record in found["runs"].items()},
         peers={name: PeerResult(**record) for name, record in found["peers"].items()},
         peers_taken=found["peers_taken"],
     )
+
+
+def _run(record: dict[str, Any]) -> Run:
+    return Run(record["versions"], {name: _seen(each) for name, each in record["seen"].items()})
 
 
 def _seen(record: dict[str, Any]) -> Seen:

@@ -1,4 +1,7 @@
-"""``scripts/faults``: injects all faults, prints each observation, and writes ``docs/reliability.md``."""
+"""``scripts/faults``: injects all faults, prints each observation, and writes ``docs/reliability.md``.
+
+The page has a column for each version of RabbitMQ that was tried: the one whose commands are first on the PATH.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from tools.faults import report, results
 from tools.faults.cluster import RabbitMQCluster
 from tools.faults.peers import PROGRAMS, kill_test
 from tools.faults.perform import perform
-from tools.faults.results import Results, Seen
+from tools.faults.results import Results, Run, Seen
 from tools.faults.scenario import Result, Scenario
 from tools.faults.scenarios.table import ALL, BY_NAME
 from tools.nodes.rabbitmq import RabbitMQNode
@@ -51,12 +54,14 @@ async def inject(scenarios: Iterable[Scenario], quick: bool, found: Results, fol
             stack.callback(broker.close)
             await deferToThread(broker.start)
             one = broker.nodes[0] if cluster else broker
-            found.versions |= await deferToThread(_versions, one)
+            versions = await deferToThread(_versions, one)
+            run = found.runs.setdefault(".".join(versions["RabbitMQ"].split(".")[:2]), Run())
+            run.versions |= versions
             for scenario in alike:
                 arguments = scenario.quick if quick else scenario.full
                 result = await perform(scenario, one, broker if cluster else None, arguments)
                 tell(result)
-                found.seen[scenario.name] = Seen(result, taken(), "quick" if quick else "full")
+                run.seen[scenario.name] = Seen(result, taken(), "quick" if quick else "full")
                 publish(found, folder)
 
 
