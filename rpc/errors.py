@@ -213,5 +213,16 @@ class MalformedMessage(Exception):
     """Bytes are not exactly one Thrift message of the expected type. The text has the reason."""
 
 
+class TooManyElements(MalformedMessage):
+    """Decoding a message would take too much time or memory: it is over the option ``max_elements``.
+
+    :ivar most: the limit.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"over max_elements of {most}")
+        self.most = most
+
+
 class UnknownProtocol(Exception):
     """A content type is none of the three Thrift protocols."""

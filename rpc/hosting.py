@@ -111,6 +111,7 @@ class Worker(Service):
         self._refused_from_to: tuple[float, float] | None = None
 
     def _serve(self, service: ThriftService) -> Served:
+        self._link.allow(service.max_message_size)
         handler = service.make_handler(self._connection)
         server, republisher = self._server, self._republisher
         quarantined = partial(server.consume_quarantine, service.name)

@@ -22,6 +22,7 @@ from rpc.amqp.endpoint import BrokerEndpoint
 from rpc.amqp.protocol import AMQPConnection
 from rpc.attachment import Attachment
 from rpc.backoff import ConnectionBackoff
+from rpc.envelope import MAX_MESSAGE_SIZE
 from rpc.errors import AMQPError
 from rpc.instance import instance_name
 from rpc.interfaces import IChannelUser
@@ -51,6 +52,7 @@ class Link(Service):
         self._hosts_tried = 0
         self._attachments: dict[IChannelUser, Attachment] = {}
         self.connection: AMQPConnection | None = None
+        self._max_content = MAX_MESSAGE_SIZE
         self._connected_at = 0.0
         self._problem: str | None = "not connected yet"
         self._endpoint = BrokerEndpoint(reactor, uri, lambda: f"{role} {self.instance}", self._not_connected)
@@ -103,6 +105,13 @@ class Link(Service):
         self._reactor.callLater(0, turn.callback, result)
         return turn
 
+    def allow(self, size: int) -> None:
+        """Take deliveries with bodies of up to `size` bytes, for an option ``max_message_size``. The largest counts."""
+        if size > self._max_content:
+            self._max_content = size
+            if self.connection is not None:
+                self.connection.max_content = size
+
     def attach(self, user: IChannelUser) -> None:
         """Give `user` a channel whenever there is a connection, beginning now."""
         attachment = self._attachments[user] = Attachment(self._reactor, user, self._channel_lost)
@@ -119,6 +128,7 @@ class Link(Service):
         self._connected_at = self._reactor.seconds()
         self._problem = self._refusal = None
         self._hosts_tried = 0
+        connection.max_content = self._max_content
         connection.on_blocked = self._blocked
         self._secrets.start(self._endpoint.uri, connection)
         for attachment in list(self._attachments.values()):

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rpc.amqp.codec.fields import decode_short_string
+from rpc.amqp.codec.frame_reader import CutBody
 from rpc.amqp.codec.properties import decode_properties
 from rpc.messages import Properties
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
+
+
+def size_of(body: bytes) -> int:
+    """Return the bytes of a body as it was sent."""
+    return body.size if isinstance(body, CutBody) else len(body)
 
 
 class Content:
@@ -48,9 +54,13 @@ class Content:
 
 
 class Delivery(Content):
-    """A message delivered to a consumer (``basic.deliver``)."""
+    """A message delivered to a consumer (``basic.deliver``).
 
-    __slots__ = ("channel", "delivery_tag", "redelivered")
+    :ivar size: bytes of the body as it was sent. A body over the connection's ``max_content`` is cut: see
+        :class:`rpc.amqp.codec.frame_reader.CutBody`.
+    """
+
+    __slots__ = ("channel", "delivery_tag", "redelivered", "size")
 
     def __init__(
         self,
@@ -68,6 +78,7 @@ class Delivery(Content):
         self.routing = routing
         self.encoded_properties = encoded_properties
         self.body = body
+        self.size = len(body) if type(body) is bytes else size_of(body)
         self._properties = None
 
 

@@ -103,6 +103,17 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self._at_end: list[Callable[[], None]] = []
         self._channel_zero = self._make_channel(0)
 
+    @property
+    def max_content(self) -> int:
+        """Bytes of a delivery's body, at most: a larger one is not gathered, and its delivery has a
+        :class:`~rpc.amqp.codec.frame_reader.CutBody`. No limit unless it is set.
+        """
+        return self._reader.max_content
+
+    @max_content.setter
+    def max_content(self, size: int) -> None:
+        self._reader.max_content = size
+
     # -- life
 
     def connectionMade(self) -> None:

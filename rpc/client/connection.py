@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
-from rpc.client.options import DEFAULT_OPTIONS, Options
+from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options
 from rpc.client.raw import raw_operation
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
@@ -68,7 +68,7 @@ class Connection(Service):
         :raises TypeError: an option is unknown.
         """
         chosen = DEFAULT_OPTIONS.changed(options) if options else DEFAULT_OPTIONS
-        return Client(Stub.of(stub), self._caller_to, chosen)
+        return Client(Stub.of(stub), self._caller_for, chosen)
 
     def call_raw(
         self,
@@ -105,7 +105,11 @@ class Connection(Service):
             operation = raw_operation(message, options)
         except InvalidRequest as error:
             return fail(error)
-        return self._caller_to(exchange).call(operation)
+        return self._caller_for(options).call(operation)
+
+    def _caller_for(self, options: ClientOptions) -> Caller:
+        self._link.allow(options.max_message_size)
+        return self._caller_to(options.exchange)
 
     def _caller_to(self, exchange: str) -> Caller:
         """Return the caller that publishes to `exchange`. A publish to an exchange that does not exist closes the

@@ -45,6 +45,9 @@ class Incoming:
         if call is None or call.operation.oneway:
             self.late_replies += 1
             return
+        if delivery.size > call.operation.options.max_message_size:
+            self._attempts.fail(call, call.operation.reply_too_large(delivery.size))
+            return
         if encoded is not None or call.operation.make_reply is not None:
             self._replied_with_headers(call, encoded, delivery)
             return

@@ -14,7 +14,7 @@ from rpc.client.options import ClientOptions
 from rpc.client.queue_states import lead_of
 from rpc.client.reply_values import Reply
 from rpc.envelope import CODECS, Codec
-from rpc.errors import MessageTooLarge
+from rpc.errors import InvalidReply, MessageTooLarge
 from rpc.headers import LIVENESS
 from rpc.messages import Properties
 from rpc.topology import REQUESTS, instance_of
@@ -100,6 +100,11 @@ class Operation:
         return MessageTooLarge(
             f"{self.label}: a request of {size} bytes, over the client's max_message_size of {limit}"
         )
+
+    def reply_too_large(self, size: int) -> InvalidReply:
+        """Return the error of a reply body of `size` bytes."""
+        limit = self.options.max_message_size
+        return InvalidReply(f"{self.label}: a reply of {size} bytes, over the client's max_message_size of {limit}")
 
     def properties(self, reply_to: str, call_id: bytes, expiration: bytes, inherited: Mapping[str, Any]) -> bytes:
         """Return the request's encoded properties.

@@ -9,7 +9,7 @@ import attrs
 from attrs.validators import optional
 
 from rpc.amqp.codec.fields import encode_table
-from rpc.envelope import CODECS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
+from rpc.envelope import CODECS, MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import CodecError, ConfigurationError
 from rpc.headers import SHORTEST_LIVENESS
 from rpc.topology import REQUESTS
@@ -63,6 +63,7 @@ class Options(TypedDict, total=False):
     name: str | None
     exchange: str
     max_message_size: int
+    max_elements: int
     uncorrelated_replies: bool
 
 
@@ -84,7 +85,10 @@ class ClientOptions:
     :ivar headers: metadata of every call, AMQP field-table values by name.
     :ivar name: the service's name when it differs from the stub's; ``<service>@<instance>`` reaches one worker.
     :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply counts.
-    :ivar max_message_size: bytes of a request's body.
+    :ivar max_message_size: bytes of a body. A larger request is not sent (``MessageTooLarge``), and a larger reply is
+        refused (``InvalidReply``).
+    :ivar max_elements: what decoding a reply may cost: a reply with more is refused (``InvalidReply``). A number counts
+        as one element; ``docs/security.md`` has the others.
     :ivar uncorrelated_replies: whether replies without a correlation id are accepted, as servers of
         ``txamqp.contrib.thrift`` send them. Only the seqid tells their calls. Every worker that this connection calls
         can guess it, and so answer in the place of another.
@@ -102,6 +106,7 @@ class ClientOptions:
     name: str | None = attrs.field(default=None, validator=optional(text(255)))
     exchange: str = attrs.field(default=REQUESTS, validator=text(255))
     max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, validator=whole_number(1))
+    max_elements: int = attrs.field(default=MAX_ELEMENTS, validator=whole_number(1))
     uncorrelated_replies: bool = attrs.field(default=False, validator=check_truth)
 
     def changed(self, options: Options) -> ClientOptions:

@@ -52,14 +52,14 @@ class Client:
 
     _stub: Stub
     _caller: Caller
-    _caller_to: Callable[[str], Caller]
+    _caller_to: Callable[[ClientOptions], Caller]
     _options: ClientOptions
 
-    def __init__(self, stub: Stub, caller_to: Callable[[str], Caller], options: ClientOptions) -> None:
-        """:param caller_to: returns the caller that publishes to an exchange."""
+    def __init__(self, stub: Stub, caller_to: Callable[[ClientOptions], Caller], options: ClientOptions) -> None:
+        """:param caller_to: returns the caller for the calls of a client, by its options."""
         if options.idempotent:
             _check_names(stub, options.idempotent)
-        self.__dict__.update(_stub=stub, _caller=caller_to(options.exchange), _caller_to=caller_to, _options=options)
+        self.__dict__.update(_stub=stub, _caller=caller_to(options), _caller_to=caller_to, _options=options)
         directlyProvides(self, stub.interface)
 
     def __getattr__(self, name: str) -> Method:

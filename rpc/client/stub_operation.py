@@ -26,10 +26,15 @@ class StubOperation(Operation):
 
     method: StubMethod = attrs.field(kw_only=True)
     _replace: bool = attrs.field(init=False)  # invalid UTF-8 in a reply
+    _most: int = attrs.field(init=False)  # elements of a reply
 
     @_replace.default
     def _replaces_invalid_utf8(self) -> bool:
         return self.options.invalid_utf8 == REPLACE
+
+    @_most.default
+    def _most_elements(self) -> int:
+        return self.options.max_elements
 
     def encode(self, seqid: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes:
         method = self.method
@@ -78,7 +83,7 @@ class StubOperation(Operation):
             name, kind, answered, start = self.codec.read_header(body)
             if answered != seqid or kind != TMessageType.REPLY or name != method.name or method.result_class is None:
                 return None, self._read_exception(seqid, body)
-            result = self.codec.read_struct(body, start, method.result_class, self._replace)
+            result = self.codec.read_struct(body, start, method.result_class, self._replace, self._most)
             if method.check_result is not None:
                 _check(method.check_result, result)
         except MalformedMessage as error:
@@ -117,7 +122,7 @@ class StubOperation(Operation):
         name, kind, answered, start = self.codec.read_header(body)
         check_reply_header(kind, answered, seqid)
         if kind == TMessageType.EXCEPTION:
-            return read_application_exception(self.codec, body, start, self._replace)
+            return read_application_exception(self.codec, body, start, self._replace, self._most)
         if name != self.method.name:
             raise MalformedMessage(f"the answer of {name[:80]!r}")
         raise MalformedMessage("the answer to a oneway method")

@@ -8,12 +8,14 @@ nearly any class. A value fits its type in all protocols or in none. The package
 from rpc.envelope.codec import REFUSE, REPLACE, Codec, Header, read_value
 from rpc.envelope.codecs import CODECS, codec_for, read_application_exception
 from rpc.envelope.differences import differences, has_unknown_exception
-from rpc.envelope.limits import CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT, STRING_LIMIT
+from rpc.envelope.limits import CONTAINER_LIMIT, MAX_ELEMENTS, MAX_MESSAGE_SIZE, NAME_LIMIT, NUMBER_LIMIT, STRING_LIMIT
 
 __all__ = [
     "CODECS",
     "CONTAINER_LIMIT",
+    "MAX_ELEMENTS",
     "MAX_MESSAGE_SIZE",
+    "NAME_LIMIT",
     "NUMBER_LIMIT",
     "REFUSE",
     "REPLACE",

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from thrift.protocol.TProtocol import TProtocolBase
 
+from rpc.envelope.limits import MAX_ELEMENTS, NAME_LIMIT
 from rpc.errors import MalformedMessage
 from rpc.generated_classes import is_immutable
 
@@ -38,17 +39,36 @@ class Codec(Protocol):
     def read_header(self, body: bytes) -> Header:
         """Return the beginning of a message.
 
-        :raises MalformedMessage: the bytes do not begin with a Thrift message.
+        :raises MalformedMessage: the bytes do not begin with a Thrift message, or the name is longer than
+            ``NAME_LIMIT``.
         """
 
-    def read_struct(self, body: bytes, start: int, struct_class: type, replace: bool = False) -> Any:
+    def read_struct(
+        self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS
+    ) -> Any:
         """Return the struct of a message.
 
         :param start: its offset, from :meth:`read_header`.
         :param replace: whether invalid UTF-8 in a ``string`` is replaced by U+FFFD instead of refused. In a field that
             the struct does not have, it is only noticed in JSON.
+        :param most: elements of the message, at most; see ``element_costs.py``.
+        :raises TooManyElements: the message has more. It was not decoded.
         :raises MalformedMessage: the bytes are not such a struct, or more bytes follow it.
         """
+
+
+LONGEST_HEAD = 8 * NAME_LIMIT
+"""Bytes before the struct of a message, at most: a character of the name may be six bytes in JSON."""
+
+
+def check_name(length: int) -> None:
+    """Refuse a method's name that is too long.
+
+    :param length: its bytes.
+    :raises MalformedMessage: there are more than ``NAME_LIMIT``.
+    """
+    if length > NAME_LIMIT:
+        raise MalformedMessage(f"not a Thrift message: a name of {length} bytes; at most {NAME_LIMIT} are allowed")
 
 
 def read_value(struct_class: type, protocol: TProtocolBase) -> Any:

@@ -8,12 +8,15 @@ from thrift.protocol.TProtocol import TProtocolBase
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TMemoryBuffer
 
+from rpc.envelope.binary_skim import BinarySkim
 from rpc.envelope.codec import Codec
+from rpc.envelope.compact_skim import CompactSkim
 from rpc.envelope.fast_binary import AVAILABLE, FastBinaryCodec
 from rpc.envelope.json_codec import JSONCodec
-from rpc.envelope.limits import CONTAINER_LIMIT, STRING_LIMIT
+from rpc.envelope.limits import CONTAINER_LIMIT, MAX_ELEMENTS, STRING_LIMIT
 from rpc.envelope.plain_protocols import PlainBinaryProtocol, PlainCompactProtocol
 from rpc.envelope.protocol_codec import NewProtocol, ProtocolCodec
+from rpc.envelope.skim import Skim
 from rpc.errors import UnknownProtocol
 
 
@@ -37,19 +40,21 @@ def _plain_compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
     return PlainCompactProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
 
 
-def _codec_of(content_type: str, accelerated: NewProtocol, plain: NewProtocol) -> ProtocolCodec:
+def _codec_of(content_type: str, accelerated: NewProtocol, plain: NewProtocol, skim_class: type[Skim]) -> ProtocolCodec:
     """Return the codec. Without the extension, Thrift's accelerated protocols would take other values than with it."""
-    return ProtocolCodec(content_type, accelerated if AVAILABLE else plain, plain)
+    return ProtocolCodec(content_type, accelerated if AVAILABLE else plain, plain, skim_class)
 
 
 def _binary_codec() -> Codec:
-    general = _codec_of(FastBinaryCodec.content_type, _binary_protocol, _plain_binary_protocol)
+    general = _codec_of(FastBinaryCodec.content_type, _binary_protocol, _plain_binary_protocol, BinarySkim)
     return FastBinaryCodec(general) if AVAILABLE else general
 
 
 CODECS: dict[str, Codec] = {
     "binary": _binary_codec(),
-    "compact": _codec_of("application/vnd.apache.thrift.compact", _compact_protocol, _plain_compact_protocol),
+    "compact": _codec_of(
+        "application/vnd.apache.thrift.compact", _compact_protocol, _plain_compact_protocol, CompactSkim
+    ),
     "json": JSONCodec(),
 }
 """The codecs by the name of the option ``protocol``."""
@@ -71,11 +76,13 @@ def codec_for(content_type: str | None) -> Codec:
         raise UnknownProtocol(f"content type {content_type!r} is none of {known}") from None
 
 
-def read_application_exception(codec: Codec, body: bytes, start: int, replace: bool = False) -> TApplicationException:
+def read_application_exception(
+    codec: Codec, body: bytes, start: int, replace: bool = False, most: int = MAX_ELEMENTS
+) -> TApplicationException:
     """Return the struct of an EXCEPTION message.
 
-    :param replace: as in :meth:`rpc.envelope.codec.Codec.read_struct`.
+    :param replace, most: as in :meth:`rpc.envelope.codec.Codec.read_struct`.
     :raises MalformedMessage: the bytes are no ``TApplicationException``.
     """
-    exception: TApplicationException = codec.read_struct(body, start, TApplicationException, replace)
+    exception: TApplicationException = codec.read_struct(body, start, TApplicationException, replace, most)
     return exception

@@ -9,9 +9,12 @@ from typing import Any, ClassVar
 
 from thrift.Thrift import TType
 
+from rpc.envelope.binary_skim import BinarySkim
 from rpc.envelope.codec import Header, malformed, refuse_trailing
-from rpc.envelope.limits import CONTAINER_LIMIT, STRING_LIMIT
+from rpc.envelope.element_costs import message_cost
+from rpc.envelope.limits import CONTAINER_LIMIT, MAX_ELEMENTS, NAME_LIMIT, STRING_LIMIT
 from rpc.envelope.protocol_codec import ProtocolCodec
+from rpc.envelope.skim import check_elements
 from rpc.envelope.text import bytes_check, replacement_search
 from rpc.errors import MalformedMessage
 from rpc.generated_classes import fields_of, is_immutable
@@ -35,10 +38,12 @@ class _Plan:
     :ivar readable: the same, for reading.
     :ivar strings: the names of its fields of type ``string`` and ``binary``.
     :ivar check_bytes: refuses bytes for a ``string`` that are not UTF-8; ``None`` when there is no ``string``.
+    :ivar cost: what decoding it costs.
+    :ivar per_byte: elements of one byte of a message, at most.
     :ivar search: finds U+FFFD; ``None`` when there is no ``string``.
     """
 
-    __slots__ = ("check_bytes", "readable", "search", "strings", "types")
+    __slots__ = ("check_bytes", "cost", "per_byte", "readable", "search", "strings", "types")
 
     def __init__(self, struct_class: type) -> None:
         specification = getattr(struct_class, "thrift_spec", None)
@@ -48,6 +53,8 @@ class _Plan:
         self.strings = [field[2] for field in fields_of(struct_class) if field[1] == TType.STRING]
         self.check_bytes = bytes_check(struct_class)
         self.search = replacement_search(struct_class)
+        self.cost = message_cost(struct_class, in_python=False)
+        self.per_byte = self.cost.per_byte
 
 
 class FastBinaryCodec:
@@ -125,7 +132,7 @@ class FastBinaryCodec:
     def read_header(self, body: bytes) -> Header:
         try:
             version, length = self._begin.unpack_from(body)
-            if version & 0xFFFFFF00 != self._VERSION_1 or not 0 <= length <= len(body) - 12:
+            if version & 0xFFFFFF00 != self._VERSION_1 or not 0 <= length <= len(body) - 12 or length > NAME_LIMIT:
                 return self._general.read_header(body)  # the old form without a version, or malformed
             end = 12 + length
             return body[8 : 8 + length].decode(), version & 0xFF, self._seqid.unpack_from(body, end - 4)[0], end
@@ -134,14 +141,18 @@ class FastBinaryCodec:
         except Exception as error:
             raise malformed("Thrift message", error) from error
 
-    def read_struct(self, body: bytes, start: int, struct_class: type, replace: bool = False) -> Any:
+    def read_struct(
+        self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS
+    ) -> Any:
         try:
             plan = self._plans[struct_class]
         except KeyError:
             plan = self._plans[struct_class] = _Plan(struct_class)
         types = plan.readable
         if types is None:
-            return self._general.read_struct(body, start, struct_class, replace)
+            return self._general.read_struct(body, start, struct_class, replace, most)
+        if len(body) * plan.per_byte > most:
+            check_elements(BinarySkim, body, start, plan.cost, most)
         source = self._source
         source.cstringio_buf = buffer = BytesIO(body)
         buffer.seek(start)

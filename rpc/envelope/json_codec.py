@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from rpc.envelope.codec import Header, malformed, refuse_trailing
+from rpc.envelope.codec import LONGEST_HEAD, Header, check_name, malformed, refuse_trailing
+from rpc.envelope.element_costs import message_cost
 from rpc.envelope.json_reader import parser, struct_reader
+from rpc.envelope.json_skim import JSONSkim, parsing_elements
 from rpc.envelope.json_writer import quote, struct_writer
-from rpc.errors import MalformedMessage
+from rpc.envelope.limits import MAX_ELEMENTS
+from rpc.errors import MalformedMessage, TooManyElements
 
 _BEGIN: Final = '[1,"'
 
@@ -47,12 +50,12 @@ class JSONCodec:
         return f"[1,{quote(name)},{kind},{seqid},".encode()
 
     def read_header(self, body: bytes) -> Header:
-        text = body.decode("utf-8", "surrogateescape")  # the struct may be no UTF-8, and is read later
+        text = body[:LONGEST_HEAD].decode("utf-8", "surrogateescape")  # the struct may be no UTF-8, and is read later
         if not text.startswith(_BEGIN):
             raise MalformedMessage(f'not a Thrift message: it does not begin with {_BEGIN}<name>",<type>,<seqid>,')
         try:
             name, end = parser.raw_decode(text, len(_BEGIN) - 1)
-            name.encode()  # raises for invalid UTF-8, and for half of a surrogate pair
+            check_name(len(name.encode()))  # raises for invalid UTF-8, and for half of a surrogate pair
         except ValueError as error:
             raise malformed("Thrift message", error) from error
         numbers = _NUMBERS.match(text, end)
@@ -63,19 +66,37 @@ class JSONCodec:
             raise MalformedMessage(f"not a Thrift message: its seqid {seqid} is no i32")
         return name, kind, seqid, len(text[: numbers.end()].encode("utf-8", "surrogateescape"))
 
-    def read_struct(self, body: bytes, start: int, struct_class: type, replace: bool = False) -> Any:
+    def read_struct(
+        self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS
+    ) -> Any:
         read = struct_reader(struct_class)
+        skim = None
+        cost = message_cost(struct_class, in_python=False)
+        if len(body) * cost.per_byte > most:
+            left = most - parsing_elements(body, most)
+            if left < 0:
+                raise TooManyElements(most)
+            skim = JSONSkim(cost, most, left)
         try:
-            text = _text(body[start:], replace)
             with _paused_collection():
-                parsed, end = parser.raw_decode(text)
-                value = read(parsed, 0)
+                parsed = _parsed(body, start, replace)
+                if skim is not None:
+                    skim.check(parsed)
+                return read(parsed, 0)
+        except MalformedMessage:
+            raise
         except Exception as error:
             raise malformed(struct_class.__name__, error) from error
-        if text[end : end + 1] != "]":
-            raise MalformedMessage(f"not a {struct_class.__name__}: no ] follows it")
-        refuse_trailing(len(text) - end - 1)
-        return value
+
+
+def _parsed(body: bytes, start: int, replace: bool) -> Any:
+    """Parse the struct of a message. Its text is not kept, so that it is not in memory beside the value."""
+    text = _text(memoryview(body)[start:], replace)
+    parsed, end = parser.raw_decode(text)
+    if text[end : end + 1] != "]":
+        raise ValueError("no ] follows it")
+    refuse_trailing(len(text) - end - 1)
+    return parsed
 
 
 @contextmanager
@@ -92,13 +113,13 @@ def _paused_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _text(body: bytes, replace: bool = False) -> str:
+def _text(body: memoryview, replace: bool = False) -> str:
     """Return UTF-8 as text.
 
     :param replace: replace invalid UTF-8, and half surrogate pairs in escapes, by U+FFFD.
     :raises ValueError: there are some, and they are not to be replaced.
     """
-    text = body.decode("utf-8", "replace" if replace else "strict")
+    text = str(body, "utf-8", "replace" if replace else "strict")
     if "\\ud" in text or "\\uD" in text:
         return _SURROGATE.sub(_replace_half if replace else _refuse_half, text)
     return text

@@ -7,6 +7,14 @@ MAX_MESSAGE_SIZE: Final = 16 * 1024 * 1024
 the channel of a peer that publishes a larger message.
 """
 
+MAX_ELEMENTS: Final = 1_000_000
+"""Elements of a message, unless an option says otherwise: see ``element_costs.py``. Decoding them takes at most half a
+second and 50 MB.
+"""
+
+NAME_LIMIT: Final = 1024
+"""Bytes of a method's name, so that the head of any message is read at once."""
+
 CONTAINER_LIMIT: Final = 1_000_000
 """Elements of one list, set or map: an empty struct costs a byte on the wire and a hundred in memory."""
 

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from thrift.protocol.TProtocol import TProtocolBase
+from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TMemoryBuffer
 
-from rpc.envelope.codec import Header, malformed, read_value, refuse_trailing
+from rpc.envelope.codec import LONGEST_HEAD, Header, check_name, malformed, read_value, refuse_trailing
+from rpc.envelope.element_costs import message_cost
+from rpc.envelope.limits import MAX_ELEMENTS
+from rpc.envelope.skim import Skim, check_elements
 from rpc.envelope.text import ReplacementFound, bytes_check, replacement_search, specification_in_bytes
 from rpc.generated_structs import is_accelerated, is_written_accelerated
 from rpc.struct_checks import Check
@@ -21,12 +25,17 @@ class ProtocolCodec:
 
     :param new_protocol: makes the object for a transport.
     :param new_plain_protocol: makes it for the structs that Thrift's C extension cannot handle.
+    :param skim_class: counts elements.
     """
 
-    def __init__(self, content_type: str, new_protocol: NewProtocol, new_plain_protocol: NewProtocol) -> None:
+    def __init__(
+        self, content_type: str, new_protocol: NewProtocol, new_plain_protocol: NewProtocol, skim_class: type[Skim]
+    ) -> None:
         self.content_type = content_type
         self._new_protocol = new_protocol
+        self._is_plain = new_protocol is new_plain_protocol  # Thrift was installed without its extension
         self._new_plain_protocol = new_plain_protocol
+        self._skim_class = skim_class
 
     def encode(self, name: str, kind: int, seqid: int, struct: Any) -> bytes:
         struct_class: type = type(struct)
@@ -46,16 +55,22 @@ class ProtocolCodec:
         return transport.getvalue()
 
     def read_header(self, body: bytes) -> Header:
-        transport = TMemoryBuffer(body)
+        transport = TMemoryBuffer(body[:LONGEST_HEAD])
         try:
             name, kind, seqid = self._new_protocol(transport).readMessageBegin()
         except Exception as error:
             raise malformed("Thrift message", error) from error
+        check_name(len(name))
         return name, kind, seqid, transport.cstringio_buf.tell()
 
-    def read_struct(self, body: bytes, start: int, struct_class: type, replace: bool = False) -> Any:
-        transport = TMemoryBuffer(body)
+    def read_struct(
+        self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS
+    ) -> Any:
         accelerated = is_accelerated(struct_class)
+        cost = message_cost(struct_class, self._is_plain or not accelerated or struct_class is TApplicationException)
+        if len(body) * cost.per_byte > most:
+            check_elements(self._skim_class, body, start, cost, most)
+        transport = TMemoryBuffer(body)
         protocol = self._protocol(transport, accelerated)
         if replace:  # only Thrift's C extension replaces by itself
             protocol.readString = lambda: protocol.readBinary().decode("utf-8", "replace")  # type: ignore[method-assign]

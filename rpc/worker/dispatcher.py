@@ -144,7 +144,7 @@ class Dispatcher:
             case Action.DEAD_LETTER:
                 return over_the_limit(possible_begins(request.headers, redelivered=True))
             case Action.REJECT_TOO_LARGE:
-                return too_large(len(request.delivery.body), self._name, self.max_message_size)
+                return too_large(request.delivery.size, self._name, self.max_message_size)
             case Action.REJECT_REPEATED:
                 return repeated()
             case Action.REJECT_STOPPING:

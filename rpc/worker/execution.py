@@ -66,6 +66,7 @@ class Execution:
         self._max_message_size = service.max_message_size
         self._methods = service.description.methods
         self._replace = service.invalid_utf8 == REPLACE
+        self._most = service.max_elements
         self._handlers = {name: getattr(handler, method.attribute) for name, method in self._methods.items()}
         self._channel = channel
         self._limiter = limiter
@@ -82,7 +83,7 @@ class Execution:
     def run(self, request: Request, now: float) -> None:
         """Call the handler of a request for which a slot is free, and reply when it has ended."""
         try:
-            method, arguments = request.read(self._name, self._methods, self._admission, now, self._replace)
+            method, arguments = request.read(self._name, self._methods, self._admission, now, self._replace, self._most)
         except Rejection as rejection:
             self._reject(request, rejection)
             return

@@ -75,12 +75,12 @@ class Facts(Protocol):
 def on_arrival(request: Request, facts: Facts, now: float) -> Action:
     """Decide about `request`, which has just been delivered."""
     delivery = request.delivery
+    if delivery.size > facts.max_message_size:  # it may be cut, so no copy of it is published
+        return Action.REJECT_TOO_LARGE
     if delivery.redelivered or (request.headers and DELIVERIES in request.headers):
         action = _copy_on_arrival(request, facts, now)
         if action is not None:
             return action
-    if len(delivery.body) > facts.max_message_size:
-        return Action.REJECT_TOO_LARGE
     if not facts.accepting and request.source is not NESTED:
         return Action.REJECT_STOPPING if request.direct else Action.REQUEUE
     limiter = facts.limiter

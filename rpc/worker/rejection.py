@@ -28,6 +28,12 @@ def too_large(size: int, service: str, limit: int) -> Rejection:
     return Rejection(TApplicationException.PROTOCOL_ERROR, text, outcome=headers.TOO_LARGE)
 
 
+def too_many_elements(service: str, limit: int) -> Rejection:
+    """A request is over the service's ``max_elements``."""
+    text = f"a request over {service}'s max_elements of {limit}"
+    return Rejection(TApplicationException.PROTOCOL_ERROR, text, outcome=headers.TOO_LARGE)
+
+
 def stopping() -> Rejection:
     """The worker that the request was sent to takes no more work."""
     return Rejection(TApplicationException.INTERNAL_ERROR, "this worker is stopping", outcome=headers.STOPPING)

@@ -56,11 +56,11 @@ class Rejector:
         if request.wants_reply:
             body = request.reply(TMessageType.EXCEPTION, rejection.answer)
             self._channel.send(request, body, self._clock.seconds(), rejection.outcome)
-        small = len(request.delivery.body) <= self._service.max_message_size
+        small = request.delivery.size <= self._service.max_message_size
         if (rejection.poison and small) or not request.wants_reply:
             request.republish()
             self._limiter.republish(1)
-            self._dead_letter(request, str(rejection))
+            self._dead_letter(request, f"{rejection}{_what_is_left(request)}")
         else:
             self._channel.ack(request)
             request.settle()
@@ -130,3 +130,9 @@ class Rejector:
     def _end(self, request: Request) -> None:
         request.lose()
         self._limiter.republish(-1)
+
+
+def _what_is_left(request: Request) -> str:
+    """Say that the body of a dead letter is cut, if it is."""
+    kept, size = len(request.delivery.body), request.delivery.size
+    return f"; the first {kept} of its {size} bytes are kept" if kept < size else ""

@@ -24,8 +24,8 @@ from rpc.amqp.codec.properties import (
 )
 from rpc.amqp.content import Delivery
 from rpc.context import CallContext
-from rpc.envelope import CODECS, Codec, codec_for, differences
-from rpc.errors import CodecError, MalformedMessage, UnknownProtocol
+from rpc.envelope import CODECS, MAX_ELEMENTS, Codec, codec_for, differences
+from rpc.errors import CodecError, MalformedMessage, TooManyElements, UnknownProtocol
 from rpc.headers import (
     ATTEMPT,
     DELIVERIES,
@@ -38,7 +38,7 @@ from rpc.headers import (
 from rpc.stub import StubMethod
 from rpc.worker.begins import possible_begins
 from rpc.worker.delivery_state import DeliveryState
-from rpc.worker.rejection import Rejection
+from rpc.worker.rejection import Rejection, too_many_elements
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
@@ -191,11 +191,13 @@ class Request:
         admission: Iterable[Policy],
         now: float,
         replace: bool = False,
+        most: int = MAX_ELEMENTS,
     ) -> tuple[StubMethod, Any]:
         """Return the method that is asked for, and the struct of its arguments.
 
         :param admission: asked when the method is known, before the arguments are decoded.
         :param replace: whether invalid UTF-8 is replaced instead of refused.
+        :param most: elements of the request, at most.
         :raises Rejection: the request is malformed, has no such method, or is not admitted.
         """
         if self.problem is not None:  # where to answer, and in which protocol, is unknown
@@ -213,9 +215,11 @@ class Request:
             self.label = f"{service}.{method.name}"
             for admit in admission:
                 admit(self, method, now)
-            arguments = self.codec.read_struct(body, start, method.arguments_class, replace)
+            arguments = self.codec.read_struct(body, start, method.arguments_class, replace, most)
         except UnknownProtocol as error:
             raise Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
+        except TooManyElements as error:
+            raise too_many_elements(service, error.most) from error
         except MalformedMessage as error:
             text = f"{error}{self._differences(methods)}"
             raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from attrs.validators import optional
 
-from rpc.envelope import MAX_MESSAGE_SIZE, REFUSE, REPLACE
+from rpc.envelope import MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import ConfigurationError
 from rpc.stub import Stub, implements_all
 from rpc.topology import REQUESTS, ServiceTopology
@@ -92,6 +92,8 @@ class ThriftService(QueueOptions):
     :ivar deduplicate: whether to remember recent replies, so that a repeated request gets the same reply and is not run
         again; ``True``, or a :class:`Deduplicate` with other bounds.
     :ivar max_message_size: bytes of a request's body; a larger one is rejected.
+    :ivar max_elements: what decoding a request may cost: a request with more is rejected. A number counts as one
+        element; ``docs/security.md`` has the others.
     :ivar invalid_utf8: what happens to bytes of a ``string`` in a request that are not UTF-8: ``"refuse"`` the request
         (PROTOCOL_ERROR and a dead letter), or ``"replace"`` them by U+FFFD.
     :ivar exchange: where requests are published, for peers that use another exchange.
@@ -126,6 +128,7 @@ class ThriftService(QueueOptions):
         default=None, kw_only=True, converter=_bounds, validator=_check_bounds
     )
     max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, kw_only=True, validator=whole_number(1))
+    max_elements: int = attrs.field(default=MAX_ELEMENTS, kw_only=True, validator=whole_number(1))
     invalid_utf8: str = attrs.field(default=REFUSE, kw_only=True, validator=one_of(REFUSE, REPLACE))
     exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
     queue: str = attrs.field(default="", kw_only=True, validator=text(LONGEST_QUEUE))

@@ -23,7 +23,7 @@ class BacklogTests(CallTestCase):
         self.serve(rpc.ThriftService(Calculator, stuck, name=full, backlog=1, concurrency=1))
         await self.client(Calculator, "ping", name=full)
         client = await self.serve_and_call()
-        overloading = client._caller_to("rpc").channel
+        overloading = client._caller.channel
         connection = await self.connect()
         filling = connection.client(Calculator, name=full)
         for number in range(2):

@@ -13,7 +13,7 @@ from thrift.Thrift import TApplicationException, TMessageType
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator.ttypes import Work
-from rpc.envelope import CODECS, codec_for, fast_binary, read_application_exception
+from rpc.envelope import CODECS, MAX_ELEMENTS, codec_for, fast_binary, read_application_exception
 from rpc.errors import MalformedMessage, UnknownProtocol
 from tests.unit.envelope_messages import (
     ADD,
@@ -106,7 +106,8 @@ class BytesTests(SynchronousTestCase):
         for codec in CODECS.values():
             body = codec.encode("blob", TMessageType.CALL, 1, struct)
             began = time.perf_counter()
-            self.assertEqual(read(codec, body, Calculator.blob_args), struct)
+            start = codec.read_header(body)[3]
+            self.assertEqual(codec.read_struct(body, start, Calculator.blob_args, most=2 * MAX_ELEMENTS), struct)
             self.assertLess(time.perf_counter() - began, 2)
 
     def test_keeps_no_reference_to_a_body(self) -> None:

@@ -41,6 +41,26 @@ class Receiver(Protocol):
         """Take a method with its whole content."""
 
 
+HEAD_KEPT = 16384
+"""Bytes that are kept of a body that is too large: its beginning tells what it was, and whom to answer."""
+
+
+class CutBody(bytes):
+    """The beginning of a body that is over :attr:`FrameReader.max_content`.
+
+    :ivar size: bytes of the whole body.
+    """
+
+    size: int
+
+    @classmethod
+    def of(cls, head: bytes, size: int) -> CutBody:
+        """Return the beginning `head` of a body of `size` bytes."""
+        body = cls(head)
+        body.size = size
+        return body
+
+
 class _Assembly:
     """A content whose frames are coming in.
 
@@ -68,7 +88,7 @@ class FrameReader:
     """One direction of one connection.
 
     :ivar max_payload: bytes of a frame's payload, at most.
-    :ivar max_content: bytes of a body, at most: a larger one is read to its end, but not kept.
+    :ivar max_content: bytes of a body, at most. A larger one is read to its end, and its beginning is kept.
     :ivar held: bytes of contents that have come in part.
     :ivar stopped: set to leave the rest of the bytes at hand unread.
     """
@@ -96,7 +116,8 @@ class FrameReader:
         """
         :param channels: the open ones, by number; looked up for every frame.
         :param unknown: called with the number of a channel that is not open; returns the frame's receiver, or raises.
-        :param too_large: called with channel and size at the end of a body that is over :attr:`max_content`.
+        :param too_large: called with channel and size at the end of a body that is over :attr:`max_content`; without
+            it, the channel gets the content with a :class:`CutBody`.
         """
         self.max_payload = LARGEST_PAYLOAD_BEFORE_TUNE
         self.max_content = UNLIMITED
@@ -245,6 +266,10 @@ class FrameReader:
         if content.size <= self.max_content:
             content.chunks.append(chunk)
             self._hold(content, len(chunk))
+        elif self._too_large is None and not content.chunks:
+            chunk = chunk[:HEAD_KEPT]
+            content.chunks.append(chunk)
+            self._hold(content, len(chunk))
         if content.left == 0:
             self._complete(channel, channel_id, content)
 
@@ -255,8 +280,10 @@ class FrameReader:
     def _complete(self, channel: Receiver, channel_id: int, content: _Assembly) -> None:
         del self._assemblies[channel_id]
         self.held -= content.held
-        if content.size > self.max_content and self._too_large is not None:
-            self._too_large(channel_id, content.size)
-            return
         arguments, body = content.arguments, b"".join(content.chunks)
+        if content.size > self.max_content:
+            if self._too_large is not None:
+                self._too_large(channel_id, content.size)
+                return
+            body = CutBody.of(body, content.size)
         channel.content_arrived(content.key, arguments, 0, len(arguments), content.encoded_properties, body)

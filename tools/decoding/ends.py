@@ -1,0 +1,74 @@
+"""Decoding a message as worker and client do, without a broker."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rpc.amqp.codec.properties import encode_properties
+from rpc.amqp.content import Delivery
+from rpc.client.options import ClientOptions
+from rpc.client.stub_operation import StubOperation
+from rpc.compiler import compile_idl, install
+from rpc.envelope import CODECS
+from rpc.errors import InvalidReply
+from rpc.messages import Properties
+from rpc.stub import Stub
+from rpc.worker.rejection import Rejection
+from rpc.worker.request import Request
+from tools.decoding.shapes import IDL
+
+
+class Ends:
+    """The service of the shapes, at both ends.
+
+    :param options: of client and service.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._stub = Stub.of(_compiled())
+        self._options = options
+
+    def decode(self, end: str, protocol: str, body: bytes) -> str:
+        """Decode a message at ``worker`` or ``client``; return why it was refused, or ``""``."""
+        return self._at_worker(protocol, body) if end == "worker" else self._at_client(protocol, body)
+
+    def _at_worker(self, protocol: str, body: bytes) -> str:
+        properties = encode_properties(Properties(content_type=CODECS[protocol].content_type))
+        channel: Any = None
+        request = Request(Delivery(channel, 1, False, b"", properties, body), 0.0)
+        try:
+            request.read("Shapes", self._stub.methods, (), 0.0, **self._options)
+        except Rejection as rejection:
+            return str(rejection)
+        return ""
+
+    def _at_client(self, protocol: str, body: bytes) -> str:
+        try:
+            name = CODECS[protocol].read_header(body)[0]
+            operation = StubOperation(
+                name=name,
+                oneway=False,
+                options=ClientOptions(protocol=protocol, **self._options),
+                service="Shapes",
+                timeout=1.0,
+                method=self._stub.methods[name],
+            )
+            operation.decode(1, body)
+        except Exception as error:
+            if not isinstance(error, (InvalidReply, KeyError)) and type(error).__name__ != "MalformedMessage":
+                raise
+            return str(error)[:200]
+        return ""
+
+
+def _compiled() -> Any:
+    folder = Path(tempfile.mkdtemp(prefix="shapes-"))
+    source = folder / "shapes.thrift"
+    source.write_text(f"namespace py shapes\n{IDL}", "utf-8")
+    install(folder / "shapes_stub", compile_idl([source]).files)
+    sys.path.append(str(folder))
+    return importlib.import_module("shapes_stub.shapes.Shapes")
