@@ -35,7 +35,7 @@ class BinarySkim(Skim):
         while True:
             end = _NUMBERS.match(body, at).end()  # type: ignore[union-attr]  # it matches nothing, too
             if end != at:
-                self._take(((end - at) // _MEAN_FIELD + 1) * (unknown[TType.I32].each + hashed))
+                self._take(-((at - end) // _MEAN_FIELD) * (unknown[TType.I32].each + hashed))
                 at = end
             ttype = body[at]
             if ttype == TType.STOP:

@@ -60,7 +60,7 @@ class ProtocolCodec:
             name, kind, seqid = self._new_protocol(transport).readMessageBegin()
         except Exception as error:
             raise malformed("Thrift message", error) from error
-        check_name(len(name))
+        check_name(len(name.encode()))
         return name, kind, seqid, transport.cstringio_buf.tell()
 
     def read_struct(

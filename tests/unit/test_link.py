@@ -11,6 +11,7 @@ from zope.interface import implementer
 from rpc.amqp.answer_limit import ANSWER_LIMIT, STEP, STEPS
 from rpc.amqp.channel import Channel
 from rpc.backoff import STEADY
+from rpc.envelope import MAX_MESSAGE_SIZE
 from rpc.errors import AMQPError, AuthenticationFailed, BrokerUnreachable, ChannelClosed, ConnectionClosed
 from rpc.interfaces import IChannelUser
 from rpc.link import Link
@@ -111,6 +112,19 @@ class ConnectionTests(LinkTestCase):
             self.assertEqual((user.ready, len(user.losses)), (2, 1))
             self.assertIsInstance(user.losses[0], ConnectionClosed)
         self.assertIsNone(self.link.problem)
+
+    def test_gathers_bodies_of_the_largest_size_that_was_allowed(self) -> None:
+        """On the connection that is open, and on the next ones. Without an option it is the default of the options."""
+        first = self.connect()
+        connection: Any = self.link.connection
+        self.assertEqual(connection.max_content, MAX_MESSAGE_SIZE)
+        self.link.allow(2 * MAX_MESSAGE_SIZE)
+        self.link.allow(1000)
+        self.assertEqual(connection.max_content, 2 * MAX_MESSAGE_SIZE)
+        first.lose()
+        self.reconnect()
+        again: Any = self.link.connection
+        self.assertEqual(again.max_content, 2 * MAX_MESSAGE_SIZE)
 
     def test_when_connected_fails_after_one_round(self) -> None:
         """It fails with the last host's error when each was tried once; the link goes on trying."""

@@ -13,8 +13,8 @@ from rpc.amqp.content import Delivery
 from rpc.client.options import ClientOptions
 from rpc.client.stub_operation import StubOperation
 from rpc.compiler import compile_idl, install
-from rpc.envelope import CODECS
-from rpc.errors import InvalidReply
+from rpc.envelope import CODECS, MAX_ELEMENTS
+from rpc.errors import InvalidReply, MalformedMessage
 from rpc.messages import Properties
 from rpc.stub import Stub
 from rpc.worker.rejection import Rejection
@@ -25,12 +25,12 @@ from tools.decoding.shapes import IDL
 class Ends:
     """The service of the shapes, at both ends.
 
-    :param options: of client and service.
+    :param most: the option ``max_elements`` of both.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, most: int = MAX_ELEMENTS) -> None:
         self._stub = Stub.of(_compiled())
-        self._options = options
+        self._most = most
 
     def decode(self, end: str, protocol: str, body: bytes) -> str:
         """Decode a message at ``worker`` or ``client``; return why it was refused, or ``""``."""
@@ -41,7 +41,7 @@ class Ends:
         channel: Any = None
         request = Request(Delivery(channel, 1, False, b"", properties, body), 0.0)
         try:
-            request.read("Shapes", self._stub.methods, (), 0.0, **self._options)
+            request.read("Shapes", self._stub.methods, (), 0.0, most=self._most)
         except Rejection as rejection:
             return str(rejection)
         return ""
@@ -49,19 +49,20 @@ class Ends:
     def _at_client(self, protocol: str, body: bytes) -> str:
         try:
             name = CODECS[protocol].read_header(body)[0]
-            operation = StubOperation(
-                name=name,
-                oneway=False,
-                options=ClientOptions(protocol=protocol, **self._options),
-                service="Shapes",
-                timeout=1.0,
-                method=self._stub.methods[name],
-            )
+        except MalformedMessage:
+            name = "number"
+        operation = StubOperation(
+            name=name,
+            oneway=False,
+            options=ClientOptions(protocol=protocol, max_elements=self._most),
+            service="Shapes",
+            timeout=1.0,
+            method=self._stub.methods.get(name, self._stub.methods["number"]),
+        )
+        try:
             operation.decode(1, body)
-        except Exception as error:
-            if not isinstance(error, (InvalidReply, KeyError)) and type(error).__name__ != "MalformedMessage":
-                raise
-            return str(error)[:200]
+        except InvalidReply as error:
+            return str(error)
         return ""
 
 

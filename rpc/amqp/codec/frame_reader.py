@@ -266,10 +266,12 @@ class FrameReader:
         if content.size <= self.max_content:
             content.chunks.append(chunk)
             self._hold(content, len(chunk))
-        elif self._too_large is None and not content.chunks:
-            chunk = chunk[:HEAD_KEPT]
-            content.chunks.append(chunk)
-            self._hold(content, len(chunk))
+        elif self._too_large is None:
+            begin = content.size - content.left - len(chunk)
+            if begin < HEAD_KEPT:
+                chunk = chunk[: HEAD_KEPT - begin]
+                content.chunks.append(chunk)
+                self._hold(content, len(chunk))
         if content.left == 0:
             self._complete(channel, channel_id, content)
 

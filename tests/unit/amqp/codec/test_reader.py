@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.codec.frame_reader import FrameReader
+from rpc.amqp.codec.frame_reader import HEAD_KEPT, FrameReader
 from rpc.amqp.codec.frames import DELIVER
+from rpc.amqp.content import size_of
 from rpc.errors import FrameError
 from tests.unit.amqp.peer import BODY, HEADER, HEARTBEAT, METHOD, content, delivery, frame, method, returned
 
@@ -184,6 +185,20 @@ class BoundsTests(SynchronousTestCase):
             self.assertEqual((self.large, self.bodies()), ([(1, 11)], [b"next"]))
             self.assertEqual((self.reader.held, self.reader.waiting()), (0, b""))
             self.large.clear()
+
+    def test_hands_on_the_beginning_of_a_body_over_the_bound(self) -> None:
+        """Without a function for such bodies: the receiver answers its sender. The rest is not held."""
+        reader = FrameReader(self.channels)
+        reader.max_payload, reader.max_content = 2 * HEAD_KEPT, 100
+        size = HEAD_KEPT + 3 * 2 * HEAD_KEPT
+        reader.feed(deliver(1) + header(1, size) + body(1, b"a" * (HEAD_KEPT + 1)))
+        held = reader.held
+        reader.feed(body(1, b"b" * (2 * HEAD_KEPT)) + body(1, b"c" * (2 * HEAD_KEPT)))
+        self.assertEqual((reader.held, self.bodies()), (held, []))
+        reader.feed(body(1, b"d" * (2 * HEAD_KEPT - 1)) + deliver(1, b"next"))
+        cut, following = self.bodies()
+        self.assertEqual((cut, size_of(cut), reader.held), (b"a" * HEAD_KEPT, size, 0))
+        self.assertEqual((following, size_of(following)), (b"next", 4))
 
     def test_takes_a_body_at_the_bound(self) -> None:
         """A body of exactly that size is taken, whole or in parts."""
