@@ -136,8 +136,9 @@ class _Builder:
         if cost is None:
             fields = fields_of(struct_class)
             cost = self.structs[struct_class] = Cost(TType.STRUCT, self._struct + len(fields))
-            for number, ttype, _, details, *_ in fields:
+            for number, ttype, _, details, *default in fields:
                 cost.fields[number] = self._cost(ttype, details)
+                cost.each += sum(map(_of_default, default))
         return cost
 
     def _cost(self, ttype: int, details: Any) -> Cost:
@@ -164,6 +165,17 @@ class _Builder:
         if ttype == TType.STRING:
             return Cost(ttype, self._text)
         return Cost(ttype, self._container if ttype in INNER else self._number)
+
+
+def _of_default(value: Any) -> int:
+    """Return the elements in the default value of a field: each struct gets its own."""
+    if isinstance(value, dict):
+        return CONTAINER + sum(_of_default(key) + _of_default(item) for key, item in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return CONTAINER + sum(map(_of_default, value))
+    if hasattr(value, "thrift_spec"):
+        return STRUCT + sum(map(_of_default, vars(value).values()))
+    return 0 if value is None else NUMBER
 
 
 def _compared(ttype: int, key_type: int) -> float:

@@ -25,10 +25,10 @@ from tests.unit.envelope_messages import messages, read
 from tools.decoding.ends import Ends
 from tools.decoding.shapes import SHAPES
 
-SIZE = 100_000
+SIZE = 40_000
 """Bytes of each shape, about."""
 
-FEW = 2000
+FEW = 800
 """Elements that are allowed."""
 
 OTHERWISE = {
@@ -46,10 +46,12 @@ SKIMS: dict[str, type[Skim]] = {"binary": BinarySkim, "compact": CompactSkim}
 IDL = """
 struct Point { 1: i32 x, 2: i32 y }
 struct Blob { 1: binary data, 2: string text }
+struct Filled { 1: list<i32> numbers = [1, 2, 3], 2: map<string, Point> points = {"a": {"x": 1}}, 3: i32 x = 5 }
 service Counted {
   list<i32> numbers(1: list<i32> value), list<Point> points(1: list<Point> value),
   map<i64, Point> mapped(1: map<i64, Point> value), set<string> words(1: set<string> value),
-  set<Point> hashed(1: set<Point> value), Blob blob(1: Blob value), list<bool> flags(1: list<bool> value),
+  set<Point> hashed(1: set<Point> value), list<Filled> filled(1: list<Filled> value),
+  Blob blob(1: Blob value), list<bool> flags(1: list<bool> value),
 }
 """
 
@@ -64,7 +66,7 @@ class ShapeTests(SynchronousTestCase):
         for (protocol, name), make in SHAPES.items():
             for end, body in make(SIZE).items():
                 refused = self.ends.decode(end, protocol, body)
-                expected = OTHERWISE.get(name, "max_elements of 2000")
+                expected = OTHERWISE.get(name, f"max_elements of {FEW}")
                 self.assertRegex(refused, expected, (protocol, name, end, len(body)))
 
     def test_small_ones_are_decoded_at_both_ends(self) -> None:
@@ -111,6 +113,13 @@ class CountTests(SynchronousTestCase):
                 ("hashed", {point(1, 2)}, 9 + 6 + (10 + 5) + 2 * (1 + 5)),
             ):
                 self.assertEqual(self.elements(protocol, method, value), expected, (protocol, method))
+
+    def test_counts_the_default_values_of_structs(self) -> None:
+        """They are made for each struct, though nothing of them is sent."""
+        cost = message_cost(self.stub.filled_args, in_python=False)
+        filled = cost.struct.fields[1].item
+        self.assertEqual(filled.each, (8 + 3) + (6 + 3) + (6 + 1 + (8 + 1)) + 1)
+        self.assertEqual(cost.per_byte, filled.each)
 
     def test_counts_pairs_of_numbers_that_are_keys(self) -> None:
         """A peer can choose numbers that a dict compares with one another."""
