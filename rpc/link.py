@@ -35,6 +35,7 @@ class Link(Service):
     """One connection to the broker, made again whenever it is lost, from ``startService`` to ``stopService``.
 
     :ivar connection: the open connection, or ``None``.
+    :ivar max_content: bytes of a delivery's body, at most; see :meth:`allow`.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Link(Service):
         self._hosts_tried = 0
         self._attachments: dict[IChannelUser, Attachment] = {}
         self.connection: AMQPConnection | None = None
-        self._max_content = MAX_MESSAGE_SIZE
+        self.max_content = MAX_MESSAGE_SIZE
         self._connected_at = 0.0
         self._problem: str | None = "not connected yet"
         self._endpoint = BrokerEndpoint(reactor, uri, lambda: f"{role} {self.instance}", self._not_connected)
@@ -107,8 +108,8 @@ class Link(Service):
 
     def allow(self, size: int) -> None:
         """Take deliveries with bodies of up to `size` bytes, for an option ``max_message_size``. The largest counts."""
-        if size > self._max_content:
-            self._max_content = size
+        if size > self.max_content:
+            self.max_content = size
             if self.connection is not None:
                 self.connection.max_content = size
 
@@ -128,7 +129,7 @@ class Link(Service):
         self._connected_at = self._reactor.seconds()
         self._problem = self._refusal = None
         self._hosts_tried = 0
-        connection.max_content = self._max_content
+        connection.max_content = self.max_content
         connection.on_blocked = self._blocked
         self._secrets.start(self._endpoint.uri, connection)
         for attachment in list(self._attachments.values()):

@@ -38,6 +38,7 @@ class OptionsTests(SynchronousTestCase):
             "name": ["x" * 256, "é" * 128, 5, b"name", "\ud800"],
             "exchange": ["x" * 256, None, 5],
             "max_message_size": [None, 0, -1, 1.5, "5", True],
+            "max_elements": [None, 0, -1, 1.5, "5", True],
         }
         for option, values in wrong.items():
             for value in values:
@@ -53,6 +54,7 @@ class OptionsTests(SynchronousTestCase):
             "name": [None, "x" * 255, "S@instance"],
             "exchange": ["", "rpc.broadcast"],
             "max_message_size": [1, 2**40],
+            "max_elements": [1, 2**40],
         }
         for option, values in right.items():
             for value in values:
@@ -163,6 +165,15 @@ class ConnectionTests(SynchronousTestCase):
                 message = str(self.assertRaises(InvalidURI, make, wrong, reactor=self.reactor))
                 self.assertIn(f"amqp://user:password@host:5672/vhost, not {kind}", message)
                 self.assertNotIn("secret", message)
+
+    def test_gathers_replies_of_the_largest_size_that_a_client_allows(self) -> None:
+        """Also of a client that :func:`rpc.with_options` makes."""
+        connection = rpc.Connection(URL, reactor=BrokerReactor())
+        for size, gathered in ((1000, 2**24), (2**25, 2**25)):
+            client = connection.client(Calculator, max_message_size=size)
+            self.assertEqual(connection._link.max_content, gathered)
+        rpc.with_options(client, max_message_size=2**26)
+        self.assertEqual(connection._link.max_content, 2**26)
 
     def test_a_call_waits_for_the_start(self) -> None:
         call = outcome_of(self.connection.client(Calculator).ping())

@@ -35,6 +35,12 @@ class LifeTests(SynchronousTestCase):
         for _ in range(5):
             self.reactor.advance(0)
 
+    def test_gathers_requests_of_the_largest_size_that_a_service_allows(self) -> None:
+        """All services share the connection."""
+        services = [service("A", max_message_size=2**25), service("B", max_message_size=1000)]
+        worker = Worker("amqp://localhost", services, reactor=self.reactor)
+        self.assertEqual(worker._link.max_content, 2**25)
+
     def test_a_worker_that_never_connected_stops_at_once_and_leaves_no_timer(self) -> None:
         """There is nothing to drain."""
         self.worker.startService()

@@ -55,6 +55,7 @@ class ServiceTests(SynchronousTestCase):
             "concurrency": [0, -1, 1.5, "64", 65536, None, True],
             "backlog": [0, -1, "many", 2**63, True],
             "max_message_size": [0, -5, 1e6, None, True],
+            "max_elements": [0, -5, 1e6, None, True],
             "name": ["x" * 121, "é" * 61, "service@instance", 5, "\ud800"],
             "max_priority": [0, 256, 1.5, "5", True],
             "queue_arguments": [None, [("x-expires", 5)], {"x-max-length": 5}, {5: 5}, {"x-expires": object()}],
