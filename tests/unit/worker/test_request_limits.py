@@ -22,7 +22,7 @@ class RequestLimitTests(ServingTestCase):
         """Send `size` bytes."""
         codec = CODECS[protocol]
         body = codec.encode("blob", properties.pop("kind", TMessageType.CALL), 7, Calculator.blob_args(bytes(size)))
-        given = {"reply_to": "replies", "correlation_id": "c", "content_type": codec.content_type} | properties
+        given = {"reply_to": "amq.gen-replies", "correlation_id": "c", "content_type": codec.content_type} | properties
         return self.wire.deliver(body, Properties(**given), "c2")
 
     def assert_rejected(self, reply: Published, text: str, protocol: str = "binary") -> None:
