@@ -27,6 +27,9 @@ _TYPES: Final = {
 }
 """The types by their numbers in the compact protocol."""
 
+_FIELD_SIZES: Final = {TType.BOOL: 0, TType.BYTE: 1, TType.DOUBLE: 8, TType.UUID: 16}
+"""Bytes of the value of a field. That of a ``bool`` is in the field's type."""
+
 _VARINTS: Final = frozenset((TType.I16, TType.I32, TType.I64))
 
 _VARINT: Final = re.compile(rb"[\x80-\xff]{0,9}[\x00-\x7f]")
@@ -84,8 +87,11 @@ class CompactSkim(Skim):
             if head > 15:
                 number += head >> 4
             else:
-                zigzag, at = self._varint(at)
-                zigzag &= 0xFFFF
+                zigzag = body[at]
+                at += 1
+                if zigzag > 127:
+                    zigzag, at = self._varint(at - 1)
+                    zigzag &= 0xFFFF
                 number = zigzag >> 1 ^ -(zigzag & 1)
             if number > 32767:  # an i16, as the decoder has it
                 number -= 65536
@@ -93,8 +99,10 @@ class CompactSkim(Skim):
             field = fields.get(number)
             if field is None or field.ttype != ttype:
                 field = unknown[ttype]
-            if ttype == TType.BOOL:  # its value is in the type
+            size = _FIELD_SIZES.get(ttype)
+            if size is not None:
                 self._take(field.each + hashed)
+                at += size
             else:
                 at = self._value(ttype, field, at, hashed)
 
