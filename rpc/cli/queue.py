@@ -11,7 +11,7 @@ import click
 from rpc.cli.dead_letters import lock
 from rpc.cli.queue_migration import Migration, replacements
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
-from rpc.cli.standard_output import say
+from rpc.cli.standard_output import say, warn
 from rpc.topology import EXCHANGES, REQUESTS, ServiceTopology
 from rpc.uri import BrokerURI
 from rpc.worker.queue_options import HIGHEST_PRIORITY, QUEUE_TYPES, QueueOptions
@@ -94,7 +94,7 @@ def migrate_command(service: str, broker: BrokerURI, always: bool, patience: flo
     except click.ClickException as error:
         raise click.ClickException(error.message + _unfinished(told)) from error
     except click.Abort:
-        click.echo(_unfinished(told).removeprefix("\n"), err=True)
+        warn(_unfinished(told).removeprefix("\n"))
         raise
     (migration,) = told
     for line in _report(migration) or [f"{topology.queue} has these options already: nothing was moved"]:

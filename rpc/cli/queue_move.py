@@ -14,9 +14,9 @@ from typing import Any, Final
 import attrs
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
-from twisted.python import log
 from twisted.python.failure import Failure
 
+from rpc import log
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import USER_ID, encode_properties, join_properties, split_properties

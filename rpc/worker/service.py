@@ -132,8 +132,8 @@ class ThriftService(QueueOptions):
     invalid_utf8: str = attrs.field(default=REFUSE, kw_only=True, validator=one_of(REFUSE, REPLACE))
     exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
     queue: str = attrs.field(default="", kw_only=True, validator=text(LONGEST_QUEUE))
-    reply_queues: tuple[str, ...] = attrs.field(default=REPLY_QUEUES, kw_only=True, converter=_beginnings)
     declare_queue: bool = attrs.field(default=True, kw_only=True, validator=check_truth)
+    reply_queues: tuple[str, ...] = attrs.field(default=REPLY_QUEUES, kw_only=True, converter=_beginnings)
     description: Stub = attrs.field(init=False)
 
     @description.default
