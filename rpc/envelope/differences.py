@@ -7,6 +7,7 @@ an error that names none. So a message that was refused is read once more, into 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -23,6 +24,9 @@ from rpc.generated_classes import TYPE_NAMES, fields_of
 
 LARGEST_MESSAGE = 16384
 """Bytes of a message that is read again. Thrift's protocols in Python take some 10 ms for them at worst."""
+
+MOST_COMPARED = 1000
+"""Elements of a container that are compared with the stub."""
 
 MOST_TOLD = 3
 """Differences in one text."""
@@ -77,9 +81,11 @@ def differences(body: bytes, content_type: str, start: int, struct_class: type, 
 
 
 def has_unknown_exception(body: bytes, content_type: str, start: int, result_class: type) -> bool:
-    """Return whether a result has a field beside 0, the method's value, that the stub does not have."""
+    """Return whether a result has a field beside 0, the method's value, that the stub does not have. A result that is
+    too large to look at has: without an exception, that of a ``void`` method is empty.
+    """
     fields = _read(body, content_type, start)
-    return fields is not None and any(_unknown(fields, result_class, ""))
+    return fields is None or any(_unknown(fields, result_class, ""))
 
 
 # -- reading
@@ -156,24 +162,33 @@ def _json_value(tag: str, value: Any) -> Any:
 
 
 def _unknown(fields: list[_Field], struct_class: type, peer: str) -> Iterator[str]:
-    known = {field[0] for field in fields_of(struct_class)}
+    known = _known(struct_class)
     for field in fields:
-        if field.number not in known and field.number > 0:
+        if field.number not in known.fields and field.number > 0:
             yield f"{peer} has sent field {field.number} of {struct_class.__name__}, which this stub does not know"
 
 
 def _compared(fields: list[_Field], struct_class: type, peer: str) -> Iterator[str]:
-    sent = {field.number: field for field in fields}
-    for number, ttype, name, details, default in fields_of(struct_class):
-        what = f"{name!r} (field {number} of {struct_class.__name__})"
-        field = sent.get(number)
-        if field is None:
-            if default is None and _is_required(struct_class, name):
-                yield f"{peer} has sent no {what}, which is required"
-        elif field.ttype != ttype:
+    known = _known(struct_class)
+    sent = {field.number for field in fields}
+    for number in known.required:
+        if number not in sent:
+            yield f"{peer} has sent no {_described(number, struct_class)}, which is required"
+    for field in fields:
+        number = field.number
+        if number not in known.fields:
+            continue
+        _, ttype, _, details, _ = known.fields[number]
+        what = _described(number, struct_class)
+        if field.ttype != ttype:
             yield f"{peer} has sent {_type_name(field.ttype)} as {what}, which is {_type_name(ttype)} in this stub"
         else:
             yield from _compared_values(ttype, details, field.value, what, peer)
+
+
+def _described(number: int, struct_class: type) -> str:
+    name = _known(struct_class).fields[number][2]
+    return f"{name!r} (field {number} of {struct_class.__name__})"
 
 
 def _compared_values(ttype: int, details: Any, value: Any, what: str, peer: str) -> Iterator[str]:
@@ -193,12 +208,35 @@ def _compared_elements(ttype: int, details: Any, elements: _Elements, what: str,
     if elements.ttype != ttype:
         yield f"{peer} has sent {_type_name(elements.ttype)} as {what}, which is {_type_name(ttype)} in this stub"
         return
-    for value in elements.values:
+    for value in elements.values[:MOST_COMPARED]:
         yield from _compared_values(ttype, details, value, what, peer)
 
 
 def _type_name(ttype: int) -> str:
     return TYPE_NAMES.get(ttype, f"type {ttype}")
+
+
+@attrs.frozen
+class _Known:
+    """A struct of the stub.
+
+    :ivar fields: by number, as :func:`~rpc.generated_classes.fields_of` returns them.
+    :ivar required: the numbers of the fields that a peer must send.
+    """
+
+    fields: dict[int, tuple[Any, ...]]
+    required: tuple[int, ...]
+
+
+@lru_cache(1024)  # a message may have thousands of structs of one class
+def _known(struct_class: type) -> _Known:
+    fields = {field[0]: field for field in fields_of(struct_class)}
+    required = [
+        number
+        for number, (_, _, name, _, default) in fields.items()
+        if default is None and _is_required(struct_class, name)
+    ]
+    return _Known(fields, tuple(required))
 
 
 def _is_required(struct_class: type, name: str) -> bool:

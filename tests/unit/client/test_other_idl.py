@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType, TType
@@ -11,7 +12,7 @@ from generated.kvstore import KeyValueStore
 from rpc.client.options import ClientOptions
 from rpc.client.stub_client import Client
 from rpc.envelope import CODECS
-from rpc.envelope.differences import LARGEST_MESSAGE
+from rpc.envelope.differences import LARGEST_MESSAGE, MOST_COMPARED
 from rpc.errors import InvalidReply
 from rpc.stub import Stub
 from tests.unit.amqp.peer import outcome_of
@@ -126,3 +127,34 @@ class OtherIDLTests(SynchronousTestCase):
         for protocol in PROTOCOLS:
             outcome = self.answer(protocol, "delete", ("k",), fields)
             self.assertEqual(str(outcome), "delete failed: unknown result")
+
+    def test_a_large_exception_of_a_void_method(self) -> None:
+        """It is not read again, but a result of such a method is empty."""
+        fields: Fields = [(7, TType.STRUCT, [(1, TType.STRING, "x" * LARGEST_MESSAGE)])]
+        for protocol in PROTOCOLS:
+            outcome = self.answer(protocol, "put", ("k", b"v"), fields)
+            self.assertIsInstance(outcome, TApplicationException, protocol)
+
+    def test_many_structs_are_compared_in_little_time(self) -> None:
+        """What is required is found out once a class, and not every element is compared."""
+        differences: Any = sys.modules["rpc.envelope.differences"]
+        known: list[type] = []
+        compared: list[type] = []
+
+        def is_required(struct_class: type, name: str) -> bool:
+            known.append(struct_class)
+            return True
+
+        def described(number: int, struct_class: type) -> str:
+            compared.append(struct_class)
+            return "a field"
+
+        self.patch(differences, "_is_required", is_required)
+        self.patch(differences, "_described", described)
+        differences._known.cache_clear()
+        self.addCleanup(differences._known.cache_clear)
+        empties: Fields = [(1, TType.LIST, (TType.STRUCT, [[]] * 10_000))]
+        outcome = self.answer("binary", "scan", ("", "", 10), [(0, TType.STRUCT, empties)])
+        self.assertIn("the worker has sent no a field, which is required", str(outcome))
+        self.assertLess(len(known), 20)
+        self.assertLess(len(compared), 2 * MOST_COMPARED + 20)
