@@ -1,7 +1,8 @@
 """What the broker says about the queue of a service whose calls get no reply, for the text of their errors.
 
-A call that nothing consumes looks like a slow one until its deadline, and then its error may not wait for an answer of
-the broker. So the broker is asked shortly before the deadline, and only about calls that are still without a reply.
+Until its deadline, a call without a consumer looks like a slow call. At the deadline its error must come at once, so
+there is no time left to ask the broker. So it is asked shortly before, and only about calls that are still without a
+reply.
 
 The question is a passive ``queue.declare`` (AMQP 0-9-1, queue.declare), for which RabbitMQ asks no permission
 (https://www.rabbitmq.com/docs/access-control). An error closes its channel (404 for a queue of another name), so each
@@ -14,9 +15,10 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from rpc.amqp.channel import Channel
-from rpc.errors import AMQPError
+from rpc.errors import AMQPError, ChannelClosed
 from rpc.interfaces import IClock
 from rpc.link import Link
 from rpc.topology import ServiceTopology
@@ -28,6 +30,9 @@ INTERVAL = 1.0
 """Least seconds between two questions about one service."""
 
 NEVER = float("inf")
+
+MOST_AT_ONCE = 10
+"""Questions without an answer: each has a channel, and a connection has some thousands of them at most."""
 
 MOST_SERVICES = 1000
 """Services that are remembered: a program may make up any number of names."""
@@ -69,11 +74,12 @@ class QueueStates:
         self._clock = clock
         self._states: dict[str, QueueState] = {}  # by service
         self._asked_again_at: dict[str, float] = {}  # by service; NEVER on this connection when it was refused
+        self._unanswered = 0
 
     def ask(self, service: str) -> None:
         """Ask the broker about the queue of `service`. Nothing while it was asked a moment ago, or cannot answer."""
         connection = self._link.connection
-        if connection is None or connection.blocked is not None:
+        if connection is None or connection.blocked is not None or self._unanswered >= MOST_AT_ONCE:
             return
         if self._clock.seconds() < self._asked_again_at.get(service, 0.0):
             return
@@ -81,9 +87,11 @@ class QueueStates:
             self.forget()
         self._asked_again_at[service] = NEVER  # until it has answered
         queue = ServiceTopology(service).queue
+        self._unanswered += 1
         asked: Deferred[Any] = connection.open_channel()
         asked.addCallback(self._declare, service, queue)
-        asked.addErrback(lambda failure: failure.trap(AMQPError))
+        asked.addErrback(self._not_answered, service)
+        asked.addBoth(self._end_question)
 
     def _declare(self, channel: Channel, service: str, queue: str) -> Deferred[Any]:
         answered: Deferred[Any] = channel.queue_declare(queue=queue, passive=True)
@@ -99,6 +107,16 @@ class QueueStates:
         now = self._clock.seconds()
         self._asked_again_at[service] = now + INTERVAL
         self._states[service] = QueueState(now, answer.queue, answer.consumer_count, answer.message_count)
+
+    def _not_answered(self, failure: Failure, service: str) -> None:
+        """There was no channel, or it was lost. Only a refusal would come again."""
+        failure.trap(AMQPError)
+        if not failure.check(ChannelClosed):
+            self._asked_again_at[service] = self._clock.seconds() + INTERVAL
+
+    def _end_question(self, result: Any) -> Any:
+        self._unanswered -= 1
+        return result
 
     def known(self, service: str) -> QueueState | None:
         """Return the last answer about the queue of `service`, if it is not too old."""

@@ -209,7 +209,7 @@ class Dispatcher:
         """Whether `request` may wait here. The prefetch bounds those from the queues of the service."""
         if not request.direct:
             return True
-        held = self.limiter.direct_bytes
+        held = self.limiter.bytes_beside(request)
         if held and held + request.size > MOST_HELD_BYTES:
             return False
         return self.limiter.held_beside(request) < self._most_held

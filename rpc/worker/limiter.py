@@ -7,7 +7,7 @@ one call can always go on, however services call each other.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
@@ -24,7 +24,6 @@ class ConcurrencyLimiter:
     :ivar running: calls in progress.
     :ivar waiting: calls in progress that wait for nested calls.
     :ivar held: requests that wait for a slot; ``held_nested``, nested ones among them.
-    :ivar direct_bytes: bytes of the held requests for this worker alone, nested ones included.
     """
 
     def __init__(self, clock: IClock, concurrency: int, start: Callable[[Request], None]) -> None:
@@ -39,7 +38,7 @@ class ConcurrencyLimiter:
         self.waiting = 0
         self.held: deque[Request] = deque()
         self.held_nested: deque[Request] = deque()
-        self.direct_bytes = 0
+        self._held_bytes: Counter[Source] = Counter()
 
     @property
     def is_free_for_nested(self) -> bool:
@@ -49,13 +48,16 @@ class ConcurrencyLimiter:
     def hold(self, request: Request) -> None:
         """Let `request` wait for a slot."""
         request.hold()
-        if request.direct:
-            self.direct_bytes += request.size
+        self._held_bytes[request.source] += request.size
         (self.held_nested if request.source is Source.NESTED else self.held).append(request)
 
     def held_beside(self, request: Request) -> int:
         """How many requests of the same kind (nested, or not) wait for a slot."""
         return len(self.held_nested if request.source is Source.NESTED else self.held)
+
+    def bytes_beside(self, request: Request) -> int:
+        """Bytes of the requests from the same queue and of the same kind that wait for a slot."""
+        return self._held_bytes[request.source]
 
     def enter(self) -> None:
         """Take a slot."""
@@ -106,8 +108,7 @@ class ConcurrencyLimiter:
         self._schedule_start()
 
     def _taken(self, request: Request) -> Request:
-        if request.direct:
-            self.direct_bytes -= request.size
+        self._held_bytes[request.source] -= request.size
         return request
 
     def _begin(self, request: Request) -> None:
@@ -119,7 +120,7 @@ class ConcurrencyLimiter:
 
     def take_shared(self) -> list[Request]:
         """Take out the held requests that came from a queue of the service."""
-        shared = [request for request in self.held if not request.direct]
+        shared = [self._taken(request) for request in self.held if not request.direct]
         self.held = deque(request for request in self.held if request.direct)
         return shared
 

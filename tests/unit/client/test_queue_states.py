@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-from rpc.client.queue_states import INTERVAL, LONGEST_LEAD, QueueState, lead_of
-from rpc.errors import CallTimedOut
+from twisted.internet.defer import Deferred, fail
+
+from rpc.client.queue_states import INTERVAL, LONGEST_LEAD, MOST_AT_ONCE, QueueState, QueueStates, lead_of
+from rpc.errors import AMQPError, CallTimedOut, ChannelClosed
 from tests.unit.amqp.peer import method, outcome_of
 from tests.unit.client.caller_in_memory import Calculator, RequestTestCase
 
@@ -71,6 +74,35 @@ class QueueStatesTests(RequestTestCase):
                 self.wire.answer()
             self.wire.clock.advance(0.1)
         self.assertIn(asked, range(2, 2 + int(3 / INTERVAL)))
+
+    def test_asks_about_few_services_at_once(self) -> None:
+        """Each question takes a channel, which other callers need."""
+        for number in range(50):
+            self.caller.client(timeout=TIMEOUT, name=f"S{number}").add(1, 2)
+        self.wire.take()
+        self.wire.clock.advance(TIMEOUT - LONGEST_LEAD + 0.02)
+        channels = self.questions()
+        self.assertEqual(len(channels), MOST_AT_ONCE)
+        for channel in channels:
+            self.wire.peer.feed(method(channel, "channel.open-ok", b""))
+        self.wire.answer()
+        self.assertEqual(self.caller.subject._queue_states._unanswered, 0)
+
+    def test_asks_again_after_a_question_that_failed(self) -> None:
+        """There was no free channel. A refusal, however, would come again."""
+        for error, asked in ((AMQPError("no channel is free"), 2), (ChannelClosed(404, "no queue"), 1)):
+            states = QueueStates(cast(Any, self.caller.link), self.wire.clock)
+            opened: list[Deferred[Any]] = []
+
+            def open_channel(opened: list[Deferred[Any]] = opened, error: AMQPError = error) -> Deferred[Any]:
+                opened.append(fail(error))
+                return opened[-1]
+
+            self.patch(self.caller.link, "connection", SimpleNamespace(blocked=None, open_channel=open_channel))
+            for _ in range(4):
+                states.ask("Calculator")
+                self.wire.clock.advance(INTERVAL / 2 + 0.01)
+            self.assertEqual(len(opened), asked)
 
     def test_does_not_ask_about_calls_that_are_answered(self) -> None:
         """The usual case."""

@@ -135,6 +135,8 @@ class NestedTests(AgainTestCase):
         self.assertEqual(self.wire.take(), [])
         self.request("add", OWN)
         self.assertEqual(len(self.wire.take()), 1)
+        self.nested()  # other callers take no room of the handlers' own calls
+        self.assertEqual(self.wire.take(), [])
 
     def test_rejects_nested_requests_over_a_bound(self) -> None:
         """More than ten thousand wait."""
