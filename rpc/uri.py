@@ -143,13 +143,14 @@ def _check_password_source(values: dict[str, Any], has_password: bool) -> None:
     values["password"] = ""
 
 
-_LOGIN_OF_URL = re.compile(r"(?i)\b(amqps?://)(?:\S*@|\S*)")
+_LOGIN_OF_URL = re.compile(r"(?i)\b(amqps?://)(?:.*@|.*)")
 
 
 def hide_logins(text: str) -> str:
     """Return `text`, in which no URL of a broker has a login any more: for messages that quote a user's words.
 
-    A URL without an ``@`` is hidden whole: its ``host:port`` may be user and password.
+    The last ``@`` of a line ends a login: a password may have any character, blanks and quotes as well. A URL without
+    an ``@`` is hidden to the end of its line: its ``host:port`` may be user and password.
     """
     return _LOGIN_OF_URL.sub(lambda found: f"{found[1]}***{'@' if found[0].endswith('@') else ''}", text)
 

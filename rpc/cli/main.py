@@ -30,11 +30,9 @@ def _logins_hidden(words: Iterable[str]) -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        message = error.message
-        for word in words:
-            if "://" in word:
-                message = message.replace(word, hide_logins(word))
-        vars(error)["message"] = message  # click's type is Final, but a new exception would lose the usage line
+        if any("://" in word for word in words):  # click quotes words by repr, so none is looked for in its message
+            # Its type is Final, but a new exception would lose the usage line.
+            vars(error)["message"] = hide_logins(error.message)
         raise
 
 

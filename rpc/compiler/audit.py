@@ -16,8 +16,12 @@ from rpc.compiler.hashed_types import Definitions
 from rpc.idl import python_name
 
 _MODULES: Final = frozenset({"sys", "logging", "builtins"})
-_PACKAGES: Final = frozenset({"thrift", "uuid", "zope", "twisted", "rpc"})
+_PACKAGES: Final = frozenset({"thrift", "uuid", "zope", "twisted"})
+_OURS: Final = "rpc"
 """Generated modules import these, and relatively one another."""
+
+_RENAMED: Final = frozenset({"import builtins as _idl_builtins", "from twisted.internet import defer as _idl_defer"})
+"""What the repairs of names import."""
 
 _CALLED: Final = frozenset({"set", "frozenset", "TFrozenDict", "UUID", "float"})
 """Functions in literals, beside the classes of structs and our own, which begin with ``_idl_``."""
@@ -76,7 +80,7 @@ class _Audit:
 
     def _class(self, node: ast.ClassDef) -> Iterator[ast.AST]:
         yield from (base for base in node.bases if _dotted(base) is None)
-        yield from node.keywords
+        yield from (*node.keywords, *getattr(node, "type_params", ()))
         yield from self._decorators(node.decorator_list)
         for statement in _without_docstring(node.body):
             if isinstance(statement, ast.FunctionDef):
@@ -88,6 +92,11 @@ class _Audit:
 
     def _function(self, node: ast.FunctionDef) -> Iterator[ast.AST]:
         yield from self._decorators(node.decorator_list)
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+        annotations = [argument.annotation for argument in arguments if argument is not None]
+        yield from (
+            each for each in (*annotations, node.returns, *getattr(node, "type_params", ())) if each is not None
+        )
         yield from self._literals([*node.args.defaults, *(item for item in node.args.kw_defaults if item is not None)])
         for statement in _without_docstring(node.body):
             for part in ast.walk(statement):
@@ -148,11 +157,23 @@ class _Audit:
 
 
 def _is_known_import(node: ast.stmt) -> bool:
+    """Return whether a statement imports what generated modules import. A name that a literal may call, or that stands
+    for a type, is imported by our own lines alone.
+    """
+    if ast.unparse(node) in _RENAMED:
+        return True
     if isinstance(node, ast.Import):
-        return all(alias.name in _MODULES for alias in node.names)
+        return all(alias.name in _MODULES and _is_plain(alias) for alias in node.names)
     if isinstance(node, ast.ImportFrom):
-        return node.level > 0 or (node.module or "").partition(".")[0] in _PACKAGES
+        package = (node.module or "").partition(".")[0]
+        if node.level > 0 or package == _OURS:
+            return all(_is_plain(alias) or str(alias.asname).startswith("_idl_") for alias in node.names)
+        return package in _PACKAGES and all(map(_is_plain, node.names))
     return False
+
+
+def _is_plain(alias: ast.alias) -> bool:
+    return alias.asname is None and not alias.name.startswith("_idl_")
 
 
 def _all_named(node: ast.Delete, names: Collection[str]) -> bool:

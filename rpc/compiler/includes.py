@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from rpc.compiler.source import Source, code_of
+from rpc.compiler.source import STRING, Source, code_of
 from rpc.compiler.typedefs import Typedefs
 from rpc.errors import CompileError
 
@@ -27,9 +27,8 @@ LONGEST_CHAIN: Final = 100
 DEEPEST: Final = 50
 """Brackets within one another: lists and maps of constants, types in types."""
 
-_STRING: Final = r"""(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
-_INCLUDE: Final = re.compile(rf"(?<![\w.])include\s*(?P<name>{_STRING})|{_STRING}")
-_BRACKETS: Final = re.compile(rf"{_STRING}|[\[({{<]|[\])}}>]")
+_INCLUDE: Final = re.compile(rf"(?<![\w.])include\s*(?P<name>{STRING})|{STRING}")
+_BRACKETS: Final = re.compile(rf"{STRING}|[\[({{<]|[\])}}>]")
 
 
 def read(path: Path, shown: str) -> Source:

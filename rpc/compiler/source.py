@@ -8,9 +8,10 @@ from typing import Final
 
 import attrs
 
-_STRING_OR_COMMENT: Final = re.compile(
-    r"""(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|/\*.*?\*/|(?://|\#)[^\n]*""", re.DOTALL
-)
+STRING: Final = r"""(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+"""A literal in an IDL, as a regular expression."""
+
+_STRING_OR_COMMENT: Final = re.compile(rf"(?P<string>{STRING})|/\*.*?\*/|(?://|\#)[^\n]*", re.DOTALL)
 
 
 @attrs.frozen

@@ -7,10 +7,11 @@ They are found in the text, before the compiler reads it. A name that is no type
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
-from rpc.compiler.source import Source
+from rpc.compiler.source import STRING, Source
 from rpc.errors import CompileError
 
 LONGEST: Final = 100
@@ -19,30 +20,34 @@ LONGEST: Final = 100
 LARGEST: Final = 1000
 """Parts of the type that a typedef stands for."""
 
-_TOKEN: Final = re.compile(r"""[\w.]+|[<>,()]|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\S""")
-_TYPEDEF: Final = re.compile(r"(?<![\w.])typedef\b")
+_TOKEN: Final = re.compile(rf"[\w.]+|[<>,()]|{STRING}|\S")
+_TYPEDEF: Final = re.compile(rf"{STRING}|(?<![\w.])(?P<typedef>typedef)\b")
+
+_Key = tuple[Path, str]
+"""The file and the name of a typedef."""
 
 
 class Typedefs:
-    """The typedefs of an IDL; each is known by the names of its file and its own, as other files name it."""
+    """The typedefs of an IDL."""
 
-    def __init__(self, sources: Iterable[Source]) -> None:
-        self._places: dict[str, str] = {}
-        self._parts: dict[str, list[str]] = {}
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._places: dict[_Key, str] = {}
+        self._parts: dict[_Key, list[_Key]] = {}
+        paths: dict[str, list[Path]] = {}  # by the name by which other files refer to them
+        for source in sources:
+            paths.setdefault(source.program, []).append(source.path)
         for source in sources:
             for line, name, parts in _typedefs_of(source.code):
-                key = f"{source.program}.{name}"
+                key = source.path, name
                 self._places[key] = f"{source.shown}:{line}"
-                self._parts.setdefault(key, []).extend(
-                    part if "." in part else f"{source.program}.{part}" for part in parts
-                )
+                self._parts.setdefault(key, []).extend(_key(part, source, paths) for part in parts)
 
     def check(self) -> None:
         """Refuse the typedefs that are circular or too large.
 
         :raises CompileError: there is one.
         """
-        sizes: dict[str, tuple[int, int]] = {}  # levels and parts
+        sizes: dict[_Key, tuple[int, int]] = {}  # levels and parts
         for first in self._parts:
             path = [first]
             while path:
@@ -57,24 +62,33 @@ class Typedefs:
                 if len(path) > LONGEST:
                     self._refuse(first)
 
-    def _size(self, name: str, sizes: dict[str, tuple[int, int]]) -> tuple[int, int]:
+    def _size(self, name: _Key, sizes: dict[_Key, tuple[int, int]]) -> tuple[int, int]:
         inner = [sizes.get(part, (1, 1)) for part in self._parts[name]]
         levels, parts = 1 + max((size[0] for size in inner), default=0), sum(size[1] for size in inner)
         if levels > LONGEST or parts > LARGEST:
             self._refuse(name)
         return levels, parts
 
-    def _refuse(self, name: str) -> None:
+    def _refuse(self, name: _Key) -> None:
         raise CompileError(
             f"{self._places[name]}: this typedef stands for more than {LARGEST} types, or for {LONGEST} typedefs in a "
             "row; make a struct of some of them"
         )
 
 
+def _key(part: str, source: Source, paths: Mapping[str, list[Path]]) -> _Key:
+    """Return the key of a part of a typedef in `source`. Of two files of one name, it is not known which is meant."""
+    program, _, name = part.rpartition(".")
+    files = paths.get(program, []) if program else [source.path]
+    return (files[0], name) if len(files) == 1 else (source.path, part)
+
+
 def _typedefs_of(code: str) -> Iterator[tuple[int, str, list[str]]]:
     """Yield the line, the name and the parts of each typedef."""
     line = position = 0
     for found in _TYPEDEF.finditer(code):
+        if found["typedef"] is None:
+            continue
         line += code.count("\n", position, found.start())
         position = found.start()
         parts: list[str] = []

@@ -273,6 +273,9 @@ class PasswordTests(SynchronousTestCase):
             ("AMQPS://user:se@cret@host", "AMQPS://***@host"),
             ("--broker=amqp://user:secret@h", "--broker=amqp://***@h"),
             ("amqp://user:secret", "amqp://***"),
+            ("No such command 'amqp://u:pa\\\\s' \"t@h/x'.", "No such command 'amqp://***@h/x'."),
+            ("amqp://u:p w", "amqp://***"),
+            ("of amqp://host\nnext line", "of amqp://***\nnext line"),
             ("services.calculator:service", "services.calculator:service"),
         ):
             self.assertEqual(hide_logins(word), hidden)

@@ -40,7 +40,7 @@ class ThriftRPCTests(SynchronousTestCase):
 
     def test_shows_no_login_of_a_url_in_a_wrong_place(self) -> None:
         """As a verb, a stub, a service, an argument or a value of another option; also a URL that is not valid."""
-        for url in (URL, WRONG, f"{URL}?nonsense"):
+        for url in (URL, WRONG, f"{URL}?nonsense", "amqp://ada:back\\slash 'Sesame@localhost"):
             for words in (
                 (url,),
                 ("call", url),

@@ -154,6 +154,14 @@ def _code_of(text: str) -> str:
         "class A:\n    def f(self):\n        import os",
         'class A:\n    def f(self):\n        class B:\n            """a"""',
         "class A:\n    def f(self):\n        lambda: 1",
+        "class A:\n    def f(self, a: print(1)):\n        pass",
+        "class A:\n    def f(self, *a: print(1)):\n        pass",
+        "class A:\n    def f(self) -> print(1):\n        pass",
+        "from twisted.python.reflect import namedAny as _idl_x\nY = _idl_x('antigravity')",
+        "from thrift import _idl_x\nY = _idl_x('antigravity')",
+        "import sys as TType\nA = TType.exit",
+        "import builtins as _idl_x",
+        "A = _idl_builtins.exec('a')",
         "for A in ():\n    pass",
         "del A",
     ],
@@ -270,14 +278,26 @@ class DeepTests(IDLTestCase):
         self.assertIn(f"x0099.thrift:1: more than {LONGEST_CHAIN} files include one another", self.refusal())
 
     def test_takes_what_people_write(self) -> None:
-        """Sixteen levels of lists, forty of constants, twenty typedefs, thirty includes."""
+        """Sixteen levels of lists, forty of constants, twenty typedefs, thirty includes; text about typedefs."""
         self.write(
             lists=f"struct S {{1: {'list<' * 16}i32{'>' * 16} a}}",
             constants=f"struct R {{1: optional R r}}\nconst R C = {R * 40}{{}}{'}' * 40}",
             typedefs="typedef i32 T0\n"
             + "".join(f"typedef T{i} T{i + 1}\n" for i in range(20))
-            + "struct S {1: T20 a}",
+            + "struct S {1: T20 a}\nconst string HELP = 'typedef T T'",
             **{f"x{i}": f'include "x{i + 1}.thrift"\nstruct S{i} {{}}' for i in range(30)},
             x30="",
         )
         self.assertIn("x0/ttypes.py", self.compiled().files)
+
+    def test_takes_typedefs_of_two_files_of_one_name(self) -> None:
+        """``B`` of one is ``A`` of the other, and so on: no circle."""
+        (self.idl / "other").mkdir(parents=True)
+        (self.idl / "other" / "common.thrift").write_text("namespace py two\ntypedef i32 B\ntypedef B A")
+        self.write(
+            common="namespace py one\ntypedef i32 A\ntypedef A B",
+            user='include "common.thrift"\nstruct S {1: common.B b}',
+        )
+        (self.idl / "other" / "more.thrift").write_text('include "common.thrift"\nstruct T {1: common.A a}')
+        self.write(both='include "user.thrift"\ninclude "other/more.thrift"\nstruct U {1: user.S s, 2: more.T t}')
+        self.assertIn("both/ttypes.py", self.compiled().files)
