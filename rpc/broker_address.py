@@ -27,7 +27,7 @@ DEFAULT_BROKER: Final = "amqp://localhost"
 
 
 class Origin(enum.Enum):
-    """Where a URL is that is not given. It is not ``None``, which may be a URL that was not found."""
+    """Stands for "no URL was given: look in the environment". ``None`` does not: a caller may pass it by mistake."""
 
     ENVIRONMENT = "RPC_BROKER, or the file that RPC_BROKER_FILE names, or amqp://localhost"
 

@@ -42,8 +42,8 @@ def use_monotonic_time(reactor: Any = None) -> None:
     """Have all delayed calls of `reactor` follow the monotonic clock: those of the whole program.
 
     Call it at the start of a program. ``reactor.seconds()`` stays the time since the epoch, but does not notice when
-    the wall clock is set. Delayed calls that were made before are moved to the new clock. A reactor that has another
-    clock already is left as it is.
+    the wall clock is set, and stands still while the machine sleeps. Delayed calls that were made before are moved to
+    the new clock. A reactor that has another clock already is left as it is.
 
     :param reactor: default: Twisted's global one. This installs it, so another kind must be installed before.
     """
@@ -53,6 +53,7 @@ def use_monotonic_time(reactor: Any = None) -> None:
         reactor.seconds = seconds
         for call in reactor.getDelayedCalls():
             call.delay(moved)
+            call.seconds = seconds  # for its ``reset``
 
 
 def monotonic_reactor(reactor: Any) -> Any:

@@ -50,21 +50,24 @@ class SecretWatch:
             self._tell_once(f"the password is not read anew: {error}")
             return
         if read.password == self._uri.password:
+            self._problem = ""
             return
         if read.username != self._uri.username:
             self._tell_once(f"the user is now {read.username!r}: the next connection logs in as that one")
             return
-        self._uri = read
         told = self._connection.update_secret(read.password)
-        told.addCallbacks(self._taken, self._refused, callbackArgs=(read.username,))
+        told.addCallbacks(self._taken, self._not_taken, callbackArgs=(read,))
 
-    def _taken(self, _: object, username: str) -> None:
+    def _taken(self, _: object, read: BrokerURI) -> None:
+        self._uri = read
         self._problem = ""
-        log.msg(f"the broker was told the new password of user {username!r}")
+        log.msg(f"the broker was told the new password of user {read.username!r}")
 
-    def _refused(self, failure: Failure) -> None:
-        """Say so. RabbitMQ then closes the connection, and the link connects anew, with the new password."""
-        log.msg(f"the broker was not told the new password: {failure.value}")
+    def _not_taken(self, failure: Failure) -> None:
+        """Say so once. After a refusal RabbitMQ closes the connection, and the link connects anew, with the new
+        password. A secret that does not fit into a frame was not sent.
+        """
+        self._tell_once(f"the broker was not told the new password: {failure.value}")
 
     def _tell_once(self, problem: str) -> None:
         if problem != self._problem:

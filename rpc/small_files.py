@@ -44,12 +44,12 @@ def state_of(path: str | None) -> object:
 
 
 def read_text(option: str, path: str) -> str:
-    """Return the text of a file that holds one value, without the line end behind it.
+    """Return the text of a file that holds one value, without one line end behind it.
 
     :raises ConfigurationError: as :func:`read_file`; or it is empty, or not UTF-8. The message quotes nothing of it.
     """
     try:
-        text = read_file(option, path).decode("utf-8").rstrip("\r\n")
+        text = read_file(option, path).decode("utf-8").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise ConfigurationError(f"{option}={path}: is not UTF-8") from None
     if not text:  # also while another program is writing it

@@ -62,7 +62,7 @@ class ServerName:
         """Return why `certificate` is not one of this server; ``None`` when it is."""
         try:
             names = _names(certificate)
-            # Before service_identity is asked: version 21.1 takes the common name instead.
+            # Before service_identity is asked, whose error does not tell these cases apart.
             if names is None:
                 return (
                     "the server's certificate has no subjectAltName, so it names no host: its common name does not "

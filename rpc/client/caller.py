@@ -108,7 +108,7 @@ class Caller:
             )
         if self._closed:
             return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
-        # Whoever has seen other calls cannot guess the id, and so can neither answer this call nor cancel it.
+        # A peer that has seen other calls cannot guess the id. So it can neither answer nor cancel this call.
         call_id = ID_LENGTH + hexlify(urandom(ID_BYTES))
         call = Call(self, operation, call_id, seqid, body, deadline, context)
         pending.calls[call_id] = call

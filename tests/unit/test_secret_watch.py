@@ -85,6 +85,20 @@ class SecretWatchTests(SynchronousTestCase):
                 self.file.write_text(content)
             self.assertEqual(self.told(socket), [])
             self.assertEqual(self.logged().count(problem), 1)
+        self.file.write_text("one")
+        self.assertEqual(self.told(socket), [])
+        self.file.write_text("")
+        self.assertEqual(self.told(socket), [])
+        self.assertEqual(self.logged().count("is empty"), 2)  # it was good in between
+        self.file.write_text("two")
+        self.assertEqual(self.told(socket), [b"two"])
+
+    def test_tells_once_that_a_password_was_not_sent(self) -> None:
+        """It does not fit into a frame. The next one is told."""
+        socket = self.connect()
+        self.file.write_text("x" * 200_000)
+        self.assertEqual(self.told(socket), [])
+        self.assertEqual(self.logged().count("was not told the new password"), 1)
         self.file.write_text("two")
         self.assertEqual(self.told(socket), [b"two"])
 
