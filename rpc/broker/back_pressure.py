@@ -55,6 +55,8 @@ class PauseReason(enum.Flag):
     """The client has published during a memory alarm (RabbitMQ: "Memory Threshold and Limit")."""
     POSTPONED = enum.auto()
     """Its input behind a ``basic.get`` is postponed until the client has read the answers so far."""
+    SLICE = enum.auto()
+    """Its input has taken long enough, and is continued in a later turn of the reactor (:mod:`rpc.broker.work`)."""
     UNREAD = enum.auto()
     """More than ``MAX_UNREAD`` is unread."""
 
@@ -137,10 +139,14 @@ class BackPressure:
         """Whether input is kept for later. New bytes belong behind it."""
         return bool(self._postponed)
 
-    def postpone(self, data: bytes) -> None:
-        """Keep input for later."""
+    def postpone(self, data: bytes, reason: PauseReason = PauseReason.NONE) -> None:
+        """Keep input for later.
+
+        :param reason: ``POSTPONED`` or ``SLICE``; ``NONE``: the same as the input before it.
+        """
         self._postponed.append(data)
-        self._pause(PauseReason.POSTPONED, True)
+        if reason:
+            self._pause(reason, True)
 
     def take_postponed(self) -> bytes:
         """Return the input that was kept, and read on."""
@@ -151,7 +157,7 @@ class BackPressure:
     def drop_postponed(self) -> None:
         """Forget the input that was kept."""
         self._postponed.clear()
-        self._pause(PauseReason.POSTPONED, False)
+        self._pause(PauseReason.POSTPONED | PauseReason.SLICE, False)
 
     def closing(self) -> None:
         """Read input from now on, in spite of all reasons to pause it."""

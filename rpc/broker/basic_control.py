@@ -63,13 +63,13 @@ def _consume(
     queue = channel.vhost.queue(channel.queue_name(name), channel.connection)
     tag = tag or server_name("ctag")
     _check_tag_unused(channel, tag)
-    if queue.consumers and (exclusive or queue.consumers[0].exclusive):
+    if queue.consumers and (exclusive or queue.first_consumer.exclusive):
         raise ProtocolError(ACCESS_REFUSED, f"queue '{queue.name}' in vhost '{channel.vhost.name}' in exclusive use")
     priority = check_priority(f"'{queue.name}' in vhost '{channel.vhost.name}'", arguments)
     consumer = Consumer(
         channel, queue, tag, no_ack=no_ack, exclusive=exclusive, prefetch=channel.prefetch, priority=priority
     )
-    channel.consumers[tag] = consumer
+    channel.consume(consumer)
     channel.answer(nowait, "basic.consume-ok", tag)
     queue.add_consumer(consumer)
 
@@ -125,7 +125,7 @@ def _recover(channel: Channel, requeue: bool) -> None:
 def _recover_async(channel: Channel, requeue: bool) -> None:
     if not requeue:
         raise ProtocolError(NOT_IMPLEMENTED, "requeue=false")
-    channel.requeue_all()
+    channel.broker.work.do(channel.requeue_all())
 
 
 def _check_tag_unused(channel: Channel, tag: str) -> None:

@@ -24,6 +24,7 @@ from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
 from rpc.broker.publishing import Publisher, Target
 from rpc.broker.timer import Timer
 from rpc.broker.vhost import VirtualHost
+from rpc.broker.work import SLICE, Work
 from rpc.errors import ConfigurationError
 from rpc.interfaces import IClock
 from rpc.printable import printable
@@ -42,7 +43,8 @@ class Broker(Factory):
     :ivar vhosts: virtual hosts by name.
     :ivar connections: those that are open.
     :ivar compatibility: the version of RabbitMQ whose answers it gives.
-    :ivar memory: the account of the messages held.
+    :ivar memory: the account of what peers make.
+    :ivar work: long work, which is done in slices.
     :ivar tamper: for tests: called with each message that is published and where it goes; returns whether it counts as
         routed, and where it goes instead.
     """
@@ -65,7 +67,8 @@ class Broker(Factory):
         self.compatibility = compatibility
         self.users = dict(users) if users is not None else {GUEST: GUEST}
         self._loopback_only = {GUEST} if users is None else set()
-        self.memory = Memory(self.limits.memory, self._alarm_changed)
+        self.memory = Memory(self.limits.memory, self.limits.definitions, self._alarm_changed)
+        self.work = Work(clock, self.run_pass)
         self.store = store
         self.vhosts: dict[str, VirtualHost] = {}
         self.connections: dict[BrokerConnection, None] = {}
@@ -74,7 +77,8 @@ class Broker(Factory):
         self._at_end: deque[Callable[[], None]] = deque()
         self._confirming: dict[Publisher, None] = {}
         self._ending = False
-        self._next_pass = Timer(clock, self.end_pass)
+        self._next_pass = Timer(clock, self._publish_more)
+        self._behind = False  # dead letters have taken long enough of this turn
         for name in vhosts:
             self.add_vhost(name)
 
@@ -105,12 +109,13 @@ class Broker(Factory):
 
     def clear(self) -> None:
         """Drop exchanges, queues and messages, as the end of a process does. All connections must be closed."""
+        self.work.finish()
         for vhost in self.vhosts.values():
             for queue in vhost.queues.values():
                 queue.stop_timers()
         self._at_end.clear()
         self._next_pass.stop()
-        self.memory.release(self.memory.held)
+        self.memory.clear()
         self.vhosts = {name: VirtualHost(self, name, self.store) for name in self.vhosts}
 
     # -- connections
@@ -180,7 +185,7 @@ class Broker(Factory):
             return
         self._ending = True
         try:
-            left = DEAD_LETTERS_PER_PASS
+            left = 0 if self._behind else DEAD_LETTERS_PER_PASS
             while (self._at_end and left) or self._confirming or self.unflushed:
                 left = self._finish(left)
             if self.store is not None:
@@ -190,13 +195,20 @@ class Broker(Factory):
         finally:
             self._ending = False
 
+    def _publish_more(self) -> None:
+        self._behind = False
+        self.end_pass()
+
     def _finish(self, left: int) -> int:
+        end = self.clock.seconds() + SLICE if self._at_end else 0.0
         while self._at_end and left:
             left -= 1
             try:
                 self._at_end.popleft()()
             except Exception:
                 log.err(None, "in the embedded broker")
+            if self.clock.seconds() > end:  # each may go to thousands of queues
+                self._behind, left = True, 0
         if self.store is not None:
             self.store.write()
         publishers, self._confirming = self._confirming, {}

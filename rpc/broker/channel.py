@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rpc.amqp.codec.frames import ACK, NACK, PUBLISH, REJECT, method_frame
 from rpc.amqp.codec.methods import decode_method, encode_arguments
 from rpc.amqp.codec.spec import load_spec
+from rpc.broker.back_pressure import PauseReason
 from rpc.broker.consumer import UNLIMITED, Consumer
 from rpc.broker.control import CONTROL
 from rpc.broker.direct_reply import DirectReply
@@ -25,12 +26,15 @@ from rpc.broker.publishing import Publisher
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.broker.round_robin import rotate_past
+from rpc.broker.sizes import consumer_size
+from rpc.broker.work import STEP, Steps, in_steps
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
 
 _tag_and_flags = Struct(">QB")
+_position = attrgetter("position")
 _priority = attrgetter("priority")
 _CLOSE, _CLOSE_OK, _GET = 20 << 16 | 40, 20 << 16 | 41, 60 << 16 | 70
 
@@ -80,12 +84,13 @@ class Channel:
                 self._settle(key, *_tag_and_flags.unpack_from(buffer, start))
             else:
                 self._control(buffer[start - 4 : end])
-                if key == _GET and self.connection.back_pressure.congested and end + 1 < len(buffer):
-                    self.connection.postpone_input(buffer[end + 1 :])
+                if key == _GET and self.connection.back_pressure.congested:
+                    self.connection.postpone_input(PauseReason.POSTPONED)  # few bytes can ask for many large messages
         except ProtocolError as error:
             self._fail(error, key)
         except FrameError as error:
             self._fail(ProtocolError(error.code, error.text, ends_connection=True), key)
+        self.connection.end_slice()
 
     def content_arrived(
         self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
@@ -99,6 +104,7 @@ class Channel:
             self.publisher.publish(buffer[start + 2 : end], encoded_properties, body)
         except ProtocolError as error:
             self._fail(error, key)
+        self.connection.end_slice()
 
     def content_too_large(self, size: int) -> None:
         """Close the channel for a message whose body was skipped (RabbitMQ: ``max_message_size``)."""
@@ -144,14 +150,12 @@ class Channel:
         entries = self._up_to(tag) if multiple else [self._one(tag)]
         was_full = self.credit <= 0
         consumers = self._restore_credit(entries)
-        if key == ACK:
-            for entry in entries:
-                entry.queue.settle(entry)
-        elif flags & (1 if key == REJECT else 2):
-            requeue(entries)
+        if key != ACK and flags & (1 if key == REJECT else 2):
+            self.broker.work.do(requeue(entries))
+        elif multiple:
+            self.broker.work.do(in_steps(entries, _ack if key == ACK else _reject))
         else:
-            for entry in entries:
-                entry.queue.reject(entry)
+            (_ack if key == ACK else _reject)(entries[0])
         if was_full and self.credit > 0:
             self.deliver_ready()
         else:
@@ -164,7 +168,7 @@ class Channel:
         for consumer in consumers:
             consumer.credit += 1
         self.credit += len(consumers)
-        return consumers
+        return [*dict.fromkeys(consumers)]
 
     def _one(self, tag: int) -> Entry:
         entry = self.unacked.pop(tag, None)
@@ -202,18 +206,33 @@ class Channel:
 
     def cancel(self, tag: str) -> None:
         """End a consumer, if there is one. Its unacked messages can still be settled."""
-        consumer = self.consumers.pop(tag, None)
-        if consumer is not None:
-            consumer.queue.remove_consumer(consumer)
-            consumer.queue.activate_next()
+        if tag in self.consumers:
+            self._remove_consumer(tag).activate_next()
         elif self.direct_reply is not None and self.direct_reply.tag == tag:
             self._end_direct_reply(self.direct_reply)
 
     def consumer_ended(self, consumer: Consumer) -> None:
         """Cancel a consumer whose queue was deleted (RabbitMQ extension: consumer cancel notification)."""
-        del self.consumers[consumer.tag]
+        self._forget_consumer(consumer.tag)
         if self.connection.wants_cancels and not self.closing:
             self.reply("basic.cancel", consumer.tag, True)
+
+    def consume(self, consumer: Consumer) -> None:
+        """Begin a consumer.
+
+        :raises ProtocolError: 406, there are too many definitions.
+        """
+        self.broker.memory.define(f"consume from queue '{consumer.queue.name}'", consumer_size(consumer.tag))
+        self.consumers[consumer.tag] = consumer
+
+    def _forget_consumer(self, tag: str) -> Consumer:
+        self.broker.memory.forget_definition(consumer_size(tag))
+        return self.consumers.pop(tag)
+
+    def _remove_consumer(self, tag: str) -> Queue:
+        consumer = self._forget_consumer(tag)
+        consumer.queue.remove_consumer(consumer)
+        return consumer.queue
 
     def consume_direct_replies(self, reply: DirectReply) -> None:
         """Deliver direct replies on this channel."""
@@ -238,8 +257,10 @@ class Channel:
 
     def end(self) -> None:
         """End the channel: remove its consumers, and requeue its unacked messages."""
-        queues = self.stop_consumers()
-        self.requeue_all()
+        self.broker.work.do(self._end(self.stop_consumers()))
+
+    def _end(self, queues: Iterable[Queue]) -> Steps:
+        yield from self.requeue_all()
         for queue in queues:
             queue.activate_next()
 
@@ -253,29 +274,36 @@ class Channel:
         Nothing is delivered or confirmed behind a close, where the channel is not open.
         """
         self.closing = True
-        queues = []
-        for tag in [*self.consumers]:
-            consumer = self.consumers.pop(tag)
-            consumer.queue.remove_consumer(consumer)
-            queues.append(consumer.queue)
+        queues = [*dict.fromkeys(self._remove_consumer(tag) for tag in [*self.consumers])]
         if self.direct_reply is not None:
             self._end_direct_reply(self.direct_reply)
         return queues
 
-    def requeue_all(self) -> int:
-        """Requeue all unacked messages; return their number."""
+    def requeue_all(self) -> Steps:
+        """Requeue all unacked messages."""
         entries = [*self.unacked.values()]
-        self.unacked.clear()
+        self.unacked = {}
         self._restore_credit(entries)
-        requeue(entries)
+        yield from requeue(entries)
         self.deliver_ready()
-        return len(entries)
 
 
-def requeue(entries: Iterable[Entry]) -> None:
+def _ack(entry: Entry) -> None:
+    entry.queue.settle(entry)
+
+
+def _reject(entry: Entry) -> None:
+    entry.queue.reject(entry)
+
+
+def requeue(entries: Iterable[Entry]) -> Steps:
     """Requeue messages, each in its queue."""
     by_queue: dict[Queue, list[Entry]] = {}
     for entry in entries:
         by_queue.setdefault(entry.queue, []).append(entry)
     for queue, back in by_queue.items():
-        queue.requeue(back)
+        if len(back) > STEP:
+            back.sort(key=_position)  # so that the first step has those that are delivered first
+        for start in range(0, len(back), STEP):
+            queue.requeue(back[start : start + STEP])
+            yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -31,7 +32,9 @@ from rpc.broker.handshake import ChannelZero, State
 from rpc.broker.limits import MAX_GATHERED
 from rpc.broker.protocol_error import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, ProtocolError
 from rpc.broker.round_robin import rotate_past
+from rpc.broker.sizes import CHANNEL
 from rpc.broker.unfinished import UnfinishedContents
+from rpc.broker.work import Steps
 from rpc.errors import FrameError
 
 if TYPE_CHECKING:
@@ -77,9 +80,13 @@ class BrokerConnection(Protocol):
         self._header = b""
         self._channel_max = 0
         self._heart: Heartbeat | None = None
+        self._seconds = broker.clock.seconds
         self._timer = broker.timer(self._abort)  # limits the handshake, then the close
         self._gathered = 0
         self._unfinished = UnfinishedContents(self._reader, broker.memory, broker.limits.contents)
+        self._slice_end = 0.0
+        self._postpone_for = PauseReason.NONE
+        self._carried_all = True
         self._lost = False
         self.ended: Deferred[None] = Deferred()
 
@@ -130,20 +137,25 @@ class BrokerConnection(Protocol):
     def close_channels(self) -> None:
         """End all channels: requeue unacked messages, and delete exclusive queues."""
         channels = [channel for channel in self._channels.values() if isinstance(channel, Channel)]
-        for number in [*self._channels]:
-            if number:
-                del self._channels[number]
+        for channel in channels:
+            self._remove_channel(channel)
         for channel in channels:  # or a queue would activate a consumer that is lost as well
             channel.stop_deliveries()
         # Before any requeue, or another lost consumer would get the message.
         queues = [queue for channel in channels for queue in channel.stop_consumers()]
-        requeued = sum(channel.requeue_all() for channel in channels)
-        for queue in queues:
+        unacked = sum(len(channel.unacked) for channel in channels)
+        if unacked:
+            self.broker.log(f"connection {self.name} ended: {unacked} deliveries are requeued")
+        self.broker.work.do(self._end_channels(channels, queues))
+
+    def _end_channels(self, channels: Iterable[Channel], queues: Iterable[Queue]) -> Steps:
+        for channel in channels:
+            yield from channel.requeue_all()
+        for queue in dict.fromkeys(queues):
             queue.activate_next()
-        if requeued:
-            self.broker.log(f"connection {self.name} ended: {requeued} deliveries requeued")
         for queue in [*self.exclusive_queues]:
             self.vhost.delete_unused(queue)
+            yield
 
     def hang_up(self) -> None:
         """End the connection when all output is sent, or by force after :data:`~rpc.amqp.output.SECONDS_TO_CLOSE`."""
@@ -200,13 +212,24 @@ class BrokerConnection(Protocol):
             problem = f"number of channels opened ({count}) has reached the negotiated channel_max"
             self.close_with_error(ProtocolError(NOT_ALLOWED, f"{problem} ({self._channel_max})"))
             return
+        try:
+            self.broker.memory.define("open a channel", CHANNEL)
+        except ProtocolError as error:
+            self.close_with_error(ProtocolError(RESOURCE_ERROR, error.text))
+            return
         channel = self._channels[number] = Channel(self, number)
         channel.reply("channel.open-ok", b"")
+        self.end_slice()
 
     def forget(self, channel: Channel) -> None:
         """Free the number of a channel that both ends have closed."""
-        self._channels.pop(channel.number, None)
+        if self._channels.get(channel.number) is channel:
+            self._remove_channel(channel)
         self._reader.forget(channel.number)
+
+    def _remove_channel(self, channel: Channel) -> None:
+        del self._channels[channel.number]
+        self.broker.memory.forget_definition(CHANNEL)
 
     def _too_large(self, number: int, size: int) -> None:
         receiver: Any = self._channels.get(number) or self._closed_channel(number)
@@ -231,7 +254,9 @@ class BrokerConnection(Protocol):
         try:
             if self._zero.state is State.HEADER:
                 data = self._read_header(data)
+            self._slice_end = self.broker.work.slice_end()
             self._reader.feed(data)
+            self._keep_rest()
             self._unfinished.update()
             if self._unfinished.too_many:
                 raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
@@ -245,13 +270,35 @@ class BrokerConnection(Protocol):
         finally:
             self.broker.end_pass()
 
-    def postpone_input(self, rest: bytes) -> None:
-        """Postpone the input behind a method until the client has read its answers so far.
+    def postpone_input(self, reason: PauseReason) -> None:
+        """Postpone the input behind a method."""
+        if not self._reader.stopped:
+            self._reader.stopped = True
+            self._postpone_for = reason
 
-        A few bytes can ask for many large messages.
+    def _keep_rest(self) -> None:
+        reason, self._postpone_for = self._postpone_for, PauseReason.NONE
+        if not reason or self._zero.state is State.CLOSING:
+            return
+        rest = self._reader.take_rest()
+        if not rest:
+            self._reader.stopped = False
+            return
+        self.back_pressure.postpone(rest, reason)
+        if reason is PauseReason.SLICE:
+            self.broker.work.later(self._next_slice())
+
+    def _next_slice(self) -> Steps:
+        self._read_postponed()
+        yield
+
+    def end_slice(self) -> None:
+        """Leave the input behind a method for a later turn of the reactor, when this read has taken long enough.
+
+        A read can have thousands of methods, and each may be much work.
         """
-        self._reader.stopped = True
-        self.back_pressure.postpone(rest)
+        if self._seconds() > self._slice_end:
+            self.postpone_input(PauseReason.SLICE)
 
     def _read_postponed(self) -> None:
         if self.back_pressure.has_postponed and not self._lost:
@@ -293,7 +340,10 @@ class BrokerConnection(Protocol):
         """Whether a message's properties fit one frame (AMQP 0-9-1, section 4.2.6). Publishers may have larger ones."""
         if CONTENT_HEADER + len(message.properties) <= self.max_payload:
             return True
-        self.broker.log(f"a message for connection {self.name} is lost: its properties do not fit a frame")
+        if self._carried_all:
+            self._carried_all = False  # a queue may have very many of them
+            problem = "its properties do not fit a frame; the log does not name further ones"
+            self.broker.log(f"a message for connection {self.name} is lost: {problem}")
         return False
 
     @property
@@ -337,7 +387,7 @@ class BrokerConnection(Protocol):
                     taker = number
         if taker is not None:  # it comes last the next time; otherwise its full queue would be all that is delivered
             rotate_past(self._channels, taker)
-        if not self.back_pressure.congested:
+        if not self.back_pressure.congested and PauseReason.SLICE not in self.back_pressure.paused:
             self._read_postponed()
 
     # -- the broker's memory

@@ -9,6 +9,7 @@ from rpc.broker.dead_letters import REJECTED, dead_letter, is_cycle
 from rpc.broker.exchange import Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.errors import CodecError
@@ -66,6 +67,9 @@ class DeadLetterPublisher:
                 targets = [target for target in targets if not is_cycle(dead, target.name)]
         except CodecError as error:
             self._broker.log(f"a message of queue '{queue.name}' is lost: its headers are malformed: {error}")
+            return
+        except ProtocolError as error:
+            self._broker.log(f"a message of queue '{queue.name}' is lost: {error}")
             return
         for target in targets:
             target.publish(dead)

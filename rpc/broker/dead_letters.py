@@ -92,8 +92,11 @@ def deaths_of(headers: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _with(deaths: list[dict[str, Any]], death: dict[str, Any]) -> list[dict[str, Any]]:
     """Add a death, the latest first. A repeated pair of queue and reason is counted. RabbitMQ reverses the others."""
-    same = [each for each in deaths if (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])]
-    others = [_counted(each) for each in reversed(deaths) if each not in same]
+    same, others = [], []
+    for each in deaths:
+        repeated = (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])
+        (same if repeated else others).append(each)
+    others = [_counted(each) for each in reversed(others)]
     if not same:
         return [death, *others]
     count = same[0].get("count")

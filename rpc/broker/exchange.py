@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
+
+from rpc.broker.sizes import binding_size, exchange_size
 
 if TYPE_CHECKING:
     from rpc.broker.queue import Queue
@@ -23,17 +26,28 @@ Destination: TypeAlias = "Queue | Exchange"
 
 @attrs.frozen(eq=False)
 class Binding:
-    """One binding of an exchange to a queue, or to another exchange (RabbitMQ extension)."""
+    """One binding of an exchange to a queue, or to another exchange (RabbitMQ extension).
 
+    :ivar size: bytes that it is counted with against the broker's memory.
+    """
+
+    source: Exchange
     destination: Destination
     routing_key: str
     arguments: Mapping[str, Any]
+    size: int
+
+
+Group: TypeAlias = "dict[Destination, list[Binding]]"
+"""The bindings of one routing key."""
 
 
 class Exchange:
     """An exchange and its bindings.
 
     :ivar alternate: where messages go that match no binding (RabbitMQ extension), or ``None``.
+    :ivar size: bytes that it is counted with against the broker's memory, without its bindings.
+    :ivar effort: steps to match one routing key: the words of all patterns.
     """
 
     def __init__(
@@ -46,69 +60,88 @@ class Exchange:
         self.internal = internal
         self.arguments = arguments
         self.alternate: str | None = arguments.get("alternate-exchange")
-        self._bindings: dict[str, list[Binding]] = {}  # by routing key
+        self.size = exchange_size(name, arguments)
+        self.effort = 0
+        self._groups: dict[str, Group] = {}  # by routing key
+        self._patterns: dict[str, list[str]] = {}  # words of those keys of a topic exchange that match others
 
     @property
     def bindings(self) -> Iterator[Binding]:
         """All of them."""
-        for group in self._bindings.values():
-            yield from group
+        return chain.from_iterable(map(_bindings_of, self._groups.values()))
 
     @property
     def in_use(self) -> bool:
         """Whether anything is bound to it."""
-        return bool(self._bindings)
+        return bool(self._groups)
 
-    def bind(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> bool:
-        """Add a binding; return whether it is new."""
+    def bind(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> Binding | None:
+        """Add a binding, and return it; ``None``: it exists already."""
         if self._find(destination, routing_key, arguments) is not None:
-            return False
-        self._bindings.setdefault(routing_key, []).append(Binding(destination, routing_key, arguments))
-        return True
+            return None
+        words = self._words_of_pattern(routing_key)
+        binding = Binding(self, destination, routing_key, arguments, binding_size(routing_key, words, arguments))
+        if words and routing_key not in self._groups:
+            self._patterns[routing_key] = words
+            self.effort += len(words)
+        self._groups.setdefault(routing_key, {}).setdefault(destination, []).append(binding)
+        return binding
 
     def unbind(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> Binding | None:
         """Remove a binding, and return it as it was made; ``None``: there was none."""
         found = self._find(destination, routing_key, arguments)
         if found is not None:
-            self._remove(found)
+            self.remove(found)
         return found
 
-    def unbind_all(self, destination: Destination) -> bool:
-        """Remove every binding to `destination`; return whether there was one."""
-        touched = {binding.routing_key for binding in self.bindings if binding.destination is destination}
-        for key in touched:
-            group = [binding for binding in self._bindings[key] if binding.destination is not destination]
-            if group:
-                self._bindings[key] = group
-            else:
-                del self._bindings[key]
-        return bool(touched)
+    def remove(self, binding: Binding) -> None:
+        """Remove one of the bindings."""
+        group = self._groups[binding.routing_key]
+        same = group[binding.destination]
+        same.remove(binding)
+        if same:
+            return
+        del group[binding.destination]
+        if not group:
+            del self._groups[binding.routing_key]
+            self.effort -= len(self._patterns.pop(binding.routing_key, ()))
+
+    def _words_of_pattern(self, routing_key: str) -> list[str]:
+        """Return the words of a key that may match others; none, when it is no such key."""
+        if self.type != TOPIC:
+            return []
+        words = words_of(routing_key)
+        if "#" not in words and "*" not in words:
+            return []
+        return [word for at, word in enumerate(words) if word != "#" or words[at - 1 : at] != ["#"]]
 
     def _find(self, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> Binding | None:
-        for binding in self._bindings.get(routing_key, ()):
-            if binding.destination is destination and _same_tables(binding.arguments, arguments):
+        for binding in self._groups.get(routing_key, {}).get(destination, ()):
+            if _same_tables(binding.arguments, arguments):
                 return binding
         return None
 
-    def _remove(self, binding: Binding) -> None:
-        group = self._bindings[binding.routing_key]
-        group.remove(binding)
-        if not group:
-            del self._bindings[binding.routing_key]
-
-    def matching(self, routing_key: str, headers: Mapping[str, Any]) -> Iterator[Destination]:
+    def matching(self, routing_keys: Sequence[str], headers: Mapping[str, Any]) -> Iterator[Destination]:
         """Return the destinations of a message. One with several matching bindings is repeated."""
-        if self.type == DIRECT:
-            matched = iter(self._bindings.get(routing_key, ()))
-        elif self.type == FANOUT:
-            matched = self.bindings
-        elif self.type == TOPIC:
-            words = words_of(routing_key)
-            groups = (group for pattern, group in self._bindings.items() if topic_matches(words_of(pattern), words))
-            matched = (binding for group in groups for binding in group)
-        else:
-            matched = (binding for binding in self.bindings if headers_match(binding.arguments, headers))
-        return (binding.destination for binding in matched)
+        if self.type == HEADERS:
+            return (each.destination for each in self.bindings if headers_match(each.arguments, headers))
+        if self.type == FANOUT:
+            return chain.from_iterable(self._groups.values())
+        groups = (self._groups[key] for key in routing_keys if key in self._groups and key not in self._patterns)
+        return chain.from_iterable(chain(groups, self._matching_patterns(routing_keys)))
+
+    def _matching_patterns(self, routing_keys: Sequence[str]) -> Iterator[Group]:
+        if not self._patterns:
+            return
+        for key in routing_keys:
+            words = words_of(key)
+            for pattern, parts in self._patterns.items():
+                if topic_matches(parts, words):
+                    yield self._groups[pattern]
+
+
+def _bindings_of(group: Group) -> Iterator[Binding]:
+    return chain.from_iterable(group.values())
 
 
 def words_of(key: str) -> list[str]:

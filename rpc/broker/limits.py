@@ -24,6 +24,8 @@ class Limits:
 
     :ivar memory: bytes of messages held; above, publishers are blocked (RabbitMQ extension: ``connection.blocked``),
         and above twice as much, dead letters are lost, and contents that are not complete end their connections (506).
+    :ivar definitions: bytes of channels, exchanges, queues, bindings and consumers, with their names and arguments, of
+        all connections; above, further ones are refused (406). RabbitMQ limits their numbers instead.
     :ivar message: bytes of one message's body, as RabbitMQ's ``max_message_size``: 16 MiB, its default since 4.0.
     :ivar contents: bytes of contents that one connection has begun and not finished, in all its channels.
     :ivar connections: connections at a time; more are closed at once.
@@ -34,6 +36,7 @@ class Limits:
     """
 
     memory: int = 256 * MEGABYTE
+    definitions: int = 32 * MEGABYTE
     message: int = 16 * MEGABYTE
     contents: int = 64 * MEGABYTE
     connections: int = 4096

@@ -1,9 +1,15 @@
-"""The account of the bytes that the broker holds, and its alarm (RabbitMQ: "Memory Threshold and Limit")."""
+"""The account of the bytes that the broker holds, and its alarm (RabbitMQ: "Memory Threshold and Limit").
+
+It has two parts, because the broker can do two things about a full one: block the connections that publish messages,
+and refuse further definitions.
+"""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+
+from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 
 
 class Level(enum.Enum):
@@ -28,14 +34,21 @@ class Memory:
     """The account. Every byte that is taken is released once.
 
     :ivar held: bytes of ready and unacked messages, with the overhead of each.
+    :ivar definitions: bytes of channels, exchanges, queues, bindings and consumers, as :mod:`rpc.broker.sizes`
+        estimates them.
     :ivar alarm: whether publishing connections are blocked: the level is not ``FREE``. Each publish reads it.
     """
 
-    __slots__ = ("_forced", "_on_change", "alarm", "held", "limit")
+    __slots__ = ("_forced", "_on_change", "_most_definitions", "alarm", "definitions", "held", "limit")
 
-    def __init__(self, limit: int, on_change: Callable[[bool], None]) -> None:
-        """:param on_change: called with the alarm when it begins and when it ends."""
+    def __init__(self, limit: int, most_definitions: int, on_change: Callable[[bool], None]) -> None:
+        """
+        :param most_definitions: bytes of definitions, at most.
+        :param on_change: called with the alarm when it begins and when it ends.
+        """
         self.held = 0
+        self.definitions = 0
+        self._most_definitions = most_definitions
         self.limit = limit
         self.alarm = False
         self._forced = False
@@ -62,6 +75,30 @@ class Memory:
         self.held -= size
         if self.alarm:
             self._update_alarm()
+
+    def define(self, what: str, size: int) -> None:
+        """Count a definition that is made now.
+
+        :param what: the operation, for the error.
+        :raises ProtocolError: 406, there are too many; nothing is counted.
+        """
+        if self.definitions + size > self._most_definitions:
+            problem = f"the limit of {self._most_definitions} bytes for definitions in the broker is reached"
+            raise ProtocolError(PRECONDITION_FAILED, f"cannot {what}: {problem}")
+        self.definitions += size
+
+    def restore_definition(self, size: int) -> None:
+        """Count a definition that the state file has. It is not refused."""
+        self.definitions += size
+
+    def forget_definition(self, size: int) -> None:
+        """Count a definition that has ended."""
+        self.definitions -= size
+
+    def clear(self) -> None:
+        """Count nothing any more: all is dropped."""
+        self.definitions = 0
+        self.release(self.held)
 
     def force_alarm(self, on: bool) -> None:
         """Set the alarm at any level, as an operator does; or leave it to the account again."""

@@ -27,6 +27,11 @@ Target: TypeAlias = "Queue | DirectReply"
 
 MAX_ROUTES: Final = 4096
 
+MAX_CACHED_TARGETS: Final = 64
+"""Destinations of a route that is cached: all routes together take a few megabytes at most. To find more of them again
+takes a small part of the time that it takes to publish to them.
+"""
+
 _MANDATORY, _IMMEDIATE = 1, 2
 _DELIVERY_MODES = (None, b"\x01", b"\x02")
 _NO_ROUTE = (312).to_bytes(2, "big") + encode_short_string("NO_ROUTE")
@@ -124,9 +129,10 @@ class Publisher:
         targets, by_headers = self._targets(exchange, [routing_key], None)
         mandatory = named[at] & _MANDATORY != 0
         route = Route(exchange, routing_key, named[:at], mandatory, None if by_headers else targets)
-        if len(self._vhost.routes) >= MAX_ROUTES:
-            self._vhost.routes.clear()
-        self._vhost.routes[named] = route
+        if len(targets) <= MAX_CACHED_TARGETS:
+            if len(self._vhost.routes) >= MAX_ROUTES:
+                self._vhost.routes.clear()
+            self._vhost.routes[named] = route
         return route
 
     def _targets(self, exchange: Exchange, keys: list[str], message: Message | None) -> tuple[list[Target], bool]:

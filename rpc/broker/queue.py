@@ -4,6 +4,7 @@ RabbitMQ extensions: TTL, queue length limit, dead letter exchanges, priorities)
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from rpc.broker.message import Message
 from rpc.broker.queue_host import QueueHost
 from rpc.broker.ready import Entry, ReadyMessages
 from rpc.broker.round_robin import RoundRobin
+from rpc.broker.sizes import queue_size
+from rpc.broker.work import STEP, Steps, in_steps
 from rpc.errors import CodecError
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ class Queue:
     :ivar owner: the connection of an exclusive queue.
     :ivar ready: messages that are not delivered.
     :ivar consumers: in the order of their registration.
+    :ivar size: bytes that it is counted with against the broker's memory, without its messages.
     :ivar stored: whether the state file has the queue and its persistent messages.
     """
 
@@ -51,13 +55,14 @@ class Queue:
         self.table = table
         self.arguments = arguments
         self.ready = ReadyMessages(arguments.priorities)
-        self.consumers: list[Consumer] = []
+        self.consumers: OrderedDict[Consumer, None] = OrderedDict()
+        self.size = queue_size(name, arguments.priorities, table)
         self.deleted = False
         self.stored = durable and owner is None
         self._host = host
         self._round_robin: RoundRobin[Consumer] = RoundRobin()
         self._next_position = 0
-        self._head_timer = host.timer(self._trim)
+        self._head_timer = host.timer(lambda: host.work.later(self._trim()))
         self._idle_timer = host.timer(self._unused)
         self.touch()
 
@@ -129,11 +134,16 @@ class Queue:
 
         Queues with another overflow reject publishes instead. Their messages are confirmed, so none is dropped, also
         when requeued ones make the queue longer than its limit.
+
+        One large message can replace very many small ones: those that are left are dropped in later turns.
         """
         if self.arguments.overflow != DROP_HEAD:
             return
-        while self.ready.count and self._over():
+        for _ in range(STEP):
+            if not (self.ready.count and self._over()):
+                return
             self._dead_letter(self.ready.pop(), MAXLEN)
+        self._head_timer.start_by(self._host.seconds())
 
     def _expiry(self, message: Message) -> float | None:
         times = [time for time in (self.arguments.message_ttl, message.expiration) if time is not None]
@@ -158,8 +168,7 @@ class Queue:
     def get(self) -> Entry | None:
         """Take out the next message, for ``basic.get``. The caller settles it."""
         self.touch()
-        self._expire_head()
-        entry = self.ready.pop() if self.ready.count else None
+        entry = self.ready.pop() if self._expire_head() else None
         self._expire_head()  # ``basic.get-ok`` counts the messages behind it
         self._watch_head()
         return entry
@@ -226,10 +235,9 @@ class Queue:
 
     def purge(self) -> int:
         """Drop ready messages; return their number."""
-        dropped = self.ready.clear()
-        for entry in dropped:
-            self._release(entry)
-        return len(dropped)
+        count, dropped = self.ready.count, self.ready.clear()
+        self._host.work.do(in_steps(dropped, self._release))
+        return count
 
     def close(self) -> int:
         """End the queue; return the number of its ready messages."""
@@ -245,16 +253,21 @@ class Queue:
     # -- time passes
 
     def _expire_head(self) -> bool:
-        """Dead-letter expired messages at the head; return whether a message is left."""
+        """Dead-letter expired messages at the head; return whether one that has not expired is there.
+
+        Very many can expire at once. Those that are left are dead-lettered in later turns: :meth:`_watch_head`.
+        """
         ready = self.ready
         first = ready.first()
         if first is None or first.expires is None:
             return first is not None
         now = self._host.seconds()
-        while first is not None and first.expires is not None and first.expires <= now:
+        for _ in range(STEP):
+            if first is None or first.expires is None or first.expires > now:
+                return first is not None
             self._dead_letter(ready.pop(), EXPIRED)
             first = ready.first()
-        return first is not None
+        return first is not None and (first.expires is None or first.expires > now)
 
     def _watch_head(self) -> None:
         """Set the timer for the head. Messages behind it expire when they reach the head (RabbitMQ: "Time-To-Live")."""
@@ -262,10 +275,12 @@ class Queue:
         if first is not None and first.expires is not None:
             self._head_timer.start_by(first.expires)
 
-    def _trim(self) -> None:
+    def _trim(self) -> Steps:
+        """Drop expired messages and those that are too many. Many queues may have to at the same time."""
         self._expire_head()
         self._drop_overflow()
         self._watch_head()
+        yield
 
     def _unused(self) -> None:
         if not self.consumers:
@@ -275,13 +290,13 @@ class Queue:
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Let a consumer have its share of the messages."""
-        self.consumers.append(consumer)
+        self.consumers[consumer] = None
         self.touch()
         self.activate(consumer)
 
     def remove_consumer(self, consumer: Consumer) -> None:
         """Remove a consumer; :meth:`activate_next` follows. An auto-delete queue is deleted with its last one."""
-        self.consumers.remove(consumer)
+        del self.consumers[consumer]
         self._round_robin.remove(consumer)
         self.touch()
         if self.auto_delete and not self.consumers:
@@ -290,7 +305,12 @@ class Queue:
     def activate_next(self) -> None:
         """Deliver to the next single active consumer. The unacked messages of an ended one are requeued before."""
         if self.arguments.single_active and self.consumers:
-            self.activate(self.consumers[0])
+            self.activate(self.first_consumer)
+
+    @property
+    def first_consumer(self) -> Consumer:
+        """The one that was registered first; there must be one."""
+        return next(iter(self.consumers))
 
     def activate(self, consumer: Consumer) -> None:
         """Deliver to a consumer, if it can take messages."""
@@ -299,9 +319,10 @@ class Queue:
 
     def _join(self, consumer: Consumer) -> bool:
         """Put a consumer that can take messages into the rotation; return whether that is new."""
-        candidates = self.consumers[:1] if self.arguments.single_active else self.consumers
         # A consumer of a closing channel is about to be removed, as all consumers of a lost connection are.
-        if consumer.in_rotation or consumer.channel.closing or not consumer.can_take() or consumer not in candidates:
+        if consumer.in_rotation or consumer.channel.closing or not consumer.can_take():
+            return False
+        if consumer not in self.consumers or (self.arguments.single_active and consumer is not self.first_consumer):
             return False
         self._round_robin.add(consumer)
         return True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from rpc.broker.memory import Memory
 from rpc.broker.ready import Entry
 from rpc.broker.timer import Timer
+from rpc.broker.work import Work
 
 if TYPE_CHECKING:
     from rpc.broker.queue import Queue
@@ -17,6 +18,7 @@ class QueueHost(Protocol):
     """The services of the broker that a queue uses."""
 
     memory: Memory
+    work: Work
 
     def seconds(self) -> float:
         """The broker's clock."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect
 from collections import deque
 from collections.abc import Iterable, Iterator
-from heapq import merge
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,10 @@ if TYPE_CHECKING:
     from rpc.broker.queue import Queue
 
 FEW: Final = 16
-"""Requeued messages that are inserted one by one. More are merged, in one walk over the queue."""
+"""Requeued messages that are inserted one by one. More are sorted in, with the part of the queue that they go to."""
+
+SPARSE: Final = 500
+"""Messages in that part for each requeued one, from which on those are inserted one by one all the same."""
 
 _by_position = attrgetter("position")
 
@@ -83,13 +85,8 @@ class ReadyMessages:
             lane = self._lane(returned[0])
             if not lane or returned[-1].position < lane[0].position:
                 lane.extendleft(reversed(returned))
-            elif len(returned) <= FEW:
-                for entry in returned:
-                    lane.insert(bisect(lane, entry.position, key=_by_position), entry)
             else:
-                merged = [*merge(lane, returned, key=_by_position)]
-                lane.clear()
-                lane.extend(merged)
+                _sort_in(lane, returned)
 
     def first(self) -> Entry | None:
         """Return the next entry, or ``None``."""
@@ -108,13 +105,31 @@ class ReadyMessages:
                 return entry
         raise IndexError("no message is ready")
 
-    def clear(self) -> list[Entry]:
-        """Take out all."""
-        entries = [*self]
+    def clear(self) -> Iterator[Entry]:
+        """Take out all, and return them."""
+        lanes = [lane for lane in self._lanes if lane]
         self._lanes = [None] * len(self._lanes)
         self.count = self.size = 0
-        return entries
+        return (lane.popleft() for lane in lanes for _ in range(len(lane)))  # each is free as soon as it is used
 
     def __iter__(self) -> Iterator[Entry]:
         for lane in self._lanes:
             yield from lane or ()
+
+
+def _sort_in(lane: deque[Entry], returned: list[Entry]) -> None:
+    """Put requeued messages, which are sorted, to their places among those that are ready.
+
+    The effort is that of the part of the lane between the first and the last of them. Rotating a deque moves blocks
+    of memory, so the length of the lane matters little.
+    """
+    start = bisect(lane, returned[0].position, key=_by_position)
+    between = bisect(lane, returned[-1].position, key=_by_position) - start
+    if len(returned) <= FEW or between > SPARSE * len(returned):
+        for entry in returned:
+            lane.insert(bisect(lane, entry.position, key=_by_position), entry)
+        return
+    lane.rotate(-start)
+    part = [lane.popleft() for _ in range(between)]
+    lane.extendleft(sorted(part + returned, key=_by_position, reverse=True))
+    lane.rotate(start)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left, insort
+from collections import OrderedDict
 from typing import Generic, Protocol, TypeVar
 
 
@@ -33,51 +34,46 @@ class RoundRobin(Generic[T]):
     """Consumers in rotation. Those of a higher priority come first (RabbitMQ extension: consumer priorities).
 
     A consumer that cannot take a message leaves the rotation: its ``in_rotation`` is False, until :meth:`add`.
+    Every step takes the same time, however many there are: a peer may have thousands of consumers.
     """
 
-    __slots__ = ("_lanes",)
+    __slots__ = ("_lanes", "_priorities")
 
     def __init__(self) -> None:
-        self._lanes: list[deque[T]] = []  # one a priority, the highest first; none is empty
+        self._lanes: dict[int, OrderedDict[T, None]] = {}  # by priority; none is empty
+        self._priorities: list[int] = []  # of the lanes, negative: the highest first
 
     def __len__(self) -> int:
-        return sum(map(len, self._lanes))
+        return sum(map(len, self._lanes.values()))
 
     def add(self, candidate: T) -> None:
         """Put a consumer behind the others of its priority."""
         candidate.in_rotation = True
-        for place, lane in enumerate(self._lanes):
-            if lane[0].priority == candidate.priority:
-                lane.append(candidate)
-                return
-            if lane[0].priority < candidate.priority:
-                self._lanes.insert(place, deque([candidate]))
-                return
-        self._lanes.append(deque([candidate]))
+        lane = self._lanes.get(candidate.priority)
+        if lane is None:
+            lane = self._lanes[candidate.priority] = OrderedDict()
+            insort(self._priorities, -candidate.priority)
+        lane[candidate] = None
 
     def remove(self, candidate: T) -> None:
         """Take a consumer out of the rotation; does nothing when it is not in it."""
-        if not candidate.in_rotation:
-            return
-        candidate.in_rotation = False
-        for place, lane in enumerate(self._lanes):
-            if candidate in lane:
-                lane.remove(candidate)
-                if not lane:
-                    del self._lanes[place]
-                return
+        if candidate.in_rotation:
+            self._take_out(candidate, self._lanes[candidate.priority])
 
     def next(self) -> T | None:
         """Return the next consumer that can take a message, and put it behind the others; ``None``: none can."""
-        while self._lanes:
-            lane = self._lanes[0]
-            candidate = lane[0]
+        while self._priorities:
+            lane = self._lanes[-self._priorities[0]]
+            candidate = next(iter(lane))
             if candidate.can_take():
-                if len(lane) > 1:
-                    lane.rotate(-1)
+                lane.move_to_end(candidate)
                 return candidate
-            lane.popleft()
-            candidate.in_rotation = False
-            if not lane:
-                del self._lanes[0]
+            self._take_out(candidate, lane)
         return None
+
+    def _take_out(self, candidate: T, lane: OrderedDict[T, None]) -> None:
+        candidate.in_rotation = False
+        del lane[candidate]
+        if not lane:
+            del self._lanes[candidate.priority]
+            del self._priorities[bisect_left(self._priorities, -candidate.priority)]

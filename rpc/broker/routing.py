@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rpc.broker.exchange import HEADERS, Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT
+from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
 from rpc.broker.queue import Queue
+
+MAX_EFFORT: Final = 1_000_000
+"""Words of patterns that the further routing keys of one message are compared with: a tenth of a second."""
 
 
 def route(
@@ -23,17 +27,24 @@ def route(
     :param exchanges: all of the virtual host, by name; `queues` likewise.
     :param message: ``None``: one without headers.
     :raises CodecError: its headers are needed, and cannot be decoded.
+    :raises ProtocolError: 406, it has so many keys that to compare them with all patterns would take too long.
     """
+    keys = [*dict.fromkeys(routing_keys)]
+    effort = 0
     found: dict[Queue, None] = {}
     headers: dict[str, Any] | None = None
     pending, seen = [exchange], {exchange}
     for current in pending:  # grows meanwhile
         if current.name == DEFAULT:
-            found |= dict.fromkeys(queues[key] for key in routing_keys if key in queues)
+            found |= dict.fromkeys(queues[key] for key in keys if key in queues)
             continue
         if current.type == HEADERS and headers is None:
             headers = message.decoded_headers() if message is not None else {}
-        matched = [each for key in routing_keys for each in current.matching(key, headers or {})]
+        effort += current.effort * (len(keys) - 1)
+        if effort > MAX_EFFORT:
+            problem = f"{len(keys)} routing keys are too many for the patterns of exchange '{current.name}'"
+            raise ProtocolError(PRECONDITION_FAILED, f"invalid message: {problem}")
+        matched = [*dict.fromkeys(current.matching(keys, headers or {}))]
         if not matched and current.alternate is not None and current.alternate in exchanges:
             matched = [exchanges[current.alternate]]
         for destination in matched:

@@ -305,7 +305,7 @@ class Store:
         for vhost, source, is_queue, destination, key, arguments in rows["binding"]:
             host = broker.vhosts[name_of(vhost)]
             target = host.queues[name_of(destination)] if is_queue else host.exchanges[name_of(destination)]
-            host.exchanges[name_of(source)].bind(target, name_of(key), decode_table(arguments, 0)[0])
+            host.restore_binding(name_of(source), target, name_of(key), decode_table(arguments, 0)[0])
         for number, vhost, queue, position, expires, delivery_count, died, routing, properties, body in rows["message"]:
             message = Message(routing, properties, body, split_properties(properties), died=bool(died))
             entry = Entry(broker.vhosts[name_of(vhost)].queues[name_of(queue)], message, position, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rpc.broker.arguments import (
+    QueueArguments,
     check_alternate,
     check_match,
     read_queue_arguments,
@@ -13,7 +14,7 @@ from rpc.broker.arguments import (
 from rpc.broker.dead_letter_publisher import DeadLetterPublisher
 from rpc.broker.definitions import Definitions
 from rpc.broker.equivalence import Declared, check_exchange, check_queue, locked
-from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Destination, Exchange
+from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Binding, Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT, PREDECLARED, RESERVED, check_not_default, check_not_reserved, server_name
 from rpc.broker.protocol_error import (
@@ -25,6 +26,7 @@ from rpc.broker.protocol_error import (
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.broker.routing import route
+from rpc.broker.sizes import queue_size
 from rpc.broker.timer import Timer
 from rpc.monotonic import wall_seconds
 
@@ -46,12 +48,14 @@ class VirtualHost:
         self.name = name
         self.broker = broker
         self.memory = broker.memory
+        self.work = broker.work
         self.exchanges = {DEFAULT: Exchange(DEFAULT, DIRECT, True, False, False, {})}
         for exchange, kind in PREDECLARED.items():
             self.exchanges[exchange] = Exchange(exchange, kind, True, False, exchange == "amq.rabbitmq.trace", {})
         self.queues: dict[str, Queue] = {}
         self.reply_consumers: dict[str, Any] = {}
         self.routes: dict[bytes, Any] = {}
+        self._bindings: dict[Destination, dict[Binding, None]] = {}
         self._store = store
         self._dead_letters = DeadLetterPublisher(self, self._dead_letters_published)
         self._definitions = Definitions(name, store, self._dead_letters.pending)
@@ -98,11 +102,20 @@ class VirtualHost:
         self, name: str, kind: str, auto_delete: bool, internal: bool, table: Mapping[str, Any]
     ) -> None:
         """Make a durable exchange that the state has."""
-        self.exchanges[name] = Exchange(name, kind, True, auto_delete, internal, table)
+        exchange = self.exchanges[name] = Exchange(name, kind, True, auto_delete, internal, table)
+        self.memory.restore_definition(exchange.size)
 
     def restore_queue(self, name: str, auto_delete: bool, table: Mapping[str, Any]) -> None:
         """Make a durable queue that the state has."""
-        self._make_queue(name, True, auto_delete, table, None)
+        queue = self.queues[name] = self._new_queue(name, True, auto_delete, table, self._read(name, table), None)
+        self.memory.restore_definition(queue.size)
+
+    def restore_binding(self, source: str, destination: Destination, key: str, table: Mapping[str, Any]) -> None:
+        """Make a binding that the state has."""
+        binding = self.exchanges[source].bind(destination, key, table)
+        if binding is not None:
+            self._bindings.setdefault(destination, {})[binding] = None
+            self.memory.restore_definition(binding.size)
 
     # -- exchanges
 
@@ -121,7 +134,8 @@ class VirtualHost:
     ) -> None:
         """Make an exchange, or check that the existing one is equivalent.
 
-        :raises ProtocolError: 403, the name is reserved; 406, a property differs; 406 or 503, unknown type.
+        :raises ProtocolError: 403, the name is reserved; 406, a property differs, or there are too many definitions; 406
+            or 503, unknown type.
         """
         if kind not in TYPES:
             problem = "unknown" if kind else "invalid"
@@ -132,6 +146,7 @@ class VirtualHost:
             check_not_reserved("exchange", name)
             check_alternate(f"'{name}' in vhost '{self.name}'", table)
             exchange = Exchange(name, kind, durable, auto_delete, internal, table)
+            self.memory.define(f"declare exchange '{name}' in vhost '{self.name}'", exchange.size)
             self.exchanges[name] = exchange
             self._changed(exchange, True)
             return
@@ -156,7 +171,10 @@ class VirtualHost:
         removed = [exchange]
         for each in removed:  # grows meanwhile: auto-delete exchanges may be bound in a chain of any length
             if self.exchanges.pop(each.name, None) is not None:
+                self.memory.forget_definition(each.size)
                 self._changed(each, False)
+                for binding in each.bindings:
+                    self._forget_binding(binding)
                 removed += self._unbind_all(each)
 
     # -- queues
@@ -195,21 +213,31 @@ class VirtualHost:
             check_queue(queue, self.name, declared, table)
             queue.touch()
             return queue
-        queue = self._make_queue(name, declared.durable, declared.auto_delete, table, owner)
+        arguments = self._read(name, table)
+        size = queue_size(name, arguments.priorities, table)
+        self.memory.define(f"declare queue '{name}' in vhost '{self.name}'", size)
+        queue = self._new_queue(name, declared.durable, declared.auto_delete, table, arguments, owner)
+        self.queues[name] = queue
         if declared.exclusive:
             connection.exclusive_queues.add(queue)
         self._changed(queue, True)
         return queue
 
-    def _make_queue(
-        self, name: str, durable: bool, auto_delete: bool, table: Mapping[str, Any], owner: BrokerConnection | None
+    def _read(self, name: str, table: Mapping[str, Any]) -> QueueArguments:
+        return read_queue_arguments(f"'{name}' in vhost '{self.name}'", table, self.broker.compatibility)
+
+    def _new_queue(
+        self,
+        name: str,
+        durable: bool,
+        auto_delete: bool,
+        table: Mapping[str, Any],
+        arguments: QueueArguments,
+        owner: BrokerConnection | None,
     ) -> Queue:
-        arguments = read_queue_arguments(f"'{name}' in vhost '{self.name}'", table, self.broker.compatibility)
-        queue = Queue(
+        return Queue(
             self, name, durable=durable, owner=owner, auto_delete=auto_delete, table=table, arguments=arguments
         )
-        self.queues[name] = queue
-        return queue
 
     def delete_queue(self, name: str, if_unused: bool, if_empty: bool, connection: BrokerConnection) -> int:
         """Delete a queue; return the number of its ready messages: 0 when it does not exist.
@@ -227,6 +255,7 @@ class VirtualHost:
 
     def _remove_queue(self, queue: Queue) -> int:
         del self.queues[queue.name]
+        self.memory.forget_definition(queue.size)
         if queue.owner is not None:
             queue.owner.exclusive_queues.discard(queue)
         count = queue.close()
@@ -242,15 +271,24 @@ class VirtualHost:
     def bind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
         """Bind a queue or exchange to an exchange. An existing binding is left as it is.
 
-        :raises ProtocolError: 403, `source` is the default exchange; 404, it does not exist; 406, unknown ``x-match``.
+        :raises ProtocolError: 403, `source` is the default exchange; 404, it does not exist; 406, unknown ``x-match``, or
+            there are too many definitions.
         """
         check_not_default(source)
         exchange = self.exchange(source)
         if exchange.type == HEADERS:
             check_match(arguments, MATCHES)
-        if exchange.bind(destination, routing_key, arguments):
-            self.routes.clear()
-            self._definitions.binding_changed(exchange, destination, routing_key, arguments, True)
+        binding = exchange.bind(destination, routing_key, arguments)
+        if binding is None:
+            return
+        try:
+            self.memory.define(f"bind to exchange '{source}' in vhost '{self.name}'", binding.size)
+        except ProtocolError:
+            exchange.remove(binding)
+            raise
+        self._bindings.setdefault(destination, {})[binding] = None
+        self.routes.clear()
+        self._definitions.binding_changed(exchange, destination, routing_key, arguments, True)
 
     def unbind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
         """Remove a binding, if it exists. An auto-delete exchange is deleted with its last one.
@@ -263,6 +301,7 @@ class VirtualHost:
             return
         binding = exchange.unbind(destination, routing_key, arguments)
         if binding is not None:
+            self._forget_binding(binding)
             self.routes.clear()
             self._definitions.binding_changed(exchange, destination, routing_key, binding.arguments, False)
             if exchange.auto_delete and not exchange.in_use:
@@ -270,8 +309,19 @@ class VirtualHost:
 
     def _unbind_all(self, destination: Destination) -> list[Exchange]:
         """Remove all bindings to a deleted destination; return auto-delete exchanges that have lost their last one."""
-        bound = [each for each in self.exchanges.values() if each.in_use and each.unbind_all(destination)]
-        return [each for each in bound if each.auto_delete and not each.in_use]
+        sources: dict[Exchange, None] = {}
+        for binding in [*self._bindings.get(destination, ())]:
+            self._forget_binding(binding)
+            binding.source.remove(binding)
+            sources[binding.source] = None
+        return [each for each in sources if each.auto_delete and not each.in_use]
+
+    def _forget_binding(self, binding: Binding) -> None:
+        self.memory.forget_definition(binding.size)
+        bindings = self._bindings[binding.destination]
+        del bindings[binding]
+        if not bindings:
+            del self._bindings[binding.destination]
 
     def _changed(self, thing: Destination, there: bool) -> None:
         """Note that an exchange or queue was declared or deleted."""

@@ -90,7 +90,7 @@ class FrameReader:
     :ivar max_payload: bytes of a frame's payload, at most.
     :ivar max_content: bytes of a body, at most. A larger one is read to its end, and its beginning is kept.
     :ivar held: bytes of contents that have come in part.
-    :ivar stopped: set to leave the rest of the bytes at hand unread.
+    :ivar stopped: set to leave the rest of the bytes at hand unread: :meth:`take_rest`.
     """
 
     __slots__ = (
@@ -166,6 +166,12 @@ class FrameReader:
         """Bytes that are still to come of the bodies that have begun."""
         return sum(max(0, content.left) for content in self._assemblies.values())
 
+    def take_rest(self) -> bytes:
+        """Return the bytes that are not read, and keep them no longer."""
+        rest = self.waiting()
+        self._partial.clear()
+        return rest
+
     def waiting(self) -> bytes:
         """Return the bytes of a partial frame."""
         return b"".join(self._partial)
@@ -215,7 +221,8 @@ class FrameReader:
                 self._body(channel, channel_id, data[start:end])
             elif length or channel_id:
                 raise FrameError(501, f"a heartbeat of {length} bytes on channel {channel_id}")
-        return size
+        self._wanted = frame_head.size
+        return offset
 
     def _whole_content(self, channel_id: int, data: bytes, offset: int) -> tuple[bytes, bytes, int] | None:
         """Return properties and body of a content whose header and only body frame are there, and where they end.

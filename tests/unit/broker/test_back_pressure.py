@@ -106,7 +106,7 @@ class InputTests(BackPressureCase):
         self.assertEqual(self.valve.told, [False, True])
 
     def test_keeps_postponed_input_in_order(self) -> None:
-        self.pressure.postpone(b"1")
+        self.pressure.postpone(b"1", PauseReason.SLICE)
         self.pressure.postpone(b"2")
         self.assertTrue(self.pressure.has_postponed)
         self.assertEqual(self.pressure.take_postponed(), b"12")
@@ -130,7 +130,7 @@ class InputTests(BackPressureCase):
             (
                 pressure.block_publisher,
                 pressure.unblock_publisher,
-                lambda: pressure.postpone(b"x"),
+                lambda: pressure.postpone(b"x", PauseReason.POSTPONED),
                 pressure.take_postponed,
                 self.fill,
                 self.empty,
@@ -144,7 +144,7 @@ class InputTests(BackPressureCase):
         """A peer may answer close-ok while its input is paused."""
         self.pressure.block_publisher()
         self.pressure.closing()
-        self.pressure.postpone(b"x")
+        self.pressure.postpone(b"x", PauseReason.POSTPONED)
         self.assertEqual((self.pressure.reading, self.valve.told), (True, [False, True]))
 
 

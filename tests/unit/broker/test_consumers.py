@@ -90,7 +90,7 @@ class ConsumerTests(QueueCase):
         """406; the consumer is not registered."""
         answer = self.client.call(1, "basic.consume", 0, "q", "c", False, False, False, False, {"x-priority": "high"})
         self.assertEqual((answer.name, answer.args[0]), ("channel.close", 406))
-        self.assertEqual(self.broker.vhosts["/"].queues["q"].consumers, [])
+        self.assertEqual(self.broker.vhosts["/"].queues["q"].consumers, {})
 
     def test_delivers_nothing_to_a_cancelled_consumer(self) -> None:
         """Its unacked messages can still be settled."""

@@ -56,12 +56,12 @@ class ExchangeTests(SynchronousTestCase):
         self.assertTrue(exchange.bind(one, "k", {}))
         self.assertFalse(exchange.bind(one, "k", {}))
         self.assertTrue(exchange.bind(one, "k", {"a": 1}))
-        self.assertEqual([*exchange.matching("k", {})], [one, one])
-        self.assertEqual([*exchange.matching("other", {})], [])
+        self.assertEqual([*exchange.matching(["k"], {})], [one])
+        self.assertEqual([*exchange.matching(["other"], {})], [])
         self.assertFalse(exchange.unbind(one, "k", {"a": 2}))
         self.assertTrue(exchange.unbind(one, "k", {"a": 1}))
         self.assertTrue(exchange.in_use)
-        self.assertTrue(exchange.unbind_all(one))
+        self.assertTrue(exchange.unbind(one, "k", {}))
         self.assertFalse(exchange.in_use)
 
     @given(some.lists(some.sampled_from(["a", "b", "*", "#"]), max_size=5), words)
@@ -188,7 +188,7 @@ class MemoryTests(SynchronousTestCase):
     def test_the_alarm_is_reported_once_each_time(self) -> None:
         """It begins above the limit, and ends at it. An operator's alarm lasts until the operator ends it."""
         told: list[bool] = []
-        memory = Memory(100, told.append)
+        memory = Memory(100, 100, told.append)
         for size in (60, 60, 60):
             memory.take(size)
         memory.release(60)
