@@ -6,6 +6,7 @@ ends, dead letters are published, publishes are confirmed, and the output of eac
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from rpc import log
 from rpc.broker.compatibility import RABBITMQ_4, Compatibility
 from rpc.broker.connection import BrokerConnection
 from rpc.broker.limits import DEAD_LETTERS_PER_PASS, Limits
+from rpc.broker.login_pauses import WRONG_LOGIN, LoginPauses
 from rpc.broker.memory import Memory
 from rpc.broker.message import Message
 from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from rpc.broker.store import Store
 
 GUEST: Final = "guest"
-WRONG_LOGIN: Final = "wrong user or password"
 
 
 class Broker(Factory):
@@ -69,6 +70,7 @@ class Broker(Factory):
         self._loopback_only = {GUEST} if users is None else set()
         self.memory = Memory(self.limits.memory, self.limits.definitions, self._alarm_changed)
         self.work = Work(clock, self.run_pass)
+        self.login_pauses = LoginPauses(clock)
         self.store = store
         self.vhosts: dict[str, VirtualHost] = {}
         self.connections: dict[BrokerConnection, None] = {}
@@ -101,7 +103,9 @@ class Broker(Factory):
 
     def login_problem(self, user: str, password: str, host: str) -> str | None:
         """Return why a login is rejected, or ``None``."""
-        if self.users.get(user) != password:
+        expected = self.users.get(user)
+        given = password.encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest((expected or "").encode("utf-8", "surrogateescape"), given) or expected is None:
             return WRONG_LOGIN
         if user in self._loopback_only and not _is_loopback(host):
             return f"user '{user}' can only connect via localhost"

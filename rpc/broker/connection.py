@@ -126,7 +126,7 @@ class BrokerConnection(Protocol):
         if self._zero.state is State.CLOSING:
             return
         self.broker.log(f"connection {self.name} is closed: {error}")
-        self._zero.state = State.CLOSING
+        self._zero.closing()
         self.close_channels()
         key = error.key
         self.reply("connection.close", error.code, error.reply_text, key >> 16, key & 0xFFFF)
@@ -162,7 +162,7 @@ class BrokerConnection(Protocol):
         self._reader.stopped = True
         self.back_pressure.drop_postponed()
         self.back_pressure.closing()
-        self._zero.state = State.CLOSING
+        self._zero.closing()
         self.flush()
         self.transport.unregisterProducer()  # which would keep it from ending
         self.transport.loseConnection()
@@ -174,7 +174,7 @@ class BrokerConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The socket is closed."""
         self._lost = True
-        self._zero.state = State.CLOSING
+        self._zero.closing()
         self._reader.stopped = True
         self._timer.stop()
         if self._heart is not None:

@@ -92,7 +92,8 @@ def deaths_of(headers: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _with(deaths: list[dict[str, Any]], death: dict[str, Any]) -> list[dict[str, Any]]:
     """Add a death, the latest first. A repeated pair of queue and reason is counted. RabbitMQ reverses the others."""
-    same, others = [], []
+    same: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     for each in deaths:
         repeated = (each.get("queue"), each.get("reason")) == (death["queue"], death["reason"])
         (same if repeated else others).append(each)

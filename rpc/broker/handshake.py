@@ -13,6 +13,7 @@ from rpc.amqp.brokers import EMBEDDED
 from rpc.amqp.codec.frames import SMALLEST_FRAME_MAX
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
+from rpc.broker.login_pauses import WRONG_LOGIN, Failures
 from rpc.broker.protocol_error import (
     ACCESS_REFUSED,
     CHANNEL_ERROR,
@@ -42,12 +43,16 @@ CAPABILITIES: Final = {
     "direct_reply_to": True,
 }
 
+_HEEDED: Final = ("authentication_failure_close", "connection.blocked", "consumer_cancel_notify")
+"""Capabilities of clients that have an effect here. Others are not kept: a client may name thousands."""
+
 
 class State(enum.Enum):
     """The method that a connection expects next."""
 
     HEADER = "the protocol header"
     START_OK = "connection.start-ok"
+    PAUSE = "nothing until the login is checked"
     TUNE_OK = "connection.tune-ok"
     OPEN = "connection.open"
     RUNNING = "anything"
@@ -64,6 +69,7 @@ class ChannelZero:
         self.state = State.HEADER
         self._connection = connection
         self._broker = connection.broker
+        self._end_of_pause: Callable[[], None] | None = None
         self._handlers: Mapping[tuple[State, str], Callable[..., None]] = {
             (State.START_OK, "connection.start-ok"): self._start_ok,
             (State.TUNE_OK, "connection.tune-ok"): self._tune_ok,
@@ -120,24 +126,61 @@ class ChannelZero:
     def _start_ok(self, properties: Mapping[str, Any], mechanism: str, response: bytes, locale: str) -> None:
         connection = self._connection
         capabilities = properties.get("capabilities")
-        connection.capabilities = capabilities if isinstance(capabilities, dict) else {}
+        named = capabilities if isinstance(capabilities, dict) else {}
+        connection.capabilities = {name: True for name in _HEEDED if named.get(name) is True}
         name = properties.get("connection_name")
         connection.name = name[:255] if isinstance(name, str) else connection.peer
         if mechanism != MECHANISM:
             raise ProtocolError(NOT_ALLOWED, f"the broker supports the mechanism {MECHANISM} only, not '{mechanism}'")
         user, password = _plain(response)
+        failures = self._broker.login_pauses.failures(user, connection.host)
+        pause = failures.pause()
+        if pause is None:
+            self._reject_login(user, WRONG_LOGIN, "not checked, because several logins of this name pause already")
+        elif pause:
+            self._pause(failures, pause, lambda: self._check_login(user, password))
+        else:
+            self._check_login(user, password)
+
+    def _pause(self, failures: Failures, seconds: float, check: Callable[[], None]) -> None:
+        """Check a login later: others have failed before (:mod:`rpc.broker.login_pauses`)."""
+        self.state = State.PAUSE
+        failures.paused += 1
+
+        def end() -> None:
+            failures.paused -= 1
+            self._end_of_pause = None
+            timer.stop()
+            if self.state is State.PAUSE:
+                check()
+
+        self._end_of_pause = end
+        timer = self._broker.timer(end)
+        timer.start(seconds)
+
+    def closing(self) -> None:
+        """Expect ``connection.close-ok`` alone; check no login any more."""
+        self.state = State.CLOSING
+        if self._end_of_pause is not None:
+            self._end_of_pause()
+
+    def _check_login(self, user: str, password: str) -> None:
+        connection, pauses = self._connection, self._broker.login_pauses
         problem = self._broker.login_problem(user, password, connection.host)
         if problem is not None:
-            self._broker.log(f"login of {user!r} from {connection.peer} rejected: {problem}")
-            self._reject_login(LOGIN_REFUSED if problem == "wrong user or password" else problem)
+            pauses.failed(user, connection.host)
+            self._reject_login(user, problem, problem)
             return
+        pauses.succeeded(user, connection.host)
         connection.user = user
         self.state = State.TUNE_OK
         limits = self._broker.limits
         connection.reply("connection.tune", limits.channels, limits.frame, limits.heartbeat)
 
-    def _reject_login(self, text: str) -> None:
+    def _reject_login(self, user: str, problem: str, logged: str) -> None:
         """Close with the reason; hang up on a client without ``authentication_failure_close`` (RabbitMQ extension)."""
+        self._broker.log(f"login of {user!r} from {self._connection.peer} rejected: {logged}")
+        text = LOGIN_REFUSED if problem == WRONG_LOGIN else problem
         if self._connection.capabilities.get("authentication_failure_close") is True:
             self._connection.close_with_error(ProtocolError(ACCESS_REFUSED, text, ends_connection=True))
         else:

@@ -5,8 +5,10 @@ The functions with a cursor run on adbapi's thread. They know rows and statement
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
@@ -58,6 +60,15 @@ _COUNT_MESSAGE = "UPDATE message SET delivery_count = ? WHERE id = ?"
 _DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
 
 
+# Not in the schema, because files of earlier releases lack them. Without them, each queue that is deleted would be
+# looked for among all bindings and messages, and confirms would wait.
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS binding_by_source ON binding (vhost, source, routing_key)",
+    "CREATE INDEX IF NOT EXISTS binding_by_destination ON binding (vhost, destination)",
+    "CREATE INDEX IF NOT EXISTS message_by_queue ON message (vhost, queue)",
+)
+
+
 @attrs.frozen
 class Batch:
     """Changes that one transaction writes, in this order.
@@ -103,6 +114,8 @@ def read(cursor: Any) -> Rows:
     if version == 1:
         for statement in _FROM_VERSION_1:
             cursor.execute(statement)
+    for statement in _INDEXES:
+        cursor.execute(statement)
     return {table: cursor.execute(query).fetchall() for table, query in _TABLES.items()}
 
 
@@ -121,6 +134,26 @@ def _storable_value(value: Any) -> Any:
 def name_of(value: str | bytes) -> str:
     """Return a name as the broker has it (AMQP 0-9-1 short strings may be any bytes)."""
     return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+
+
+def make_private(path: str) -> bool:
+    """Have only this user read and write the state file and SQLite's files beside it: messages are in it.
+
+    A file that is missing is made. SQLite makes its own files with the permissions of the first one.
+
+    :return: whether others could read or write one of them.
+    :raises OSError: the file cannot be made, or its permissions cannot be changed.
+    """
+    path = os.path.realpath(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    were_public = False
+    for each in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(os.stat(each).st_mode)
+            if mode & 0o077:
+                os.chmod(each, mode & 0o700)
+                were_public = True
+    return were_public
 
 
 class StateLock:

@@ -26,7 +26,7 @@ from rpc.broker.exchange import Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
-from rpc.broker.state_file import Batch, Row, Rows, StateLock, Statement, name_of, read, write
+from rpc.broker.state_file import Batch, Row, Rows, StateLock, Statement, make_private, name_of, read, write
 from rpc.errors import AMQPError, CodecError, ConfigurationError
 from rpc.monotonic import wall_seconds
 
@@ -284,6 +284,7 @@ class Store:
     def _take_lock(self) -> None:
         try:
             if self._lock.acquire():
+                self._make_private()
                 return
         except OSError as error:
             problem = f"unable to open its lock: {error}"
@@ -291,6 +292,15 @@ class Store:
         raise ConfigurationError(
             f"the state file {self._path} is in use by another broker; stop that one, or name another file"
         )
+
+    def _make_private(self) -> None:
+        try:
+            if make_private(self._path):
+                log.msg(f"other users could open the state file {self._path}: its mode is 0600 from now on")
+        except OSError as error:
+            self._lock.release()
+            problem = f"it cannot be opened by this user alone: {error}"
+            raise ConfigurationError(f"the state file {self._path} cannot be used: {problem}") from error
 
     def _restore(self, broker: Broker, rows: Rows) -> None:
         for vhost in {name_of(row[0]) for table in ("exchange", "queue", "binding") for row in rows[table]}:

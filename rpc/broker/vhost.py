@@ -134,8 +134,8 @@ class VirtualHost:
     ) -> None:
         """Make an exchange, or check that the existing one is equivalent.
 
-        :raises ProtocolError: 403, the name is reserved; 406, a property differs, or there are too many definitions; 406
-            or 503, unknown type.
+        :raises ProtocolError: 403, the name is reserved; 406, a property differs, or there are too many definitions;
+            406 or 503, unknown type.
         """
         if kind not in TYPES:
             problem = "unknown" if kind else "invalid"
@@ -271,8 +271,8 @@ class VirtualHost:
     def bind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
         """Bind a queue or exchange to an exchange. An existing binding is left as it is.
 
-        :raises ProtocolError: 403, `source` is the default exchange; 404, it does not exist; 406, unknown ``x-match``, or
-            there are too many definitions.
+        :raises ProtocolError: 403, `source` is the default exchange; 404, it does not exist; 406, unknown ``x-match``,
+            or there are too many definitions.
         """
         check_not_default(source)
         exchange = self.exchange(source)

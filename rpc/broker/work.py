@@ -1,4 +1,4 @@
-"""Long work of a broker, cut into steps: each turn of the reactor does a slice of it, and serves everybody else between.
+"""Long work of a broker, cut into steps: each turn of the reactor does a slice of it, and serves the others between.
 
 Work is long when its effort grows with what a peer has made: a million messages to drop or to requeue, a read with
 thousands of requests. Nothing may take more of one turn than a slice, and the largest step.
