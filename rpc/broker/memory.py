@@ -84,7 +84,7 @@ class Memory:
         """
         if self.definitions + size > self._most_definitions:
             problem = f"the limit of {self._most_definitions} bytes for definitions in the broker is reached"
-            raise ProtocolError(PRECONDITION_FAILED, f"cannot {what}: {problem}")
+            raise ProtocolError(PRECONDITION_FAILED, f"{problem}: cannot {what}")
         self.definitions += size
 
     def restore_definition(self, size: int) -> None:

@@ -11,6 +11,7 @@ from rpc.broker.broker import Broker
 from rpc.broker.names import PREDECLARED
 from rpc.messages import Properties
 from tests.unit.amqp.peer import BODY, HEADER, Written
+from tests.unit.broker.definition_walk import size_of_definitions
 from tests.unit.broker.peer import Client, new_broker
 
 SERVICE = "service"
@@ -107,4 +108,5 @@ class HostileCase(SynchronousTestCase):
         bound = {each.destination.name for exchange in vhost.exchanges.values() for each in exchange.bindings}
         self.assertLessEqual(bound, {*PREDECLARED})
         self.assertEqual(self.broker.memory.held, 0)
+        self.assertEqual(self.broker.memory.definitions, size_of_definitions(self.broker))
         self.assertEqual(self.clock.getDelayedCalls(), [])

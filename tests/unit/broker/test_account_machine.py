@@ -14,6 +14,7 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.broker.limits import Limits
 from rpc.messages import Properties
 from tests.unit.amqp.peer import BODY, frame, method
+from tests.unit.broker.definition_walk import size_of_definitions
 from tests.unit.broker.durable_state import channels_of, entries_of
 from tests.unit.broker.peer import Client, new_broker, publish
 from tests.unit.broker.queue_case import DEAD
@@ -160,6 +161,10 @@ class AccountMachine(RuleBasedStateMachine):
         assert self.broker.memory.held == messages + unfinished
 
     @invariant()
+    def the_account_of_definitions_is_the_sum_of_all(self) -> None:
+        assert self.broker.memory.definitions == size_of_definitions(self.broker)
+
+    @invariant()
     def the_alarm_is_set_above_the_limit(self) -> None:
         assert self.broker.memory.alarm or self.broker.memory.held <= LIMITS.memory
 
@@ -172,6 +177,7 @@ class AccountMachine(RuleBasedStateMachine):
         while self.broker._at_end:
             self.clock.advance(0)
         assert self.broker.memory.held == 0
+        assert self.broker.memory.definitions == 0
 
 
 class AccountMachineTests(SynchronousTestCase):

@@ -1,0 +1,277 @@
+"""Long work of one peer does not keep the others waiting: it is cut, and they are served in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rpc.broker.broker import Broker
+from rpc.broker.channel import Channel
+from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
+from rpc.broker.work import SLICE, STEP
+from tests.unit.amqp.peer import method
+from tests.unit.broker.durable_state import channels_of
+from tests.unit.broker.hostile_case import Honest, HostileCase, contents
+from tests.unit.broker.peer import Client, publish
+from tests.unit.broker.ticking import TickingClock
+
+MANY = 3 * STEP + 10
+
+GET = method(1, "basic.get", 0, "q", False)
+QOS = method(1, "basic.qos", 0, 0, False)
+
+
+class SliceCase(HostileCase):
+    """A broker whose clock can be made slow: then each step is a whole slice."""
+
+    def restart_broker(self, **options: Any) -> None:
+        self.clock = TickingClock()
+        self.broker = Broker(self.clock, **options)
+        self.honest = Honest(self.broker)
+        self.hostile = self.new_client()
+
+    def new_client(self) -> Client:
+        client = Client(self.broker).login()
+        client.channel()
+        return client
+
+    def fill(self, arguments: dict[str, Any], count: int = MANY) -> None:
+        """Publish many messages to the queue "q"."""
+        self.hostile.declare(1, "q", arguments, durable=True)
+        self.hostile.feed(b"".join(publish(1, "", "q", b"%d" % number) for number in range(count)))
+
+    @property
+    def ready(self) -> int:
+        """How many messages are ready."""
+        return self.broker.vhosts["/"].queues["q"].ready.count
+
+    def feed_slowly(self, data: bytes, client: Client | None = None) -> None:
+        """Feed one read. Each look at the clock takes a slice."""
+        self.clock.tick = 2 * SLICE
+        (client or self.hostile).feed(data)
+
+    def end_all(self, most: int = 1000) -> int:
+        """Let turns pass until all work is done, and serve the honest client in each; return how many it took."""
+        turns = 0
+        while len(self.broker.work) or self.broker._at_end:
+            self.clock.tick = 0.0
+            self.assertTrue(self.honest.answered())
+            turns += 1
+            self.assertLess(turns, most)
+            self.clock.rightNow += 2 * SLICE
+            self.clock.tick = 2 * SLICE
+            self.clock.turn()
+        self.clock.tick = 0.0
+        return turns
+
+
+class InputTests(SliceCase):
+    """A read with many methods."""
+
+    def test_a_read_goes_on_in_later_turns(self) -> None:
+        """All are answered, in order, and the socket is not read meanwhile."""
+        self.fill({}, 20)
+        self.feed_slowly(GET * 20)
+        self.assertEqual(len(contents(self.hostile.written())), 1)
+        self.assertEqual(self.hostile.wire.producerState, "paused")
+        self.hostile.protocol.dataReceived(GET)  # bytes that were read already belong behind the others
+        answers = []
+        turns = 0
+        while len(self.broker.work):
+            self.clock.tick = 0.0
+            self.assertTrue(self.honest.answered())
+            self.clock.rightNow += 2 * SLICE
+            self.clock.tick = 2 * SLICE
+            self.clock.turn()
+            answers += self.hostile.written()
+            turns += 1
+        self.clock.tick = 0.0
+        self.assertEqual([each.args[0] for each, _, _ in contents(answers)], [*range(2, 21)])
+        self.assertEqual(answers[-1].name, "basic.get-empty")
+        self.assertGreaterEqual(turns, 10)
+        self.assertEqual(self.hostile.wire.producerState, "producing")
+        self.assert_nothing_left(self.hostile)
+
+    def test_publishes_end_a_slice_too(self) -> None:
+        """And what they publish is all there in the end."""
+        self.hostile.declare(1, "q", exclusive=True)
+        self.feed_slowly(publish(1, "", "q") * 20)
+        self.assertEqual(self.ready, 1)
+        self.end_all()
+        self.assertEqual(self.ready, 20)
+        self.assert_nothing_left(self.hostile)
+
+    def test_channels_that_are_opened_end_a_slice_too(self) -> None:
+        self.feed_slowly(b"".join(method(number, "channel.open", "") for number in range(2, 20)))
+        self.assertEqual(self.hostile.names(), ["channel.open-ok"])
+        self.end_all()
+        self.assertEqual(self.hostile.names(), ["channel.open-ok"] * 17)
+        self.assert_nothing_left(self.hostile)
+
+    def test_many_connections_with_long_reads_take_turns(self) -> None:
+        clients = [self.new_client() for _ in range(5)]
+        for client in clients:
+            self.feed_slowly(QOS * 4, client)
+        self.end_all()
+        self.assertEqual([client.names() for client in clients], [["basic.qos-ok"] * 4] * 5)
+        self.assert_nothing_left(self.hostile, *clients)
+
+    def test_the_rest_of_a_lost_connections_read_is_dropped(self) -> None:
+        self.feed_slowly(QOS * 20)
+        self.assert_dropped()
+
+    def assert_dropped(self) -> None:
+        """The connection leaves nothing behind."""
+        self.clock.tick = 0.0
+        self.hostile.lose()
+        self.clock.advance(1)
+        self.assert_nothing_left(self.hostile)
+
+    def test_the_rest_of_a_closed_connections_read_is_discarded(self) -> None:
+        """Up to the close-ok behind it."""
+        self.feed_slowly(QOS * 20 + method(0, "connection.close-ok"))
+        self.clock.tick = 0.0
+        self.hostile.protocol.close_with_error(ProtocolError(CONNECTION_FORCED, "enough"))
+        self.broker.end_pass()
+        self.assertEqual(self.hostile.names()[-1], "connection.close")
+        self.assertTrue(self.hostile.gone)
+        self.assert_dropped()
+
+    def test_a_partial_frame_at_the_end_of_a_read_is_kept(self) -> None:
+        self.feed_slowly(QOS * 3 + QOS[:5])
+        self.end_all()
+        self.hostile.feed(QOS[5:])
+        self.assertEqual(self.hostile.names(), ["basic.qos-ok"] * 4)
+        self.assert_nothing_left(self.hostile)
+
+
+class MessageTests(SliceCase):
+    """Work whose effort is the number of messages."""
+
+    def test_a_purge_drops_messages_in_steps(self) -> None:
+        """The queue is empty at once."""
+        self.fill({})
+        self.feed_slowly(method(1, "queue.purge", 0, "q", False))
+        self.assertEqual(self.hostile.written()[-1].args, (MANY,))
+        self.assertEqual(self.ready, 0)
+        self.assertGreater(self.broker.memory.held, 0)
+        self.assertGreaterEqual(self.end_all(), 3)
+        self.assertEqual(self.broker.memory.held, 0)
+        self.assert_nothing_left(self.hostile)
+
+    def test_a_queue_can_be_deleted_and_declared_again_while_its_messages_are_dropped(self) -> None:
+        self.fill({})
+        self.feed_slowly(method(1, "queue.delete", 0, "q", False, False, True))
+        self.clock.tick = 0.0
+        self.fill({}, 5)
+        self.assertGreater(len(self.broker.work), 0)
+        self.end_all()
+        self.assertEqual(self.ready, 5)
+        self.assert_nothing_left(self.hostile)
+
+    def take_all(self) -> Client:
+        """Another client that has all messages, unacked."""
+        other = self.new_client()
+        other.consume(1, "q")
+        while self.ready:
+            other.written()
+        return other
+
+    def test_a_lost_connection_requeues_in_steps(self) -> None:
+        """Each message once, in order; with a count of its deliveries in a quorum queue."""
+        for arguments in ({}, {"x-queue-type": "quorum"}):
+            self.restart_broker()
+            self.fill(arguments)
+            other = self.take_all()
+            self.clock.tick = 2 * SLICE
+            other.lose()
+            self.assertEqual(self.ready, STEP)
+            self.assertGreaterEqual(self.end_all(), 3)
+            entries = [*self.broker.vhosts["/"].queues["q"].ready]
+            self.assertEqual([each.message.body for each in entries], [b"%d" % number for number in range(MANY)])
+            self.assertEqual({each.delivery_count for each in entries}, {1})
+            self.assert_nothing_left(self.hostile, other)
+
+    def test_many_messages_are_settled_in_steps(self) -> None:
+        """By one ack or nack."""
+        for name, flags, left in (
+            ("basic.ack", (True,), 0),
+            ("basic.nack", (True, False), 0),
+            ("basic.nack", (True, True), MANY),
+        ):
+            self.restart_broker()
+            self.fill({})
+            other = self.take_all()
+            other.send(1, "basic.cancel", "ctag", True)
+            held = self.broker.memory.held
+            self.feed_slowly(method(1, name, 0, *flags), other)
+            steps = self.end_all()
+            self.assertGreaterEqual(steps, 3, (name, flags))
+            (channel,) = (each for each in channels_of(self.broker) if each.connection is other.protocol)
+            assert isinstance(channel, Channel)
+            in_hand = len(channel.unacked)
+            self.assertEqual(self.broker.memory.held, held if left else 0, (name, flags))
+            self.assertEqual(self.ready + in_hand, left)
+            self.assert_nothing_left(self.hostile, other)
+
+    def test_messages_that_expire_together_are_dropped_in_steps(self) -> None:
+        """None of them is delivered meanwhile."""
+        self.fill({"x-message-ttl": 1000})
+        self.clock.advance(0.9)
+        self.clock.rightNow += 1
+        self.hostile.send(1, "basic.get", 0, "q", False)
+        self.assertEqual(self.hostile.names(), ["basic.get-empty"])
+        self.assertEqual(self.ready, MANY - 2 * STEP)
+        self.clock.advance(0)
+        self.assertEqual((self.ready, self.broker.memory.held), (0, 0))
+        self.assert_nothing_left(self.hostile)
+
+    def test_messages_for_which_one_large_one_leaves_no_room_are_dropped_in_steps(self) -> None:
+        self.fill({"x-max-length-bytes": 100_000})
+        self.hostile.publish(1, "", "q", bytes(99_999))
+        self.assertEqual(self.ready, MANY + 1 - STEP)
+        self.clock.advance(0)
+        self.assertEqual(self.ready, 1)
+        self.assert_nothing_left(self.hostile)
+
+    def test_dead_letters_for_many_queues_wait_for_later_turns(self) -> None:
+        """Passes of other connections do not publish further ones in the same turn."""
+        self.hostile.declare(1, "target", exclusive=True)
+        dead = {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "target"}
+        self.hostile.declare(1, "q", dead, exclusive=True)
+        target = self.broker.vhosts["/"].queues["target"]
+        self.clock.tick = 2 * SLICE
+        for _ in range(10):
+            self.hostile.feed(publish(1, "", "q"))
+        self.assertEqual(target.ready.count, 1)
+        self.end_all()
+        self.assertEqual(target.ready.count, 10)
+        self.assert_nothing_left(self.hostile)
+
+    def test_the_end_of_the_broker_ends_all_work(self) -> None:
+        self.fill({})
+        self.feed_slowly(method(1, "queue.purge", 0, "q", False))
+        self.clock.tick = 0.0
+        self.assertGreater(len(self.broker.work), 0)
+        for client in (self.hostile, self.honest.client):
+            client.lose()
+        self.broker.clear()
+        self.assertEqual((len(self.broker.work), self.broker.memory.held), (0, 0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class LogTests(SliceCase):
+    """The log, which is slow."""
+
+    def test_names_one_of_the_messages_that_do_not_fit_a_frame(self) -> None:
+        """A queue can have very many of them."""
+        lines: list[str] = []
+        self.patch(self.broker, "log", lines.append)
+        small = Client(self.broker).login(frame_max=4096)
+        small.channel()
+        self.hostile.declare(1, "q")
+        large = b"\x20\x00" + (5000).to_bytes(4, "big") + b"\x01aS" + (4993).to_bytes(4, "big") + bytes(4993)
+        for _ in range(5):
+            self.hostile.feed(publish(1, "", "q", properties=large))
+        self.assertEqual(small.call(1, "basic.get", 0, "q", True).name, "basic.get-empty")
+        self.assertEqual(len([line for line in lines if "do not fit a frame" in line]), 1)
+        self.assert_nothing_left(self.hostile, small)
