@@ -80,7 +80,6 @@ class Broker(Factory):
         self._confirming: dict[Publisher, None] = {}
         self._ending = False
         self._next_pass = Timer(clock, self._publish_more)
-        self._behind = False  # dead letters have taken long enough of this turn
         for name in vhosts:
             self.add_vhost(name)
 
@@ -184,12 +183,17 @@ class Broker(Factory):
         self._confirming[publisher] = None
 
     def end_pass(self) -> None:
-        """Do the rest of the pass, and everything caused by it."""
+        """Do the rest of the pass, and everything caused by it. Dead letters wait when this turn has done enough."""
+        self._end_pass(0 if self.work.crowded else DEAD_LETTERS_PER_PASS)
+
+    def _publish_more(self) -> None:
+        self._end_pass(DEAD_LETTERS_PER_PASS)
+
+    def _end_pass(self, left: int) -> None:
         if self._ending:
             return
         self._ending = True
         try:
-            left = 0 if self._behind else DEAD_LETTERS_PER_PASS
             while (self._at_end and left) or self._confirming or self.unflushed:
                 left = self._finish(left)
             if self.store is not None:
@@ -199,20 +203,9 @@ class Broker(Factory):
         finally:
             self._ending = False
 
-    def _publish_more(self) -> None:
-        self._behind = False
-        self.end_pass()
-
     def _finish(self, left: int) -> int:
-        end = self.clock.seconds() + SLICE if self._at_end else 0.0
-        while self._at_end and left:
-            left -= 1
-            try:
-                self._at_end.popleft()()
-            except Exception:
-                log.err(None, "in the embedded broker")
-            if self.clock.seconds() > end:  # each may go to thousands of queues
-                self._behind, left = True, 0
+        if self._at_end and left:
+            left = self._publish_dead_letters(left)
         if self.store is not None:
             self.store.write()
         publishers, self._confirming = self._confirming, {}
@@ -222,6 +215,19 @@ class Broker(Factory):
         for connection in connections:
             connection.flush()
         return left
+
+    def _publish_dead_letters(self, left: int) -> int:
+        """Publish dead letters; return how many more this pass may publish. Each may go to thousands of queues."""
+        begin = now = self.clock.seconds()
+        while self._at_end and left and now <= begin + SLICE:
+            left -= 1
+            try:
+                self._at_end.popleft()()
+            except Exception:
+                log.err(None, "in the embedded broker")
+            now = self.clock.seconds()
+        self.work.spend(now - begin)
+        return left if now <= begin + SLICE else 0
 
     def _confirm(self, publisher: Publisher, published: int, rejected: list[int]) -> None:
         written = self.store.written() if self.store is not None else None

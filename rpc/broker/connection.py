@@ -29,11 +29,11 @@ from rpc.broker.back_pressure import BackPressure, PauseReason, Signal
 from rpc.broker.channel import Channel
 from rpc.broker.closed_channels import ClosedChannel, DiscardingChannel
 from rpc.broker.handshake import ChannelZero, State
+from rpc.broker.input import Input
 from rpc.broker.limits import MAX_GATHERED
 from rpc.broker.protocol_error import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, ProtocolError
 from rpc.broker.round_robin import rotate_past
 from rpc.broker.sizes import CHANNEL
-from rpc.broker.unfinished import UnfinishedContents
 from rpc.broker.work import Steps
 from rpc.errors import FrameError
 
@@ -59,6 +59,7 @@ class BrokerConnection(Protocol):
     :ivar exclusive_queues: deleted with the connection.
     :ivar ended: fires when the socket is closed.
     :ivar back_pressure: whether the client is delivered to, and whether its input is read.
+    :ivar input: the bytes that come.
     :ivar max_payload: bytes of a frame's payload, at most.
     """
 
@@ -80,12 +81,9 @@ class BrokerConnection(Protocol):
         self._header = b""
         self._channel_max = 0
         self._heart: Heartbeat | None = None
-        self._seconds = broker.clock.seconds
         self._timer = broker.timer(self._abort)  # limits the handshake, then the close
         self._gathered = 0
-        self._unfinished = UnfinishedContents(self._reader, broker.memory, broker.limits.contents)
-        self._slice_end = 0.0
-        self._postpone_for = PauseReason.NONE
+        self.input = Input(self, self._reader)
         self._carried_all = True
         self._lost = False
         self.ended: Deferred[None] = Deferred()
@@ -132,7 +130,7 @@ class BrokerConnection(Protocol):
         self.reply("connection.close", error.code, error.reply_text, key >> 16, key & 0xFFFF)
         self.back_pressure.closing()  # a peer may answer close-ok while its input is paused
         self._timer.start(SECONDS_TO_CLOSE)
-        self._read_postponed()  # nothing of it but close-ok has an effect now
+        self.input.resume()  # nothing of it but close-ok has an effect now
 
     def close_channels(self) -> None:
         """End all channels: requeue unacked messages, and delete exclusive queues."""
@@ -159,8 +157,7 @@ class BrokerConnection(Protocol):
 
     def hang_up(self) -> None:
         """End the connection when all output is sent, or by force after :data:`~rpc.amqp.output.SECONDS_TO_CLOSE`."""
-        self._reader.stopped = True
-        self.back_pressure.drop_postponed()
+        self.input.stop()
         self.back_pressure.closing()
         self._zero.closing()
         self.flush()
@@ -175,13 +172,10 @@ class BrokerConnection(Protocol):
         """The socket is closed."""
         self._lost = True
         self._zero.closing()
-        self._reader.stopped = True
         self._timer.stop()
         if self._heart is not None:
             self._heart.stop()
-        self.back_pressure.drop_postponed()
-        self._reader.clear()
-        self._unfinished.update()
+        self.input.clear()
         self.broker.run_pass(self.close_channels)
         self.broker.connection_ended(self)
         self.ended.callback(None)
@@ -219,7 +213,7 @@ class BrokerConnection(Protocol):
             return
         channel = self._channels[number] = Channel(self, number)
         channel.reply("channel.open-ok", b"")
-        self.end_slice()
+        self.input.end_slice()
 
     def forget(self, channel: Channel) -> None:
         """Free the number of a channel that both ends have closed."""
@@ -236,6 +230,11 @@ class BrokerConnection(Protocol):
         receiver.content_too_large(size)
 
     @property
+    def closing(self) -> bool:
+        """Whether the connection ends."""
+        return self._zero.state is State.CLOSING
+
+    @property
     def wants_cancels(self) -> bool:
         """Whether the client understands ``basic.cancel`` from the broker (RabbitMQ extension)."""
         return self.capabilities.get("consumer_cancel_notify") is True
@@ -244,66 +243,29 @@ class BrokerConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames. All output that they cause is sent at the end of the pass."""
-        if self.back_pressure.has_postponed:
-            self.back_pressure.postpone(data)
-            return
-        if self._lost or self._reader.stopped:
-            return  # the socket stays open until the client has read the reason of the close
         if self._heart is not None:
             self._heart.silent_ticks = 0
+        if self.input.takes(data):
+            self.read(data)
+
+    def read(self, data: bytes) -> None:
+        """Read bytes that have come now, or were postponed."""
         try:
             if self._zero.state is State.HEADER:
                 data = self._read_header(data)
-            self._slice_end = self.broker.work.slice_end()
-            self._reader.feed(data)
-            self._keep_rest()
-            self._unfinished.update()
-            if self._unfinished.too_many:
-                raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
+            self.input.read(data)
         except FrameError as error:
-            self.close_with_error(ProtocolError(error.code, error.text, ends_connection=True))
-            self._reader.stopped = True
+            self._stop(ProtocolError(error.code, error.text, ends_connection=True))
         except Exception:
             log.err(None, f"while reading from the connection of {self.peer}")
-            self.close_with_error(ProtocolError(INTERNAL_ERROR, "internal error; the broker's log has the details"))
-            self._reader.stopped = True
+            self._stop(ProtocolError(INTERNAL_ERROR, "internal error; the broker's log has the details"))
         finally:
             self.broker.end_pass()
 
-    def postpone_input(self, reason: PauseReason) -> None:
-        """Postpone the input behind a method."""
-        if not self._reader.stopped:
-            self._reader.stopped = True
-            self._postpone_for = reason
-
-    def _keep_rest(self) -> None:
-        reason, self._postpone_for = self._postpone_for, PauseReason.NONE
-        if not reason or self._zero.state is State.CLOSING:
-            return
-        rest = self._reader.take_rest()
-        if not rest:
-            self._reader.stopped = False
-            return
-        self.back_pressure.postpone(rest, reason)
-        if reason is PauseReason.SLICE:
-            self.broker.work.later(self._next_slice())
-
-    def _next_slice(self) -> Steps:
-        self._read_postponed()
-        yield
-
-    def end_slice(self) -> None:
-        """Leave the input behind a method for a later turn of the reactor, when this read has taken long enough.
-
-        A read can have thousands of methods, and each may be much work.
-        """
-        if self._seconds() > self._slice_end:
-            self.postpone_input(PauseReason.SLICE)
-
-    def _read_postponed(self) -> None:
-        if self.back_pressure.has_postponed and not self._lost:
-            self._reader.stopped = False
-            self.dataReceived(self.back_pressure.take_postponed())
+    def _stop(self, error: ProtocolError) -> None:
+        """Close for an error, and read no more: the socket stays open until the client has read the reason."""
+        self.close_with_error(error)
+        self.input.stop()
 
     def _read_header(self, data: bytes) -> bytes:
         """Take the protocol header (AMQP 0-9-1, section 4.2.2); return the bytes behind it."""
@@ -388,7 +350,7 @@ class BrokerConnection(Protocol):
         if taker is not None:  # it comes last the next time; otherwise its full queue would be all that is delivered
             rotate_past(self._channels, taker)
         if not self.back_pressure.congested and PauseReason.SLICE not in self.back_pressure.paused:
-            self._read_postponed()
+            self.input.resume()
 
     # -- the broker's memory
 

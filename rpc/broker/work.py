@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush
+from itertools import count
 from typing import Final, TypeAlias, TypeVar
 
 from rpc import log
@@ -27,22 +29,34 @@ T = TypeVar("T")
 
 
 class Work:
-    """The tasks of one broker that are not finished. They take turns, a step each."""
+    """The work of one broker that is not finished: tasks, and connections whose input waits.
 
-    __slots__ = ("_clock", "_tasks", "_timer")
+    Tasks take turns, a step each. Of the connections, the one that has taken the least time lately comes first: so the
+    few requests of one do not wait for the many of others, however many those are.
+
+    :ivar crowded: whether connections have taken a slice of this turn already. New input waits then.
+    """
+
+    __slots__ = ("_clock", "_numbers", "_spent", "_tasks", "_timer", "_waiting", "crowded")
 
     def __init__(self, clock: IClock, run_pass: Callable[[Callable[[], None]], None]) -> None:
         """:param run_pass: runs a function as a pass of the broker."""
+        self.crowded = False
         self._clock = clock
         self._tasks: deque[Steps] = deque()
+        self._waiting: list[tuple[float, int, Callable[[], None]]] = []  # a heap
+        self._numbers = count()
+        self._spent = 0.0
         self._timer = Timer(clock, lambda: run_pass(self._turn))
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._tasks) + len(self._waiting)
+
+    # -- tasks
 
     def do(self, task: Steps) -> None:
         """Do a task now, as far as it fits a slice, and the rest in later turns."""
-        end = self.slice_end()
+        end = self._clock.seconds() + SLICE
         while _step(task):
             if self._clock.seconds() >= end:
                 self.later(task)
@@ -51,34 +65,58 @@ class Work:
     def later(self, task: Steps) -> None:
         """Do a task from the reactor's next turn on."""
         self._tasks.append(task)
-        self._timer.start_by(self._clock.seconds())
+        self._wake()
 
-    def slice_end(self) -> float:
-        """Return until when a connection may work that begins now, by the broker's clock.
+    # -- connections
 
-        The more tasks there are, the sooner: many connections can have input in the same turn.
+    @property
+    def share(self) -> float:
+        """Seconds that a connection may read now: the fewer, the more of them have much to do in the same turn."""
+        return SLICE / (1 + len(self))
+
+    def spend(self, seconds: float) -> None:
+        """Count time that a connection, or the dead letters of a pass, have taken."""
+        self._spent += seconds
+        if self._spent > SLICE and not self.crowded:
+            self.crowded = True
+            self._wake()
+
+    def wait(self, usage: float, resume: Callable[[], None]) -> None:
+        """Call a function in a later turn.
+
+        :param usage: seconds that its connection has taken lately.
         """
-        return self._clock.seconds() + SLICE / (1 + len(self._tasks))
+        heappush(self._waiting, (usage, next(self._numbers), resume))
+        self._wake()
+
+    # -- turns
 
     def finish(self) -> None:
-        """Do all that is left: the broker ends."""
-        self._timer.stop()
+        """Do all tasks that are left: the broker ends."""
         while self._tasks:
-            if _step(self._tasks[0]):
-                self._tasks.rotate(-1)
-            else:
-                self._tasks.popleft()
+            self._step_one()
+        self._waiting.clear()
         self._timer.stop()
 
+    def _wake(self) -> None:
+        self._timer.start_by(self._clock.seconds())
+
     def _turn(self) -> None:
+        self.crowded, self._spent = False, 0.0
         end = self._clock.seconds() + SLICE
-        while self._tasks:
-            task = self._tasks.popleft()
-            if _step(task):
-                self._tasks.append(task)
-            if self._tasks and self._clock.seconds() >= end:
-                self._timer.start(0)
+        while self._waiting or self._tasks:
+            if self._waiting:
+                heappop(self._waiting)[2]()
+            if self._tasks:
+                self._step_one()
+            if len(self) and self._clock.seconds() >= end:
+                self._wake()
                 return
+
+    def _step_one(self) -> None:
+        task = self._tasks.popleft()
+        if _step(task):
+            self._tasks.append(task)
 
 
 def _step(task: Steps) -> bool:

@@ -157,7 +157,7 @@ class AccountMachine(RuleBasedStateMachine):
     def the_account_is_the_sum_of_all_messages(self) -> None:
         """Ready, unacked, dead letters that are not published yet, and unfinished contents."""
         messages = sum(entry.message.size for entry, _ in entries_of(self.broker))
-        unfinished = sum(connection._reader.held for connection in self.broker.connections)
+        unfinished = sum(connection.input.unfinished for connection in self.broker.connections)
         assert self.broker.memory.held == messages + unfinished
 
     @invariant()

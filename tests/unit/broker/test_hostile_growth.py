@@ -77,7 +77,7 @@ class UnfinishedContentTests(GrowthCase):
         for _ in range(3):
             for client in hostile:
                 client.feed(
-                    begun(1, 200_000) if not client.protocol._reader.held else b"", frame(BODY, 1, bytes(60_000))
+                    begun(1, 200_000) if not client.protocol.input.unfinished else b"", frame(BODY, 1, bytes(60_000))
                 )
                 self.assertLess(self.broker.memory.held, 2_061_000)
         closed = [client for client in hostile if "connection.close" in client.names()]

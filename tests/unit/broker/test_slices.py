@@ -45,22 +45,32 @@ class SliceCase(HostileCase):
         return self.broker.vhosts["/"].queues["q"].ready.count
 
     def feed_slowly(self, data: bytes, client: Client | None = None) -> None:
-        """Feed one read. Each look at the clock takes a slice."""
+        """Feed one read, in which each look at the clock takes a slice."""
+        self.turn()
         self.clock.tick = 2 * SLICE
         (client or self.hostile).feed(data)
+        self.clock.tick = 0.0
+
+    def turn(self) -> None:
+        """A turn of the reactor, in which each look at the clock takes a slice."""
+        self.clock.rightNow += 2 * SLICE
+        self.clock.tick = 2 * SLICE
+        self.clock.turn()
+        self.clock.tick = 0.0
 
     def end_all(self, most: int = 1000) -> int:
-        """Let turns pass until all work is done, and serve the honest client in each; return how many it took."""
-        turns = 0
+        """Let turns pass until all work is done; return how many. The honest client is served meanwhile."""
+        turns = waited = 0
         while len(self.broker.work) or self.broker._at_end:
-            self.clock.tick = 0.0
-            self.assertTrue(self.honest.answered())
+            if not waited:
+                self.honest.client.send(2, "basic.qos", 0, 0, False)
+            waited = 0 if self.honest.client.names() == ["basic.qos-ok"] else waited + 1
+            self.assertLess(waited, 10)
+            self.turn()
             turns += 1
             self.assertLess(turns, most)
-            self.clock.rightNow += 2 * SLICE
-            self.clock.tick = 2 * SLICE
-            self.clock.turn()
-        self.clock.tick = 0.0
+        self.clock.advance(0)
+        self.honest.client.raw()
         return turns
 
 
@@ -74,22 +84,37 @@ class InputTests(SliceCase):
         self.assertEqual(len(contents(self.hostile.written())), 1)
         self.assertEqual(self.hostile.wire.producerState, "paused")
         self.hostile.protocol.dataReceived(GET)  # bytes that were read already belong behind the others
-        answers = []
-        turns = 0
-        while len(self.broker.work):
-            self.clock.tick = 0.0
-            self.assertTrue(self.honest.answered())
-            self.clock.rightNow += 2 * SLICE
-            self.clock.tick = 2 * SLICE
-            self.clock.turn()
-            answers += self.hostile.written()
-            turns += 1
-        self.clock.tick = 0.0
+        self.assertGreaterEqual(self.end_all(), 10)
+        answers = self.hostile.written()
         self.assertEqual([each.args[0] for each, _, _ in contents(answers)], [*range(2, 21)])
         self.assertEqual(answers[-1].name, "basic.get-empty")
-        self.assertGreaterEqual(turns, 10)
         self.assertEqual(self.hostile.wire.producerState, "producing")
         self.assert_nothing_left(self.hostile)
+
+    def test_the_close_ok_of_a_connection_that_has_used_up_its_slice_is_read(self) -> None:
+        """Behind the method for which the connection is closed."""
+        self.feed_slowly(method(1, "tx.select") + QOS + method(0, "connection.close-ok"))
+        self.assertEqual(self.hostile.names(), ["connection.close"])
+        self.assertTrue(self.hostile.gone)
+        self.assert_dropped()
+
+    def test_many_slow_connections_do_not_keep_a_new_request_waiting(self) -> None:
+        """However many they are: it is read in the next turn, because its connection has taken the least time."""
+        self.clock.advance(60)
+        clients = [self.new_client() for _ in range(30)]
+        for client in clients:
+            self.clock.tick = 2 * SLICE
+            client.feed(QOS * 10)
+            self.clock.tick = 0.0
+        self.honest.client.send(2, "basic.qos", 0, 0, False)
+        self.assertEqual(self.honest.client.names(), [])
+        self.turn()
+        self.assertEqual(self.honest.client.names(), ["basic.qos-ok"])
+        while len(self.broker.work):
+            self.turn()
+        self.clock.advance(0)
+        self.assertEqual([client.names() for client in clients], [["basic.qos-ok"] * 10] * 30)
+        self.assert_nothing_left(self.hostile, *clients)
 
     def test_publishes_end_a_slice_too(self) -> None:
         """And what they publish is all there in the end."""
@@ -161,9 +186,10 @@ class MessageTests(SliceCase):
     def test_a_queue_can_be_deleted_and_declared_again_while_its_messages_are_dropped(self) -> None:
         self.fill({})
         self.feed_slowly(method(1, "queue.delete", 0, "q", False, False, True))
-        self.clock.tick = 0.0
-        self.fill({}, 5)
-        self.assertGreater(len(self.broker.work), 0)
+        self.hostile.feed(method(1, "queue.declare", 0, "q", *[False] * 4, True, {}) + publish(1, "", "q") * 5)
+        self.turn()
+        self.assertEqual([*self.broker.vhosts["/"].queues], ["service", "q"])
+        self.assertGreater(self.broker.memory.held, 100_000)
         self.end_all()
         self.assertEqual(self.ready, 5)
         self.assert_nothing_left(self.hostile)
@@ -184,6 +210,7 @@ class MessageTests(SliceCase):
             other = self.take_all()
             self.clock.tick = 2 * SLICE
             other.lose()
+            self.clock.tick = 0.0
             self.assertEqual(self.ready, STEP)
             self.assertGreaterEqual(self.end_all(), 3)
             entries = [*self.broker.vhosts["/"].queues["q"].ready]
@@ -233,18 +260,24 @@ class MessageTests(SliceCase):
         self.assertEqual(self.ready, 1)
         self.assert_nothing_left(self.hostile)
 
-    def test_dead_letters_for_many_queues_wait_for_later_turns(self) -> None:
+    def test_dead_letters_wait_when_a_turn_has_taken_long_enough(self) -> None:
         """Passes of other connections do not publish further ones in the same turn."""
         self.hostile.declare(1, "target", exclusive=True)
-        dead = {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "target"}
+        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "target"}
         self.hostile.declare(1, "q", dead, exclusive=True)
+        self.hostile.feed(publish(1, "", "q") * 10)
+        self.hostile.consume(1, "q")
         target = self.broker.vhosts["/"].queues["target"]
-        self.clock.tick = 2 * SLICE
-        for _ in range(10):
-            self.hostile.feed(publish(1, "", "q"))
-        self.assertEqual(target.ready.count, 1)
-        self.end_all()
+        self.feed_slowly(method(1, "basic.nack", 0, True, False))
+        seen = []
+        while self.broker._at_end:
+            seen.append(target.ready.count)
+            self.broker.end_pass()
+            self.assertEqual(target.ready.count, seen[-1])
+            self.turn()
+        self.assertGreaterEqual(len({*seen}), 5)
         self.assertEqual(target.ready.count, 10)
+        self.clock.advance(0)
         self.assert_nothing_left(self.hostile)
 
     def test_the_end_of_the_broker_ends_all_work(self) -> None:

@@ -55,13 +55,35 @@ class WorkTests(WorkCase):
         self.clock.advance(0)
         self.assertEqual((self.done, self.passes, len(self.work)), ([*"abab"], 1, 0))
 
-    def test_the_slice_of_a_connection_is_shorter_the_more_tasks_there_are(self) -> None:
+    def test_the_slice_of_a_connection_is_shorter_the_more_there_is_to_do(self) -> None:
         """Or the connections that have input in the same turn would take a slice each."""
-        ends = []
-        for _ in range(3):
-            ends.append(self.work.slice_end() - self.clock.rightNow)
-            self.work.later(self.task("a", 1))
-        self.assertEqual(ends, [SLICE, SLICE / 2, SLICE / 3])
+        shares = [self.work.share]
+        self.work.later(self.task("a", 1))
+        shares.append(self.work.share)
+        self.work.wait(0.0, lambda: None)
+        shares.append(self.work.share)
+        self.assertEqual(shares, [SLICE, SLICE / 2, SLICE / 3])
+
+    def test_the_connection_that_has_taken_the_least_time_comes_first(self) -> None:
+        """Whenever it came."""
+        for name, usage in (("c", 3.0), ("a", 1.0), ("d", 3.0), ("b", 2.0)):
+            self.work.wait(usage, lambda name=name: self.done.append(name))  # type: ignore[misc]
+        self.clock.advance(0)
+        self.assertEqual(self.done, [*"abcd"])
+
+    def test_is_crowded_when_a_slice_of_a_turn_is_spent(self) -> None:
+        """Until the next turn."""
+        seen = []
+        for seconds in (SLICE / 2, SLICE / 2, SLICE / 100):
+            self.work.spend(seconds)
+            seen.append(self.work.crowded)
+        self.clock.advance(0)
+        self.assertEqual([*seen, self.work.crowded], [False, False, True, False])
+
+    def test_nobody_waits_for_a_slice_that_is_not_used_up(self) -> None:
+        """There is no timer."""
+        self.work.spend(SLICE / 2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_an_exception_ends_its_task_only(self) -> None:
         def failing() -> Iterator[None]:

@@ -1,0 +1,136 @@
+"""The input of one connection, which is read in slices of time.
+
+A read can have thousands of methods, and each may be much work. What does not fit a slice is postponed to a later turn
+of the reactor, and the socket is not read meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rpc.amqp.codec.frame_reader import FrameReader
+from rpc.broker.back_pressure import PauseReason
+from rpc.broker.protocol_error import RESOURCE_ERROR
+from rpc.broker.unfinished import UnfinishedContents
+from rpc.broker.work import SLICE
+from rpc.errors import FrameError
+
+if TYPE_CHECKING:
+    from rpc.broker.connection import BrokerConnection
+
+HALF_LIFE: Final = 10.0
+"""Seconds in which half of the time that a connection has taken is forgotten."""
+
+NEW: Final = SLICE
+"""Seconds that a new connection counts as having taken: those that have taken little for a while come before it."""
+
+
+class Input:
+    """The bytes that have come on one connection, from the socket to its channels."""
+
+    __slots__ = (
+        "_connection",
+        "_postpone_for",
+        "_pressure",
+        "_reader",
+        "_seconds",
+        "_slice_end",
+        "_unfinished",
+        "_usage",
+        "_used_at",
+        "_work",
+    )
+
+    def __init__(self, connection: BrokerConnection, reader: FrameReader) -> None:
+        """:param reader: of the connection's frames."""
+        broker = connection.broker
+        self._connection = connection
+        self._pressure = connection.back_pressure
+        self._reader = reader
+        self._unfinished = UnfinishedContents(reader, broker.memory, broker.limits.contents)
+        self._work = broker.work
+        self._seconds = broker.clock.seconds
+        self._slice_end = 0.0
+        self._usage = NEW  # seconds that it has taken, the older ones counting less
+        self._used_at = self._seconds()
+        self._postpone_for = PauseReason.NONE
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes of contents whose last frame has not come."""
+        return self._reader.held
+
+    def takes(self, data: bytes) -> bool:
+        """Return whether bytes are to be read now. Otherwise they are kept for later, or are not wanted any more."""
+        if self._pressure.has_postponed:
+            self._pressure.postpone(data)
+        elif not self._reader.stopped:
+            if not self._work.crowded:
+                return True
+            self._wait(data)
+        return False
+
+    def read(self, data: bytes) -> None:
+        """Read frames, as far as a slice goes.
+
+        :raises FrameError: the bytes are no frames, or there are too many of unfinished contents.
+        """
+        begin = self._seconds()
+        self._slice_end = begin + self._work.share
+        self._reader.feed(data)
+        if self._postpone_for:
+            self._keep_rest()
+        self._unfinished.update()
+        if self._unfinished.too_many:
+            raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
+        spent = self._seconds() - begin
+        self._usage = self._usage_at(begin) + spent
+        self._used_at = begin
+        self._work.spend(spent)
+
+    def _usage_at(self, now: float) -> float:
+        usage: float = self._usage * 0.5 ** ((now - self._used_at) / HALF_LIFE)
+        return usage
+
+    def end_slice(self) -> None:
+        """Postpone the input behind a method, when this read has taken long enough."""
+        if self._seconds() > self._slice_end:
+            self.postpone(PauseReason.SLICE)
+
+    def postpone(self, reason: PauseReason) -> None:
+        """Postpone the input behind a method."""
+        if not self._reader.stopped:
+            self._reader.stopped = True
+            self._postpone_for = reason
+
+    def _keep_rest(self) -> None:
+        reason, self._postpone_for = self._postpone_for, PauseReason.NONE
+        rest = self._reader.take_rest()
+        if not rest or self._connection.closing:
+            self._reader.stopped = False
+            self._reader.feed(rest)  # nothing of it but close-ok has an effect
+        elif reason is PauseReason.SLICE:
+            self._wait(rest)
+        else:
+            self._pressure.postpone(rest, reason)
+
+    def _wait(self, data: bytes) -> None:
+        self._pressure.postpone(data, PauseReason.SLICE)
+        self._work.wait(self._usage_at(self._seconds()), self.resume)
+
+    def resume(self) -> None:
+        """Read what was postponed, if anything was."""
+        if self._pressure.has_postponed:
+            self._reader.stopped = False
+            self._connection.read(self._pressure.take_postponed())
+
+    def stop(self) -> None:
+        """Read nothing more."""
+        self._reader.stopped = True
+        self._pressure.drop_postponed()
+
+    def clear(self) -> None:
+        """Drop what was not read: the socket is closed."""
+        self.stop()
+        self._reader.clear()
+        self._unfinished.update()
