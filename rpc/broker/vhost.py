@@ -11,10 +11,11 @@ from rpc.broker.arguments import (
     check_match,
     read_queue_arguments,
 )
+from rpc.broker.bindings import Bindings
 from rpc.broker.dead_letter_publisher import DeadLetterPublisher
 from rpc.broker.definitions import Definitions
 from rpc.broker.equivalence import Declared, check_exchange, check_queue, locked
-from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Binding, Destination, Exchange
+from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT, PREDECLARED, RESERVED, check_not_default, check_not_reserved, server_name
 from rpc.broker.protocol_error import (
@@ -55,7 +56,7 @@ class VirtualHost:
         self.queues: dict[str, Queue] = {}
         self.reply_consumers: dict[str, Any] = {}
         self.routes: dict[bytes, Any] = {}
-        self._bindings: dict[Destination, dict[Binding, None]] = {}
+        self._bindings = Bindings(broker.memory)
         self._store = store
         self._dead_letters = DeadLetterPublisher(self, self._dead_letters_published)
         self._definitions = Definitions(name, store, self._dead_letters.pending)
@@ -112,10 +113,7 @@ class VirtualHost:
 
     def restore_binding(self, source: str, destination: Destination, key: str, table: Mapping[str, Any]) -> None:
         """Make a binding that the state has."""
-        binding = self.exchanges[source].bind(destination, key, table)
-        if binding is not None:
-            self._bindings.setdefault(destination, {})[binding] = None
-            self.memory.restore_definition(binding.size)
+        self._bindings.restore(self.exchanges[source], destination, key, table)
 
     # -- exchanges
 
@@ -173,9 +171,8 @@ class VirtualHost:
             if self.exchanges.pop(each.name, None) is not None:
                 self.memory.forget_definition(each.size)
                 self._changed(each, False)
-                for binding in each.bindings:
-                    self._forget_binding(binding)
-                removed += self._unbind_all(each)
+                self._bindings.source_deleted(each)
+                removed += self._bindings.destination_deleted(each)
 
     # -- queues
 
@@ -262,7 +259,7 @@ class VirtualHost:
         for consumer in [*queue.consumers]:
             consumer.channel.consumer_ended(consumer)
         self._changed(queue, False)
-        for exchange in self._unbind_all(queue):
+        for exchange in self._bindings.destination_deleted(queue):
             self._remove_exchange(exchange)
         return count
 
@@ -278,17 +275,9 @@ class VirtualHost:
         exchange = self.exchange(source)
         if exchange.type == HEADERS:
             check_match(arguments, MATCHES)
-        binding = exchange.bind(destination, routing_key, arguments)
-        if binding is None:
-            return
-        try:
-            self.memory.define(f"bind to exchange '{source}' in vhost '{self.name}'", binding.size)
-        except ProtocolError:
-            exchange.remove(binding)
-            raise
-        self._bindings.setdefault(destination, {})[binding] = None
-        self.routes.clear()
-        self._definitions.binding_changed(exchange, destination, routing_key, arguments, True)
+        if self._bindings.bind(exchange, destination, routing_key, arguments, self.name):
+            self.routes.clear()
+            self._definitions.binding_changed(exchange, destination, routing_key, arguments, True)
 
     def unbind(self, source: str, destination: Destination, routing_key: str, arguments: Mapping[str, Any]) -> None:
         """Remove a binding, if it exists. An auto-delete exchange is deleted with its last one.
@@ -299,29 +288,12 @@ class VirtualHost:
         exchange = self.exchanges.get(source)
         if exchange is None:
             return
-        binding = exchange.unbind(destination, routing_key, arguments)
+        binding = self._bindings.unbind(exchange, destination, routing_key, arguments)
         if binding is not None:
-            self._forget_binding(binding)
             self.routes.clear()
             self._definitions.binding_changed(exchange, destination, routing_key, binding.arguments, False)
             if exchange.auto_delete and not exchange.in_use:
                 self._remove_exchange(exchange)
-
-    def _unbind_all(self, destination: Destination) -> list[Exchange]:
-        """Remove all bindings to a deleted destination; return auto-delete exchanges that have lost their last one."""
-        sources: dict[Exchange, None] = {}
-        for binding in [*self._bindings.get(destination, ())]:
-            self._forget_binding(binding)
-            binding.source.remove(binding)
-            sources[binding.source] = None
-        return [each for each in sources if each.auto_delete and not each.in_use]
-
-    def _forget_binding(self, binding: Binding) -> None:
-        self.memory.forget_definition(binding.size)
-        bindings = self._bindings[binding.destination]
-        del bindings[binding]
-        if not bindings:
-            del self._bindings[binding.destination]
 
     def _changed(self, thing: Destination, there: bool) -> None:
         """Note that an exchange or queue was declared or deleted."""

@@ -53,6 +53,12 @@ class Options(usage.Options):
             "Megabytes of messages in memory from which on publishers are blocked.",
         ],
         [
+            "definitions-limit",
+            "d",
+            str(Limits().definitions // MEGABYTE),
+            "Megabytes of channels, exchanges, queues, bindings and consumers from which on further ones are refused.",
+        ],
+        [
             "compatibility",
             "c",
             str(RABBITMQ_4.version),
@@ -113,6 +119,7 @@ class Options(usage.Options):
         port = self._whole_number("port", 0, LARGEST_PORT)
         use_monotonic_time()
         memory = self._whole_number("memory-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
+        definitions = self._whole_number("definitions-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
         try:
             self["broker"] = BrokerServer(
                 default_reactor(),
@@ -120,7 +127,7 @@ class Options(usage.Options):
                 interface=self["interface"],
                 users=self._users or None,
                 vhosts=dict.fromkeys(self._vhosts),
-                limits=Limits(memory=memory),
+                limits=Limits(memory=memory, definitions=definitions),
                 compatibility=self._whole_number("compatibility", min(COMPATIBILITY), max(COMPATIBILITY)),
                 state=self["state"],
             )
