@@ -66,6 +66,8 @@ class Channel:
         self.credit = UNLIMITED
         self.last_queue = ""
         self.closing = False
+        self._input = connection.input
+        self._seconds = connection.broker.clock.seconds
 
     # -- input: called by the connection's reader
 
@@ -85,12 +87,13 @@ class Channel:
             else:
                 self._control(buffer[start - 4 : end])
                 if key == _GET and self.connection.back_pressure.congested:
-                    self.connection.input.postpone(PauseReason.POSTPONED)  # few bytes can ask for many large messages
+                    self._input.postpone(PauseReason.POSTPONED)  # few bytes can ask for many large messages
         except ProtocolError as error:
             self._fail(error, key)
         except FrameError as error:
             self._fail(ProtocolError(error.code, error.text, ends_connection=True), key)
-        self.connection.input.end_slice()
+        if self._seconds() > self._input.slice_end:
+            self._input.end_slice()
 
     def content_arrived(
         self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
@@ -104,7 +107,8 @@ class Channel:
             self.publisher.publish(buffer[start + 2 : end], encoded_properties, body)
         except ProtocolError as error:
             self._fail(error, key)
-        self.connection.input.end_slice()
+        if self._seconds() > self._input.slice_end:
+            self._input.end_slice()
 
     def content_too_large(self, size: int) -> None:
         """Close the channel for a message whose body was skipped (RabbitMQ: ``max_message_size``)."""

@@ -213,7 +213,8 @@ class BrokerConnection(Protocol):
             return
         channel = self._channels[number] = Channel(self, number)
         channel.reply("channel.open-ok", b"")
-        self.input.end_slice()
+        if self.broker.clock.seconds() > self.input.slice_end:
+            self.input.end_slice()
 
     def forget(self, channel: Channel) -> None:
         """Free the number of a channel that both ends have closed."""

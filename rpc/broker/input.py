@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
 
 HALF_LIFE: Final = 10.0
-"""Seconds in which half of the time that a connection has taken is forgotten."""
+"""Seconds in which half of the time that a connection has taken is forgotten: every second, or when it counts."""
+
+FORGET_EVERY: Final = 1.0
 
 NEW: Final = SLICE
 """Seconds that a new connection counts as having taken: those that have taken little for a while come before it."""
 
 
 class Input:
-    """The bytes that have come on one connection, from the socket to its channels."""
+    """The bytes that have come on one connection, from the socket to its channels.
+
+    :ivar slice_end: the time on the broker's clock from which on :meth:`end_slice` is to be called. Each message looks.
+    """
 
     __slots__ = (
         "_connection",
@@ -34,11 +39,11 @@ class Input:
         "_pressure",
         "_reader",
         "_seconds",
-        "_slice_end",
         "_unfinished",
         "_usage",
         "_used_at",
         "_work",
+        "slice_end",
     )
 
     def __init__(self, connection: BrokerConnection, reader: FrameReader) -> None:
@@ -50,7 +55,7 @@ class Input:
         self._unfinished = UnfinishedContents(reader, broker.memory, broker.limits.contents)
         self._work = broker.work
         self._seconds = broker.clock.seconds
-        self._slice_end = 0.0
+        self.slice_end = 0.0
         self._usage = NEW  # seconds that it has taken, the older ones counting less
         self._used_at = self._seconds()
         self._postpone_for = PauseReason.NONE
@@ -76,7 +81,7 @@ class Input:
         :raises FrameError: the bytes are no frames, or there are too many of unfinished contents.
         """
         begin = self._seconds()
-        self._slice_end = begin + self._work.share
+        self.slice_end = begin + self._work.share
         self._reader.feed(data)
         if self._postpone_for:
             self._keep_rest()
@@ -84,18 +89,21 @@ class Input:
         if self._unfinished.too_many:
             raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
         spent = self._seconds() - begin
-        self._usage = self._usage_at(begin) + spent
-        self._used_at = begin
-        self._work.spend(spent)
+        self._usage += spent
+        if begin > self._used_at + FORGET_EVERY:
+            self._forget(begin)
+        self._work.spent += spent
+        if self._work.spent > SLICE:
+            self._work.crowd()
 
-    def _usage_at(self, now: float) -> float:
-        usage: float = self._usage * 0.5 ** ((now - self._used_at) / HALF_LIFE)
-        return usage
+    def _forget(self, now: float) -> None:
+        """Let the time that it has taken count less, the older it is."""
+        self._usage *= 0.5 ** ((now - self._used_at) / HALF_LIFE)
+        self._used_at = now
 
     def end_slice(self) -> None:
-        """Postpone the input behind a method, when this read has taken long enough."""
-        if self._seconds() > self._slice_end:
-            self.postpone(PauseReason.SLICE)
+        """Postpone the input behind a method: this read has taken long enough."""
+        self.postpone(PauseReason.SLICE)
 
     def postpone(self, reason: PauseReason) -> None:
         """Postpone the input behind a method."""
@@ -116,7 +124,8 @@ class Input:
 
     def _wait(self, data: bytes) -> None:
         self._pressure.postpone(data, PauseReason.SLICE)
-        self._work.wait(self._usage_at(self._seconds()), self.resume)
+        self._forget(self._seconds())
+        self._work.wait(self._usage, self.resume)
 
     def resume(self) -> None:
         """Read what was postponed, if anything was."""

@@ -35,18 +35,21 @@ class Work:
     few requests of one do not wait for the many of others, however many those are.
 
     :ivar crowded: whether connections have taken a slice of this turn already. New input waits then.
+    :ivar spent: seconds that connections and dead letters have taken. It begins anew after each crowded turn.
+    :ivar share: seconds that a connection may read now: the fewer, the more there is to do in the same turn.
     """
 
-    __slots__ = ("_clock", "_numbers", "_spent", "_tasks", "_timer", "_waiting", "crowded")
+    __slots__ = ("_clock", "_numbers", "_tasks", "_timer", "_waiting", "crowded", "share", "spent")
 
     def __init__(self, clock: IClock, run_pass: Callable[[Callable[[], None]], None]) -> None:
         """:param run_pass: runs a function as a pass of the broker."""
         self.crowded = False
+        self.spent = 0.0
+        self.share = SLICE
         self._clock = clock
         self._tasks: deque[Steps] = deque()
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []  # a heap
         self._numbers = count()
-        self._spent = 0.0
         self._timer = Timer(clock, lambda: run_pass(self._turn))
 
     def __len__(self) -> int:
@@ -69,15 +72,9 @@ class Work:
 
     # -- connections
 
-    @property
-    def share(self) -> float:
-        """Seconds that a connection may read now: the fewer, the more of them have much to do in the same turn."""
-        return SLICE / (1 + len(self))
-
-    def spend(self, seconds: float) -> None:
-        """Count time that a connection, or the dead letters of a pass, have taken."""
-        self._spent += seconds
-        if self._spent > SLICE and not self.crowded:
+    def crowd(self) -> None:
+        """Let new input wait for the next turn: more than a slice of this one is spent."""
+        if not self.crowded:
             self.crowded = True
             self._wake()
 
@@ -99,10 +96,11 @@ class Work:
         self._timer.stop()
 
     def _wake(self) -> None:
+        self.share = SLICE / (1 + len(self))
         self._timer.start_by(self._clock.seconds())
 
     def _turn(self) -> None:
-        self.crowded, self._spent = False, 0.0
+        self.crowded, self.spent = False, 0.0
         end = self._clock.seconds() + SLICE
         while self._waiting or self._tasks:
             if self._waiting:
@@ -112,6 +110,7 @@ class Work:
             if len(self) and self._clock.seconds() >= end:
                 self._wake()
                 return
+        self.share = SLICE
 
     def _step_one(self) -> None:
         task = self._tasks.popleft()

@@ -46,6 +46,7 @@ class BrokerTests(SynchronousTestCase):
         """The broker's limit is in bytes."""
         self.assertEqual(parse()["broker"].broker.limits.memory, 256 * 2**20)
         self.assertEqual(parse("--memory-limit", "20")["broker"].broker.limits.memory, 20 * 2**20)
+        self.assertEqual(parse("--definitions-limit", "3")["broker"].broker.limits.definitions, 3 * 2**20)
 
     def test_takes_the_version_of_rabbitmq(self) -> None:
         """4 by default."""
