@@ -19,7 +19,7 @@ from rpc import log
 from rpc.amqp.answer_limit import ANSWER_LIMIT, AnswerLimit
 from rpc.amqp.channel import Channel
 from rpc.amqp.protocol import AMQPConnection
-from rpc.backoff import ChannelBackoff
+from rpc.backoff import LEAST_PAUSE, ChannelBackoff
 from rpc.errors import AMQPError
 from rpc.interfaces import IChannelUser
 
@@ -76,6 +76,8 @@ class Attachment:
         self._backoff = ChannelBackoff()
         self._ready_since = 0.0
         self._in_running_reactor = False
+        self._lost_at = 0.0
+        self._logged: str | None = None  # the reason of the last loss, since a channel was ready
         self.problem: str | None = None
 
     def open(self, connection: AMQPConnection) -> None:
@@ -92,6 +94,13 @@ class Attachment:
     def stop(self) -> None:
         """Open no other channel. The present one is left to the end of its connection."""
         self._enter(State.IDLE)
+
+    def hurry(self) -> None:
+        """Open the next channel soon, but not within half a second of the last: there is something to do on it."""
+        if self._state is State.WAITING and self._timer is not None:
+            soon = max(0.0, self._lost_at + LEAST_PAUSE - self._clock.seconds())
+            if self._timer.getTime() > self._clock.seconds() + soon:
+                self._timer.reset(soon)
 
     def close(self) -> Deferred[None]:
         """Close the channel without a call of the user's ``lost``, and open no other. Fires when it is closed."""
@@ -129,7 +138,7 @@ class Attachment:
         if self._channel is channel and self._state is State.SETTING_UP:
             self._enter(State.READY)
             self._ready_since = self._clock.seconds()
-            self.problem = None
+            self.problem = self._logged = None
 
     def _not_ready(self, failure: Failure, channel: Channel) -> None:
         """Close the channel, which is of no use. Its loss leads to a retry."""
@@ -199,7 +208,10 @@ class Attachment:
             return
         delay = self._backoff.ended(lasted)
         self.problem = str(reason)
-        log.msg(f"channel lost, another one is opened in {delay:.1f} s: {reason}")
+        if self.problem != self._logged:
+            self._logged = self.problem
+            log.msg(f"channel lost, another one is opened in {delay:.1f} s: {reason}")
+        self._lost_at = self._clock.seconds()
         self._enter(State.WAITING)
         self._timer = self._clock.callLater(delay, self.open, connection)
         self._on_loss(reason)

@@ -17,6 +17,9 @@ retry_delay = backoffPolicy(initialDelay=0.2, maxDelay=15.0, factor=1.7)
 FIRST_RETRY = 0.2
 """Seconds at most until a channel is opened again for the first time: most often, a queue was deleted."""
 
+LEAST_PAUSE = 0.5
+"""Seconds between a lost channel and the next one, at least, when calls wait for it."""
+
 STEADY = 10.0
 """Seconds that a connection or channel must have lasted for the failures before it to be forgotten."""
 

@@ -175,6 +175,12 @@ class ConnectionClosed(ClosedByBroker):
     """The broker closed the connection (``connection.close``), or it ended otherwise (code 0)."""
 
 
+class UnusableExchange(AMQPError):
+    """An exchange does not exist, or the user may not publish to it. The text says which. It becomes the
+    :class:`ServiceUnavailable` of calls.
+    """
+
+
 class DeliveryTimedOut(ChannelClosed):
     """A delivery was unacked for longer than RabbitMQ's delivery acknowledgement timeout (406; ``consumer_timeout``,
     30 minutes by default): the broker closed the channel and requeued its deliveries.

@@ -95,7 +95,7 @@ class Worker(Service):
         self._link = Link(reactor, resolve(broker_url), "worker", self._refused)
         self._republisher = Republisher()
         self._watch = ReactorWatch(reactor, self._running_methods)
-        self._server = Server(self._link, self._republisher, self._opened)
+        self._server = Server(self._link, self._republisher, reactor, self._opened)
         self._connection: SharedConnection | None = None
         if any(service.factory for service in services):
             self._connection = SharedConnection(self._link, reactor, self._route)
@@ -137,8 +137,11 @@ class Worker(Service):
         return self._link.instance
 
     def _opened(self, heartbeat: float) -> None:
+        """The exchanges exist: nested calls can look them up."""
         if self._state is WorkerState.SERVING:
             self._watch.start(heartbeat)
+            if self._connection is not None:
+                self._connection.startService()
 
     @property
     def is_serving(self) -> bool:
@@ -183,8 +186,6 @@ class Worker(Service):
         for served in self._served.values():
             served.dispatcher.resume()
             served.consumer.resume()
-        if self._connection is not None:
-            self._connection.startService()
         self._link.startService()
 
     def when_serving(self) -> Deferred[None]:

@@ -41,6 +41,11 @@ class Declaration:
     method: str
     arguments: Mapping[str, Any]
 
+    @property
+    def is_exchange(self) -> bool:
+        """Whether it declares an exchange."""
+        return self.method == "exchange_declare"
+
 
 @attrs.frozen
 class ServiceTopology:
@@ -89,7 +94,7 @@ class ServiceTopology:
 
     def requests(self) -> list[Declaration]:
         """The exchange, the request queue and its binding, the same for every worker of the service."""
-        exchange = [] if self.exchange == REQUESTS else [_exchange(self.exchange)]
+        exchange = [] if self.exchange == REQUESTS else [direct_exchange(self.exchange)]
         return [*exchange, self.request_queue(), _bind(self.queue, self.exchange, self.service)]
 
     def request_queue(self) -> Declaration:
@@ -141,14 +146,20 @@ def instance_of(key: str) -> str | None:
     return instance.removesuffix(NESTED) if at else None
 
 
-def _exchange(name: str) -> Declaration:
+def direct_exchange(name: str) -> Declaration:
+    """Return the declaration of an exchange."""
     return Declaration("exchange_declare", {"exchange": name, "type": "direct", "durable": True})
 
 
-EXCHANGES = (_exchange(REQUESTS), _exchange(BROADCAST))
-"""The exchanges that every client publishes to."""
+def existing_exchange(name: str) -> Declaration:
+    """Return the declaration that only checks whether an exchange exists (AMQP 0-9-1, exchange.declare: *passive*)."""
+    return Declaration("exchange_declare", {"exchange": name, "passive": True})
 
-DEAD_EXCHANGE = _exchange(DEAD)
+
+EXCHANGES = (direct_exchange(REQUESTS), direct_exchange(BROADCAST))
+"""The exchanges of requests and cancellations."""
+
+DEAD_EXCHANGE = direct_exchange(DEAD)
 
 EXCLUSIVE_QUEUE = Declaration("queue_declare", {"queue": "", "exclusive": True, "auto_delete": True})
 """A queue that the broker names and that ends with its connection: a client's replies."""
@@ -162,6 +173,13 @@ def exclusive_queue(name: str) -> Declaration:
 def existing_queue(name: str) -> Declaration:
     """Return the declaration that only checks whether a queue exists (AMQP 0-9-1, queue.declare: *passive*)."""
     return Declaration("queue_declare", {"queue": name, "passive": True})
+
+
+def sentinel(queue: str, exchange: str) -> Declaration:
+    """Return the binding by which a worker finds out that the bindings of `exchange` are gone: its own queue, bound
+    with the queue's name.
+    """
+    return _bind(queue, exchange, queue)
 
 
 def _durable_queue(name: str, arguments: Mapping[str, Any]) -> Declaration:

@@ -15,26 +15,26 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.messages import Properties
-from rpc.topology import REQUESTS
 
 NO_PROPERTIES = encode_properties(Properties())
 
 
-def publish_probe(channel: Channel, ledger: ConfirmLedger[Any]) -> None:
+def publish_probe(channel: Channel, ledger: ConfirmLedger[Any], exchange: str) -> None:
     """Publish a message that no queue takes.
 
+    :param exchange: one that the client may publish to.
     :raises AMQPError: the channel is closed.
     """
-    channel.publish(REQUESTS, "", NO_PROPERTIES, b"")
+    channel.publish(exchange, "", NO_PROPERTIES, b"")
     ledger.skip()
 
 
-def when_no_alarm(channel: Channel, ledger: ConfirmLedger[Any]) -> Deferred[Any]:
+def when_no_alarm(channel: Channel, ledger: ConfirmLedger[Any], exchange: str) -> Deferred[Any]:
     """Publish a probe, and fire when the broker has read it and reads on. Not before the end of an alarm.
 
     :return: fails with :class:`~rpc.errors.AMQPError` when the channel is closed or lost.
     :raises AMQPError: the channel is closed.
     """
-    publish_probe(channel, ledger)
+    publish_probe(channel, ledger, exchange)
     answered: Deferred[Any] = channel.basic_qos(prefetch_count=0)  # no limit, as before
     return answered

@@ -22,7 +22,7 @@ from rpc.headers import CANCEL
 from rpc.interfaces import IClock
 from rpc.link import Link
 from rpc.messages import Properties
-from rpc.topology import instance_of
+from rpc.topology import BROADCAST, instance_of
 
 Route = Callable[[Operation], "str | None"]
 """Gives the routing key of a nested call, or ``None`` when the call has to wait for :meth:`Attempts.send_waiting`."""
@@ -43,15 +43,23 @@ class Attempts:
     """Makes and ends the attempts of pending calls.
 
     :ivar channel: the channel that takes requests; ``None`` while calls wait for one.
+    :ivar can_broadcast: whether the exchange for broadcasts exists, and the user may publish to it. Otherwise a
+        cancellation would close the channel, and fail all calls.
     :ivar cancellations: of calls that have ended and may be in progress at workers.
     """
 
-    def __init__(self, pending: PendingCalls, link: Link, clock: IClock, route: Route) -> None:
-        """:param route: see :data:`Route`."""
+    def __init__(
+        self, pending: PendingCalls, link: Link, clock: IClock, route: Route, hurry: Callable[[], None]
+    ) -> None:
+        """
+        :param route: see :data:`Route`.
+        :param hurry: called when a call waits for a channel.
+        """
         self._pending = pending
         self._link = link
         self._clock = clock
         self._route = route
+        self._hurry = hurry
         self._budget = RetryBudget()
         self._calls_sent = 0
         self._reply_queue = ""
@@ -59,6 +67,7 @@ class Attempts:
         self._closed = False
         self.cancellations = Cancellations(clock, self._publish_cancellation)
         self.channel: Channel | None = None
+        self.can_broadcast = True
 
     # -- making an attempt
 
@@ -102,6 +111,8 @@ class Attempts:
     def _wait(self, call: Call) -> None:
         call.state = CallState.WAITING_FOR_CHANNEL
         self._pending.waiting[call.id] = call
+        if self.channel is None:
+            self._hurry()
 
     # -- the channel
 
@@ -212,6 +223,8 @@ class Attempts:
         channel, connection = self.channel, self._link.connection
         if channel is None or channel.client.closed or (connection is not None and connection.blocked is not None):
             return
+        if exchange == BROADCAST and not self.can_broadcast:
+            return
         try:
             channel.publish(exchange, routing_key, CANCELLATION, body)
         except AMQPError:  # the channel has just ended, or the name with the instance is too long
@@ -224,8 +237,8 @@ class Attempts:
             if call.state is CallState.PAUSED:
                 self.send(call, self._clock.seconds())
 
-    def refuse_waiting(self, reason: str) -> None:
-        """The broker takes no messages, for `reason`: end the attempts of calls that wait for a channel."""
+    def fail_waiting(self, error: Callable[[Call], RPCError]) -> None:
+        """End the attempts of calls that wait for a channel, each with its error."""
         for call in self._pending.take_waiting():
             if call.state is CallState.WAITING_FOR_CHANNEL:
-                self.fail(call, call.blocked(reason))
+                self.fail(call, error(call))

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from rpc.client.call_state import IN_PROGRESS, NEW, CallState
 from rpc.client.operation import Operation
 from rpc.context import CallContext, ContextDeferred
-from rpc.errors import BrokerBlocked, MessageTooLarge, Outcome, RPCError
+from rpc.errors import BrokerBlocked, MessageTooLarge, Outcome, RPCError, ServiceUnavailable
 from rpc.headers import ATTEMPT
 
 NO_WORKERS: frozenset[str | None] = frozenset()
@@ -125,6 +125,10 @@ class Call:
     def blocked(self, reason: str) -> BrokerBlocked:
         """Return the error of an attempt that was not made."""
         return BrokerBlocked(f"{self.operation.label}: the broker takes no messages just now: {reason}")
+
+    def unavailable(self, reason: str) -> ServiceUnavailable:
+        """Return the error of an attempt that was not made, because requests cannot be published."""
+        return ServiceUnavailable(f"{self.operation.label}: not sent: {reason}", Outcome.NOT_SENT)
 
     def too_large_for(self, limit: int) -> MessageTooLarge:
         """Return the error of a request that is over the broker's limit."""

@@ -7,6 +7,7 @@ closing of the connection. ``call_state.py`` has the table of states.
 from __future__ import annotations
 
 from binascii import hexlify
+from functools import partial
 from os import urandom
 from typing import Any
 
@@ -15,7 +16,8 @@ from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.codec.fields import SHORT_LENGTHS
-from rpc.amqp.reasons import broker_limit
+from rpc.amqp.pipelining import all_answered
+from rpc.amqp.reasons import ACCESS_REFUSED, broker_limit
 from rpc.client.alarm_probe import publish_probe
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
@@ -27,10 +29,11 @@ from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.queue_states import QueueStates
 from rpc.context import current_call, serving
-from rpc.errors import CallTimedOut, ConnectionLost, Outcome, RPCError
+from rpc.errors import CallTimedOut, ChannelClosed, ConnectionLost, Outcome, RPCError, UnusableExchange
+from rpc.exchanges import unusable_exchanges
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
-from rpc.topology import EXCHANGES, EXCLUSIVE_QUEUE
+from rpc.topology import BROADCAST, EXCLUSIVE_QUEUE, REQUESTS
 
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
@@ -58,13 +61,17 @@ class Caller:
     :ivar reply_queue: the reply queue's name.
     """
 
-    def __init__(self, link: Link, clock: IClock, route: Route = route_by_service) -> None:
-        """:param route: gives the routing keys of nested calls; see :class:`rpc.hosting.Worker`."""
+    def __init__(self, link: Link, clock: IClock, route: Route = route_by_service, exchange: str = REQUESTS) -> None:
+        """
+        :param route: gives the routing keys of nested calls; see :class:`rpc.hosting.Worker`.
+        :param exchange: where requests are published.
+        """
         self._link = link
         self._clock = clock
         self.pending = PendingCalls(clock, self._due, self._timer_fired)
-        self._attempts = Attempts(self.pending, link, clock, route)
-        self._keepalives = Keepalives(self.pending, self._attempts, link, clock)
+        self._exchange = exchange
+        self._attempts = Attempts(self.pending, link, clock, route, partial(link.hurry, self))
+        self._keepalives = Keepalives(self.pending, self._attempts, link, clock, exchange)
         self.incoming = Incoming(self.pending, self._attempts, self._keepalives, clock)
         self._queue_states = QueueStates(link, clock)
         self._closed = False
@@ -170,23 +177,38 @@ class Caller:
     def opened(self, channel: Channel) -> Deferred[None]:
         """Declare and consume the reply queue, then send the calls that wait.
 
-        The exchanges are declared as well: a call to a service that no worker has declared is then unroutable, instead
-        of an error that closes the channel (AMQP 0-9-1, basic.publish: 404).
+        The exchanges are looked up on another channel: a publish to a missing one closes its channel (AMQP 0-9-1,
+        basic.publish: 404), and so does one without permission (403). They are not declared, because the permission
+        for that would allow to delete them.
         """
         channel.on_return = self.incoming.returned
         channel.on_confirm = self.incoming.confirmed
         self.pending.forget_confirms()
-        prepared: Deferred[Any] = channel.confirm_select()
-        for declaration in EXCHANGES:
-            prepared.addCallback(then_declare, channel, declaration)
+        looked_up = unusable_exchanges(channel.client, (self._exchange, BROADCAST)).addCallback(self._looked_up)
+        prepared: Deferred[Any] = all_answered([looked_up, channel.confirm_select()])
         prepared.addCallback(lambda _: self._introduce(channel))
         prepared.addCallback(then_declare, channel, EXCLUSIVE_QUEUE)
         prepared.addCallback(lambda answer: self._consume(channel, answer.queue))
         return prepared.addCallback(lambda _: self._attempts.begin(channel, self.reply_queue))
 
+    def _looked_up(self, errors: dict[str, ChannelClosed]) -> None:
+        self._attempts.can_broadcast = BROADCAST not in errors
+        error = errors.get(self._exchange)
+        if error is None:
+            return
+        if error.code == ACCESS_REFUSED:
+            raise UnusableExchange(self._forbidden(error))
+        raise UnusableExchange(
+            f"the exchange {self._exchange!r} does not exist on this virtual host: no worker has ever served there, or "
+            "it was deleted. Start a worker, or check virtual host and exchange"
+        )
+
+    def _forbidden(self, error: ChannelClosed) -> str:
+        return f"the user lacks a permission: {error}. See docs/security.md, section 'Permissions'"
+
     def _introduce(self, channel: Channel) -> None:
         """Find out about an alarm. Otherwise the first call would time out, and its error would not name the reason."""
-        publish_probe(channel, self.pending.ledger)
+        publish_probe(channel, self.pending.ledger, self._exchange)
 
     def _consume(self, channel: Channel, queue: str) -> Deferred[str]:
         self.reply_queue = queue
@@ -198,17 +220,24 @@ class Caller:
         return channel.consume(queue, self.incoming.replied, cancelled, no_ack=True, exclusive=True)
 
     def lost(self, reason: Exception) -> None:
-        """Fail the attempts that were published. Calls that were not published wait for the next channel."""
+        """Fail the attempts that were published. Calls that were not published wait for the next channel; but they fail
+        when there is nothing to publish to, or no permission.
+        """
         self.pending.forget_confirms()
         self.incoming.channel_lost()
         self._queue_states.forget()
         self._attempts.lost(reason, broker_limit(reason))
+        if isinstance(reason, UnusableExchange):
+            self._attempts.fail_waiting(lambda call: call.unavailable(str(reason)))
+        elif isinstance(reason, ChannelClosed) and reason.code == ACCESS_REFUSED:
+            forbidden = self._forbidden(reason)
+            self._attempts.fail_waiting(lambda call: call.unavailable(forbidden))
 
     def blocked(self, reason: str | None) -> None:
         """The broker takes no messages, for `reason`; or takes them again (``None``)."""
         self._keepalives.expect_anew()
         if reason is not None:
-            self._attempts.refuse_waiting(reason)
+            self._attempts.fail_waiting(lambda call: call.blocked(reason))
 
     # -- beginning and end
 

@@ -55,7 +55,6 @@ class Connection(Service):
         self._attached: set[Caller] = set()
         self._waiting_for_stop: list[Deferred[None]] = []
         self._callers: dict[str, Caller] = {}
-        self._caller_to(REQUESTS)
 
     def __repr__(self) -> str:
         return f"<connection to {self._owned}>" if self._owned is not None else "<connection of a worker>"
@@ -113,13 +112,14 @@ class Connection(Service):
 
     def _caller_to(self, exchange: str) -> Caller:
         """Return the caller that publishes to `exchange`. A publish to an exchange that does not exist closes the
-        channel (AMQP 0-9-1, basic.publish: 404), so each foreign exchange has its own channel.
+        channel (AMQP 0-9-1, basic.publish: 404), and so does one without permission (403). So each exchange has its own
+        channel, from its first client on.
         """
         if exchange == BROADCAST:
             exchange = REQUESTS
         caller = self._callers.get(exchange)
         if caller is None:
-            caller = self._callers[exchange] = Caller(self._link, self._reactor, self._route)
+            caller = self._callers[exchange] = Caller(self._link, self._reactor, self._route, exchange)
             if self._active:
                 self._attach(caller)
             elif self._active is False:

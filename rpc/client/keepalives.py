@@ -15,11 +15,13 @@ from rpc.link import Link
 class Keepalives:
     """Watches the workers of pending calls."""
 
-    def __init__(self, pending: PendingCalls, attempts: Attempts, link: Link, clock: IClock) -> None:
+    def __init__(self, pending: PendingCalls, attempts: Attempts, link: Link, clock: IClock, exchange: str) -> None:
+        """:param exchange: one that the client may publish to."""
         self._pending = pending
         self._attempts = attempts
         self._link = link
         self._clock = clock
+        self._exchange = exchange
 
     def received(self, call: Call, instance: str | None) -> None:
         """A worker works on the present attempt of `call`. With ``liveness``, the next keepalive must come in time.
@@ -60,7 +62,7 @@ class Keepalives:
         if channel is None or channel.closed:
             self._clock.callLater(0, self._lose_workers, overdue)
         else:
-            answered = when_no_alarm(channel, self._pending.ledger)
+            answered = when_no_alarm(channel, self._pending.ledger, self._exchange)
             answered.addCallback(lambda _: self._lose_workers(overdue))
             answered.addErrback(lambda failure: failure.trap(AMQPError))  # the loss of the channel fails its calls
 

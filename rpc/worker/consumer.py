@@ -17,7 +17,7 @@ from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError, DeclarationRefused
 from rpc.interfaces import IDeliveryChannel
 from rpc.link import Link
-from rpc.topology import Declaration
+from rpc.topology import Declaration, sentinel
 from rpc.worker.declarer import Declarer
 from rpc.worker.notices import QUARANTINE_TYPE, message_type
 from rpc.worker.refused_queues import explanation
@@ -38,6 +38,7 @@ class Consumer:
     """The queues of one service.
 
     :ivar state: see :class:`ConsumerState`.
+    :ivar exchange: the exchange to which the service's queues are bound.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Consumer:
         """
         self._name = service.name
         self._topology = service.topology()
+        self.exchange = self._topology.exchange
         self._concurrency = service.concurrency
         self._link = link
         self._republisher = republisher
@@ -69,7 +71,7 @@ class Consumer:
         self._channel: Channel | None = None
         self._own_queue = ""
         self._tags: dict[str, str] = {}  # by queue
-        self._consumes_quarantine = False
+        self._consumes_requests = self._consumes_quarantine = False
         self._is_bound = False
         self._asks_for_quarantine = False
         self._requests = Declarer(link, self._declarations, self._consume, self._explain)
@@ -77,7 +79,14 @@ class Consumer:
         self.state = ConsumerState.NO_CHANNEL
 
     def _declarations(self) -> list[Declaration]:
-        return [*self._topology.requests(), *self._own_bindings(self._nested)]
+        """The sentinel is bound before all that it stands for."""
+        watched = sentinel(self._own_queue, self._topology.exchange)
+        return [watched, *self._topology.requests(), *self._own_bindings(self._nested)]
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the queues of the service have been declared and bound, on the present channel."""
+        return self._is_bound
 
     def _own_bindings(self, nested: bool) -> list[Declaration]:
         return self._topology.instance_bindings(self._link.instance, self._own_queue, nested=nested)
@@ -90,6 +99,13 @@ class Consumer:
         self._channel, self._own_queue = channel, own_queue
         if self.state is ConsumerState.NO_CHANNEL:
             self.state = ConsumerState.DECLARING
+            self._consumes_requests = False
+            self._requests.start()
+
+    def restore(self) -> None:
+        """Declare and bind again: bindings were deleted at the broker. Requests are consumed meanwhile."""
+        if self.state in (ConsumerState.DECLARING, ConsumerState.CONSUMING):
+            self._requests.stop()
             self._requests.start()
 
     def lost(self) -> None:
@@ -106,8 +122,9 @@ class Consumer:
         """Consume the request queue: it has been declared."""
         channel = self._channel
         self._is_bound = channel is not None
-        if channel is None or self.state is not ConsumerState.DECLARING:
+        if channel is None or self.state is not ConsumerState.DECLARING or self._consumes_requests:
             return
+        self._consumes_requests = True
         consuming = self._consume_queue(
             channel, self._topology.queue, self._concurrency, self._deliver, self._cancelled
         )
@@ -164,6 +181,7 @@ class Consumer:
         """The queue was deleted, or its node is gone: declare it again."""
         log.msg(f"{self._name}: the queue {self._topology.queue} was deleted, or its node is gone")
         self._tags.pop(self._topology.queue, None)
+        self._consumes_requests = False
         if self.state is ConsumerState.CONSUMING:
             self.state = ConsumerState.DECLARING
             self._requests.start()

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel
-from rpc.amqp.pipelining import all_answered
+from rpc.exchanges import declare
 from rpc.interfaces import IChannelUser
 from rpc.link import Link
 from rpc.topology import Declaration
@@ -50,8 +50,7 @@ class Declarer:
 
     def opened(self, channel: Channel) -> Deferred[None]:
         """Send every declaration at once: the broker answers in order (AMQP 0-9-1, section 4.7)."""
-        answers = [channel.declare(declaration) for declaration in self._declarations()]
-        return all_answered(answers).addCallbacks(self._succeed, self._explain)
+        return declare(channel, self._declarations()).addCallbacks(self._succeed, self._explain)
 
     def _succeed(self, _: object) -> None:
         self.stop()

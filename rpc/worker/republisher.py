@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rpc.amqp.channel import Channel, then_declare
+from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.errors import AMQPError, CodecError
+from rpc.exchanges import declare
 from rpc.headers import QUARANTINE
 from rpc.interfaces import IChannelUser
 from rpc.messages import Properties
@@ -112,10 +113,7 @@ class Republisher:
             return failure
         if self._channel is None:
             return failure
-        declared: Deferred[Any] = succeed(None)
-        for declaration in declarations:
-            declared.addCallback(then_declare, self._channel, declaration)
-        return declared.addCallback(lambda _: self._publish(message))
+        return declare(self._channel, declarations).addCallback(lambda _: self._publish(message))
 
     # -- the channel
 
@@ -126,7 +124,7 @@ class Republisher:
         """
         self._publisher = None
         prepared: Deferred[Any] = channel.confirm_select()
-        prepared.addCallback(then_declare, channel, DEAD_EXCHANGE)
+        prepared.addCallback(lambda _: declare(channel, [DEAD_EXCHANGE]))
         return prepared.addCallback(lambda _: self._begin(channel))
 
     def _begin(self, channel: Channel) -> None:

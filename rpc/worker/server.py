@@ -23,9 +23,11 @@ from rpc.amqp.content import Delivery
 from rpc.amqp.pipelining import all_answered
 from rpc.amqp.reasons import broker_limit
 from rpc.errors import AMQPError, DeliveryTimedOut
-from rpc.interfaces import IChannelUser, IDeliveryChannel
+from rpc.exchanges import declare_exchanges
+from rpc.interfaces import IChannelUser, IClock, IDeliveryChannel
 from rpc.link import Link
-from rpc.topology import BROADCAST, EXCHANGES, exclusive_queue
+from rpc.topology import BROADCAST, EXCHANGES, REQUESTS, Declaration, exclusive_queue, sentinel
+from rpc.worker.binding_watch import BindingWatch
 from rpc.worker.consumer import Consumer
 from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.notices import CANCEL_TYPE, QUARANTINE_TYPE, cancelled_ids, message_type
@@ -62,9 +64,10 @@ class Server:
 
     :ivar lost_replies: replies that no queue took: their callers were gone.
     :ivar largest_message: bytes of a body that the broker takes, as far as it is known.
+    :ivar watch: notices that bindings were deleted at the broker.
     """
 
-    def __init__(self, link: Link, republisher: Republisher, on_open: Callable[[float], None]) -> None:
+    def __init__(self, link: Link, republisher: Republisher, clock: IClock, on_open: Callable[[float], None]) -> None:
         """:param on_open: called with the heartbeat in seconds when a channel is open."""
         self._link = link
         self._republisher = republisher
@@ -77,6 +80,8 @@ class Server:
         self._queue = ""
         self._answers = True
         self._told_of_timeout = False
+        self._has_replied = self._has_acked = False  # since the last check of bindings
+        self.watch = BindingWatch(link, clock, self._watched, self._may_probe, self._restore)
         self.lost_replies = 0
         self.largest_message = float("inf")
 
@@ -100,11 +105,21 @@ class Server:
         self._set_routes()
         self._channel, self._acks = channel, AckCollector(channel)
         channel.on_return = self._returned
-        prepared: list[Deferred[Any]] = [channel.declare(declaration) for declaration in EXCHANGES]
+        prepared: list[Deferred[Any]] = [declare_exchanges(channel.client, self._exchanges())]
         prepared.append(channel.declare(exclusive_queue(queue)))
         prepared.append(channel.basic_qos(prefetch_count=OWN_AT_ONCE))
         prepared.append(channel.consume(queue, self._delivered_own, self._own_queue_gone))
-        return all_answered(prepared).addCallback(lambda _: self._begin(channel, queue))
+        begun = all_answered(prepared).addCallback(lambda _: self._bind_sentinels(channel))
+        return begun.addCallback(lambda _: self._begin(channel, queue))
+
+    def _exchanges(self) -> list[Declaration]:
+        """The exchanges that services share. One of a service's own is declared by its consumer."""
+        shared = any(served.consumer.exchange == REQUESTS for served in self._served)
+        return [each for each in EXCHANGES if shared or each.arguments["exchange"] != REQUESTS]
+
+    def _bind_sentinels(self, channel: Channel) -> Deferred[None]:
+        names = [each.arguments["exchange"] for each in self._exchanges()]
+        return all_answered(channel.declare(sentinel(self._queue, name)) for name in names)
 
     def _set_routes(self) -> None:
         """Note which service and source each routing key of the own queue stands for, as bytes of the wire."""
@@ -125,6 +140,37 @@ class Server:
         self._on_open(0.0 if connection is None else connection.heartbeat)
         for served in self._served:
             served.consumer.begin(channel, queue)
+        self.watch.start(queue)
+
+    # -- bindings that are deleted at the broker
+
+    def _watched(self) -> list[str]:
+        """The exchanges whose sentinel is bound."""
+        own = {served.consumer.exchange for served in self._served if served.consumer.is_bound}
+        return sorted(own | {each.arguments["exchange"] for each in self._exchanges()})
+
+    def _may_probe(self) -> bool:
+        """Whether a probe does no harm. During an alarm, the first message that a connection publishes blocks it, and
+        its acks as well. A worker that only runs oneway requests would no longer empty its queue. So no probe is
+        published while requests run, or have been acked, and no reply was sent since the last check.
+        """
+        replied, self._has_replied = self._has_replied, False
+        acked, self._has_acked = self._has_acked, False
+        return replied or not (acked or any(served.dispatcher.limiter.running for served in self._served))
+
+    def _restore(self) -> Deferred[None]:
+        """Declare and bind everything again, as at the start."""
+        channel = self._channel
+        if channel is None:
+            return succeed(None)
+        restored = declare_exchanges(channel.client, self._exchanges())
+        restored.addCallback(lambda _: self._bind_sentinels(channel))
+        return restored.addCallback(lambda _: self._restore_services(channel))
+
+    def _restore_services(self, channel: Channel) -> None:
+        if self._channel is channel:
+            for served in self._served:
+                served.consumer.restore()
 
     def _own_queue_gone(self) -> None:
         if self._channel is not None:
@@ -133,6 +179,7 @@ class Server:
     def lost(self, reason: Exception) -> None:
         """Requests that were not acked are delivered again. Calls in progress run to their end."""
         self._channel = self._acks = None
+        self.watch.stop()
         limit = broker_limit(reason)
         if limit is not None:
             self.largest_message = limit
@@ -155,8 +202,9 @@ class Server:
 
     def _delivered_own(self, delivery: Delivery) -> None:
         found = self._routes.get(delivery.routing)
-        if found is None:
-            self.ack_delivery(delivery)
+        if found is None:  # a probe of the watch on bindings, which is no work
+            if delivery.channel is self._channel and self._acks is not None:
+                self._acks.ack(delivery.delivery_tag)
             return
         served, source = found
         kind = message_type(delivery)
@@ -175,6 +223,7 @@ class Server:
         """See :class:`~rpc.interfaces.IDeliveryChannel`. Without a channel it waits for the next connection."""
         if not self._answers:
             return
+        self._has_replied = True
         if len(body) > self.largest_message:
             log.msg(f"{request.label}: a reply of {len(body)} bytes, over the broker's max_message_size")
             body = request.reply(TMessageType.EXCEPTION, reply_too_large())
@@ -210,6 +259,7 @@ class Server:
         """See :class:`~rpc.interfaces.IDeliveryChannel`."""
         if delivery.channel is not self._channel or self._acks is None:
             return False
+        self._has_acked = True
         self._acks.ack(delivery.delivery_tag)
         return True
 
@@ -244,6 +294,7 @@ class Server:
 
         :return: fires when the last request has been delivered, or the channel is gone. Never fails.
         """
+        self.watch.stop()
         channel, queue = self._channel, self._queue
         if channel is None:
             return succeed(None)
@@ -259,6 +310,7 @@ class Server:
 
     def abandon(self) -> None:
         """Send no replies and acks until the next channel: other workers run the requests that are in progress here."""
+        self.watch.stop()
         self.flush()
         self._answers = False
         self._acks = None

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 import rpc
+from tests.integration.call_case import pause
 from tests.support import BrokerTestCase
 from tools.nodes.rabbitmq import RabbitMQNode
 from tools.topology.counts import Counts, count_objects
@@ -23,8 +24,8 @@ QUEUES_A_SERVICE = 1.2
 BINDINGS_A_SERVICE = 4.0
 """Two of the request queue (default exchange, requests), two of the worker's own (one worker, broadcasts)."""
 
-CHANNELS_A_WORKER = 2
-"""One for all services, and one to republish. Those on which queues were declared are closed again."""
+CHANNELS_A_WORKER = 3
+"""One for all services, one to republish, one to check the bindings. Those that declared queues are closed again."""
 
 QUEUES_A_CLIENT = CHANNELS_A_CLIENT = CONNECTIONS_EACH = 1.0
 
@@ -49,6 +50,8 @@ class TopologyScaleTests(BrokerTestCase):
         self.addCleanup(worker.stopService)
         worker.startService()
         await worker.when_serving()
+        while not worker._server.watch.is_open:  # its channel is to be counted
+            await pause(0.1)
         return worker
 
     def assert_within(self, found: float, bound: float, what: str) -> None:

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from rpc.amqp.answer_limit import ANSWER_LIMIT, STEP, STEPS
 from rpc.amqp.channel import Channel
-from rpc.backoff import STEADY
+from rpc.backoff import LEAST_PAUSE, STEADY
 from rpc.envelope import MAX_MESSAGE_SIZE
 from rpc.errors import AMQPError, AuthenticationFailed, BrokerUnreachable, ChannelClosed, ConnectionClosed
 from rpc.interfaces import IChannelUser
@@ -18,6 +18,7 @@ from rpc.link import Link
 from rpc.uri import parse
 from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
 from tests.unit.amqp.peer import START, method, outcome_of
+from tests.unit.logs import log_lines
 
 LONGEST_DELAY = 20.0
 
@@ -228,6 +229,58 @@ class ConnectionTests(LinkTestCase):
 
 class ChannelTests(LinkTestCase):
     """A user's channel, while the connection stays."""
+
+    def fail_again_and_again(self, user: User) -> Socket:
+        """Have the broker close a user's channels until the pauses are long."""
+        socket = self.connect()
+        for _ in range(8):
+            socket.feed(method(user.channels[-1].id, "channel.close", 404, "NOT_FOUND", 0, 0))
+            (retry,) = self.reactor.timers()
+            self.reactor.advance(retry.getTime() - self.reactor.seconds())
+            socket.serve()
+        socket.feed(method(user.channels[-1].id, "channel.close", 404, "NOT_FOUND", 0, 0))
+        return socket
+
+    def test_shortens_the_pause_when_there_is_something_to_do(self) -> None:
+        """To half a second after the loss, however often it is asked."""
+        user = User()
+        self.link.attach(user)
+        socket = self.fail_again_and_again(user)
+        before = len(user.channels)
+        for _ in range(4):
+            self.link.hurry(user)
+            self.reactor.advance(LEAST_PAUSE / 5)
+            socket.serve()
+        self.assertEqual(len(user.channels), before)
+        self.reactor.advance(LEAST_PAUSE / 4)
+        socket.serve()
+        self.assertEqual(len(user.channels), before + 1)
+        self.link.hurry(user)  # it has a channel
+        socket.feed(method(user.channels[-1].id, "channel.close", 404, "NOT_FOUND", 0, 0))
+        self.reactor.advance(LEAST_PAUSE)
+        self.link.hurry(user)  # the last loss is long enough ago
+        self.reactor.advance(0)
+        socket.serve()
+        self.assertEqual(len(user.channels), before + 2)
+
+    def test_logs_a_reason_once_until_a_channel_is_ready(self) -> None:
+        """A client may ask for an exchange twice a second, that does not exist."""
+        user = Waiting()
+        self.link.attach(user)
+        socket = self.connect()
+        lines = log_lines(self)
+        for _ in range(3):
+            socket.feed(method(user.channels[-1].id, "channel.close", 404, "NOT_FOUND", 0, 0))
+            self.reactor.advance(LONGEST_DELAY)
+            socket.serve()
+        self.assertEqual(len(lines), 1)
+        user.outcomes[-1].callback(None)
+        socket.feed(method(user.channels[-1].id, "channel.close", 404, "NOT_FOUND", 0, 0))
+        self.assertEqual(len(lines), 2)
+        self.reactor.advance(LONGEST_DELAY)
+        socket.serve()
+        socket.feed(method(user.channels[-1].id, "channel.close", 403, "ACCESS_REFUSED", 0, 0))
+        self.assertIn("403 ACCESS_REFUSED", lines[2])
 
     def test_opens_a_lost_channel_again(self) -> None:
         """The user is told the reason and gets another channel after a while; the others keep theirs."""

@@ -16,6 +16,7 @@ from rpc.messages import Properties
 from tests.unit.amqp.peer import BODY, HEADER, METHOD, Peer, content, method
 
 ANSWERS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "channel.open": ("channel.open-ok", (b"",)),
     "confirm.select": ("confirm.select-ok", ()),
     "basic.qos": ("basic.qos-ok", ()),
     "exchange.declare": ("exchange.declare-ok", ()),
@@ -43,6 +44,7 @@ class Wire:
     :ivar published: the messages from the client.
     :ivar refuses_beside: whether the broker nacks the messages on channels of :meth:`open_beside`.
     :ivar holds_confirms: whether confirms on those channels wait for :meth:`confirm_held`.
+    :ivar silent_methods: names of methods that are not answered.
     :ivar silent_queues: names of queues whose ``basic.consume`` is not answered.
     :ivar about_quarantine: exchange and routing key of probes and announcements of the quarantine queue, which are not
         in :attr:`published`.
@@ -63,6 +65,7 @@ class Wire:
         self.probes = self.uncounted = 0
         self.refuses_beside = False
         self.holds_confirms = False
+        self.silent_methods: set[str] = set()
         self.silent_queues: set[str] = set()
         self.about_quarantine: list[tuple[str, str]] = []
 
@@ -105,7 +108,7 @@ class Wire:
             frame = frames.pop(0)
             assert frame.kind == METHOD, frame
             if frame.name == "basic.publish":
-                self._note_published(frame.args, frames)
+                self._note_published(frame.channel, frame.args, frames)
                 if frame.channel in self._confirming:
                     self._confirm_beside(frame.channel)
                 continue
@@ -128,6 +131,8 @@ class Wire:
                 self.peer.feed(method(channel, "basic.ack", number, True))
 
     def _agree(self, channel: int, name: str, args: tuple[Any, ...]) -> None:
+        if name in self.silent_methods:
+            return
         if name in ANSWERS:
             ok, answer = ANSWERS[name]
             self.peer.feed(method(channel, ok, *answer))
@@ -138,7 +143,7 @@ class Wire:
         elif name == "channel.close":
             self.peer.feed(method(channel, "channel.close-ok"))
 
-    def _note_published(self, args: tuple[Any, ...], frames: list[Any]) -> None:
+    def _note_published(self, channel: int, args: tuple[Any, ...], frames: list[Any]) -> None:
         _, exchange, routing_key, mandatory, _ = args
         header = frames.pop(0)
         assert header.kind == HEADER
@@ -149,9 +154,10 @@ class Wire:
             assert piece.kind == BODY
             body += piece.payload
         properties = decode_properties(header.payload[12:])
-        if (exchange, routing_key, mandatory) == ("rpc", "", False):
-            self.probes += 1
-            self.uncounted += 1
+        if (routing_key, mandatory) == ("", False):
+            if channel == self.channel.id:
+                self.probes += 1
+                self.uncounted += 1
             return
         if properties.type == QUARANTINE:
             self.about_quarantine.append((exchange, routing_key))

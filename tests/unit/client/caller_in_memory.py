@@ -32,6 +32,9 @@ class LinkInMemory:
     problem: str | None = None
     connection: Any = None
 
+    def hurry(self, user: Any) -> None:
+        """The test opens the next channel."""
+
 
 class CallerInMemory:
     """A Caller on a wire, and clients on it.

@@ -38,12 +38,16 @@ from tests.unit.wire import Published
 class RequestTests(RequestTestCase):
     """Requests as they are published."""
 
-    def test_declares_the_exchanges_and_consumes_a_reply_queue(self) -> None:
+    def test_looks_the_exchanges_up_and_consumes_a_reply_queue(self) -> None:
         """The channel is in confirm mode, and consumes an exclusive queue that the broker names, without acks. The
-        exchanges are there, so that a call no worker has ever served is unroutable and not an error of the channel.
+        exchanges are not declared: the permission for that would allow to delete them.
         """
-        names = [name for name, _ in self.wire.methods]
+        names = [name for name, _ in self.wire.methods if not name.startswith("channel.")]
         self.assertEqual(names, ["confirm.select", *["exchange.declare"] * 2, "queue.declare", "basic.consume"])
+        self.assertEqual(
+            [(args[1], args[3]) for args in self.wire.taken("exchange.declare")],
+            [("rpc", True), ("rpc.broadcast", True)],
+        )
         (declare,) = self.wire.taken("queue.declare")
         self.assertEqual(declare[:7], (0, "", False, False, True, True, False))
         (consume,) = self.wire.taken("basic.consume")

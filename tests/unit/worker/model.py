@@ -109,8 +109,8 @@ class WorkerWire(Wire):
                 message.redelivered = True
                 self.broker.queues[queue].appendleft(message)
 
-    def _note_published(self, args: tuple[Any, ...], frames: list[Any]) -> None:
-        super()._note_published(args, frames)
+    def _note_published(self, channel: int, args: tuple[Any, ...], frames: list[Any]) -> None:
+        super()._note_published(channel, args, frames)
         published, self.published = self.published, []
         for each in published:
             if each.routing_key in (REQUESTS, QUARANTINE):

@@ -70,7 +70,7 @@ class WorkerInMemory:
             wire.open_beside(self.republisher)
         link: Any = LinkInMemory(wire)
         self.watch = ReactorWatch(wire.clock, lambda: [str(run.label) for run in self.in_progress.requests()])
-        self.server = Server(link, self.republisher, lambda heartbeat: None)
+        self.server = Server(link, self.republisher, wire.clock, lambda heartbeat: None)
         quarantined = partial(self.server.consume_quarantine, service.name)
         self.dispatcher = Dispatcher(
             service, handler, self.server, self.republisher, wire.clock, self.watch, quarantined

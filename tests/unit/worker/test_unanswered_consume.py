@@ -45,4 +45,5 @@ class UnansweredConsumeTests(AgainTestCase):
         self.wire.silent_queues.clear()
         self.worker.open()
         self.assertTrue(self.worker.consuming)
+        self.worker.server.watch.stop()
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
