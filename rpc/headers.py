@@ -42,8 +42,17 @@ STOPPING = "stopping"
 
 # -- headers of a dead letter
 
+OF_DEAD_LETTERS = "rpc-dead-"
+"""The headers that a worker adds to a dead letter begin so."""
+
 DEAD_REASON = "rpc-dead-reason"
 """Why no worker could run the request."""
+
+DEAD_SIZE = "rpc-dead-size"
+"""Bytes of the request's body, of which the letter has only the first ones; absent when it has all."""
+
+DEAD_SHA256 = "rpc-dead-sha256"
+"""The SHA-256 of the whole body, in hexadecimal digits; beside :data:`DEAD_SIZE`."""
 
 # -- message types (AMQP property ``type``)
 

@@ -335,7 +335,7 @@ def _refuse_doubles(services: list[ThriftService]) -> None:
             raise ConfigurationError(f"two services are named {name!r}: give one of them another with name=")
     topologies = [service.topology() for service in services]
     taken: set[str] = set()
-    for queue in (queue for each in topologies for queue in (each.queue, each.quarantine_queue, each.dead_queue)):
+    for queue in (queue for each in topologies for queue in each.queues):
         if queue in taken:
             raise ConfigurationError(f"two services use the queue {queue!r}: give one of them another with queue=")
         taken.add(queue)

@@ -10,6 +10,7 @@ services took RabbitMQ 21 CPU seconds to start.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,16 +23,33 @@ BROADCAST = "rpc.broadcast"
 """Direct exchange that copies a message to every worker of the service that the routing key names."""
 
 DEAD = "rpc.dead"
-"""Direct exchange of dead letters. The routing key is the service's name."""
+"""Direct exchange of dead letters. The routing key is the service's name, or ``<service>@<kind>``."""
 
 NESTED = "/nested"
 """Ending of the routing key by which a worker reaches itself, for the calls of its own handlers."""
 
 DEAD_LETTERS_KEPT = 10_000
-"""Dead letters of a service. Beyond it the broker drops the oldest, so that an unread queue cannot fill its disk."""
+"""Dead letters of a kind. Beyond it the broker drops the oldest, so that an unread queue cannot fill its disk."""
 
 DEAD_LETTER_BYTES = 256 * 1024 * 1024
 """The same bound for the bytes of their bodies."""
+
+
+class DeadLetterKind(enum.Enum):
+    """Why a request became a dead letter.
+
+    Each kind has a queue with bounds of its own. So letters that any caller can make push out only their like, and none
+    of those that a crash has left. The words are those of ``thrift-rpc dead --kind``, in the order of its list.
+    """
+
+    UNFINISHED = "unfinished"
+    """Workers began it and did not finish it, more often than the service allows. Each letter has cost workers."""
+
+    UNSERVED = "unserved"
+    """It can be read, but a worker did not run it, and the sender could not be told."""
+
+    INVALID = "invalid"
+    """No worker of this service can read it, or the service does not accept it as it is."""
 
 
 @attrs.frozen
@@ -76,8 +94,16 @@ class ServiceTopology:
 
     @property
     def dead_queue(self) -> str:
-        """The queue of this service's dead letters."""
+        """The queue of the unfinished dead letters; the names of the other kinds' queues begin with it."""
         return f"{self.queue}.dead"
+
+    def queue_of_kind(self, kind: DeadLetterKind) -> str:
+        """Return the queue of the dead letters of one kind."""
+        return self.dead_queue if kind is DeadLetterKind.UNFINISHED else f"{self.dead_queue}.{kind.value}"
+
+    def key_of_kind(self, kind: DeadLetterKind) -> str:
+        """Return the routing key of the dead letters of one kind. A service's name has no ``@``."""
+        return self.service if kind is DeadLetterKind.UNFINISHED else f"{self.service}@{kind.value}"
 
     @property
     def quarantine_queue(self) -> str:
@@ -122,11 +148,17 @@ class ServiceTopology:
         """The quarantine queue."""
         return [_durable_queue(self.quarantine_queue, self._queue_arguments())]
 
-    def dead_letters(self) -> list[Declaration]:
-        """The exchange and the queue of dead letters."""
+    @property
+    def queues(self) -> list[str]:
+        """The names of all durable queues of the service."""
+        return [self.queue, self.quarantine_queue, *map(self.queue_of_kind, DeadLetterKind)]
+
+    def dead_letters(self, kind: DeadLetterKind = DeadLetterKind.UNFINISHED) -> list[Declaration]:
+        """The exchange and the queue of the dead letters of one kind."""
         bounds = {"x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
         arguments = {"x-queue-type": self.queue_type} | bounds
-        return [DEAD_EXCHANGE, _durable_queue(self.dead_queue, arguments), _bind(self.dead_queue, DEAD, self.service)]
+        queue = self.queue_of_kind(kind)
+        return [DEAD_EXCHANGE, _durable_queue(queue, arguments), _bind(queue, DEAD, self.key_of_kind(kind))]
 
     def _queue_arguments(self) -> dict[str, Any]:
         arguments: dict[str, Any] = {"x-queue-type": self.queue_type}

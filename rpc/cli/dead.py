@@ -1,14 +1,14 @@
 """``thrift-rpc dead``: list, show, replay and purge the dead letters of a service.
 
-Each command consumes the letters of the queue once, in rounds, and puts back those that it does not remove (see
+Each command consumes the letters of the queues once, in rounds, and puts back those that it does not remove (see
 ``dead_letters.py``). Bodies are kept only of letters that are to be shown or replayed.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import click
 from twisted.internet.defer import Deferred
@@ -16,9 +16,10 @@ from twisted.internet.defer import TimeoutError as PutBackTimedOut
 
 from rpc.amqp.channel import Channel
 from rpc.cli.confirmation import confirmed
-from rpc.cli.dead_body import Arguments, dump
+from rpc.cli.dead_body import Arguments, body_lines
 from rpc.cli.dead_choice import Choice
-from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter, lock
+from rpc.cli.dead_letters import NOT_FOUND, Letter, lock
+from rpc.cli.dead_queues import DeadQueues
 from rpc.cli.dead_renewal import renew
 from rpc.cli.dead_replay import Progress, Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
@@ -26,7 +27,7 @@ from rpc.cli.progress import progress
 from rpc.cli.running import KNOWN, broker_option, command_line_errors, errors_in_words, meaning, open_connection, run
 from rpc.cli.standard_output import say, warn
 from rpc.errors import AMQPError, ChannelClosed
-from rpc.topology import ServiceTopology
+from rpc.topology import DeadLetterKind, ServiceTopology
 from rpc.uri import BrokerURI
 
 BYTES_SHOWN: Final = 512
@@ -38,23 +39,27 @@ PUT_BACK_SECONDS: Final = 60.0
 """Seconds that the queue has to take letters back. Then the command ends all the same."""
 
 RENEW_SECONDS: Final = 60.0
-"""For replacing letters that were delivered often. The next command goes on with the rest."""
+"""For replacing letters of one queue that were delivered often. The next command goes on with the rest."""
 
 CLOSE_SECONDS: Final = 1.0
 """For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Kinds: TypeAlias = tuple[DeadLetterKind, ...]
 
 
 @click.group(name="dead")
 def dead_command() -> None:
     """List, show, replay or delete the dead letters of a service: requests that its workers rejected for good.
 
-    SERVICE is the service's name, such as Calculator; its dead letters are in the queue rpc.SERVICE.dead.
+    SERVICE is the service's name, such as Calculator; its dead letters are in the queue rpc.SERVICE.dead, and in
+    rpc.SERVICE.dead.KIND. The kinds are "unfinished" (workers began the request too often and did not finish it),
+    "unserved" (a worker did not run the request, and could not tell its sender) and "invalid" (no worker of the service
+    can read the request, or accepts it as it is).
 
-    A letter is named by its NUMBER in the list, 1 being the oldest, or by its message id. A message id of digits needs
-    "id:" before it. Numbers are positions: they change when letters are removed, also when a full queue drops its
-    oldest. Message ids stay. A request that was dead-lettered twice is listed twice.
+    A letter is named by its NUMBER in the list, or by its message id. A message id of digits needs "id:" before it.
+    Numbers are positions: they change when letters are removed, also when a full queue drops its oldest. Message ids
+    stay. A request that was dead-lettered twice is listed twice.
 
     While a command runs, it holds the letters that it has read, and refuses another command. Letters that arrive
     meanwhile stay. However a command ends, the letters that it has not removed return to their old positions.
@@ -64,6 +69,11 @@ def dead_command() -> None:
     """
 
 
+def _kinds(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> Kinds:
+    """Return the kinds that a command line names; all kinds, if none."""
+    return tuple(map(DeadLetterKind, words)) or tuple(DeadLetterKind)
+
+
 def _of_service(command: Command) -> Command:
     """Add the argument and options that all four commands take."""
     for option in (
@@ -71,6 +81,14 @@ def _of_service(command: Command) -> Command:
             "--queue",
             metavar="NAME",
             help="The service's request queue, when it is not rpc.SERVICE; the dead letters are in NAME.dead.",
+        ),
+        click.option(
+            "--kind",
+            "kinds",
+            type=click.Choice([kind.value for kind in DeadLetterKind]),
+            multiple=True,
+            callback=_kinds,
+            help="Only letters of this kind; can be repeated. Their numbers stay the same.",
         ),
         broker_option,
         click.argument("service"),
@@ -92,18 +110,21 @@ def _topology(service: str, queue: str | None) -> ServiceTopology:
 @dead_command.command(name="list")
 @_of_service
 @click.option("--json", "as_json", is_flag=True, help="For programs: only a JSON object per line.")
-def list_command(service: str, broker: BrokerURI, queue: str | None, as_json: bool) -> None:
-    """List dead letters, oldest first: number, method, bytes of the body, message id, reason."""
+def list_command(service: str, broker: BrokerURI, queue: str | None, kinds: Kinds, as_json: bool) -> None:
+    """List dead letters: number, kind, method, bytes of the body, message id, reason.
+
+    The letters of a kind follow each other, oldest first.
+    """
     with errors_in_words():
-        letters = run(lambda reactor: _listed(reactor, broker, _topology(service, queue)))
+        letters = run(lambda reactor: _listed(reactor, broker, _topology(service, queue), kinds))
     for line in map(json_line, letters) if as_json else lines(letters):
         say(line)
     if not as_json:
         say(f"{count(len(letters))} of {service}")
 
 
-async def _listed(reactor: Any, broker: BrokerURI, topology: ServiceTopology) -> list[Letter]:
-    async with _holding(reactor, broker, topology) as dead:
+async def _listed(reactor: Any, broker: BrokerURI, topology: ServiceTopology, kinds: Kinds) -> list[Letter]:
+    async with _holding(reactor, broker, topology, kinds) as dead:
         return await _chosen(dead, Choice(frozenset()), with_content=False)
 
 
@@ -124,26 +145,35 @@ async def _listed(reactor: Any, broker: BrokerURI, topology: ServiceTopology) ->
     help="Bytes to show of a body that is not shown as arguments.",
 )
 def show_command(
-    service: str, broker: BrokerURI, queue: str | None, letters: tuple[str, ...], stub: str | None, most: int
+    service: str,
+    broker: BrokerURI,
+    queue: str | None,
+    kinds: Kinds,
+    letters: tuple[str, ...],
+    stub: str | None,
+    most: int,
 ) -> None:
     """Show letters completely: reason, properties, headers, body."""
     with command_line_errors():
         arguments = None if stub is None else Arguments.of(stub)
     with errors_in_words():
-        shown = run(lambda reactor: _shown(reactor, broker, _topology(service, queue), Choice(frozenset(letters))))
+        choice = Choice(frozenset(letters))
+        shown = run(lambda reactor: _shown(reactor, broker, _topology(service, queue), kinds, choice))
     for letter in shown:
         for line in heading(letter):
             say(line)
-        for line in _body(letter, arguments, most):
+        for line in body_lines(letter, arguments, most):
             say(f"  {line}")
 
 
-async def _shown(reactor: Any, broker: BrokerURI, topology: ServiceTopology, choice: Choice) -> list[Letter]:
-    async with _holding(reactor, broker, topology) as dead:
+async def _shown(
+    reactor: Any, broker: BrokerURI, topology: ServiceTopology, kinds: Kinds, choice: Choice
+) -> list[Letter]:
+    async with _holding(reactor, broker, topology, kinds) as dead:
         return await _chosen(dead, choice, with_content=True)
 
 
-async def _chosen(dead: DeadLetters, choice: Choice, *, with_content: bool) -> list[Letter]:
+async def _chosen(dead: DeadQueues, choice: Choice, *, with_content: bool) -> list[Letter]:
     """Read all letters. Return those of the choice.
 
     :raises click.ClickException: a word of the choice names no letter, or the contents need too much memory.
@@ -164,37 +194,26 @@ async def _chosen(dead: DeadLetters, choice: Choice, *, with_content: bool) -> l
     return chosen
 
 
-def _body(letter: Letter, arguments: Arguments | None, most: int) -> Iterator[str]:
-    assert letter.content is not None
-    if arguments is not None:
-        try:
-            yield f"arguments: {arguments.show(letter.content)}"
-            return
-        except ValueError as error:
-            yield "no arguments, for that reason" if str(error) == letter.reason else f"no arguments: {error}"
-    yield f"body: {letter.size} bytes"
-    yield from dump(letter.content.body, most)
-
-
 @dead_command.command(name="replay")
 @_of_service
 @click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
-@click.option("--all", "all_letters", is_flag=True, help="All letters that are in the queue now.")
+@click.option("--all", "all_letters", is_flag=True, help="All letters of these kinds that are there now.")
 def replay_command(
-    service: str, broker: BrokerURI, queue: str | None, letters: tuple[str, ...], all_letters: bool
+    service: str, broker: BrokerURI, queue: str | None, kinds: Kinds, letters: tuple[str, ...], all_letters: bool
 ) -> None:
-    """Republish letters to the service's queue, oldest first.
+    """Republish letters to the service's queue, in the order of the list.
 
     A letter is removed from the dead letters when the broker has confirmed it in the queue. A letter that the broker
-    refuses stays. A replayed letter runs like any request, but has no reply and does not expire. If its workers reject
-    it again, or crash on it again, it becomes a dead letter again.
+    refuses stays, and so does one that has only the head of its request. A replayed letter runs like any request, but
+    has no reply and does not expire. If its workers reject it again, or crash on it again, it becomes a dead letter
+    again.
     """
     choice = _checked_choice(letters, all_letters)
     topology = _topology(service, queue)
     replay = Progress()
     try:
         with errors_in_words():
-            run(lambda reactor: _replayed(reactor, broker, topology, choice, replay))
+            run(lambda reactor: _replayed(reactor, broker, topology, kinds, choice, replay))
     except click.ClickException as error:
         raise click.ClickException(error.message + _progress(replay)) from error
     except click.Abort:
@@ -206,13 +225,15 @@ def replay_command(
         raise click.ClickException(_stay(replay))
 
 
-async def _replayed(reactor: Any, broker: BrokerURI, topology: ServiceTopology, choice: Choice, told: Progress) -> None:
+async def _replayed(
+    reactor: Any, broker: BrokerURI, topology: ServiceTopology, kinds: Kinds, choice: Choice, told: Progress
+) -> None:
     """:param told: is kept up to date."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead replay")
     try:
         channel = await connection.open_channel()
         await _confirming(channel, topology.queue)
-        async with _holding(reactor, broker, topology) as dead:
+        async with _holding(reactor, broker, topology, kinds) as dead:
             named = await _chosen(dead, choice, with_content=True) if choice.words else None
             total = dead.count if named is None else len(named)
             with progress(total, "replaying") as advance:
@@ -222,7 +243,7 @@ async def _replayed(reactor: Any, broker: BrokerURI, topology: ServiceTopology, 
         await connection.close(within=CLOSE_SECONDS)
 
 
-async def _batches(dead: DeadLetters, named: list[Letter] | None) -> AsyncIterator[list[Letter]]:
+async def _batches(dead: DeadQueues, named: list[Letter] | None) -> AsyncIterator[list[Letter]]:
     """Yield the letters to replay: those that were named, or all letters as they are read."""
     if named is not None:
         yield named
@@ -267,17 +288,23 @@ def _stay(replay: Progress) -> str:
 @dead_command.command(name="purge")
 @_of_service
 @click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
-@click.option("--all", "all_letters", is_flag=True, help="All letters that are in the queue now.")
+@click.option("--all", "all_letters", is_flag=True, help="All letters of these kinds that are there now.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge_command(
-    service: str, broker: BrokerURI, queue: str | None, letters: tuple[str, ...], all_letters: bool, yes: bool
+    service: str,
+    broker: BrokerURI,
+    queue: str | None,
+    kinds: Kinds,
+    letters: tuple[str, ...],
+    all_letters: bool,
+    yes: bool,
 ) -> None:
     """Delete letters for good. Lists them and asks first."""
     choice = _checked_choice(letters, all_letters)
     acked: list[Letter] = []
     try:
         with errors_in_words():
-            run(lambda reactor: _purged(reactor, broker, _topology(service, queue), choice, yes, acked))
+            run(lambda reactor: _purged(reactor, broker, _topology(service, queue), kinds, choice, yes, acked))
     except click.Abort:
         if acked:
             warn(f"{count(len(acked))} deleted, or perhaps not all of them: list them again")
@@ -288,10 +315,16 @@ def purge_command(
 
 
 async def _purged(
-    reactor: Any, broker: BrokerURI, topology: ServiceTopology, choice: Choice, yes: bool, acked: list[Letter]
+    reactor: Any,
+    broker: BrokerURI,
+    topology: ServiceTopology,
+    kinds: Kinds,
+    choice: Choice,
+    yes: bool,
+    acked: list[Letter],
 ) -> None:
     """:param acked: gets the letters that are deleted, before they are."""
-    async with _holding(reactor, broker, topology) as dead:
+    async with _holding(reactor, broker, topology, kinds) as dead:
         letters = await _chosen(dead, choice, with_content=False)
         if letters and not yes:
             say(some(list(lines(letters))).removeprefix("\n"))
@@ -306,20 +339,22 @@ async def _purged(
 
 
 @asynccontextmanager
-async def _holding(reactor: Any, broker: BrokerURI, topology: ServiceTopology) -> AsyncIterator[DeadLetters]:
+async def _holding(
+    reactor: Any, broker: BrokerURI, topology: ServiceTopology, kinds: Kinds
+) -> AsyncIterator[DeadQueues]:
     """Hold the dead letters on a connection of their own. At the end, those that were not removed are requeued."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead")
     try:
         await lock(connection, topology.dead_queue)
-        dead = DeadLetters(reactor, await connection.open_channel(), topology.dead_queue)
+        dead = DeadQueues(reactor, connection, topology, kinds)
         try:
             await dead.look()
             yield dead
         finally:
             with suppress(AMQPError, PutBackTimedOut):  # the broker requeues them when the connection ends
                 await Deferred.fromCoroutine(dead.put_back()).addTimeout(PUT_BACK_SECONDS, reactor)
-                if dead.renewable:
-                    renewed = Deferred.fromCoroutine(renew(reactor, connection, topology.dead_queue))
+                for queue_name in dead.renewable:
+                    renewed = Deferred.fromCoroutine(renew(reactor, connection, queue_name))
                     await renewed.addTimeout(RENEW_SECONDS, reactor)
     finally:
         await connection.close()

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from rpc.amqp.content import Delivery
+from rpc.cli.dead_letters import Letter
 from rpc.cli.invocation import describe_service, import_stub
 from rpc.cli.values import Values
 from rpc.idl import ServiceDescription, python_name
@@ -57,6 +58,23 @@ class Arguments:
         except RecursionError:
             raise ValueError("nested too deeply") from None
         return f"{method.name} {printable(json.dumps(shown, ensure_ascii=False))}"
+
+
+def body_lines(letter: Letter, arguments: Arguments | None, most: int) -> Iterator[str]:
+    """Yield the lines of a letter's body: the arguments if they are asked for and can be read, or its first bytes."""
+    assert letter.content is not None
+    if letter.original_size is not None:
+        yield f"only the first {letter.size} of {letter.original_size} bytes were kept; it cannot be replayed"
+        if letter.sha256 is not None:
+            yield f"SHA-256 of all bytes: {printable(letter.sha256)}"
+    elif arguments is not None:
+        try:
+            yield f"arguments: {arguments.show(letter.content)}"
+            return
+        except ValueError as error:
+            yield "no arguments, for that reason" if str(error) == letter.reason else f"no arguments: {error}"
+    yield f"body: {letter.size} bytes"
+    yield from dump(letter.content.body, most)
 
 
 def dump(body: bytes, most: int) -> Iterator[str]:

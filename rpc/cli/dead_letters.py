@@ -1,4 +1,4 @@
-"""Reads the dead letters of a service: all that are in the queue, in order, without acking them.
+"""Reads the dead letters of one queue: all that are in it, in order, without acking them.
 
 AMQP 0-9-1 cannot browse a queue. So as many letters as the broker counts are consumed, and only those to be removed are
 acked. The end of the channel requeues the others at their old positions (RabbitMQ documentation, "Consumer
@@ -12,7 +12,7 @@ consumer, up to 32 of them in the order of their tags. So the tags ascend.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -27,8 +27,9 @@ from rpc.amqp.content import Delivery
 from rpc.amqp.protocol import AMQPConnection
 from rpc.envelope import codec_for
 from rpc.errors import AMQPError, ChannelClosed, CodecError, MalformedMessage, UnknownProtocol
-from rpc.headers import DEAD_REASON
+from rpc.headers import DEAD_REASON, DEAD_SHA256, DEAD_SIZE, whole
 from rpc.messages import Properties
+from rpc.topology import DeadLetterKind
 from rpc.worker.begins import nears_broker_limit
 
 GROWTH: Final = 4
@@ -63,38 +64,54 @@ LONGEST_NAME: Final = 100
 class Letter:
     """One dead letter.
 
-    :ivar number: its position in the queue when it was read; 1 is the oldest.
+    :ivar number: its position among the letters of all kinds when it was read. Those of a kind follow each other; the
+        first is the oldest.
+    :ivar kind: that of its queue. Older workers put letters of all kinds into the queue of the unfinished ones.
     :ivar method: ``<service>.<method>``, the property ``type`` as the sender wrote it. A sender that wrote none may
         have sent a Thrift message, whose method it is then.
     :ivar size: bytes of its body.
+    :ivar original_size: bytes of the request's body, of which the letter has only the head; ``None``: it has all.
+    :ivar sha256: the SHA-256 of that body, in hexadecimal digits.
     :ivar reason: the reason of its rejection; ``None`` when the letter has none.
     :ivar renewable: whether the broker may soon drop it, because it has delivered it often.
     :ivar content: properties and body; ``None`` after :meth:`without_content`.
     """
 
     number: int
+    kind: DeadLetterKind
     delivery_tag: int
     method: str | None
     size: int
+    original_size: int | None
+    sha256: str | None
     message_id: str | None
     reason: str | None
     renewable: bool
     content: Delivery | None
 
     @classmethod
-    def of(cls, number: int, delivery: Delivery) -> Letter:
+    def of(cls, number: int, kind: DeadLetterKind, delivery: Delivery) -> Letter:
         """Read the fields of a letter. Malformed properties become its reason."""
-        properties, reason, renewable = Properties(), None, False
+        properties, malformed = Properties(), None
+        headers: Mapping[str, Any] = {}
         try:
             properties = delivery.properties
             headers = properties.headers or {}
-            reason, renewable = _text(headers.get(DEAD_REASON)), nears_broker_limit(headers)
         except CodecError as error:
-            reason = f"malformed properties: {error}"
-        method = properties.type or _method_in(properties.content_type, delivery.body)
-        size = len(delivery.body)
-        tag, message_id = delivery.delivery_tag, properties.message_id
-        return cls(number, tag, method, size, message_id, reason, renewable, delivery)
+            malformed = f"malformed properties: {error}"
+        return cls(
+            number,
+            kind,
+            delivery.delivery_tag,
+            properties.type or _method_in(properties.content_type, delivery.body),
+            len(delivery.body),
+            whole(headers.get(DEAD_SIZE)),
+            _text(headers.get(DEAD_SHA256)),
+            properties.message_id,
+            malformed or _text(headers.get(DEAD_REASON)),
+            nears_broker_limit(headers),
+            delivery,
+        )
 
     def without_content(self) -> Letter:
         """Return the letter without its properties and body."""
@@ -112,6 +129,14 @@ def _method_in(content_type: str | None, body: bytes) -> str | None:
 def _text(header: Any) -> str | None:
     """Return a header as text: its sender may have used any type."""
     return header if header is None or isinstance(header, str) else repr(header)
+
+
+def no_such_queue(queue: str) -> click.ClickException:
+    """Return the error for a queue of dead letters that is missing."""
+    return click.ClickException(
+        f"there is no queue {queue} in this virtual host: no worker has served the service here, or none has a dead "
+        "letter. Give the service's name, such as Calculator, and see --queue and --broker"
+    )
 
 
 async def lock(connection: AMQPConnection, queue: str, command: str = "thrift-rpc dead") -> None:
@@ -140,10 +165,20 @@ class DeadLetters:
     :ivar renewable: whether the broker may soon drop a letter that was read (``dead_renewal.py``).
     """
 
-    def __init__(self, reactor: Any, channel: Channel, queue: str) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        channel: Channel,
+        queue: str,
+        kind: DeadLetterKind = DeadLetterKind.UNFINISHED,
+        before: int = 0,
+    ) -> None:
+        """:param before: how many letters precede those of this queue."""
         self._reactor = reactor
         self._channel = channel
         self._queue = queue
+        self._kind = kind
+        self._before = before
         self._acks = AckCollector(channel)
         self._round: list[Letter] = []
         self._round_size = 1
@@ -173,10 +208,7 @@ class DeadLetters:
         except ChannelClosed as error:
             if error.code != NOT_FOUND:
                 raise
-            raise click.ClickException(
-                f"there is no queue {self._queue} in this virtual host: no worker has served the service here. Give "
-                "the service's name, such as Calculator, and see --queue and --broker"
-            ) from error
+            raise no_such_queue(self._queue) from error
         if declared.consumer_count:
             raise click.ClickException(f"{self._queue} is being read by another program: try again when it has ended")
         self.count = declared.message_count
@@ -208,7 +240,7 @@ class DeadLetters:
 
     def _take(self, delivery: Delivery) -> None:
         self._held += 1
-        letter = Letter.of(self.read + len(self._round) + 1, delivery)
+        letter = Letter.of(self._before + self.read + len(self._round) + 1, self._kind, delivery)
         self._largest = max(self._largest, letter.size)
         self._round.append(letter)
         self.renewable = self.renewable or letter.renewable

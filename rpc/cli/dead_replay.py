@@ -22,8 +22,9 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.cli.dead_letters import DeadLetters, Letter
+from rpc.cli.dead_queues import DeadQueues
 from rpc.errors import AMQPError, CodecError
-from rpc.headers import DEAD_REASON, DELIVERIES, LIVENESS, NOT_COPIED, RENEWALS
+from rpc.headers import DELIVERIES, LIVENESS, NOT_COPIED, OF_DEAD_LETTERS, RENEWALS
 from rpc.messages import Properties
 
 IN_FLIGHT: Final = 64
@@ -34,13 +35,17 @@ BYTES_IN_FLIGHT: Final = 8 * 1024 * 1024
 DRAIN_SECONDS: Final = 5.0
 """How long a replay that failed waits for the confirms of the letters in flight."""
 
-LEFT_OUT: Final = NOT_COPIED | {DEAD_REASON, DELIVERIES, RENEWALS, LIVENESS}
+LEFT_OUT: Final = NOT_COPIED | {DELIVERIES, RENEWALS, LIVENESS}
 """Headers of the letter's earlier deliveries. Deliveries are counted anew, and no caller waits for a keepalive."""
 
 
 def revived(properties: Properties) -> Properties:
     """Return the properties with which a letter is published again: without a reply queue and an expiration."""
-    headers = {name: value for name, value in (properties.headers or {}).items() if name not in LEFT_OUT}
+    headers = {
+        name: value
+        for name, value in (properties.headers or {}).items()
+        if name not in LEFT_OUT and not name.startswith(OF_DEAD_LETTERS)
+    }
     return attrs.evolve(
         properties, headers=headers or None, delivery_mode=2, reply_to=None, expiration=None, user_id=None
     )
@@ -56,7 +61,7 @@ class Progress:
         the service's queue.
     :ivar waiting: the letters that were read and not published.
     :ivar unread: how many letters are left to read.
-    :ivar removed: whether the queue of dead letters has taken the acks of the replayed ones.
+    :ivar removed: whether the queues of dead letters have taken the acks of the replayed ones.
     """
 
     replayed: int = 0
@@ -76,7 +81,12 @@ class Replay:
     """Publishes letters, and acks each when the broker has confirmed it."""
 
     def __init__(
-        self, progress: Progress, queue: str, dead: DeadLetters, channel: Channel, answered: Callable[[int], None]
+        self,
+        progress: Progress,
+        queue: str,
+        dead: DeadLetters | DeadQueues,
+        channel: Channel,
+        answered: Callable[[int], None],
     ) -> None:
         """
         :param progress: is kept up to date.
@@ -132,6 +142,9 @@ class Replay:
             letter = waiting[0]
             content = letter.content
             assert content is not None
+            if letter.original_size is not None:
+                self._stays(waiting.popleft(), f"only {letter.size} of its {letter.original_size} bytes were kept")
+                continue
             try:
                 properties = encode_properties(revived(content.properties))
                 published = self._publisher.publish("", self._queue, properties, content.body)

@@ -13,7 +13,7 @@ import attrs
 
 from rpc.cli.dead_letters import Letter
 from rpc.errors import CodecError
-from rpc.headers import DEAD_REASON
+from rpc.headers import DEAD_REASON, DEAD_SHA256, DEAD_SIZE
 from rpc.messages import Properties
 from rpc.printable import printable
 
@@ -23,7 +23,10 @@ WIDEST: Final = 40
 NAMED: Final = 10
 """Letters that a message lists; the others are counted."""
 
-ALIGNMENTS: Final = (">", "<", ">", "<", "<")
+ALIGNMENTS: Final = (">", "<", "<", ">", "<", "<")
+
+SHOWN_BY_NAME: Final = frozenset((DEAD_REASON, DEAD_SIZE, DEAD_SHA256))
+"""Headers that are fields of a letter."""
 
 
 def count(number: int) -> str:
@@ -43,7 +46,7 @@ def some(named: Sequence[str]) -> str:
 
 
 def lines(letters: Sequence[Letter]) -> Iterator[str]:
-    """Yield a line for each letter: number, method, size, message id, reason."""
+    """Yield a line for each letter: number, kind, method, size, message id, reason."""
     rows = [_cells(letter) for letter in letters]
     widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
     widths[-1:] = [0]  # the reason is the last column
@@ -54,8 +57,9 @@ def lines(letters: Sequence[Letter]) -> Iterator[str]:
 def _cells(letter: Letter) -> tuple[str, ...]:
     return (
         str(letter.number),
+        letter.kind.value,
         printable(letter.method or "?"),
-        f"{letter.size} bytes",
+        f"{letter.size} bytes" if letter.original_size is None else f"{letter.size} of {letter.original_size} bytes",
         printable(letter.message_id or "?"),
         printable(letter.reason or "no reason given"),
     )
@@ -63,13 +67,15 @@ def _cells(letter: Letter) -> tuple[str, ...]:
 
 def json_line(letter: Letter) -> str:
     """Return a line of the list as a JSON object; a missing field is null."""
-    shown = ("number", "method", "size", "message_id", "reason")
-    return json.dumps({name: getattr(letter, name) for name in shown})
+    names = ("method", "size", "original_size", "message_id", "reason")
+    fields = {name: getattr(letter, name) for name in names}
+    return json.dumps({"number": letter.number, "kind": letter.kind.value, **fields})
 
 
 def heading(letter: Letter) -> Iterator[str]:
     """Yield the lines of a letter that precede its body."""
     yield f"letter {letter.number}"
+    yield f"  kind: {letter.kind.value}"
     yield f"  reason: {printable(letter.reason or 'none given')}"
     assert letter.content is not None
     try:
@@ -78,7 +84,7 @@ def heading(letter: Letter) -> Iterator[str]:
         properties = Properties()
     for name, value in attrs.asdict(properties, recurse=False).items():
         if name == "headers":
-            headers = {key: item for key, item in (value or {}).items() if key != DEAD_REASON}
+            headers = {key: item for key, item in (value or {}).items() if key not in SHOWN_BY_NAME}
             yield from (f"  header {printable(key)}: {printable(repr(item))}" for key, item in headers.items())
         elif value is not None:
             yield f"  {name}: {printable(str(value))}"

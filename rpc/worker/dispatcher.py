@@ -142,7 +142,7 @@ class Dispatcher:
     def _rejection(self, action: Action, request: Request) -> Rejection:
         match action:
             case Action.DEAD_LETTER:
-                return over_the_limit(possible_begins(request.headers, redelivered=True))
+                return over_the_limit(possible_begins(request.headers, redelivered=True), request.counted)
             case Action.REJECT_TOO_LARGE:
                 return too_large(request.delivery.size, self._name, self.max_message_size)
             case Action.REJECT_REPEATED:

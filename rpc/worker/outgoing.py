@@ -16,7 +16,7 @@ from rpc.amqp.codec.properties import (
     decode_text,
     encode_properties,
 )
-from rpc.headers import ATTEMPT, DEAD_REASON, KEEPALIVE, MAYBE_EXECUTED, NOT_COPIED, OUTCOME, metadata_of, whole
+from rpc.headers import ATTEMPT, KEEPALIVE, MAYBE_EXECUTED, NOT_COPIED, OF_DEAD_LETTERS, OUTCOME, metadata_of, whole
 from rpc.messages import Properties
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.request import NO_HEADERS, Request
@@ -42,10 +42,16 @@ def copy_properties(request: Request, headers: Mapping[str, Any], now: float) ->
     return attrs.evolve(properties, expiration=str(max(1, int((request.deadline - now) * 1000))))
 
 
-def dead_letter_properties(request: Request, reason: str, with_headers: bool = True) -> Properties:
-    """Return the properties of the request as a dead letter, with the reason; it must not be routed elsewhere."""
-    headers = {**(request.headers if with_headers else NO_HEADERS), DEAD_REASON: reason[:1000]}
-    return attrs.evolve(_as_it_came(request, headers), expiration=None, delivery_mode=2, reply_to=request.reply_to)
+def dead_letter_properties(request: Request, headers: Mapping[str, Any], with_headers: bool = True) -> Properties:
+    """Return the properties of the request as a dead letter; it must not be routed elsewhere.
+
+    :param headers: those of a dead letter, which its sender cannot write.
+    :param with_headers: whether the request's own headers stay.
+    """
+    came = request.headers if with_headers else NO_HEADERS
+    kept = {name: value for name, value in came.items() if not name.startswith(OF_DEAD_LETTERS)}
+    properties = _as_it_came(request, {**kept, **headers})
+    return attrs.evolve(properties, expiration=None, delivery_mode=2, reply_to=request.reply_to)
 
 
 def _as_it_came(request: Request, headers: Mapping[str, Any]) -> Properties:

@@ -123,7 +123,7 @@ class Redelivery:
             self._replace(_Copy(request, destination, properties, requeues=False))
         except CodecError:  # the headers fill a frame, and the new ones do not fit beside them
             begins = possible_begins(request.headers, redelivered=True)
-            self._rejector.reject_unread(request, over_the_limit(begins))
+            self._rejector.reject_unread(request, over_the_limit(begins, request.counted))
 
     def give_back(self, request: Request) -> None:
         """Publish an uncounted copy for another worker, and ack the request, which has not begun.
@@ -214,7 +214,7 @@ class Redelivery:
             self._channel.requeue(copy.request)
         else:
             begins = possible_begins(copy.request.headers, redelivered=True)
-            self._rejector.reject_unread(copy.request, over_the_limit(begins))
+            self._rejector.reject_unread(copy.request, over_the_limit(begins, copy.request.counted))
         self._end(copy)
 
     def _retry(self, copy: _Copy) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from thrift.Thrift import TApplicationException
 
 from rpc import headers
+from rpc.topology import DeadLetterKind
+
+UNFINISHED, UNSERVED, INVALID = DeadLetterKind
 
 
 class Rejection(Exception):
@@ -13,13 +16,23 @@ class Rejection(Exception):
     :ivar answer: the exception for its caller.
     :ivar poison: whether every worker would reject it, so that it belongs to the dead letters.
     :ivar outcome: the outcome word of the reply (``rpc/headers.py``); ``None``: the reply has none.
+    :ivar kind: that of the dead letter, if it becomes one. The default is for what any caller can send at will.
     """
 
-    def __init__(self, code: int, message: str, *, poison: bool = False, outcome: str | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        *,
+        poison: bool = False,
+        outcome: str | None = None,
+        kind: DeadLetterKind = INVALID,
+    ) -> None:
         super().__init__(message)
         self.answer = TApplicationException(code, message)
         self.poison = poison
         self.outcome = outcome
+        self.kind = kind
 
 
 def too_large(size: int, service: str, limit: int) -> Rejection:
@@ -36,12 +49,14 @@ def too_many_elements(service: str, limit: int) -> Rejection:
 
 def stopping() -> Rejection:
     """The worker that the request was sent to takes no more work."""
-    return Rejection(TApplicationException.INTERNAL_ERROR, "this worker is stopping", outcome=headers.STOPPING)
+    return Rejection(
+        TApplicationException.INTERNAL_ERROR, "this worker is stopping", outcome=headers.STOPPING, kind=UNSERVED
+    )
 
 
 def overloaded(reason: str = "too many requests wait for this worker") -> Rejection:
     """The worker does not take the request now; the caller gets ``Overloaded``, and may try again."""
-    return Rejection(TApplicationException.INTERNAL_ERROR, reason, outcome=headers.OVERLOADED)
+    return Rejection(TApplicationException.INTERNAL_ERROR, reason, outcome=headers.OVERLOADED, kind=UNSERVED)
 
 
 def repeated() -> Rejection:
@@ -49,13 +64,19 @@ def repeated() -> Rejection:
     return Rejection(
         TApplicationException.INTERNAL_ERROR,
         "the request may have been run before, and acknowledge='before' forbids a second run",
+        kind=UNSERVED,
     )
 
 
-def over_the_limit(begins: int) -> Rejection:
-    """A request may have begun more often than its service allows."""
+def over_the_limit(begins: int, counted: bool) -> Rejection:
+    """A request may have begun more often than its service allows.
+
+    :param counted: whether a worker has counted a begin of it. Otherwise its sender may have written the number: then
+        one loss of a channel would make evidence of crashes of every request in progress.
+    """
     text = f"delivered {begins} times to workers that did not finish it"
-    return Rejection(TApplicationException.INTERNAL_ERROR, text, poison=True)
+    kind = UNFINISHED if counted else UNSERVED
+    return Rejection(TApplicationException.INTERNAL_ERROR, text, poison=True, kind=kind)
 
 
 def internal_error(message: str = "Internal error") -> TApplicationException:

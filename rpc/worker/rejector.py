@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 from thrift.Thrift import TMessageType
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from rpc import log
-from rpc.amqp.codec.properties import encode_properties
 from rpc.errors import AMQPError, CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.topology import DEAD
+from rpc.worker.dead_letter import DeadLetter
 from rpc.worker.limiter import ConcurrencyLimiter
-from rpc.worker.outgoing import dead_letter_properties
 from rpc.worker.rejection import Rejection
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import Request
@@ -60,7 +60,7 @@ class Rejector:
         if (rejection.poison and small) or not request.wants_reply:
             request.republish()
             self._limiter.republish(1)
-            self._dead_letter(request, f"{rejection}{_what_is_left(request)}")
+            self._dead_letter(DeadLetter.of(request, rejection))
         else:
             self._channel.ack(request)
             request.settle()
@@ -90,36 +90,39 @@ class Rejector:
             log.msg(f"{self._service.name}: rejected {self._rejected} requests; the last one: {rejection}")
             self._rejected, self._logged_at = 0, now
 
-    def _dead_letter(self, request: Request, reason: str) -> None:
-        """Publish a request to the dead letters, as it came, with the reason."""
-        body, declarations = request.delivery.body, self._topology.dead_letters()
-        wanted = partial(self._is_wanted, request)
+    def _dead_letter(self, letter: DeadLetter) -> None:
+        """Publish a letter to the queue of its kind."""
         try:
-            properties = encode_properties(dead_letter_properties(request, reason))
-            published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations, wanted)
+            published = self._publish(letter, letter.properties())
         except CodecError:  # the headers fill a frame, and the reason does not fit beside them
-            properties = encode_properties(dead_letter_properties(request, reason, with_headers=False))
-            published = self._republisher.publish(DEAD, self._service.name, properties, body, declarations, wanted)
-        published.addCallbacks(lambda _: self._published(request), self._not_published, errbackArgs=(request, reason))
+            published = self._publish(letter, letter.properties(with_headers=False))
+        published.addCallbacks(self._published, self._not_published, (letter.request,), errbackArgs=(letter,))
 
-    def _published(self, request: Request) -> None:
+    def _publish(self, letter: DeadLetter, properties: bytes) -> Deferred[None]:
+        key, declarations = self._topology.key_of_kind(letter.kind), self._topology.dead_letters(letter.kind)
+        wanted = partial(self._is_wanted, letter.request)
+        return self._republisher.publish(DEAD, key, properties, letter.body, declarations, wanted)
+
+    def _published(self, _: object, request: Request) -> None:
         self._channel.ack(request)
         request.settle()
         self._limiter.republish(-1)
 
-    def _not_published(self, failure: Failure, request: Request, reason: str) -> None:
+    def _not_published(self, failure: Failure, letter: DeadLetter) -> None:
         """Try again after a pause. On a lost channel the request will be delivered again, unless it was acked."""
         failure.trap(AMQPError)
+        request = letter.request
         if self._stopped or not self._is_wanted(request):
             self._end(request)
             return
         log.msg(f"{self._service.name}: a dead letter was not published: {failure.getErrorMessage()}")
-        self._retries[request] = self._clock.callLater(RETRY_SECONDS, self._retry, request, reason)
+        self._retries[request] = self._clock.callLater(RETRY_SECONDS, self._retry, letter)
 
-    def _retry(self, request: Request, reason: str) -> None:
+    def _retry(self, letter: DeadLetter) -> None:
+        request = letter.request
         del self._retries[request]
         if self._is_wanted(request):
-            self._dead_letter(request, reason)
+            self._dead_letter(letter)
         else:
             self._end(request)
 
@@ -130,9 +133,3 @@ class Rejector:
     def _end(self, request: Request) -> None:
         request.lose()
         self._limiter.republish(-1)
-
-
-def _what_is_left(request: Request) -> str:
-    """Say that the body of a dead letter is cut, if it is."""
-    kept, size = len(request.delivery.body), request.delivery.size
-    return f"; the first {kept} of its {size} bytes are kept" if kept < size else ""

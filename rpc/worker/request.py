@@ -166,6 +166,8 @@ class Request:
             headers = parts[HEADERS]
             if headers is not None:
                 self.headers = decode_headers(headers)
+                if DELIVERIES in self.headers and delivery.exchange:  # not from a worker
+                    self.headers = {name: self.headers[name] for name in self.headers if name != DELIVERIES}
         except CodecError as error:
             self.parts = parts = ALL_ABSENT
             self.problem = f"malformed properties: {error}"
@@ -301,6 +303,11 @@ class Request:
     def may_be_a_copy(self) -> bool:
         """Whether an earlier delivery of this message, or the message that it is a copy of, may have begun."""
         return self.delivery.redelivered or DELIVERIES in self.headers
+
+    @property
+    def counted(self) -> bool:
+        """Whether a worker has counted how often it may have begun."""
+        return DELIVERIES in self.headers
 
     @property
     def maybe_executed(self) -> bool:

@@ -28,7 +28,7 @@ MOST_PREFETCHED = 65535
 QUARANTINED_AT_ONCE = 1
 """Prefetch of the quarantine: a crash then identifies the request that caused it."""
 
-LONGEST_QUEUE = 255 - len(".quarantine")
+LONGEST_QUEUE = 255 - len(".dead.unserved")
 """Bytes of a request queue's name: the names of the other queues of the service are longer."""
 
 

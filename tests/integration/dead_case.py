@@ -18,10 +18,11 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.messages import Properties
-from rpc.topology import EXCHANGES, ServiceTopology
+from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from tests.integration.amqp_case import AMQPTestCase, later
 
 reactor: Any = global_reactor
+UNFINISHED = DeadLetterKind.UNFINISHED
 PROJECT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("thrift-rpc")
 
@@ -101,11 +102,11 @@ class DeadTestCase(AMQPTestCase):
         for declaration in [*EXCHANGES, *self.topology.requests(), *self.topology.dead_letters()]:
             await self.broker_channel.declare(declaration)
 
-    def bury(self, body: bytes = b"abc", **properties: Any) -> None:
-        """Publish a letter to the queue, as a worker does."""
+    def bury(self, body: bytes = b"abc", *, kind: DeadLetterKind = UNFINISHED, **properties: Any) -> None:
+        """Publish a letter to the queue of its kind, as a worker does."""
         given = {"type": f"{self.name}.add", "headers": {"rpc-dead-reason": "it is short"}, "delivery_mode": 2}
         encoded = encode_properties(Properties(**{**given, **properties}))
-        self.broker_channel.publish("rpc.dead", self.name, encoded, body)
+        self.broker_channel.publish("rpc.dead", self.topology.key_of_kind(kind), encoded, body)
 
     async def waiting(self, queue: str) -> int:
         """Return the number of ready messages of a queue, after all that was published."""
@@ -119,9 +120,9 @@ class DeadTestCase(AMQPTestCase):
             self.bury(message_id=message_id)
         await self.has_dead(len(message_ids))
 
-    async def has_dead(self, count: int) -> None:
-        """Wait until the queue of dead letters has this number."""
-        while await self.waiting(self.topology.dead_queue) != count:
+    async def has_dead(self, count: int, kind: DeadLetterKind = UNFINISHED) -> None:
+        """Wait until the queue of these dead letters has this number."""
+        while await self.waiting(self.topology.queue_of_kind(kind)) != count:
             await later(0.02)
 
     async def taken(self, queue: str) -> list[Delivery]:

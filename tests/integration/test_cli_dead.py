@@ -25,14 +25,15 @@ class LookTests(DeadTestCase):
         await self.has_dead(2)
         for _ in range(2):
             lines = (await self.done("list")).splitlines()
-            self.assertEqual(lines[0].split(), f"1 {self.name}.add 3 bytes a.1 it is short".split())
-            self.assertEqual(lines[1].split(), ["2", "?", "0", "bytes", "?", "no", "reason", "given"])
+            self.assertEqual(lines[0].split(), f"1 unfinished {self.name}.add 3 bytes a.1 it is short".split())
+            self.assertEqual(lines[1].split(), ["2", "unfinished", "?", "0", "bytes", "?", "no", "reason", "given"])
             self.assertEqual(lines[2:], [f"2 dead letters of {self.name}"])
             first, second = await self.listed()
-            method = f"{self.name}.add"
-            expected = {"number": 1, "method": method, "size": 3, "message_id": "a.1", "reason": "it is short"}
-            self.assertEqual(first, expected)
-            self.assertEqual(second, {"number": 2, "method": None, "size": 0, "message_id": None, "reason": None})
+            common = {"kind": "unfinished", "original_size": None}
+            expected = {"method": f"{self.name}.add", "size": 3, "message_id": "a.1", "reason": "it is short"}
+            self.assertEqual(first, {"number": 1, **common, **expected})
+            expected = {"method": None, "size": 0, "message_id": None, "reason": None}
+            self.assertEqual(second, {"number": 2, **common, **expected})
 
     async def test_an_empty_queue_is_no_error(self) -> None:
         """Unless a letter is named."""
@@ -75,6 +76,7 @@ class LookTests(DeadTestCase):
         self.assertEqual(
             second.splitlines(),
             [
+                "  kind: unfinished",
                 "  reason: odd\\u001b",
                 "  header user: 'Ada'",
                 "  delivery_mode: 2",

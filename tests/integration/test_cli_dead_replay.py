@@ -9,6 +9,7 @@ from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.codec.properties import encode_properties
 from rpc.envelope import CODECS
 from rpc.messages import Properties
+from rpc.topology import DeadLetterKind
 from services.calculator import CalculatorHandler
 from tests.integration.amqp_case import later
 from tests.integration.dead_case import DeadTestCase
@@ -92,15 +93,19 @@ class ReplayTests(DeadTestCase):
         await worker.when_serving()
         self.broker_channel.publish("rpc", self.name, encode_properties(Properties(message_id="a")), b"abc")
         self.bury(CODECS["binary"].encode("zip", ONEWAY, 1, Calculator.zip_args()), message_id="b")
-        await self.has_dead(2)
+        for declaration in self.topology.dead_letters(DeadLetterKind.INVALID):
+            await self.broker_channel.declare(declaration)
+        await self.has_dead(1)
+        await self.has_dead(1, DeadLetterKind.INVALID)
         (refused,) = [letter for letter in await self.listed() if letter["message_id"] == "a"]
         self.assertIn("not a Thrift message", refused["reason"])
         self.assertIn("replayed 2 dead letters", await self.done("replay", "--all"))
-        await self.has_dead(1)
+        await self.has_dead(1, DeadLetterKind.INVALID)
         while not done:
             await later(0.02)
         (again,) = await self.listed()
         self.assertEqual({**again, "number": refused["number"]}, refused)
+        self.assertEqual((again["kind"], await self.waiting(self.topology.dead_queue)), ("invalid", 0))
 
 
 class FullTests(DeadTestCase):

@@ -30,7 +30,7 @@ from rpc.cli.worker import Options as WorkerOptions
 from rpc.client.options import ClientOptions
 from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
-from rpc.topology import EXCHANGES, ServiceTopology
+from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from rpc.worker.queue_options import QueueOptions
 from rpc.worker.service import ThriftService
 from tests.support import BrokerTestCase
@@ -382,7 +382,8 @@ class ContentTests(SynchronousTestCase):
         """Exchanges, queues and their arguments, content types, outcomes and limits are on the page."""
         text = words("docs/wire.md")
         topology = ServiceTopology("S", backlog=1, consumer_timeout=7.0, max_priority=2)
-        declared = [*EXCHANGES, *topology.requests(), *topology.quarantine(), *topology.dead_letters()]
+        dead = [declaration for kind in DeadLetterKind for declaration in topology.dead_letters(kind)]
+        declared = [*EXCHANGES, *topology.requests(), *topology.quarantine(), *dead]
         kinds = {"exchange_declare", "queue_declare", "queue_bind"}
         self.assertEqual({declaration.method for declaration in declared}, kinds)
         for declaration in declared:

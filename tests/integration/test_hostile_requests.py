@@ -125,10 +125,10 @@ class HostileRequestTests(ServiceTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def dead_letters(self) -> int:
-        """Return the number of requests in the queue of dead letters, which is there when there was one."""
+        """Return the number of invalid dead letters, whose queue is there when there was one."""
         channel = await self.hostile.connection.open_channel()
         try:
-            answer = await channel.queue_declare(queue=f"rpc.{self.name}.dead", passive=True)
+            answer = await channel.queue_declare(queue=f"rpc.{self.name}.dead.invalid", passive=True)
         except ChannelClosed:
             return 0
         count: int = answer.message_count
@@ -290,7 +290,7 @@ class HostileRequestTests(ServiceTestCase):
 
         while await self.dead_letters() < 2:
             await self.assert_unharmed()
-        await self.hostile.channel.consume(f"rpc.{self.name}.dead", arrived, lambda: None, no_ack=True)
+        await self.hostile.channel.consume(f"rpc.{self.name}.dead.invalid", arrived, lambda: None, no_ack=True)
         await both
         kept = letters[0].properties
         self.assertEqual((letters[0].body, kept.correlation_id, kept.app_id), (b"not Thrift", "c", "a"))
@@ -300,7 +300,7 @@ class HostileRequestTests(ServiceTestCase):
         self.assertEqual((kept.headers["mine"], "CC" in kept.headers), (1, False))
         self.assertEqual((letters[1].body, letters[1].properties.app_id), (b"not Thrift either", "b"))
         # A queue can be declared again with the arguments that it has, and with no others.
-        dead = f"rpc.{self.name}.dead"
+        dead = f"rpc.{self.name}.dead.invalid"
         bounds = {"x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
         arguments = {"x-queue-type": "classic", **bounds}
         await self.hostile.channel.queue_declare(queue=dead, durable=True, arguments=arguments)

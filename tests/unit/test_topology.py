@@ -11,6 +11,7 @@ from rpc.topology import (
     DEAD_LETTER_BYTES,
     DEAD_LETTERS_KEPT,
     EXCHANGES,
+    DeadLetterKind,
     Declaration,
     ServiceTopology,
     instance_of,
@@ -35,12 +36,13 @@ class TopologyTests(SynchronousTestCase):
     def every(self, **options: Any) -> list[Declaration]:
         """All that a service may need."""
         topology = ServiceTopology("S", **options)
-        return [*EXCHANGES, *topology.requests(), *topology.quarantine(), *topology.dead_letters()]
+        dead = [declaration for kind in DeadLetterKind for declaration in topology.dead_letters(kind)]
+        return [*EXCHANGES, *topology.requests(), *topology.quarantine(), *dead]
 
     def test_all_exchanges_are_direct_and_durable(self) -> None:
         """Those of requests and broadcasts are always there, that of dead letters when one is needed."""
         exchanges = named(self.every(), "exchange_declare")
-        self.assertEqual([exchange["exchange"] for exchange in exchanges], ["rpc", "rpc.broadcast", "rpc.dead"])
+        self.assertEqual([exchange["exchange"] for exchange in exchanges], ["rpc", "rpc.broadcast", *["rpc.dead"] * 3])
         for exchange in exchanges:
             self.assertEqual((exchange["type"], exchange["durable"]), ("direct", True))
 
@@ -50,7 +52,8 @@ class TopologyTests(SynchronousTestCase):
             self.assertTrue(queue["durable"])
             self.assertFalse(queue.get("exclusive") or queue.get("auto_delete"))
         bindings = [tuple(binding.values()) for binding in named(self.every(), "queue_bind")]
-        self.assertEqual(bindings, [("rpc.S", "rpc", "S"), ("rpc.S.dead", DEAD, "S")])
+        dead = [("rpc.S.dead", DEAD, "S"), *((f"rpc.S.dead.{it}", DEAD, f"S@{it}") for it in ("unserved", "invalid"))]
+        self.assertEqual(bindings, [("rpc.S", "rpc", "S"), *dead])
 
     def test_options_are_arguments_of_the_request_queue(self) -> None:
         """A full queue rejects. The quarantine has no bound, since a counted request must always fit."""
@@ -79,10 +82,17 @@ class TopologyTests(SynchronousTestCase):
         self.assertEqual(len(named(declarations, "queue_bind")), 1)
 
     def test_dead_letters_are_bounded_and_drop_the_oldest(self) -> None:
-        """In number and in bytes, independent of the backlog of the service."""
-        *_, dead = named(self.every(backlog=5), "queue_declare")
+        """In number and in bytes, each kind by itself, independent of the backlog of the service."""
+        _, _, *queues = named(self.every(backlog=5), "queue_declare")
         bounds = {"x-max-length": DEAD_LETTERS_KEPT, "x-max-length-bytes": DEAD_LETTER_BYTES}
-        self.assertEqual(dead["arguments"], {"x-queue-type": "classic"} | bounds)
+        self.assertEqual([each["arguments"] for each in queues], [{"x-queue-type": "classic"} | bounds] * 3)
+
+    def test_the_queue_of_earlier_versions_keeps_its_name_binding_and_arguments(self) -> None:
+        """Workers of both declare it, and RabbitMQ refuses another argument (406)."""
+        _, queue, binding = ServiceTopology("S", queue_type="quorum").dead_letters()
+        arguments = {"x-queue-type": "quorum", "x-max-length": 10_000, "x-max-length-bytes": 268_435_456}
+        self.assertEqual(queue.arguments, {"queue": "rpc.S.dead", "durable": True, "arguments": arguments})
+        self.assertEqual(binding.arguments, {"queue": "rpc.S.dead", "exchange": "rpc.dead", "routing_key": "S"})
 
     def test_the_names_of_peers_replace_ours(self) -> None:
         """Their exchange is declared, and the queue of dead letters is named after their queue."""

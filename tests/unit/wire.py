@@ -10,7 +10,7 @@ from twisted.python import log
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import decode_properties, encode_properties
-from rpc.headers import QUARANTINE
+from rpc.headers import DELIVERIES, QUARANTINE
 from rpc.interfaces import IChannelUser
 from rpc.messages import Properties
 from tests.unit.amqp.peer import BODY, HEADER, METHOD, Peer, content, method
@@ -184,10 +184,16 @@ class Wire:
         consumer: str = "c1",
         redelivered: bool = False,
         routing_key: str = "key",
-        exchange: str = "rpc",
+        exchange: str | None = None,
     ) -> int:
-        """Deliver a message, and return its tag."""
+        """Deliver a message, and return its tag.
+
+        :param exchange: by default that of a request; or of a copy, if the headers count deliveries.
+        """
         self.last_tag += 1
+        if exchange is None:
+            headers = properties.headers if isinstance(properties, Properties) else None
+            exchange = "" if headers and DELIVERIES in headers else "rpc"
         encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
         begin = method(self.channel.id, "basic.deliver", consumer, self.last_tag, redelivered, exchange, routing_key)
         self.peer.feed(begin, *content(self.channel.id, body, properties=encoded))

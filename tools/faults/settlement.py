@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rpc.cli.dead_letters import DeadLetters
+from rpc.cli.dead_queues import DeadQueues
 from rpc.stub import Stub
+from rpc.topology import DeadLetterKind, ServiceTopology
 from rpc.worker.request import Request
 from tools.faults.probe import stub
 from tools.faults.trial import Trial
@@ -52,13 +53,12 @@ async def instances(trial: Trial) -> list[str]:
 
 async def dead_numbers(trial: Trial, method: str) -> list[int]:
     """The numbers of the dead letters that ask for `method`."""
-    queue = f"rpc.{trial.name}.dead"
-    if queue not in await queues(trial):
+    topology = ServiceTopology(trial.name)
+    if set(map(topology.queue_of_kind, DeadLetterKind)).isdisjoint(await queues(trial)):
         return []
     connection = trial.connections[0]._link.connection
     assert connection is not None
-    channel = await connection.open_channel()
-    dead = DeadLetters(clock, channel, queue)
+    dead = DeadQueues(clock, connection, topology, tuple(DeadLetterKind))
     await dead.look()
     numbers = []
     while letters := await dead.next_round():

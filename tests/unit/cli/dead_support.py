@@ -10,6 +10,7 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.cli.dead_letters import Letter
 from rpc.messages import Properties
+from rpc.topology import DeadLetterKind
 from tests.unit.amqp.peer import METHOD, Peer, delivery, method
 
 NOWHERE: Any = None
@@ -23,11 +24,12 @@ def letter(
     properties: Properties | bytes = b"\x00\x00",
     body: bytes = b"",
     channel: Channel = NOWHERE,
+    kind: DeadLetterKind = DeadLetterKind.UNFINISHED,
 ) -> Letter:
     """Return the letter of this number, which is also its delivery tag."""
     encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
     routing = encode_short_string("rpc.dead") + encode_short_string("Calculator")
-    return Letter.of(number, Delivery(channel, number, False, routing, encoded, body))
+    return Letter.of(number, kind, Delivery(channel, number, False, routing, encoded, body))
 
 
 class DeadQueue:

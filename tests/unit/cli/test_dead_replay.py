@@ -38,6 +38,7 @@ class RevivedTests(SynchronousTestCase):
         headers = {
             **(alive.headers or {}),
             "rpc-dead-reason": "x",
+            "rpc-dead-size": 7,
             "rpc-deliveries": 6,
             "x-delivery-count": 6,
             "CC": ["elsewhere"],
@@ -176,6 +177,15 @@ class ReplayTests(SynchronousTestCase):
         self.confirm(1)
         self.succeed()
         self.assertEqual([each.number for each, _ in self.progress.staying], [1])
+
+    def test_keeps_a_letter_that_has_only_the_head_of_its_request(self) -> None:
+        """Its end is missing. The others are replayed."""
+        head = letter(1, Properties(message_id="1", headers={"rpc-dead-size": 9}))
+        self.run_with([head, letter(2, Properties(message_id="2"))])
+        self.assertEqual(self.published(), ["2"])
+        self.confirm(1)
+        self.succeed()
+        self.assertEqual([text for _, text in self.progress.staying], ["only 0 of its 9 bytes were kept"])
 
     def test_reports_the_letters_in_flight_when_the_publishing_connection_is_lost(self) -> None:
         """They stay dead, and may have been replayed. The others were not sent."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
-from rpc.cli.dead_body import Arguments, dump
+from rpc.cli.dead_body import Arguments, body_lines, dump
 from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import LONGEST_NAME
 from rpc.cli.dead_text import heading, json_line, lines, some
@@ -19,6 +19,7 @@ from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError
 from rpc.messages import Properties
 from rpc.printable import printable
+from rpc.topology import DeadLetterKind
 from tests.unit.cli.dead_support import letter
 
 Calculator: Any = CalculatorStub
@@ -40,8 +41,8 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(
             list(lines([letter(9, DEAD, b"a" * 10), bare])),
             [
-                " 9  Calculator.add       10 bytes  x.1  its body ends early",
-                "10  Calculator.multiply   3 bytes  ?    no reason given",
+                " 9  unfinished  Calculator.add       10 bytes  x.1  its body ends early",
+                "10  unfinished  Calculator.multiply   3 bytes  ?    no reason given",
             ],
         )
         self.assertEqual(list(lines([])), [])
@@ -57,7 +58,15 @@ class TextTests(SynchronousTestCase):
         self.assertTrue(written.isascii() and written.isprintable())
         self.assertEqual(
             json.loads(written),
-            {"number": 1, "method": None, "size": 0, "message_id": "\udcff\x1b", "reason": None},
+            {
+                "number": 1,
+                "kind": "unfinished",
+                "method": None,
+                "size": 0,
+                "original_size": None,
+                "message_id": "\udcff\x1b",
+                "reason": None,
+            },
         )
 
     @given(st.text(st.characters(exclude_categories=())))
@@ -78,6 +87,7 @@ class TextTests(SynchronousTestCase):
             list(heading(letter(3, DEAD))),
             [
                 "letter 3",
+                "  kind: unfinished",
                 "  reason: its body ends early",
                 "  header user: 'Ada'",
                 "  message_id: x.1",
@@ -85,11 +95,27 @@ class TextTests(SynchronousTestCase):
             ],
         )
 
+    def test_shows_that_a_letter_has_only_the_head_of_its_request(self) -> None:
+        """With the size and the hash of the whole; its arguments are not read."""
+        headers = {"rpc-dead-reason": "why", "rpc-dead-size": 70_000, "rpc-dead-sha256": "ab\x1b"}
+        head = letter(1, Properties(type="S.f", headers=headers), b"abc", kind=DeadLetterKind.INVALID)
+        self.assertEqual(list(lines([head])), ["1  invalid  S.f  3 of 70000 bytes  ?  why"])
+        self.assertEqual(json.loads(json_line(head))["original_size"], 70_000)
+        self.assertEqual(list(heading(head))[1:], ["  kind: invalid", "  reason: why", "  type: S.f"])
+        self.assertEqual(
+            list(body_lines(head, Arguments.of("generated.calculator.Calculator"), 512))[:3],
+            [
+                "only the first 3 of 70000 bytes were kept; it cannot be replayed",
+                "SHA-256 of all bytes: ab\\u001b",
+                "body: 3 bytes",
+            ],
+        )
+
     def test_shows_a_letter_with_malformed_properties(self) -> None:
         """In the list and alone."""
         (line,) = lines([letter(1, MALFORMED)])
         self.assertIn("malformed properties: ", line)
-        self.assertIn("malformed properties: ", list(heading(letter(1, MALFORMED)))[1])
+        self.assertIn("malformed properties: ", list(heading(letter(1, MALFORMED)))[2])
 
     def test_shows_a_reason_that_is_no_text(self) -> None:
         """Any client may publish to the queue of dead letters."""

@@ -148,7 +148,7 @@ class QueueNameTests(SynchronousTestCase):
 
     def test_two_services_with_one_queue_are_not_accepted(self) -> None:
         """A delivery would come to either of them, which rejects the other's methods."""
-        for first, second in (("q", "q"), ("q", "q.quarantine"), ("q.dead", "q")):
+        for first, second in (("q", "q"), ("q", "q.quarantine"), ("q.dead", "q"), ("q", "q.dead.invalid")):
             with self.assertRaisesRegex(ConfigurationError, "queue"):
                 Worker(
                     "amqp://localhost",

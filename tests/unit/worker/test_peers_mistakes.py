@@ -67,7 +67,7 @@ class FullHeadersTests(AgainTestCase):
         self.wire.clock.advance(2.0)
         self.wire.settle()
         published = self.wire.take()
-        self.assertEqual([each.routing_key for each in published], ["amq.gen-replies", "Calculator"])
+        self.assertEqual([each.routing_key for each in published], ["amq.gen-replies", "Calculator@unserved"])
         self.assertEqual(self.acked(), [1])
         drained = self.worker.drain(1.0)
         self.wire.settle()

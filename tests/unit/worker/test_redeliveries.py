@@ -19,6 +19,8 @@ from tests.unit.worker.served import OWN, QUARANTINE, SHARED
 Calculator: Any = CalculatorStub
 BINARY = CODECS["binary"]
 
+ADD = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
+
 
 class RedeliveryTests(AgainTestCase):
     """Requests that were delivered before."""
@@ -53,6 +55,20 @@ class RedeliveryTests(AgainTestCase):
         headers = dict(letter.properties.headers or {})
         self.assertIn("delivered 4 times", headers["rpc-dead-reason"])
         self.assertEqual((self.handler.ran, self.acked()), ([], [tag]))
+
+    def test_a_count_that_a_caller_wrote_is_not_believed(self) -> None:
+        """Otherwise one lost channel would make an unfinished letter of each of its requests in progress."""
+        headers = {"rpc-deliveries": 1000, "tenant": "a"}
+        self.wire.deliver(ADD, Properties(headers=headers), "c2", redelivered=True, exchange="rpc")
+        (copy,) = self.wire.take()
+        self.assertEqual((copy.exchange, copy.routing_key), ("", "rpc.Calculator"))
+        self.assertEqual(dict(copy.properties.headers or {}), {"tenant": "a", "rpc-deliveries": 1})
+
+    def test_a_count_of_the_broker_alone_makes_no_unfinished_letter(self) -> None:
+        """A classic queue passes on the header that the caller wrote."""
+        self.wire.deliver(ADD, Properties(headers={"x-delivery-count": 1000}), "c2", redelivered=True)
+        (letter,) = self.wire.take()
+        self.assertEqual((letter.exchange, letter.routing_key), ("rpc.dead", "Calculator@unserved"))
 
     def test_runs_a_republished_request(self) -> None:
         """Its handler sees that the request may have run before."""
@@ -126,7 +142,7 @@ class RedeliveryTests(AgainTestCase):
 
     def test_does_not_decode_the_arguments_of_a_rejected_request(self) -> None:
         """Decoding its arguments may be the cause of the crashes."""
-        body = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))[:-3] + b"junk"
+        body = ADD[:-3] + b"junk"
         headers = {"rpc-deliveries": 3}
         self.wire.deliver(body, Properties(reply_to="amq.gen-replies", headers=headers), QUARANTINE, redelivered=True)
         reply, _ = self.wire.take()

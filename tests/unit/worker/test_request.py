@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.brokers import BrokerVersion
+from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.amqp.content import Delivery
 from rpc.envelope import CODECS
@@ -23,9 +24,14 @@ from rpc.worker.request import REPLY_QUEUES, SHARED, Request
 
 Calculator: Any = CalculatorStub
 
+WHY = {"rpc-dead-reason": "why"}
+
 METHODS = Stub.of(Calculator).methods
 BINARY = CODECS["binary"]
 ADD = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
+
+COPY = encode_short_string("") + encode_short_string("rpc.Calculator")
+"""The routing of a copy that a worker has published."""
 
 texts = st.none() | st.binary(max_size=255).map(lambda data: data.decode("utf-8", "surrogateescape"))
 
@@ -132,7 +138,7 @@ class ReadTests(SynchronousTestCase):
             asked = request(ADD, Properties(reply_to=reply_to))
             self.assertTrue(self.rejection(asked).poison)
             self.assertFalse(asked.wants_reply)
-            self.assertIsNone(dead_letter_properties(asked, "why").reply_to)
+            self.assertIsNone(dead_letter_properties(asked, WHY).reply_to)
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
         read(request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")))
 
@@ -171,7 +177,7 @@ class ReadTests(SynchronousTestCase):
         except Rejection as rejection:
             asked.reply(TMessageType.EXCEPTION, rejection.answer)
         decode_properties(reply_properties(asked, 100.0))
-        encode_properties(dead_letter_properties(asked, "why"))
+        encode_properties(dead_letter_properties(asked, WHY))
 
 
 class PropertiesTests(SynchronousTestCase):
@@ -199,7 +205,7 @@ class PropertiesTests(SynchronousTestCase):
         ):
             channel: Any = None
             encoded = encode_properties(Properties(headers=headers))
-            asked = Request(Delivery(channel, 1, redelivered, b"", encoded, ADD), 100.0)
+            asked = Request(Delivery(channel, 1, redelivered, COPY, encoded, ADD), 100.0)
             answer = decode_properties(reply_properties(asked, 100.0, "overloaded"))
             self.assertEqual((answer.headers or {}).get("rpc-maybe-executed", False), told, (redelivered, headers))
 
@@ -227,9 +233,22 @@ class PropertiesTests(SynchronousTestCase):
         came = Properties(
             headers={"BCC": ["x"], "CC": ["y"], "a": 1}, expiration="5", user_id="u", reply_to="amq.gen-q", app_id="i"
         )
-        kept = dead_letter_properties(request(properties=came), "y" * 5000)
-        self.assertEqual(kept.headers, {"a": 1, "rpc-dead-reason": "y" * 1000})
+        kept = dead_letter_properties(request(properties=came), WHY)
+        self.assertEqual(kept.headers, {"a": 1, **WHY})
         self.assertEqual((kept.expiration, kept.user_id, kept.reply_to, kept.app_id), (None, None, "amq.gen-q", "i"))
-        self.assertEqual(
-            dead_letter_properties(request(properties=came), "why", False).headers, {"rpc-dead-reason": "why"}
-        )
+        self.assertEqual(dead_letter_properties(request(properties=came), WHY, False).headers, WHY)
+
+    def test_a_sender_cannot_write_the_headers_of_a_dead_letter(self) -> None:
+        """It could have its letter taken for the head of a larger one."""
+        forged = {"rpc-dead-size": 9, "rpc-dead-sha256": "0", "rpc-dead-reason": "none", "a": 1}
+        kept = dead_letter_properties(request(properties=Properties(headers=forged)), WHY)
+        self.assertEqual(kept.headers, {"a": 1, **WHY})
+
+    def test_only_a_worker_can_count_deliveries(self) -> None:
+        """A copy comes by the default exchange, to which a caller needs no permission. Other headers stay."""
+        encoded = encode_properties(Properties(headers={"rpc-deliveries": 5, "tenant": "a"}))
+        direct = encode_short_string("rpc") + encode_short_string("Calculator")
+        channel: Any = None
+        copy, forged = (Request(Delivery(channel, 1, True, routing, encoded, ADD), 0.0) for routing in (COPY, direct))
+        self.assertEqual((copy.counted, dict(copy.headers)), (True, {"rpc-deliveries": 5, "tenant": "a"}))
+        self.assertEqual((forged.counted, dict(forged.headers)), (False, {"tenant": "a"}))

@@ -213,7 +213,8 @@ class ReplyTests(ServingTestCase):
         tag = self.wire.deliver(b"not Thrift", Properties(reply_to="amq.gen-replies"), "c2")
         answer, letter = self.wire.take()
         self.assertEqual(answer.routing_key, "amq.gen-replies")
-        self.assertEqual((letter.exchange, letter.routing_key, letter.body), ("rpc.dead", "Calculator", b"not Thrift"))
+        self.assertEqual((letter.exchange, letter.routing_key), ("rpc.dead", "Calculator@invalid"))
+        self.assertEqual(letter.body, b"not Thrift")
         assert letter.properties.headers is not None
         self.assertIn("not a Thrift message", letter.properties.headers["rpc-dead-reason"])
         self.assertEqual(self.settled(), [("ack", tag, True)])
@@ -426,7 +427,7 @@ class DrainTests(ServingTestCase):
         unbound = [args[2:4] for args in self.wire.taken("queue.unbind")]
         self.assertEqual(unbound, [("rpc", f"Calculator@{INSTANCE}"), ("rpc.broadcast", "Calculator")])
         (letter,) = self.wire.take()
-        self.assertEqual((letter.exchange, letter.routing_key, letter.body), ("rpc.dead", "Calculator", body))
+        self.assertEqual((letter.exchange, letter.routing_key, letter.body), ("rpc.dead", "Calculator@unserved", body))
         self.assertEqual((self.handler.ran, self.settled()), ([], [("ack", tag, True)]))
 
     def test_leaving_does_not_fail_without_a_channel(self) -> None:

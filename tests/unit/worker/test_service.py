@@ -60,7 +60,7 @@ class ServiceTests(SynchronousTestCase):
             "max_priority": [0, 256, 1.5, "5", True],
             "queue_arguments": [None, [("x-expires", 5)], {"x-max-length": 5}, {5: 5}, {"x-expires": object()}],
             "declare_queue": [None, 0, "no"],
-            "queue": ["x" * 245, "é" * 123, 5],
+            "queue": ["x" * 242, "é" * 121, 5],
             "exchange": ["x" * 256, None],
             "reply_queues": ["amq.gen-", None, 5, [b"x"], ["\n"]],
         }
@@ -91,8 +91,8 @@ class ServiceTests(SynchronousTestCase):
 
     def test_takes_the_longest_name_of_a_queue(self) -> None:
         """The names of all queues of the service are short strings (AMQP 0-9-1, section 4.2.5.3)."""
-        topology = ThriftService(SharedService, Handler(), queue="x" * 244).topology()
-        self.assertEqual(max(map(len, (topology.queue, topology.dead_queue, topology.quarantine_queue))), 255)
+        topology = ThriftService(SharedService, Handler(), queue="x" * 241).topology()
+        self.assertEqual(max(map(len, topology.queues)), 255)
 
     def test_rejects_a_module_that_is_no_stub(self) -> None:
         """A module that is no stub is refused by its name."""

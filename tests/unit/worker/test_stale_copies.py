@@ -46,7 +46,7 @@ class StaleCopyTests(AgainTestCase):
         self.wire.settle()
         self.lose()
         self.wire.open_beside(self.worker.republisher)
-        self.assertEqual(self.copies(), ["Calculator"])
+        self.assertEqual(self.copies(), ["Calculator@invalid"])
 
 
 class CopyInDrainTests(AgainTestCase):

@@ -1,0 +1,53 @@
+"""What a rejected request leaves in the dead letters. Pure; ``rejector.py`` publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+import attrs
+
+from rpc.amqp.codec.properties import encode_properties
+from rpc.headers import DEAD_REASON, DEAD_SHA256, DEAD_SIZE
+from rpc.topology import DeadLetterKind
+from rpc.worker.outgoing import dead_letter_properties
+from rpc.worker.rejection import Rejection
+from rpc.worker.request import Request
+
+HEAD_BYTES: Final = 64 * 1024
+"""How much of an invalid request is kept whose caller was told."""
+
+LONGEST_REASON: Final = 1000
+"""Characters."""
+
+
+@attrs.frozen(eq=False)
+class DeadLetter:
+    """A request as a dead letter."""
+
+    request: Request
+    kind: DeadLetterKind
+    body: bytes
+    _headers: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, request: Request, rejection: Rejection) -> DeadLetter:
+        """Return the letter of a rejected request.
+
+        It is the only copy of a request whose sender could not be told, and then has the whole body. The caller of
+        another one has the error and the request. Of an invalid one only the head is kept: it shows what is wrong.
+        """
+        body, headers = request.delivery.body, {DEAD_REASON: str(rejection)[:LONGEST_REASON]}
+        if rejection.kind is DeadLetterKind.INVALID and request.wants_reply and len(body) > HEAD_BYTES:
+            size = {DEAD_SIZE: len(body), DEAD_SHA256: sha256(body).hexdigest()}
+            return cls(request, rejection.kind, body[:HEAD_BYTES], {**headers, **size})
+        return cls(request, rejection.kind, body, headers)
+
+    def properties(self, with_headers: bool = True) -> bytes:
+        """Return the encoded properties: those of the request, with the headers of a dead letter.
+
+        :param with_headers: whether the request's own headers stay.
+        :raises CodecError: a header cannot be encoded.
+        """
+        return encode_properties(dead_letter_properties(self.request, self._headers, with_headers))
