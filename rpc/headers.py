@@ -52,7 +52,7 @@ DEAD_SIZE = "rpc-dead-size"
 """Bytes of the request's body, of which the letter has only the first ones; absent when it has all."""
 
 DEAD_SHA256 = "rpc-dead-sha256"
-"""The SHA-256 of the whole body, in hexadecimal digits; beside :data:`DEAD_SIZE`."""
+"""The SHA-256 of the whole body, in hexadecimal digits; beside :data:`DEAD_SIZE`, if the worker had all bytes."""
 
 # -- message types (AMQP property ``type``)
 

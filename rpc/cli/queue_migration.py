@@ -32,7 +32,7 @@ from rpc.cli.queue_move import Move, MoveFailed, copy_as_it_is, copy_with_count
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.headers import CANCEL
 from rpc.messages import Properties
-from rpc.topology import BROADCAST, DEAD, Declaration, ServiceTopology, existing_queue
+from rpc.topology import BROADCAST, DEAD, DeadLetterKind, Declaration, ServiceTopology, existing_queue
 
 QUIET_SECONDS: Final = 1.0
 """How long a queue must be empty, with nothing bound to it, before it is deleted. A message that the broker has routed
@@ -77,13 +77,17 @@ def store_of(queue: str) -> str:
 def replacements(topology: ServiceTopology) -> list[Replacement]:
     """Return the queues of a service, the request queue last: when it is there, new workers may begin."""
     (quarantine,) = topology.quarantine()
-    _, dead, _ = topology.dead_letters()
-    service = topology.service
+    request_queue = topology.request_queue()
     return [
         Replacement(quarantine, None, "", copy_with_count),
-        Replacement(dead, DEAD, service, copy_as_it_is),
-        Replacement(topology.request_queue(), topology.exchange, service, copy_with_count),
+        *(_dead_letters(topology, kind) for kind in DeadLetterKind),
+        Replacement(request_queue, topology.exchange, topology.service, copy_with_count),
     ]
+
+
+def _dead_letters(topology: ServiceTopology, kind: DeadLetterKind) -> Replacement:
+    _, queue, _ = topology.dead_letters(kind)
+    return Replacement(queue, DEAD, topology.key_of_kind(kind), copy_as_it_is)
 
 
 class WorkersConnected(MoveFailed):

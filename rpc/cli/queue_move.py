@@ -8,7 +8,7 @@ that publishes (its page "Memory and Disk Alarms"), and so no acks either.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -24,7 +24,7 @@ from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCau
 from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DELIVERIES, NOT_COPIED
-from rpc.worker.begins import possible_begins
+from rpc.worker.begins import believed, possible_begins
 
 IN_FLIGHT: Final = 64
 """Messages that are delivered and not yet acked: so many at most are in both queues after a kill."""
@@ -49,22 +49,23 @@ def copy_as_it_is(delivery: Delivery) -> bytes:
 
     The user id and the headers that route a message are left out, and the broker's own counts.
     """
-    return _copy(delivery, 0)
+    return _copy(delivery, delivery.properties.headers or {}, 0)
 
 
 def copy_with_count(delivery: Delivery) -> bytes:
     """As :func:`copy_as_it_is`, for a request. The broker does not know a copy as redelivered. So the number of times
     that workers may have begun the request is written into it, as a worker does that republishes a request.
     """
-    return _copy(delivery, possible_begins(delivery.properties.headers or {}, delivery.redelivered))
+    headers = believed(delivery.properties.headers or {}, delivery.exchange)
+    return _copy(delivery, headers, possible_begins(headers, delivery.redelivered))
 
 
-def _copy(delivery: Delivery, begins: int) -> bytes:
-    properties = delivery.properties
-    headers = {name: value for name, value in (properties.headers or {}).items() if name not in NOT_COPIED}
+def _copy(delivery: Delivery, came: Mapping[str, Any], begins: int) -> bytes:
+    headers = {name: value for name, value in came.items() if name not in NOT_COPIED}
     if begins:
         headers[DELIVERIES] = begins
-    return encode_properties(attrs.evolve(properties, headers=headers or None, delivery_mode=2, user_id=None))
+    properties = attrs.evolve(delivery.properties, headers=headers or None, delivery_mode=2, user_id=None)
+    return encode_properties(properties)
 
 
 def _unread(delivery: Delivery) -> bytes:

@@ -36,6 +36,16 @@ class Destination(enum.Enum):
     DEAD_LETTERS = "the dead letters"
 
 
+def believed(headers: Mapping[str, Any], exchange: str) -> Mapping[str, Any]:
+    """Return the headers of a message without a count that its sender wrote.
+
+    :param exchange: the message's. Workers publish copies to the default exchange, to which callers cannot write.
+    """
+    if DELIVERIES not in headers or not exchange:
+        return headers
+    return {name: value for name, value in headers.items() if name != DELIVERIES}
+
+
 def possible_begins(headers: Mapping[str, Any], redelivered: bool) -> int:
     """Return how often a request may have begun before this delivery."""
     before = whole(headers.get(DELIVERIES)) or 0

@@ -35,13 +35,17 @@ class DeadLetter:
     def of(cls, request: Request, rejection: Rejection) -> DeadLetter:
         """Return the letter of a rejected request.
 
-        It is the only copy of a request whose sender could not be told, and then has the whole body. The caller of
-        another one has the error and the request. Of an invalid one only the head is kept: it shows what is wrong.
+        It is the only copy of a request whose sender could not be told, and then has the whole body, if the worker
+        gathered it. The caller of another one has the error and the request. Of an invalid one only the head is kept:
+        it shows what is wrong.
         """
-        body, headers = request.delivery.body, {DEAD_REASON: str(rejection)[:LONGEST_REASON]}
-        if rejection.kind is DeadLetterKind.INVALID and request.wants_reply and len(body) > HEAD_BYTES:
-            size = {DEAD_SIZE: len(body), DEAD_SHA256: sha256(body).hexdigest()}
-            return cls(request, rejection.kind, body[:HEAD_BYTES], {**headers, **size})
+        body, size = request.delivery.body, request.delivery.size
+        headers: dict[str, Any] = {DEAD_REASON: str(rejection)[:LONGEST_REASON]}
+        if rejection.kind is DeadLetterKind.INVALID and request.wants_reply and HEAD_BYTES < len(body) == size:
+            headers[DEAD_SHA256] = sha256(body).hexdigest()
+            body = body[:HEAD_BYTES]
+        if len(body) < size:
+            headers[DEAD_SIZE] = size
         return cls(request, rejection.kind, body, headers)
 
     def properties(self, with_headers: bool = True) -> bytes:

@@ -36,7 +36,7 @@ from rpc.headers import (
     whole,
 )
 from rpc.stub import StubMethod
-from rpc.worker.begins import possible_begins
+from rpc.worker.begins import believed, possible_begins
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.rejection import Rejection, too_many_elements
 
@@ -166,8 +166,8 @@ class Request:
             headers = parts[HEADERS]
             if headers is not None:
                 self.headers = decode_headers(headers)
-                if DELIVERIES in self.headers and delivery.exchange:  # not from a worker
-                    self.headers = {name: self.headers[name] for name in self.headers if name != DELIVERIES}
+                if DELIVERIES in self.headers:
+                    self.headers = believed(self.headers, delivery.exchange)
         except CodecError as error:
             self.parts = parts = ALL_ABSENT
             self.problem = f"malformed properties: {error}"

@@ -51,10 +51,10 @@ class MigrateTestCase(AMQPTestCase):
         for declaration in self.options(**options).requests():
             await self.broker_channel.declare(declaration)
 
-    def send(self, message_id: str, exchange: str = "rpc", **properties: Any) -> Deferred[None]:
+    def send(self, message_id: str, exchange: str = "rpc", key: str = "", **properties: Any) -> Deferred[None]:
         """Publish a request. Fires when the broker has confirmed it, fails when no queue has taken it."""
         encoded = encode_properties(Properties(message_id=message_id, **properties))
-        return self.publisher.publish(exchange, self.name, encoded, message_id.encode())
+        return self.publisher.publish(exchange, key or self.name, encoded, message_id.encode())
 
     async def sent(self, *message_ids: str, **properties: Any) -> None:
         """Publish requests."""

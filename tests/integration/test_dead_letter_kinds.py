@@ -221,7 +221,7 @@ class UnservedTests(FloodTestCase):
         await self.has(UNSERVED, 50)
         self.handled.ended.callback(None)
         for _ in range(60):
-            self.ask(b"malformed")
+            self.hostile.publish("rpc", key, encode_properties(Properties()), b"malformed")
         await self.has(INVALID, 50)
         self.assertEqual(await self.count(UNSERVED), 50)
         await self.assert_evidence_is_left()

@@ -8,7 +8,7 @@ import rpc
 from generated.calculator import Calculator
 from rpc.messages import Properties
 from rpc.testing import Harness
-from rpc.topology import DEAD_EXCHANGE
+from rpc.topology import DeadLetterKind
 from services.calculator import CalculatorHandler
 from tests.integration.amqp_case import later
 from tests.integration.migrate_case import MigrateTestCase, Stream
@@ -27,7 +27,7 @@ class MigrateTests(MigrateTestCase):
             "reply_to": "there",
             "type": "a.b",
         }
-        await self.sent(*names, correlation_id="7", **given)
+        await self.sent(*names, exchange="", key=self.requests, correlation_id="7", **given)
         output = await self.migrated("--backlog", "500", "--max-priority", "5")
         self.assertEqual(output, f"moved 200 messages to the new {self.requests}\n")
         await self.assert_replaced(backlog=500, max_priority=5)
@@ -55,25 +55,31 @@ class MigrateTests(MigrateTestCase):
     async def test_moves_the_quarantine_and_the_dead_letters_too(self) -> None:
         """They have the type of the request queue. Their messages are as they were."""
         await self.declared()
-        for declaration in [DEAD_EXCHANGE, *self.topology.dead_letters(), *self.topology.quarantine()]:
+        kinds = {kind: self.topology.queue_of_kind(kind) for kind in DeadLetterKind}
+        for kind in kinds:
+            for declaration in self.topology.dead_letters(kind):
+                await self.broker_channel.declare(declaration)
+        for declaration in self.topology.quarantine():
             await self.broker_channel.declare(declaration)
-        await self.send("dead", exchange="rpc.dead", headers={"rpc-dead-reason": "it is short"})
+        for queue in kinds.values():
+            await self.send("dead", exchange="", key=queue, headers={"rpc-dead-reason": "it is short"})
         output = await self.migrated("--queue-type", "quorum")
         self.assertEqual(
             output.splitlines(),
             [
                 f"moved 0 messages to the new {self.topology.quarantine_queue}",
-                f"moved 1 message to the new {self.topology.dead_queue}",
+                *(f"moved 1 message to the new {queue}" for queue in kinds.values()),
                 f"moved 0 messages to the new {self.requests}",
             ],
         )
         quorum = self.options(queue_type="quorum")
-        for declaration in [*quorum.dead_letters(), *quorum.quarantine()]:
+        for declaration in [*(each for kind in kinds for each in quorum.dead_letters(kind)), *quorum.quarantine()]:
             self.assertFalse(await self.is_refused(declaration))
-        (letter,) = await self.taken(self.topology.dead_queue)
-        self.assertEqual(letter.properties.headers, {"rpc-dead-reason": "it is short"})
-        await self.send("new", exchange="rpc.dead")
-        self.assertEqual(await self.ready(self.topology.dead_queue), 1)
+        for kind, queue in kinds.items():
+            (letter,) = await self.taken(queue)
+            self.assertEqual(letter.properties.headers, {"rpc-dead-reason": "it is short"})
+            await self.send("new", exchange="rpc.dead", key=self.topology.key_of_kind(kind))
+            self.assertEqual(await self.ready(queue), 1)
 
     async def test_counts_a_request_that_a_worker_may_have_begun(self) -> None:
         """The broker does not know the copy as redelivered."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.worker.begins import Destination, destination, possible_begins
+from rpc.worker.begins import Destination, believed, destination, possible_begins
 
 
 class BeginsTests(SynchronousTestCase):
@@ -29,6 +29,13 @@ class BeginsTests(SynchronousTestCase):
         odd: list[Any] = ["many", -1, True, 1.5, None, [], 2**63]
         for value in odd:
             self.assertEqual(possible_begins({"rpc-deliveries": value, "x-delivery-count": value}, True), 1)
+
+    def test_believes_the_count_of_a_worker_alone(self) -> None:
+        """Workers publish to the default exchange, and callers cannot."""
+        headers = {"rpc-deliveries": 2, "a": 1}
+        self.assertEqual(believed(headers, ""), headers)
+        self.assertEqual(believed(headers, "rpc"), {"a": 1})
+        self.assertEqual(believed({"a": 1}, "rpc"), {"a": 1})
 
     def test_sends_a_request_to_its_queue_then_to_quarantine_then_to_the_dead_letters(self) -> None:
         """With a small limit it goes to quarantine at once."""

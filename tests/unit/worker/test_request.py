@@ -150,7 +150,7 @@ class ReadTests(SynchronousTestCase):
             self.assertTrue(rejection.poison)
             self.assertIn(f"{reply_to!r}, which is no reply queue of this service", str(rejection.answer))
             self.assertFalse(asked.wants_reply)
-            self.assertIsNone(dead_letter_properties(asked, "why").reply_to)
+            self.assertIsNone(dead_letter_properties(asked, WHY).reply_to)
         read(request(BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args()), Properties(reply_to="x")))
 
     def test_the_service_says_what_reply_queues_are(self) -> None:
