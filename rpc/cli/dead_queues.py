@@ -7,7 +7,7 @@ from typing import Any
 
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter, no_such_queue
-from rpc.errors import ChannelClosed
+from rpc.errors import AMQPError, ChannelClosed
 from rpc.topology import DeadLetterKind, ServiceTopology
 
 
@@ -109,10 +109,16 @@ class DeadQueues:
     async def put_back(self) -> None:
         """Close the channels, and wait until the queues have the letters again that were not removed.
 
-        :raises AMQPError: the connection was lost. The broker has requeued the letters, or does so soon.
+        :raises AMQPError: a channel was lost. The broker has requeued its letters, or does so soon.
         """
+        lost: AMQPError | None = None
         for queue in self._queues.values():
-            await queue.put_back()
+            try:
+                await queue.put_back()
+            except AMQPError as error:  # the others have letters, too
+                lost = error
+        if lost is not None:
+            raise lost
 
     def on_lost(self, lost: Callable[[Exception], None]) -> None:
         """Call `lost` with the reason when a channel closes, and the broker requeues the letters."""
