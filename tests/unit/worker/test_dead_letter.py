@@ -8,6 +8,7 @@ from typing import Any
 from thrift.Thrift import TApplicationException
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.amqp.codec.frame_reader import CutBody
 from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.amqp.content import Delivery
 from rpc.messages import Properties
@@ -18,10 +19,13 @@ from rpc.worker.request import Request
 
 UNFINISHED, UNSERVED, INVALID = DeadLetterKind
 
+REPLIES = "amq.gen-replies"
 MALFORMED = Rejection(TApplicationException.PROTOCOL_ERROR, "malformed", poison=True)
 
 
-def letter(body: bytes, rejection: Rejection, reply_to: str | None = "q", headers: dict[str, Any] | None = None) -> Any:
+def letter(
+    body: bytes, rejection: Rejection, reply_to: str | None = REPLIES, headers: dict[str, Any] | None = None
+) -> Any:
     """Return kind, body and headers of the letter that a request leaves."""
     channel: Any = None
     encoded = encode_properties(Properties(reply_to=reply_to, headers=headers))
@@ -69,10 +73,16 @@ class DeadLetterTests(SynchronousTestCase):
         for rejection, reply_to in (
             (MALFORMED, None),
             (too_large(9, "S", 8), None),
-            (over_the_limit(6, counted=True), "q"),
+            (over_the_limit(6, counted=True), REPLIES),
             (stopping(), None),
         ):
             self.assertEqual(letter(body, rejection, reply_to)[1:], (body, {"rpc-dead-reason": str(rejection)}))
+
+    def test_says_of_how_much_the_worker_gathered_the_head(self) -> None:
+        """There is no hash of bytes that were dropped."""
+        expected = {"rpc-dead-reason": "malformed", "rpc-dead-size": 300_000_000}
+        body = CutBody.of(b"abc", 300_000_000)
+        self.assertEqual(letter(body, MALFORMED, None)[1:], (b"abc", expected))
 
     def test_a_reason_has_a_largest_length(self) -> None:
         """It may repeat what the sender wrote."""
