@@ -28,9 +28,8 @@ class PurgeTests(DeadTestCase):
             self.assertEqual((ended.status, ended.error), (1, "Aborted!\n"))
             self.assertIn("Delete 2 dead letters", ended.output)
         shown = (await self.done("purge", "b", "3", answer="y")).splitlines()
-        self.assertEqual(
-            [line.split()[:2] for line in shown[:2]], [["2", f"{self.name}.add"], ["3", f"{self.name}.add"]]
-        )
+        named = [["2", "unfinished", f"{self.name}.add"], ["3", "unfinished", f"{self.name}.add"]]
+        self.assertEqual([line.split()[:3] for line in shown[:2]], named)
         self.assertTrue(shown[-1].endswith(f"deleted 2 dead letters of {self.name}"), shown)
         self.assertEqual(await self.ids(self.topology.dead_queue), ["a"])
 
