@@ -132,10 +132,13 @@ def _text(header: Any) -> str | None:
 
 
 def no_such_queue(queue: str) -> click.ClickException:
-    """Return the error for a queue of dead letters that is missing."""
+    """Return the error for a service without queues.
+
+    :param queue: one of them.
+    """
     return click.ClickException(
-        f"there is no queue {queue} in this virtual host: no worker has served the service here, or none has a dead "
-        "letter. Give the service's name, such as Calculator, and see --queue and --broker"
+        f"there is no queue {queue} in this virtual host: no worker has served the service here. Give the service's "
+        "name, such as Calculator, and see --queue and --broker"
     )
 
 

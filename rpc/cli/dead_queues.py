@@ -49,9 +49,10 @@ class DeadQueues:
     async def look(self) -> None:
         """Count the letters. To be called once, before :meth:`next_round`.
 
-        A queue is declared with its first letter, so a missing one has none.
+        A queue is declared with its first letter, so a missing one has none. A service that was served has a request
+        queue.
 
-        :raises click.ClickException: there is no queue of any kind, or another program consumes from one.
+        :raises click.ClickException: the service was never served here, or another program consumes from a queue.
         :raises AMQPError: the connection was lost.
         """
         before, missing = 0, 0
@@ -66,8 +67,8 @@ class DeadQueues:
                 before += await queue.look()
             else:
                 before += count
-        if missing == len(DeadLetterKind):
-            raise no_such_queue(self._topology.dead_queue)
+        if missing == len(DeadLetterKind) and await self._count(self._topology.queue) is None:
+            raise no_such_queue(self._topology.queue)
 
     async def _count(self, queue: str) -> int | None:
         """Return the number of ready messages; ``None``: there is no such queue."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from generated.calculator import Calculator as CalculatorStub
 from rpc.envelope import CODECS
+from rpc.topology import ServiceTopology
 from tests.integration.dead_case import DeadTestCase
 from tools.nodes.rabbitmq import free_ports
 
@@ -48,7 +49,14 @@ class LookTests(DeadTestCase):
         self.name = self.unique("Nobody")
         for arguments in (["list"], ["show", "1"], ["replay", "--all"], ["purge", "--all"]):
             self.assertIn(f"there is no queue rpc.{self.name}", await self.failure(*arguments))
-        self.assertIn("there is no queue elsewhere.dead", await self.failure("list", "--queue", "elsewhere"))
+        self.assertIn("there is no queue elsewhere in", await self.failure("list", "--queue", "elsewhere"))
+
+    async def test_a_service_without_a_dead_letter_has_none(self) -> None:
+        """Its queues of dead letters are declared with their first letters."""
+        self.name = self.unique("Healthy")
+        channel = await (await self.connect()).open_channel()
+        await channel.queue_declare(queue=ServiceTopology(self.name).queue, durable=True, auto_delete=True)
+        self.assertEqual(await self.done("list"), f"0 dead letters of {self.name}\n")
 
     async def test_takes_the_name_of_the_queue_as_an_option(self) -> None:
         """As services do."""
