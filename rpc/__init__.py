@@ -1,10 +1,12 @@
 """Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted: the public names."""
 
 from rpc.client.connection import Connection, connect
+from rpc.client.interception import ClientCall
 from rpc.client.reply_values import RawReply, Reply
 from rpc.client.stub_client import with_options, with_reply
 from rpc.context import CallContext, current_call
 from rpc.errors import (
+    AccessDenied,
     AMQPError,
     AuthenticationFailed,
     BrokerBlocked,
@@ -25,22 +27,32 @@ from rpc.errors import (
 )
 from rpc.frozen import FrozenDict
 from rpc.hosting import Worker
+from rpc.interceptors import ClientInterceptor, IClientInterceptor, IWorkerInterceptor, WorkerInterceptor
 from rpc.monotonic import use_monotonic_time
+from rpc.worker.call import Ending, WorkerCall
+from rpc.worker.caller_limits import CallerLimits
 from rpc.worker.service import Deduplicate, ThriftService
 
 __all__ = [
     "AMQPError",
+    "AccessDenied",
     "AuthenticationFailed",
     "BrokerBlocked",
     "BrokerUnreachable",
     "CallContext",
     "CallTimedOut",
+    "CallerLimits",
+    "ClientCall",
+    "ClientInterceptor",
     "ConfigurationError",
     "Connection",
     "ConnectionLost",
     "DeclarationRefused",
     "Deduplicate",
+    "Ending",
     "FrozenDict",
+    "IClientInterceptor",
+    "IWorkerInterceptor",
     "InvalidReply",
     "InvalidRequest",
     "MessageTooLarge",
@@ -53,6 +65,8 @@ __all__ = [
     "ThriftService",
     "VirtualHostRefused",
     "Worker",
+    "WorkerCall",
+    "WorkerInterceptor",
     "WorkerLost",
     "connect",
     "current_call",

@@ -46,6 +46,9 @@ class CallContext:
     :ivar answered: whether the call is settled. Code that its handler has left running then inherits nothing.
     :ivar redelivered: whether the request may have been run before, by a worker that did not finish.
     :ivar attempt: 1, or more when the caller has sent the request before.
+    :ivar user_id: the user that sent the request, which the broker has verified; ``None`` when the request names none.
+        A client names it with its option ``user_id``.
+    :ivar app_id: the name that the caller's program gives itself, or ``None``. Nothing verifies it.
     """
 
     service: str
@@ -60,6 +63,8 @@ class CallContext:
     """Called with 1 when the first nested call begins, and with -1 when the last is settled, unless this call is
     answered before.
     """
+    user_id: str | None = None
+    app_id: str | None = None
 
     _nested: int = attrs.field(default=0, init=False, repr=False)
     _reply_headers: dict[str, Any] = attrs.field(init=False, repr=False)

@@ -71,8 +71,15 @@ class Overloaded(RPCError):
     """The request was rejected, because there is no capacity for it.
 
     The broker rejected it (``basic.nack``): the service's queue is full or unavailable. Or the worker rejected it: too
-    many requests wait there for a slot.
+    many requests wait there for a slot, or its caller is over the service's ``limits``.
     """
+
+    def __init__(self, message: str, outcome: Outcome = Outcome.REJECTED) -> None:
+        super().__init__(message, outcome)
+
+
+class AccessDenied(RPCError):
+    """The worker did not run the call: its service does not allow it to this user (the option ``allow``)."""
 
     def __init__(self, message: str, outcome: Outcome = Outcome.REJECTED) -> None:
         super().__init__(message, outcome)

@@ -25,6 +25,11 @@ DELIVERIES = "rpc-deliveries"
 RENEWALS = "rpc-renewals"
 """How many times a worker has republished the request because the broker had delivered it often."""
 
+CALLER = "rpc-caller"
+"""Of a copy: the user that sent the original. RabbitMQ refuses a copy with another user id than its publisher's. Peers
+can write this header as well, so a worker believes it only beside its own user id.
+"""
+
 # -- headers of messages on the reply queue
 
 KEEPALIVE = "rpc-keepalive"
@@ -39,6 +44,8 @@ MAYBE_EXECUTED = "rpc-maybe-executed"
 TOO_LARGE = "too-large"
 OVERLOADED = "overloaded"
 STOPPING = "stopping"
+UNAVAILABLE = "unavailable"
+ACCESS_DENIED = "access-denied"
 
 # -- headers of a dead letter
 

@@ -20,6 +20,8 @@ from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError, DeclarationRefused
 from rpc.exit_status import end_program
+from rpc.interceptors import client_interceptors as checked_client_interceptors
+from rpc.interceptors import worker_interceptors
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
 from rpc.uri import BrokerURI
@@ -73,6 +75,8 @@ class Worker(Service):
         *,
         drain_timeout: float = DRAIN_TIMEOUT,
         keep_trying: bool = False,
+        interceptors: Iterable[Any] = (),
+        client_interceptors: Iterable[Any] = (),
         reactor: Any = None,
     ) -> None:
         """
@@ -80,6 +84,9 @@ class Worker(Service):
         :param drain_timeout: seconds that calls in progress have to finish when the worker stops.
         :param keep_trying: whether the worker tries again after a refusal at its start that another attempt would only
             repeat (:meth:`when_serving`). Otherwise it ends the program then, with the exit status 1.
+        :param interceptors: objects that provide :class:`rpc.IWorkerInterceptor`, for all services.
+        :param client_interceptors: objects that provide :class:`rpc.IClientInterceptor`, for the clients that factories
+            make of the worker's connection.
         :raises InvalidURI: the URL cannot be understood.
         :raises ConfigurationError: a file of the URL cannot be read or used, there are no services, two have one name
             or a queue in common, or a factory made a handler that lacks a method.
@@ -91,6 +98,8 @@ class Worker(Service):
         _refuse_doubles(services)
         self._reactor = reactor
         self._drain_timeout = drain_timeout
+        self._interceptors = worker_interceptors(interceptors)
+        client_interceptors = checked_client_interceptors(client_interceptors)
         self._state = WorkerState.STOPPED
         self._link = Link(reactor, resolve(broker_url), "worker", self._refused)
         self._republisher = Republisher()
@@ -98,7 +107,7 @@ class Worker(Service):
         self._server = Server(self._link, self._republisher, reactor, self._opened)
         self._connection: SharedConnection | None = None
         if any(service.factory for service in services):
-            self._connection = SharedConnection(self._link, reactor, self._route)
+            self._connection = SharedConnection(self._link, reactor, self._route, client_interceptors)
         self._served = {service.name: self._serve(service) for service in services}
         self._link.attach(self._republisher)
         self._link.attach(self._server)
@@ -115,7 +124,9 @@ class Worker(Service):
         handler = service.make_handler(self._connection)
         server, republisher = self._server, self._republisher
         quarantined = partial(server.consume_quarantine, service.name)
-        dispatcher = Dispatcher(service, handler, server, republisher, self._reactor, self._watch, quarantined)
+        dispatcher = Dispatcher(
+            service, handler, server, republisher, self._reactor, self._watch, quarantined, self._interceptors
+        )
         nested = self._connection is not None
         consumer = Consumer(
             service,

@@ -44,6 +44,13 @@ class Credentials:
     password: str = attrs.field(default="guest", repr=False)
     mechanism: str = "PLAIN"
 
+    @property
+    def user(self) -> str | None:
+        """The name by which the broker knows the user, as far as the URL tells it. ``None``: with ``EXTERNAL``, a URL
+        without a name, where the certificate has it.
+        """
+        return None if self.mechanism == "EXTERNAL" and self.username == "guest" else self.username
+
     def response(self) -> bytes:
         """The SASL response."""
         if self.mechanism == "EXTERNAL":

@@ -45,9 +45,7 @@ class Arguments:
         :raises ValueError: the letter is no request of the service; the text is that of a worker's rejection.
         """
         try:
-            method, arguments = Request(delivery, 0.0, reply_queues=(b"",)).read(
-                self._service.name, self._methods, (), 0.0
-            )
+            method, arguments = Request(delivery, 0.0, reply_queues=(b"",)).read(self._service.name, self._methods)
             fields = self._service.methods[method.name].arguments
             given = {field.name: (field.type, getattr(arguments, python_name(field.name))) for field in fields}
             shown = {

@@ -63,6 +63,7 @@ class Attempts:
         self._budget = RetryBudget()
         self._calls_sent = 0
         self._reply_queue = ""
+        self._user: str | None = None
         self._broker_limit = MAX_I64
         self._closed = False
         self.cancellations = Cancellations(clock, self._publish_cancellation)
@@ -93,7 +94,7 @@ class Attempts:
         milliseconds = b"%d" % (left if 0 < left <= LONGEST_EXPIRATION else 1 if left < 1 else LONGEST_EXPIRATION)
         inherited = NO_METADATA if context is None and not call.attempts else call.inherited
         try:
-            properties = operation.properties(self._reply_queue, call.id, milliseconds, inherited)
+            properties = operation.properties(self._reply_queue, call.id, milliseconds, inherited, self._user)
             channel.publish(operation.options.exchange, routing_key, properties, call.body, True)
         except CodecError as error:
             self.fail(call, RPCError(f"{operation.label}: {error}", NOT_SENT))
@@ -119,6 +120,7 @@ class Attempts:
     def begin(self, channel: Channel, reply_queue: str) -> None:
         """Use `channel` from now on, and send the calls that wait."""
         self._reply_queue = reply_queue
+        self._user = channel.client.credentials.user
         self.resume(channel)
 
     def suspend(self) -> None:
@@ -206,6 +208,8 @@ class Attempts:
         call.problem = error
         call.state = CallState.PAUSED
         call.timer = pending.timers.add(call, at)
+        if operation.on_retry is not None:
+            operation.on_retry(error)
         return True
 
     def give_up(self, call: Call, error: RPCError) -> None:

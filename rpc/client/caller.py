@@ -28,7 +28,7 @@ from rpc.client.keepalives import Keepalives
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.queue_states import QueueStates
-from rpc.context import current_call, serving
+from rpc.context import CallContext, current_call, serving
 from rpc.errors import CallTimedOut, ChannelClosed, ConnectionLost, Outcome, RPCError, UnusableExchange
 from rpc.exchanges import unusable_exchanges
 from rpc.interfaces import IChannelUser, IClock
@@ -127,6 +127,18 @@ class Caller:
             context.enter()
         self._attempts.send(call, now)
         return call.deferred
+
+    def now(self) -> float:
+        """Return the time, in seconds of the clock."""
+        return self._clock.seconds()
+
+    def times_of(self, operation: Operation) -> tuple[float, float, CallContext | None]:
+        """Return the time, and the deadline and the served call that a call of `operation` would have now."""
+        now, context = self._clock.seconds(), current_call()
+        if context is not None and context.answered:
+            context = None
+        deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
+        return now, deadline, context
 
     def _next_seqid(self) -> int:
         seqid = self.last_seqid % LARGEST_SEQID + 1

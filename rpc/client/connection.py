@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,14 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
+from rpc.client.interception import call_method
 from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options
 from rpc.client.raw import raw_operation
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
 from rpc.default_reactor import default_reactor
 from rpc.errors import InvalidRequest
+from rpc.interceptors import client_interceptors
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
 from rpc.stub import Stub
@@ -33,20 +35,30 @@ class Connection(Service):
     whenever the connection is lost. Calls made meanwhile wait, within their deadline. It can be started after a stop.
     """
 
-    def __init__(self, broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT, *, reactor: Any = None) -> None:
+    def __init__(
+        self,
+        broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
+        *,
+        interceptors: Iterable[Any] = (),
+        reactor: Any = None,
+    ) -> None:
         """
         :param broker_url: ``amqp://user:password@host:5672/vhost``, or ``amqps://``; several hosts with commas.
             Default: the URL of the environment variable ``RPC_BROKER``, or of the file that ``RPC_BROKER_FILE`` names,
             or ``amqp://localhost``. Files are read anew at each connection to the broker.
+        :param interceptors: objects that provide :class:`rpc.IClientInterceptor`, for all clients of the connection.
         :raises InvalidURI: the URL cannot be understood.
         :raises ConfigurationError: a file of the URL, with a password or certificate, cannot be read or used.
         """
         reactor = monotonic_reactor(reactor or default_reactor())
         parsed = resolve(broker_url)
-        self._set_up(Link(reactor, parsed, "client"), reactor, route_by_service, owned=str(parsed))
+        self._set_up(Link(reactor, parsed, "client"), reactor, route_by_service, interceptors, owned=str(parsed))
 
-    def _set_up(self, link: Link, reactor: Any, route: Route, *, owned: str | None) -> None:
+    def _set_up(
+        self, link: Link, reactor: Any, route: Route, interceptors: Iterable[Any], *, owned: str | None
+    ) -> None:
         self._link = link
+        self._interceptors = client_interceptors(interceptors)
         self._reactor = reactor
         self._owned = owned
         self._route = route
@@ -67,7 +79,7 @@ class Connection(Service):
         :raises TypeError: an option is unknown.
         """
         chosen = DEFAULT_OPTIONS.changed(options) if options else DEFAULT_OPTIONS
-        return Client(Stub.of(stub), self._caller_for, chosen)
+        return Client(Stub.of(stub), self._caller_for, chosen, self._interceptors)
 
     def call_raw(
         self,
@@ -78,6 +90,7 @@ class Connection(Service):
         protocol: str = "binary",
         headers: Mapping[str, Any] | None = None,
         exchange: str = REQUESTS,
+        user_id: bool | str = False,
     ) -> Deferred[RawReply]:
         """Send the bytes of a Thrift message, without a stub.
 
@@ -92,19 +105,28 @@ class Connection(Service):
         :param protocol: of `message`: ``"binary"``, ``"compact"`` or ``"json"``.
         :param headers: metadata, AMQP field-table values by name.
         :param exchange: where the message is published.
+        :param user_id: as for :meth:`client`.
         :return: fires with an :class:`rpc.RawReply`, for a ONEWAY message when the broker has confirmed it. The reply
             may be an EXCEPTION message. Fails with :class:`~rpc.errors.InvalidRequest` when `message` is no CALL or
             ONEWAY message of the protocol, and with any other :class:`~rpc.errors.RPCError`.
         :raises ConfigurationError: an argument has a wrong value.
         """
         options = DEFAULT_OPTIONS.changed(
-            {"name": service, "timeout": timeout, "protocol": protocol, "headers": headers, "exchange": exchange}
+            {
+                "name": service,
+                "timeout": timeout,
+                "protocol": protocol,
+                "headers": headers,
+                "exchange": exchange,
+                "user_id": user_id,
+            }
         )
         try:
             operation = raw_operation(message, options)
         except InvalidRequest as error:
             return fail(error)
-        return self._caller_for(options).call(operation)
+        calling: Deferred[RawReply] = call_method(self._caller_for(options), self._interceptors)(operation)
+        return calling
 
     def _caller_for(self, options: ClientOptions) -> Caller:
         self._link.allow(options.max_message_size)
@@ -205,9 +227,9 @@ class Connection(Service):
 class SharedConnection(Connection):
     """A connection on a link that its owner starts and stops, as a worker does for its handlers' clients."""
 
-    def __init__(self, link: Link, reactor: Any, route: Route) -> None:
+    def __init__(self, link: Link, reactor: Any, route: Route, interceptors: Iterable[Any] = ()) -> None:
         """:param route: gives the routing keys of nested calls; see :data:`rpc.client.attempts.Route`."""
-        self._set_up(link, reactor, route, owned=None)
+        self._set_up(link, reactor, route, interceptors, owned=None)
 
 
 def _fire(result: Any, waiting: list[Deferred[None]]) -> None:
@@ -215,17 +237,22 @@ def _fire(result: Any, waiting: list[Deferred[None]]) -> None:
         deferred.callback(None)
 
 
-def connect(broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT, *, reactor: Any = None) -> Deferred[Connection]:
+def connect(
+    broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
+    *,
+    interceptors: Iterable[Any] = (),
+    reactor: Any = None,
+) -> Deferred[Connection]:
     """Connect to the broker.
 
-    :param broker_url: see :class:`Connection`.
+    :param broker_url: see :class:`Connection`, also for `interceptors`.
     :return: fires with the open :class:`Connection`; fails with :class:`~rpc.errors.BrokerUnreachable`,
         :class:`~rpc.errors.AuthenticationFailed`, :class:`~rpc.errors.VirtualHostRefused` or another
         :class:`~rpc.errors.AMQPError` when no host of the URL accepted the connection; the connection is then closed.
     :raises InvalidURI: the URL cannot be understood.
     :raises ConfigurationError: a file of the URL, with a password or certificate, cannot be read or used.
     """
-    connection = Connection(broker_url, reactor=reactor)
+    connection = Connection(broker_url, interceptors=interceptors, reactor=reactor)
     connection.startService()
 
     def give_up(failure: Any) -> Any:

@@ -14,7 +14,7 @@ from rpc.client.options import ClientOptions
 from rpc.client.queue_states import lead_of
 from rpc.client.reply_values import Reply
 from rpc.envelope import CODECS, Codec
-from rpc.errors import InvalidReply, MessageTooLarge
+from rpc.errors import CodecError, InvalidReply, MessageTooLarge, RPCError
 from rpc.headers import LIVENESS
 from rpc.messages import Properties
 from rpc.topology import REQUESTS, instance_of
@@ -38,6 +38,7 @@ class Operation:
     :ivar lead: seconds before a call's deadline at which the broker is asked about the service's queue; 0: never.
     :ivar codec: of the options' protocol.
     :ivar workers: a set of the instance that ``service`` names, or of ``None``.
+    :ivar on_retry: called with the error of an attempt when another one follows.
     :ivar make_reply: makes the caller's value from a result and the reply's metadata; ``None``: the result itself.
     """
 
@@ -48,6 +49,7 @@ class Operation:
     timeout: float
     idempotent: bool = False
     make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    on_retry: Callable[[RPCError], None] | None = attrs.field(default=None, init=False)
     lead: float = attrs.field(init=False)
     codec: Codec = attrs.field(init=False)
     workers: frozenset[str | None] = attrs.field(init=False)
@@ -106,44 +108,67 @@ class Operation:
         limit = self.options.max_message_size
         return InvalidReply(f"{self.label}: a reply of {size} bytes, over the client's max_message_size of {limit}")
 
-    def properties(self, reply_to: str, call_id: bytes, expiration: bytes, inherited: Mapping[str, Any]) -> bytes:
+    def properties(
+        self,
+        reply_to: str,
+        call_id: bytes,
+        expiration: bytes,
+        inherited: Mapping[str, Any],
+        user: str | None = None,
+    ) -> bytes:
         """Return the request's encoded properties.
 
+        :param reply_to: the reply queue. Each connection has another one.
         :param call_id: correlation id and message id, encoded as a short string.
         :param expiration: milliseconds, in decimal digits.
-        :raises CodecError: a header or the service's name does not fit its AMQP type.
+        :param user: the connection's user; ``None`` when it is not known.
+        :raises CodecError: a header or the service's name does not fit its AMQP type, or the user is not known and the
+            option ``user_id`` asks for it.
         """
         if inherited:
-            return self._with_metadata(reply_to, call_id, expiration, inherited)
+            headers = {**inherited, **(self.options.headers or {})}
+            return self.properties_with(reply_to, call_id, expiration, headers, user)
         template = self._template
         if template is None or self._reply_to != reply_to:
-            template = self._template = PropertyTemplate(self._fixed(reply_to, self.options.headers), self._variable)
+            fixed = self._fixed(reply_to, self.options.headers, user)
+            template = self._template = PropertyTemplate(fixed, self._variable)
             self._reply_to = reply_to
         if self.oneway:
             return template.encode(call_id, call_id)
         return template.encode(call_id, SHORT_LENGTHS[len(expiration)] + expiration, call_id)
 
-    def _with_metadata(self, reply_to: str, call_id: bytes, expiration: bytes, inherited: Mapping[str, Any]) -> bytes:
+    def properties_with(
+        self, reply_to: str, call_id: bytes, expiration: bytes, headers: Mapping[str, Any], user: str | None
+    ) -> bytes:
+        """Return the same for a request with these headers. Those of the options are not added."""
         shown = call_id[1:].decode()
         words: dict[str, Any] = {"correlation_id": shown, "message_id": shown}
         if not self.oneway:
             words["expiration"] = expiration.decode()
-        fixed = self._fixed(reply_to, {**inherited, **(self.options.headers or {})})
-        return encode_properties(attrs.evolve(fixed, **words))
+        return encode_properties(attrs.evolve(self._fixed(reply_to, headers, user), **words))
 
     @property
     def _variable(self) -> tuple[str, ...]:
         return VARIABLE_ONEWAY if self.oneway else VARIABLE
 
-    def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None) -> Properties:
-        liveness = self.options.liveness
+    def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None, user: str | None) -> Properties:
+        options = self.options
+        liveness = options.liveness
         if liveness is not None and not self.oneway:
             headers = {**(headers or {}), LIVENESS: max(1, int(liveness * 1000))}
         return Properties(
             content_type=self.codec.content_type,
             headers=headers or None,
             delivery_mode=2 if self.oneway else 1,
-            priority=self.options.priority,
+            priority=options.priority,
             reply_to=None if self.oneway else reply_to,
             type=self.label,
+            user_id=_user_id(options.user_id, user),
+            app_id=options.app_id,
         )
+
+
+def _user_id(option: bool | str, user: str | None) -> str | None:
+    if option is True and user is None:
+        raise CodecError("user_id=True: with auth_mechanism=external, give the user's name: in the URL, or as user_id=")
+    return user if option is True else option or None

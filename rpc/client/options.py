@@ -12,6 +12,7 @@ from rpc.amqp.codec.fields import encode_table
 from rpc.envelope import CODECS, MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import CodecError, ConfigurationError
 from rpc.headers import SHORTEST_LIVENESS
+from rpc.interceptors import client_interceptors
 from rpc.topology import REQUESTS
 from rpc.validators import check_truth, number, one_of, text, whole_number
 
@@ -41,6 +42,16 @@ def _copy_headers(headers: Any) -> dict[str, Any] | None:
     return dict(headers)
 
 
+_check_name = text(255)
+
+
+def _check_user(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, (bool, str)) or value == "":
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be True, False or the name of a user")
+    if isinstance(value, str):
+        _check_name(_, attribute, value)
+
+
 def _names(methods: Any) -> frozenset[str] | None:
     if methods is None:
         return None
@@ -65,6 +76,9 @@ class Options(TypedDict, total=False):
     max_message_size: int
     max_elements: int
     uncorrelated_replies: bool
+    user_id: bool | str
+    app_id: str | None
+    interceptors: Iterable[Any]
 
 
 @attrs.frozen
@@ -92,6 +106,11 @@ class ClientOptions:
     :ivar uncorrelated_replies: whether replies without a correlation id are accepted, as servers of
         ``txamqp.contrib.thrift`` send them. Only the seqid tells their calls. Every worker that this connection calls
         can guess it, and so answer in the place of another.
+    :ivar user_id: ``True``: each request names the connection's user, and the worker knows its caller. A text: this
+        name, when it is not the one in the broker's URL. The broker verifies it: RabbitMQ closes the channel when it is
+        not the user that has logged in (406; RabbitMQ documentation, "Validated User-ID").
+    :ivar app_id: a name for this program, which the handler sees. Nothing verifies it.
+    :ivar interceptors: objects that provide :class:`rpc.IClientInterceptor`; those of the connection come before them.
     :raises ConfigurationError: an option has a wrong value.
     """
 
@@ -108,6 +127,9 @@ class ClientOptions:
     max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, validator=whole_number(1))
     max_elements: int = attrs.field(default=MAX_ELEMENTS, validator=whole_number(1))
     uncorrelated_replies: bool = attrs.field(default=False, validator=check_truth)
+    user_id: bool | str = attrs.field(default=False, validator=_check_user)
+    app_id: str | None = attrs.field(default=None, validator=optional(text(255)))
+    interceptors: tuple[Any, ...] = attrs.field(default=(), converter=client_interceptors)
 
     def changed(self, options: Options) -> ClientOptions:
         """Return these options with some of them changed.

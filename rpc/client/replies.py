@@ -19,6 +19,7 @@ from rpc.client.call import Call
 from rpc.client.pending_calls import PendingCalls
 from rpc.envelope import codec_for
 from rpc.errors import (
+    AccessDenied,
     CodecError,
     InvalidReply,
     MalformedMessage,
@@ -29,9 +30,13 @@ from rpc.errors import (
     ServiceUnavailable,
     UnknownProtocol,
 )
-from rpc.headers import MAYBE_EXECUTED, OUTCOME
+from rpc.headers import ACCESS_DENIED, MAYBE_EXECUTED, OUTCOME, OVERLOADED, TOO_LARGE
 
-REFUSALS = {"too-large": MessageTooLarge, "overloaded": Overloaded}
+REFUSALS: Mapping[str, type[MessageTooLarge | Overloaded | AccessDenied]] = {
+    TOO_LARGE: MessageTooLarge,
+    OVERLOADED: Overloaded,
+    ACCESS_DENIED: AccessDenied,
+}
 """Errors by the header ``rpc-outcome`` of a reply; other values are ``ServiceUnavailable``. The request was not run."""
 
 

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import directlyProvides
 
 from rpc.client.caller import Caller
+from rpc.client.interception import call_method
 from rpc.client.operation import Operation
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions, Options
 from rpc.client.reply_values import Reply
@@ -54,12 +55,23 @@ class Client:
     _caller: Caller
     _caller_to: Callable[[ClientOptions], Caller]
     _options: ClientOptions
+    _outer: tuple[Any, ...]
 
-    def __init__(self, stub: Stub, caller_to: Callable[[ClientOptions], Caller], options: ClientOptions) -> None:
-        """:param caller_to: returns the caller for the calls of a client, by its options."""
+    def __init__(
+        self,
+        stub: Stub,
+        caller_to: Callable[[ClientOptions], Caller],
+        options: ClientOptions,
+        outer: tuple[Any, ...] = (),
+    ) -> None:
+        """
+        :param caller_to: returns the caller for the calls of a client, by its options.
+        :param outer: the interceptors of the connection.
+        """
         if options.idempotent:
             _check_names(stub, options.idempotent)
-        self.__dict__.update(_stub=stub, _caller=caller_to(options), _caller_to=caller_to, _options=options)
+        caller = caller_to(options)
+        self.__dict__.update(_stub=stub, _caller=caller, _caller_to=caller_to, _options=options, _outer=outer)
         directlyProvides(self, stub.interface)
 
     def __getattr__(self, name: str) -> Method:
@@ -70,7 +82,9 @@ class Client:
         stub_method = stub.attributes.get(name)
         if stub_method is None:
             raise AttributeError(f"{self!r} has no method {name!r}; it has {', '.join(stub.attributes)}")
-        method = self.__dict__[name] = _make_method(stub, stub_method, self._caller, self._options)
+        method = self.__dict__[name] = _make_method(
+            stub, stub_method, self._options, call_method(self._caller, self._outer + self._options.interceptors)
+        )
         return method
 
     def __dir__(self) -> Iterable[str]:
@@ -87,7 +101,7 @@ class Client:
 
     def __replace__(self, **options: Unpack[Options]) -> Client:
         """Return a client with other options, as :func:`copy.replace` does (Python 3.13)."""
-        return Client(self._stub, self._caller_to, self._options.changed(options))
+        return Client(self._stub, self._caller_to, self._options.changed(options), self._outer)
 
 
 def _check_names(stub: Stub, idempotent: frozenset[str]) -> None:
@@ -97,7 +111,9 @@ def _check_names(stub: Stub, idempotent: frozenset[str]) -> None:
         raise ConfigurationError(f"idempotent: {stub.service} has no method {', '.join(unknown)}; it has {known}")
 
 
-def _make_method(stub: Stub, method: StubMethod, caller: Caller, options: ClientOptions) -> Method:
+def _make_method(
+    stub: Stub, method: StubMethod, options: ClientOptions, make_call: Callable[..., Deferred[Any]]
+) -> Method:
     operation = StubOperation(
         method=method,
         name=method.name,
@@ -107,7 +123,7 @@ def _make_method(stub: Stub, method: StubMethod, caller: Caller, options: Client
         timeout=options.timeout or method.timeout or DEFAULT_TIMEOUT,
         idempotent=method.idempotent if options.idempotent is None else method.name in options.idempotent,
     )
-    call = Method(caller.call, operation)
+    call = Method(make_call, operation)
     call.__name__ = method.attribute
     call.__doc__ = method.doc or f"Call {operation.label}."
     call.__signature__ = method.signature

@@ -22,7 +22,7 @@ class DeliveryState(enum.Enum):
     """With ``acknowledge="before"``: it waits until the broker has taken the ack."""
 
     RUNNING = "running"
-    """Its handler works."""
+    """Its interceptors decide, or its handler works."""
 
     CANCELLING = "cancelling"
     """Its handler was cancelled, and has not ended yet."""
@@ -46,9 +46,9 @@ TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     S.RECEIVED: frozenset({S.HELD, S.ACKING, S.RUNNING, S.JOINED, S.REPUBLISHING, S.SETTLED}),
     S.HELD: frozenset({S.HELD, S.ACKING, S.RUNNING, S.JOINED, S.REPUBLISHING, S.SETTLED, S.LOST}),
     S.ACKING: frozenset({S.HELD, S.RUNNING, S.JOINED, S.SETTLED, S.LOST}),
-    S.RUNNING: frozenset({S.CANCELLING, S.SETTLED}),
+    S.RUNNING: frozenset({S.CANCELLING, S.REPUBLISHING, S.SETTLED}),
     S.CANCELLING: frozenset({S.SETTLED}),
-    S.JOINED: frozenset({S.SETTLED, S.LOST}),
+    S.JOINED: frozenset({S.REPUBLISHING, S.SETTLED, S.LOST}),
     S.REPUBLISHING: frozenset({S.REPUBLISHING, S.SETTLED, S.LOST}),
     S.SETTLED: frozenset(),
     S.LOST: frozenset(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,12 +13,12 @@ from twisted.python.failure import Failure
 from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError
 from rpc.interfaces import IClock, IDeliveryChannel
-from rpc.worker.admission import policies_of
 from rpc.worker.begins import Destination, possible_begins
 from rpc.worker.deduplication import RecentReplies
 from rpc.worker.execution import Execution
 from rpc.worker.in_progress import InProgress
 from rpc.worker.intake import Action, on_arrival, on_free_slot
+from rpc.worker.intercepted import InterceptedExecution
 from rpc.worker.last_replies import Answered, LastReplies
 from rpc.worker.limiter import ConcurrencyLimiter
 from rpc.worker.reactor_watch import ReactorWatch
@@ -49,8 +50,12 @@ class Dispatcher:
         clock: IClock,
         watch: ReactorWatch,
         on_quarantined: Callable[[], None],
+        interceptors: tuple[Any, ...] = (),
     ) -> None:
-        """:param on_quarantined: called when a request is in quarantine, so the queue exists."""
+        """
+        :param on_quarantined: called when a request is in quarantine, so the queue exists.
+        :param interceptors: of the worker. Those of the service come after them.
+        """
         self.accepting = True
         self._stopped = False
         self.at_most_once = service.acknowledge == "before"
@@ -67,11 +72,14 @@ class Dispatcher:
         self.in_progress = InProgress(clock, channel.send_keepalive, service.cancel)
         self._last = LastReplies(service.concurrency + QUARANTINED_AT_ONCE)
         self._recent = None if service.deduplicate is None else RecentReplies(service.deduplicate)
-        self._rejector = Rejector(service, channel, republisher, self.limiter, clock)
+        interceptors = interceptors + service.all_interceptors()
+        self._rejector = Rejector(
+            service, channel, republisher, self.limiter, clock, self._rejected if interceptors else None
+        )
         self._redelivery = Redelivery(
             service, channel, republisher, self.limiter, self._rejector, clock, on_quarantined
         )
-        self._execution = Execution(
+        self._execution = (partial(InterceptedExecution, interceptors) if interceptors else Execution)(
             service,
             handler,
             channel,
@@ -81,7 +89,6 @@ class Dispatcher:
             self._recent,
             self._rejector.reject,
             self._arrive_again,
-            policies_of(service),
             watch,
             clock,
         )
@@ -202,6 +209,12 @@ class Dispatcher:
             return
         request.lose()
         self.limiter.leave()
+
+    def _rejected(self, request: Request, rejection: Rejection, is_dead_letter: bool) -> None:
+        """Tell the interceptors of a rejection, if there are any."""
+        execution = self._execution
+        if isinstance(execution, InterceptedExecution):
+            execution.rejected(request, rejection, is_dead_letter)
 
     # -- facts
 

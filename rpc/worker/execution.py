@@ -24,7 +24,7 @@ from rpc.worker.last_replies import CANCELLED, Answered, LastReplies
 from rpc.worker.limiter import ConcurrencyLimiter
 from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.rejection import Rejection, internal_error, reply_too_large
-from rpc.worker.request import OWN_QUEUE, Policy, Request
+from rpc.worker.request import OWN_QUEUE, Request
 from rpc.worker.service import ThriftService
 from rpc.worker.unfinished import NO_RESULTS, failure_of, is_unfinished
 
@@ -53,14 +53,12 @@ class Execution:
         recent: RecentReplies | None,
         reject: Callable[[Request, Rejection], None],
         take_again: Callable[[Request], None],
-        admission: tuple[Policy, ...],
         watch: ReactorWatch,
         clock: IClock,
     ) -> None:
         """
         :param reject: carries out a rejection.
         :param take_again: decides once more on a request that has waited for the end of a run.
-        :param admission: see ``admission.py``.
         """
         self._name = service.name
         self._max_message_size = service.max_message_size
@@ -75,7 +73,6 @@ class Execution:
         self._recent = recent
         self._reject = reject
         self._take_again = take_again
-        self._admission = admission
         self._watch = watch
         self._clock = clock
 
@@ -83,7 +80,7 @@ class Execution:
     def run(self, request: Request, now: float) -> None:
         """Call the handler of a request for which a slot is free, and reply when it has ended."""
         try:
-            method, arguments = request.read(self._name, self._methods, self._admission, now, self._replace, self._most)
+            method, arguments = request.read(self._name, self._methods, self._replace, self._most)
         except Rejection as rejection:
             self._reject(request, rejection)
             return
@@ -160,15 +157,34 @@ class Execution:
                 if kind == TMessageType.REPLY and method.check_result is not None:
                     method.check_result(struct)
                 body = request.reply(kind, struct)
-            except Exception:
+            except Exception as error:
                 log.err(None, f"{request.label} returned a value that does not fit the IDL")
+                self._unfit(request, error)
                 body = request.reply(TMessageType.EXCEPTION, internal_error())
             if request.context.has_reply_headers:
-                body = _checked(request, body)
+                body = self._checked(request, body)
             if len(body) > self._max_message_size:
                 log.msg(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
                 body = request.reply(TMessageType.EXCEPTION, reply_too_large())
+                self._unfit(request, reply_too_large())
         self._finish(request, body, run)
+
+    def _unfit(self, request: Request, error: Exception) -> None:
+        """Note that the result of a handler was not sent, because of `error`."""
+
+    def _checked(self, request: Request, body: bytes) -> bytes:
+        """Return `body`, or an INTERNAL_ERROR when the handler has set reply headers that cannot be sent."""
+        try:
+            size = len(encode_table(request.context.reply_headers))
+            most = min(LARGEST_REPLY_HEADERS, request.delivery.channel.client.max_body_frame - OTHER_PROPERTIES)
+            if size > most:
+                raise CodecError(f"the headers have {size} bytes; at most {most} are allowed")
+        except CodecError as error:
+            log.err(None, f"{request.label} set reply headers that cannot be sent")
+            self._unfit(request, error)
+            request.context.reply_headers.clear()
+            return request.reply(TMessageType.EXCEPTION, internal_error())
+        return body
 
     def _finish(self, request: Request, body: bytes | None, run: Run | None) -> None:
         """Send the reply, and ack the request and every delivery that joined it."""
@@ -220,20 +236,6 @@ class Execution:
             self._channel.send(request, body, now)
         self._channel.ack(request)
         request.settle()
-
-
-def _checked(request: Request, body: bytes) -> bytes:
-    """Return `body`, or an INTERNAL_ERROR when the handler has set reply headers that cannot be sent."""
-    try:
-        size = len(encode_table(request.context.reply_headers))
-        most = min(LARGEST_REPLY_HEADERS, request.delivery.channel.client.max_body_frame - OTHER_PROPERTIES)
-        if size > most:
-            raise CodecError(f"the headers have {size} bytes; at most {most} are allowed")
-    except CodecError:
-        log.err(None, f"{request.label} set reply headers that cannot be sent")
-        request.context.reply_headers.clear()
-        return request.reply(TMessageType.EXCEPTION, internal_error())
-    return body
 
 
 def _unanswered(failure: Failure, request: Request) -> None:

@@ -34,9 +34,16 @@ def keepalive_properties(request: Request, instance: str) -> bytes | None:
     return None if correlation_id is None else _keepalive_template(instance, attempt).encode(correlation_id)
 
 
-def copy_properties(request: Request, headers: Mapping[str, Any], now: float) -> Properties:
-    """Return the properties of a copy for another queue, with further `headers` and the time that is left."""
+def copy_properties(request: Request, headers: Mapping[str, Any], now: float, keeps_caller: bool = False) -> Properties:
+    """Return the properties of a copy for another queue, with further `headers` and the time that is left.
+
+    :param keeps_caller: whether the copy says who sent the original. It has our own user id then, which must be the
+        name by which the broker knows us: RabbitMQ closes the channel otherwise (406).
+    """
+    own, caller = request.delivery.channel.client.credentials.user, request.user_id
     properties = _as_it_came(request, {**request.headers, **headers})
+    if keeps_caller and own is not None and caller is not None:
+        properties = attrs.evolve(properties, user_id=own)
     if request.deadline is None:
         return properties
     return attrs.evolve(properties, expiration=str(max(1, int((request.deadline - now) * 1000))))
@@ -59,7 +66,9 @@ def _as_it_came(request: Request, headers: Mapping[str, Any]) -> Properties:
     RabbitMQ closes the channel when it is not our own.
     """
     properties = Properties() if request.problem is not None else request.delivery.properties
-    kept = {name: value for name, value in headers.items() if name not in NOT_COPIED}
+    kept = {name: value for name, value in headers.items() if name not in NOT_COPIED and name != CALLER}
+    if request.user_id is not None:
+        kept[CALLER] = request.user_id
     return attrs.evolve(properties, headers=kept, user_id=None)
 
 
@@ -75,7 +84,7 @@ def reply_properties(request: Request, now: float, rejection: str | None = None)
         left = b"%d" % milliseconds if milliseconds > 0 else b"1"
         expiration = SHORT_LENGTHS[len(left)] + left
     maybe_executed = rejection is not None and request.maybe_executed
-    if request.state is RUNNING and request.context.has_reply_headers:
+    if rejection is None and request.state is RUNNING and request.context.has_reply_headers:
         return _with_reply_headers(request, expiration)
     if correlation_id is not None and expiration is not None and message_id is not None:
         template = _reply_template(request.codec.content_type, request.label, rejection, maybe_executed)

@@ -73,6 +73,7 @@ class Redelivery:
     ) -> None:
         """:param on_quarantined: called when a request is in quarantine, so the queue exists."""
         self._name = service.name
+        self._keeps_caller = service.knows_callers
         self._topology = service.topology()
         self._channel = channel
         self._republisher = republisher
@@ -119,8 +120,7 @@ class Redelivery:
 
     def _republish(self, request: Request, destination: Destination, headers: Mapping[str, int]) -> None:
         try:
-            properties = encode_properties(copy_properties(request, headers, self._clock.seconds()))
-            self._replace(_Copy(request, destination, properties, requeues=False))
+            self._replace(_Copy(request, destination, self._copy(request, headers), requeues=False))
         except CodecError:  # the headers fill a frame, and the new ones do not fit beside them
             begins = possible_begins(request.headers, redelivered=True)
             self._rejector.reject_unread(request, over_the_limit(begins, request.counted))
@@ -133,10 +133,13 @@ class Redelivery:
         """
         try:
             number = {RENEWALS: _next_renewal(request)}
-            properties = encode_properties(copy_properties(request, number, self._clock.seconds()))
-            self._replace(_Copy(request, Destination.QUEUE, properties, requeues=True))
+            self._replace(_Copy(request, Destination.QUEUE, self._copy(request, number), requeues=True))
         except CodecError:  # its properties fill more than a frame
             self._channel.requeue(request)
+
+    def _copy(self, request: Request, headers: Mapping[str, int]) -> bytes:
+        """Return the properties of a copy. Raises ``CodecError`` when they do not fit into a frame."""
+        return encode_properties(copy_properties(request, headers, self._clock.seconds(), self._keeps_caller))
 
     def stop(self) -> None:
         """Retry no more: unacked requests are delivered again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from thrift.Thrift import TApplicationException
 
 from rpc import headers
+from rpc.errors import AccessDenied, Overloaded, ServiceUnavailable
 from rpc.topology import DeadLetterKind
 
 UNFINISHED, UNSERVED, INVALID = DeadLetterKind
@@ -57,6 +58,16 @@ def stopping() -> Rejection:
 def overloaded(reason: str = "too many requests wait for this worker") -> Rejection:
     """The worker does not take the request now; the caller gets ``Overloaded``, and may try again."""
     return Rejection(TApplicationException.INTERNAL_ERROR, reason, outcome=headers.OVERLOADED, kind=UNSERVED)
+
+
+def refused(error: AccessDenied | Overloaded | ServiceUnavailable) -> Rejection:
+    """An interceptor has refused the call; its caller gets the same error."""
+    word = headers.UNAVAILABLE
+    if isinstance(error, AccessDenied):
+        word = headers.ACCESS_DENIED
+    elif isinstance(error, Overloaded):
+        word = headers.OVERLOADED
+    return Rejection(TApplicationException.INTERNAL_ERROR, str(error.message), outcome=word)
 
 
 def repeated() -> Rejection:

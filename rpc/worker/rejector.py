@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from thrift.Thrift import TMessageType
@@ -34,7 +35,9 @@ class Rejector:
         republisher: Republisher,
         limiter: ConcurrencyLimiter,
         clock: IClock,
+        on_rejected: Callable[[Request, Rejection, bool], None] | None = None,
     ) -> None:
+        """:param on_rejected: called with a request, its rejection, and whether it becomes a dead letter."""
         self._service = service
         self._topology = service.topology()
         self._channel = channel
@@ -45,6 +48,7 @@ class Rejector:
         self._stopped = False
         self._rejected = 0  # since the last log line
         self._logged_at = float("-inf")
+        self._on_rejected = on_rejected
 
     def reject(self, request: Request, rejection: Rejection) -> None:
         """Answer a request as far as it could be read, then ack it or make it a dead letter.
@@ -57,7 +61,10 @@ class Rejector:
             body = request.reply(TMessageType.EXCEPTION, rejection.answer)
             self._channel.send(request, body, self._clock.seconds(), rejection.outcome)
         small = request.delivery.size <= self._service.max_message_size
-        if (rejection.poison and small) or not request.wants_reply:
+        is_dead_letter = (rejection.poison and small) or not request.wants_reply
+        if self._on_rejected is not None:
+            self._on_rejected(request, rejection, is_dead_letter)
+        if is_dead_letter:
             request.republish()
             self._limiter.republish(1)
             self._dead_letter(DeadLetter.of(request, rejection))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,14 @@ from thrift.Thrift import TApplicationException, TMessageType
 from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.codec.properties import (
     ALL_ABSENT,
+    APP_ID,
     CONTENT_TYPE,
     CORRELATION_ID,
     EXPIRATION,
     HEADERS,
     MESSAGE_ID,
     REPLY_TO,
+    USER_ID,
     decode_headers,
     decode_text,
     split_properties,
@@ -28,6 +30,7 @@ from rpc.envelope import CODECS, MAX_ELEMENTS, Codec, codec_for, differences
 from rpc.errors import CodecError, MalformedMessage, TooManyElements, UnknownProtocol
 from rpc.headers import (
     ATTEMPT,
+    CALLER,
     DELIVERIES,
     LIVENESS,
     RENEWALS,
@@ -86,11 +89,6 @@ CANCELLING, JOINED, REPUBLISHING, SETTLED, LOST = (
 # Module names, because every call reads them: an attribute of an enum costs one more lookup.
 
 
-Policy = Callable[["Request", StubMethod, float], None]
-"""Admits a request: called with it, its method and the time. Raises :class:`~rpc.worker.rejection.Rejection` to reject.
-"""
-
-
 class Source(enum.Enum):
     """The queue that a request came from."""
 
@@ -114,12 +112,14 @@ class Request:
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
     :ivar headers: all headers of the message.
     :ivar source: the queue that it came from.
+    :ivar arrived: seconds of the clock.
     :ivar began: seconds of the clock at which its handler was called.
     """
 
     __slots__ = (
         "_is_reply_unsafe",
         "acked",
+        "arrived",
         "began",
         "codec",
         "context",
@@ -150,6 +150,7 @@ class Request:
             of its virtual host, and the caller chooses the name.
         """
         self.delivery = delivery
+        self.arrived = now
         self.state = RECEIVED
         self.acked = False
         self.source = source
@@ -190,17 +191,17 @@ class Request:
         self,
         service: str,
         methods: Mapping[str, StubMethod],
-        admission: Iterable[Policy],
-        now: float,
         replace: bool = False,
         most: int = MAX_ELEMENTS,
+        *,
+        arguments: bool = True,
     ) -> tuple[StubMethod, Any]:
         """Return the method that is asked for, and the struct of its arguments.
 
-        :param admission: asked when the method is known, before the arguments are decoded.
         :param replace: whether invalid UTF-8 is replaced instead of refused.
         :param most: elements of the request, at most.
-        :raises Rejection: the request is malformed, has no such method, or is not admitted.
+        :param arguments: whether the arguments are decoded, too; otherwise there is ``None`` for them.
+        :raises Rejection: the request is malformed, or has no such method.
         """
         if self.problem is not None:  # where to answer, and in which protocol, is unknown
             raise Rejection(TApplicationException.PROTOCOL_ERROR, self.problem, poison=True)
@@ -215,9 +216,9 @@ class Request:
             if method is None or kind != TMessageType.CALL or self._is_reply_unsafe:
                 method = self._check(method, kind)
             self.label = f"{service}.{method.name}"
-            for admit in admission:
-                admit(self, method, now)
-            arguments = self.codec.read_struct(body, start, method.arguments_class, replace, most)
+            if not arguments:
+                return method, None
+            struct = self.codec.read_struct(body, start, method.arguments_class, replace, most)
         except UnknownProtocol as error:
             raise Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
         except TooManyElements as error:
@@ -227,11 +228,11 @@ class Request:
             raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
         if method.check_arguments is not None:
             try:
-                method.check_arguments(arguments)
+                method.check_arguments(struct)
             except Exception as error:
                 text = f"{self.label}: {error}{self._differences(methods)}"
                 raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
-        return method, arguments
+        return method, struct
 
     def _differences(self, methods: Mapping[str, StubMethod]) -> str:
         """Return how the IDL of the caller differs from the stub."""
@@ -321,6 +322,26 @@ class Request:
         return None if part is None else part[1:]
 
     @property
+    def user_id(self) -> str | None:
+        """The user that sent the request, verified by the broker; ``None`` when it names none.
+
+        A copy has the user id of the worker that has published it, and the user that sent the original in a header.
+        That is believed of this worker's own user alone: any other peer can write the header as well.
+        """
+        part = self.parts[USER_ID]
+        user = None if part is None else decode_text(part)
+        caller = self.headers.get(CALLER)
+        if user is not None and isinstance(caller, str) and user == self.delivery.channel.client.credentials.user:
+            return caller
+        return user
+
+    @property
+    def app_id(self) -> str | None:
+        """The name that the caller's program gives itself."""
+        part = self.parts[APP_ID]
+        return None if part is None else decode_text(part)
+
+    @property
     def identity(self) -> tuple[bytes, int] | None:
         """The same for all deliveries and attempts of one call; ``None`` without a message id."""
         part = self.parts[MESSAGE_ID]
@@ -369,7 +390,8 @@ class Request:
         """
         self.state = RUNNING
         self.began = now
-        message_id = self.parts[MESSAGE_ID]
+        parts = self.parts
+        message_id = parts[MESSAGE_ID]
         redelivered, metadata, attempt = self.delivery.redelivered, NO_HEADERS, 1
         if self.headers:
             metadata = metadata_of(self.headers)
@@ -385,6 +407,8 @@ class Request:
             attempt,
             False,
             on_waiting,
+            None if parts[USER_ID] is None else self.user_id,
+            None if parts[APP_ID] is None else self.app_id,
         )
         return self.context
 

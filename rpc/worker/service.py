@@ -11,9 +11,12 @@ from attrs.validators import optional
 
 from rpc.envelope import MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import ConfigurationError
+from rpc.interceptors import worker_interceptors
 from rpc.stub import Stub, implements_all
 from rpc.topology import REQUESTS, ServiceTopology
 from rpc.validators import check_truth, one_of, text, whole_number
+from rpc.worker.access import AccessControl
+from rpc.worker.caller_limits import CallerLimiter, CallerLimits, check_limits
 from rpc.worker.queue_options import QueueOptions
 
 ACKNOWLEDGE = ("after", "before")
@@ -96,6 +99,14 @@ class ThriftService(QueueOptions):
         element; ``docs/security.md`` has the others.
     :ivar invalid_utf8: what happens to bytes of a ``string`` in a request that are not UTF-8: ``"refuse"`` the request
         (PROTOCOL_ERROR and a dead letter), or ``"replace"`` them by U+FFFD.
+    :ivar allow: the users that may call. ``True``: everybody. A user's name, or a pattern of names such as
+        ``"billing-*"`` (:mod:`fnmatch`), or a list of them. Or a function that is called with the
+        :class:`rpc.WorkerCall` of a request with a ``user_id``, and returns ``True``, also by a Deferred or coroutine.
+        Or a mapping of methods to such rules, with ``"*"`` for the methods that it does not name; without it, nobody
+        may call these. All others get ``AccessDenied``, as does a request without a ``user_id``. Default: everybody.
+    :ivar limits: what one caller may have, a :class:`rpc.CallerLimits`. A call that is over it gets ``Overloaded``.
+    :ivar interceptors: objects that provide :class:`rpc.IWorkerInterceptor`; those of the worker come before them, and
+        ``limits`` and ``allow`` after them.
     :ivar exchange: where requests are published, for peers that use another exchange.
     :ivar queue: the request queue, for peers that use another name; default ``rpc.<name>``.
     :ivar consumer_timeout: seconds that RabbitMQ lets a worker keep a request unacked, which is as long as a call may
@@ -134,6 +145,9 @@ class ThriftService(QueueOptions):
     queue: str = attrs.field(default="", kw_only=True, validator=text(LONGEST_QUEUE))
     declare_queue: bool = attrs.field(default=True, kw_only=True, validator=check_truth)
     reply_queues: tuple[str, ...] = attrs.field(default=REPLY_QUEUES, kw_only=True, converter=_beginnings)
+    allow: Any = attrs.field(default=None, kw_only=True)
+    limits: CallerLimits | None = attrs.field(default=None, kw_only=True, validator=optional(check_limits))
+    interceptors: tuple[Any, ...] = attrs.field(default=(), kw_only=True, converter=worker_interceptors)
     description: Stub = attrs.field(init=False)
 
     @description.default
@@ -147,6 +161,7 @@ class ThriftService(QueueOptions):
                 "declare_queue=False: must be left out with max_priority= and queue_arguments=, which declare the queue"
             )
         object.__setattr__(self, "name", self.name or self.description.service)
+        self.all_interceptors()
         if (self.handler is None) == (self.factory is None):
             raise ConfigurationError(f"service {self.name}: give either a handler or a factory=")
         if self.handler is not None:
@@ -166,6 +181,23 @@ class ThriftService(QueueOptions):
             raise ConfigurationError(f"service {self.name}: its factory failed: {why}") from error
         self._check(handler)
         return handler
+
+    @property
+    def knows_callers(self) -> bool:
+        """Whether the service treats users differently, so that copies of requests must keep their users."""
+        return self.allow is not None or self.limits is not None
+
+    def all_interceptors(self) -> tuple[Any, ...]:
+        """Return the interceptors, with those that the options ask for. Their state is of one worker.
+
+        :raises ConfigurationError: a rule of ``allow`` is wrong.
+        """
+        made: list[Any] = []
+        if self.limits is not None:
+            made.append(CallerLimiter(self.limits))
+        if self.allow is not None:
+            made.append(AccessControl(self.allow, self.name, self.description.methods))
+        return *self.interceptors, *made
 
     def topology(self) -> ServiceTopology:
         """Return the exchanges, queues and bindings of the service."""

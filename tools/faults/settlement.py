@@ -64,7 +64,7 @@ async def dead_numbers(trial: Trial, method: str) -> list[int]:
     while letters := await dead.next_round():
         for letter in letters:
             assert letter.content is not None
-            asked, arguments = Request(letter.content, 0.0).read(trial.name, Stub.of(stub()).methods, (), 0.0)
+            asked, arguments = Request(letter.content, 0.0).read(trial.name, Stub.of(stub()).methods)
             if asked.name == method:
                 numbers.append(int(arguments.number))
     await dead.put_back()

@@ -49,6 +49,7 @@ TYPE = _NAMES.index("type")
 DELIVERY_MODE = _NAMES.index("delivery_mode")
 PRIORITY = _NAMES.index("priority")
 USER_ID = _NAMES.index("user_id")
+APP_ID = _NAMES.index("app_id")
 
 
 def encode_properties(properties: Properties) -> bytes:

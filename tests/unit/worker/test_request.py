@@ -38,7 +38,7 @@ texts = st.none() | st.binary(max_size=255).map(lambda data: data.decode("utf-8"
 
 def read(asked: Request) -> tuple[StubMethod, Any]:
     """Method and arguments of a request."""
-    return asked.read("Calculator", METHODS, (), 0.0)
+    return asked.read("Calculator", METHODS)
 
 
 RABBITMQ_4_0, RABBITMQ_4_3 = BrokerVersion("RabbitMQ", (4, 0)), BrokerVersion("RabbitMQ", (4, 3))
