@@ -25,6 +25,7 @@ from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DELIVERIES, NOT_COPIED
 from rpc.worker.begins import believed, possible_begins
+from rpc.worker.sender import sender_of, with_sender
 
 IN_FLIGHT: Final = 64
 """Messages that are delivered and not yet acked: so many at most are in both queues after a kill."""
@@ -47,7 +48,8 @@ class OthersConsume(MoveFailed):
 def copy_as_it_is(delivery: Delivery) -> bytes:
     """Return the encoded properties of a copy: those of the message, but persistent.
 
-    The user id and the headers that route a message are left out, and the broker's own counts.
+    The user that has sent it becomes a header. The headers that route a message are left out, and the broker's own
+    counts.
     """
     return _copy(delivery, delivery.properties.headers or {}, 0)
 
@@ -64,8 +66,10 @@ def _copy(delivery: Delivery, came: Mapping[str, Any], begins: int) -> bytes:
     headers = {name: value for name, value in came.items() if name not in NOT_COPIED}
     if begins:
         headers[DELIVERIES] = begins
-    properties = attrs.evolve(delivery.properties, headers=headers or None, delivery_mode=2, user_id=None)
-    return encode_properties(properties)
+    own = delivery.channel.client.credentials.user
+    sender = sender_of(delivery.properties.user_id, delivery.properties.headers or {}, own)
+    copy = attrs.evolve(delivery.properties, headers=headers or None, delivery_mode=2)
+    return encode_properties(with_sender(copy, sender, own))
 
 
 def _unread(delivery: Delivery) -> bytes:

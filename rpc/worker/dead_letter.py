@@ -48,10 +48,11 @@ class DeadLetter:
             headers[DEAD_SIZE] = size
         return cls(request, rejection.kind, body, headers)
 
-    def properties(self, with_headers: bool = True) -> bytes:
+    def properties(self, keeps_caller: bool = False, *, with_headers: bool = True) -> bytes:
         """Return the encoded properties: those of the request, with the headers of a dead letter.
 
+        :param keeps_caller: whether the letter says who has sent the request.
         :param with_headers: whether the request's own headers stay.
         :raises CodecError: a header cannot be encoded.
         """
-        return encode_properties(dead_letter_properties(self.request, self._headers, with_headers))
+        return encode_properties(dead_letter_properties(self.request, self._headers, with_headers, keeps_caller))

@@ -20,6 +20,7 @@ from rpc.headers import ATTEMPT, KEEPALIVE, MAYBE_EXECUTED, NOT_COPIED, OF_DEAD_
 from rpc.messages import Properties
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.request import NO_HEADERS, Request
+from rpc.worker.sender import with_sender
 
 RUNNING = DeliveryState.RUNNING
 
@@ -37,28 +38,30 @@ def keepalive_properties(request: Request, instance: str) -> bytes | None:
 def copy_properties(request: Request, headers: Mapping[str, Any], now: float, keeps_caller: bool = False) -> Properties:
     """Return the properties of a copy for another queue, with further `headers` and the time that is left.
 
-    :param keeps_caller: whether the copy says who sent the original. It has our own user id then, which must be the
-        name by which the broker knows us: RabbitMQ closes the channel otherwise (406).
+    :param keeps_caller: whether the copy says who sent the original.
     """
-    own, caller = request.delivery.channel.client.credentials.user, request.user_id
     properties = _as_it_came(request, {**request.headers, **headers})
-    if keeps_caller and own is not None and caller is not None:
-        properties = attrs.evolve(properties, user_id=own)
+    if keeps_caller:
+        properties = with_sender(properties, request.user_id, request.own_user)
     if request.deadline is None:
         return properties
     return attrs.evolve(properties, expiration=str(max(1, int((request.deadline - now) * 1000))))
 
 
-def dead_letter_properties(request: Request, headers: Mapping[str, Any], with_headers: bool = True) -> Properties:
+def dead_letter_properties(
+    request: Request, headers: Mapping[str, Any], with_headers: bool = True, keeps_caller: bool = False
+) -> Properties:
     """Return the properties of the request as a dead letter; it must not be routed elsewhere.
 
     :param headers: those of a dead letter, which its sender cannot write.
     :param with_headers: whether the request's own headers stay.
+    :param keeps_caller: whether the letter says who has sent the request.
     """
     came = request.headers if with_headers else NO_HEADERS
     kept = {name: value for name, value in came.items() if not name.startswith(OF_DEAD_LETTERS)}
     properties = _as_it_came(request, {**kept, **headers})
-    return attrs.evolve(properties, expiration=None, delivery_mode=2, reply_to=request.reply_to)
+    letter = attrs.evolve(properties, expiration=None, delivery_mode=2, reply_to=request.reply_to)
+    return with_sender(letter, request.user_id, request.own_user) if keeps_caller else letter
 
 
 def _as_it_came(request: Request, headers: Mapping[str, Any]) -> Properties:
@@ -66,9 +69,7 @@ def _as_it_came(request: Request, headers: Mapping[str, Any]) -> Properties:
     RabbitMQ closes the channel when it is not our own.
     """
     properties = Properties() if request.problem is not None else request.delivery.properties
-    kept = {name: value for name, value in headers.items() if name not in NOT_COPIED and name != CALLER}
-    if request.user_id is not None:
-        kept[CALLER] = request.user_id
+    kept = {name: value for name, value in headers.items() if name not in NOT_COPIED}
     return attrs.evolve(properties, headers=kept, user_id=None)
 
 

@@ -100,9 +100,9 @@ class Rejector:
     def _dead_letter(self, letter: DeadLetter) -> None:
         """Publish a letter to the queue of its kind."""
         try:
-            published = self._publish(letter, letter.properties())
+            published = self._publish(letter, letter.properties(self._service.knows_callers))
         except CodecError:  # the headers fill a frame, and the reason does not fit beside them
-            published = self._publish(letter, letter.properties(with_headers=False))
+            published = self._publish(letter, letter.properties(self._service.knows_callers, with_headers=False))
         published.addCallbacks(self._published, self._not_published, (letter.request,), errbackArgs=(letter,))
 
     def _publish(self, letter: DeadLetter, properties: bytes) -> Deferred[None]:

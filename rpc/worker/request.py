@@ -30,7 +30,6 @@ from rpc.envelope import CODECS, MAX_ELEMENTS, Codec, codec_for, differences
 from rpc.errors import CodecError, MalformedMessage, TooManyElements, UnknownProtocol
 from rpc.headers import (
     ATTEMPT,
-    CALLER,
     DELIVERIES,
     LIVENESS,
     RENEWALS,
@@ -42,6 +41,7 @@ from rpc.stub import StubMethod
 from rpc.worker.begins import believed, possible_begins
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.rejection import Rejection, too_many_elements
+from rpc.worker.sender import sender_of
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
@@ -323,16 +323,14 @@ class Request:
 
     @property
     def user_id(self) -> str | None:
-        """The user that sent the request, verified by the broker; ``None`` when it names none.
-
-        A copy has the user id of the worker that has published it, and the user that sent the original in a header.
-        That is believed of this worker's own user alone: any other peer can write the header as well.
-        """
+        """The user that sent the request, verified by the broker; ``None`` when it names none."""
         part = self.parts[USER_ID]
-        user = None if part is None else decode_text(part)
-        caller = self.headers.get(CALLER)
-        if user is not None and isinstance(caller, str) and user == self.delivery.channel.client.credentials.user:
-            return caller
+        return None if part is None else sender_of(decode_text(part), self.headers, self.own_user)
+
+    @property
+    def own_user(self) -> str | None:
+        """The user of this worker's connection."""
+        user: str | None = self.delivery.channel.client.credentials.user
         return user
 
     @property
