@@ -137,7 +137,7 @@ class WorkerCall:
     @property
     def request_size(self) -> int:
         """Bytes of the request's body."""
-        return len(self._request.delivery.body)
+        return self._request.delivery.size
 
     @property
     def headers(self) -> Mapping[str, Any]:

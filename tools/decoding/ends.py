@@ -41,7 +41,7 @@ class Ends:
         channel: Any = None
         request = Request(Delivery(channel, 1, False, b"", properties, body), 0.0)
         try:
-            request.read("Shapes", self._stub.methods, (), 0.0, most=self._most)
+            request.read("Shapes", self._stub.methods, most=self._most)
         except Rejection as rejection:
             return str(rejection)
         return ""

@@ -15,8 +15,11 @@ from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import InvalidOperation, Work
 from rpc.context import CallContext, current_call
 from rpc.envelope import CODECS
+from rpc.errors import Overloaded
+from rpc.interceptors import WorkerInterceptor
 from rpc.messages import Properties
 from rpc.topology import NESTED
+from rpc.worker.call import WorkerCall
 from rpc.worker.service import Deduplicate, ThriftService
 from tests.unit.wire import Wire
 from tests.unit.worker.served import INSTANCE, OWN, QUARANTINE, SHARED, WorkerInMemory
@@ -44,13 +47,22 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.handler.calculate = self.calculate  # type: ignore[method-assign]
         self.contexts: list[CallContext] = []
         service = ThriftService(
-            CalculatorStub, self.handler, concurrency=2, redelivery_limit=2, deduplicate=Deduplicate(count=2)
+            CalculatorStub,
+            self.handler,
+            concurrency=2,
+            redelivery_limit=2,
+            deduplicate=Deduplicate(count=2),
+            interceptors=self.interceptors(),
         )
         self.worker = WorkerInMemory(self.wire, service, self.handler)
         self.open: set[int] = set()
         self.wire.methods.clear()
         self.has_channel = True
         self.stopped: Any = None
+
+    def interceptors(self) -> list[Any]:
+        """The interceptors of the service."""
+        return []
 
     def calculate(self, logid: int, w: Work) -> Any:
         """Wait for the test."""
@@ -207,6 +219,62 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert [len(in_progress), len(in_progress._deadlines), len(in_progress._keepalives)] == [0, 0, 0]
         assert self.stopped is None or self.stopped.called
         log.removeObserver(self._observe)
+
+
+class Deciding(WorkerInterceptor):
+    """Admits a call, refuses it, or waits for the test; notes how often each call was told of.
+
+    :ivar plan: what it does with the next calls.
+    :ivar open: the calls that were admitted and have not ended.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self.plan: list[str] = []
+        self.open: set[WorkerCall] = set()
+
+    def before(self, call: WorkerCall) -> Any:
+        plan = self.plan.pop() if self.plan else "admit"
+        if plan == "refuse":
+            raise Overloaded("no")
+        if plan == "wait":
+            return self._handler.hold().addCallback(lambda _: self._admit(call))
+        return self._admit(call)
+
+    def _admit(self, call: WorkerCall) -> None:
+        self.open.add(call)
+
+    def after(self, call: WorkerCall) -> None:
+        self.open.remove(call)
+
+    def failed(self, call: WorkerCall) -> None:
+        self.open.remove(call)
+
+    def rejected(self, call: WorkerCall) -> None:
+        assert call not in self.open
+
+
+class InterceptedMachine(DeliveryMachine):
+    """The same with an interceptor: it is told once of the end of each call that it has admitted."""
+
+    def interceptors(self) -> list[Any]:
+        self.deciding = Deciding(self.handler)
+        return [self.deciding]
+
+    @rule(plan=st.lists(st.sampled_from(["admit", "refuse", "wait"]), max_size=3))
+    def plan(self, plan: list[str]) -> None:
+        self.deciding.plan = plan
+
+    def teardown(self) -> None:
+        super().teardown()
+        execution: Any = self.worker.dispatcher._execution
+        assert (self.deciding.open, execution._intercepted) == (set(), {})
+
+
+class InterceptedOrderTests(InterceptedMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
+    """Every delivery settles exactly once, and interceptors are told once, in any order of events."""
+
+    settings = settings(max_examples=80, stateful_step_count=40)
 
 
 class OrderTests(DeliveryMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]
