@@ -29,6 +29,9 @@ _DECLARATIONS = ((40, 10), (50, 10))
 _TOO_LARGE = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 """RabbitMQ's words when it closes a channel because of a message that is too large (406)."""
 
+_WRONG_USER = re.compile(r"user_id property set to '(.*)' but authenticated user was")
+"""RabbitMQ's words when it closes a channel because of the user id of a message (406)."""
+
 
 class Phase(enum.Enum):
     """How far the handshake of a connection has come (AMQP 0-9-1, section 2.2.4)."""
@@ -97,3 +100,12 @@ def broker_limit(reason: Exception) -> int | None:
     """
     found = _TOO_LARGE.search(str(reason))
     return int(found[1]) if found else None
+
+
+def wrong_user(reason: BaseException | None) -> str | None:
+    """Return the user id of a message, if the broker closed a channel because it is not the user's that has logged in.
+
+    (RabbitMQ documentation, "Validated User-ID".)
+    """
+    found = _WRONG_USER.search(str(reason))
+    return found[1] if found else None

@@ -17,7 +17,7 @@ from rpc.client.cancellation import Cancellations
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.retry import LOSSES, RetryBudget, may_repeat, pause_before
-from rpc.errors import AMQPError, CodecError, ConnectionLost, Outcome, RPCError
+from rpc.errors import AccessDenied, AMQPError, CodecError, ConnectionLost, Outcome, RPCError
 from rpc.headers import CANCEL
 from rpc.interfaces import IClock
 from rpc.link import Link
@@ -132,10 +132,12 @@ class Attempts:
         self.channel = channel
         self.send_waiting()
 
-    def lost(self, reason: Exception, broker_limit: int | None) -> None:
+    def lost(self, reason: Exception, broker_limit: int | None, wrong_user: str | None = None) -> None:
         """Fail the attempts that were published on the channel. Other calls wait for the next channel.
 
         :param broker_limit: bytes of a message, when the broker closed the channel because of a larger one.
+        :param wrong_user: the user id of a message, when the broker closed the channel because it is another user's.
+            Then it has taken none of the requests with it.
         """
         self.channel = None
         if broker_limit is not None:
@@ -145,6 +147,8 @@ class Attempts:
                 continue
             if len(call.body) > self._broker_limit:
                 self.fail(call, call.too_large_for(self._broker_limit))
+            elif wrong_user is not None and call.operation.sender(self._user) == wrong_user:
+                self.fail(call, AccessDenied(f"{call.operation.label}: {reason}; correct user_id"))
             else:
                 self.fail(call, ConnectionLost(f"{call.operation.label}: {reason}"))
 

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.codec.fields import SHORT_LENGTHS
 from rpc.amqp.pipelining import all_answered
-from rpc.amqp.reasons import ACCESS_REFUSED, broker_limit
+from rpc.amqp.reasons import ACCESS_REFUSED, broker_limit, wrong_user
 from rpc.client.alarm_probe import publish_probe
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
@@ -238,7 +238,7 @@ class Caller:
         self.pending.forget_confirms()
         self.incoming.channel_lost()
         self._queue_states.forget()
-        self._attempts.lost(reason, broker_limit(reason))
+        self._attempts.lost(reason, broker_limit(reason), wrong_user(reason))
         if isinstance(reason, UnusableExchange):
             self._attempts.fail_waiting(lambda call: call.unavailable(str(reason)))
         elif isinstance(reason, ChannelClosed) and reason.code == ACCESS_REFUSED:

@@ -163,12 +163,18 @@ class Operation:
             priority=options.priority,
             reply_to=None if self.oneway else reply_to,
             type=self.label,
-            user_id=_user_id(options.user_id, user),
+            user_id=self._user_id(user),
             app_id=options.app_id,
         )
 
+    def sender(self, user: str | None) -> str | None:
+        """Return the user that a request names on a connection of `user`; ``None``: it names none."""
+        option = self.options.user_id
+        return user if option is True else option or None
 
-def _user_id(option: bool | str, user: str | None) -> str | None:
-    if option is True and user is None:
-        raise CodecError("user_id=True: with auth_mechanism=external, give the user's name: in the URL, or as user_id=")
-    return user if option is True else option or None
+    def _user_id(self, user: str | None) -> str | None:
+        if self.options.user_id is True and user is None:
+            raise CodecError(
+                "user_id=True: with auth_mechanism=external, give the user's name: in the URL, or as user_id="
+            )
+        return self.sender(user)

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from rpc import log
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import NotPublished, NotPublishedCause
+from rpc.amqp.reasons import wrong_user
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DELIVERIES, QUARANTINE, RENEWALS, whole
 from rpc.interfaces import IClock, IDeliveryChannel
@@ -32,6 +33,7 @@ from rpc.worker.rejection import over_the_limit
 from rpc.worker.rejector import RETRY_SECONDS, Rejector
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import Request, Source
+from rpc.worker.sender import without_sender
 from rpc.worker.service import ThriftService
 
 MOST_REMEMBERED = 10_000
@@ -200,6 +202,9 @@ class Redelivery:
         if isinstance(error, CodecError):  # while it waited for a channel, the size of a frame was not known
             self._does_not_fit(copy)
             return
+        if wrong_user(error) is not None:
+            self._keeps_caller = False  # until the worker starts anew with its right name
+            copy = attrs.evolve(copy, properties=without_sender(copy.properties))
         cause = error.cause if isinstance(error, NotPublished) else None
         if cause is NotPublishedCause.NACKED and copy.requeues:
             self._channel.requeue(copy.request)

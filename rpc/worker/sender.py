@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.headers import CALLER
 from rpc.messages import Properties
 
@@ -33,3 +34,8 @@ def with_sender(copy: Properties, sender: str | None, own: str | None) -> Proper
     if sender is None or own is None:
         return attrs.evolve(copy, headers=headers or None, user_id=None)
     return attrs.evolve(copy, headers={**headers, CALLER: sender}, user_id=own)
+
+
+def without_sender(encoded: bytes) -> bytes:
+    """Return the encoded properties of a copy that does not say who has sent the original."""
+    return encode_properties(with_sender(decode_properties(encoded), None, None))

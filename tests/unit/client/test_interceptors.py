@@ -344,6 +344,19 @@ class IdentityTests(AttemptTestCase):
         self.caller.client(user_id=True).ping()
         self.assertEqual(self.request().properties.user_id, "ada")
 
+    def test_a_wrong_user_is_denied_at_once(self) -> None:
+        """The broker closes the channel (406). Calls with another user id, or none, are repeated as after any loss."""
+        denied = outcome_of(self.caller.client(user_id="eve", idempotent=["add"]).add(1, 2))
+        for given in ({}, {"user_id": True}):
+            self.caller.client(idempotent=["ping"], timeout=60.0, **given).ping()
+        self.assertEqual(len(self.wire.take()), 3)
+        self.wire.close_channel("user_id property set to 'eve' but authenticated user was 'guest'")
+        (error,) = denied
+        self.assertEqual((type(error), error.outcome, error.attempts), (AccessDenied, Outcome.REJECTED, 1))
+        self.caller.open()
+        self.wire.clock.advance(3)
+        self.assertEqual([each.properties.user_id for each in self.wire.take()], [None, "guest"])
+
     def test_refuses_wrong_values(self) -> None:
         """An empty name, a number, a name that is too long."""
         for wrong in ("", 1, "x" * 256, None):
