@@ -17,6 +17,7 @@ from rpc.amqp.confirmed import ConfirmedPublisher
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.dead_letters import DeadLetters, Letter
 from rpc.headers import NOT_COPIED
+from rpc.worker.sender import sender_of, with_sender
 
 
 async def renew(reactor: Any, connection: AMQPConnection, queue: str) -> None:
@@ -53,5 +54,7 @@ def _replace(head: DeadLetters, publisher: ConfirmedPublisher, queue: str, lette
     assert letter.content is not None
     properties = letter.content.properties
     headers = {name: value for name, value in (properties.headers or {}).items() if name not in NOT_COPIED}
-    encoded = encode_properties(attrs.evolve(properties, headers=headers, user_id=None))
+    own = letter.content.channel.client.credentials.user
+    sender = sender_of(properties.user_id, properties.headers or {}, own)
+    encoded = encode_properties(with_sender(attrs.evolve(properties, headers=headers), sender, own))
     return publisher.publish("", queue, encoded, letter.content.body).addCallback(lambda _: head.remove([letter]))

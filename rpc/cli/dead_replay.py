@@ -26,6 +26,7 @@ from rpc.cli.dead_queues import DeadQueues
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DELIVERIES, LIVENESS, NOT_COPIED, OF_DEAD_LETTERS, RENEWALS
 from rpc.messages import Properties
+from rpc.worker.sender import sender_of, with_sender
 
 IN_FLIGHT: Final = 64
 """Letters that are published and not yet confirmed. The first is published alone, in case the broker is blocked."""
@@ -39,16 +40,19 @@ LEFT_OUT: Final = NOT_COPIED | {DELIVERIES, RENEWALS, LIVENESS}
 """Headers of the letter's earlier deliveries. Deliveries are counted anew, and no caller waits for a keepalive."""
 
 
-def revived(properties: Properties) -> Properties:
-    """Return the properties with which a letter is published again: without a reply queue and an expiration."""
+def revived(properties: Properties, own: str | None = None) -> Properties:
+    """Return the properties with which a letter is published again: without a reply queue and an expiration.
+
+    :param own: our own user. The worker that reads the letter again believes us who has sent it, if it is its own, too.
+    """
+    sender = sender_of(properties.user_id, properties.headers or {}, own)
     headers = {
         name: value
         for name, value in (properties.headers or {}).items()
         if name not in LEFT_OUT and not name.startswith(OF_DEAD_LETTERS)
     }
-    return attrs.evolve(
-        properties, headers=headers or None, delivery_mode=2, reply_to=None, expiration=None, user_id=None
-    )
+    letter = attrs.evolve(properties, headers=headers, delivery_mode=2, reply_to=None, expiration=None)
+    return with_sender(letter, sender, own)
 
 
 @attrs.define(eq=False)
@@ -146,7 +150,7 @@ class Replay:
                 self._stays(waiting.popleft(), f"only {letter.size} of its {letter.original_size} bytes were kept")
                 continue
             try:
-                properties = encode_properties(revived(content.properties))
+                properties = encode_properties(revived(content.properties, self._channel.client.credentials.user))
                 published = self._publisher.publish("", self._queue, properties, content.body)
             except CodecError as error:
                 self._stays(waiting.popleft(), f"it cannot be sent: {error}")

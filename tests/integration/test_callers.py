@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 from thrift.Thrift import TMessageType
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
 
 import rpc
 from generated.calculator import Calculator
@@ -13,6 +15,7 @@ from generated.calculator.ttypes import Work
 from rpc.amqp.delegate import Credentials
 from rpc.envelope import CODECS
 from tests.integration.call_case import CallTestCase, Handler, pause
+from tests.integration.dead_case import COMMAND, PROJECT
 
 
 class Seeing(Handler):
@@ -77,7 +80,8 @@ class UserTestCase(CallTestCase):
     async def client_of(self, user: str, **options: Any) -> Any:
         """Return a client that names its user."""
         connection = await self.connection_of(user)
-        return connection.client(Calculator, **({"name": self.name, "user_id": True} | options))
+        given: Any = {"name": self.name, "user_id": True} | options
+        return connection.client(Calculator, **given)
 
 
 class AccessTests(UserTestCase):
@@ -169,6 +173,46 @@ class AccessTests(UserTestCase):
         await lost.stopService()
         await self.assert_fails(calling, rpc.AccessDenied)
         self.assertEqual((await ada.add(1, 2), second.callers), (3, [(self.ada, None)]))
+
+
+class CommandTests(UserTestCase):
+    """The commands that copy messages keep their users, when they log in as the worker does."""
+
+    async def command(self, *words: str) -> str:
+        """Run ``thrift-rpc``, and return its output."""
+        environment = {**os.environ, "RPC_BROKER": self.url}
+        output, error, status = await getProcessOutputAndValue(str(COMMAND), words, environment, str(PROJECT))
+        self.assertEqual((status, error.decode()), (0, ""), output)
+        return str(output.decode())
+
+    async def test_a_replayed_letter_keeps_its_user(self) -> None:
+        """It was denied, the rule is corrected, and an operator replays it."""
+        await self.serve_to_users(allow=self.eve)
+        ada = await self.client_of(self.ada)
+        await ada.zip()
+        while "no dead letters" in await self.command("dead", "list", self.name):
+            await pause(0.1)
+        await self.worker.stopService()
+        handler = await self.serve_to_users(allow=self.ada)
+        await self.command("dead", "replay", self.name, "--all")
+        while not handler.callers:
+            await pause(0.01)
+        self.assertEqual(handler.callers, [(self.ada, None)])
+
+    async def test_a_migrated_request_keeps_its_user(self) -> None:
+        """It waits in the queue meanwhile."""
+        await self.serve_to_users(allow=self.ada)
+        await self.worker.stopService()
+        ada = await self.client_of(self.ada, timeout=60.0)
+        calling = ada.add(1, 2)
+        await ada.zip()
+        output = await self.command("queue", "migrate", self.name, "--backlog", "500")
+        self.assertIn("moved 2 messages", output)
+        handler = await self.serve_to_users(allow=self.ada, backlog=500)
+        self.assertEqual(await calling, 3)
+        while len(handler.callers) < 2:
+            await pause(0.01)
+        self.assertEqual(handler.callers, [(self.ada, None)] * 2)
 
 
 class LimitTests(UserTestCase):
