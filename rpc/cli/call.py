@@ -103,6 +103,7 @@ def _split(ctx: click.Context, parameters: list[click.Parameter], args: list[str
     "--protocol", type=click.Choice(list(CODECS)), default="binary", show_default=True, help="Thrift's protocol."
 )
 @click.option("--name", help="The service's name on the broker, when it is not the one in the IDL.")
+@click.option("--user-id", is_flag=True, help="Name the URL's user, for services that ask who calls.")
 def call_command(
     stub: str,
     method: str | None,
@@ -111,6 +112,7 @@ def call_command(
     timeout: float | None,
     protocol: str,
     name: str | None,
+    user_id: bool,
 ) -> None:
     """Call a method, or list the methods of a service."""
     with command_line_errors():
@@ -118,7 +120,7 @@ def call_command(
             say("\n".join(methods(stub)))
             return
         invocation = Invocation.read(stub, method, arguments)
-        options = ClientOptions(timeout=timeout, protocol=protocol, name=name)
+        options = ClientOptions(timeout=timeout, protocol=protocol, name=name, user_id=user_id)
     with errors_in_words():
         _call(invocation, broker, options)
 

@@ -185,12 +185,29 @@ class CommandTests(UserTestCase):
         self.assertEqual((status, error.decode()), (0, ""), output)
         return str(output.decode())
 
+    async def letters(self) -> str:
+        """Return what the command lists."""
+        words = ["dead", "list", "--json", "--broker", self.url, self.name]
+        return str((await getProcessOutputAndValue(str(COMMAND), words, os.environ, str(PROJECT)))[0].decode())
+
+    async def test_a_call_of_the_command_names_its_user(self) -> None:
+        """With ``--user-id``."""
+        handler = await self.serve_to_users(allow="guest")
+        words = ["call", "generated.calculator.Calculator", "add", "1", "2", "--name", self.name]
+        self.assertEqual(await self.command(*words, "--user-id"), "3\n")
+        output, error, status = await getProcessOutputAndValue(
+            str(COMMAND), [*words, "--broker", self.url], os.environ, str(PROJECT)
+        )
+        self.assertEqual((output, status), (b"", 1))
+        self.assertIn(b"names no user", error)
+        self.assertEqual(handler.callers, [("guest", None)])
+
     async def test_a_replayed_letter_keeps_its_user(self) -> None:
         """It was denied, the rule is corrected, and an operator replays it."""
         await self.serve_to_users(allow=self.eve)
         ada = await self.client_of(self.ada)
         await ada.zip()
-        while "no dead letters" in await self.command("dead", "list", self.name):
+        while not await self.letters():
             await pause(0.1)
         await self.worker.stopService()
         handler = await self.serve_to_users(allow=self.ada)
