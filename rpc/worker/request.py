@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType
 
@@ -41,26 +41,8 @@ from rpc.stub import StubMethod
 from rpc.worker.begins import believed, possible_begins
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.rejection import Rejection, too_many_elements
+from rpc.worker.reply_address import DEFAULT_BEGINNINGS, DIRECT_REPLY_TO, is_safe, why_unsafe
 from rpc.worker.sender import sender_of
-
-if TYPE_CHECKING:
-    from rpc.amqp.channel import Channel
-
-DIRECT_REPLY_TO = b"amq.rabbitmq.reply-to"
-"""RabbitMQ's direct reply-to: a client's replies without a queue, by a name with an Erlang process in it. Any client
-can invent such a name, and RabbitMQ 3.10 and 4.0 close the connection of a publisher whose name they cannot use (541).
-There is no safe way to answer on them: one request would end worker after worker. Later ones return the reply.
-"""
-
-DIRECT_REPLY_ADDRESS = DIRECT_REPLY_TO + b"."
-"""How the names begin that the broker gives to requests. RabbitMQ puts one in place of :data:`DIRECT_REPLY_TO`, so
-this alone is nobody's; a copy of the request that has it would be refused (406).
-"""
-
-REPLY_QUEUES = (b"amq.gen-",)
-"""How the names of reply queues begin: RabbitMQ names queues so that were declared without a name."""
-
-EMPTY = encode_short_string("")
 
 NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
@@ -142,12 +124,11 @@ class Request:
         delivery: Delivery,
         now: float,
         source: Source = SHARED,
-        reply_queues: tuple[bytes, ...] = REPLY_QUEUES,
+        reply_queues: tuple[bytes, ...] = DEFAULT_BEGINNINGS,
     ) -> None:
         """
         :param now: the time of its arrival, from which its deadline counts.
-        :param reply_queues: the beginnings of the names that a reply may be sent to. A worker may write to all queues
-            of its virtual host, and the caller chooses the name.
+        :param reply_queues: the beginnings of the names of queues that a reply may be sent to.
         """
         self.delivery = delivery
         self.arrived = now
@@ -176,10 +157,11 @@ class Request:
         self._is_reply_unsafe = False
         reply_to = parts[REPLY_TO]
         if reply_to is not None:
-            if not reply_to.startswith(reply_queues, 1) or reply_to.startswith(DIRECT_REPLY_TO, 1):
-                self._is_reply_unsafe = reply_to != EMPTY and _is_unsafe(reply_to, delivery.channel)
-            if not self._is_reply_unsafe:
+            usual = reply_to.startswith(reply_queues, 1) and not reply_to.startswith(DIRECT_REPLY_TO, 1)
+            if usual or is_safe(reply_to, delivery.channel):
                 self.reply_to = decode_text(reply_to) or None
+            else:
+                self._is_reply_unsafe = True
         self.deadline: float | None = None
         expiration = parts[EXPIRATION]
         if expiration is not None and expiration[1:].isdigit():  # RabbitMQ does not tell how long it was queued
@@ -251,22 +233,10 @@ class Request:
             text = f"message type {kind} is no request"
             raise Rejection(TApplicationException.INVALID_MESSAGE_TYPE, text, poison=True)
         if self._is_reply_unsafe and not self.oneway:
-            raise Rejection(TApplicationException.PROTOCOL_ERROR, self._unsafe_reply, poison=True)
+            raise Rejection(TApplicationException.PROTOCOL_ERROR, why_unsafe(self.parts[REPLY_TO] or b""), poison=True)
         if method is None:
             raise Rejection(TApplicationException.UNKNOWN_METHOD, f"Unknown function {self.name}")
         return method
-
-    @property
-    def _unsafe_reply(self) -> str:
-        """Why no reply is sent to the name that the caller gave."""
-        part = self.parts[REPLY_TO]
-        assert part is not None
-        if part.startswith(DIRECT_REPLY_TO, 1):
-            return (
-                "the broker's direct reply-to cannot be answered safely: declare a queue for the replies, or use "
-                "RabbitMQ 4.3 or later"
-            )
-        return f"reply_to is {decode_text(part)[:80]!r}, which is no reply queue of this service (reply_queues)"
 
     def peek(self, service: str) -> None:
         """Read the name and the seqid for an answer. The arguments are not read: decoding them may crash the worker."""
@@ -436,9 +406,3 @@ class Request:
     def lose(self) -> None:
         """Note that its channel is gone."""
         self.state = LOST
-
-
-def _is_unsafe(reply_to: bytes, channel: Channel) -> bool:
-    """Return whether a reply to `reply_to`, which is no queue, could harm others, or close the worker's connection."""
-    broker = channel.client.broker
-    return not (reply_to.startswith(DIRECT_REPLY_ADDRESS, 1) and broker.survives_unknown_direct_replies)

@@ -18,12 +18,11 @@ from rpc.validators import check_truth, one_of, text, whole_number
 from rpc.worker.access import AccessControl
 from rpc.worker.caller_limits import CallerLimiter, CallerLimits, check_limits
 from rpc.worker.queue_options import QueueOptions
+from rpc.worker.reply_address import REPLY_QUEUES
 
 ACKNOWLEDGE = ("after", "before")
 
 REDELIVERY_LIMIT: int | None = 5
-
-REPLY_QUEUES = ("amq.gen-",)
 
 MOST_PREFETCHED = 65535
 """AMQP's prefetch count is a short (AMQP 0-9-1, basic.qos)."""

@@ -20,7 +20,8 @@ from rpc.messages import Properties
 from rpc.stub import Stub, StubMethod
 from rpc.worker.outgoing import dead_letter_properties, reply_properties
 from rpc.worker.rejection import Rejection
-from rpc.worker.request import REPLY_QUEUES, SHARED, Request
+from rpc.worker.reply_address import DEFAULT_BEGINNINGS
+from rpc.worker.request import SHARED, Request
 
 Calculator: Any = CalculatorStub
 
@@ -49,7 +50,7 @@ def request(
     properties: Properties | bytes = b"\x00\x00",
     now: float = 100.0,
     broker: BrokerVersion = RABBITMQ_4_0,
-    reply_queues: tuple[bytes, ...] = REPLY_QUEUES,
+    reply_queues: tuple[bytes, ...] = DEFAULT_BEGINNINGS,
 ) -> Request:
     """A request as it was delivered."""
     channel: Any = SimpleNamespace(client=SimpleNamespace(broker=broker))
