@@ -117,7 +117,7 @@ class DeletedExchangesTests(AMQPTestCase):
         while True:
             checking = await self.operator()
             try:
-                found = await checking.queue_declare(queue="rpc.Calculator.dead", passive=True)
+                found = await checking.queue_declare(queue="rpc.Calculator.dead.invalid", passive=True)
             except ChannelClosed:
                 await pause(0.1)
                 continue

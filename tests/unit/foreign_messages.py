@@ -42,6 +42,8 @@ def write_value(protocol: Any, ttype: int, value: Any) -> None:
         for each in values:
             write_value(protocol, inner, each)
         protocol.writeListEnd()
+    elif isinstance(value, bytes):
+        protocol.writeBinary(value)
     else:
         {TType.I32: protocol.writeI32, TType.STRING: protocol.writeString, TType.BOOL: protocol.writeBool}[ttype](value)
 

@@ -71,6 +71,9 @@ class OtherIDLTests(SynchronousTestCase):
         """This is compatible."""
         for protocol in PROTOCOLS:
             self.assertIsNone(self.answer(protocol, "put", ("k", b"v"), [(0, TType.I32, 1)]))
+        not_text = [(0, TType.STRING, b"\x80")]  # binary that is no text
+        for protocol in ("binary", "compact"):
+            self.assertIsNone(self.answer(protocol, "put", ("k", b"v"), not_text))
 
     def test_a_result_of_another_type(self) -> None:
         """Thrift skips it."""
