@@ -28,6 +28,7 @@ from rpc.errors import (
 from rpc.frozen import FrozenDict
 from rpc.hosting import Worker
 from rpc.interceptors import ClientInterceptor, IClientInterceptor, IWorkerInterceptor, WorkerInterceptor
+from rpc.keys import Keys
 from rpc.monotonic import use_monotonic_time
 from rpc.worker.call import Ending, WorkerCall
 from rpc.worker.caller_limits import CallerLimits
@@ -55,6 +56,7 @@ __all__ = [
     "IWorkerInterceptor",
     "InvalidReply",
     "InvalidRequest",
+    "Keys",
     "MessageTooLarge",
     "Outcome",
     "Overloaded",

@@ -49,6 +49,8 @@ class CallContext:
     :ivar user_id: the user that sent the request, which the broker has verified; ``None`` when the request names none.
         A client names it with its option ``user_id``.
     :ivar app_id: the name that the caller's program gives itself, or ``None``. Nothing verifies it.
+    :ivar signed_by: the name of the key with which the request was signed; ``None`` when it was not signed, or when the
+        service has no keys.
     """
 
     service: str
@@ -70,6 +72,8 @@ class CallContext:
     _reply_headers: dict[str, Any] = attrs.field(init=False, repr=False)
     has_reply_headers: bool = attrs.field(default=False, init=False, repr=False)
     """Whether :attr:`reply_headers` was asked for."""
+
+    signed_by: str | None = attrs.field(default=None, init=False)
 
     @property
     def waits(self) -> bool:

@@ -50,7 +50,9 @@ class InvalidRequest(RPCError):
 
 
 class InvalidReply(RPCError):
-    """The reply does not belong to its call: it does not decode, or names another method or seqid."""
+    """The reply does not belong to its call: it does not decode, names another method or seqid, or is not signed as a
+    client with keys demands.
+    """
 
     def __init__(self, message: str, outcome: Outcome = Outcome.UNKNOWN) -> None:
         super().__init__(message, outcome)
@@ -79,7 +81,9 @@ class Overloaded(RPCError):
 
 
 class AccessDenied(RPCError):
-    """The worker did not run the call: its service does not allow it to this user (the option ``allow``)."""
+    """The worker did not run the call. Its service does not allow it to this user (the option ``allow``), or takes
+    signed requests only (``require_signature``), or the signature of the request is not valid.
+    """
 
     def __init__(self, message: str, outcome: Outcome = Outcome.REJECTED) -> None:
         super().__init__(message, outcome)

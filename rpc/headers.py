@@ -29,6 +29,10 @@ CALLER = "rpc-caller"
 """Of a copy: the user that sent the original. RabbitMQ refuses a copy with another user id than its publisher's. Peers
 can write this header as well, so a worker believes it only beside its own user id.
 """
+# -- headers of all signed messages
+
+SIGNATURE = "rpc-signature"
+"""Version, name of the key, time, lifetime and MAC; see ``rpc/signing.py``."""
 
 # -- headers of messages on the reply queue
 

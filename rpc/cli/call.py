@@ -11,12 +11,13 @@ from thrift.Thrift import TApplicationException
 from thrift.Thrift import TException as ThriftException
 
 from rpc.cli.invocation import Invocation, methods
-from rpc.cli.running import broker_option, command_line_errors, errors_in_words, run_connected
+from rpc.cli.running import broker_option, command_line_errors, errors_in_words, keys_option, run_connected
 from rpc.cli.standard_output import say
 from rpc.client.connection import Connection
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
 from rpc.idl import python_name
+from rpc.keys import Keys
 from rpc.printable import printable
 from rpc.uri import BrokerURI
 
@@ -104,6 +105,7 @@ def _split(ctx: click.Context, parameters: list[click.Parameter], args: list[str
 )
 @click.option("--name", help="The service's name on the broker, when it is not the one in the IDL.")
 @click.option("--user-id", is_flag=True, help="Name the URL's user, for services that ask who calls.")
+@keys_option("A file of keys: the request is signed with the first, and the reply must be signed.")
 def call_command(
     stub: str,
     method: str | None,
@@ -113,6 +115,7 @@ def call_command(
     protocol: str,
     name: str | None,
     user_id: bool,
+    keys: Keys | None,
 ) -> None:
     """Call a method, or list the methods of a service."""
     with command_line_errors():
@@ -120,7 +123,7 @@ def call_command(
             say("\n".join(methods(stub)))
             return
         invocation = Invocation.read(stub, method, arguments)
-        options = ClientOptions(timeout=timeout, protocol=protocol, name=name, user_id=user_id)
+        options = ClientOptions(timeout=timeout, protocol=protocol, name=name, user_id=user_id, keys=keys)
     with errors_in_words():
         _call(invocation, broker, options)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import click
@@ -21,12 +22,22 @@ from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import NOT_FOUND, Letter, lock
 from rpc.cli.dead_queues import DeadQueues
 from rpc.cli.dead_renewal import renew
-from rpc.cli.dead_replay import Progress, Replay
+from rpc.cli.dead_replay import Progress, Replay, encode_revived, signed_anew
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
-from rpc.cli.running import KNOWN, broker_option, command_line_errors, errors_in_words, meaning, open_connection, run
+from rpc.cli.running import (
+    KNOWN,
+    broker_option,
+    command_line_errors,
+    errors_in_words,
+    keys_option,
+    meaning,
+    open_connection,
+    run,
+)
 from rpc.cli.standard_output import say, warn
 from rpc.errors import AMQPError, ChannelClosed
+from rpc.keys import Keys
 from rpc.topology import DeadLetterKind, ServiceTopology
 from rpc.uri import BrokerURI
 
@@ -198,22 +209,29 @@ async def _chosen(dead: DeadQueues, choice: Choice, *, with_content: bool) -> li
 @_of_service
 @click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
 @click.option("--all", "all_letters", is_flag=True, help="All letters of these kinds that are there now.")
+@keys_option("A file of keys: letters with a valid signature, of any age, are signed anew. Others stay.")
 def replay_command(
-    service: str, broker: BrokerURI, queue: str | None, kinds: Kinds, letters: tuple[str, ...], all_letters: bool
+    service: str,
+    broker: BrokerURI,
+    queue: str | None,
+    kinds: Kinds,
+    letters: tuple[str, ...],
+    all_letters: bool,
+    keys: Keys | None,
 ) -> None:
     """Republish letters to the service's queue, in the order of the list.
 
     A letter is removed from the dead letters when the broker has confirmed it in the queue. A letter that the broker
-    refuses stays, and so does one that has only the head of its request. A replayed letter runs like any request, but
-    has no reply and does not expire. If its workers reject it again, or crash on it again, it becomes a dead letter
-    again.
+    refuses stays, and so do a signed one without --keys, and one that has only the head of its request. A replayed
+    letter runs like any request, but has no reply and does not expire. If its workers reject it again, or crash on it
+    again, it becomes a dead letter again.
     """
     choice = _checked_choice(letters, all_letters)
     topology = _topology(service, queue)
     replay = Progress()
     try:
         with errors_in_words():
-            run(lambda reactor: _replayed(reactor, broker, topology, kinds, choice, replay))
+            run(lambda reactor: _replayed(reactor, broker, topology, kinds, choice, keys, replay))
     except click.ClickException as error:
         raise click.ClickException(error.message + _progress(replay)) from error
     except click.Abort:
@@ -226,7 +244,13 @@ def replay_command(
 
 
 async def _replayed(
-    reactor: Any, broker: BrokerURI, topology: ServiceTopology, kinds: Kinds, choice: Choice, told: Progress
+    reactor: Any,
+    broker: BrokerURI,
+    topology: ServiceTopology,
+    kinds: Kinds,
+    choice: Choice,
+    keys: Keys | None,
+    told: Progress,
 ) -> None:
     """:param told: is kept up to date."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead replay")
@@ -237,7 +261,8 @@ async def _replayed(
             named = await _chosen(dead, choice, with_content=True) if choice.words else None
             total = dead.count if named is None else len(named)
             with progress(total, "replaying") as advance:
-                replay = Replay(told, topology.queue, dead, channel, advance)
+                encode = encode_revived if keys is None else partial(signed_anew, keys, topology.service)
+                replay = Replay(told, topology.queue, dead, channel, advance, encode)
                 await replay.run(reactor, _batches(dead, named))
     finally:
         await connection.close(within=CLOSE_SECONDS)

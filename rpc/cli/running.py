@@ -22,6 +22,7 @@ from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
 from rpc.client.connection import Connection, connect
 from rpc.client.options import DEFAULT_TIMEOUT
 from rpc.instance import instance_name
+from rpc.keys import Keys, as_keys
 from rpc.monotonic import use_monotonic_time
 from rpc.printable import printable
 from rpc.uri import BrokerURI
@@ -33,6 +34,7 @@ MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.WorkerLost, "worker lost"),
     (errors.ConnectionLost, "connection lost"),
     (errors.BrokerBlocked, "broker blocked"),
+    (errors.AccessDenied, "access denied"),
     (errors.MessageTooLarge, "message too large"),
     (errors.InvalidRequest, "wrong argument"),
     (errors.InvalidReply, "invalid reply"),
@@ -75,6 +77,18 @@ broker_option: Final = click.option(
     "environment variable RPC_BROKER, or of the file that the variable RPC_BROKER_FILE names, or "
     f"{DEFAULT_BROKER}.",
 )
+
+
+def _checked_keys(_: click.Context, __: click.Parameter, value: str | None) -> Keys | None:
+    try:
+        return as_keys(value)
+    except errors.ConfigurationError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def keys_option(purpose: str) -> Callable[[Any], Any]:
+    """Return the option ``--keys``."""
+    return click.option("--keys", metavar="PATH", callback=_checked_keys, help=purpose)
 
 
 def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:

@@ -10,18 +10,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from rpc.amqp.channel import Channel
-from rpc.amqp.codec.properties import encode_properties
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS, SENT, SETTLED, CallState
 from rpc.client.cancellation import Cancellations
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.retry import LOSSES, RetryBudget, may_repeat, pause_before
+from rpc.client.signed_calls import cancellation_properties, signed_request
 from rpc.errors import AccessDenied, AMQPError, CodecError, ConnectionLost, Outcome, RPCError
-from rpc.headers import CANCEL
 from rpc.interfaces import IClock
+from rpc.keys import Keys
 from rpc.link import Link
-from rpc.messages import Properties
 from rpc.topology import BROADCAST, instance_of
 
 Route = Callable[[Operation], "str | None"]
@@ -31,8 +30,6 @@ LONGEST_EXPIRATION = 2**32 - 1
 """Milliseconds: RabbitMQ closes the channel for a larger expiration. The client keeps longer deadlines by its timer."""
 
 MAX_I64 = 2**63 - 1
-
-CANCELLATION = encode_properties(Properties(type=CANCEL))
 
 NO_METADATA: Mapping[str, object] = MappingProxyType({})
 
@@ -95,6 +92,8 @@ class Attempts:
         inherited = NO_METADATA if context is None and not call.attempts else call.inherited
         try:
             properties = operation.properties(self._reply_queue, call.id, milliseconds, inherited, self._user)
+            if operation.options.keys is not None:
+                properties = signed_request(call, operation.options.keys, properties, milliseconds)
             channel.publish(operation.options.exchange, routing_key, properties, call.body, True)
         except CodecError as error:
             self.fail(call, RPCError(f"{operation.label}: {error}", NOT_SENT))
@@ -227,14 +226,15 @@ class Attempts:
             error.__cause__ = call.problem
         self._pending.settle(call, None, error)
 
-    def _publish_cancellation(self, exchange: str, routing_key: str, body: bytes) -> None:
+    def _publish_cancellation(self, exchange: str, routing_key: str, keys: Keys | None, body: bytes) -> None:
         channel, connection = self.channel, self._link.connection
         if channel is None or channel.client.closed or (connection is not None and connection.blocked is not None):
             return
         if exchange == BROADCAST and not self.can_broadcast:
             return
         try:
-            channel.publish(exchange, routing_key, CANCELLATION, body)
+            properties = cancellation_properties(keys, routing_key.partition("@")[0], body)
+            channel.publish(exchange, routing_key, properties, body)
         except AMQPError:  # the channel has just ended, or the name with the instance is too long
             return
         self._pending.ledger.skip()

@@ -43,6 +43,7 @@ class Call:
     :ivar problem: the error of the last attempt that was followed by another one.
     :ivar workers: the instances of the workers that may have the present attempt; ``None``: an unknown one.
     :ivar earlier_workers: the same for attempts that have ended and may still be in progress at a worker.
+    :ivar signatures: of its attempts, when the client has keys. A reply must answer one of them.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Call:
         "problem",
         "repetitions",
         "seqid",
+        "signatures",
         "state",
         "tick",
         "timer",
@@ -89,6 +91,7 @@ class Call:
         self.maybe_executed = False
         self.problem: RPCError | None = None
         self.workers = self.earlier_workers = NO_WORKERS
+        self.signatures: tuple[str, ...] = ()
 
     def cancelled(self, _: object) -> None:
         """Settle the call as cancelled: its Deferred's canceller."""

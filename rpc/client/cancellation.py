@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from rpc.client.call import Call
 from rpc.interfaces import IClock
+from rpc.keys import Keys
 from rpc.topology import BROADCAST
 
 INTERVAL = 0.05
@@ -30,11 +31,13 @@ MOST_IDS = 10_000
 class Cancellations:
     """Gathers the cancellations of one client."""
 
-    def __init__(self, clock: IClock, publish: Callable[[str, str, bytes], None]) -> None:
-        """:param publish: publishes a message with this exchange, routing key and body, or drops it if it cannot."""
+    def __init__(self, clock: IClock, publish: Callable[[str, str, Keys | None, bytes], None]) -> None:
+        """:param publish: publishes a message with this exchange, routing key and body, signed if there are keys. It
+        drops a message that it cannot publish.
+        """
         self._clock = clock
         self._publish = publish
-        self._gathered: dict[tuple[str, str], list[bytes]] = {}
+        self._gathered: dict[tuple[str, str, Keys | None], list[bytes]] = {}
         self._timer: IDelayedCall | None = None
 
     def add(self, calls: Iterable[Call], *, broadcast: bool = True) -> None:
@@ -44,8 +47,9 @@ class Cancellations:
         """
         for call in calls:
             if not call.operation.oneway:  # a oneway request runs, once the broker has it
-                for route in _routes_of(call, broadcast):
-                    self._gathered.setdefault(route, []).append(call.id[1:])
+                for exchange, key in _routes_of(call, broadcast):
+                    together = exchange, key, call.operation.options.keys
+                    self._gathered.setdefault(together, []).append(call.id[1:])
         if self._timer is None:
             self._publish_and_wait()
 
@@ -62,9 +66,9 @@ class Cancellations:
 
     def _publish_all(self) -> None:
         gathered, self._gathered = self._gathered, {}
-        for (exchange, key), ids in gathered.items():
+        for (exchange, key, keys), ids in gathered.items():
             for first in range(0, len(ids), MOST_IDS):
-                self._publish(exchange, key, b"\n".join(ids[first : first + MOST_IDS]))
+                self._publish(exchange, key, keys, b"\n".join(ids[first : first + MOST_IDS]))
 
 
 def _routes_of(call: Call, broadcast: bool) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from rpc.client.stub_client import Client
 from rpc.default_reactor import default_reactor
 from rpc.errors import InvalidRequest
 from rpc.interceptors import client_interceptors
+from rpc.keys import Keys
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
 from rpc.stub import Stub
@@ -91,6 +93,7 @@ class Connection(Service):
         headers: Mapping[str, Any] | None = None,
         exchange: str = REQUESTS,
         user_id: bool | str = False,
+        keys: Keys | str | os.PathLike[str] | None = None,
     ) -> Deferred[RawReply]:
         """Send the bytes of a Thrift message, without a stub.
 
@@ -106,6 +109,7 @@ class Connection(Service):
         :param headers: metadata, AMQP field-table values by name.
         :param exchange: where the message is published.
         :param user_id: as for :meth:`client`.
+        :param keys: to sign the request, and to verify the reply: :class:`rpc.Keys`, or the path of their file.
         :return: fires with an :class:`rpc.RawReply`, for a ONEWAY message when the broker has confirmed it. The reply
             may be an EXCEPTION message. Fails with :class:`~rpc.errors.InvalidRequest` when `message` is no CALL or
             ONEWAY message of the protocol, and with any other :class:`~rpc.errors.RPCError`.
@@ -119,6 +123,7 @@ class Connection(Service):
                 "headers": headers,
                 "exchange": exchange,
                 "user_id": user_id,
+                "keys": keys,
             }
         )
         try:

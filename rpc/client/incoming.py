@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from twisted.internet.interfaces import IDelayedCall
 
 from rpc.amqp.channel import Channel
@@ -14,9 +17,11 @@ from rpc.client.channel_health import ChannelHealth
 from rpc.client.keepalives import Keepalives
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.replies import find_call, read_headers, refusal
+from rpc.client.signed_calls import check_signature
 from rpc.errors import AMQPError, CodecError, InvalidReply, Overloaded, ServiceUnavailable
 from rpc.headers import ATTEMPT, KEEPALIVE, OUTCOME, metadata_of
 from rpc.interfaces import IClock
+from rpc.signing import Kind
 from rpc.topology import BROADCAST
 
 DRAIN_TIMEOUT = 1.0
@@ -48,7 +53,7 @@ class Incoming:
         if delivery.size > call.operation.options.max_message_size:
             self._attempts.fail(call, call.operation.reply_too_large(delivery.size))
             return
-        if encoded is not None or call.operation.make_reply is not None:
+        if encoded is not None or call.operation.make_reply is not None or call.signatures:
             self._replied_with_headers(call, encoded, delivery)
             return
         try:
@@ -63,6 +68,8 @@ class Incoming:
         operation = call.operation
         try:
             headers = {} if encoded is None else read_headers(call, encoded)
+            if operation.options.keys is not None and not self._is_proved(call, headers, delivery):
+                return
             if KEEPALIVE in headers:
                 if headers.get(ATTEMPT, 1) == call.attempts:  # else it is of an attempt that has ended
                     instance = headers[KEEPALIVE]
@@ -80,6 +87,24 @@ class Incoming:
         if error is None and operation.make_reply is not None:
             result = operation.make_reply(result, metadata_of(headers))
         self._pending.settle(call, result, error)
+
+    def _is_proved(self, call: Call, headers: Mapping[str, Any], delivery: Delivery) -> bool:
+        """Return whether a message has the signature that a client with keys demands; ``False`` for a keepalive without
+        it, which is dropped.
+
+        :raises InvalidReply: a reply has none.
+        """
+        keys = call.operation.options.keys
+        assert keys is not None
+        kind = Kind.KEEPALIVE if KEEPALIVE in headers else Kind.REPLY
+        says = f". It says: {refusal(call, headers, delivery)}" if OUTCOME in headers else ""
+        try:
+            check_signature(call, delivery, kind, keys, says)
+        except InvalidReply:
+            if kind is Kind.KEEPALIVE:
+                return False
+            raise
+        return True
 
     def returned(self, returned: Returned) -> None:
         """Take a request that no queue took (``basic.return``)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
@@ -13,6 +14,8 @@ from rpc.envelope import CODECS, MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import CodecError, ConfigurationError
 from rpc.headers import SHORTEST_LIVENESS
 from rpc.interceptors import client_interceptors
+from rpc.keys import Keys, as_keys
+from rpc.signing import check_signable
 from rpc.topology import REQUESTS
 from rpc.validators import check_truth, number, one_of, text, whole_number
 
@@ -79,6 +82,7 @@ class Options(TypedDict, total=False):
     user_id: bool | str
     app_id: str | None
     interceptors: Iterable[Any]
+    keys: Keys | str | os.PathLike[str] | None
 
 
 @attrs.frozen
@@ -111,6 +115,7 @@ class ClientOptions:
         not the user that has logged in (406; RabbitMQ documentation, "Validated User-ID").
     :ivar app_id: a name for this program, which the handler sees. Nothing verifies it.
     :ivar interceptors: objects that provide :class:`rpc.IClientInterceptor`; those of the connection come before them.
+    :ivar keys: the path of a file of keys, or a :class:`rpc.Keys`: requests are signed, and so must replies be.
     :raises ConfigurationError: an option has a wrong value.
     """
 
@@ -130,6 +135,14 @@ class ClientOptions:
     user_id: bool | str = attrs.field(default=False, validator=_check_user)
     app_id: str | None = attrs.field(default=None, validator=optional(text(255)))
     interceptors: tuple[Any, ...] = attrs.field(default=(), converter=client_interceptors)
+    keys: Keys | None = attrs.field(default=None, converter=as_keys)
+
+    def __attrs_post_init__(self) -> None:
+        if self.keys is not None and self.headers:
+            try:
+                check_signable(self.headers)
+            except CodecError as error:
+                raise ConfigurationError(f"headers={self.headers!r}, with keys=: {error}") from error
 
     def changed(self, options: Options) -> ClientOptions:
         """Return these options with some of them changed.

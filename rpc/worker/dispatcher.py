@@ -28,6 +28,7 @@ from rpc.worker.rejector import Rejector
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import SHARED, Request, Source
 from rpc.worker.service import QUARANTINED_AT_ONCE, ThriftService
+from rpc.worker.signatures import Signatures
 
 MOST_HELD = 10_000
 """Requests for this worker alone that wait here for a slot, when the service has no backlog."""
@@ -68,6 +69,9 @@ class Dispatcher:
         self._channel = channel
         self._clock = clock
         self._never_began: dict[Hashable, None] = {}
+        self._signatures: Signatures | None = None
+        if service.keys is not None:
+            self._signatures = Signatures(service.name, service.keys, service.require_signature, clock)
         self.limiter = ConcurrencyLimiter(clock, service.concurrency, self._start_held)
         self.in_progress = InProgress(clock, channel.send_keepalive, service.cancel)
         self._last = LastReplies(service.concurrency + QUARANTINED_AT_ONCE)
@@ -87,7 +91,7 @@ class Dispatcher:
             self.in_progress,
             self._last,
             self._recent,
-            self._rejector.reject,
+            self._rejector.reject if self._signatures is None else self._reject_begun,
             self._arrive_again,
             watch,
             clock,
@@ -101,13 +105,23 @@ class Dispatcher:
             return
         now = self._clock.seconds()
         request = Request(delivery, now, source, self._reply_queues)
+        if self._signatures is not None:
+            rejection = self._signatures.check(request, now)
+            if rejection is not None:
+                self._rejector.reject_unread(request, rejection)
+                return
         action = on_arrival(request, self, now)
         if action is RUN:
             if self._never_began:
                 self._never_began.pop(request.message_key, None)
-            self._execution.run(request, now)
+            if self._signatures is None or self._begins(request, self._signatures):
+                self._execution.run(request, now)
         else:
             self._carry_out(action, request, now)
+
+    def obeys(self, cancellation: Delivery) -> bool:
+        """Whether a cancellation has the signature that the service demands."""
+        return self._signatures is None or self._signatures.is_trusted(cancellation)
 
     def cancel(self, message_ids: list[bytes]) -> None:
         """Cancel the handlers of these calls; those that come later do not begin."""
@@ -116,7 +130,8 @@ class Dispatcher:
     def _carry_out(self, action: Action, request: Request, now: float) -> None:
         match action:
             case Action.RUN:
-                self._execution.run(request, now)
+                if self._signatures is None or self._begins(request, self._signatures):
+                    self._execution.run(request, now)
             case Action.ACK_AND_RUN:
                 self._ack_and_run(request)
             case Action.HOLD:
@@ -144,7 +159,31 @@ class Dispatcher:
             case Action.QUARANTINE:
                 self._redelivery.count(request, Destination.QUARANTINE)
             case _:
-                self._rejector.reject_unread(request, self._rejection(action, request))
+                self._reject(action, request)
+
+    def _begins(self, request: Request, signatures: Signatures) -> bool:
+        """Return whether `request` begins. A replay is dropped."""
+        begins = signatures.begins(request)
+        if not begins:
+            self._channel.ack(request)
+            request.settle()
+        return begins
+
+    def _reject(self, action: Action, request: Request) -> None:
+        """Reject a request. A replay is dropped: the answer would end the call of the request that it is a copy of."""
+        if self._signatures is not None and self._signatures.is_replay(request):
+            self._channel.ack(request)
+            request.settle()
+        else:
+            self._rejector.reject_unread(request, self._rejection(action, request))
+
+    def _reject_begun(self, request: Request, rejection: Rejection) -> None:
+        """Reject a request that cannot be read or is not admitted. It may come again, if the channel is lost before it
+        is acked, and must be rejected then as well: a oneway request is not lost, but becomes a dead letter.
+        """
+        if self._signatures is not None:
+            self._signatures.forget(request)
+        self._rejector.reject(request, rejection)
 
     def _rejection(self, action: Action, request: Request) -> Rejection:
         match action:

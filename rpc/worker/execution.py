@@ -16,6 +16,7 @@ from rpc.amqp.codec.properties import MESSAGE_ID
 from rpc.envelope import REPLACE
 from rpc.errors import CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
+from rpc.signing import check_signable
 from rpc.stub import StubMethod
 from rpc.worker.deduplication import RecentReplies
 from rpc.worker.delivery_state import DeliveryState
@@ -33,9 +34,9 @@ CANCELLING = DeliveryState.CANCELLING
 LARGEST_REPLY_HEADERS = 64 * 1024
 """Bytes, encoded. All properties of a message must fit into one frame, usually of 128 KiB."""
 
-OTHER_PROPERTIES = 1024
+OTHER_PROPERTIES = 1280
 """Bytes of a content header beside the reply's headers, at most: three short strings of a peer, and short ones of ours
-(AMQP 0-9-1, section 4.2.6.1).
+(AMQP 0-9-1, section 4.2.6.1), and a signature.
 """
 
 
@@ -179,6 +180,8 @@ class Execution:
             most = min(LARGEST_REPLY_HEADERS, request.delivery.channel.client.max_body_frame - OTHER_PROPERTIES)
             if size > most:
                 raise CodecError(f"the headers have {size} bytes; at most {most} are allowed")
+            if request.signed is not None:
+                check_signable(request.context.reply_headers)
         except CodecError as error:
             log.err(None, f"{request.label} set reply headers that cannot be sent")
             self._unfit(request, error)

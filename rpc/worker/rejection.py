@@ -70,6 +70,11 @@ def refused(error: AccessDenied | Overloaded | ServiceUnavailable) -> Rejection:
     return Rejection(TApplicationException.INTERNAL_ERROR, str(error.message), outcome=word)
 
 
+def denied(reason: str) -> Rejection:
+    """The sender may not make the request; the caller gets ``AccessDenied``."""
+    return Rejection(TApplicationException.INTERNAL_ERROR, f"access denied: {reason}", outcome=headers.ACCESS_DENIED)
+
+
 def repeated() -> Rejection:
     """An at-most-once request may have begun before."""
     return Rejection(

@@ -37,6 +37,7 @@ from rpc.headers import (
     metadata_of,
     whole,
 )
+from rpc.signing import Signed
 from rpc.stub import StubMethod
 from rpc.worker.begins import believed, possible_begins
 from rpc.worker.delivery_state import DeliveryState
@@ -93,6 +94,7 @@ class Request:
     :ivar reply_to: the queue for the reply; ``None`` when the caller named none, or one that cannot be answered.
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
     :ivar headers: all headers of the message.
+    :ivar signed: its signature, when it was verified and found right.
     :ivar source: the queue that it came from.
     :ivar arrived: seconds of the clock.
     :ivar began: seconds of the clock at which its handler was called.
@@ -115,6 +117,7 @@ class Request:
         "problem",
         "reply_to",
         "seqid",
+        "signed",
         "source",
         "state",
     )
@@ -141,6 +144,7 @@ class Request:
         self.oneway = False
         self.codec: Codec = BINARY
         self.problem: str | None = None
+        self.signed: Signed | None = None
         self.context: CallContext
         self.headers = NO_HEADERS
         try:
@@ -378,6 +382,8 @@ class Request:
             None if parts[USER_ID] is None else self.user_id,
             None if parts[APP_ID] is None else self.app_id,
         )
+        if self.signed is not None:
+            self.context.signed_by = self.signed.key.name
         return self.context
 
     def cancel(self) -> None:

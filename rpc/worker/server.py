@@ -26,6 +26,7 @@ from rpc.errors import AMQPError, DeliveryTimedOut
 from rpc.exchanges import declare_exchanges
 from rpc.interfaces import IChannelUser, IClock, IDeliveryChannel
 from rpc.link import Link
+from rpc.signing import Kind, answer
 from rpc.topology import BROADCAST, EXCHANGES, REQUESTS, Declaration, exclusive_queue, sentinel
 from rpc.worker.binding_watch import BindingWatch
 from rpc.worker.consumer import Consumer
@@ -210,7 +211,8 @@ class Server:
         kind = message_type(delivery)
         if kind == CANCEL_TYPE:
             self.ack_delivery(delivery)
-            served.dispatcher.cancel(cancelled_ids(delivery))
+            if served.dispatcher.obeys(delivery):
+                served.dispatcher.cancel(cancelled_ids(delivery))
         elif kind == QUARANTINE_TYPE and not delivery.body:
             self.ack_delivery(delivery)
             served.consumer.consume_quarantine()
@@ -229,6 +231,8 @@ class Server:
             body = request.reply(TMessageType.EXCEPTION, reply_too_large())
         try:
             properties = reply_properties(request, now, rejection)
+            if request.signed is not None:
+                properties = answer(request.signed, Kind.REPLY, properties, body)
             if self._channel is None:
                 self._send_later(request.reply_to or "", properties, body)
             else:
@@ -244,6 +248,8 @@ class Server:
     def send_keepalive(self, request: Request) -> None:
         """See :class:`~rpc.interfaces.IDeliveryChannel`."""
         properties = keepalive_properties(request, self._link.instance)
+        if properties is not None and request.signed is not None:
+            properties = answer(request.signed, Kind.KEEPALIVE, properties, b"")
         if self._channel is not None and properties is not None and request.reply_to is not None:
             try:
                 self._channel.publish("", request.reply_to, properties, b"")

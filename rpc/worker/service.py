@@ -12,6 +12,7 @@ from attrs.validators import optional
 from rpc.envelope import MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import ConfigurationError
 from rpc.interceptors import worker_interceptors
+from rpc.keys import Keys, as_keys
 from rpc.stub import Stub, implements_all
 from rpc.topology import REQUESTS, ServiceTopology
 from rpc.validators import check_truth, one_of, text, whole_number
@@ -114,6 +115,9 @@ class ThriftService(QueueOptions):
     :ivar reply_queues: the beginnings of the names of queues that replies may go to. Default: ``amq.gen-``, which the
         broker gives to queues without a name. The caller chooses the queue, and a worker may write to all of them: a
         request with another ``reply_to`` becomes a dead letter.
+    :ivar keys: the path of a file of keys, or a :class:`rpc.Keys`: signed requests are verified, and their replies are
+        signed.
+    :ivar require_signature: whether a request or cancellation without a signature is refused (``AccessDenied``).
     :ivar max_priority: the highest ``priority`` of a call that comes before others, 1 to 255 (``x-max-priority`` of the
         request queue). Up to 5 are recommended (RabbitMQ documentation, "Classic Queues Support Priorities"). For
         classic queues only.
@@ -147,6 +151,8 @@ class ThriftService(QueueOptions):
     allow: Any = attrs.field(default=None, kw_only=True)
     limits: CallerLimits | None = attrs.field(default=None, kw_only=True, validator=optional(check_limits))
     interceptors: tuple[Any, ...] = attrs.field(default=(), kw_only=True, converter=worker_interceptors)
+    keys: Keys | None = attrs.field(default=None, kw_only=True, converter=as_keys)
+    require_signature: bool = attrs.field(default=False, kw_only=True, validator=check_truth)
     description: Stub = attrs.field(init=False)
 
     @description.default
@@ -159,6 +165,8 @@ class ThriftService(QueueOptions):
             raise ConfigurationError(
                 "declare_queue=False: must be left out with max_priority= and queue_arguments=, which declare the queue"
             )
+        if self.require_signature and self.keys is None:
+            raise ConfigurationError("require_signature=True: needs keys=, the file of the keys of those who may call")
         object.__setattr__(self, "name", self.name or self.description.service)
         self.all_interceptors()
         if (self.handler is None) == (self.factory is None):
