@@ -70,9 +70,13 @@ def refused(error: AccessDenied | Overloaded | ServiceUnavailable) -> Rejection:
     return Rejection(TApplicationException.INTERNAL_ERROR, str(error.message), outcome=word)
 
 
-def denied(reason: str) -> Rejection:
-    """The sender may not make the request; the caller gets ``AccessDenied``."""
-    return Rejection(TApplicationException.INTERNAL_ERROR, f"access denied: {reason}", outcome=headers.ACCESS_DENIED)
+def denied(reason: str, *, is_signed: bool = False) -> Rejection:
+    """The request has no valid signature; the caller gets ``AccessDenied``.
+
+    :param is_signed: whether it is signed all the same, by a holder of a key: its time is wrong.
+    """
+    text, kind = f"access denied: {reason}", UNSERVED if is_signed else INVALID
+    return Rejection(TApplicationException.INTERNAL_ERROR, text, outcome=headers.ACCESS_DENIED, kind=kind)
 
 
 def repeated() -> Rejection:

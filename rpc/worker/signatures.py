@@ -60,7 +60,7 @@ class Signatures:
         wall = self._keys.now()
         problem = self._time_problem(signed, wall)
         if problem is not None:
-            return denied(problem)
+            return denied(problem, is_signed=True)
         if request.reply_to is not None:  # a peer may have changed the expiration, which is not signed
             bound = now + (signed.until + self._skew - wall) / 1000
             request.deadline = bound if request.deadline is None else min(request.deadline, bound)

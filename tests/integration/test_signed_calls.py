@@ -17,10 +17,13 @@ from rpc.amqp.content import Delivery
 from rpc.headers import DEAD_REASON
 from rpc.keys import INTERVAL, Keys
 from rpc.messages import Properties
+from rpc.topology import DeadLetterKind
 from tests.integration.amqp_case import later
 from tests.integration.call_case import PROJECT, Handler
 from tests.integration.dead_case import COMMAND, DeadTestCase
 from tests.unit.signed import BATCH, MOBILE, write_keys
+
+_, UNSERVED, INVALID = DeadLetterKind
 
 
 class SigningHandler(Handler):
@@ -310,12 +313,15 @@ class DeadTests(SignedTestCase):
 
     async def test_a_replay_signs_letters_anew_that_were_signed(self) -> None:
         """A letter that was not signed is not made a good one. Without keys, signed letters stay."""
+        for kind in (UNSERVED, INVALID):
+            for declaration in self.topology.dead_letters(kind):
+                await self.broker_channel.declare(declaration)
         late = Keys(self.keys_file(batch=BATCH), wall=lambda: time.time() - 25 * 3600)
         await self.client_with(late, headers={"user": "ada"}).zip()
-        await self.has_dead(1)
+        await self.has_dead(1, UNSERVED)
         await self.client_with(None).zip()
         await self.client_with(self.keys_file(batch=MOBILE)).zip()
-        await self.has_dead(3)
+        await self.has_dead(2, INVALID)
         self.assertEqual(self.handler.ran, [])
         self.assertIn("give --keys", await self.failure("replay", "1"))
         failure = await self.failure("replay", "--all", "--keys", self.path)
@@ -325,9 +331,11 @@ class DeadTests(SignedTestCase):
         while not self.handler.ran:
             await later(0.01)
         self.assertEqual((self.handler.signers, self.handler.metadata), (["batch"], [{"user": "ada"}]))
-        await self.has_dead(2)
+        await self.has_dead(0, UNSERVED)
+        await self.has_dead(2, INVALID)
         reasons = [
-            (letter.properties.headers or {})[DEAD_REASON] for letter in await self.taken(self.topology.dead_queue)
+            (letter.properties.headers or {})[DEAD_REASON]
+            for letter in await self.taken(self.topology.queue_of_kind(INVALID))
         ]
         self.assertIn("signed requests only", reasons[0])
         self.assertIn("is not right", reasons[1])
