@@ -48,8 +48,8 @@ class AttemptTests(CallTestCase):
         elsewhere = rpc.with_options(client, exchange=self.unique("nowhere"), idempotent=[])
         held = client.calculate(1, Work())
         await self.handler.holding(1)
-        error = await self.assert_fails(elsewhere.add(1, 2), rpc.ConnectionLost)
-        self.assertIn("NOT_FOUND", str(error))
+        error = await self.assert_fails(elsewhere.add(1, 2), rpc.ServiceUnavailable)
+        self.assertIn("does not exist on this virtual host", str(error))
         self.handler.release()
         self.assertEqual(await held, 7)
 
