@@ -9,6 +9,7 @@ An error of ``after``, ``failed``, ``retrying`` or ``rejected`` is logged, and c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 from zope.interface import Interface, implementer
@@ -160,3 +161,17 @@ def tell(method: Callable[[Any], object], call: Any) -> None:
         method(call)
     except Exception:
         log.err(None, f"{call.label}: in {type(getattr(method, '__self__', method)).__name__}.{method.__name__}")
+
+
+def does(method: Callable[[Any], object]) -> bool:
+    """Whether a method of an interceptor does anything: it is not that of the base class."""
+    function = getattr(method, "__func__", None)
+    return function is None or function not in _NOTHING
+
+
+_NOTHING = frozenset(
+    function
+    for base in (ClientInterceptor, WorkerInterceptor)
+    for function in vars(base).values()
+    if isinstance(function, FunctionType)
+)

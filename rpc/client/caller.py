@@ -134,9 +134,11 @@ class Caller:
 
     def times_of(self, operation: Operation) -> tuple[float, float, CallContext | None]:
         """Return the time, and the deadline and the served call that a call of `operation` would have now."""
-        now, context = self._clock.seconds(), current_call()
-        if context is not None and context.answered:
-            context = None
+        now, context = self._clock.seconds(), serving.get()
+        if context is not None:
+            context = current_call()
+            if context is not None and context.answered:
+                context = None
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         return now, deadline, context
 

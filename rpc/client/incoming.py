@@ -84,6 +84,8 @@ class Incoming:
         except InvalidReply as invalid:
             self._attempts.fail(call, invalid)
             return
+        if error is None and operation.on_metadata is not None:
+            operation.on_metadata(metadata_of(headers))
         if error is None and operation.make_reply is not None:
             result = operation.make_reply(result, metadata_of(headers))
         self._pending.settle(call, result, error)

@@ -20,7 +20,7 @@ from rpc.client.operation import Operation
 from rpc.context import CallContext
 from rpc.errors import Outcome, RPCError
 from rpc.headers import ATTEMPT
-from rpc.interceptors import tell
+from rpc.interceptors import does, tell
 
 NO_HEADERS: Mapping[str, Any] = {}
 
@@ -38,14 +38,15 @@ class ClientCall:
     :ivar reply_headers: the metadata of a reply with a result.
     :ivar error: the exception of the call, or of its last attempt; ``None`` while there is none.
     :ivar ended: when the call ended, in seconds of the clock; ``None`` before.
+    :ivar changed_headers: :attr:`headers`, if an interceptor has asked for them.
     :ivar notes: for the interceptors, to keep values until the call ends. The key is the interceptor itself.
     """
 
     __slots__ = (
-        "_headers",
         "_operation",
         "attempt",
         "began",
+        "changed_headers",
         "context",
         "deadline",
         "ended",
@@ -59,7 +60,7 @@ class ClientCall:
 
     def __init__(self, operation: Operation, began: float, deadline: float, context: CallContext | None) -> None:
         self._operation = operation
-        self._headers: dict[str, Any] | None = None
+        self.changed_headers: dict[str, Any] | None = None
         self.began = began
         self.deadline = deadline
         self.context = context
@@ -106,19 +107,16 @@ class ClientCall:
 
         Values are those that AMQP has. Headers that do not fit into a frame fail the call.
         """
-        if self._headers is None:
+        headers = self.changed_headers
+        if headers is None:
             inherited = {} if self.context is None else self.context.metadata
-            self._headers = {**inherited, **(self._operation.options.headers or {})}
-        return self._headers
+            headers = self.changed_headers = {**inherited, **(self._operation.options.headers or {})}
+        return headers
 
     @property
     def outcome(self) -> Outcome | None:
         """Whether a failed call was executed; ``None`` when it was answered, has succeeded or has not ended."""
         return self.error.outcome if isinstance(self.error, RPCError) else None
-
-    def sent_headers(self) -> dict[str, Any] | None:
-        """Return the headers when an interceptor has asked for them, else ``None``."""
-        return self._headers
 
     def __repr__(self) -> str:
         return f"<call of {self.label}>"
@@ -129,7 +127,7 @@ class InterceptedOperation(Operation):
 
     def __init__(self, operation: Operation, call: ClientCall, interceptors: tuple[Any, ...]) -> None:
         self.__dict__.update(operation.__dict__)
-        del self.__dict__["make_reply"], self.__dict__["on_retry"]  # methods here
+        del self.__dict__["on_metadata"], self.__dict__["on_retry"]  # methods here
         self._inner = operation
         self._call = call
         self._interceptors = interceptors
@@ -159,18 +157,16 @@ class InterceptedOperation(Operation):
             call.message_id = call_id[1:].decode()
         attempt = inherited.get(ATTEMPT)
         call.attempt = 1 if attempt is None else attempt
-        headers = call.sent_headers()
+        headers = call.changed_headers
         if headers is None:
             return self._inner.properties(reply_to, call_id, expiration, inherited, user)
         if attempt is not None:
             headers = {**headers, ATTEMPT: attempt}
         return self._inner.properties_with(reply_to, call_id, expiration, headers, user)
 
-    def make_reply(self, result: Any, metadata: Mapping[str, Any]) -> Any:
-        """Make the caller's value, with the reply's metadata."""
+    def on_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Note the metadata of the reply."""
         self._call.reply_headers = metadata
-        make_reply = self._inner.make_reply
-        return result if make_reply is None else make_reply(result, metadata)
 
     def on_retry(self, error: RPCError) -> None:
         """Tell the interceptors of an attempt that has failed."""
@@ -181,18 +177,22 @@ class InterceptedOperation(Operation):
 
 
 class InterceptedCaller:
-    """Makes calls on a caller, with interceptors before it."""
+    """Makes calls on a caller, with interceptors before it. Methods that do nothing are not called."""
 
     def __init__(self, caller: Caller, interceptors: tuple[Any, ...]) -> None:
         self._caller = caller
         self._interceptors = interceptors
+        self._before = [(place, each.before) for place, each in enumerate(interceptors) if does(each.before)]
+        self._after = [each.after for each in reversed(interceptors) if does(each.after)]
 
     def call(self, operation: Operation, /, *arguments: Any, **keywords: Any) -> Deferred[Any]:
         """See :meth:`rpc.client.caller.Caller.call`."""
         call = ClientCall(operation, *self._caller.times_of(operation))
-        for place, interceptor in enumerate(self._interceptors):
+        for place, before in self._before:
             try:
-                _begin(interceptor, call)
+                answer = before(call)
+                if answer is not None:
+                    _refuse_answer(answer)
             except Exception as error:
                 return fail(self._refused(call, error, place))
         intercepted = InterceptedOperation(operation, call, self._interceptors)
@@ -219,8 +219,8 @@ class InterceptedCaller:
 
     def _succeeded(self, result: Any, call: ClientCall) -> Any:
         call.ended = self._caller.now()
-        for interceptor in reversed(self._interceptors):
-            tell(interceptor.after, call)
+        for after in self._after:
+            tell(after, call)
         return result
 
     def _failed(self, failure: Failure, call: ClientCall) -> Failure:
@@ -234,10 +234,7 @@ class InterceptedCaller:
             tell(interceptor.failed, call)
 
 
-def _begin(interceptor: Any, call: ClientCall) -> None:
-    answer = interceptor.before(call)
-    if answer is None:
-        return
+def _refuse_answer(answer: object) -> None:
     if isinstance(answer, CoroutineType):
         answer.close()
     raise TypeError(f"before returned {type(answer).__name__}, not None: a client's interceptor decides at once")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 
-from rpc.amqp.codec.fields import SHORT_LENGTHS
-from rpc.amqp.codec.properties import PropertyTemplate, encode_properties
+from rpc.amqp.codec.fields import SHORT_LENGTHS, encode_table
+from rpc.amqp.codec.properties import PropertyTemplate
 from rpc.client.options import ClientOptions
 from rpc.client.queue_states import lead_of
 from rpc.client.reply_values import Reply
@@ -25,6 +26,11 @@ VARIABLE = ("correlation_id", "expiration", "message_id")
 VARIABLE_ONEWAY = ("correlation_id", "message_id")
 """A oneway request does not expire: its caller was told that the broker has it."""
 
+HEADERS = ("headers",)
+"""A property that differs as well, when the call inherits metadata or interceptors have changed it."""
+
+NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
+
 
 @attrs.define(eq=False, slots=False)
 class Operation:
@@ -39,6 +45,7 @@ class Operation:
     :ivar codec: of the options' protocol.
     :ivar workers: a set of the instance that ``service`` names, or of ``None``.
     :ivar on_retry: called with the error of an attempt when another one follows.
+    :ivar on_metadata: called with the metadata of a reply with a result, if it has any.
     :ivar make_reply: makes the caller's value from a result and the reply's metadata; ``None``: the result itself.
     """
 
@@ -50,11 +57,14 @@ class Operation:
     idempotent: bool = False
     make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None
     on_retry: Callable[[RPCError], None] | None = attrs.field(default=None, init=False)
+    on_metadata: Callable[[Mapping[str, Any]], None] | None = attrs.field(default=None, init=False)
     lead: float = attrs.field(init=False)
     codec: Codec = attrs.field(init=False)
     workers: frozenset[str | None] = attrs.field(init=False)
     _template: PropertyTemplate | None = attrs.field(default=None, init=False)
     _reply_to: str | None = attrs.field(default=None, init=False)
+    _headed: PropertyTemplate | None = attrs.field(default=None, init=False)
+    _headed_to: str | None = attrs.field(default=None, init=False)
 
     @codec.default
     def _codec_of_the_protocol(self) -> Codec:
@@ -130,7 +140,7 @@ class Operation:
             return self.properties_with(reply_to, call_id, expiration, headers, user)
         template = self._template
         if template is None or self._reply_to != reply_to:
-            fixed = self._fixed(reply_to, self.options.headers, user)
+            fixed = self._fixed(reply_to, self._with_liveness(self.options.headers), user)
             template = self._template = PropertyTemplate(fixed, self._variable)
             self._reply_to = reply_to
         if self.oneway:
@@ -141,11 +151,17 @@ class Operation:
         self, reply_to: str, call_id: bytes, expiration: bytes, headers: Mapping[str, Any], user: str | None
     ) -> bytes:
         """Return the same for a request with these headers. Those of the options are not added."""
-        shown = call_id[1:].decode()
-        words: dict[str, Any] = {"correlation_id": shown, "message_id": shown}
-        if not self.oneway:
-            words["expiration"] = expiration.decode()
-        return encode_properties(attrs.evolve(self._fixed(reply_to, headers, user), **words))
+        template = self._headed
+        if template is None or self._headed_to != reply_to:
+            template = self._headed = PropertyTemplate(self._fixed(reply_to, None, user), HEADERS + self._variable)
+            self._headed_to = reply_to
+        try:
+            table = encode_table(self._with_liveness(headers))
+        except CodecError as error:
+            raise CodecError(f"headers: {error}") from None
+        if self.oneway:
+            return template.encode(table, call_id, call_id)
+        return template.encode(table, call_id, SHORT_LENGTHS[len(expiration)] + expiration, call_id)
 
     @property
     def _variable(self) -> tuple[str, ...]:
@@ -153,9 +169,6 @@ class Operation:
 
     def _fixed(self, reply_to: str, headers: Mapping[str, Any] | None, user: str | None) -> Properties:
         options = self.options
-        liveness = options.liveness
-        if liveness is not None and not self.oneway:
-            headers = {**(headers or {}), LIVENESS: max(1, int(liveness * 1000))}
         return Properties(
             content_type=self.codec.content_type,
             headers=headers or None,
@@ -166,6 +179,12 @@ class Operation:
             user_id=self._user_id(user),
             app_id=options.app_id,
         )
+
+    def _with_liveness(self, headers: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        liveness = self.options.liveness
+        if liveness is None or self.oneway:
+            return headers or NO_HEADERS
+        return {**(headers or NO_HEADERS), LIVENESS: max(1, int(liveness * 1000))}
 
     def sender(self, user: str | None) -> str | None:
         """Return the user that a request names on a connection of `user`; ``None``: it names none."""

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from rpc import context, log
 from rpc.errors import AccessDenied, Overloaded, ServiceUnavailable
-from rpc.interceptors import tell
+from rpc.interceptors import does, tell
 from rpc.stub import StubMethod
 from rpc.worker.call import Ending, WorkerCall
 from rpc.worker.delivery_state import DeliveryState
@@ -22,20 +22,23 @@ from rpc.worker.in_progress import Run
 from rpc.worker.rejection import Rejection, refused
 from rpc.worker.request import Request
 
-CANCELLING = DeliveryState.CANCELLING
+CANCELLING, RETURNED = DeliveryState.CANCELLING, Ending.RETURNED
+# Module names, because every call reads them: an attribute of an enum costs one more lookup.
 
 
 class _Intercepted:
     """A call in progress.
 
+    :ivar start: where its arguments begin in the body.
     :ivar begun: how many interceptors have admitted it.
     :ivar admitted: whether the handler may be called.
     """
 
-    __slots__ = ("admitted", "begun", "call")
+    __slots__ = ("admitted", "begun", "call", "start")
 
-    def __init__(self, call: WorkerCall) -> None:
+    def __init__(self, call: WorkerCall, start: int) -> None:
         self.call = call
+        self.start = start
         self.begun = 0
         self.admitted = False
 
@@ -49,23 +52,25 @@ class InterceptedExecution(Execution):
     def __init__(self, interceptors: tuple[Any, ...], *arguments: Any) -> None:
         super().__init__(*arguments)
         self._interceptors = interceptors
+        self._after = [each.after if does(each.after) else None for each in interceptors]
+        self._failing = [each.failed if does(each.failed) else None for each in interceptors]
         self._intercepted: dict[Request, _Intercepted] = {}
 
     def run(self, request: Request, now: float) -> None:
         """See :class:`~rpc.worker.execution.Execution`. Each request has its own context variables."""
         try:
-            method, _ = request.read(self._name, self._methods, arguments=False)
+            method, start = request.read(self._name, self._methods, head_only=True)
         except Rejection as rejection:
             self._reject(request, rejection)
             return
         self._limiter.enter()
-        copy_context().run(self._begin, request, method, now)
+        copy_context().run(self._begin, request, method, start, now)
 
     @context.enters_context
-    def _begin(self, request: Request, method: StubMethod, now: float) -> None:
+    def _begin(self, request: Request, method: StubMethod, start: int, now: float) -> None:
         served = request.serve(self._name, method, now, self._limiter.wait)
         context.serving.set(served)
-        intercepted = _Intercepted(WorkerCall(request, self._name, method.name, now, served))
+        intercepted = _Intercepted(WorkerCall(request, self._name, method.name, now, served), start)
         self._intercepted[request] = intercepted
         interceptors = iter(self._interceptors)
         try:
@@ -91,11 +96,12 @@ class InterceptedExecution(Execution):
         """
         for interceptor in interceptors:
             answer = interceptor.before(intercepted.call)
-            if isinstance(answer, CoroutineType):
-                answer = Deferred.fromCoroutine(answer)
-            if isinstance(answer, Deferred):
-                return answer
-            _check_admitted(answer)
+            if answer is not None:
+                if isinstance(answer, CoroutineType):
+                    answer = Deferred.fromCoroutine(answer)
+                if isinstance(answer, Deferred):
+                    return answer
+                _check_admitted(answer)
             intercepted.begun += 1
         return None
 
@@ -124,7 +130,9 @@ class InterceptedExecution(Execution):
         return expired or self._in_progress.was_cancelled(request)
 
     def _handle(self, request: Request, method: StubMethod, intercepted: _Intercepted) -> Any:
-        _, arguments = request.read(self._name, self._methods, self._replace, self._most)
+        arguments = request.read_arguments(
+            self._name, self._methods, method, intercepted.start, self._replace, self._most
+        )
         intercepted.admitted = True
         value = self._handlers[method.name](*method.arguments_of(arguments))
         return Deferred.fromCoroutine(value) if isinstance(value, CoroutineType) else value
@@ -192,10 +200,12 @@ class InterceptedExecution(Execution):
         call.ended = self._clock.seconds()
         call.reply_size = len(body or b"")
         if call.ending is None:
-            call.ending = Ending.RETURNED
-        admitted = self._interceptors[: intercepted.begun]
-        for interceptor in reversed(admitted):
-            tell(interceptor.after if call.ending is Ending.RETURNED else interceptor.failed, call)
+            call.ending = RETURNED
+        told = self._after if call.ending is RETURNED else self._failing
+        for place in range(intercepted.begun - 1, -1, -1):
+            method = told[place]
+            if method is not None:
+                tell(method, call)
         if body is not None and request.context.has_reply_headers:
             return self._checked(request, body)
         return body

@@ -180,13 +180,14 @@ class Request:
         replace: bool = False,
         most: int = MAX_ELEMENTS,
         *,
-        arguments: bool = True,
+        head_only: bool = False,
     ) -> tuple[StubMethod, Any]:
         """Return the method that is asked for, and the struct of its arguments.
 
         :param replace: whether invalid UTF-8 is replaced instead of refused.
         :param most: elements of the request, at most.
-        :param arguments: whether the arguments are decoded, too; otherwise there is ``None`` for them.
+        :param head_only: whether the arguments are left for :meth:`read_arguments`. Then their place in the body is
+            returned instead.
         :raises Rejection: the request is malformed, or has no such method.
         """
         if self.problem is not None:  # where to answer, and in which protocol, is unknown
@@ -202,23 +203,52 @@ class Request:
             if method is None or kind != TMessageType.CALL or self._is_reply_unsafe:
                 method = self._check(method, kind)
             self.label = f"{service}.{method.name}"
-            if not arguments:
-                return method, None
+            if head_only:
+                return method, start
             struct = self.codec.read_struct(body, start, method.arguments_class, replace, most)
-        except UnknownProtocol as error:
-            raise Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
-        except TooManyElements as error:
-            raise too_many_elements(service, error.most) from error
-        except MalformedMessage as error:
-            text = f"{error}{self._differences(methods)}"
-            raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
+        except (UnknownProtocol, TooManyElements, MalformedMessage) as error:
+            raise self._rejection(error, service, methods) from error
         if method.check_arguments is not None:
-            try:
-                method.check_arguments(struct)
-            except Exception as error:
-                text = f"{self.label}: {error}{self._differences(methods)}"
-                raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
+            self._check_arguments(method, struct, methods)
         return method, struct
+
+    def read_arguments(
+        self,
+        service: str,
+        methods: Mapping[str, StubMethod],
+        method: StubMethod,
+        start: int,
+        replace: bool = False,
+        most: int = MAX_ELEMENTS,
+    ) -> Any:
+        """Return the struct of the arguments, after :meth:`read` has returned `method` and `start`.
+
+        :raises Rejection: the request is malformed.
+        """
+        try:
+            struct = self.codec.read_struct(self.delivery.body, start, method.arguments_class, replace, most)
+        except (TooManyElements, MalformedMessage) as error:
+            raise self._rejection(error, service, methods) from error
+        if method.check_arguments is not None:
+            self._check_arguments(method, struct, methods)
+        return struct
+
+    def _rejection(self, error: Exception, service: str, methods: Mapping[str, StubMethod]) -> Rejection:
+        """Return the rejection of a request that cannot be read."""
+        if isinstance(error, TooManyElements):
+            return too_many_elements(service, error.most)
+        if isinstance(error, UnknownProtocol):
+            return Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True)
+        text = f"{error}{self._differences(methods)}"
+        return Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True)
+
+    def _check_arguments(self, method: StubMethod, struct: Any, methods: Mapping[str, StubMethod]) -> None:
+        assert method.check_arguments is not None
+        try:
+            method.check_arguments(struct)
+        except Exception as error:
+            text = f"{self.label}: {error}{self._differences(methods)}"
+            raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
 
     def _differences(self, methods: Mapping[str, StubMethod]) -> str:
         """Return how the IDL of the caller differs from the stub."""

@@ -23,6 +23,7 @@ from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.codec.properties import encode_properties
 from rpc.client import caller
 from rpc.envelope import CODECS
+from rpc.interceptors import ClientInterceptor, WorkerInterceptor
 from rpc.messages import Properties
 from rpc.worker.service import ThriftService
 from services.calculator import CalculatorHandler
@@ -41,6 +42,10 @@ WORKER_FUNCTIONS = 50
 """From the delivery to reply and ack, the handler included. Three are the price of named states and of one decision a
 delivery: the decision, taking a slot, and remembering the reply for a redelivery.
 """
+
+INTERCEPTED_CLIENT_FUNCTIONS = 51
+INTERCEPTED_WORKER_FUNCTIONS = 59
+"""The same with one interceptor that does nothing. Without one, a call has none of these functions."""
 
 BEFORE = 100
 """Calls that fill the caches first."""
@@ -139,6 +144,25 @@ class ClientPathTests(SynchronousTestCase):
         self.assertLessEqual(counted.total(), CLIENT_FUNCTIONS, described(counted))
         self.assertEqual(counted[Deferred.__init__.__code__], 1)
 
+    def test_an_interceptor_adds_a_bounded_number_of_functions(self) -> None:
+        """And no Deferred. A client beside it, without interceptors, calls no function more."""
+        plain = self.client
+        for client, bound in (
+            (self.caller.client(interceptors=[ClientInterceptor()]), INTERCEPTED_CLIENT_FUNCTIONS),
+            (plain, CLIENT_FUNCTIONS),
+        ):
+            self.client = client
+            self.call()
+            incoming = self.incoming()
+
+            def run(client: Any = client, incoming: bytes = incoming) -> None:
+                client.add(1, 2)
+                self.feed(incoming)
+
+            counted = count_functions(run)
+            self.assertLessEqual(counted.total(), bound, described(counted))
+            self.assertEqual(counted[Deferred.__init__.__code__], 1)
+
     def test_a_request_is_a_single_write(self) -> None:
         """Its three frames are written at once."""
         connection = self.caller.wire.peer.connection
@@ -161,9 +185,13 @@ class WorkerPathTests(SynchronousTestCase):
     """The worker's side."""
 
     def setUp(self) -> None:
+        self.begin()
+
+    def begin(self, **options: Any) -> None:
+        """Serve, and fill the caches."""
         self.wire = Wire()
         handler = CalculatorHandler()
-        WorkerInMemory(self.wire, ThriftService(CalculatorStub, handler), handler)
+        WorkerInMemory(self.wire, ThriftService(CalculatorStub, handler, **options), handler)
         self.number = 0
         self.feed = self.wire.peer.connection.dataReceived
         for _ in range(BEFORE):
@@ -203,6 +231,18 @@ class WorkerPathTests(SynchronousTestCase):
         self.wire.clock.advance(0)
         self.assertEqual(len(self.wire.take()), 1)
         self.assertLessEqual(counted.total(), WORKER_FUNCTIONS, described(counted))
+        self.assertEqual(counted[Deferred.__init__.__code__], 0)
+
+    def test_an_interceptor_adds_a_bounded_number_of_functions(self) -> None:
+        """And no Deferred."""
+        self.begin(interceptors=[WorkerInterceptor()])
+        incoming = self.incoming()
+
+        def run() -> None:
+            self.feed(incoming)
+
+        counted = count_functions(run)
+        self.assertLessEqual(counted.total(), INTERCEPTED_WORKER_FUNCTIONS, described(counted))
         self.assertEqual(counted[Deferred.__init__.__code__], 0)
 
     def test_the_output_for_one_read_is_a_single_write(self) -> None:

@@ -139,12 +139,12 @@ def decode_headers(part: bytes) -> dict[str, Any]:
 
 
 class PropertyTemplate:
-    """The properties of many messages that differ in a few short strings: all else is encoded once.
+    """The properties of many messages that differ in their headers and a few short strings: all else is encoded once.
 
     :param fixed: the properties that are the same in every message.
     :param variable: the names of the properties that :meth:`encode` is given, in the wire's order.
-    :raises CodecError: a variable property is not a short string, is fixed as well, or stands out of order; or a
-        fixed value does not fit its property.
+    :raises CodecError: a variable property is not a short string or the headers, is fixed as well, or stands out of
+        order; or a fixed value does not fit its property.
     """
 
     __slots__ = ("_parts", "variable")
@@ -160,8 +160,8 @@ class PropertyTemplate:
         for name, kind, flag in zip(_NAMES, _KINDS, _FLAGS, strict=True):
             value = getattr(fixed, name)
             if name in variable:
-                if kind != _SHORT_STRING or value is not None:
-                    raise CodecError(f"{name} cannot be variable: it is fixed as well, or no short string")
+                if kind not in (_SHORT_STRING, _TABLE) or value is not None:
+                    raise CodecError(f"{name} cannot be variable: it is fixed as well, or no short string or table")
                 parts += [b"", b""]
             elif value is not None:
                 parts[-1] += _encode_property(name, kind, value)
@@ -174,7 +174,8 @@ class PropertyTemplate:
     def encode(self, *values: bytes) -> bytes:
         """Return the flags and the property list with these values.
 
-        :param values: one for each variable property, as :func:`~rpc.amqp.codec.fields.encode_short_string` makes them.
+        :param values: one for each variable property, as :func:`~rpc.amqp.codec.fields.encode_short_string` makes them,
+            and :func:`~rpc.amqp.codec.fields.encode_table`.
         :raises CodecError: there are more or fewer values than variable properties.
         """
         parts = self._parts.copy()

@@ -296,11 +296,12 @@ class ChainTests(InterceptorTestCase):
 
     def test_adds_headers_to_the_reply(self) -> None:
         """In ``before`` and ``after``. Those that cannot be sent become an INTERNAL_ERROR."""
+        values: list[Any] = [object(), 2]
         self.recorder.answer = lambda call: call.reply_headers.update(a=1)
-        self.recorder.after = lambda call: call.reply_headers.update(b=2)  # type: ignore[method-assign]
+        self.recorder.after = lambda call: call.reply_headers.update(b=values.pop())  # type: ignore[method-assign]
+        self.serve(interceptors=[self.recorder])
         self.request("add")
         self.assertEqual(self.reply().properties.headers, {"a": 1, "b": 2})
-        self.recorder.after = lambda call: call.reply_headers.update(b=object())  # type: ignore[method-assign]
         tag = self.request("add")
         self.assert_internal_error()
         self.assertEqual(self.acked(), [1, tag])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.amqp.codec.fields import encode_short_string
+from rpc.amqp.codec.fields import encode_short_string, encode_table
 from rpc.amqp.codec.properties import (
     ALL_ABSENT,
     CORRELATION_ID,
@@ -165,21 +165,25 @@ class PropertiesTests(SynchronousTestCase):
 class PropertyTemplateTests(SynchronousTestCase):
     """PropertyTemplate."""
 
-    @given(all_properties, st.sets(st.sampled_from(SHORT_STRINGS)))
+    @given(all_properties, st.sets(st.sampled_from(["headers", *SHORT_STRINGS])))
     def test_template_encodes_as_the_plain_encoder_does(self, properties: Properties, chosen: set[str]) -> None:
         """With any fixed and variable properties, the bytes are those of encode_properties."""
         variable = tuple(name for name in NAMES if name in chosen)
         fixed = attrs.evolve(properties, **dict.fromkeys(variable))
-        strings: dict[str, Any] = {name: getattr(properties, name) or "" for name in variable}
+        values: dict[str, Any] = {
+            name: getattr(properties, name) or ({} if name == "headers" else "") for name in variable
+        }
         template = PropertyTemplate(fixed, variable)
-        expected = encode_properties(attrs.evolve(fixed, **strings))
+        expected = encode_properties(attrs.evolve(fixed, **values))
+        encoded = [
+            encode_table(value) if name == "headers" else encode_short_string(value) for name, value in values.items()
+        ]
         for _ in range(2):
-            self.assertEqual(template.encode(*(encode_short_string(text) for text in strings.values())), expected)
+            self.assertEqual(template.encode(*encoded), expected)
 
     def test_refuses_properties_that_cannot_vary(self) -> None:
-        """Only short strings that are not fixed may vary, in the wire's order, each once and by its name."""
+        """Headers and short strings that are not fixed may vary, in the wire's order, each once and by its name."""
         for variable in (
-            ("headers",),
             ("priority",),
             ("reply_to", "correlation_id"),
             ("reply_to", "reply_to"),
