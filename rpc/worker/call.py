@@ -94,6 +94,12 @@ class WorkerCall:
         return self._request.app_id
 
     @property
+    def signed_by(self) -> str | None:
+        """The name of the key that the request is signed with; ``None`` when it has no signature that was verified."""
+        signed = self._request.signed
+        return None if signed is None else signed.key.name
+
+    @property
     def reply_to(self) -> str | None:
         """The reply queue, another one for each connection of a client; ``None`` when it cannot be answered."""
         return self._request.reply_to

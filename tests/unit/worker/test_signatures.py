@@ -16,6 +16,7 @@ from rpc.interceptors import WorkerInterceptor
 from rpc.keys import Keys
 from rpc.messages import Properties
 from rpc.signing import ONEWAY_LIFETIME, Kind, sign, verify
+from rpc.worker.call import WorkerCall
 from rpc.worker.service import ThriftService
 from rpc.worker.signatures import Signatures
 from tests.unit.logs import log_lines
@@ -120,6 +121,19 @@ class RequestTests(SignedTestCase):
             self.assertEqual(self.proof(self.reply(), properties), name)
         self.assertEqual([context.signed_by for context in seen], ["mobile", "batch"])
         self.assertEqual([dict(context.metadata) for context in seen], [{}, {}])
+
+    def test_interceptors_see_the_key(self) -> None:
+        """``None`` for a request that is not signed."""
+        seen: list[str | None] = []
+
+        class Seeing(WorkerInterceptor):
+            def before(self, call: WorkerCall) -> None:
+                seen.append(call.signed_by)
+
+        self.serve(keys=self.keys, interceptors=[Seeing()])
+        self.deliver(self.signed())
+        self.deliver(Properties(reply_to="amq.gen-replies"))
+        self.assertEqual(seen, ["mobile", None])
 
     def test_refuses_a_request_without_a_signature(self) -> None:
         """The refusal is not signed: nothing says whom it is for. A oneway request becomes a dead letter."""
