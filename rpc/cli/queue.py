@@ -8,6 +8,8 @@ from typing import Any, Final
 import attrs
 import click
 
+from rpc.amqp.protocol import AMQPConnection
+from rpc.cli.alarm import unless_blocked
 from rpc.cli.dead_letters import lock
 from rpc.cli.queue_migration import Migration, replacements
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
@@ -116,25 +118,29 @@ async def _migrated(
     try:
         publishing = await open_connection(reactor, broker, "thrift-rpc queue publishing")
         try:
-            await lock(holding, f"{topology.queue}.migrating", "thrift-rpc queue migrate")
-            await lock(holding, topology.dead_queue)  # a command that holds dead letters has no consumer all the time
-            channel = await holding.open_channel()
-            for exchange in EXCHANGES:
-                await channel.declare(exchange)
             migration = Migration(reactor, holding, publishing, topology.service, patience)
             told.append(migration)
-            if not await migration.exists(topology.queue):
-                raise click.ClickException(
-                    f"there is no queue {topology.queue} in this virtual host: no worker has served the service here. "
-                    "The first worker declares it with its options. See --queue and --broker"
-                )
-            await migration.try_arguments(topology.request_queue())
-            for queue in replacements(topology):
-                await migration.replace(queue, always=always)
+            await lock(holding, f"{topology.queue}.migrating", "thrift-rpc queue migrate")
+            await lock(holding, topology.dead_queue)  # a command that holds dead letters has no consumer all the time
+            await unless_blocked(publishing, _migrate(holding, migration, topology, always))
         finally:
             await publishing.close(within=CLOSE_SECONDS)
     finally:
         await holding.close()
+
+
+async def _migrate(holding: AMQPConnection, migration: Migration, topology: ServiceTopology, always: bool) -> None:
+    if not await migration.exists(topology.queue):
+        raise click.ClickException(
+            f"there is no queue {topology.queue} in this virtual host: no worker has served the service here. "
+            "The first worker declares it with its options. See --queue and --broker"
+        )
+    channel = await holding.open_channel()
+    for exchange in EXCHANGES:
+        await channel.declare(exchange)
+    await migration.try_arguments(topology.request_queue())
+    for queue in replacements(topology):
+        await migration.replace(queue, always=always)
 
 
 def _report(migration: Migration) -> list[str]:

@@ -190,7 +190,7 @@ class Migration:
             yield move
         finally:
             await move.stop()
-            await publishing.close()
+            publishing.close()  # a blocked broker does not answer
 
     # -- questions to the broker
 
@@ -254,7 +254,7 @@ class Migration:
                 "wait in the queue"
             )
         finally:
-            await channel.close()
+            channel.close()  # a blocked broker does not answer
 
     async def _do(self, declarations: Iterable[Declaration]) -> None:
         """Send declarations at once. The broker carries them out in order, and none after one that fails."""

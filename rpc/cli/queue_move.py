@@ -123,7 +123,6 @@ class Move:
         self.moved = 0
         channel.on_closed = self._fail
         publishing.on_closed = self._publishing_lost
-        publishing.client.on_blocked = self._blocked
 
     async def start(self) -> None:
         """Begin.
@@ -146,7 +145,7 @@ class Move:
 
         :raises OthersConsume: another program consumes from the queue.
         :raises MoveFailed: the other queue took no message for the time of `patience`, or is gone.
-        :raises AMQPError: a channel was lost, or the broker takes no messages.
+        :raises AMQPError: a channel was lost.
         """
         since, moved = self._clock.seconds(), self.moved
         while True:
@@ -247,10 +246,6 @@ class Move:
     def _publishing_lost(self, reason: Exception) -> None:
         self._fail(reason)
         self._publisher.lost(reason)
-
-    def _blocked(self, reason: str | None) -> None:
-        if reason is not None:
-            self._fail(MoveFailed(f"the broker takes no messages: {reason}"))
 
     def _gone(self) -> None:
         if not self._ending:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
 import rpc
 from generated.calculator import Calculator
 from rpc.messages import Properties
@@ -179,6 +182,44 @@ class MigrateTests(MigrateTestCase):
             queue=f"{self.topology.dead_queue}.lock", exclusive=True, auto_delete=True
         )
         self.assertIn("another thrift-rpc dead works on", await self.not_migrated("--backlog", "5"))
+
+
+class AlarmTests(MigrateTestCase):
+    """The broker reads nothing from a connection that publishes during an alarm."""
+
+    own_broker = True
+
+    async def alarm(self, on: bool) -> None:
+        """Begin or end the alarm."""
+        await deferToThread(self.broker.set_memory_alarm, on)
+
+    async def test_ends_during_an_alarm(self) -> None:
+        """The first message that it publishes asks whether a worker is connected."""
+        await self.declared()
+        await self.sent("a")
+        await self.alarm(True)
+        self.assertIn("broker: it takes no messages: low on", await self.not_migrated("--backlog", "5"))
+        await self.alarm(False)
+        await self.migrated("--backlog", "5")
+        self.assertEqual([message.body for message in await self.taken(self.requests)], [b"a"])
+
+    async def test_ends_when_an_alarm_begins(self) -> None:
+        """While it moves requests. The same command goes on after the alarm."""
+        await self.declared()
+        names = [f"r.{number}" for number in range(3000)]
+        await self.sent(*names)
+        failing = Deferred.fromCoroutine(self.not_migrated("--backlog", "5000"))
+        while not await self.ready(f"{self.requests}.migrating"):
+            await later(0.01)
+        await self.alarm(True)
+        error = await failing
+        self.assertIn("broker: it takes no messages: low on", error)
+        self.assertIn(f"some may wait in {self.requests}.migrating. Run the same command again", error)
+        await self.alarm(False)
+        await self.migrated("--backlog", "5000")
+        found = {message.properties.message_id for message in await self.taken(self.requests)}
+        self.assertEqual(found, {*names})
+        await self.assert_replaced(backlog=5000)
 
 
 class WorkersAndClientsTests(MigrateTestCase):
