@@ -142,11 +142,12 @@ def no_such_queue(queue: str) -> click.ClickException:
     )
 
 
-async def lock(connection: AMQPConnection, queue: str, command: str = "thrift-rpc dead") -> None:
-    """Let no other `command` work on `queue` while `connection` is open.
+async def lock(connection: AMQPConnection, queue: str, command: str = "thrift-rpc dead, or queue migrate,") -> None:
+    """Let no other command work on `queue` while `connection` is open.
 
     The lock is an exclusive queue: another connection cannot declare it (AMQP 0-9-1, queue.declare: 405).
 
+    :param command: which ones take this lock.
     :raises click.ClickException: another command has the lock.
     """
     channel = await connection.open_channel()

@@ -10,18 +10,29 @@ import click
 
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.alarm import unless_blocked
+from rpc.cli.confirmation import confirmed
 from rpc.cli.dead_letters import lock
+from rpc.cli.queue_detour import Names
 from rpc.cli.queue_migration import Migration, replacements
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
 from rpc.cli.standard_output import say, warn
+from rpc.errors import ConfigurationError
 from rpc.topology import EXCHANGES, REQUESTS, ServiceTopology
 from rpc.uri import BrokerURI
 from rpc.worker.queue_options import HIGHEST_PRIORITY, QUEUE_TYPES, QueueOptions
+from rpc.worker.service import LONGEST_QUEUE
 
 PATIENCE: Final = 30.0
 
+QUESTION: Final = "Replace each of these queues by one with the new arguments, and move its messages?"
+
 CLOSE_SECONDS: Final = 1.0
 """For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
+
+NO_DIFFERENCE: Final = (
+    "the broker sees no difference between {} and these options: nothing was moved. It does not compare "
+    "x-consumer-timeout: to change that, use --always"
+)
 
 GO_ON: Final = "No message is lost; some may wait in {}. Run the same command again: it goes on from there"
 
@@ -42,6 +53,8 @@ def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
             arguments[name] = json.loads(value)
         except ValueError:
             arguments[name] = value
+        except RecursionError as error:
+            raise click.BadParameter(f"the value of {name} is nested too deeply") from error
     return arguments
 
 
@@ -65,6 +78,7 @@ def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
 @click.option(
     "--always", is_flag=True, help="Also when the broker sees no difference: it does not compare x-consumer-timeout."
 )
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--patience",
     type=click.FloatRange(min=0, min_open=True),
@@ -73,16 +87,18 @@ def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     metavar="SECONDS",
     help="How long the new queue may be full before the command ends.",
 )
-def migrate_command(service: str, broker: BrokerURI, always: bool, patience: float, **options: Any) -> None:
+def migrate_command(service: str, broker: BrokerURI, always: bool, yes: bool, patience: float, **options: Any) -> None:
     """Replace the queues of SERVICE by queues with the given options, and move all messages into them.
 
-    Give the options that the service has in its code: what is not given is the default, not what the old queue has.
+    Give the options that the service has in its code: what is not given is the default, not what the old queue has. The
+    command shows what changes, and asks.
+
     A worker that is refused because of its queue logs the command. Stop all workers of the service first; clients can
     go on calling, and their requests wait. Start the workers again when the command has ended, or when it says that
     the new queue is full.
 
-    Queues that have these options already are left alone. The request queue, the quarantine and the dead letters are
-    replaced one after another. However the command ends, no request is lost; the same command goes on from there.
+    Queues in which the broker sees no difference are left alone. The request queue, the quarantine and the dead letters
+    are replaced one after another. However the command ends, no request is lost; the same command goes on from there.
 
     Exit status: 0 when all was done; 1 when the command failed, with the reason on standard error; 2 when the command
     line is wrong.
@@ -92,14 +108,15 @@ def migrate_command(service: str, broker: BrokerURI, always: bool, patience: flo
     told: list[Migration] = []
     try:
         with errors_in_words():
-            run(lambda reactor: _migrated(reactor, broker, topology, always, patience, told))
+            run(lambda reactor: _migrated(reactor, broker, topology, always, yes, patience, told))
     except click.ClickException as error:
         raise click.ClickException(error.message + _unfinished(told)) from error
     except click.Abort:
-        warn(_unfinished(told).removeprefix("\n"))
+        if unfinished := _unfinished(told):
+            warn(unfinished.removeprefix("\n"))
         raise
     (migration,) = told
-    for line in _report(migration) or [f"{topology.queue} has these options already: nothing was moved"]:
+    for line in _report(migration) or [NO_DIFFERENCE.format(topology.queue)]:
         say(line)
 
 
@@ -107,11 +124,20 @@ def _topology(service: str, queue: str | None, exchange: str, **options: Any) ->
     checked: dict[str, Any] = attrs.asdict(QueueOptions(**options), recurse=False)
     if queue is not None:
         checked["queue"] = queue
-    return ServiceTopology(service, exchange, **checked)
+    topology = ServiceTopology(service, exchange, **checked)
+    if len(topology.queue.encode()) > LONGEST_QUEUE:
+        raise ConfigurationError(f"the queue {topology.queue}: must have a name of at most {LONGEST_QUEUE} bytes")
+    return topology
 
 
 async def _migrated(
-    reactor: Any, broker: BrokerURI, topology: ServiceTopology, always: bool, patience: float, told: list[Migration]
+    reactor: Any,
+    broker: BrokerURI,
+    topology: ServiceTopology,
+    always: bool,
+    yes: bool,
+    patience: float,
+    told: list[Migration],
 ) -> None:
     """:param told: gets the migration, which tells how far it has come."""
     holding = await open_connection(reactor, broker, "thrift-rpc queue")
@@ -120,16 +146,22 @@ async def _migrated(
         try:
             migration = Migration(reactor, holding, publishing, topology.service, patience)
             told.append(migration)
-            await lock(holding, f"{topology.queue}.migrating", "thrift-rpc queue migrate")
+            await lock(holding, Names(topology.queue).store, "thrift-rpc queue migrate")
             await lock(holding, topology.dead_queue)  # a command that holds dead letters has no consumer all the time
-            await unless_blocked(publishing, _migrate(holding, migration, topology, always))
+            await _prepare(holding, migration, topology)
+            plan = [] if yes else await migration.plan(topology, always=always)
+            for line in plan:
+                say(line)
+            if plan and not await confirmed(reactor, QUESTION):
+                raise click.Abort
+            await unless_blocked(publishing, _migrate(migration, topology, always))
         finally:
             await publishing.close(within=CLOSE_SECONDS)
     finally:
         await holding.close()
 
 
-async def _migrate(holding: AMQPConnection, migration: Migration, topology: ServiceTopology, always: bool) -> None:
+async def _prepare(holding: AMQPConnection, migration: Migration, topology: ServiceTopology) -> None:
     if not await migration.exists(topology.queue):
         raise click.ClickException(
             f"there is no queue {topology.queue} in this virtual host: no worker has served the service here. "
@@ -139,6 +171,9 @@ async def _migrate(holding: AMQPConnection, migration: Migration, topology: Serv
     for exchange in EXCHANGES:
         await channel.declare(exchange)
     await migration.try_arguments(topology.request_queue())
+
+
+async def _migrate(migration: Migration, topology: ServiceTopology, always: bool) -> None:
     for queue in replacements(topology):
         await migration.replace(queue, always=always)
 

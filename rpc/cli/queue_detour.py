@@ -23,6 +23,36 @@ from rpc.topology import Declaration
 
 
 @attrs.frozen
+class Names:
+    """What is beside a queue while it is replaced.
+
+    :ivar queue: the name of the queue itself.
+    """
+
+    queue: str
+
+    @property
+    def store(self) -> str:
+        """The queue that has the messages meanwhile; the exchange of the detour has this name as well."""
+        return f"{self.queue}.migrating"
+
+    @property
+    def alternate(self) -> str:
+        """The alternate exchange of the detour."""
+        return f"{self.store}.store"
+
+    @property
+    def trial(self) -> str:
+        """A queue with which the broker checks the new arguments."""
+        return f"{self.store}.trial"
+
+    @property
+    def lock(self) -> str:
+        """The exclusive queue that keeps a second command out."""
+        return f"{self.store}.lock"
+
+
+@attrs.frozen
 class Detour:
     """The detour of one queue that is bound to an exchange.
 
@@ -37,12 +67,12 @@ class Detour:
     @property
     def name(self) -> str:
         """The exchange beside the queue."""
-        return f"{self.queue}.migrating"
+        return Names(self.queue).store
 
     @property
     def alternate(self) -> str:
         """Its alternate exchange."""
-        return f"{self.queue}.migrating.store"
+        return Names(self.queue).alternate
 
     def prepare(self) -> list[Declaration]:
         """Declare both exchanges, and bind the store. No message takes this way yet."""

@@ -27,7 +27,8 @@ from rpc.amqp.protocol import AMQPConnection
 from rpc.amqp.reasons import PRECONDITION_FAILED
 from rpc.cli.dead_letters import NOT_FOUND
 from rpc.cli.progress import progress
-from rpc.cli.queue_detour import Detour
+from rpc.cli.queue_detour import Detour, Names
+from rpc.cli.queue_differences import Difference
 from rpc.cli.queue_move import Move, MoveFailed, copy_as_it_is, copy_with_count
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.headers import CANCEL
@@ -66,12 +67,9 @@ class Replacement:
     def store(self) -> Declaration:
         """The queue that has the messages meanwhile. It has no bound: each message must fit."""
         queue_type = {"x-queue-type": self.declaration.arguments["arguments"]["x-queue-type"]}
-        return Declaration("queue_declare", {"queue": store_of(self.queue), "durable": True, "arguments": queue_type})
-
-
-def store_of(queue: str) -> str:
-    """Return the name of the queue that has the messages of another one meanwhile."""
-    return f"{queue}.migrating"
+        return Declaration(
+            "queue_declare", {"queue": Names(self.queue).store, "durable": True, "arguments": queue_type}
+        )
 
 
 def replacements(topology: ServiceTopology) -> list[Replacement]:
@@ -122,6 +120,16 @@ class Migration:
         self.moved: dict[str, int] = {}
         self.unfinished: list[str] = []
 
+    async def plan(self, topology: ServiceTopology, *, always: bool) -> list[str]:
+        """Return a line for each queue that is there and is to be replaced, with its old and new arguments."""
+        lines = []
+        for old in replacements(topology):
+            if await self.count(old.queue) is not None:
+                differences = await self.differences(old.declaration)
+                if differences or always:
+                    lines.append(f"{old.queue}: {', '.join(differences) or 'the broker sees no difference'}")
+        return lines
+
     async def replace(self, old: Replacement, *, always: bool) -> None:
         """Replace a queue, or go on with that. Does nothing if the queue is there as it is to be, or never was.
 
@@ -129,12 +137,12 @@ class Migration:
         :raises MoveFailed: see :class:`~rpc.cli.queue_move.Move`; nothing is lost.
         :raises AMQPError: the broker refuses something, or a connection was lost.
         """
-        store = store_of(old.queue)
+        store = Names(old.queue).store
         count = await self.count(old.queue)
         stored = await self.count(store)
         if count is None and stored is None:
             return
-        replaced = count is None or (not always and await self._is_equivalent(old.declaration))
+        replaced = count is None or (not always and not await self.differences(old.declaration))
         if replaced and stored is None:
             return
         await self.check_no_worker()
@@ -151,7 +159,7 @@ class Migration:
 
     async def _empty(self, old: Replacement, count: int, advance: Callable[[int], None]) -> None:
         """Move all messages to the store, and replace the queue."""
-        async with self._moving(old.queue, store_of(old.queue), old.copied, advance) as move:
+        async with self._moving(old.queue, Names(old.queue).store, old.copied, advance) as move:
             await move.until(count)
             try:
                 await self._do(_detour(old, Detour.prepare, Detour.enter, Detour.divert))
@@ -168,7 +176,7 @@ class Migration:
 
     async def _fill(self, old: Replacement, advance: Callable[[int], None]) -> None:
         """Move the messages of the store to the new queue, and delete the store."""
-        store = store_of(old.queue)
+        store = Names(old.queue).store
         async with self._moving(store, old.queue, copy_as_it_is, advance) as move:
             try:
                 await move.until_empty(QUIET_SECONDS)
@@ -196,7 +204,7 @@ class Migration:
 
     async def exists(self, queue: str) -> bool:
         """Return whether there is a queue of that name, or one that was being replaced."""
-        return await self.count(queue) is not None or await self.count(store_of(queue)) is not None
+        return await self.count(queue) is not None or await self.count(Names(queue).store) is not None
 
     async def count(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; ``None``: there is no such queue."""
@@ -211,22 +219,33 @@ class Migration:
         count: int = declared.message_count
         return count
 
-    async def _is_equivalent(self, declaration: Declaration) -> bool:
-        """Return whether a queue has the arguments of a declaration, as far as the broker compares them."""
-        try:
-            await self._do([declaration])
-        except ChannelClosed as error:
-            if error.code != PRECONDITION_FAILED:
-                raise
-            return False
-        return True
+    async def differences(self, declaration: Declaration) -> list[str]:
+        """Return in what a queue that is there differs from a declaration, as far as the broker compares them.
+
+        :return: texts for an operator. The last is the broker's own when it names no argument.
+        """
+        wanted = declaration.arguments["arguments"]
+        arguments, found = wanted, dict[str, str]()
+        while True:
+            try:
+                await self._do([Declaration("queue_declare", {**declaration.arguments, "arguments": arguments})])
+            except ChannelClosed as error:
+                if error.code != PRECONDITION_FAILED:
+                    raise
+                difference = Difference.read(error.text)
+                if difference is None or difference.name in found:
+                    return [*found.values(), error.text]
+                found[difference.name] = difference.described(wanted)
+                arguments = difference.applied(arguments)
+            else:
+                return [*found.values()]
 
     async def try_arguments(self, declaration: Declaration) -> None:
         """Have the broker check the arguments of a new queue while the old one is still there.
 
         :raises ChannelClosed: 406, an argument has a value that the broker does not take.
         """
-        name = f"{declaration.arguments['queue']}.migrating.trial"
+        name = Names(declaration.arguments["queue"]).trial
         trial = Declaration("queue_declare", {**declaration.arguments, "queue": name})
         delete = Declaration("queue_delete", {"queue": name})
         await self._do([delete, trial, delete])
@@ -270,5 +289,5 @@ def _detour(old: Replacement, *steps: Step) -> list[Declaration]:
     """Return the declarations of some steps; none for a queue that is not bound."""
     if old.exchange is None:
         return []
-    detour = Detour(old.queue, old.exchange, old.routing_key, store_of(old.queue))
+    detour = Detour(old.queue, old.exchange, old.routing_key, Names(old.queue).store)
     return [declaration for step in steps for declaration in step(detour)]

@@ -29,6 +29,14 @@ OWN_OPTIONS = {
 }
 """Arguments of queues that are options of their own."""
 
+LOSSLESS_OVERFLOWS = ("reject-publish", "reject-publish-dlx")
+"""The values of ``x-overflow`` with which a publisher learns that its message is not in the queue."""
+
+LOSSY = ("x-overflow", "x-message-ttl", "x-expires")
+"""Arguments by which the broker drops messages that it has confirmed (RabbitMQ documentation, "Queue Length Limit" and
+"Time-To-Live and Expiration"). The caller of a oneway method would not learn of it.
+"""
+
 
 def _check_timeout(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -45,6 +53,10 @@ def _check_arguments(_: object, attribute: attrs.Attribute[Any], value: Any) -> 
     for name in value:
         if name in OWN_OPTIONS:
             raise ConfigurationError(f"{given}: must be without {name}: give {OWN_OPTIONS[name]}= instead")
+        if name in LOSSY and not (name == "x-overflow" and value[name] in LOSSLESS_OVERFLOWS):
+            raise ConfigurationError(
+                f"{given}: must be without {name}={value[name]!r}: the broker would lose requests that it has confirmed"
+            )
     try:
         encode_table(value)
     except CodecError as error:

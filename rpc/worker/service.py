@@ -31,8 +31,10 @@ MOST_PREFETCHED = 65535
 QUARANTINED_AT_ONCE = 1
 """Prefetch of the quarantine: a crash then identifies the request that caused it."""
 
-LONGEST_QUEUE = 255 - len(".dead.unserved")
-"""Bytes of a request queue's name: the names of the other queues of the service are longer."""
+LONGEST_QUEUE = 255 - 40
+"""Bytes of a request queue's name. The service's other queues, and what ``thrift-rpc queue migrate`` declares beside
+them, have longer names, such as ``<queue>.quarantine.migrating.store``.
+"""
 
 
 def _check_bound(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -121,7 +123,8 @@ class ThriftService(QueueOptions):
     :ivar max_priority: the highest ``priority`` of a call that comes before others, 1 to 255 (``x-max-priority`` of the
         request queue). Up to 5 are recommended (RabbitMQ documentation, "Classic Queues Support Priorities"). For
         classic queues only.
-    :ivar queue_arguments: further arguments of the request queue by name, such as ``x-max-length-bytes``.
+    :ivar queue_arguments: further arguments of the request queue by name, such as ``x-max-length-bytes``. Those by
+        which the broker would lose requests are refused.
     :ivar declare_queue: ``False``: the request queue is used as it is, with the arguments that an operator gave it. The
         worker only binds it, and is refused when it does not exist (404).
     :raises ConfigurationError: an option has a wrong value, the module is no stub, the handler is a class or lacks
@@ -208,18 +211,10 @@ class ThriftService(QueueOptions):
 
     def topology(self) -> ServiceTopology:
         """Return the exchanges, queues and bindings of the service."""
-        queue = {"queue": self.queue} if self.queue else {}
-        return ServiceTopology(
-            self.name,
-            self.exchange,
-            queue_type=self.queue_type,
-            backlog=self.backlog,
-            consumer_timeout=self.consumer_timeout,
-            max_priority=self.max_priority,
-            queue_arguments=self.queue_arguments,
-            declare_queue=self.declare_queue,
-            **queue,
-        )
+        options: dict[str, Any] = {each.name: getattr(self, each.name) for each in attrs.fields(QueueOptions)}
+        if self.queue:
+            options["queue"] = self.queue
+        return ServiceTopology(self.name, self.exchange, declare_queue=self.declare_queue, **options)
 
     def _check(self, handler: object) -> None:
         if isinstance(handler, type):

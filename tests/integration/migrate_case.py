@@ -103,11 +103,19 @@ class MigrateTestCase(AMQPTestCase):
         for declaration in self.options(**options).requests():
             self.assertFalse(await self.is_refused(declaration), options)
 
-    async def migrate(self, *arguments: str) -> Ended:
-        """Run the command to its end."""
-        words = ["queue", "migrate", "--broker", self.url, self.name, *arguments]
+    async def migrate(self, *arguments: str, answer: str | None = None) -> Ended:
+        """Run the command to its end, with an answer to its question, or with --yes."""
+        words = [
+            "queue",
+            "migrate",
+            "--broker",
+            self.url,
+            self.name,
+            *arguments,
+            *(["--yes"] if answer is None else []),
+        ]
         output, error, status = await getProcessOutputAndValue(
-            str(COMMAND), words, env=os.environ, path=str(PROJECT), reactor=reactor
+            str(COMMAND), words, env=os.environ, path=str(PROJECT), reactor=reactor, stdinBytes=(answer or "").encode()
         )
         return Ended(status, output.decode(), error.decode())
 

@@ -11,7 +11,7 @@ import rpc
 from generated.calculator import Calculator
 from rpc.messages import Properties
 from rpc.testing import Harness
-from rpc.topology import DeadLetterKind
+from rpc.topology import EXCHANGES, DeadLetterKind, Declaration
 from services.calculator import CalculatorHandler
 from tests.integration.amqp_case import later
 from tests.integration.migrate_case import MigrateTestCase, Stream
@@ -49,7 +49,9 @@ class MigrateTests(MigrateTestCase):
         self.assertIn("moved 2 messages", await self.migrated(*arguments))
         await self.assert_replaced(queue_type="quorum", backlog=7, queue_arguments={"x-max-length-bytes": 5000})
         self.assertEqual(
-            await self.migrated(*arguments), f"{self.requests} has these options already: nothing was moved\n"
+            await self.migrated(*arguments),
+            f"the broker sees no difference between {self.requests} and these options: nothing was moved. It does not "
+            "compare x-consumer-timeout: to change that, use --always\n",
         )
         self.assertIn("moved 2 messages", await self.migrated("--queue-argument", "x-queue-mode=lazy"))
         await self.assert_replaced(queue_arguments={"x-queue-mode": "lazy"})
@@ -145,6 +147,11 @@ class MigrateTests(MigrateTestCase):
         for arguments, reason in (
             (["--queue-argument", "x-max-length=3"], "give backlog= instead"),
             (["--queue-argument", "novalue"], "write it as NAME=VALUE"),
+            (["--queue-argument", "x=" + "[" * 100_000], "the value of x is nested too deeply"),
+            (["--queue-argument", "x=" + "[" * 500 + "]" * 500], "must be values of an AMQP table"),
+            (["--queue-argument", 'x="\\ud800"'], "must be values of an AMQP table"),
+            (["--queue-argument", "x-overflow=drop-head"], "the broker would lose requests"),
+            (["--queue", "x" * 216], "a name of at most 215 bytes"),
             (["--queue-type", "quorum", "--max-priority", "3"], "classic queues only"),
             (["--max-priority", "256"], "255"),
             (["--consumer-timeout", "0.1"], "consumer_timeout=0.1"),
@@ -152,8 +159,39 @@ class MigrateTests(MigrateTestCase):
             self.assertIn(reason, await self.not_migrated(*arguments, status=2))
 
     async def test_names_the_queue_that_does_not_exist(self) -> None:
-        """No worker has served the service."""
+        """No worker has served the service. Nothing is declared: the virtual host may be a wrong one."""
+        for declaration in EXCHANGES:
+            await self.broker_channel.exchange_delete(exchange=declaration.arguments["exchange"])
         self.assertIn(f"there is no queue {self.requests}", await self.not_migrated())
+        for declaration in EXCHANGES:
+            there = Declaration("exchange_declare", {**declaration.arguments, "passive": True})
+            self.assertTrue(await self.is_refused(there))
+
+    async def test_shows_what_changes_and_asks(self) -> None:
+        """What is not given becomes the default, also the type. After another answer than yes, nothing is changed."""
+        given: dict[str, Any] = {
+            "queue_type": "quorum",
+            "backlog": 3,
+            "queue_arguments": {"x-single-active-consumer": True},
+        }
+        await self.declared(**given)
+        await self.sent("a")
+        ended = await self.migrate("--backlog", "5", answer="no\n")
+        self.assertEqual(ended.status, 1)
+        self.assertEqual(ended.error, "Aborted!\n")
+        (changes,) = [line for line in ended.output.splitlines() if line.startswith(f"{self.requests}: ")]
+        self.assertCountEqual(
+            changes.removeprefix(f"{self.requests}: ").split(", "),
+            ["x-max-length: 3 -> 5", "x-queue-type: quorum -> classic", "x-single-active-consumer: True -> none"],
+        )
+        self.assertIn("Replace each of these queues", ended.output)
+        await self.assert_replaced(**given)
+        self.assertEqual(await self.ready(self.requests), 1)
+        same = ["--queue-type=quorum", "--backlog=3", "--queue-argument=x-single-active-consumer=true"]
+        self.assertIn("sees no difference", (await self.migrate(*same, answer="")).output)
+        changed = await self.migrate("--queue-type=quorum", "--backlog=5", answer="yes\n")
+        self.assertIn(f"moved 1 message to the new {self.requests}", changed.output)
+        await self.assert_replaced(queue_type="quorum", backlog=5)
 
     async def test_refuses_while_another_program_consumes(self) -> None:
         """It leaves the queue as it was."""
@@ -181,7 +219,7 @@ class MigrateTests(MigrateTestCase):
         await self.broker_channel.queue_declare(
             queue=f"{self.topology.dead_queue}.lock", exclusive=True, auto_delete=True
         )
-        self.assertIn("another thrift-rpc dead works on", await self.not_migrated("--backlog", "5"))
+        self.assertIn("another thrift-rpc dead, or queue migrate, works on", await self.not_migrated("--backlog", "5"))
 
 
 class AlarmTests(MigrateTestCase):

@@ -153,7 +153,7 @@ class KilledProcessTests(MigrateTestCase):
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start the command."""
-        words = [str(COMMAND), "queue", "migrate", "--broker", self.url, self.name, *arguments]
+        words = [str(COMMAND), "queue", "migrate", "--broker", self.url, self.name, "--yes", *arguments]
         process = subprocess.Popen(
             words, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
         )

@@ -29,7 +29,7 @@ import rpc
 from generated.calculator import Calculator
 from services.calculator import CalculatorHandler
 
-service = rpc.ThriftService(Calculator, CalculatorHandler(), name=NAME, backlog=5)
+service = rpc.ThriftService(Calculator, CalculatorHandler(), name=NAME, OPTION)
 """
 
 
@@ -43,6 +43,22 @@ class RefusedQueueTests(MigrateTestCase):
         await harness.start()
         return harness
 
+    def folder(self, option: str) -> Path:
+        """Return a folder with the module of a service that has an option."""
+        folder = Path(self.mktemp())
+        folder.mkdir(parents=True)
+        (folder / "adder.py").write_text(SERVICE.replace("NAME", repr(self.name)).replace("OPTION", option))
+        return folder
+
+    def start(self, folder: Path) -> WorkerProcess:
+        """Start a worker with the service of a folder."""
+        environment = {"PYTHONPATH": f"{ROOT}:{folder.absolute()}"}
+        worker = WorkerProcess(
+            "rpc-worker", "--broker", self.url, "adder:service", folder=folder, environment=environment
+        )
+        self.addCleanup(worker.kill)
+        return worker
+
     def service(self, handler: Any = None, **options: Any) -> rpc.ThriftService:
         """Return the test's service with options."""
         return rpc.ThriftService(Calculator, handler or Handler(), name=self.name, **options)
@@ -55,26 +71,16 @@ class RefusedQueueTests(MigrateTestCase):
 
     async def test_a_worker_process_ends_and_names_the_way_out(self) -> None:
         """With status 1. The command that it names lets the next worker serve."""
-        folder = Path(self.mktemp())
-        folder.mkdir(parents=True)
-        (folder / "adder.py").write_text(SERVICE.replace("NAME", repr(self.name)))
         await self.declared()
-
-        def start() -> WorkerProcess:
-            environment = {"PYTHONPATH": f"{ROOT}:{folder.absolute()}"}
-            words = ["rpc-worker", "--broker", self.url, "adder:service"]
-            worker = WorkerProcess(*words, folder=folder, environment=environment)
-            self.addCleanup(worker.kill)
-            return worker
-
-        refused = start()
+        folder = self.folder("backlog=5")
+        refused = self.start(folder)
         self.assertEqual(await deferToThread(refused.wait), 1, refused.output())
         (said,) = [line for line in refused.output().splitlines() if "the broker refuses a queue" in line]
         self.assertIn("inequivalent arg 'x-max-length'", said)
         command = said.partition("run: thrift-rpc queue migrate ")[2].split()
         self.assertEqual(command, [self.name, "--backlog", "5"])
         await self.migrated(*command[1:])
-        await deferToThread(start().wait_until_serving, self.name)
+        await deferToThread(self.start(folder).wait_until_serving, self.name)
 
     async def test_those_that_wait_for_the_worker_get_the_error(self) -> None:
         """It says which argument differs."""

@@ -19,18 +19,34 @@ REFUSED = DeclarationRefused(406, "PRECONDITION_FAILED - inequivalent arg 'x-max
 class ExplanationTests(SynchronousTestCase):
     """The explanation ends with a command line, which the command understands as the service was meant."""
 
+    def said(self, error: DeclarationRefused = REFUSED, **options: Any) -> str:
+        """Return the explanation for a service with options."""
+        return explanation(ServiceTopology("S", **options), error)
+
     def test_has_the_words_of_the_broker_and_the_command(self) -> None:
         """The broker's text names the argument."""
-        said = explanation(ServiceTopology("S", backlog=5), REFUSED)
-        self.assertIn("S: the broker refuses", said)
+        said = self.said(backlog=5)
+        self.assertIn("S: the broker refuses a queue", said)
         self.assertIn("inequivalent arg 'x-max-length'", said)
         self.assertTrue(said.endswith("run: thrift-rpc queue migrate S --backlog 5"), said)
 
     def test_names_no_command_for_a_queue_of_an_operator(self) -> None:
         """There is none that would declare it."""
-        said = explanation(ServiceTopology("S", declare_queue=False), DeclarationRefused(404, "NOT_FOUND"))
+        said = self.said(error=DeclarationRefused(404, "NOT_FOUND"), declare_queue=False)
         self.assertIn("an operator has to declare the queue rpc.S", said)
         self.assertNotIn("migrate", said)
+
+    def test_names_no_command_for_the_quarantine_of_an_operators_queue(self) -> None:
+        """It would replace the operator's queue as well."""
+        said = self.said(declare_queue=False, queue_type="quorum")
+        self.assertIn("or delete it when it is empty", said)
+        self.assertNotIn("migrate", said)
+
+    def test_names_the_arguments_that_no_command_line_can_have(self) -> None:
+        """Bytes and times are no JSON."""
+        said = self.said(queue_arguments={"x-a": b"\xff", "x-b": 5, "x-c": [b"x"]})
+        self.assertIn("cannot be given x-a=b'\\xff', x-c=[b'x']", said)
+        self.assertNotIn("run: ", said)
 
     def test_the_options_make_the_same_topology(self) -> None:
         """Every option of a service, and none for the defaults."""
@@ -38,7 +54,13 @@ class ExplanationTests(SynchronousTestCase):
             {},
             {"queue_type": "quorum", "backlog": 7, "consumer_timeout": 12.5},
             {"max_priority": 5, "queue": "jobs", "exchange": "tasks"},
-            {"queue_arguments": {"x-single-active-consumer": True, "x-queue-mode": "lazy mode", "x-expires": 7}},
+            {
+                "queue_arguments": {
+                    "x-single-active-consumer": True,
+                    "x-queue-mode": "lazy mode",
+                    "x-max-length-bytes": 7,
+                }
+            },
         ]
         made: list[ServiceTopology] = []
         self.patch(queue_verb, "run", lambda work: made.append(work(None)))

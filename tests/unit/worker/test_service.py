@@ -9,8 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from generated.report import Report
 from generated.shared import SharedService
+from rpc.cli.queue_detour import Names
+from rpc.cli.queue_migration import replacements
 from rpc.errors import ConfigurationError
-from rpc.worker.service import ThriftService
+from rpc.worker.service import LONGEST_QUEUE, ThriftService
 
 
 class Handler:
@@ -42,7 +44,11 @@ class ServiceTests(SynchronousTestCase):
         topology = service.topology()
         self.assertEqual((topology.service, topology.exchange, topology.queue), ("n", "e", "q"))
         self.assertEqual((topology.queue_type, topology.backlog), ("quorum", 3))
-        given: dict[str, Any] = {"max_priority": 5, "queue_arguments": {"x-expires": 5}, "consumer_timeout": 2.0}
+        given: dict[str, Any] = {
+            "max_priority": 5,
+            "queue_arguments": {"x-queue-mode": "lazy"},
+            "consumer_timeout": 2.0,
+        }
         topology = ThriftService(SharedService, Handler(), **given).topology()
         self.assertEqual({name: getattr(topology, name) for name in given}, given)
         self.assertFalse(ThriftService(SharedService, Handler(), declare_queue=False).topology().declare_queue)
@@ -58,9 +64,9 @@ class ServiceTests(SynchronousTestCase):
             "max_elements": [0, -5, 1e6, None, True],
             "name": ["x" * 121, "é" * 61, "service@instance", 5, "\ud800"],
             "max_priority": [0, 256, 1.5, "5", True],
-            "queue_arguments": [None, [("x-expires", 5)], {"x-max-length": 5}, {5: 5}, {"x-expires": object()}],
+            "queue_arguments": [None, [("x-queue-mode", 5)], {"x-max-length": 5}, {5: 5}, {"x-queue-mode": object()}],
             "declare_queue": [None, 0, "no"],
-            "queue": ["x" * 242, "é" * 121, 5],
+            "queue": ["x" * 216, "é" * 108, 5],
             "exchange": ["x" * 256, None],
             "reply_queues": ["amq.gen-", None, 5, [b"x"], ["\n"]],
         }
@@ -85,14 +91,31 @@ class ServiceTests(SynchronousTestCase):
         """RabbitMQ has priorities for classic queues. A queue that is not declared gets no arguments."""
         message = self.refusal(SharedService, Handler(), max_priority=5, queue_type="quorum")
         self.assertIn("max_priority=5: must be left out with queue_type='quorum'", message)
-        for option in ({"max_priority": 5}, {"queue_arguments": {"x-expires": 5}}):
+        for option in ({"max_priority": 5}, {"queue_arguments": {"x-queue-mode": "lazy"}}):
             message = self.refusal(SharedService, Handler(), declare_queue=False, **option)
             self.assertIn("declare_queue=False: must be left out", message)
 
+    def test_rejects_arguments_by_which_the_broker_loses_requests(self) -> None:
+        """A oneway call ends when the broker has confirmed it: then it is run, kept, or a dead letter."""
+        for argument, value in (
+            ("x-overflow", "drop-head"),
+            ("x-overflow", "other"),
+            ("x-overflow", ["reject-publish"]),
+            ("x-message-ttl", 60000),
+            ("x-expires", 60000),
+        ):
+            message = self.refusal(SharedService, Handler(), queue_arguments={argument: value})
+            self.assertIn(f"must be without {argument}={value!r}: the broker would lose requests", message)
+        for value in ("reject-publish", "reject-publish-dlx"):
+            ThriftService(SharedService, Handler(), queue_arguments={"x-overflow": value})
+
     def test_takes_the_longest_name_of_a_queue(self) -> None:
-        """The names of all queues of the service are short strings (AMQP 0-9-1, section 4.2.5.3)."""
-        topology = ThriftService(SharedService, Handler(), queue="x" * 241).topology()
-        self.assertEqual(max(map(len, topology.queues)), 255)
+        """All names that are made of it are short strings (AMQP 0-9-1, section 4.2.5.3)."""
+        topology = ThriftService(SharedService, Handler(), queue="x" * LONGEST_QUEUE).topology()
+        for replacement in replacements(topology):
+            names = Names(replacement.queue)
+            for name in (names.store, names.alternate, names.trial, names.lock):
+                self.assertLessEqual(len(name), 255, name[LONGEST_QUEUE:])
 
     def test_rejects_a_module_that_is_no_stub(self) -> None:
         """A module that is no stub is refused by its name."""
