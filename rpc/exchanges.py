@@ -19,9 +19,8 @@ from rpc.amqp.pipelining import all_answered
 from rpc.amqp.protocol import AMQPConnection
 from rpc.errors import ChannelClosed
 from rpc.messages import Properties
+from rpc.reply_codes import ACCESS_REFUSED, NOT_FOUND
 from rpc.topology import Declaration, existing_exchange
-
-ACCESS_REFUSED, NOT_FOUND = 403, 404
 
 NO_PROPERTIES = encode_properties(Properties())
 

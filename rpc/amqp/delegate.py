@@ -15,6 +15,7 @@ from rpc import log
 from rpc.amqp.brokers import BrokerVersion
 from rpc.amqp.reasons import Phase, channel_closed, connection_closed
 from rpc.errors import AuthenticationFailed, FrameError
+from rpc.reply_codes import ACCESS_REFUSED
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
@@ -72,7 +73,7 @@ class ConnectionDelegate(TwistedDelegate):
         offered = bytes(message.mechanisms).decode("ascii", "replace").split()
         if credentials.mechanism not in offered:
             raise AuthenticationFailed(
-                403, f"the broker takes logins by {', '.join(offered)}, not by {credentials.mechanism}"
+                ACCESS_REFUSED, f"the broker takes logins by {', '.join(offered)}, not by {credentials.mechanism}"
             )
         self._reply(
             channel.connection_start_ok(

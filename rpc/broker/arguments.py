@@ -10,7 +10,8 @@ from typing import Any, Final
 import attrs
 
 from rpc.broker.compatibility import RABBITMQ_4, Compatibility
-from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
+from rpc.reply_codes import PRECONDITION_FAILED
 
 DROP_HEAD, REJECT, REJECT_AND_DEAD_LETTER = "drop-head", "reject-publish", "reject-publish-dlx"
 CLASSIC, QUORUM = "classic", "quorum"

@@ -14,13 +14,8 @@ from rpc.broker.arguments import check_priority
 from rpc.broker.consumer import UNLIMITED, Consumer
 from rpc.broker.direct_reply import REPLY_TO, DirectReply
 from rpc.broker.names import server_name
-from rpc.broker.protocol_error import (
-    ACCESS_REFUSED,
-    NOT_ALLOWED,
-    NOT_IMPLEMENTED,
-    PRECONDITION_FAILED,
-    ProtocolError,
-)
+from rpc.broker.protocol_error import ProtocolError
+from rpc.reply_codes import ACCESS_REFUSED, NOT_ALLOWED, NOT_IMPLEMENTED, PRECONDITION_FAILED
 
 if TYPE_CHECKING:
     from rpc.broker.channel import Channel

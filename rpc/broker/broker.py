@@ -22,7 +22,7 @@ from rpc.broker.limits import DEAD_LETTERS_PER_PASS, Limits
 from rpc.broker.login_pauses import WRONG_LOGIN, LoginPauses
 from rpc.broker.memory import Memory
 from rpc.broker.message import Message
-from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.publishing import Publisher, Target
 from rpc.broker.timer import Timer
 from rpc.broker.vhost import VirtualHost
@@ -30,6 +30,7 @@ from rpc.broker.work import SLICE, Work
 from rpc.errors import ConfigurationError
 from rpc.interfaces import IClock
 from rpc.printable import printable
+from rpc.reply_codes import CONNECTION_FORCED
 
 if TYPE_CHECKING:
     from rpc.broker.store import Store

@@ -14,14 +14,7 @@ from rpc.broker.back_pressure import PauseReason
 from rpc.broker.consumer import UNLIMITED, Consumer
 from rpc.broker.control import CONTROL
 from rpc.broker.direct_reply import DirectReply
-from rpc.broker.protocol_error import (
-    COMMAND_INVALID,
-    NOT_FOUND,
-    NOT_IMPLEMENTED,
-    PRECONDITION_FAILED,
-    SYNTAX_ERROR,
-    ProtocolError,
-)
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.publishing import Publisher
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
@@ -29,6 +22,7 @@ from rpc.broker.round_robin import rotate_past
 from rpc.broker.sizes import consumer_size
 from rpc.broker.work import STEP, Steps, in_steps
 from rpc.errors import FrameError
+from rpc.reply_codes import COMMAND_INVALID, NOT_FOUND, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rpc.broker.protocol_error import CHANNEL_ERROR, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
+from rpc.reply_codes import CHANNEL_ERROR
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection

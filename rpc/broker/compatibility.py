@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from rpc.broker.protocol_error import COMMAND_INVALID, PRECONDITION_FAILED
+from rpc.reply_codes import COMMAND_INVALID, PRECONDITION_FAILED
 
 
 @attrs.frozen

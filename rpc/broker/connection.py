@@ -31,11 +31,12 @@ from rpc.broker.closed_channels import ClosedChannel, DiscardingChannel
 from rpc.broker.handshake import ChannelZero, State
 from rpc.broker.input import Input
 from rpc.broker.limits import MAX_GATHERED
-from rpc.broker.protocol_error import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.round_robin import rotate_past
 from rpc.broker.sizes import CHANNEL
 from rpc.broker.work import Steps
 from rpc.errors import FrameError
+from rpc.reply_codes import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker

@@ -13,12 +13,9 @@ from rpc.broker.direct_reply import REPLY_TO
 from rpc.broker.equivalence import Declared
 from rpc.broker.exchange import Exchange
 from rpc.broker.names import check_not_default
-from rpc.broker.protocol_error import (
-    CHANNEL_ERROR,
-    NOT_IMPLEMENTED,
-    ProtocolError,
-)
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
+from rpc.reply_codes import CHANNEL_ERROR, NOT_IMPLEMENTED
 
 if TYPE_CHECKING:
     from rpc.broker.channel import Channel

@@ -12,7 +12,8 @@ from rpc.amqp.codec.fields import LongLong, encode_short_string
 from rpc.broker.arguments import type_name
 from rpc.broker.compatibility import Compatibility
 from rpc.broker.message import Message
-from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
+from rpc.reply_codes import PRECONDITION_FAILED
 
 EXPIRED, MAXLEN, REJECTED, DELIVERY_LIMIT = "expired", "maxlen", "rejected", "delivery_limit"
 

@@ -9,8 +9,9 @@ import attrs
 
 from rpc.broker.arguments import ALTERNATE_EXCHANGE, CLASSIC, COMPARED, shown, type_name
 from rpc.broker.exchange import Exchange
-from rpc.broker.protocol_error import PRECONDITION_FAILED, RESOURCE_LOCKED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
+from rpc.reply_codes import PRECONDITION_FAILED, RESOURCE_LOCKED
 
 
 @attrs.frozen

@@ -14,14 +14,9 @@ from rpc.amqp.codec.frames import SMALLEST_FRAME_MAX
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
 from rpc.broker.login_pauses import WRONG_LOGIN, Failures
-from rpc.broker.protocol_error import (
-    ACCESS_REFUSED,
-    CHANNEL_ERROR,
-    COMMAND_INVALID,
-    NOT_ALLOWED,
-    ProtocolError,
-)
+from rpc.broker.protocol_error import ProtocolError
 from rpc.errors import FrameError
+from rpc.reply_codes import ACCESS_REFUSED, CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection

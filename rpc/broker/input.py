@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from rpc.amqp.codec.frame_reader import FrameReader
 from rpc.broker.back_pressure import PauseReason
-from rpc.broker.protocol_error import RESOURCE_ERROR
 from rpc.broker.unfinished import UnfinishedContents
 from rpc.broker.work import SLICE
 from rpc.errors import FrameError
+from rpc.reply_codes import RESOURCE_ERROR
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection

@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
-from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
+from rpc.reply_codes import PRECONDITION_FAILED
 
 
 class Level(enum.Enum):

@@ -16,7 +16,8 @@ from rpc.amqp.codec.properties import (
     split_properties,
 )
 from rpc.broker.arguments import MAX_MILLISECONDS
-from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
+from rpc.reply_codes import PRECONDITION_FAILED
 
 OVERHEAD: Final = 512
 """Bytes of memory that a message costs beside its own."""

@@ -6,7 +6,8 @@ import secrets
 from typing import Final
 
 from rpc.broker.exchange import DIRECT, FANOUT, HEADERS, TOPIC
-from rpc.broker.protocol_error import ACCESS_REFUSED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
+from rpc.reply_codes import ACCESS_REFUSED
 
 DEFAULT: Final = ""
 RESERVED: Final = "amq."

@@ -1,26 +1,9 @@
-"""Errors of clients, with the reply codes of the specification (AMQP 0-9-1, section 1.2) and RabbitMQ's texts."""
+"""Errors of clients, with RabbitMQ's texts."""
 
 from __future__ import annotations
 
-from typing import Final
-
 from rpc.amqp.codec.spec import load_spec
 from rpc.errors import AMQPError
-
-ACCESS_REFUSED: Final = 403
-NOT_FOUND: Final = 404
-RESOURCE_LOCKED: Final = 405
-PRECONDITION_FAILED: Final = 406
-CONNECTION_FORCED: Final = 320
-FRAME_ERROR: Final = 501
-SYNTAX_ERROR: Final = 502
-COMMAND_INVALID: Final = 503
-CHANNEL_ERROR: Final = 504
-UNEXPECTED_FRAME: Final = 505
-RESOURCE_ERROR: Final = 506
-NOT_ALLOWED: Final = 530
-NOT_IMPLEMENTED: Final = 540
-INTERNAL_ERROR: Final = 541
 
 _codes = {constant.id: constant for constant in load_spec().constants.items}
 

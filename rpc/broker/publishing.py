@@ -15,9 +15,10 @@ from rpc.broker.dead_letters import copied_keys
 from rpc.broker.direct_reply import REPLY_TO, DirectReply
 from rpc.broker.exchange import Exchange
 from rpc.broker.message import Message
-from rpc.broker.protocol_error import ACCESS_REFUSED, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
 from rpc.errors import CodecError
+from rpc.reply_codes import ACCESS_REFUSED, NOT_IMPLEMENTED, PRECONDITION_FAILED, SYNTAX_ERROR
 
 if TYPE_CHECKING:
     from rpc.broker.channel import Channel

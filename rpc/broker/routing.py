@@ -8,8 +8,9 @@ from typing import Any, Final
 from rpc.broker.exchange import HEADERS, Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT
-from rpc.broker.protocol_error import PRECONDITION_FAILED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
+from rpc.reply_codes import PRECONDITION_FAILED
 
 MAX_EFFORT: Final = 1_000_000
 """Words of patterns that the further routing keys of one message are compared with: a tenth of a second."""

@@ -18,18 +18,14 @@ from rpc.broker.equivalence import Declared, check_exchange, check_queue, locked
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, TYPES, Destination, Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT, PREDECLARED, RESERVED, check_not_default, check_not_reserved, server_name
-from rpc.broker.protocol_error import (
-    ACCESS_REFUSED,
-    NOT_FOUND,
-    PRECONDITION_FAILED,
-    ProtocolError,
-)
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.broker.routing import route
 from rpc.broker.sizes import queue_size
 from rpc.broker.timer import Timer
 from rpc.monotonic import wall_seconds
+from rpc.reply_codes import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker

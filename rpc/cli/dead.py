@@ -19,7 +19,7 @@ from rpc.amqp.channel import Channel
 from rpc.cli.confirmation import confirmed
 from rpc.cli.dead_body import Arguments, body_lines
 from rpc.cli.dead_choice import Choice
-from rpc.cli.dead_letters import NOT_FOUND, Letter, lock
+from rpc.cli.dead_letters import Letter, lock
 from rpc.cli.dead_queues import DeadQueues
 from rpc.cli.dead_renewal import renew
 from rpc.cli.dead_replay import Progress, Replay, encode_revived, signed_anew
@@ -36,7 +36,7 @@ from rpc.cli.running import (
     run,
 )
 from rpc.cli.standard_output import say, warn
-from rpc.errors import AMQPError, ChannelClosed
+from rpc.errors import AMQPError, DeclarationRefused
 from rpc.keys import Keys
 from rpc.topology import DeadLetterKind, ServiceTopology
 from rpc.uri import BrokerURI
@@ -279,9 +279,7 @@ async def _batches(dead: DeadQueues, named: list[Letter] | None) -> AsyncIterato
 async def _confirming(channel: Channel, queue: str) -> None:
     try:
         await channel.queue_declare(queue=queue, passive=True)
-    except ChannelClosed as error:
-        if error.code != NOT_FOUND:
-            raise
+    except DeclarationRefused as error:
         raise click.ClickException(f"there is no queue {queue} to replay to; see --queue and --broker") from error
     await channel.confirm_select()
 

@@ -26,9 +26,10 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
 from rpc.amqp.protocol import AMQPConnection
 from rpc.envelope import codec_for
-from rpc.errors import AMQPError, ChannelClosed, CodecError, MalformedMessage, UnknownProtocol
+from rpc.errors import AMQPError, ChannelClosed, CodecError, DeclarationRefused, MalformedMessage, UnknownProtocol
 from rpc.headers import DEAD_REASON, DEAD_SHA256, DEAD_SIZE, whole
 from rpc.messages import Properties
+from rpc.reply_codes import RESOURCE_LOCKED
 from rpc.topology import DeadLetterKind
 from rpc.worker.begins import nears_broker_limit
 
@@ -52,9 +53,6 @@ POLL_SECONDS: Final = 0.02
 
 UNCHANGED_SECONDS: Final = 5.0
 """After so long without a change, the queue takes no more letters back."""
-
-NOT_FOUND: Final = 404
-LOCKED: Final = 405
 
 LONGEST_NAME: Final = 100
 """Characters of a method's name that are kept."""
@@ -154,7 +152,7 @@ async def lock(connection: AMQPConnection, queue: str, command: str = "thrift-rp
     try:
         await channel.queue_declare(queue=f"{queue}.lock", exclusive=True, auto_delete=True)
     except ChannelClosed as error:
-        if error.code != LOCKED:
+        if error.code != RESOURCE_LOCKED:
             raise
         raise click.ClickException(
             f"another {command} works on {queue}, or waits for an answer: try again when it has ended"
@@ -209,9 +207,7 @@ class DeadLetters:
         """
         try:
             declared = await self._declared()
-        except ChannelClosed as error:
-            if error.code != NOT_FOUND:
-                raise
+        except DeclarationRefused as error:
             raise no_such_queue(self._queue) from error
         if declared.consumer_count:
             raise click.ClickException(f"{self._queue} is being read by another program: try again when it has ended")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from rpc.amqp.protocol import AMQPConnection
-from rpc.cli.dead_letters import NOT_FOUND, DeadLetters, Letter, no_such_queue
+from rpc.cli.dead_letters import DeadLetters, Letter, no_such_queue
 from rpc.errors import AMQPError, ChannelClosed
+from rpc.reply_codes import NOT_FOUND
 from rpc.topology import DeadLetterKind, ServiceTopology
 
 

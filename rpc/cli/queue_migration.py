@@ -24,8 +24,6 @@ from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCau
 from rpc.amqp.content import Delivery
 from rpc.amqp.pipelining import all_answered
 from rpc.amqp.protocol import AMQPConnection
-from rpc.amqp.reasons import PRECONDITION_FAILED
-from rpc.cli.dead_letters import NOT_FOUND
 from rpc.cli.progress import progress
 from rpc.cli.queue_detour import Detour, Names
 from rpc.cli.queue_differences import Difference
@@ -33,6 +31,7 @@ from rpc.cli.queue_move import Move, MoveFailed, copy_as_it_is, copy_with_count
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.headers import CANCEL
 from rpc.messages import Properties
+from rpc.reply_codes import NOT_FOUND, PRECONDITION_FAILED
 from rpc.topology import BROADCAST, DEAD, DeadLetterKind, Declaration, ServiceTopology, existing_queue
 
 QUIET_SECONDS: Final = 1.0

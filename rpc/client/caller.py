@@ -17,7 +17,7 @@ from zope.interface import implementer
 from rpc.amqp.channel import Channel, then_declare
 from rpc.amqp.codec.fields import SHORT_LENGTHS
 from rpc.amqp.pipelining import all_answered
-from rpc.amqp.reasons import ACCESS_REFUSED, broker_limit, wrong_user
+from rpc.amqp.reasons import broker_limit, wrong_user
 from rpc.client.alarm_probe import publish_probe
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
@@ -33,6 +33,7 @@ from rpc.errors import CallTimedOut, ChannelClosed, ConnectionLost, Outcome, RPC
 from rpc.exchanges import unusable_exchanges
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
+from rpc.reply_codes import ACCESS_REFUSED
 from rpc.topology import BROADCAST, EXCLUSIVE_QUEUE, REQUESTS
 
 LARGEST_SEQID = 2**31 - 1

@@ -24,6 +24,7 @@ from rpc.errors import AMQPError, ChannelClosed
 from rpc.interfaces import IClock
 from rpc.link import Link
 from rpc.messages import Properties
+from rpc.reply_codes import ACCESS_REFUSED, NOT_FOUND
 from rpc.topology import existing_exchange
 
 PERIOD = 2.0
@@ -31,8 +32,6 @@ PERIOD = 2.0
 
 PROBE = encode_properties(Properties(expiration="1000"))
 """A message that does not stay in the queue of a worker that hangs."""
-
-ACCESS_REFUSED, NOT_FOUND = 403, 404
 
 
 class WatchState(enum.Enum):

@@ -8,8 +8,9 @@ from typing import Any
 from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.amqp.output import SECONDS_TO_CLOSE
 from rpc.broker.limits import MAX_UNREAD, Limits
-from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.publishing import MAX_ROUTES
+from rpc.reply_codes import CONNECTION_FORCED
 from tests.unit.amqp.peer import BODY, HEADER, HEARTBEAT, frame, method
 from tests.unit.broker.hostile_case import REPLY_TO, SERVICE, HostileCase, contents
 from tests.unit.broker.peer import BUFFER, Client, publish, start_ok

@@ -6,8 +6,9 @@ from typing import Any
 
 from rpc.broker.broker import Broker
 from rpc.broker.channel import Channel
-from rpc.broker.protocol_error import CONNECTION_FORCED, ProtocolError
+from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.work import SLICE, STEP
+from rpc.reply_codes import CONNECTION_FORCED
 from tests.unit.amqp.peer import method
 from tests.unit.broker.durable_state import channels_of
 from tests.unit.broker.hostile_case import Honest, HostileCase, contents

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 
 from rpc.errors import ChannelClosed
+from rpc.reply_codes import NOT_FOUND
 from tools.faults.probe import variables
 from tools.faults.scenario import Finding, Scenario
 from tools.faults.trial import Trial
@@ -19,7 +20,6 @@ WORK = 50
 """Milliseconds that a call takes where there are to be calls in progress at any moment."""
 
 HEARTBEAT = 2.0
-NOT_FOUND = 404
 
 
 async def worker_killed(trial: Trial, kills: int, period: float, **options: Any) -> Finding:
