@@ -178,7 +178,8 @@ class ChannelClosed(ClosedByBroker):
 
 class DeclarationRefused(ChannelClosed):
     """The broker refused to declare a queue or an exchange. It exists with other arguments, or one of the arguments has
-    a wrong value (406); or it was to exist, and does not (404).
+    a wrong value (406); or it was to exist, and does not (404). A queue whose node is down and a limit of queues
+    have the same codes, and are a :class:`ChannelClosed`.
     """
 
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from rpc.errors import AuthenticationFailed, ChannelClosed, DeclarationRefused, VirtualHostRefused
+import re
 
-ACCESS_REFUSED = 403
+from rpc.errors import AuthenticationFailed, ChannelClosed, DeclarationRefused, VirtualHostRefused
+from rpc.reply_codes import ACCESS_REFUSED
+
+_CONNECTION_LIMIT = re.compile(r"connection limit \(\S+\) is reached(?: \(virtual host '.*'\))?$")
+"""RabbitMQ's words for the limits of a virtual host, a user and a node. This library appends the virtual host."""
+
+_IN_EXCLUSIVE_USE = "ACCESS_REFUSED - queue '"
+"""How RabbitMQ's answer begins when another consumer has the queue for itself. The end, "in exclusive use", is cut off
+behind a long name. The answer to a missing permission begins with "access to".
+"""
 
 
 def is_permanent(error: BaseException) -> bool:
     """Return whether the broker will refuse the next attempt as well, until an operator changes something.
 
     A wrong user name or password, a virtual host that does not exist or is forbidden, a missing permission on a queue
-    or an exchange, and a queue or an exchange that exists with other arguments. Not a limit of connections, which
-    RabbitMQ reports with the same code (530) and the words "connection limit is reached"
-    (https://www.rabbitmq.com/docs/vhosts#limits): other connections end. Not a broker that cannot be reached.
+    or an exchange, and a queue or an exchange that is missing or has other arguments. A connection limit is not
+    permanent, although RabbitMQ uses the same code (530): it ends when other connections close
+    (https://www.rabbitmq.com/docs/vhosts#limits). Nor is a broker that cannot be reached.
     """
     if isinstance(error, VirtualHostRefused):
-        return "limit" not in error.text
-    if isinstance(error, ChannelClosed) and error.code == ACCESS_REFUSED:
+        return not _CONNECTION_LIMIT.search(error.text)
+    if isinstance(error, (AuthenticationFailed, DeclarationRefused)):
         return True
-    return isinstance(error, (AuthenticationFailed, DeclarationRefused))
+    if isinstance(error, ChannelClosed) and error.code == ACCESS_REFUSED:
+        return not error.text.startswith(_IN_EXCLUSIVE_USE)
+    return False

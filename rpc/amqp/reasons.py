@@ -13,11 +13,7 @@ from rpc.errors import (
     DeliveryTimedOut,
     VirtualHostRefused,
 )
-
-ACCESS_REFUSED = 403
-NOT_FOUND = 404
-PRECONDITION_FAILED = 406
-NOT_ALLOWED = 530
+from rpc.reply_codes import ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, PRECONDITION_FAILED
 
 RABBITMQ_SMALLEST_FRAME_MAX = 8192
 """From version 4.1 on; AMQP has 4096 (RabbitMQ's release notes for 4.1.0, "Initial AMQP 0-9-1 Maximum Frame Size").
@@ -25,6 +21,14 @@ RabbitMQ does not say so: it ends the connection, three seconds after tune-ok.""
 
 _DECLARATIONS = ((40, 10), (50, 10))
 """Class and method of exchange.declare and queue.declare."""
+
+_MISSING = ("NOT_FOUND - no queue '", "NOT_FOUND - no exchange '")
+"""How RabbitMQ's answer to a passive declaration begins. A durable queue whose node is down has the same code, and
+another text: "home node ... is down or inaccessible"."""
+
+_TOO_MANY_QUEUES = re.compile(r"PRECONDITION_FAILED - cannot declare queue .* limit .*is reached")
+"""RabbitMQ's words when a virtual host or a cluster has as many queues as it may have
+(https://www.rabbitmq.com/docs/vhosts#limits). Other queues may be deleted."""
 
 _TOO_LARGE = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 """RabbitMQ's words when it closes a channel because of a message that is too large (406)."""
@@ -87,10 +91,17 @@ def channel_closed(code: int, text: str, method: tuple[int, int] = (0, 0)) -> Ch
     RabbitMQ's delivery acknowledgement timeout has the code of many other errors, 406: only its text names it
     (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
     """
-    if method in _DECLARATIONS and code in (NOT_FOUND, PRECONDITION_FAILED):
+    if method in _DECLARATIONS and _is_about_declaration(code, text):
         return DeclarationRefused(code, text)
     timed_out = code == PRECONDITION_FAILED and "delivery acknowledgement on channel" in text
     return (DeliveryTimedOut if timed_out else ChannelClosed)(code, text)
+
+
+def _is_about_declaration(code: int, text: str) -> bool:
+    """Return whether the declaration itself is wrong, and not the present state of the broker."""
+    if code == NOT_FOUND:
+        return text.startswith(_MISSING)
+    return code == PRECONDITION_FAILED and not _TOO_MANY_QUEUES.match(text)
 
 
 def broker_limit(reason: Exception) -> int | None:

@@ -7,8 +7,7 @@ from typing import Any
 
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.dead_letters import DeadLetters, Letter, no_such_queue
-from rpc.errors import AMQPError, ChannelClosed
-from rpc.reply_codes import NOT_FOUND
+from rpc.errors import AMQPError, DeclarationRefused
 from rpc.topology import DeadLetterKind, ServiceTopology
 
 
@@ -76,9 +75,7 @@ class DeadQueues:
         channel = await self._connection.open_channel()
         try:
             declared = await channel.queue_declare(queue=queue, passive=True)
-        except ChannelClosed as error:
-            if error.code != NOT_FOUND:
-                raise
+        except DeclarationRefused:
             return None
         await channel.close()
         count: int = declared.message_count

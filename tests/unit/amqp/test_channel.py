@@ -165,15 +165,16 @@ class CloseTests(ChannelTestCase):
     def test_a_refused_declaration_is_an_error_of_its_own(self) -> None:
         """Class and method of the close tell it from other errors with the same code (AMQP 0-9-1, channel.close)."""
         cases = (
-            (406, 50, 10, DeclarationRefused),
-            (404, 50, 10, DeclarationRefused),
-            (406, 40, 10, DeclarationRefused),
-            (405, 50, 10, ChannelClosed),
-            (404, 50, 20, ChannelClosed),
-            (406, 60, 80, ChannelClosed),
+            (406, "why", 50, 10, DeclarationRefused),
+            (404, "NOT_FOUND - no queue 'q' in vhost '/'", 50, 10, DeclarationRefused),
+            (404, "NOT_FOUND - home node 'n' of durable queue 'q' is down", 50, 10, ChannelClosed),
+            (406, "why", 40, 10, DeclarationRefused),
+            (405, "why", 50, 10, ChannelClosed),
+            (404, "NOT_FOUND - no queue 'q' in vhost '/'", 50, 20, ChannelClosed),
+            (406, "why", 60, 80, ChannelClosed),
         )
-        for code, class_id, method_id, kind in cases:
-            self.assertIs(type(channel_closed(code, "why", (class_id, method_id))), kind)
+        for code, text, class_id, method_id, kind in cases:
+            self.assertIs(type(channel_closed(code, text, (class_id, method_id))), kind)
         self.peer.feed(method(1, "channel.close", 406, "inequivalent arg", 50, 10))
         self.assertEqual([type(error) for error in self.told], [DeclarationRefused])
 
