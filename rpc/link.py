@@ -49,8 +49,8 @@ class Link(Service):
         """
         self._reactor = reactor
         self._on_refused = on_refused
-        self._refusal: AMQPError | None = None  # since the last connection
-        self._hosts_tried = 0
+        self._refusal: AMQPError | None = None  # of a host of this round
+        self._hosts_tried = 0  # in this round
         self._attachments: dict[IChannelUser, Attachment] = {}
         self.connection: AMQPConnection | None = None
         self.max_content = MAX_MESSAGE_SIZE
@@ -79,6 +79,7 @@ class Link(Service):
     def startService(self) -> None:
         """Begin to connect."""
         super().startService()
+        self._begin_round()
         self._client.startService()
 
     def stopService(self) -> Deferred[None]:
@@ -133,8 +134,8 @@ class Link(Service):
     def _connected(self, connection: AMQPConnection) -> None:
         self.connection = connection
         self._connected_at = self._reactor.seconds()
-        self._problem = self._refusal = None
-        self._hosts_tried = 0
+        self._problem = None
+        self._begin_round()
         connection.max_content = self.max_content
         connection.on_blocked = self._blocked
         self._secrets.start(self._endpoint.uri, connection)
@@ -159,8 +160,16 @@ class Link(Service):
         self._hosts_tried += 1
         if is_permanent(error):
             self._refusal = error
-        if self._refusal is not None and self._hosts_tried >= len(self._endpoint.uri.hosts):
-            self._refused(self._refusal)
+        if self._hosts_tried >= len(self._endpoint.uri.hosts):
+            refusal = self._refusal
+            self._begin_round()
+            if refusal is not None:
+                self._refused(refusal)
+
+    def _begin_round(self) -> None:
+        """Begin to try each host once."""
+        self._refusal = None
+        self._hosts_tried = 0
 
     def _channel_lost(self, reason: BaseException | None) -> None:
         if isinstance(reason, AMQPError) and is_permanent(reason):

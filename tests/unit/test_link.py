@@ -163,6 +163,37 @@ class ConnectionTests(LinkTestCase):
         self.assertIsInstance(refusal, AuthenticationFailed)
         self.assertIn("192.0.2.1:5672", str(refusal))
 
+    def test_forgets_a_refusal_when_every_host_was_tried(self) -> None:
+        """It is told once. Afterwards no host can be reached."""
+        refusals: list[Exception] = []
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2"), "worker", refusals.append)
+        self.link.startService()
+        self.refuse_login()
+        for _ in range(4):
+            self.reactor.advance(LONGEST_DELAY)
+            self.reactor.socket().refuse()
+        self.assertEqual(len(refusals), 1)
+
+    def test_forgets_a_refusal_when_it_is_stopped(self) -> None:
+        """Also the number of hosts that were tried."""
+        refusals: list[Exception] = []
+        self.link = Link(self.reactor, parse("amqp://192.0.2.1,192.0.2.2"), "worker", refusals.append)
+        self.link.startService()
+        self.refuse_login()
+        stopped = self.link.stopService()
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+        self.link.startService()
+        self.reactor.socket().refuse()
+        self.reactor.advance(LONGEST_DELAY)
+        self.refuse_login()
+        (refusal,) = refusals
+        self.assertIsInstance(refusal, AuthenticationFailed)
+        self.assertIn("192.0.2.", str(refusal))
+        self.reactor.advance(LONGEST_DELAY)
+        self.reactor.socket().refuse()
+        self.assertEqual(refusals, [refusal])
+
     def test_forgets_a_refusal_with_a_connection(self) -> None:
         """The second host has accepted: after that, each is tried once again."""
         refusals: list[Exception] = []
