@@ -5,20 +5,19 @@ It stands above both halves: the worker half serves, and the client half carries
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
 from rpc import log
 from rpc.broker_address import Origin, resolve
 from rpc.client.connection import SharedConnection
 from rpc.client.operation import Operation
 from rpc.default_reactor import default_reactor
-from rpc.errors import ConfigurationError, DeclarationRefused
+from rpc.errors import AMQPError, ConfigurationError, DeclarationRefused
 from rpc.exit_status import end_program
 from rpc.interceptors import client_interceptors as checked_client_interceptors
 from rpc.interceptors import worker_interceptors
@@ -27,39 +26,19 @@ from rpc.monotonic import monotonic_reactor
 from rpc.uri import BrokerURI
 from rpc.worker.consumer import Consumer, ConsumerState
 from rpc.worker.dispatcher import Dispatcher
+from rpc.worker.drain import Drain
 from rpc.worker.reactor_watch import ReactorWatch
+from rpc.worker.refused_worker import EXIT, FAIL, ON_REFUSAL, WAIT, RefusedSince, log_line
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import Source
 from rpc.worker.server import Served, Server
 from rpc.worker.service import ThriftService
+from rpc.worker.worker_state import CONNECTS, WorkerState
 
 DRAIN_TIMEOUT = 30.0
 
-LEAVING_TIMEOUT = 1.0
-"""Least seconds for rejecting the last requests for this worker alone, also after the drain timeout."""
-
-
 EXIT_STATUS = 1
 """Of a program whose worker the broker refuses."""
-
-
-REFUSED_SECONDS = 60.0
-"""How long the queues of a worker that has served may be refused, until the next attempt ends the program. They may be
-exchanged just now.
-"""
-
-FORGIVEN_SECONDS = 30.0
-"""After so long without a refusal, an attempt has succeeded: they are at most 16 seconds apart (``rpc/backoff.py``)."""
-
-
-class WorkerState(enum.Enum):
-    """The life of a worker."""
-
-    STOPPED = "not connected"
-    SERVING = "connected, or connecting"
-    REFUSED = "refused by the broker before it has served: ends the program"
-    STOPPING = "finishes the calls in progress, then closes"
-    RESTARTING = "as STOPPING, and serves again afterwards"
 
 
 class Worker(Service):
@@ -74,7 +53,7 @@ class Worker(Service):
         services: Iterable[ThriftService] = (),
         *,
         drain_timeout: float = DRAIN_TIMEOUT,
-        keep_trying: bool = False,
+        on_refusal: str = FAIL,
         interceptors: Iterable[Any] = (),
         client_interceptors: Iterable[Any] = (),
         reactor: Any = None,
@@ -82,17 +61,20 @@ class Worker(Service):
         """
         :param broker_url: see :class:`rpc.client.connection.Connection`.
         :param drain_timeout: seconds that calls in progress have to finish when the worker stops.
-        :param keep_trying: whether the worker tries again after a refusal at its start that another attempt would only
-            repeat (:meth:`when_serving`). Otherwise it ends the program then, with the exit status 1.
+        :param on_refusal: what happens when the broker refuses the worker for good. With ``"fail"``
+            :meth:`when_serving` fails, and with ``"wait"`` it waits; in both cases the worker tries again until it is
+            stopped. With ``"exit"`` the program ends, with status 1: for programs that only serve.
         :param interceptors: objects that provide :class:`rpc.IWorkerInterceptor`, for all services.
         :param client_interceptors: objects that provide :class:`rpc.IClientInterceptor`, for the clients that factories
             make of the worker's connection.
         :raises InvalidURI: the URL cannot be understood.
-        :raises ConfigurationError: a file of the URL cannot be read or used, there are no services, two have one name
-            or a queue in common, or a factory made a handler that lacks a method.
+        :raises ConfigurationError: an option has another value, a file of the URL cannot be read or used, there are no
+            services, two have one name or a queue in common, or a factory made a handler that lacks a method.
         """
         if isinstance(drain_timeout, bool) or not 0 <= drain_timeout < float("inf"):
             raise ConfigurationError(f"drain_timeout={drain_timeout!r}: must be a number of seconds, 0 or more")
+        if on_refusal not in ON_REFUSAL:
+            raise ConfigurationError(f"on_refusal={on_refusal!r}: must be one of {', '.join(map(repr, ON_REFUSAL))}")
         reactor = monotonic_reactor(reactor or default_reactor())
         services = list(services)
         _refuse_doubles(services)
@@ -112,12 +94,11 @@ class Worker(Service):
         self._link.attach(self._republisher)
         self._link.attach(self._server)
         self._waiting: list[Deferred[None]] = []
-        self._draining: list[Deferred[Any]] = []
         self._closed: list[Deferred[None]] = []
-        self._aborting = False
-        self._keep_trying = keep_trying
-        self._has_served = False
-        self._refused_from_to: tuple[float, float] | None = None
+        self._drain = self._new_drain()
+        self._on_refusal = on_refusal
+        self._refused_since = RefusedSince()
+        self._refusal: AMQPError | None = None  # the last one
 
     def _serve(self, service: ThriftService) -> Served:
         self._link.allow(service.max_message_size)
@@ -149,7 +130,7 @@ class Worker(Service):
 
     def _opened(self, heartbeat: float) -> None:
         """The exchanges exist: nested calls can look them up."""
-        if self._state is WorkerState.SERVING:
+        if self._state in CONNECTS:
             self._watch.start(heartbeat)
             if self._connection is not None:
                 self._connection.startService()
@@ -176,7 +157,7 @@ class Worker(Service):
             return operation.service
         if served.service.exchange != operation.options.exchange or instance not in ("", self.instance):
             return operation.service
-        if served.consumer.state is not ConsumerState.CONSUMING and self._state is WorkerState.SERVING:
+        if served.consumer.state is not ConsumerState.CONSUMING and self._state in CONNECTS:
             return None
         return served.service.topology().nested_key(self.instance)
 
@@ -191,9 +172,9 @@ class Worker(Service):
             self._state = WorkerState.RESTARTING
 
     def _start(self) -> None:
-        self._state = WorkerState.SERVING
-        self._aborting = self._has_served = False
-        self._refused_from_to = None
+        self._state = WorkerState.STARTING
+        self._drain = self._new_drain()
+        self._refused_since.forget()
         for served in self._served.values():
             served.dispatcher.resume()
             served.consumer.resume()
@@ -203,11 +184,14 @@ class Worker(Service):
         """Fires when all services are consumed: from then on no call to them ends with ``ServiceUnavailable``.
 
         It waits as long as there is no broker. It fails with ``CancelledError`` when the worker is stopped. Unless
-        ``keep_trying`` is set, it fails when the broker refuses the worker for good before it has served:
+        ``on_refusal="wait"`` is set, it fails when the broker refuses the worker for good before it has served:
         :class:`~rpc.errors.AuthenticationFailed` (user name or password), :class:`~rpc.errors.VirtualHostRefused`,
         :class:`~rpc.errors.ChannelClosed` (403, no permission), or :class:`~rpc.errors.DeclarationRefused` (a queue has
-        other arguments).
+        other arguments). A worker that has served fails when its queues were refused for a minute. It fails at once
+        from then until the broker has accepted the worker.
         """
+        if self._state is WorkerState.REFUSED:
+            return fail(self._refusal)
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         self._tell_waiting()
@@ -221,41 +205,36 @@ class Worker(Service):
 
     def _tell_waiting(self) -> None:
         if self.is_serving:
-            self._has_served = True
-            self._refused_from_to = None
+            self._state = WorkerState.SERVING
+            self._refused_since.forget()
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:
                 deferred.callback(None)
 
-    def _refused(self, error: Exception) -> None:
-        """End the program: no other attempt would succeed. Not after the worker has served: a password may have been
-        changed at the broker first, and the calls in progress still need this worker. But a queue that was replaced
-        then stays as it is.
+    def _refused(self, error: AMQPError) -> None:
+        """Note that the broker has refused a login or a channel, and that another attempt would only repeat this."""
+        if self._on_refusal == WAIT or self._state not in CONNECTS:
+            return
+        self._refusal = error
+        if self._state is WorkerState.STARTING or (self._state is WorkerState.SERVING and self._lasts(error)):
+            self._enter_refused(error)
+
+    def _lasts(self, error: AMQPError) -> bool:
+        """Return whether the refusal of a worker that has served is for good.
+
+        A password may have been changed at the broker first, and the calls in progress still need this worker. A queue
+        that was replaced does not change back, so its refusal is for good after a minute.
         """
-        if self._keep_trying or self._state is not WorkerState.SERVING:
-            return
-        if self._has_served and not self._lasts(error):
-            return
-        log.msg(
-            f"the worker ends: the broker refuses it: {error}. Correct this, or use --keep-trying (keep_trying=True) "
-            "to have the worker try again until the broker accepts it"
-        )
+        return isinstance(error, DeclarationRefused) and self._refused_since.add(self._reactor.seconds())
+
+    def _enter_refused(self, error: AMQPError) -> None:
+        log.msg(log_line(self._on_refusal, error))
         self._state = WorkerState.REFUSED
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.errback(error)
-        end_program(self._reactor, EXIT_STATUS)
-
-    def _lasts(self, error: Exception) -> bool:
-        """Return whether a queue has been refused for :data:`REFUSED_SECONDS`."""
-        if not isinstance(error, DeclarationRefused):
-            return False
-        now = self._reactor.seconds()
-        first, last = self._refused_from_to or (now, now)
-        if now - last > FORGIVEN_SECONDS:
-            first = now
-        self._refused_from_to = first, now
-        return bool(now - first >= REFUSED_SECONDS)
+        if self._on_refusal == EXIT:
+            end_program(self._reactor, EXIT_STATUS)
 
     def stopService(self) -> Deferred[None]:
         """Drain and close. Fires when the connection is gone.
@@ -271,45 +250,20 @@ class Worker(Service):
             return succeed(None)
         closed: Deferred[None] = Deferred()
         self._closed.append(closed)
-        if self._state in (WorkerState.SERVING, WorkerState.REFUSED):
-            self._drain()
-        self._state = WorkerState.STOPPING
+        if self._state in CONNECTS:
+            self._state = WorkerState.STOPPING
+            self._drain.begin().addCallback(self._close)
+        else:
+            self._state = WorkerState.STOPPING
         return closed
 
-    def _drain(self) -> None:
-        """Cancel the consumers first, then wait for the requests that they have delivered."""
-        within = 0.0 if self._aborting else self._drain_timeout
-        bound = self._reactor.seconds() + within
-        served = list(self._served.values())
-        for each in served:
-            each.dispatcher.stop_accepting()
-        cancelled: Deferred[Any] = DeferredList([each.consumer.stop() for each in served])
-        cancelled.addTimeout(within, self._reactor).addErrback(lambda _: None)
-        self._draining = [cancelled]
-        cancelled.addCallback(self._wait_until_idle, bound).addCallback(self._leave, bound).addCallback(self._close)
-
-    def _wait_until_idle(self, _: object, bound: float) -> Deferred[Any]:
-        within = 0.0 if self._aborting else max(0.0, bound - self._reactor.seconds())
-        self._draining = [served.dispatcher.when_idle(within) for served in self._served.values()]
-        return DeferredList(self._draining)
-
-    def _leave(self, _: object, bound: float) -> Deferred[Any]:
-        """Take the last requests for this worker alone, which are rejected, and wait for their dead letters.
-
-        The wait is bounded: a blocked broker does not answer.
-        """
-        bound = max(bound, self._reactor.seconds() + LEAVING_TIMEOUT)
-        left = self._server.leave()
-        left.addTimeout(0.0 if self._aborting else bound - self._reactor.seconds(), self._reactor)
-        left.addErrback(lambda _: None)
-        self._draining = [left]
-        return left.addCallback(self._wait_until_idle, bound)
+    def _new_drain(self) -> Drain:
+        return Drain(self._reactor, self._server, list(self._served.values()), self._drain_timeout)
 
     def _close(self, _: object) -> None:
         running = sum(served.dispatcher.limiter.running for served in self._served.values())
         if running:
             log.msg(f"stopping with {running} calls in progress")
-        self._aborting = False
         self._server.abandon()
         self._watch.stop()
         for served in self._served.values():
@@ -332,9 +286,7 @@ class Worker(Service):
 
         This applies until the worker has stopped, or starts anew.
         """
-        self._aborting = True
-        for draining in self._draining:
-            draining.cancel()
+        self._drain.abort()
 
 
 def _refuse_doubles(services: list[ThriftService]) -> None:

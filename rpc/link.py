@@ -39,7 +39,7 @@ class Link(Service):
     """
 
     def __init__(
-        self, reactor: Any, uri: BrokerURI, role: str, on_refused: Callable[[Exception], None] | None = None
+        self, reactor: Any, uri: BrokerURI, role: str, on_refused: Callable[[AMQPError], None] | None = None
     ) -> None:
         """
         :param role: ``"client"`` or ``"worker"``: with the instance, the connection's name at the broker.

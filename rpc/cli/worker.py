@@ -19,6 +19,7 @@ from rpc.errors import ConfigurationError
 from rpc.hosting import DRAIN_TIMEOUT, Worker
 from rpc.monotonic import use_monotonic_time
 from rpc.uri import hide_logins
+from rpc.worker.refused_worker import EXIT, WAIT
 from rpc.worker.service import ThriftService
 
 
@@ -49,15 +50,14 @@ class Options(usage.Options):
             ("Seconds that calls in progress have to finish when the worker stops; then another worker runs them."),
             float,
         ],
-    ]
-    optFlags = [  # noqa: RUF012
         [
-            "keep-trying",
+            "on-refusal",
             None,
+            EXIT,
             (
-                "Try again when the broker refuses the worker at its start: wrong user name or password, no such "
-                "virtual host, no permission, a queue with other arguments. Without it, the worker ends then, with "
-                "status 1."
+                "What to do when the broker refuses the worker at its start: wrong user name or password, no such "
+                "virtual host, no permission, a queue with other arguments. exit: end with status 1; wait: try again "
+                "until the broker accepts the worker."
             ),
         ],
     ]
@@ -70,13 +70,15 @@ class Options(usage.Options):
         """Build the worker here, where an error can still be reported in one line."""
         if not self["services"]:
             raise SystemExit(f"rpc-worker: name at least one service\n\n{self}")
+        if self["on-refusal"] not in (EXIT, WAIT):
+            raise SystemExit(f"rpc-worker: --on-refusal: {self['on-refusal']!r} must be {EXIT} or {WAIT}")
         try:
             use_monotonic_time()
             broker = resolve(self["broker"] or Origin.ENVIRONMENT)
             self["broker"] = str(broker)  # from here on without the password
             services = list(load_services(self["services"]))
             self["worker"] = Worker(
-                broker, services, drain_timeout=self["drain-timeout"], keep_trying=bool(self["keep-trying"])
+                broker, services, drain_timeout=self["drain-timeout"], on_refusal=self["on-refusal"]
             )
         except ConfigurationError as error:
             raise SystemExit(f"rpc-worker: {error}") from error

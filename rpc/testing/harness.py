@@ -80,8 +80,8 @@ class Harness:
 
         :return: fires with this harness when the services are served and the connection is open. Fails with
             :class:`~rpc.errors.ConfigurationError` when a service cannot be served, with an
-            :class:`~rpc.errors.AMQPError` when the broker at `url` cannot be reached, and with ``CancelledError`` when
-            :meth:`stop` is called before; then nothing is left running.
+            :class:`~rpc.errors.AMQPError` when the broker at `url` cannot be reached or refuses the login or the
+            worker, and with ``CancelledError`` when :meth:`stop` is called before; then nothing is left running.
         """
         return Deferred.fromCoroutine(self._start())
 
@@ -89,10 +89,10 @@ class Harness:
         try:
             if self._server is not None:
                 await self._start_broker(self._server)
+            self.connection = await self.connect()  # before the worker, which would wait for a broker that is not there
             if self._services:
                 self.worker = self.serve(*self._services)
                 await self.worker.when_serving()
-            self.connection = await self.connect()
         except BaseException:
             await self._stop()
             raise

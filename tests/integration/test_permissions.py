@@ -293,7 +293,7 @@ class PermissionsTests(AMQPTestCase):
         worker = rpc.Worker(
             self.url_of("stock-worker"),
             [rpc.ThriftService(Calculator, Handler(), name="Stock", exchange="rpc-Missing")],
-            keep_trying=True,
+            on_refusal="wait",
         )
         worker.startService()
         self.addCleanup(worker.stopService)

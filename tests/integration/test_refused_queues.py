@@ -1,4 +1,4 @@
-"""Workers whose queue has other arguments than their service: they end with a status. And queues of operators."""
+"""Workers whose queue has other arguments than their service: they are refused. And queues of operators."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from twisted.internet.threads import deferToThread
 
 import rpc
 from generated.calculator import Calculator
-from rpc import hosting
 from rpc.amqp.pipelining import all_answered
 from rpc.errors import DeclarationRefused
 from rpc.testing import Harness
 from rpc.topology import Declaration
+from rpc.worker import refused_worker
 from tests.integration.amqp_case import later
 from tests.integration.call_case import Handler
 from tests.integration.migrate_case import MigrateTestCase
@@ -63,12 +63,6 @@ class RefusedQueueTests(MigrateTestCase):
         """Return the test's service with options."""
         return rpc.ThriftService(Calculator, handler or Handler(), name=self.name, **options)
 
-    def ends(self) -> Deferred[int]:
-        """Fires with the status when a worker of this process ends the program, which then goes on."""
-        ended: Deferred[int] = Deferred()
-        self.patch(hosting, "end_program", lambda reactor, status: ended.callback(status))
-        return ended
-
     async def test_a_worker_process_ends_and_names_the_way_out(self) -> None:
         """With status 1. The command that it names lets the next worker serve."""
         await self.declared()
@@ -82,54 +76,58 @@ class RefusedQueueTests(MigrateTestCase):
         await self.migrated(*command[1:])
         await deferToThread(self.start(folder).wait_until_serving, self.name)
 
-    async def test_those_that_wait_for_the_worker_get_the_error(self) -> None:
-        """It says which argument differs."""
-        ended = self.ends()
-        await self.declared(backlog=4)
-        worker = (await self.harness()).serve(self.service())
-        with self.assertRaisesRegex(DeclarationRefused, "inequivalent arg 'x-max-length'"):
-            await worker.when_serving()
-        self.assertEqual(await ended, 1)
+    async def replace(self, **options: Any) -> None:
+        """Replace the queue by one with other options."""
+        delete = Declaration("queue_delete", {"queue": self.requests})
+        await all_answered(
+            [self.broker_channel.declare(each) for each in [delete, *self.options(**options).requests()]]
+        )
 
-    async def test_a_worker_that_serves_ends_when_its_queue_stays_another(self) -> None:
-        """Not at once: the queue may just be exchanged."""
-        self.patch(hosting, "REFUSED_SECONDS", 1.0)
-        ended = self.ends()
+    async def test_those_that_wait_for_the_worker_get_the_error(self) -> None:
+        """It says which argument differs. When the queue is as it should be, the worker serves."""
+        await self.declared(backlog=4)
+        harness = await self.harness()
+        worker = harness.serve(self.service())
+        for _ in range(2):
+            with self.assertRaisesRegex(DeclarationRefused, "inequivalent arg 'x-max-length'"):
+                await worker.when_serving()
+        await self.replace()
+        while not worker.is_serving:
+            await later(0.02)
+        await worker.when_serving()
+        self.assertEqual(await harness.client(Calculator, name=self.name).add(1, 2), 3)
+
+    async def test_a_worker_that_serves_is_refused_when_its_queue_stays_another(self) -> None:
+        """Not at once: a migration may be replacing the queue."""
+        self.patch(refused_worker, "REFUSED_SECONDS", 1.0)
         harness = await self.harness()
         worker = harness.serve(self.service())
         await worker.when_serving()
-        other = self.options(backlog=4).requests()
-        delete = Declaration("queue_delete", {"queue": self.requests})
-        await all_answered([self.broker_channel.declare(each) for each in [delete, *other]])
+        await self.replace(backlog=4)
         while worker.is_serving:
             await later(0.02)
-        self.assertFalse(ended.called)
-        self.assertEqual(await ended, 1)
+        waiting = worker.when_serving()
+        self.assertFalse(waiting.called)
+        await self.assertFailure(waiting, DeclarationRefused)
 
     async def test_a_worker_goes_on_when_its_queue_is_back_in_time(self) -> None:
         """Then it serves as before."""
-        self.patch(hosting, "REFUSED_SECONDS", 30.0)
-        ended = self.ends()
+        self.patch(refused_worker, "REFUSED_SECONDS", 30.0)
         harness = await self.harness()
         worker = harness.serve(self.service())
         await worker.when_serving()
-        delete = Declaration("queue_delete", {"queue": self.requests})
-        other, same = self.options(backlog=4).requests(), self.options().requests()
-        await all_answered([self.broker_channel.declare(each) for each in [delete, *other]])
+        await self.replace(backlog=4)
         while worker.is_serving:
             await later(0.02)
-        await all_answered([self.broker_channel.declare(each) for each in [delete, *same]])
+        await self.replace()
         await worker.when_serving()
         self.assertEqual(await harness.client(Calculator, name=self.name).add(1, 2), 3)
-        self.assertFalse(ended.called)
 
     async def test_a_queue_of_an_operator_is_used_as_it_is(self) -> None:
         """Whatever its arguments are; it must exist."""
-        ended = self.ends()
         harness = await self.harness()
         with self.assertRaisesRegex(DeclarationRefused, "404 NOT_FOUND"):
             await harness.serve(self.service(declare_queue=False)).when_serving()
-        self.assertEqual(await ended, 1)
         arguments = {"x-max-priority": 3, "x-message-ttl": 60000}
         await self.broker_channel.queue_declare(queue=self.requests, durable=True, arguments=arguments)
         await harness.serve(self.service(declare_queue=False)).when_serving()

@@ -1,4 +1,4 @@
-"""A worker that the broker refuses for good ends its process with a status, unless it is to keep trying."""
+"""A worker that the broker refuses for good ends its process with a status, unless it is to wait."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TAC = """
 from twisted.application.service import Application
 import rpc, adder
 application = Application("adder")
-rpc.Worker(URL, [adder.service]).setServiceParent(application)
+rpc.Worker(URL, [adder.service], on_refusal="exit").setServiceParent(application)
 """
 
 
@@ -69,7 +69,7 @@ class RefusedWorkerTestCase(BrokerTestCase):
         said = [line for line in output.splitlines() if "the worker ends" in line]
         self.assertEqual(len(said), 1, output)
         self.assertIn(reason, said[0])
-        self.assertIn("--keep-trying", said[0])
+        self.assertIn("--on-refusal wait", said[0])
         self.assertIn("the module has cleaned up", output)
         self.assertNotIn("Traceback", output)
         self.assertNotIn("wrong-secret", output)
@@ -94,6 +94,12 @@ class RefusedWorkerTests(RefusedWorkerTestCase):
         (self.folder / "adder.tac").write_text(TAC.replace("URL", repr(self.wrong_password)))
         self.check_refused(self.start("-y", "adder.tac"), "403 ")
 
+    def test_rejects_another_value_of_the_option(self) -> None:
+        """In one line. A worker without a program around it has nothing to fail."""
+        worker = self.start("rpc-worker", "--on-refusal", "fail", "adder:service")
+        self.assertEqual(worker.wait(), 1)
+        self.assertIn("rpc-worker: --on-refusal: 'fail' must be exit or wait", worker.output())
+
     def test_ends_as_a_daemon(self) -> None:
         """The daemon ends as well, with the line in its log, and leaves no pid file."""
         command = [str(Path(sys.executable).with_name("twistd")), "--pidfile=worker.pid", "--logfile=worker.log"]
@@ -116,8 +122,8 @@ class RefusedWorkerTests(RefusedWorkerTestCase):
         self.assertNotIn("Traceback", log.read_text())
 
     def test_keeps_trying_when_it_is_told_to(self) -> None:
-        """With ``--keep-trying`` the worker tries again, until it is stopped."""
-        worker = self.start("rpc-worker", "--keep-trying", "--broker", self.wrong_password, "adder:service")
+        """With ``--on-refusal wait`` the worker tries again, until it is stopped."""
+        worker = self.start("rpc-worker", "--on-refusal", "wait", "--broker", self.wrong_password, "adder:service")
         worker.wait_for("no connection to", times=2)
         worker.send(signal.SIGTERM)
         self.assertEqual(worker.wait(), TERMINATED)

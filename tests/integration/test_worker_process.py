@@ -161,7 +161,7 @@ class WorkerProcessTests(BrokerTestCase):
     def test_the_password_is_not_logged(self) -> None:
         """A refused login is told, with the user's name and without the password, and tried again."""
         url = self.url.replace("guest:guest", "guest:wrong-secret")
-        worker = self.start("rpc-worker", "--keep-trying", "--broker", url, "slow:service")
+        worker = self.start("rpc-worker", "--on-refusal", "wait", "--broker", url, "slow:service")
         self.assertIn("403", worker.wait_for_line("no connection to"))
         worker.wait_for_line("no connection to")
         worker.send(signal.SIGTERM)

@@ -140,6 +140,32 @@ class HarnessTests(TestCase):
             self.assertEqual(len(second.calls), 1)
             self.assertFalse(hasattr(second, "faults"))
 
+    async def test_a_broker_that_refuses_the_login_fails_the_start(self) -> None:
+        """The program that runs the tests goes on."""
+        async with Harness() as running:
+            url = running.url.replace("amqp://", "amqp://guest:wrong@")
+            with self.assertRaises(rpc.AuthenticationFailed):
+                await Harness(calculator(), url=url).start()
+
+    async def test_a_broker_that_refuses_the_worker_fails_the_start(self) -> None:
+        """The queue has other arguments. A further worker fails as well, until it is accepted."""
+        async with Harness(calculator()) as running:
+            other = rpc.ThriftService(Calculator, CalculatorHandler(), backlog=5)
+            with self.assertRaises(rpc.DeclarationRefused):
+                await Harness(other, url=running.url).start()
+            worker = running.serve(other)
+            for _ in range(2):
+                with self.assertRaises(rpc.DeclarationRefused):
+                    await worker.when_serving()
+            self.assertEqual(await running.client(Calculator).add(2, 3), 5)
+
+    async def test_a_broker_that_cannot_be_reached_fails_the_start(self) -> None:
+        """A worker alone would wait for it."""
+        async with Harness() as running:
+            url = running.url
+        with self.assertRaises(rpc.BrokerUnreachable):
+            await Harness(calculator(), url=url).start()
+
     def test_rejects_a_clock_for_a_broker_that_runs_already(self) -> None:
         """The time of another process cannot be the test's."""
         with self.assertRaisesRegex(ConfigurationError, "neither clock= nor limits="):

@@ -13,7 +13,9 @@ from generated.calculator import Calculator
 from rpc import hosting
 from rpc.errors import AuthenticationFailed, ConfigurationError
 from rpc.hosting import Worker
+from rpc.worker.refused_worker import RefusedSince
 from rpc.worker.service import ThriftService
+from rpc.worker.worker_state import WorkerState
 from tests.unit.amqp.memory_reactor import BrokerReactor
 from tests.unit.amqp.peer import START, method
 from tests.unit.worker.test_server import Handler
@@ -68,7 +70,7 @@ class LifeTests(SynchronousTestCase):
         self.worker.startService()
         self.settle()
         self.successResultOf(stopped)
-        self.assertEqual(self.worker._state.name, "SERVING")
+        self.assertEqual(self.worker._state.name, "STARTING")
         self.assertTrue(self.worker._link.running)
         self.worker.stopService()
         self.settle()
@@ -89,7 +91,7 @@ class LifeTests(SynchronousTestCase):
         self.worker.startService()
         self.worker.stopService().addCallback(lambda _: self.worker.startService())
         self.settle()
-        self.assertEqual(self.worker._state.name, "SERVING")
+        self.assertEqual(self.worker._state.name, "STARTING")
         self.worker.stopService()
         self.settle()
 
@@ -100,7 +102,7 @@ class LifeTests(SynchronousTestCase):
         self.settle()
         self.worker.abort()
         self.worker.startService()
-        self.assertFalse(self.worker._aborting)
+        self.assertFalse(self.worker._drain._aborted)
         self.worker.stopService()
         self.settle()
 
@@ -111,7 +113,7 @@ class OrderTests(SynchronousTestCase):
     def ask(self, step: str) -> None:
         """Ask the worker for something, at once or when it has stopped."""
         if step == "start":
-            self.last = "SERVING"
+            self.last = "STARTING"
             self.worker.startService()
         elif step.startswith("stop"):
             self.last = "STOPPED"
@@ -134,7 +136,7 @@ class OrderTests(SynchronousTestCase):
         self.worker = Worker("amqp://192.0.2.1", [nested], reactor=self.reactor)
         for step in [*steps, *["0"] * 20]:
             self.ask(step)
-        self.assertEqual((self.worker._state.name, self.worker._link.running), (self.last, self.last == "SERVING"))
+        self.assertEqual((self.worker._state.name, self.worker._link.running), (self.last, self.last == "STARTING"))
         self.assertEqual([stop.called for stop in self.stops], [True] * len(self.stops))
         self.ask("stop")
         for _ in range(20):
@@ -168,25 +170,89 @@ class RefusalTests(SynchronousTestCase):
         self.worker = Worker("amqp://192.0.2.1", [service("A")], reactor=self.reactor, **options)
         serving = self.worker.when_serving()
         self.worker.startService()
-        socket = self.reactor.socket().accept()
-        socket.feed(START, method(0, "connection.close", 403, "ACCESS_REFUSED", 0, 0))
-        socket.lose()
+        self.refuse()
         return serving
 
-    def test_ends_the_program_and_tells_those_that_wait(self) -> None:
-        """The program's status is 1. The worker stops as always."""
-        serving = self.start()
-        self.failureResultOf(serving, AuthenticationFailed)
-        self.assertEqual(self.ended, [(self.reactor, 1)])
+    def refuse(self, text: str = "ACCESS_REFUSED") -> None:
+        """Refuse the worker's login."""
+        socket = self.reactor.socket().accept()
+        socket.feed(START, method(0, "connection.close", 403, text, 0, 0))
+        socket.lose()
+
+    def stop(self) -> None:
+        """Stop the worker, and check that nothing is left."""
         stopped = self.worker.stopService()
         for _ in range(5):
             self.reactor.advance(0)
         self.successResultOf(stopped)
+        self.assertIs(self.worker._state, WorkerState.STOPPED)
+        self.reactor.advance(60)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_keeps_trying(self) -> None:
-        """With ``keep_trying``, those that wait wait on."""
-        serving = self.start(keep_trying=True)
-        self.assertNoResult(serving)
+    def test_fails_those_that_wait(self) -> None:
+        """Also those that ask later. The program goes on, and the worker tries again."""
+        self.failureResultOf(self.start(), AuthenticationFailed)
+        self.assertIs(self.worker._state, WorkerState.REFUSED)
+        self.failureResultOf(self.worker.when_serving(), AuthenticationFailed)
+        self.reactor.advance(20)
+        self.refuse("ACCESS_REFUSED - once more")
+        failure = self.failureResultOf(self.worker.when_serving(), AuthenticationFailed)
+        self.assertIn("once more", str(failure.value))
         self.assertEqual(self.ended, [])
-        self.worker.stopService()
+        self.stop()
+
+    def test_waits_for_the_broker_when_it_is_started_anew(self) -> None:
+        """A refusal belongs to one life of the worker."""
+        self.failureResultOf(self.start(), AuthenticationFailed)
+        self.stop()
+        self.worker.startService()
+        serving = self.worker.when_serving()
+        self.reactor.socket().refuse()
+        self.assertNoResult(serving)
+        self.assertIs(self.worker._state, WorkerState.STARTING)
+        self.stop()
         self.failureResultOf(serving, CancelledError)
+
+    def test_ends_the_program(self) -> None:
+        """With ``on_refusal="exit"``, with status 1, once. The worker stops as always."""
+        self.failureResultOf(self.start(on_refusal="exit"), AuthenticationFailed)
+        self.reactor.advance(20)
+        self.refuse()
+        self.assertEqual(self.ended, [(self.reactor, 1)])
+        self.stop()
+
+    def test_waits_for_the_broker_to_accept_it(self) -> None:
+        """With ``on_refusal="wait"``, those that wait wait on."""
+        serving = self.start(on_refusal="wait")
+        self.assertNoResult(serving)
+        self.assertNoResult(self.worker.when_serving().addErrback(lambda failure: failure.trap(CancelledError)))
+        self.assertEqual(self.ended, [])
+        self.stop()
+        self.failureResultOf(serving, CancelledError)
+
+    def test_takes_one_of_three_values(self) -> None:
+        """The error names the option, its value and the allowed values."""
+        for wrong in ("retry", True, None):
+            with self.assertRaisesRegex(ConfigurationError, f"on_refusal={wrong!r}: must be one of 'exit', 'fail', 'w"):
+                Worker("amqp://192.0.2.1", [service("A")], reactor=BrokerReactor(), on_refusal=wrong)  # type: ignore[arg-type]
+
+
+class RefusedSinceTests(SynchronousTestCase):
+    """How long the queues of a worker that has served are refused, until this is for good."""
+
+    def test_is_for_good_after_a_minute_of_refusals(self) -> None:
+        """A queue is refused at the next attempt, at most 16 s later."""
+        since = RefusedSince()
+        self.assertEqual([since.add(now) for now in (100.0, 116.0, 132.0, 148.0, 159.9)], [False] * 5)
+        self.assertTrue(since.add(160.0))
+
+    def test_begins_anew_after_a_success(self) -> None:
+        """One that is told, or one that must have come between two refusals."""
+        since = RefusedSince()
+        self.assertFalse(since.add(0.0))
+        self.assertFalse(since.add(30.1))
+        self.assertFalse(since.add(60.0))
+        self.assertFalse(since.add(90.0))
+        self.assertTrue(since.add(91.0))
+        since.forget()
+        self.assertFalse(since.add(92.0))

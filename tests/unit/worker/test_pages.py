@@ -6,10 +6,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.hosting import WorkerState
 from rpc.worker.consumer import ConsumerState
 from rpc.worker.delivery_state import TRANSITIONS, DeliveryState
 from rpc.worker.intake import Action
+from rpc.worker.worker_state import WorkerState
 
 PAGE = (Path(__file__).parents[3] / "docs" / "architecture.md").read_text("utf-8")
 
