@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from rpc.amqp.reasons import NOT_FOUND
 from rpc.errors import DeclarationRefused
+from rpc.reply_codes import NOT_FOUND
 from rpc.topology import REQUESTS, ServiceTopology
 from rpc.worker.queue_options import QueueOptions
 
