@@ -13,7 +13,7 @@ from rpc.envelope import CODECS
 from rpc.headers import DEAD_REASON
 from rpc.messages import Properties
 from rpc.testing import Harness
-from rpc.topology import EXCHANGES, ServiceTopology
+from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from services.calculator import CalculatorHandler
 from tests.integration.amqp_case import AMQPTestCase, later
 
@@ -22,6 +22,9 @@ DIRECT = "amq.rabbitmq.reply-to"
 BINARY = CODECS["binary"]
 ADD = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(40, 2))
 MALFORMED = BINARY.encode("add", TMessageType.CALL, 8, Calculator.add_args(40, 2))[:-3]
+
+
+INVALID = DeadLetterKind.INVALID
 
 
 class DirectReplyTests(AMQPTestCase):
@@ -39,9 +42,9 @@ class DirectReplyTests(AMQPTestCase):
         self.own = await caller.open_channel()
         self.replies = await self.consume(self.own, DIRECT)
         topology = ServiceTopology(self.name)
-        for declaration in [*EXCHANGES, *topology.dead_letters()]:
+        for declaration in [*EXCHANGES, *topology.dead_letters(INVALID)]:
             await self.own.declare(declaration)
-        self.dead = await self.consume(self.own, topology.dead_queue)
+        self.dead = await self.consume(self.own, topology.queue_of_kind(INVALID))
         self.good = (await harness.connect()).client(CalculatorStub, name=self.name)
         await self.assert_serves()
         self.connection = self.worker._link.connection
