@@ -213,13 +213,14 @@ class Reference:
         consumer.queue.consumers.remove(consumer)
 
     def end(self, *channels: ChannelName) -> None:
-        """Channels end: first their consumers, then their unacked messages come back."""
+        """Channels end: first their consumers, then their unacked messages come back. Those of all channels are back
+        before another consumer gets one.
+        """
         for channel, tag in [*self.consumers]:
             if channel in channels:
                 self.cancel(channel, tag)
-        for channel in channels:
-            self.settle(channel, self.channels[channel].unacked, "requeue")
-            del self.channels[channel]
+        unacked = [self.channels.pop(channel).unacked for channel in channels]
+        self.requeue(each[tag] for each in unacked for tag in sorted(each))
 
     # -- the end of a step
 
