@@ -223,7 +223,7 @@ class CommandTests(UserTestCase):
         ada = await self.client_of(self.ada, timeout=60.0)
         calling = ada.add(1, 2)
         await ada.zip()
-        output = await self.command("queue", "migrate", self.name, "--backlog", "500")
+        output = await self.command("queue", "migrate", self.name, "--backlog", "500", "--yes")
         self.assertIn("moved 2 messages", output)
         handler = await self.serve_to_users(allow=self.ada, backlog=500)
         self.assertEqual(await calling, 3)

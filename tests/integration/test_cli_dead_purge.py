@@ -44,7 +44,7 @@ class PurgeTests(DeadTestCase):
         await self.buried("a", "b")
         command = await self.ask("--all")
         for arguments in (["list"], ["show", "1"], ["replay", "--all"], ["purge", "--all", "--yes"]):
-            self.assertIn("another thrift-rpc dead works on", await self.failure(*arguments))
+            self.assertIn("another thrift-rpc dead, or queue migrate, works on", await self.failure(*arguments))
         command.answer("no")
         self.assertEqual(await command.ended, 1)
         self.assertEqual([letter["message_id"] for letter in await self.listed()], ["a", "b"])

@@ -12,7 +12,7 @@ from rpc.deadlines import Deadlines
 CONSTANT = {"_methods", "_handlers", "_served", "_routes", "_tags"}
 """Tables of a worker that list its services, and are not empty while it serves."""
 
-BOUNDED = {"_answered", "_unacked", "_replaced", "_never_began", "_logged", "cancelled"}
+BOUNDED = {"_answered", "_unacked", "_replaced", "_never_began", "_logged", "_states", "_asked_again_at", "cancelled"}
 """Tables that keep settled entries on purpose, within bounds of their own."""
 
 TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)
