@@ -127,8 +127,11 @@ class Reference:
             else:
                 self.die(each.queue, each.copy, "rejected")
 
-    def requeue(self, unacked: Iterable[Unacked]) -> None:
-        """Messages come back to their queues."""
+    def requeue(self, unacked: Iterable[Unacked], *, delivers: bool = True) -> None:
+        """Messages come back to their queues.
+
+        :param delivers: whether the queues deliver at once, and not at the end of the step.
+        """
         back: dict[Queue, list[Copy]] = {}
         for each in unacked:
             copy, queue = each.copy, each.queue
@@ -145,7 +148,8 @@ class Reference:
         for queue, copies in back.items():
             queue.put(*copies)
             self.drop_overflow(queue)
-            self.serve(queue)
+            if delivers:
+                self.serve(queue)
 
     # -- messages die
 
@@ -219,8 +223,9 @@ class Reference:
         for channel, tag in [*self.consumers]:
             if channel in channels:
                 self.cancel(channel, tag)
-        unacked = [self.channels.pop(channel).unacked for channel in channels]
-        self.requeue(each[tag] for each in unacked for tag in sorted(each))
+        for channel in channels:
+            unacked = self.channels.pop(channel).unacked
+            self.requeue([unacked[tag] for tag in sorted(unacked)], delivers=False)
 
     # -- the end of a step
 
