@@ -15,6 +15,7 @@ from rpc.cli.values import Values
 from rpc.idl import ServiceDescription, python_name
 from rpc.printable import printable
 from rpc.stub import Stub, StubMethod
+from rpc.worker.arguments import ArgumentsReader
 from rpc.worker.rejection import Rejection
 from rpc.worker.request import Request
 
@@ -45,7 +46,9 @@ class Arguments:
         :raises ValueError: the letter is no request of the service; the text is that of a worker's rejection.
         """
         try:
-            method, arguments = Request(delivery, 0.0, reply_queues=(b"",)).read(self._service.name, self._methods)
+            request = Request(delivery, 0.0, reply_queues=(b"",))
+            method, start = request.read_head(self._service.name, self._methods)
+            arguments = ArgumentsReader(self._service.name).read(request, method, start)
             fields = self._service.methods[method.name].arguments
             given = {field.name: (field.type, getattr(arguments, python_name(field.name))) for field in fields}
             shown = {

@@ -18,6 +18,7 @@ from rpc.errors import CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.signing import check_signable
 from rpc.stub import StubMethod
+from rpc.worker.arguments import ArgumentsReader
 from rpc.worker.deduplication import RecentReplies
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.in_progress import InProgress, Run
@@ -64,8 +65,7 @@ class Execution:
         self._name = service.name
         self._max_message_size = service.max_message_size
         self._methods = service.description.methods
-        self._replace = service.invalid_utf8 == REPLACE
-        self._most = service.max_elements
+        self._arguments = ArgumentsReader(service.name, service.invalid_utf8 == REPLACE, service.max_elements)
         self._handlers = {name: getattr(handler, method.attribute) for name, method in self._methods.items()}
         self._channel = channel
         self._limiter = limiter
@@ -81,7 +81,8 @@ class Execution:
     def run(self, request: Request, now: float) -> None:
         """Call the handler of a request for which a slot is free, and reply when it has ended."""
         try:
-            method, arguments = request.read(self._name, self._methods, self._replace, self._most)
+            method, start = request.read_head(self._name, self._methods)
+            arguments = self._arguments.read(request, method, start)
         except Rejection as rejection:
             self._reject(request, rejection)
             return

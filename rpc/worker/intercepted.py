@@ -59,7 +59,7 @@ class InterceptedExecution(Execution):
     def run(self, request: Request, now: float) -> None:
         """See :class:`~rpc.worker.execution.Execution`. Each request has its own context variables."""
         try:
-            method, start = request.read(self._name, self._methods, head_only=True)
+            method, start = request.read_head(self._name, self._methods)
         except Rejection as rejection:
             self._reject(request, rejection)
             return
@@ -130,9 +130,7 @@ class InterceptedExecution(Execution):
         return expired or self._in_progress.was_cancelled(request)
 
     def _handle(self, request: Request, method: StubMethod, intercepted: _Intercepted) -> Any:
-        arguments = request.read_arguments(
-            self._name, self._methods, method, intercepted.start, self._replace, self._most
-        )
+        arguments = self._arguments.read(request, method, intercepted.start)
         intercepted.admitted = True
         value = self._handlers[method.name](*method.arguments_of(arguments))
         return Deferred.fromCoroutine(value) if isinstance(value, CoroutineType) else value

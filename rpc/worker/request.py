@@ -26,8 +26,8 @@ from rpc.amqp.codec.properties import (
 )
 from rpc.amqp.content import Delivery
 from rpc.context import CallContext
-from rpc.envelope import CODECS, MAX_ELEMENTS, Codec, codec_for, differences
-from rpc.errors import CodecError, MalformedMessage, TooManyElements, UnknownProtocol
+from rpc.envelope import CODECS, Codec, codec_for
+from rpc.errors import CodecError, MalformedMessage, UnknownProtocol
 from rpc.headers import (
     ATTEMPT,
     DELIVERIES,
@@ -41,7 +41,7 @@ from rpc.signing import Signed
 from rpc.stub import StubMethod
 from rpc.worker.begins import believed, possible_begins
 from rpc.worker.delivery_state import DeliveryState
-from rpc.worker.rejection import Rejection, too_many_elements
+from rpc.worker.rejection import Rejection
 from rpc.worker.reply_address import DEFAULT_BEGINNINGS, DIRECT_REPLY_TO, is_safe, why_unsafe
 from rpc.worker.sender import sender_of
 
@@ -173,93 +173,28 @@ class Request:
 
     # -- reading
 
-    def read(
-        self,
-        service: str,
-        methods: Mapping[str, StubMethod],
-        replace: bool = False,
-        most: int = MAX_ELEMENTS,
-        *,
-        head_only: bool = False,
-    ) -> tuple[StubMethod, Any]:
-        """Return the method that is asked for, and the struct of its arguments.
+    def read_head(self, service: str, methods: Mapping[str, StubMethod]) -> tuple[StubMethod, int]:
+        """Return the method that is asked for, and where the struct of its arguments begins in the body.
 
-        :param replace: whether invalid UTF-8 is replaced instead of refused.
-        :param most: elements of the request, at most.
-        :param head_only: whether the arguments are left for :meth:`read_arguments`. Then their place in the body is
-            returned instead.
-        :raises Rejection: the request is malformed, or has no such method.
+        :raises Rejection: the head is malformed, or there is no such method.
         """
         if self.problem is not None:  # where to answer, and in which protocol, is unknown
             raise Rejection(TApplicationException.PROTOCOL_ERROR, self.problem, poison=True)
-        body = self.delivery.body
         try:
             content_type = self.parts[CONTENT_TYPE]
             if content_type != BINARY_CONTENT_TYPE:
                 self.codec = codec_for(None if content_type is None else decode_text(content_type))
-            self.name, kind, self.seqid, start = self.codec.read_header(body)
-            self.oneway = kind == TMessageType.ONEWAY
-            method = methods.get(self.name)
-            if method is None or kind != TMessageType.CALL or self._is_reply_unsafe:
-                method = self._check(method, kind)
-            self.label = f"{service}.{method.name}"
-            if head_only:
-                return method, start
-            struct = self.codec.read_struct(body, start, method.arguments_class, replace, most)
-        except (UnknownProtocol, TooManyElements, MalformedMessage) as error:
-            raise self._rejection(error, service, methods) from error
-        if method.check_arguments is not None:
-            self._check_arguments(method, struct, methods)
-        return method, struct
-
-    def read_arguments(
-        self,
-        service: str,
-        methods: Mapping[str, StubMethod],
-        method: StubMethod,
-        start: int,
-        replace: bool = False,
-        most: int = MAX_ELEMENTS,
-    ) -> Any:
-        """Return the struct of the arguments, after :meth:`read` has returned `method` and `start`.
-
-        :raises Rejection: the request is malformed.
-        """
-        try:
-            struct = self.codec.read_struct(self.delivery.body, start, method.arguments_class, replace, most)
-        except (TooManyElements, MalformedMessage) as error:
-            raise self._rejection(error, service, methods) from error
-        if method.check_arguments is not None:
-            self._check_arguments(method, struct, methods)
-        return struct
-
-    def _rejection(self, error: Exception, service: str, methods: Mapping[str, StubMethod]) -> Rejection:
-        """Return the rejection of a request that cannot be read."""
-        if isinstance(error, TooManyElements):
-            return too_many_elements(service, error.most)
-        if isinstance(error, UnknownProtocol):
-            return Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True)
-        text = f"{error}{self._differences(methods)}"
-        return Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True)
-
-    def _check_arguments(self, method: StubMethod, struct: Any, methods: Mapping[str, StubMethod]) -> None:
-        assert method.check_arguments is not None
-        try:
-            method.check_arguments(struct)
-        except Exception as error:
-            text = f"{self.label}: {error}{self._differences(methods)}"
-            raise Rejection(TApplicationException.PROTOCOL_ERROR, text, poison=True) from error
-
-    def _differences(self, methods: Mapping[str, StubMethod]) -> str:
-        """Return how the IDL of the caller differs from the stub."""
-        body, method = self.delivery.body, methods.get(self.name)
-        try:
-            start = self.codec.read_header(body)[3]
-        except MalformedMessage:
-            return ""
-        if method is None:
-            return ""
-        return differences(body, self.codec.content_type, start, method.arguments_class, "the caller")
+            self.name, kind, self.seqid, start = self.codec.read_header(self.delivery.body)
+        except UnknownProtocol as error:
+            raise Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
+        except MalformedMessage as error:
+            raise Rejection(TApplicationException.PROTOCOL_ERROR, str(error), poison=True) from error
+        self.oneway = kind == TMessageType.ONEWAY
+        method = methods.get(self.name)
+        if method is None or kind != TMessageType.CALL or self._is_reply_unsafe:
+            method = self._check(method, kind)
+        self.label = f"{service}.{method.name}"
+        return method, start
 
     def _check(self, method: StubMethod | None, kind: int) -> StubMethod:
         self.name = self.name[:LONGEST_UNKNOWN_NAME]

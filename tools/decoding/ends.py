@@ -17,6 +17,7 @@ from rpc.envelope import CODECS, MAX_ELEMENTS
 from rpc.errors import InvalidReply, MalformedMessage
 from rpc.messages import Properties
 from rpc.stub import Stub
+from rpc.worker.arguments import ArgumentsReader
 from rpc.worker.rejection import Rejection
 from rpc.worker.request import Request
 from tools.decoding.shapes import IDL
@@ -41,7 +42,8 @@ class Ends:
         channel: Any = None
         request = Request(Delivery(channel, 1, False, b"", properties, body), 0.0)
         try:
-            request.read("Shapes", self._stub.methods, most=self._most)
+            method, start = request.read_head("Shapes", self._stub.methods)
+            ArgumentsReader("Shapes", most=self._most).read(request, method, start)
         except Rejection as rejection:
             return str(rejection)
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rpc.cli.dead_queues import DeadQueues
 from rpc.stub import Stub
 from rpc.topology import DeadLetterKind, ServiceTopology
+from rpc.worker.arguments import ArgumentsReader
 from rpc.worker.request import Request
 from tools.faults.probe import stub
 from tools.faults.trial import Trial
@@ -64,8 +65,9 @@ async def dead_numbers(trial: Trial, method: str) -> list[int]:
     while letters := await dead.next_round():
         for letter in letters:
             assert letter.content is not None
-            asked, arguments = Request(letter.content, 0.0).read(trial.name, Stub.of(stub()).methods)
+            request = Request(letter.content, 0.0)
+            asked, start = request.read_head(trial.name, Stub.of(stub()).methods)
             if asked.name == method:
-                numbers.append(int(arguments.number))
+                numbers.append(int(ArgumentsReader(trial.name).read(request, asked, start).number))
     await dead.put_back()
     return numbers

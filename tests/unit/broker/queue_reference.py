@@ -56,6 +56,8 @@ class Reference:
             return True
         queue.put(copy)
         self.drop_overflow(queue)
+        if times:
+            self.expire(queue)
         return True
 
     def drop_overflow(self, queue: Queue) -> None:

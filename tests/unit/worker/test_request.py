@@ -18,6 +18,7 @@ from rpc.amqp.content import Delivery
 from rpc.envelope import CODECS
 from rpc.messages import Properties
 from rpc.stub import Stub, StubMethod
+from rpc.worker.arguments import ArgumentsReader
 from rpc.worker.outgoing import dead_letter_properties, reply_properties
 from rpc.worker.rejection import Rejection
 from rpc.worker.reply_address import DEFAULT_BEGINNINGS
@@ -39,7 +40,8 @@ texts = st.none() | st.binary(max_size=255).map(lambda data: data.decode("utf-8"
 
 def read(asked: Request) -> tuple[StubMethod, Any]:
     """Method and arguments of a request."""
-    return asked.read("Calculator", METHODS)
+    method, start = asked.read_head("Calculator", METHODS)
+    return method, ArgumentsReader("Calculator").read(asked, method, start)
 
 
 RABBITMQ_4_0, RABBITMQ_4_3 = BrokerVersion("RabbitMQ", (4, 0)), BrokerVersion("RabbitMQ", (4, 3))
