@@ -8,7 +8,7 @@ was allowed to have it, and that no consumer with credit was left without one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import count
 
 from tests.unit.broker.reference_parts import NEVER, Channel, ChannelName, Consumer, Copy, Delivery, Queue, Unacked
@@ -129,10 +129,10 @@ class Reference:
             else:
                 self.die(each.queue, each.copy, "rejected")
 
-    def requeue(self, unacked: Iterable[Unacked], *, delivers: bool = True) -> None:
+    def requeue(self, unacked: Iterable[Unacked], inactive: Collection[Queue] = ()) -> None:
         """Messages come back to their queues.
 
-        :param delivers: whether the queues deliver at once, and not at the end of the step.
+        :param inactive: queues that have no active consumer until the end of the step.
         """
         back: dict[Queue, list[Copy]] = {}
         for each in unacked:
@@ -150,7 +150,9 @@ class Reference:
         for queue, copies in back.items():
             queue.put(*copies)
             self.drop_overflow(queue)
-            if delivers:
+            if queue in inactive:
+                self.expire(queue)
+            else:
                 self.serve(queue)
 
     # -- messages die
@@ -219,15 +221,21 @@ class Reference:
         consumer.queue.consumers.remove(consumer)
 
     def end(self, *channels: ChannelName) -> None:
-        """Channels end: first their consumers, then their unacked messages come back. Those of all channels are back
-        before another consumer gets one.
+        """Channels end: first their consumers, then their unacked messages come back, those of one channel after those
+        of another. A queue that has lost its single active consumer has the next one at the end.
         """
+        ended = [self.channels[channel] for channel in channels]
+        inactive = [
+            queue
+            for queue in self.queues.values()
+            if queue.has_single_consumer and any(consumer.channel in ended for consumer in queue.active)
+        ]
         for channel, tag in [*self.consumers]:
             if channel in channels:
                 self.cancel(channel, tag)
         for channel in channels:
             unacked = self.channels.pop(channel).unacked
-            self.requeue([unacked[tag] for tag in sorted(unacked)], delivers=False)
+            self.requeue([unacked[tag] for tag in sorted(unacked)], inactive)
 
     # -- the end of a step
 

@@ -79,9 +79,14 @@ class Queue:
         self.ready = sorted([*self.ready, *copies], key=lambda each: (-min(each.priority, highest), each.number))
 
     @property
+    def has_single_consumer(self) -> bool:
+        """Whether only one consumer at a time gets messages."""
+        return bool(self.arguments.get("x-single-active-consumer"))
+
+    @property
     def active(self) -> list[Consumer]:
         """The consumers that get messages."""
-        return self.consumers[:1] if self.arguments.get("x-single-active-consumer") else self.consumers
+        return self.consumers[:1] if self.has_single_consumer else self.consumers
 
 
 @attrs.define(eq=False)
