@@ -211,8 +211,7 @@ class Attempts:
         call.problem = error
         call.state = CallState.PAUSED
         call.timer = pending.timers.add(call, at)
-        if operation.on_retry is not None:
-            operation.on_retry(error)
+        operation.on_retry(error)
         return True
 
     def give_up(self, call: Call, error: RPCError) -> None:

@@ -84,10 +84,11 @@ class Incoming:
         except InvalidReply as invalid:
             self._attempts.fail(call, invalid)
             return
-        if error is None and operation.on_metadata is not None:
-            operation.on_metadata(metadata_of(headers))
-        if error is None and operation.make_reply is not None:
-            result = operation.make_reply(result, metadata_of(headers))
+        if error is None:
+            metadata = metadata_of(headers)
+            operation.on_metadata(metadata)
+            if operation.make_reply is not None:
+                result = operation.make_reply(result, metadata)
         self._pending.settle(call, result, error)
 
     def _is_proved(self, call: Call, headers: Mapping[str, Any], delivery: Delivery) -> bool:

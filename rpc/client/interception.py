@@ -127,7 +127,6 @@ class InterceptedOperation(Operation):
 
     def __init__(self, operation: Operation, call: ClientCall, interceptors: tuple[Any, ...]) -> None:
         self.__dict__.update(operation.__dict__)
-        del self.__dict__["on_metadata"], self.__dict__["on_retry"]  # methods here
         self._inner = operation
         self._call = call
         self._interceptors = interceptors
@@ -165,11 +164,11 @@ class InterceptedOperation(Operation):
         return self._inner.properties_with(reply_to, call_id, expiration, headers, user)
 
     def on_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Note the metadata of the reply."""
+        """See :class:`~rpc.client.operation.Operation`."""
         self._call.reply_headers = metadata
 
     def on_retry(self, error: RPCError) -> None:
-        """Tell the interceptors of an attempt that has failed."""
+        """See :class:`~rpc.client.operation.Operation`."""
         self._call.error = error
         for interceptor in self._interceptors:
             tell(interceptor.retrying, self._call)

@@ -44,8 +44,6 @@ class Operation:
     :ivar lead: seconds before a call's deadline at which the broker is asked about the service's queue; 0: never.
     :ivar codec: of the options' protocol.
     :ivar workers: a set of the instance that ``service`` names, or of ``None``.
-    :ivar on_retry: called with the error of an attempt when another one follows.
-    :ivar on_metadata: called with the metadata of a reply with a result, if it has any.
     :ivar make_reply: makes the caller's value from a result and the reply's metadata; ``None``: the result itself.
     """
 
@@ -56,8 +54,6 @@ class Operation:
     timeout: float
     idempotent: bool = False
     make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None
-    on_retry: Callable[[RPCError], None] | None = attrs.field(default=None, init=False)
-    on_metadata: Callable[[Mapping[str, Any]], None] | None = attrs.field(default=None, init=False)
     lead: float = attrs.field(init=False)
     codec: Codec = attrs.field(init=False)
     workers: frozenset[str | None] = attrs.field(init=False)
@@ -100,6 +96,12 @@ class Operation:
         :raises InvalidReply: the reply does not answer this call.
         """
         raise NotImplementedError
+
+    def on_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Called with the metadata of a reply that has headers and a result."""
+
+    def on_retry(self, error: RPCError) -> None:
+        """Called with the error of an attempt when another one follows."""
 
     @cached_property
     def with_reply(self) -> Operation:
