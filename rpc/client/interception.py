@@ -6,7 +6,7 @@ and the attempts have to tell: sizes, ids, the number of the attempt, and the he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import CoroutineType
 from typing import Any
 
@@ -125,11 +125,12 @@ class ClientCall:
 class InterceptedOperation(Operation):
     """The operation of one call with interceptors."""
 
-    def __init__(self, operation: Operation, call: ClientCall, interceptors: tuple[Any, ...]) -> None:
+    def __init__(self, operation: Operation, call: ClientCall, retrying: list[Callable[[Any], object]]) -> None:
+        """:param retrying: the interceptors' methods, for an attempt that has failed."""
         self.__dict__.update(operation.__dict__)
         self._inner = operation
         self._call = call
-        self._interceptors = interceptors
+        self._retrying = retrying
 
     def encode(self, seqid: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes:
         """See :class:`~rpc.client.operation.Operation`."""
@@ -170,19 +171,21 @@ class InterceptedOperation(Operation):
     def on_retry(self, error: RPCError) -> None:
         """See :class:`~rpc.client.operation.Operation`."""
         self._call.error = error
-        for interceptor in self._interceptors:
-            tell(interceptor.retrying, self._call)
+        for retrying in self._retrying:
+            tell(retrying, self._call)
         self._call.error = None
 
 
 class InterceptedCaller:
-    """Makes calls on a caller, with interceptors before it. Methods that do nothing are not called."""
+    """Makes calls on a caller, with interceptors before it. The base class's methods are not called."""
 
     def __init__(self, caller: Caller, interceptors: tuple[Any, ...]) -> None:
         self._caller = caller
         self._interceptors = interceptors
         self._before = [(place, each.before) for place, each in enumerate(interceptors) if does(each.before)]
+        self._retrying = [each.retrying for each in interceptors if does(each.retrying)]
         self._after = [each.after for each in reversed(interceptors) if does(each.after)]
+        self._failing = [each.failed if does(each.failed) else None for each in interceptors]
 
     def call(self, operation: Operation, /, *arguments: Any, **keywords: Any) -> Deferred[Any]:
         """See :meth:`rpc.client.caller.Caller.call`."""
@@ -194,7 +197,7 @@ class InterceptedCaller:
                     _refuse_answer(answer)
             except Exception as error:
                 return fail(self._refused(call, error, place))
-        intercepted = InterceptedOperation(operation, call, self._interceptors)
+        intercepted = InterceptedOperation(operation, call, self._retrying)
         try:
             calling = self._caller.call(intercepted, *arguments, **keywords)
         except BaseException as error:
@@ -229,8 +232,10 @@ class InterceptedCaller:
     def _tell_failed(self, call: ClientCall, error: BaseException | None, begun: int) -> None:
         call.error = error
         call.ended = self._caller.now()
-        for interceptor in reversed(self._interceptors[:begun]):
-            tell(interceptor.failed, call)
+        for place in range(begun - 1, -1, -1):
+            failed = self._failing[place]
+            if failed is not None:
+                tell(failed, call)
 
 
 def _refuse_answer(answer: object) -> None:

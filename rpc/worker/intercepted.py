@@ -54,6 +54,7 @@ class InterceptedExecution(Execution):
         self._interceptors = interceptors
         self._after = [each.after if does(each.after) else None for each in interceptors]
         self._failing = [each.failed if does(each.failed) else None for each in interceptors]
+        self._rejecting = [each.rejected for each in reversed(interceptors) if does(each.rejected)]
         self._intercepted: dict[Request, _Intercepted] = {}
 
     def run(self, request: Request, now: float) -> None:
@@ -218,8 +219,8 @@ class InterceptedExecution(Execution):
         call = WorkerCall(request, self._name, request.name, now, None)
         call.ended, call.ending, call.error = now, Ending.REJECTED, rejection.answer
         call.dead_letter = is_dead_letter
-        for interceptor in reversed(self._interceptors):
-            tell(interceptor.rejected, call)
+        for method in self._rejecting:
+            tell(method, call)
 
 
 def _check_admitted(answer: object) -> None:

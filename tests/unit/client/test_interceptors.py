@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 
 import rpc
 from generated.calculator.ttypes import InvalidOperation
-from rpc.client.interception import ClientCall
+from rpc.client.interception import ClientCall, InterceptedOperation
 from rpc.context import CallContext
 from rpc.errors import (
     AccessDenied,
@@ -33,6 +33,7 @@ from tests.unit.client.caller_in_memory import (
     CallerInMemory,
     serving_call,
 )
+from tests.unit.test_hot_path import count_functions
 from tests.unit.wire import Published
 
 REFUSED = TApplicationException(TApplicationException.INTERNAL_ERROR, "no")
@@ -118,6 +119,22 @@ class SeeingTests(InterceptorTestCase):
         self.assertEqual((call.ended, call.error, call.outcome), (now + 1.5, None, None))
         self.assertEqual((dict(call.reply_headers), self.caller.leftovers()), ({"cache": "hit"}, []))
         self.assertGreater(call.reply_size, 10)
+
+    def test_methods_of_the_base_class_are_not_called(self) -> None:
+        """Neither at a failed attempt nor at a failed call."""
+        client = self.caller.client(interceptors=[ClientInterceptor()], retry=True, timeout=1.0)
+        fired = outcome_of(client.add(1, 2))
+        self.wire.take()
+
+        def fail() -> None:
+            self.wire.confirm(1, refuse=True)
+            self.wire.clock.advance(2)
+
+        counted = count_functions(fail)
+        self.assert_fails(fired, CallTimedOut)
+        self.assertEqual(counted[InterceptedOperation.on_retry.__code__], 1)
+        for method in (ClientInterceptor.retrying, ClientInterceptor.failed):
+            self.assertEqual(counted[method.__code__], 0)
 
     def test_sees_each_failure(self) -> None:
         """The error is the one that the caller gets."""

@@ -16,7 +16,9 @@ from rpc.errors import AccessDenied, ConfigurationError, Outcome, Overloaded, Se
 from rpc.hosting import Worker
 from rpc.interceptors import IWorkerInterceptor, WorkerInterceptor
 from rpc.worker.call import Ending, WorkerCall
+from rpc.worker.intercepted import InterceptedExecution
 from rpc.worker.service import ThriftService
+from tests.unit.test_hot_path import count_functions
 from tests.unit.wire import Published
 from tests.unit.worker.again_case import BINARY, AgainTestCase, Calculator
 from tests.unit.worker.served import OWN, SHARED
@@ -306,6 +308,14 @@ class ChainTests(InterceptorTestCase):
         self.assert_internal_error()
         self.assertEqual(self.acked(), [1, tag])
         self.flushLoggedErrors()
+
+    def test_rejected_of_the_base_class_is_not_called(self) -> None:
+        """A request that cannot be read is rejected all the same."""
+        self.serve(interceptors=[WorkerInterceptor()])
+        counted = count_functions(lambda: self.wire.deliver(b"junk", b"\0\0", SHARED))
+        self.assertEqual(counted[InterceptedExecution.rejected.__code__], 1)
+        self.assertEqual(counted[WorkerInterceptor.rejected.__code__], 0)
+        self.wire.settle()
 
     def test_errors_at_the_end_change_nothing(self) -> None:
         """They are logged, with the names, and the other interceptors are told all the same."""
