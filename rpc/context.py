@@ -121,6 +121,15 @@ def current_call() -> CallContext | None:
     return context if owner is Owner.OWN else None
 
 
+def inherited_call() -> CallContext | None:
+    """Return the call from which a call that is made now inherits its deadline and metadata.
+
+    :return: ``None`` where :func:`current_call` returns it, and when the served call is answered already.
+    """
+    context = current_call()
+    return None if context is None or context.answered else context
+
+
 _firing = {Deferred.callback.__code__, Deferred.errback.__code__}
 """Functions of Twisted that call the callbacks of a Deferred, which any code may have added."""
 

@@ -28,7 +28,7 @@ from rpc.client.keepalives import Keepalives
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.queue_states import QueueStates
-from rpc.context import CallContext, current_call, serving
+from rpc.context import CallContext, inherited_call, serving
 from rpc.errors import CallTimedOut, ChannelClosed, ConnectionLost, Outcome, RPCError, UnusableExchange
 from rpc.exchanges import unusable_exchanges
 from rpc.interfaces import IChannelUser, IClock
@@ -94,11 +94,7 @@ class Caller:
             ``CancelledError`` when it is cancelled. It has fired at most 10 ms after the call's deadline.
         :raises TypeError: the number or the names of the arguments are not the method's.
         """
-        context = serving.get()
-        if context is not None:
-            context = current_call()
-            if context is not None and context.answered:
-                context = None
+        context = inherited_call() if serving.get() is not None else None
         pending = self.pending
         seqid = self.last_seqid + 1
         if seqid > LARGEST_SEQID or seqid in pending.by_seqid:
@@ -135,11 +131,8 @@ class Caller:
 
     def times_of(self, operation: Operation) -> tuple[float, float, CallContext | None]:
         """Return the time, and the deadline and the served call that a call of `operation` would have now."""
-        now, context = self._clock.seconds(), serving.get()
-        if context is not None:
-            context = current_call()
-            if context is not None and context.answered:
-                context = None
+        now = self._clock.seconds()
+        context = inherited_call() if serving.get() is not None else None
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         return now, deadline, context
 
