@@ -67,13 +67,12 @@ class CallContext:
     """
     user_id: str | None = None
     app_id: str | None = None
+    signed_by: str | None = None
 
     _nested: int = attrs.field(default=0, init=False, repr=False)
     _reply_headers: dict[str, Any] = attrs.field(init=False, repr=False)
     has_reply_headers: bool = attrs.field(default=False, init=False, repr=False)
     """Whether :attr:`reply_headers` was asked for."""
-
-    signed_by: str | None = attrs.field(default=None, init=False)
 
     @property
     def waits(self) -> bool:

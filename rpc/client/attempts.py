@@ -40,8 +40,6 @@ class Attempts:
     """Makes and ends the attempts of pending calls.
 
     :ivar channel: the channel that takes requests; ``None`` while calls wait for one.
-    :ivar can_broadcast: whether the exchange for broadcasts exists, and the user may publish to it. Otherwise a
-        cancellation would close the channel, and fail all calls.
     :ivar cancellations: of calls that have ended and may be in progress at workers.
     """
 
@@ -62,10 +60,10 @@ class Attempts:
         self._reply_queue = ""
         self._user: str | None = None
         self._broker_limit = MAX_I64
+        self._can_broadcast = False
         self._closed = False
         self.cancellations = Cancellations(clock, self._publish_cancellation)
         self.channel: Channel | None = None
-        self.can_broadcast = True
 
     # -- making an attempt
 
@@ -116,8 +114,13 @@ class Attempts:
 
     # -- the channel
 
-    def begin(self, channel: Channel, reply_queue: str) -> None:
-        """Use `channel` from now on, and send the calls that wait."""
+    def begin(self, channel: Channel, reply_queue: str, can_broadcast: bool) -> None:
+        """Use `channel` from now on, and send the calls that wait.
+
+        :param can_broadcast: whether the exchange for broadcasts exists, and the user may publish to it. Otherwise a
+            cancellation would close the channel, and fail all calls.
+        """
+        self._can_broadcast = can_broadcast
         self._reply_queue = reply_queue
         self._user = channel.client.credentials.user
         self.resume(channel)
@@ -229,7 +232,7 @@ class Attempts:
         channel, connection = self.channel, self._link.connection
         if channel is None or channel.client.closed or (connection is not None and connection.blocked is not None):
             return
-        if exchange == BROADCAST and not self.can_broadcast:
+        if exchange == BROADCAST and not self._can_broadcast:
             return
         try:
             properties = cancellation_properties(keys, routing_key.partition("@")[0], body)

@@ -197,13 +197,19 @@ class Caller:
         prepared.addCallback(lambda _: self._introduce(channel))
         prepared.addCallback(then_declare, channel, EXCLUSIVE_QUEUE)
         prepared.addCallback(lambda answer: self._consume(channel, answer.queue))
-        return prepared.addCallback(lambda _: self._attempts.begin(channel, self.reply_queue))
+        prepared.addCallback(lambda _: looked_up)
+        return prepared.addCallback(
+            lambda can_broadcast: self._attempts.begin(channel, self.reply_queue, can_broadcast)
+        )
 
-    def _looked_up(self, errors: dict[str, ChannelClosed]) -> None:
-        self._attempts.can_broadcast = BROADCAST not in errors
+    def _looked_up(self, errors: dict[str, ChannelClosed]) -> bool:
+        """Return whether broadcasts can be published.
+
+        :raises UnusableExchange: requests cannot.
+        """
         error = errors.get(self._exchange)
         if error is None:
-            return
+            return BROADCAST not in errors
         if error.code == ACCESS_REFUSED:
             raise UnusableExchange(self._forbidden(error))
         raise UnusableExchange(

@@ -346,9 +346,8 @@ class Request:
             on_waiting,
             None if parts[USER_ID] is None else self.user_id,
             None if parts[APP_ID] is None else self.app_id,
+            None if self.signed is None else self.signed.key.name,
         )
-        if self.signed is not None:
-            self.context.signed_by = self.signed.key.name
         return self.context
 
     def cancel(self) -> None:
