@@ -20,7 +20,6 @@ from twisted.python.failure import Failure
 from rpc import log
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import NotPublished, NotPublishedCause
-from rpc.amqp.reasons import wrong_user
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DELIVERIES, QUARANTINE, RENEWALS, whole
 from rpc.interfaces import IClock, IDeliveryChannel
@@ -75,7 +74,7 @@ class Redelivery:
     ) -> None:
         """:param on_quarantined: called when a request is in quarantine, so the queue exists."""
         self._name = service.name
-        self._keeps_caller = service.knows_callers
+        self._knows_callers = service.knows_callers
         self._topology = service.topology()
         self._channel = channel
         self._republisher = republisher
@@ -141,7 +140,7 @@ class Redelivery:
 
     def _copy(self, request: Request, headers: Mapping[str, int]) -> bytes:
         """Return the properties of a copy. Raises ``CodecError`` when they do not fit into a frame."""
-        return encode_properties(copy_properties(request, headers, self._clock.seconds(), self._keeps_caller))
+        return encode_properties(copy_properties(request, headers, self._clock.seconds(), self._knows_callers))
 
     def stop(self) -> None:
         """Retry no more: unacked requests are delivered again."""
@@ -163,7 +162,10 @@ class Redelivery:
         queue = self._topology.quarantine_queue if quarantined else self._topology.queue
         declarations = self._topology.quarantine() if quarantined else self._topology.requests()
         body, wanted = copy.request.delivery.body, partial(self._channel.is_current, copy.request)
-        return self._republisher.publish("", queue, copy.properties, body, declarations, wanted)
+        properties = copy.properties
+        if self._knows_callers and not self._republisher.takes_user_id:  # asked again for each publish of a copy
+            properties = without_sender(properties)
+        return self._republisher.publish("", queue, properties, body, declarations, wanted)
 
     def _follow(self, copy: _Copy, published: Deferred[None]) -> None:
         published.addCallbacks(lambda _: self._published(copy), self._not_published, errbackArgs=(copy,))
@@ -202,9 +204,6 @@ class Redelivery:
         if isinstance(error, CodecError):  # while it waited for a channel, the size of a frame was not known
             self._does_not_fit(copy)
             return
-        if wrong_user(error) is not None:
-            self._keeps_caller = False  # until the worker starts anew with its right name
-            copy = attrs.evolve(copy, properties=without_sender(copy.properties))
         cause = error.cause if isinstance(error, NotPublished) else None
         if cause is NotPublishedCause.NACKED and copy.requeues:
             self._channel.requeue(copy.request)

@@ -11,7 +11,6 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from rpc import log
-from rpc.amqp.reasons import wrong_user
 from rpc.errors import AMQPError, CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.topology import DEAD
@@ -50,7 +49,6 @@ class Rejector:
         self._rejected = 0  # since the last log line
         self._logged_at = float("-inf")
         self._on_rejected = on_rejected
-        self._keeps_caller = service.knows_callers
 
     def reject(self, request: Request, rejection: Rejection) -> None:
         """Answer a request as far as it could be read, then ack it or make it a dead letter.
@@ -101,10 +99,11 @@ class Rejector:
 
     def _dead_letter(self, letter: DeadLetter) -> None:
         """Publish a letter to the queue of its kind."""
+        keeps_caller = self._service.knows_callers and self._republisher.takes_user_id
         try:
-            published = self._publish(letter, letter.properties(self._keeps_caller))
+            published = self._publish(letter, letter.properties(keeps_caller))
         except CodecError:  # the headers fill a frame, and the reason does not fit beside them
-            published = self._publish(letter, letter.properties(self._keeps_caller, with_headers=False))
+            published = self._publish(letter, letter.properties(keeps_caller, with_headers=False))
         published.addCallbacks(self._published, self._not_published, (letter.request,), errbackArgs=(letter,))
 
     def _publish(self, letter: DeadLetter, properties: bytes) -> Deferred[None]:
@@ -120,8 +119,6 @@ class Rejector:
     def _not_published(self, failure: Failure, letter: DeadLetter) -> None:
         """Try again after a pause. On a lost channel the request will be delivered again, unless it was acked."""
         failure.trap(AMQPError)
-        if wrong_user(failure.value) is not None:
-            self._keeps_caller = False  # until the worker starts anew with its right name
         request = letter.request
         if self._stopped or not self._is_wanted(request):
             self._end(request)

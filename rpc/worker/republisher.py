@@ -17,6 +17,7 @@ from zope.interface import implementer
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
+from rpc.amqp.reasons import wrong_user
 from rpc.errors import AMQPError, CodecError
 from rpc.exchanges import declare
 from rpc.headers import QUARANTINE
@@ -44,9 +45,14 @@ class _Message:
 
 @implementer(IChannelUser)
 class Republisher:
-    """Confirmed publishing on one channel of a link. Without a channel, messages wait for the next one."""
+    """Confirmed publishing on one channel of a link. Without a channel, messages wait for the next one.
+
+    :ivar takes_user_id: whether the broker takes messages with the user id of this connection. It refuses them when it
+        knows the user by another name: then ``False``, until the worker starts anew with the right name.
+    """
 
     def __init__(self) -> None:
+        self.takes_user_id = True
         self._channel: Channel | None = None
         self._publisher: ConfirmedPublisher | None = None
         self._pending: list[_Message] = []
@@ -140,6 +146,8 @@ class Republisher:
 
     def lost(self, reason: Exception) -> None:
         """Fail all unconfirmed and pending messages: the channel of the originals may be lost as well."""
+        if wrong_user(reason) is not None:
+            self.takes_user_id = False  # first: those that are told publish again
         publisher, self._publisher, self._channel = self._publisher, None, None
         if publisher is not None:
             publisher.lost(reason)

@@ -8,9 +8,10 @@ from twisted.internet.defer import Deferred, succeed
 
 from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.delegate import Credentials
-from rpc.errors import ConfigurationError
+from rpc.errors import ChannelClosed, ConfigurationError
 from rpc.worker.access import LINES
 from rpc.worker.call import WorkerCall
+from rpc.worker.rejector import RETRY_SECONDS
 from rpc.worker.service import ThriftService
 from tests.unit.logs import log_lines
 from tests.unit.wire import Published
@@ -229,3 +230,22 @@ class CopyTests(AccessTestCase):
         self.wire.settle()
         (copy,) = self.wire.take()
         self.assertEqual((copy.properties.user_id, self.headers(copy)), (None, {"rpc-deliveries": 1}))
+
+    def test_publishes_no_name_after_the_broker_has_refused_it_once(self) -> None:
+        """Neither with copies, old or new, nor with dead letters: each refusal would cost all services the channel."""
+        self.serve(allow="ada")
+        republisher = self.worker.republisher
+        self.wire.refuses_beside = True
+        self.request("add", again=True, user_id="ada", message_id="retried")
+        self.wire.settle()
+        self.assertEqual({each.properties.user_id for each in self.wire.take()}, {"guest"})
+        self.wire.refuses_beside = False
+        text = "PRECONDITION_FAILED - user_id property set to 'guest' but authenticated user was 'worker'"
+        republisher.lost(ChannelClosed(406, text))
+        self.wire.open_beside(republisher)
+        self.wire.clock.advance(RETRY_SECONDS)
+        self.request("add", again=True, user_id="ada", message_id="new")
+        self.request("zip", reply_to=None, user_id="eve")
+        self.wire.settle()
+        published = [(each.exchange, each.properties.user_id) for each in self.wire.take()]
+        self.assertEqual(sorted(published), [("", None), ("", None), ("rpc.dead", None)])
