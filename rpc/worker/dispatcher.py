@@ -77,9 +77,7 @@ class Dispatcher:
         self._last = LastReplies(service.concurrency + QUARANTINED_AT_ONCE)
         self._recent = None if service.deduplicate is None else RecentReplies(service.deduplicate)
         interceptors = interceptors + service.all_interceptors()
-        self._rejector = Rejector(
-            service, channel, republisher, self.limiter, clock, self._rejected if interceptors else None
-        )
+        self._rejector = Rejector(service, channel, republisher, self.limiter, clock, self._rejected)
         self._redelivery = Redelivery(
             service, channel, republisher, self.limiter, self._rejector, clock, on_quarantined
         )
@@ -91,11 +89,14 @@ class Dispatcher:
             self.in_progress,
             self._last,
             self._recent,
-            self._rejector.reject if self._signatures is None else self._reject_begun,
+            self._reject_begun,
             self._arrive_again,
             watch,
             clock,
         )
+        self._run: Callable[[Request, float], None] = self._execution.run
+        if self._signatures is not None:
+            self._run = partial(self._run_once, self._signatures)
 
     # -- deliveries
 
@@ -114,8 +115,7 @@ class Dispatcher:
         if action is RUN:
             if self._never_began:
                 self._never_began.pop(request.message_key, None)
-            if self._signatures is None or self._begins(request, self._signatures):
-                self._execution.run(request, now)
+            self._run(request, now)
         else:
             self._carry_out(action, request, now)
 
@@ -130,8 +130,7 @@ class Dispatcher:
     def _carry_out(self, action: Action, request: Request, now: float) -> None:
         match action:
             case Action.RUN:
-                if self._signatures is None or self._begins(request, self._signatures):
-                    self._execution.run(request, now)
+                self._run(request, now)
             case Action.ACK_AND_RUN:
                 self._ack_and_run(request)
             case Action.HOLD:
@@ -161,13 +160,13 @@ class Dispatcher:
             case _:
                 self._reject(action, request)
 
-    def _begins(self, request: Request, signatures: Signatures) -> bool:
-        """Return whether `request` begins. A replay is dropped."""
-        begins = signatures.begins(request)
-        if not begins:
+    def _run_once(self, signatures: Signatures, request: Request, now: float) -> None:
+        """Run a request, unless it is a replay, which is dropped."""
+        if signatures.begins(request):
+            self._execution.run(request, now)
+        else:
             self._channel.ack(request)
             request.settle()
-        return begins
 
     def _reject(self, action: Action, request: Request) -> None:
         """Reject a request. A replay is dropped: the answer would end the call of the request that it is a copy of."""
@@ -250,10 +249,7 @@ class Dispatcher:
         self.limiter.leave()
 
     def _rejected(self, request: Request, rejection: Rejection, is_dead_letter: bool) -> None:
-        """Tell the interceptors of a rejection, if there are any."""
-        execution = self._execution
-        if isinstance(execution, InterceptedExecution):
-            execution.rejected(request, rejection, is_dead_letter)
+        self._execution.rejected(request, rejection, is_dead_letter)
 
     # -- facts
 

@@ -174,6 +174,9 @@ class Execution:
     def _unfit(self, request: Request, error: Exception) -> None:
         """Note that the result of a handler was not sent, because of `error`."""
 
+    def rejected(self, request: Request, rejection: Rejection, is_dead_letter: bool) -> None:
+        """Called when the worker has rejected a request, also one that was not given to :meth:`run`."""
+
     def _checked(self, request: Request, body: bytes) -> bytes:
         """Return `body`, or an INTERNAL_ERROR when the handler has set reply headers that cannot be sent."""
         try:

@@ -210,7 +210,7 @@ class InterceptedExecution(Execution):
         return body
 
     def rejected(self, request: Request, rejection: Rejection, is_dead_letter: bool) -> None:
-        """Note that the worker has rejected a request. The interceptors are told, unless they know its call."""
+        """See :class:`~rpc.worker.execution.Execution`. The interceptors are told, unless they know the call."""
         known = self._intercepted.get(request)
         if known is not None:
             known.call.dead_letter = known.call.dead_letter or is_dead_letter

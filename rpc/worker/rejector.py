@@ -35,7 +35,7 @@ class Rejector:
         republisher: Republisher,
         limiter: ConcurrencyLimiter,
         clock: IClock,
-        on_rejected: Callable[[Request, Rejection, bool], None] | None = None,
+        on_rejected: Callable[[Request, Rejection, bool], None],
     ) -> None:
         """:param on_rejected: called with a request, its rejection, and whether it becomes a dead letter."""
         self._service = service
@@ -62,8 +62,7 @@ class Rejector:
             self._channel.send(request, body, self._clock.seconds(), rejection.outcome)
         small = request.delivery.size <= self._service.max_message_size
         is_dead_letter = (rejection.poison and small) or not request.wants_reply
-        if self._on_rejected is not None:
-            self._on_rejected(request, rejection, is_dead_letter)
+        self._on_rejected(request, rejection, is_dead_letter)
         if is_dead_letter:
             request.republish()
             self._limiter.republish(1)
