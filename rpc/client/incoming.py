@@ -100,9 +100,8 @@ class Incoming:
         keys = call.operation.options.keys
         assert keys is not None
         kind = Kind.KEEPALIVE if KEEPALIVE in headers else Kind.REPLY
-        says = f". It says: {refusal(call, headers, delivery)}" if OUTCOME in headers else ""
         try:
-            check_signature(call, delivery, kind, keys, says)
+            check_signature(call, delivery, kind, keys, headers)
         except InvalidReply:
             if kind is Kind.KEEPALIVE:
                 return False

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rpc.amqp.codec.properties import encode_properties, split_properties
 from rpc.amqp.content import Delivery
 from rpc.client.call import Call
 from rpc.client.operation import Operation
+from rpc.client.replies import refusal
 from rpc.errors import CodecError, InvalidReply
-from rpc.headers import CANCEL
+from rpc.headers import CANCEL, OUTCOME
 from rpc.keys import Keys
 from rpc.messages import Properties
 from rpc.signing import NOTICE_LIFETIME, ONEWAY_LIFETIME, Kind, NotSigned, SignatureError, sign, verify
@@ -42,16 +46,17 @@ def cancellation_properties(keys: Keys | None, service: str, body: bytes) -> byt
     return sign(keys, keys.signing, Kind.CANCELLATION, service, CANCELLATION, body, lifetime=NOTICE_LIFETIME)[0]
 
 
-def check_signature(call: Call, delivery: Delivery, kind: Kind, keys: Keys, hint: str = "") -> None:
+def check_signature(call: Call, delivery: Delivery, kind: Kind, keys: Keys, headers: Mapping[str, Any]) -> None:
     """Check that a message of the reply queue is signed, for one of the attempts of `call`.
 
-    :param hint: what the message says, for the error of one that is not signed.
-    :raises InvalidReply: it is not.
+    :param headers: the message's.
+    :raises InvalidReply: it is not. The error has the text of a rejection that is not signed at all.
     """
     try:
         parts = split_properties(delivery.encoded_properties)
         verify(keys, kind, service_of(call.operation), parts, delivery.body, call.signatures)
     except NotSigned as error:
-        raise InvalidReply(f"{call.operation.label}: the reply is refused: {error}{hint}") from error
+        says = f". It says: {refusal(call, headers, delivery)}" if OUTCOME in headers else ""
+        raise InvalidReply(f"{call.operation.label}: the reply is refused: {error}{says}") from error
     except (SignatureError, CodecError) as error:
         raise InvalidReply(f"{call.operation.label}: the reply is refused: {error}") from error

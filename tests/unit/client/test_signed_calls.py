@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError
 from rpc.amqp.codec.properties import decode_properties, encode_properties, split_properties
 from rpc.client.options import ClientOptions
 from rpc.client.stub_client import with_options
+from rpc.client.stub_operation import StubOperation
 from rpc.envelope import CODECS
 from rpc.errors import AccessDenied, ConfigurationError, ConnectionLost, InvalidReply, Outcome, RPCError
 from rpc.keys import Keys
@@ -19,6 +20,7 @@ from tests.unit.amqp.peer import outcome_of
 from tests.unit.client.caller_in_memory import AttemptTestCase, Calculator, serving_call
 from tests.unit.client.test_nested import context
 from tests.unit.signed import BATCH, MOBILE, NOW, keys_of
+from tests.unit.test_hot_path import count_functions
 from tests.unit.wire import Published
 
 BINARY = CODECS["binary"]
@@ -192,14 +194,16 @@ class ReplyTests(SignedCallTestCase):
         self.assert_refused(fired)
 
     def test_refuses_a_refusal_that_was_made_of_a_reply(self) -> None:
-        """The header that says so is signed."""
+        """The header that says so is signed. The body of such a message is not decoded."""
         fired, request = self.begin()
         body = BINARY.encode("add", 2, self.seqid(request), Calculator.add_result(3))
         properties = Properties(correlation_id=request.properties.correlation_id)
         decoded = decode_properties(answer(self.verified(request), Kind.REPLY, encode_properties(properties), body))
         headers = {**(decoded.headers or {}), "rpc-outcome": "stopping"}
-        self.wire.deliver(body, Properties(correlation_id=request.properties.correlation_id, headers=headers))
+        forged = Properties(correlation_id=request.properties.correlation_id, headers=headers)
+        counted = count_functions(lambda: self.wire.deliver(body, forged))
         self.assert_refused(fired)
+        self.assertEqual(counted[StubOperation.decode.__code__], 0)
 
     def test_takes_a_signed_refusal(self) -> None:
         """The clocks differ, for example."""
