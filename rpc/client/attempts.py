@@ -138,8 +138,8 @@ class Attempts:
         """Fail the attempts that were published on the channel. Other calls wait for the next channel.
 
         :param broker_limit: bytes of a message, when the broker closed the channel because of a larger one.
-        :param wrong_user: the user id of a message, when the broker closed the channel because it is another user's.
-            Then it has taken none of the requests with it.
+        :param wrong_user: the user id that the broker refused, when it closed the channel for one. It has taken no
+            request with this user id.
         """
         self.channel = None
         if broker_limit is not None:

@@ -234,8 +234,8 @@ class Caller:
         return channel.consume(queue, self.incoming.replied, cancelled, no_ack=True, exclusive=True)
 
     def lost(self, reason: Exception) -> None:
-        """Fail the attempts that were published. Calls that were not published wait for the next channel; but they fail
-        when there is nothing to publish to, or no permission.
+        """Fail the attempts that were published. Other calls wait for the next channel, unless this user cannot publish
+        to the exchange: then they fail.
         """
         self.pending.forget_confirms()
         self.incoming.channel_lost()

@@ -39,7 +39,8 @@ class Destination(enum.Enum):
 def believed(headers: Mapping[str, Any], exchange: str) -> Mapping[str, Any]:
     """Return the headers of a message without a count that its sender wrote.
 
-    :param exchange: the message's. Workers publish copies to the default exchange, to which callers cannot write.
+    :param exchange: the message's. Workers publish copies to the default exchange. Callers need no permission to write
+        there (docs/security.md).
     """
     if DELIVERIES not in headers or not exchange:
         return headers
