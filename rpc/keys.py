@@ -74,7 +74,6 @@ class Keys:
         self.skew = skew
         self._wall = wall
         self._clock = clock
-        self._problem = ""
         self._looked_at = clock()
         self._state = state_of(self._path)  # first: a change while the file is read is noticed by the next look
         self._keys = self._read()

@@ -8,8 +8,6 @@ from rpc import headers
 from rpc.errors import AccessDenied, Overloaded, ServiceUnavailable
 from rpc.topology import DeadLetterKind
 
-UNFINISHED, UNSERVED, INVALID = DeadLetterKind
-
 
 class Rejection(Exception):
     """A request is rejected before its handler is called.
@@ -27,7 +25,7 @@ class Rejection(Exception):
         *,
         poison: bool = False,
         outcome: str | None = None,
-        kind: DeadLetterKind = INVALID,
+        kind: DeadLetterKind = DeadLetterKind.INVALID,
     ) -> None:
         super().__init__(message)
         self.answer = TApplicationException(code, message)
@@ -51,13 +49,18 @@ def too_many_elements(service: str, limit: int) -> Rejection:
 def stopping() -> Rejection:
     """The worker that the request was sent to takes no more work."""
     return Rejection(
-        TApplicationException.INTERNAL_ERROR, "this worker is stopping", outcome=headers.STOPPING, kind=UNSERVED
+        TApplicationException.INTERNAL_ERROR,
+        "this worker is stopping",
+        outcome=headers.STOPPING,
+        kind=DeadLetterKind.UNSERVED,
     )
 
 
 def overloaded(reason: str = "too many requests wait for this worker") -> Rejection:
     """The worker does not take the request now; the caller gets ``Overloaded``, and may try again."""
-    return Rejection(TApplicationException.INTERNAL_ERROR, reason, outcome=headers.OVERLOADED, kind=UNSERVED)
+    return Rejection(
+        TApplicationException.INTERNAL_ERROR, reason, outcome=headers.OVERLOADED, kind=DeadLetterKind.UNSERVED
+    )
 
 
 def refused(error: AccessDenied | Overloaded | ServiceUnavailable) -> Rejection:
@@ -75,7 +78,7 @@ def denied(reason: str, *, is_signed: bool = False) -> Rejection:
 
     :param is_signed: whether it is signed all the same, by a holder of a key: its time is wrong.
     """
-    text, kind = f"access denied: {reason}", UNSERVED if is_signed else INVALID
+    text, kind = f"access denied: {reason}", DeadLetterKind.UNSERVED if is_signed else DeadLetterKind.INVALID
     return Rejection(TApplicationException.INTERNAL_ERROR, text, outcome=headers.ACCESS_DENIED, kind=kind)
 
 
@@ -84,7 +87,7 @@ def repeated() -> Rejection:
     return Rejection(
         TApplicationException.INTERNAL_ERROR,
         "the request may have been run before, and acknowledge='before' forbids a second run",
-        kind=UNSERVED,
+        kind=DeadLetterKind.UNSERVED,
     )
 
 
@@ -95,7 +98,7 @@ def over_the_limit(begins: int, counted: bool) -> Rejection:
         one loss of a channel would make evidence of crashes of every request in progress.
     """
     text = f"delivered {begins} times to workers that did not finish it"
-    kind = UNFINISHED if counted else UNSERVED
+    kind = DeadLetterKind.UNFINISHED if counted else DeadLetterKind.UNSERVED
     return Rejection(TApplicationException.INTERNAL_ERROR, text, poison=True, kind=kind)
 
 

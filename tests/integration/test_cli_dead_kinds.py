@@ -6,7 +6,7 @@ from rpc.topology import DeadLetterKind
 from tests.integration.amqp_case import later
 from tests.integration.dead_case import DeadTestCase
 
-UNFINISHED, UNSERVED, INVALID = DeadLetterKind
+UNFINISHED, UNSERVED, INVALID = DeadLetterKind.UNFINISHED, DeadLetterKind.UNSERVED, DeadLetterKind.INVALID
 
 
 class KindsTests(DeadTestCase):

@@ -22,7 +22,7 @@ from tests.integration.amqp_case import AMQPTestCase, later
 
 Calculator: Any = CalculatorStub
 
-UNFINISHED, UNSERVED, INVALID = DeadLetterKind
+UNFINISHED, UNSERVED, INVALID = DeadLetterKind.UNFINISHED, DeadLetterKind.UNSERVED, DeadLetterKind.INVALID
 ADD = CODECS["binary"].encode("add", TMessageType.CALL, 1, Calculator.add_args(1, 2))
 ZIP = CODECS["binary"].encode("zip", TMessageType.ONEWAY, 1, Calculator.zip_args())
 UNKNOWN = CODECS["binary"].encode("unknown", TMessageType.ONEWAY, 1, Calculator.zip_args())

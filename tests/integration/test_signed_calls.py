@@ -23,7 +23,7 @@ from tests.integration.call_case import PROJECT, Handler
 from tests.integration.dead_case import COMMAND, DeadTestCase
 from tests.unit.signed import BATCH, MOBILE, write_keys
 
-_, UNSERVED, INVALID = DeadLetterKind
+UNSERVED, INVALID = DeadLetterKind.UNSERVED, DeadLetterKind.INVALID
 
 
 class SigningHandler(Handler):

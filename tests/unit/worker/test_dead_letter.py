@@ -17,7 +17,7 @@ from rpc.worker.dead_letter import HEAD_BYTES, LONGEST_REASON, DeadLetter
 from rpc.worker.rejection import Rejection, over_the_limit, overloaded, repeated, stopping, too_large
 from rpc.worker.request import Request
 
-UNFINISHED, UNSERVED, INVALID = DeadLetterKind
+UNFINISHED, UNSERVED, INVALID = DeadLetterKind.UNFINISHED, DeadLetterKind.UNSERVED, DeadLetterKind.INVALID
 
 REPLIES = "amq.gen-replies"
 MALFORMED = Rejection(TApplicationException.PROTOCOL_ERROR, "malformed", poison=True)
