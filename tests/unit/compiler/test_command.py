@@ -52,10 +52,12 @@ class CompileCommandTests(IDLTestCase):
     def test_check_of_the_same_compiler_names_no_version(self) -> None:
         """Nor does one of a folder that no compiler has written to."""
         self.write(x="service S {}")
-        self.assertNotIn("Thrift", self.run_command("--check").stderr)
-        self.run_command()
-        self.write(x="service T {}")
-        self.assertNotIn("Thrift", self.run_command("--check").stderr)
+        for difference in ("missing: x/S.py", "stale: idl.json"):
+            said = self.run_command("--check").stderr
+            self.assertIn(difference, said.splitlines())
+            self.assertNotIn("Thrift", said)
+            self.run_command()
+            self.write(x="service T {}")
 
     def test_warnings_come_last(self) -> None:
         """Marked as such, behind an error of the compiler and behind the differences of a check."""
@@ -65,6 +67,7 @@ class CompileCommandTests(IDLTestCase):
         self.assertEqual([line[:8] for line in warnings], ["warning:"] * 2)
         self.write(x="struct A { i32 a }")
         *differences, warning = self.run_command("--check").stderr.splitlines()
+        self.assertIn("missing: x/ttypes.py", differences)
         self.assertEqual([line for line in differences if line.startswith("warning")], [])
         self.assertIn("field a has no number", warning)
 

@@ -34,3 +34,6 @@ class LargeTests(IDLTestCase):
         self.write(a="\n".join(f"struct S{number} {{ 1: i32 x }}" for number in range(20)))
         self.compiled()
         self.assertEqual(looked_for, [])
+        self.write(b="namespace py a\nstruct S7 { 1: i32 x }")
+        self.refusal()
+        self.assertEqual(set(looked_for), {("S7",)})
