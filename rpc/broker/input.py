@@ -6,25 +6,18 @@ of the reactor, and the socket is not read meanwhile.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rpc.amqp.codec.frame_reader import FrameReader
 from rpc.broker.back_pressure import PauseReason
 from rpc.broker.unfinished import UnfinishedContents
+from rpc.broker.usage import Usage
 from rpc.broker.work import SLICE
 from rpc.errors import FrameError
 from rpc.reply_codes import RESOURCE_ERROR
 
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
-
-HALF_LIFE: Final = 10.0
-"""Seconds in which half of the time that a connection has taken is forgotten: every second, or when it counts."""
-
-FORGET_EVERY: Final = 1.0
-
-NEW: Final = SLICE
-"""Seconds that a new connection counts as having taken: those that have taken little for a while come before it."""
 
 
 class Input:
@@ -41,7 +34,6 @@ class Input:
         "_seconds",
         "_unfinished",
         "_usage",
-        "_used_at",
         "_work",
         "slice_end",
     )
@@ -56,8 +48,7 @@ class Input:
         self._work = broker.work
         self._seconds = broker.clock.seconds
         self.slice_end = 0.0
-        self._usage = NEW  # seconds that it has taken, the older ones counting less
-        self._used_at = self._seconds()
+        self._usage = Usage(self._seconds())
         self._postpone_for = PauseReason.NONE
 
     @property
@@ -83,23 +74,16 @@ class Input:
         begin = self._seconds()
         self.slice_end = begin + self._work.share
         self._reader.feed(data)
+        spent = self._seconds() - begin
+        self._usage.add(begin, spent)
+        self._work.spent += spent
+        if self._work.spent > SLICE:
+            self._work.crowd()
         if self._postpone_for:
             self._keep_rest()
         self._unfinished.update()
         if self._unfinished.too_many:
             raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
-        spent = self._seconds() - begin
-        self._usage += spent
-        if begin > self._used_at + FORGET_EVERY:
-            self._forget(begin)
-        self._work.spent += spent
-        if self._work.spent > SLICE:
-            self._work.crowd()
-
-    def _forget(self, now: float) -> None:
-        """Let the time that it has taken count less, the older it is."""
-        self._usage *= 0.5 ** ((now - self._used_at) / HALF_LIFE)
-        self._used_at = now
 
     def end_slice(self) -> None:
         """Postpone the input behind a method: this read has taken long enough."""
@@ -124,8 +108,7 @@ class Input:
 
     def _wait(self, data: bytes) -> None:
         self._pressure.postpone(data, PauseReason.SLICE)
-        self._forget(self._seconds())
-        self._work.wait(self._usage, self.resume)
+        self._work.wait(self._usage.rank(self._seconds()), self.resume)
 
     def resume(self) -> None:
         """Read what was postponed, if anything was."""

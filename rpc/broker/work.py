@@ -78,12 +78,12 @@ class Work:
             self.crowded = True
             self._wake()
 
-    def wait(self, usage: float, resume: Callable[[], None]) -> None:
+    def wait(self, rank: float, resume: Callable[[], None]) -> None:
         """Call a function in a later turn.
 
-        :param usage: seconds that its connection has taken lately.
+        :param rank: of its connection (:meth:`rpc.broker.usage.Usage.rank`); the lowest comes first.
         """
-        heappush(self._waiting, (usage, next(self._numbers), resume))
+        heappush(self._waiting, (rank, next(self._numbers), resume))
         self._wake()
 
     # -- turns

@@ -7,6 +7,7 @@ from typing import Any
 from rpc.broker.broker import Broker
 from rpc.broker.channel import Channel
 from rpc.broker.protocol_error import ProtocolError
+from rpc.broker.usage import HALF_LIFE
 from rpc.broker.work import SLICE, STEP
 from rpc.reply_codes import CONNECTION_FORCED
 from tests.unit.amqp.peer import method
@@ -116,6 +117,38 @@ class InputTests(SliceCase):
         self.clock.advance(0)
         self.assertEqual([client.names() for client in clients], [["basic.qos-ok"] * 10] * 30)
         self.assert_nothing_left(self.hostile, *clients)
+
+    def test_the_slice_that_a_read_has_just_taken_counts(self) -> None:
+        """The input of another connection, which has taken none, is read before the rest."""
+        self.clock.advance(60)
+        self.feed_slowly(QOS * 2)
+        self.honest.client.send(2, "basic.qos", 0, 0, False)
+        self.turn()
+        self.assertEqual((len(self.hostile.names()), self.honest.client.names()), (1, ["basic.qos-ok"]))
+
+    def feed_more(self, clients: list[Client]) -> None:
+        """Let each client send requests, if the broker reads from it; drop all answers so far."""
+        for client in clients:
+            client.feed(QOS * 50)
+            client.raw()
+
+    def test_busy_connections_do_not_keep_a_busier_one_waiting_without_end(self) -> None:
+        """It has the turn when the others have taken as much lately: they are ten, so after 3.3 half lives."""
+        others = [self.new_client() for _ in range(10)]
+        self.clock.tick = SLICE / 4
+        begin = self.clock.rightNow
+        while self.clock.rightNow < begin + 10 * HALF_LIFE:
+            self.feed_more([self.hostile])
+            self.clock.turn()
+        self.feed_more(others)
+        self.hostile.feed(QOS)
+        self.hostile.raw()
+        begin = self.clock.rightNow
+        while not self.hostile.names():
+            self.assertLess(self.clock.rightNow, begin + 5 * HALF_LIFE)
+            self.feed_more(others)
+            self.clock.turn()
+        self.assertGreater(self.clock.rightNow, begin + HALF_LIFE)
 
     def test_publishes_end_a_slice_too(self) -> None:
         """And what they publish is all there in the end."""

@@ -66,10 +66,10 @@ class WorkTests(WorkCase):
         shares.append(self.work.share)
         self.assertEqual(shares, [SLICE, SLICE / 2, SLICE / 3, SLICE])
 
-    def test_the_connection_that_has_taken_the_least_time_comes_first(self) -> None:
+    def test_the_connection_of_the_lowest_rank_comes_first(self) -> None:
         """Whenever it came."""
-        for name, usage in (("c", 3.0), ("a", 1.0), ("d", 3.0), ("b", 2.0)):
-            self.work.wait(usage, lambda name=name: self.done.append(name))  # type: ignore[misc]
+        for name, rank in (("c", 3.0), ("a", 1.0), ("d", 3.0), ("b", 2.0)):
+            self.work.wait(rank, lambda name=name: self.done.append(name))  # type: ignore[misc]
         self.clock.advance(0)
         self.assertEqual(self.done, [*"abcd"])
 
