@@ -61,6 +61,10 @@ class PauseReason(enum.Flag):
     """More than ``MAX_UNREAD`` is unread."""
 
 
+OUR_REASONS: Final = PauseReason.MEMORY | PauseReason.SLICE
+"""The broker, not the client, is why nothing is read: heartbeats of the client may be in the socket."""
+
+
 class Valve(Protocol):
     """The socket's input, as far as back-pressure needs it."""
 

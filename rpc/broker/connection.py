@@ -25,7 +25,7 @@ from rpc.amqp.congestion import socket_of
 from rpc.amqp.heartbeat import Heartbeat
 from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.amqp.tcp_keepalive import keep_alive
-from rpc.broker.back_pressure import BackPressure, PauseReason, Signal
+from rpc.broker.back_pressure import OUR_REASONS, BackPressure, PauseReason, Signal
 from rpc.broker.channel import Channel
 from rpc.broker.closed_channels import ClosedChannel, DiscardingChannel
 from rpc.broker.handshake import ChannelZero, State
@@ -182,7 +182,7 @@ class BrokerConnection(Protocol):
         self.ended.callback(None)
 
     def _beat(self, frame: bytes) -> None:
-        if PauseReason.MEMORY in self.back_pressure.paused and self._heart is not None:
+        if self.back_pressure.paused & OUR_REASONS and self._heart is not None:
             self._heart.silent_ticks = 0  # its heartbeats are in the socket, unread
         if not self.back_pressure.slow:  # the bytes that it has not read yet show that the broker lives
             self.transport.write(frame)

@@ -132,23 +132,34 @@ class InputTests(SliceCase):
             client.feed(QOS * 50)
             client.raw()
 
-    def test_busy_connections_do_not_keep_a_busier_one_waiting_without_end(self) -> None:
-        """It has the turn when the others have taken as much lately: they are ten, so after 3.3 half lives."""
+    def seconds_until_answered(self, busy: Client) -> float:
+        """Let a client work alone for long, and then ten others all the time; return how long its request waits."""
         others = [self.new_client() for _ in range(10)]
         self.clock.tick = SLICE / 4
         begin = self.clock.rightNow
         while self.clock.rightNow < begin + 10 * HALF_LIFE:
-            self.feed_more([self.hostile])
+            self.feed_more([busy])
             self.clock.turn()
         self.feed_more(others)
-        self.hostile.feed(QOS)
-        self.hostile.raw()
+        busy.feed(QOS)
+        busy.raw()
         begin = self.clock.rightNow
-        while not self.hostile.names():
+        while "basic.qos-ok" not in busy.names():
+            self.assertFalse(busy.gone)
             self.assertLess(self.clock.rightNow, begin + 5 * HALF_LIFE)
             self.feed_more(others)
             self.clock.turn()
-        self.assertGreater(self.clock.rightNow, begin + HALF_LIFE)
+        return self.clock.rightNow - begin
+
+    def test_busy_connections_do_not_keep_a_busier_one_waiting_without_end(self) -> None:
+        """It has its turn when the others have taken as much lately: they are ten, so after 3.3 half lives."""
+        self.assertGreater(self.seconds_until_answered(self.hostile), HALF_LIFE)
+
+    def test_a_client_whose_input_waits_misses_no_heartbeats(self) -> None:
+        """They may be in the socket, which the broker does not read."""
+        busy = Client(self.broker).login(heartbeat=1)
+        busy.channel()
+        self.assertGreater(self.seconds_until_answered(busy), 2.5)
 
     def test_publishes_end_a_slice_too(self) -> None:
         """And what they publish is all there in the end."""
