@@ -227,9 +227,7 @@ class Broker(Factory):
             except Exception:
                 log.err(None, "in the embedded broker")
             now = self.clock.seconds()
-        self.work.spent += now - begin
-        if self.work.spent > SLICE:
-            self.work.crowd()
+        self.work.spend(now - begin)
         return left if now <= begin + SLICE else 0
 
     def _confirm(self, publisher: Publisher, published: int, rejected: list[int]) -> None:

@@ -12,7 +12,6 @@ from rpc.amqp.codec.frame_reader import FrameReader
 from rpc.broker.back_pressure import PauseReason
 from rpc.broker.unfinished import UnfinishedContents
 from rpc.broker.usage import Usage
-from rpc.broker.work import SLICE
 from rpc.errors import FrameError
 from rpc.reply_codes import RESOURCE_ERROR
 
@@ -76,9 +75,7 @@ class Input:
         self._reader.feed(data)
         spent = self._seconds() - begin
         self._usage.add(begin, spent)
-        self._work.spent += spent
-        if self._work.spent > SLICE:
-            self._work.crowd()
+        self._work.spend(spent)
         if self._postpone_for:
             self._keep_rest()
         self._unfinished.update()

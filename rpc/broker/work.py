@@ -35,17 +35,16 @@ class Work:
     few requests of one do not wait for the many of others, however many those are.
 
     :ivar crowded: whether connections have taken a slice of this turn already. New input waits then.
-    :ivar spent: seconds that connections and dead letters have taken. It begins anew after each crowded turn.
     :ivar share: seconds that a connection may read now: the fewer, the more there is to do in the same turn.
     """
 
-    __slots__ = ("_clock", "_numbers", "_tasks", "_timer", "_waiting", "crowded", "share", "spent")
+    __slots__ = ("_clock", "_numbers", "_spent", "_tasks", "_timer", "_waiting", "crowded", "share")
 
     def __init__(self, clock: IClock, run_pass: Callable[[Callable[[], None]], None]) -> None:
         """:param run_pass: runs a function as a pass of the broker."""
         self.crowded = False
-        self.spent = 0.0
         self.share = SLICE
+        self._spent = 0.0  # seconds, of connections and dead letters; begins anew after each crowded turn
         self._clock = clock
         self._tasks: deque[Steps] = deque()
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []  # a heap
@@ -72,9 +71,10 @@ class Work:
 
     # -- connections
 
-    def crowd(self) -> None:
-        """Let new input wait for the next turn: more than a slice of this one is spent."""
-        if not self.crowded:
+    def spend(self, seconds: float) -> None:
+        """Count the time of a read, or of dead letters. Above a slice, new input waits for the next turn."""
+        self._spent += seconds
+        if self._spent > SLICE and not self.crowded:
             self.crowded = True
             self._wake()
 
@@ -100,7 +100,7 @@ class Work:
         self._timer.start_by(self._clock.seconds())
 
     def _turn(self) -> None:
-        self.crowded, self.spent = False, 0.0
+        self.crowded, self._spent = False, 0.0
         end = self._clock.seconds() + SLICE
         while self._waiting or self._tasks:
             if self._waiting:

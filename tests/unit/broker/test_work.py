@@ -73,24 +73,18 @@ class WorkTests(WorkCase):
         self.clock.advance(0)
         self.assertEqual(self.done, [*"abcd"])
 
-    def spend(self, seconds: float) -> None:
-        """Let a connection take some time."""
-        self.work.spent += seconds
-        if self.work.spent > SLICE:
-            self.work.crowd()
-
     def test_is_crowded_when_a_slice_of_a_turn_is_spent(self) -> None:
         """Until the next turn."""
         seen = []
         for seconds in (SLICE / 2, SLICE / 2, SLICE / 100):
-            self.spend(seconds)
+            self.work.spend(seconds)
             seen.append(self.work.crowded)
         self.clock.advance(0)
         self.assertEqual([*seen, self.work.crowded], [False, False, True, False])
 
     def test_nobody_waits_for_a_slice_that_is_not_used_up(self) -> None:
         """There is no timer."""
-        self.spend(SLICE / 2)
+        self.work.spend(SLICE / 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_an_exception_ends_its_task_only(self) -> None:
