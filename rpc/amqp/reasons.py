@@ -24,7 +24,7 @@ _DECLARATIONS = ((40, 10), (50, 10))
 
 _MISSING = ("NOT_FOUND - no queue '", "NOT_FOUND - no exchange '")
 """How RabbitMQ's answer to a passive declaration begins. A durable queue whose node is down has the same code, and
-another text: "home node ... is down or inaccessible"."""
+other texts: "home node ... is down or inaccessible", "failed to perform operation on queue ... due to timeout"."""
 
 _TOO_MANY_QUEUES = re.compile(r"PRECONDITION_FAILED - cannot declare queue .* limit .*is reached")
 """RabbitMQ's words when a virtual host or a cluster has as many queues as it may have

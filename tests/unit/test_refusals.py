@@ -64,6 +64,12 @@ CHANNELS = (
         "NOT_FOUND - home node 'rabbit@b' of durable queue ' - no queue 'q'' in vhost '/' is down or inaccessible",
         QUEUE_DECLARE,
     ),
+    (
+        False,
+        404,
+        "NOT_FOUND - failed to perform operation on queue 'q' in vhost '/' due to timeout",
+        QUEUE_DECLARE,
+    ),
     (False, 404, "NOT_FOUND - no queue 'q' in vhost '/'", CONSUME),
     (False, 405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in vhost '/'", QUEUE_DECLARE),
     (True, 406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/'", QUEUE_DECLARE),
