@@ -11,7 +11,6 @@ from rpc.refusals import is_permanent
 from tests.integration.amqp_case import AMQPTestCase
 from tools.faults.cluster import RabbitMQCluster
 
-
 DOWN = "404 NOT_FOUND - (home node .* is down|failed to perform operation on queue .* due to timeout)"
 """RabbitMQ 4 has the second answer as well: soon after the node's end, while another node waits for it."""
 
