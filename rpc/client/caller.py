@@ -6,21 +6,19 @@ closing of the connection. ``call_state.py`` has the table of states.
 
 from __future__ import annotations
 
-from binascii import hexlify
 from functools import partial
-from os import urandom
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from zope.interface import implementer
 
 from rpc.amqp.channel import Channel, then_declare
-from rpc.amqp.codec.fields import SHORT_LENGTHS
 from rpc.amqp.pipelining import all_answered
 from rpc.amqp.reasons import broker_limit, wrong_user
 from rpc.client.alarm_probe import publish_probe
 from rpc.client.attempts import Attempts, Route
 from rpc.client.call import Call
+from rpc.client.call_ids import random_ids
 from rpc.client.call_state import IN_PROGRESS
 from rpc.client.deadline import deadline_of, passed
 from rpc.client.incoming import Incoming
@@ -38,11 +36,6 @@ from rpc.topology import BROADCAST, EXCLUSIVE_QUEUE, REQUESTS
 
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
-
-ID_BYTES = 16
-"""Random bytes of a call's id. It is sent as hexadecimal digits, two a byte."""
-
-ID_LENGTH = SHORT_LENGTHS[2 * ID_BYTES]
 
 NOT_SENT = Outcome.NOT_SENT
 
@@ -75,6 +68,7 @@ class Caller:
         self._keepalives = Keepalives(self.pending, self._attempts, link, clock, exchange)
         self.incoming = Incoming(self.pending, self._attempts, self._keepalives, clock)
         self._queue_states = QueueStates(link, clock)
+        self._ids: list[bytes] = []
         self._closed = False
         self.last_seqid = 0
         self.reply_queue = ""
@@ -112,8 +106,9 @@ class Caller:
             )
         if self._closed:
             return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
-        # A peer that has seen other calls cannot guess the id. So it can neither answer nor cancel this call.
-        call_id = ID_LENGTH + hexlify(urandom(ID_BYTES))
+        if not self._ids:
+            self._ids = random_ids()
+        call_id = self._ids.pop()
         call = Call(self, operation, call_id, seqid, body, deadline, context)
         pending.calls[call_id] = call
         if operation.options.uncorrelated_replies:

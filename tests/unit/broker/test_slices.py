@@ -149,7 +149,8 @@ class InputTests(SliceCase):
             self.assertLess(self.clock.rightNow, begin + 5 * HALF_LIFE)
             self.feed_more(others)
             self.clock.turn()
-        return self.clock.rightNow - begin
+        waited: float = self.clock.rightNow - begin
+        return waited
 
     def test_busy_connections_do_not_keep_a_busier_one_waiting_without_end(self) -> None:
         """It has its turn when the others have taken as much lately: they are ten, so after 3.3 half lives."""

@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError
 from generated.calculator.ttypes import InvalidOperation, Numbers, Work
 from generated.report import Report
 from generated.report.ttypes import Summary
+from rpc.client.call_ids import BATCH
 from rpc.client.caller import LARGEST_SEQID
 from rpc.client.options import ClientOptions
 from rpc.client.stub_client import Client
@@ -95,12 +96,13 @@ class RequestTests(RequestTestCase):
         """A peer that has seen any number of ids cannot guess another: 128 random bits each, and no bit is the same in
         all of them.
         """
-        for _ in range(64):
+        calls = 3 * BATCH
+        for _ in range(calls):
             self.client.ping()
         ids = [request.properties.correlation_id or "" for request in self.wire.take()]
-        self.assertEqual([len(call_id) for call_id in ids], [32] * 64)
+        self.assertEqual([len(call_id) for call_id in ids], [32] * calls)
         values = [int(call_id, 16) for call_id in ids]
-        self.assertEqual(len(set(values)), 64)
+        self.assertEqual(len(set(values)), calls)
         self.assertEqual(functools.reduce(operator.and_, values), 0)
         self.assertEqual(functools.reduce(operator.or_, values), 2**128 - 1)
 
