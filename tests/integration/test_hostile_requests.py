@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import random
 import secrets
+from itertools import islice
 from typing import Any
 
-import attrs
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory, Protocol
 
 import rpc
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work
-from rpc import uri
-from rpc.amqp.channel import Channel
-from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
-from rpc.amqp.endpoint import BrokerEndpoint
-from rpc.amqp.protocol import AMQPConnection
 from rpc.envelope import CODECS
 from rpc.errors import ChannelClosed
 from rpc.messages import Properties
-from rpc.topology import DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT, EXCLUSIVE_QUEUE
+from rpc.topology import DEAD_LETTER_BYTES, DEAD_LETTERS_KEPT
 from tests.services.support import ServiceTestCase
+from tools.hostile.messages import FRAME, MalformedBodies, odd_properties
+from tools.hostile.mix import call_many, publisher
+from tools.hostile.peer import HostilePeer
 
 Calculator: Any = CalculatorStub
-
-JSON = "application/vnd.apache.thrift.json"
-FRAME = 131072
 
 
 class Handler:
@@ -58,41 +51,6 @@ class Handler:
     def zip(self) -> None: ...
 
 
-def nested_table(depth: int) -> dict[str, Any]:
-    """Return tables nested to this depth."""
-    table: dict[str, Any] = {}
-    for _ in range(depth):
-        table = {"t": table}
-    return table
-
-
-class Hostile:
-    """A peer on a connection of its own that publishes any bytes."""
-
-    def __init__(self, connection: AMQPConnection, channel: Channel, reply_queue: str) -> None:
-        self.connection = connection
-        self.channel = channel
-        self.reply_queue = reply_queue
-        self.replies: list[Delivery] = []
-
-    @classmethod
-    async def connect(cls, url: str) -> Hostile:
-        """Connect, with a queue for replies."""
-        endpoint = BrokerEndpoint(reactor, uri.parse(url), lambda: "hostile", lambda _: None)
-        protocol = await endpoint.connect(Factory.forProtocol(Protocol))
-        connection: Any = protocol.transport  # type: ignore[attr-defined]
-        channel = await connection.open_channel()
-        answer = await channel.declare(EXCLUSIVE_QUEUE)
-        hostile = cls(connection, channel, answer.queue)
-        await channel.consume(answer.queue, hostile.replies.append, lambda: None, no_ack=True)
-        return hostile
-
-    def publish(self, key: str, body: bytes, properties: Properties | bytes) -> None:
-        """Publish to the exchange of requests."""
-        encoded = properties if isinstance(properties, bytes) else encode_properties(properties)
-        self.channel.publish("rpc", key, encoded, body)
-
-
 class HostileRequestTests(ServiceTestCase):
     """A worker, an honest client, and a hostile peer."""
 
@@ -112,7 +70,7 @@ class HostileRequestTests(ServiceTestCase):
             rpc.ThriftService(CalculatorStub, Handler(), name=other),
         )
         self.good = await self.client(CalculatorStub, "ping", name=self.name)
-        self.hostile = await Hostile.connect(self.url)
+        self.hostile = await HostilePeer.connect(self.url)
         self.addCleanup(self.hostile.connection.close)
         self.connection = self.worker._link.connection
         self.channel_of_worker = self.worker._server._channel
@@ -137,95 +95,26 @@ class HostileRequestTests(ServiceTestCase):
     async def test_survives_ten_thousand_malformed_bodies(self) -> None:
         """Random, changed and truncated ones. A call is answered after every 100; malformed ones are dead letters."""
         chance = random.Random(20)
-        arguments = [
-            ("add", Calculator.add_args(1, 2)),
-            ("echo", Calculator.echo_args(Work(1, 2, 3, "comment"))),
-            ("blob", Calculator.blob_args(b"bytes" * 20)),
-        ]
-        good = [codec.encode(name, 1, 1, struct) for codec in CODECS.values() for name, struct in arguments]
         content_types = [codec.content_type for codec in CODECS.values()]
-        for number in range(10_000):
-            body = bytearray(chance.choice(good))
-            kind = number % 4
-            if kind == 0:
-                body = bytearray(chance.randbytes(chance.randrange(200)))
-            elif kind == 1:
-                del body[chance.randrange(len(body)) :]
-            elif kind == 2:
-                for _ in range(chance.randrange(1, 4)):
-                    body[chance.randrange(len(body))] = chance.randrange(256)
-            else:
-                place = chance.randrange(len(body))
-                body[place:place] = chance.randbytes(chance.randrange(1, 9))
+        for number, body in enumerate(islice(MalformedBodies(20), 10_000)):
             properties = Properties(
                 content_type=chance.choice(content_types),
                 reply_to=chance.choice([None, self.hostile.reply_queue, "nobody"]),
                 correlation_id=chance.choice([None, "\udcff\x00"]),
             )
-            self.hostile.publish(self.name, bytes(body), properties)
+            self.hostile.publish(self.name, body, properties)
             if number % 100 == 99:
                 await self.assert_unharmed(number)
         self.assertGreater(await self.dead_letters(), 5_000)
         self.assertGreater(len(self.hostile.replies), 1_000)
 
-    def odd_properties(self) -> list[Properties | bytes]:
-        """Return unusual properties that RabbitMQ accepts."""
-        answered = Properties(reply_to=self.hostile.reply_queue)
-        odd: list[Properties | bytes] = [
-            *(
-                attrs.evolve(answered, content_type=odd)
-                for odd in ("", "text/plain", "\udcff", JSON.upper(), "é" * 127)
-            ),
-            *(attrs.evolve(answered, correlation_id=text) for text in ("", "\0", "\udcff" * 255)),
-            *(attrs.evolve(answered, message_id=text) for text in ("", "\udc80" * 255)),
-            *(attrs.evolve(answered, expiration=text) for text in ("1", "0", "4294967295", "+5", "0" * 250 + "9")),
-            *(attrs.evolve(answered, priority=octet, delivery_mode=2) for octet in (0, 9, 255)),
-            attrs.evolve(answered, timestamp=2**64 - 1, type="t" * 255, app_id="\udcff", cluster_id="c" * 255),
-            attrs.evolve(answered, content_encoding="gzip", user_id="guest"),
-            *(Properties(reply_to=queue) for queue in self.odd_reply_queues()),
-            *(attrs.evolve(answered, headers=headers) for headers in self.odd_headers()),
-        ]
-        # deeper than the limit of our codec, which therefore cannot write it
-        deep = b""
-        for _ in range(200):
-            deep = b"\x01tF" + len(deep).to_bytes(4, "big") + deep
-        odd.append(b"\x20\x00" + len(deep).to_bytes(4, "big") + deep)
-        odd.append(b"\x20\x00\x00\x00\x00\x03\x01aV")
-        odd.append(b"\x00\x00")
-        return odd
-
-    def odd_reply_queues(self) -> list[str]:
-        """Return names that are no reply queue of the peer."""
-        direct = "amq.rabbitmq.reply-to"
-        return [
-            "",
-            "nobody",
-            "x" * 255,
-            "\udcff",
-            f"rpc.{self.name}",
-            f"rpc.{self.name}.dead",
-            f"{direct}.",
-            f"{direct}.abc",
-            f"{direct}.abc.def",
-            f"{direct}.g1h2AA9yZXBseUAxMjYxNDA3NzIAAAKwAAAAAGsEqrc=.EefU8xg089hOXOqT",
-            f"{direct}.\udcff.\udcff",
-        ]
-
-    def odd_headers(self) -> list[dict[str, Any]]:
-        """Return headers that RabbitMQ itself reads, that fill a frame, or that few codecs know."""
-        return [
-            {},
-            {"": ""},
-            {"CC": [f"{self.name}"], "BCC": ["nobody"]},
-            {"CC": [f"{self.name}"] * 3},
-            {"x-death": "none", "x-delivery-count": -1, "x-max-length": 1},
-            {"rpc-outcome": "too-large", "rpc-attempt": [], "traceparent": b"\xff"},
-            {"n": None, "t": True, "f": 1.5, "l": [[], [[]]], "b": b"\0", "i": 2**63 - 1},
-            {f"header {number}": number for number in range(3000)},
-            {"x": "x" * (FRAME - 70)},
-            {"k" * 128: "\udcff" * 100},
-            nested_table(60),
-        ]
+    async def test_answers_all_good_calls_among_hostile_ones(self) -> None:
+        """One hostile message of each kind in turn before each call. ``python -m tools.hostile`` measures the times."""
+        publish = publisher(self.hostile, self.name, seed=3, count=1000)
+        self.assertEqual(len(await call_many(self.good, 1000, 500, publish)), 1000)
+        await self.assert_unharmed()
+        self.assertGreater(await self.dead_letters(), 400)
+        self.assertGreater(len(self.hostile.replies), 400)
 
     async def test_survives_every_unusual_property(self) -> None:
         """With a valid body, a malformed one, and one that makes the worker call another service."""
@@ -235,7 +124,7 @@ class HostileRequestTests(ServiceTestCase):
             CODECS["binary"].encode("unknown", 1, 1, Calculator.zip_args()),
             b"malformed",
         ]
-        for properties in self.odd_properties():
+        for properties in odd_properties(self.name, self.hostile.reply_queue):
             for body in bodies:
                 self.hostile.publish(self.name, body, properties)
                 await self.assert_unharmed()
