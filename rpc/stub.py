@@ -98,19 +98,23 @@ class Stub:
         return {method.attribute: method for method in self.methods.values()}
 
     @classmethod
-    def of(cls, module: ModuleType) -> Stub:
+    def of(cls, module: ModuleType | type) -> Stub:
         """Read the stub module `module`, such as ``generated.calculator.Calculator``.
 
+        :param module: the module, or the class ``Client`` in it.
         :raises ConfigurationError: the module was not made by ``--gen py:twisted``; or its ``idl.json`` is damaged, or
             has a ``timeout_ms`` that is not a whole number above 0.
         """
+        given = module
+        if isinstance(module, type) and module.__name__ == "Client":
+            module = sys.modules[module.__module__]
         interface = getattr(module, "Iface", None)
         known = _stubs.get(module) if isinstance(module, ModuleType) else None
         if known is not None and known.interface is interface:  # else the module was reloaded
             return known
         if not isinstance(interface, InterfaceClass):
             raise ConfigurationError(
-                f"{getattr(module, '__name__', module)!r} is not a service stub: it has no zope interface Iface. "
+                f"{getattr(given, '__name__', given)!r} is not a service stub: it has no zope interface Iface. "
                 "Compile the IDL with 'thrift-rpc compile' and pass the module named like the service."
             )
         service = module.__name__.rpartition(".")[2]

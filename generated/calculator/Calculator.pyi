@@ -1,4 +1,6 @@
 # Made by `thrift-rpc compile`; it writes over what is changed here.
+# mypy: disable-error-code=misc
+# pyright: reportSelfClsParameterName=false, reportGeneralTypeIssues=false
 from collections.abc import Callable as _Callable, Coroutine as _Coroutine
 from typing import Any as _Any
 from twisted.internet.defer import Deferred as _Deferred

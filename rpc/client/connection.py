@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
@@ -25,6 +25,7 @@ from rpc.keys import Keys
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
 from rpc.stub import Stub
+from rpc.stub_types import ClientType, StubModule
 from rpc.topology import BROADCAST, REQUESTS
 from rpc.uri import BrokerURI
 
@@ -73,9 +74,21 @@ class Connection(Service):
     def __repr__(self) -> str:
         return f"<connection to {self._owned}>" if self._owned is not None else "<connection of a worker>"
 
-    def client(self, stub: ModuleType, **options: Unpack[Options]) -> Any:
+    # pyright takes the first that fits, and a module fits the others as well.
+    @overload
+    def client(self, stub: StubModule[ClientType], **options: Unpack[Options]) -> ClientType: ...
+
+    @overload
+    def client(self, stub: type[ClientType], **options: Unpack[Options]) -> ClientType: ...
+
+    @overload
+    def client(self, stub: ModuleType, **options: Unpack[Options]) -> Any: ...
+
+    def client(self, stub: Any, **options: Unpack[Options]) -> Any:
         """Return a client of the service of `stub`, such as ``generated.calculator.Calculator``.
 
+        :param stub: the service's module, or the class ``Client`` in it. For type checkers, the client is one of this
+            class.
         :param options: see :class:`~rpc.client.options.ClientOptions`.
         :raises ConfigurationError: the module is no stub, or an option has a wrong value.
         :raises TypeError: an option is unknown.

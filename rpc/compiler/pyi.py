@@ -56,7 +56,7 @@ class _Module:
     """One ``.pyi``. Its body is written first, since it determines the imports."""
 
     header: tuple[str, ...] = ()
-    """The imports that every file of the kind has."""
+    """The settings of type checkers, and the imports, that every file of the kind has."""
 
     def __init__(self, interface: idl.Interface, package: str) -> None:
         self.interface = interface
@@ -214,7 +214,10 @@ class _ConstantsModule(_Module):
 
 
 class _ServiceModule(_Module):
+    # The methods of zope's interfaces have no `self`. mypy accepts that with its plugin alone, and pyright does not.
     header = (
+        "# mypy: disable-error-code=misc",
+        "# pyright: reportSelfClsParameterName=false, reportGeneralTypeIssues=false",
         "from collections.abc import Callable as _Callable, Coroutine as _Coroutine",
         "from typing import Any as _Any",
         "from twisted.internet.defer import Deferred as _Deferred",

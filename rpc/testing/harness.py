@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -14,11 +14,17 @@ from rpc.client.connection import Connection
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.hosting import Worker
+from rpc.stub_types import ClientType, StubModule
 from rpc.testing.clocked import ClockedReactor
 from rpc.testing.faults import Faults
 from rpc.testing.recording import Call, recorded
 from rpc.uri import hide_logins
 from rpc.worker.service import ThriftService
+
+if TYPE_CHECKING:  # Python has it from 3.11 on
+    from typing_extensions import Unpack
+
+    from rpc.client.options import Options
 
 
 class Harness:
@@ -145,7 +151,16 @@ class Harness:
         if self._server is not None:
             await self._server.stopService()
 
-    def client(self, stub: ModuleType, **options: Any) -> Any:
+    @overload
+    def client(self, stub: StubModule[ClientType], **options: Unpack[Options]) -> ClientType: ...
+
+    @overload
+    def client(self, stub: type[ClientType], **options: Unpack[Options]) -> ClientType: ...
+
+    @overload
+    def client(self, stub: ModuleType, **options: Unpack[Options]) -> Any: ...
+
+    def client(self, stub: Any, **options: Unpack[Options]) -> Any:
         """Return a client of the service of `stub`; see :meth:`rpc.client.connection.Connection.client`.
 
         :raises ConfigurationError: the harness is not started.

@@ -129,7 +129,7 @@ class DeletedExchangesTests(AMQPTestCase):
         they succeed.
         """
         connection = await self.client_connection()
-        client = connection.client(Calculator, timeout=20.0)
+        client: Any = connection.client(Calculator, timeout=20.0)
         for _ in range(3):
             error = await self.assertFailure(client.add(2, 3), rpc.ServiceUnavailable)
             self.assertIs(error.outcome, rpc.Outcome.NOT_SENT)

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,9 @@ from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
 from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from rpc.worker.queue_options import QueueOptions
 from rpc.worker.service import ThriftService
+from tests.integration.documents import ROOT, blocks
 from tests.support import BrokerTestCase
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 GROUPS = ("dead", "queue")
 """Verbs that have verbs of their own."""
@@ -45,28 +44,6 @@ LIMIT = 60.0
 """Seconds that one command of a document may take."""
 
 ECHO = "```sh\necho a\n```\n"
-
-
-@attrs.frozen
-class Block:
-    """A fenced block of a document."""
-
-    language: str
-    text: str
-    line: int
-
-    @property
-    def file_name(self) -> str | None:
-        """The file it is, as its first line says in a comment."""
-        named = re.match(r"(?:#|//) (\S+\.\w+)\n", self.text)
-        return named[1] if named else None
-
-
-def blocks(document: Path) -> Iterator[Block]:
-    """The fenced blocks of a document, in order."""
-    text = document.read_text("utf-8")
-    for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        yield Block(found[1], found[2], text.count("\n", 0, found.start()) + 1)
 
 
 class Reader:

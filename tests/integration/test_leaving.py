@@ -7,6 +7,7 @@ import signal
 import tempfile
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import DeferredList, gatherResults
 
@@ -109,7 +110,7 @@ class LateBrokerTests(CallTestCase):
         self.addCleanup(connection.stopService)
         client = connection.client(Calculator, timeout=60.0)
         self.serve(rpc.ThriftService(Calculator, Handler()))
-        waiting = DeferredList([client.zip(), client.zip()], consumeErrors=True)
+        waiting: Any = DeferredList([client.zip(), client.zip()], consumeErrors=True)
         impatient = rpc.with_options(client, timeout=0.3)
         error = await self.assert_fails(impatient.ping(), rpc.CallTimedOut, rpc.Outcome.NOT_SENT)
         self.assertIn("not sent before the deadline", str(error))

@@ -136,7 +136,7 @@ class RefusedQueueTests(MigrateTestCase):
     async def test_calls_of_a_higher_priority_come_first(self) -> None:
         """Of those that are ready in the queue; one without a priority has the lowest."""
         harness, handler = await self.harness(), Handler()
-        client = harness.client(Calculator, name=self.name)
+        client: Any = harness.client(Calculator, name=self.name)
         service = self.service(handler, max_priority=5, concurrency=1)
         worker = harness.serve(service)
         await worker.when_serving()

@@ -96,6 +96,10 @@ class StubTests(SynchronousTestCase):
             self.assertIn("Bad.wait", str(error))
             self.assertIn(repr(written), str(error))
 
+    def test_takes_the_class_of_clients_for_its_module(self) -> None:
+        """It is what type checkers know."""
+        self.assertIs(Stub.of(Calculator.Client), Stub.of(Calculator))
+
     def test_refuses_a_module_that_is_no_stub(self) -> None:
         """The error names it, and the module to pass instead."""
 
@@ -105,7 +109,12 @@ class StubTests(SynchronousTestCase):
 
         stranger = types.ModuleType("stranger")
         stranger.Iface = Iface  # type: ignore[attr-defined]
-        for module in (types, Calculator.Iface, Calculator.Client, None, "generated.calculator.Calculator", stranger):
+
+        class Client:
+            """A class of a module that is no stub."""
+
+        others = (Calculator.Iface, Calculator.Processor, Client, None, "generated.calculator.Calculator")
+        for module in (types, stranger, *others):
             error = self.assertRaises(ConfigurationError, Stub.of, module)
             self.assertIn("stub", str(error))
 

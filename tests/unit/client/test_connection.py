@@ -86,7 +86,7 @@ class ClientTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.connection = rpc.Connection(URL, reactor=BrokerReactor())
-        self.client = self.connection.client(Calculator, name="Sums", timeout=5.0)
+        self.client: Any = self.connection.client(Calculator, name="Sums", timeout=5.0)
 
     def test_methods_have_name_signature_and_documentation(self) -> None:
         add = self.client.add
