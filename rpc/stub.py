@@ -98,33 +98,32 @@ class Stub:
         return {method.attribute: method for method in self.methods.values()}
 
     @classmethod
-    def of(cls, module: ModuleType | type) -> Stub:
-        """Read the stub module `module`, such as ``generated.calculator.Calculator``.
+    def of(cls, stub: ModuleType | type) -> Stub:
+        """Read a stub module, such as ``generated.calculator.Calculator``.
 
-        :param module: the module, or the class ``Client`` in it.
+        :param stub: the module, or the class ``Client`` in it.
         :raises ConfigurationError: the module was not made by ``--gen py:twisted``; or its ``idl.json`` is damaged, or
             has a ``timeout_ms`` that is not a whole number above 0.
         """
-        given = module
-        if isinstance(module, type) and module.__name__ == "Client":
-            module = sys.modules[module.__module__]
+        is_class = isinstance(stub, type) and stub.__name__ == "Client"
+        module = sys.modules[stub.__module__] if is_class else stub
         interface = getattr(module, "Iface", None)
-        known = _stubs.get(module) if isinstance(module, ModuleType) else None
-        if known is not None and known.interface is interface:  # else the module was reloaded
-            return known
-        if not isinstance(interface, InterfaceClass):
+        if not isinstance(module, ModuleType) or not isinstance(interface, InterfaceClass):
             raise ConfigurationError(
-                f"{getattr(given, '__name__', given)!r} is not a service stub: it has no zope interface Iface. "
+                f"{getattr(stub, '__name__', stub)!r} is not a service stub: it has no zope interface Iface. "
                 "Compile the IDL with 'thrift-rpc compile' and pass the module named like the service."
             )
+        known = _stubs.get(module)
+        if known is not None and known.interface is interface:  # else the module was reloaded
+            return known
         service = module.__name__.rpartition(".")[2]
         try:
             description = idl.load(module)
             methods = _read_methods(interface, description)
         except (AttributeError, ValueError) as error:
             raise ConfigurationError(f"{module.__name__!r} is not a sound service stub: {error}") from error
-        stub = _stubs[module] = cls(service, interface, methods)
-        return stub
+        read = _stubs[module] = cls(service, interface, methods)
+        return read
 
 
 _stubs: WeakKeyDictionary[ModuleType, Stub] = WeakKeyDictionary()
