@@ -60,7 +60,8 @@ class BindingWatch:
         """
         :param exchanges: returns the exchanges to which the worker has bound its queues.
         :param may_publish: returns whether a probe may be published now. Otherwise only the exchanges are looked up.
-        :param restore: declares and binds everything again; fires when sentinels are bound.
+        :param restore: declares and binds everything again; fires when the sentinels of the shared exchanges are
+            bound. It is called in each period until a check finds all.
         """
         self._link = link
         self._clock = clock
@@ -73,6 +74,8 @@ class BindingWatch:
         self._timer: IDelayedCall | None = None
         self._returned: set[str] = set()
         self._forbidden: set[str] = set()
+        self._deleted: str | None = None  # the exchange that was missed first, until a check finds all
+        self._problem = ""
         self.state = WatchState.STOPPED
 
     @property
@@ -126,13 +129,27 @@ class BindingWatch:
     async def _check_and_restore(self, connection: AMQPConnection) -> None:
         try:
             gone = await self._gone(connection)
-            if gone is not None:
+            if gone is None:
+                self._found_all()
+            else:
+                self._deleted = self._deleted or gone
                 self.state = WatchState.RESTORING
-                log.msg(f"the exchange {gone} or its bindings were deleted: all are declared and bound again")
                 await self._restore()
         except AMQPError as error:
             if not connection.closed:
-                log.msg(f"exchanges and bindings are not restored; the next attempt follows in {PERIOD:g} s: {error}")
+                self._tell_once(str(error))
+
+    def _found_all(self) -> None:
+        """Log a restoration when a check has found its result. Services declare their own exchanges by themselves."""
+        deleted, self._deleted, self._problem = self._deleted, None, ""
+        if deleted is not None:
+            log.msg(f"the exchange {deleted} or its bindings were deleted, and are restored")
+
+    def _tell_once(self, problem: str) -> None:
+        """Log a new problem. An exchange can be missing for hours, until an operator declares it."""
+        if problem != self._problem:
+            self._problem = problem
+            log.msg(f"exchanges and bindings are not restored; an attempt follows every {PERIOD:g} s: {problem}")
 
     async def _gone(self, connection: AMQPConnection) -> str | None:
         """Return an exchange that is missing, or has lost its sentinel; ``None``: all is well, or cannot be known."""

@@ -103,9 +103,11 @@ class Consumer:
             self._requests.start()
 
     def restore(self) -> None:
-        """Declare and bind again: bindings were deleted at the broker. Requests are consumed meanwhile."""
+        """Declare and bind again: bindings were deleted at the broker. Requests are consumed meanwhile.
+
+        A pending declaration goes on, which logs each reason of a failure once.
+        """
         if self.state in (ConsumerState.DECLARING, ConsumerState.CONSUMING):
-            self._requests.stop()
             self._requests.start()
 
     def lost(self) -> None:

@@ -37,8 +37,10 @@ class Declarer:
         self._is_attached = False
 
     def start(self) -> None:
-        """Begin to declare. Nothing while a declaration is pending."""
-        if not self._is_attached:
+        """Begin to declare. The next attempt of a pending declaration comes soon."""
+        if self._is_attached:
+            self._link.hurry(self)
+        else:
             self._is_attached = True
             self._link.attach(self)
 

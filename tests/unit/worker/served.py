@@ -44,6 +44,9 @@ class LinkInMemory:
         self._channels[user] = channel
         user.opened(channel).addErrback(lambda _: None)
 
+    def hurry(self, user: Any) -> None:
+        """Nothing: this link opens no second channel."""
+
     def detach(self, user: Any) -> None:
         """Close the channel of `user`."""
         self._channels.pop(user).close()
@@ -63,12 +66,13 @@ class WorkerInMemory:
         republisher: Republisher | None = None,
         *,
         opened: bool = True,
+        link: Any = None,
     ) -> None:
         self.wire = wire
         self.republisher = republisher or Republisher()
         if republisher is None:
             wire.open_beside(self.republisher)
-        link: Any = LinkInMemory(wire)
+        link = link or LinkInMemory(wire)
         self.watch = ReactorWatch(wire.clock, lambda: [str(run.label) for run in self.in_progress.requests()])
         self.server = Server(link, self.republisher, wire.clock, lambda heartbeat: None)
         quarantined = partial(self.server.consume_quarantine, service.name)

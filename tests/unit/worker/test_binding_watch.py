@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from thrift.Thrift import TMessageType
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work
 from rpc.amqp.codec.properties import encode_properties
+from rpc.attachment import Attachment
 from rpc.envelope import CODECS
 from rpc.errors import ConnectionClosed
 from rpc.messages import Properties
@@ -123,15 +124,34 @@ class WatchTests(SynchronousTestCase):
         """The check of it closes the channel; the next check opens another."""
         self.wire.missing = {"rpc"}
         self.restoring = lambda: fail(ConnectionClosed(0, "it is refused"))
-        lines = log_lines(self)
         self.pass_period()
         self.pass_period()
         self.assertEqual(self.restored, 2)
-        self.assertIn("the exchange rpc or its bindings were deleted", lines[0])
-        self.assertIn("the next attempt follows in 2 s: 0 it is refused", lines[1])
         self.wire.missing.clear()
         self.assertEqual(len(self.pass_period()), 2)
         self.assertEqual(self.restored, 2)
+
+    def test_logs_each_problem_once_and_a_restoration_when_a_check_has_found_it(self) -> None:
+        """An exchange can be missing for hours, with an attempt every two seconds."""
+        lines = log_lines(self)
+        not_restored = "exchanges and bindings are not restored; an attempt follows every 2 s: 0"
+        restored = "the exchange rpc or its bindings were deleted, and are restored"
+        self.wire.missing = {"rpc"}
+        for text in ("one", "one", "two"):
+            self.restoring = lambda text=text: fail(ConnectionClosed(0, text))
+            self.pass_period()
+        self.assertEqual(lines, [f"{not_restored} one", f"{not_restored} two"])
+        self.restoring = lambda: succeed(None)
+        self.pass_period()
+        self.assertEqual(len(lines), 2)
+        self.wire.missing.clear()
+        self.pass_period()
+        self.pass_period()
+        self.assertEqual(lines[2:], [restored])
+        self.wire.missing = {"rpc"}
+        self.restoring = lambda: fail(ConnectionClosed(0, "two"))
+        self.pass_period()
+        self.assertEqual(lines[3:], [f"{not_restored} two"])
 
     def test_looks_exchanges_up_when_it_may_not_publish_now(self) -> None:
         """A missing exchange is noticed all the same."""
@@ -175,6 +195,63 @@ class WatchTests(SynchronousTestCase):
         self.wire.answer()
         self.assertEqual(sorted(self.wire.peer.connection.channels), [0, self.wire.channel.id])
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
+
+
+class LinkWithRetries:
+    """The part of a link that opens channels again, on the connection of a wire."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.instance = INSTANCE
+        self.connection = wire.peer.connection
+        self._clock = wire.clock
+        self._attachments: dict[Any, Attachment] = {}
+
+    def attach(self, user: Any) -> None:
+        """Give `user` channels from now on."""
+        attachment = self._attachments[user] = Attachment(self._clock, user, lambda _: None)
+        attachment.open(self.connection)
+
+    def detach(self, user: Any) -> None:
+        """Close the channel of `user`."""
+        self._attachments.pop(user).close()
+
+    def hurry(self, user: Any) -> None:
+        """Open the next channel of `user` soon."""
+        self._attachments[user].hurry()
+
+
+class ServiceExchangeTests(SynchronousTestCase):
+    """The watch of a worker whose service has an exchange of its own, which an operator declares."""
+
+    def setUp(self) -> None:
+        self.wire = WireWithGaps()
+        handler = Handler()
+        service = ThriftService(Calculator, handler, exchange="billing")
+        link: Any = LinkWithRetries(self.wire)
+        self.worker = WorkerInMemory(self.wire, service, handler, link=link)
+        self.lines = log_lines(self)
+
+    def pass_seconds(self, seconds: int) -> None:
+        """Let time pass in small steps, in each of which the broker answers."""
+        for _ in range(seconds * 10):
+            self.wire.clock.advance(0.1)
+            self.wire.answer()
+
+    def test_logs_once_that_it_is_missing_and_once_that_it_is_restored(self) -> None:
+        """While it is missing, an attempt to declare it follows in every period."""
+        self.wire.missing = {"billing"}
+        self.pass_seconds(60)
+        (line,) = self.lines
+        self.assertIn("channel lost, another one is opened in", line)
+        self.wire.missing.clear()
+        self.wire.unbound = {"billing"}
+        self.wire.methods.clear()
+        self.pass_seconds(3)
+        self.wire.unbound.clear()
+        self.assertIn((OWN, "billing", OWN), [args[1:4] for args in self.wire.taken("queue.bind")])
+        self.pass_seconds(10)
+        self.assertEqual(self.lines[1:], ["the exchange billing or its bindings were deleted, and are restored"])
+        self.assertTrue(self.worker.consuming)
 
 
 class WorkerTests(SynchronousTestCase):
