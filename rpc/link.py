@@ -58,7 +58,7 @@ class Link(Service):
         self._problem: str | None = "not connected yet"
         self._endpoint = BrokerEndpoint(reactor, uri, lambda: f"{role} {self.instance}", self._not_connected)
         self._backoff = ConnectionBackoff(lambda: len(self._endpoint.uri.hosts))
-        self._secrets = SecretWatch(reactor)
+        self._secrets: SecretWatch | None = None  # of the open connection
         self._client = ClientService(
             self._endpoint,
             Factory.forProtocol(lambda: _Session(self._connected, self._disconnected)),
@@ -138,7 +138,8 @@ class Link(Service):
         self._begin_round()
         connection.max_content = self.max_content
         connection.on_blocked = self._blocked
-        self._secrets.start(self._endpoint.uri, connection)
+        self._secrets = SecretWatch(self._reactor, self._endpoint.uri, connection)
+        self._secrets.start()
         for attachment in list(self._attachments.values()):
             attachment.open(connection)
 
@@ -148,7 +149,9 @@ class Link(Service):
 
     def _disconnected(self, reason: BaseException | None) -> None:
         self.connection = None
-        self._secrets.stop()
+        secrets, self._secrets = self._secrets, None
+        if secrets is not None:
+            secrets.stop()
         self._backoff.ended(self._reactor.seconds() - self._connected_at)
         self._problem = str(reason)
         if self.running:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
@@ -24,39 +25,45 @@ INTERVAL: Final = 5.0
 
 
 class SecretWatch:
-    """Watches the password file of one link's connection. Without such a file, no timer runs."""
+    """Watches the password file of one connection. Without such a file, no timer runs."""
 
-    def __init__(self, clock: IClock) -> None:
+    def __init__(self, clock: IClock, uri: BrokerURI, connection: AMQPConnection) -> None:
+        """:param uri: with its password `connection` has logged in."""
+        self._uri = uri
+        self._connection = connection
+        self._problem = ""
         self._loop = LoopingCall(self._look)
         self._loop.clock = clock
-        self._problem = ""
 
-    def start(self, uri: BrokerURI, connection: AMQPConnection) -> None:
-        """Watch the file of `uri`, with whose password `connection` has logged in."""
-        if may_change(uri) and uri.auth_mechanism == "PLAIN" and connection.broker.takes_new_secrets:
-            self._uri = uri
-            self._connection = connection
-            self._loop.start(INTERVAL, now=False)
+    def start(self) -> None:
+        """Look at the file from now on, if there is one and the broker takes new passwords."""
+        if may_change(self._uri) and self._uri.auth_mechanism == "PLAIN" and self._connection.broker.takes_new_secrets:
+            watching = self._loop.start(INTERVAL, now=False)
+            watching.addErrback(log.err, "while watching the file of a password")
 
     def stop(self) -> None:
         """The connection is gone."""
         if self._loop.running:
             self._loop.stop()
 
-    def _look(self) -> None:
+    def _look(self) -> Deferred[None] | None:
+        """Tell the broker a new password.
+
+        :return: fires after the broker's answer. The loop waits for it before it looks again.
+        """
         try:
             read = current(self._uri)
         except ConfigurationError as error:
             self._tell_once(f"the password is not read anew: {error}")
-            return
+            return None
         if read.password == self._uri.password:
             self._problem = ""
-            return
+            return None
         if read.username != self._uri.username:
             self._tell_once(f"the user is now {read.username!r}: the next connection logs in as that one")
-            return
+            return None
         told = self._connection.update_secret(read.password)
-        told.addCallbacks(self._taken, self._not_taken, callbackArgs=(read,))
+        return told.addCallbacks(self._taken, self._not_taken, callbackArgs=(read,))
 
     def _taken(self, _: object, read: BrokerURI) -> None:
         self._uri = read

@@ -102,6 +102,32 @@ class SecretWatchTests(SynchronousTestCase):
         self.file.write_text("two")
         self.assertEqual(self.told(socket), [b"two"])
 
+    def test_tells_a_password_once_while_the_broker_does_not_answer(self) -> None:
+        """One that comes meanwhile is told after the answer."""
+        socket = self.connect()
+        self.file.write_text("two")
+        self.reactor.advance(INTERVAL)
+        self.assertEqual([frame.args[0] for frame in socket.written()], [b"two"])
+        self.file.write_text("three")
+        for _ in range(3):
+            self.reactor.advance(INTERVAL)
+        self.assertEqual(socket.written(), [])
+        socket.feed(method(0, "connection.update-secret-ok"))
+        self.assertEqual(self.told(socket), [b"three"])
+
+    def test_ends_with_a_connection_that_has_not_answered(self) -> None:
+        """The watch of the next connection tells the next password once."""
+        socket = self.connect()
+        self.file.write_text("two")
+        self.reactor.advance(INTERVAL)
+        socket.lose()
+        self.reactor.advance(20.0)
+        socket = self.reactor.socket().accept()
+        socket.feed(start(), tune(), OPEN_OK)
+        self.assertEqual(login_of(socket), b"\0anna\0two")
+        self.file.write_text("three")
+        self.assertEqual(self.told(socket), [b"three"])
+
     def test_ends_with_the_connection(self) -> None:
         """And begins with the next, which logs in with the new password."""
         socket = self.connect()
