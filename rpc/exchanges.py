@@ -29,7 +29,7 @@ def unusable_exchanges(connection: AMQPConnection, names: Iterable[str]) -> Defe
     """Find out to which exchanges this user can publish, by a message that no queue takes.
 
     :return: fires with the error of each exchange that does not exist (404) or may not be written to (403); fails with
-        :class:`~rpc.errors.AMQPError` when the connection is lost.
+        :class:`~rpc.errors.AMQPError` when the connection is lost. Cancelling it closes its channel.
     """
     return Deferred.fromCoroutine(_unusable(connection, names, publish=True))
 
@@ -37,20 +37,22 @@ def unusable_exchanges(connection: AMQPConnection, names: Iterable[str]) -> Defe
 async def _unusable(connection: AMQPConnection, names: Iterable[str], publish: bool) -> dict[str, ChannelClosed]:
     errors: dict[str, ChannelClosed] = {}
     channel: Channel | None = None
-    for name in names:
-        if channel is None:
-            channel = await connection.open_channel()
-        try:
-            if publish:
-                channel.publish(name, "", NO_PROPERTIES, b"")
-            await channel.declare(existing_exchange(name))
-        except ChannelClosed as error:
-            if error.code not in (ACCESS_REFUSED, NOT_FOUND):
-                raise
-            errors[name] = error
-            channel = None
-    if channel is not None:
-        channel.close()
+    try:
+        for name in names:
+            if channel is None:
+                channel = await connection.open_channel()
+            try:
+                if publish:
+                    channel.publish(name, "", NO_PROPERTIES, b"")
+                await channel.declare(existing_exchange(name))
+            except ChannelClosed as error:
+                if error.code not in (ACCESS_REFUSED, NOT_FOUND):
+                    raise
+                errors[name] = error
+                channel = None
+    finally:  # also when it is cancelled
+        if channel is not None:
+            channel.close()
     return errors
 
 
@@ -59,6 +61,7 @@ def declare_exchanges(connection: AMQPConnection, declarations: Iterable[Declara
 
     :return: fires when all exist. Fails with :class:`~rpc.errors.ChannelClosed` (403) when one does not exist and the
         user may not declare it, and with another :class:`~rpc.errors.AMQPError` when the connection is lost.
+        Cancelling it closes its channel.
     """
     return Deferred.fromCoroutine(_declare_missing(connection, list(declarations)))
 
@@ -80,7 +83,8 @@ async def _declare_missing(connection: AMQPConnection, declarations: list[Declar
             "an operator declare them, or grant the permission to configure: see docs/security.md, section "
             "'Permissions'",
         ) from error
-    channel.close()
+    finally:
+        channel.close()
 
 
 def declare(channel: Channel, declarations: Iterable[Declaration]) -> Deferred[None]:
