@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorCore
 from twisted.python.failure import Failure
 
@@ -73,6 +73,7 @@ class Attachment:
         self._channel: Channel | None = None
         self._timer: IDelayedCall | None = None  # while WAITING
         self._limit: AnswerLimit | None = None  # while OPENING or SETTING_UP
+        self._set_up: Deferred[None] | None = None  # of the user, while SETTING_UP
         self._backoff = ChannelBackoff()
         self._ready_since = 0.0
         self._in_running_reactor = False
@@ -116,6 +117,9 @@ class Attachment:
         limit, self._limit = self._limit, None
         if limit is not None:
             limit.cancel()
+        set_up, self._set_up = self._set_up, None
+        if set_up is not None:  # it may wait for more than the user's channel
+            set_up.cancel()
 
     # -- opening and setting up
 
@@ -127,7 +131,7 @@ class Attachment:
         channel.on_closed = partial(self._lost, channel)
         self._enter(State.SETTING_UP)
         self._limit = AnswerLimit(self._clock, connection, partial(self._setup_is_overdue, channel), self._blocked)
-        set_up = maybeDeferred(self._user.opened, channel)
+        set_up = self._set_up = maybeDeferred(self._user.opened, channel)
         set_up.addCallbacks(self._ready, self._not_ready, callbackArgs=(channel,), errbackArgs=(channel,))
 
     def _not_opened(self, failure: Failure, connection: AMQPConnection) -> None:
@@ -141,9 +145,11 @@ class Attachment:
             self.problem = self._logged = None
 
     def _not_ready(self, failure: Failure, channel: Channel) -> None:
-        """Close the channel, which is of no use. Its loss leads to a retry."""
-        if not failure.check(AMQPError):
+        """Close the channel, which is of no use. Its loss leads to a retry. Nothing more when the link has ended it."""
+        if not failure.check(AMQPError, CancelledError):
             log.err(failure, "while setting up a channel")
+        if self._channel is not channel or self._state is not State.SETTING_UP:
+            return
         reason: Any = failure.value
         if not channel.closed:
             self._close(channel, reason)

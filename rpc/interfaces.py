@@ -20,6 +20,7 @@ class IChannelUser(Interface):
 
         :return: fires when the user is ready. When it fails, or does not fire within thirty seconds
             (``rpc.amqp.answer_limit``), the link closes the channel and tries again later, with growing delays.
+            When the channel ends before it has fired, the link cancels it.
         """
 
     def lost(reason: Exception) -> None:

@@ -13,6 +13,7 @@ from rpc.amqp.channel import Channel
 from rpc.backoff import LEAST_PAUSE, STEADY
 from rpc.envelope import MAX_MESSAGE_SIZE
 from rpc.errors import AMQPError, AuthenticationFailed, BrokerUnreachable, ChannelClosed, ConnectionClosed
+from rpc.exchanges import unusable_exchanges
 from rpc.interfaces import IChannelUser
 from rpc.link import Link
 from rpc.uri import parse
@@ -465,6 +466,37 @@ class TimeLimitTests(LinkTestCase):
         self.socket.serve()
         self.assertEqual((self.user.ready, self.link.problem, self.socket.leaving), (1, None, False))
         self.assertEqual(self.reactor.timers(), [])
+
+    def test_closes_the_channel_of_a_look_up_that_is_not_answered(self) -> None:
+        """When the user's channel is not set up in time, and when the user leaves. Numbers must not run out."""
+
+        class LooksUp(User):
+            def opened(self, channel: Channel) -> Deferred[Any]:
+                return unusable_exchanges(channel.client, ["rpc"])
+
+        self.link.detach(self.user)
+        self.socket.serve()
+        user = LooksUp()
+        self.link.attach(user)
+        connection: Any = self.link.connection
+
+        def answer_two_openings() -> None:
+            for number in (1, 2):
+                self.socket.written()
+                self.socket.feed(method(number, "channel.open-ok", b""))
+            self.socket.written()
+            self.assertEqual(list(connection.channels), [0, 1, 2])
+
+        answer_two_openings()
+        self.let_the_limit_pass()
+        self.socket.serve()
+        self.assertEqual((list(connection.channels), len(user.losses)), ([0], 1))
+        self.reactor.advance(LONGEST_DELAY)
+        answer_two_openings()
+        self.link.detach(user)
+        self.socket.serve()
+        self.assertEqual((list(connection.channels), len(user.losses)), ([0], 1))
+        self.assertEqual((self.reactor.timers(), self.socket.leaving), ([], False))
 
     def test_ends_the_connection_over_an_unanswered_close(self) -> None:
         """A broker that does not answer channel.close either loses the connection: numbers must not run out."""
