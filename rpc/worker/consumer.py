@@ -30,8 +30,13 @@ class ConsumerState(enum.Enum):
 
     NO_CHANNEL = "waits for the worker's channel"
     DECLARING = "declares the request queue and its bindings"
+    SUBSCRIBING = "waits for the broker's answer to basic.consume of the request queue"
     CONSUMING = "consumes the request queue"
     STOPPED = "consumes nothing any more"
+
+
+DECLARES = {ConsumerState.DECLARING, ConsumerState.SUBSCRIBING, ConsumerState.CONSUMING}
+"""The states in which the queues of a service are declared, or are to be."""
 
 
 class Consumer:
@@ -71,7 +76,7 @@ class Consumer:
         self._channel: Channel | None = None
         self._own_queue = ""
         self._tags: dict[str, str] = {}  # by queue
-        self._consumes_requests = self._consumes_quarantine = False
+        self._consumes_quarantine = False
         self._is_bound = False
         self._asks_for_quarantine = False
         self._requests = Declarer(link, self._declarations, self._consume, self._explain)
@@ -99,7 +104,6 @@ class Consumer:
         self._channel, self._own_queue = channel, own_queue
         if self.state is ConsumerState.NO_CHANNEL:
             self.state = ConsumerState.DECLARING
-            self._consumes_requests = False
             self._requests.start()
 
     def restore(self) -> None:
@@ -107,7 +111,7 @@ class Consumer:
 
         A pending declaration goes on, which logs each reason of a failure once.
         """
-        if self.state in (ConsumerState.DECLARING, ConsumerState.CONSUMING):
+        if self.state in DECLARES:
             self._requests.start()
 
     def lost(self) -> None:
@@ -124,16 +128,16 @@ class Consumer:
         """Consume the request queue: it has been declared."""
         channel = self._channel
         self._is_bound = channel is not None
-        if channel is None or self.state is not ConsumerState.DECLARING or self._consumes_requests:
+        if channel is None or self.state is not ConsumerState.DECLARING:
             return
-        self._consumes_requests = True
+        self.state = ConsumerState.SUBSCRIBING
         consuming = self._consume_queue(
             channel, self._topology.queue, self._concurrency, self._deliver, self._cancelled
         )
         consuming.addCallbacks(self._begun, self._not_consumed, callbackArgs=(channel,))
 
     def _begun(self, _: object, channel: Channel) -> None:
-        if self._channel is not channel or self.state is not ConsumerState.DECLARING:
+        if self._channel is not channel or self.state is not ConsumerState.SUBSCRIBING:
             return
         self.state = ConsumerState.CONSUMING
         log.msg(f"serving {self._name} from {self._topology.queue}")
@@ -183,8 +187,7 @@ class Consumer:
         """The queue was deleted, or its node is gone: declare it again."""
         log.msg(f"{self._name}: the queue {self._topology.queue} was deleted, or its node is gone")
         self._tags.pop(self._topology.queue, None)
-        self._consumes_requests = False
-        if self.state is ConsumerState.CONSUMING:
+        if self.state in (ConsumerState.SUBSCRIBING, ConsumerState.CONSUMING):
             self.state = ConsumerState.DECLARING
             self._requests.start()
 
