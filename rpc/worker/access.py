@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from types import CoroutineType
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from rpc import log
 from rpc.errors import AccessDenied, ConfigurationError
 from rpc.interceptors import WorkerInterceptor
+from rpc.log_limit import LogLimit
 from rpc.worker.call import WorkerCall
 
 OTHERS = "*"
 """Of a mapping: the methods that it does not name."""
-
-LINES = 10
-"""Refusals in the log in one second. The others are counted: a peer can be refused a thousand times a second."""
 
 Rule = Callable[[WorkerCall], Any]
 """Whether a call is allowed: ``True``, or a Deferred or coroutine that gives ``True``. Anything else refuses."""
@@ -30,20 +28,14 @@ Rule = Callable[[WorkerCall], Any]
 class AccessControl(WorkerInterceptor):
     """Refuses the calls that the option ``allow`` does not allow."""
 
-    def __init__(self, allow: Any, service: str, methods: Iterable[str]) -> None:
+    def __init__(self, rules: Mapping[str, Rule], service: str, denials: LogLimit) -> None:
         """
-        :param allow: see :class:`rpc.ThriftService`.
-        :raises ConfigurationError: a rule is of a wrong type, or for a method that the service does not have.
+        :param rules: of :func:`read_rules`.
+        :param denials: writes the refusals to the log.
         """
-        self._audit = Audit(service)
-        names = list(methods)
-        given = allow if isinstance(allow, Mapping) else {OTHERS: allow}
-        unknown = sorted(str(name) for name in given if name != OTHERS and name not in names)
-        if unknown:
-            raise ConfigurationError(
-                f"allow: {service} has no method {', '.join(unknown)}; it has {', '.join(names)}, and '*' for others"
-            )
-        self._rules = {name: _rule(rule) for name, rule in given.items()}
+        self._rules = rules
+        self._service = service
+        self._denials = denials
 
     def before(self, call: WorkerCall) -> Deferred[None] | None:
         """Refuse the call, with a line in the log, or admit it.
@@ -69,33 +61,31 @@ class AccessControl(WorkerInterceptor):
             self._deny(call, f"not allowed to the user {call.user_id!r}")
 
     def _deny(self, call: WorkerCall, reason: str) -> None:
-        self._audit.note(call, reason)
+        self._denials.note(partial(self._line, call, reason))
         raise AccessDenied(f"{call.label}: {reason}")
 
-
-class Audit:
-    """Writes refusals to the log: :data:`LINES` a second at most, and how many it has left out."""
-
-    def __init__(self, service: str) -> None:
-        self._service = service
-        self._second = float("-inf")
-        self._lines = 0
-        self._left_out = 0
-
-    def note(self, call: WorkerCall, reason: str) -> None:
-        """Note that `call` is refused. Names are cut: a peer may choose them."""
-        if call.began - self._second >= 1:
-            if self._left_out:
-                log.msg(f"{self._service}: access denied to {self._left_out} more calls, in the last second with any")
-            self._second, self._lines, self._left_out = call.began, 0, 0
-        if self._lines >= LINES:
-            self._left_out += 1
-            return
-        self._lines += 1
-        log.msg(
+    def _line(self, call: WorkerCall, reason: str) -> str:
+        """Return what the log says about a refusal. Names are cut: a peer may choose them."""
+        return (
             f"{self._service}: access denied: method {call.method}, user {_cut(call.user_id)}, program "
             f"{_cut(call.app_id)}, message id {_cut(call.message_id)}, reply queue {_cut(call.reply_to)}: {reason}"
         )
+
+
+def read_rules(allow: Any, service: str, methods: Iterable[str]) -> dict[str, Rule]:
+    """Return the rules of the option ``allow`` by method.
+
+    :param allow: see :class:`rpc.ThriftService`.
+    :raises ConfigurationError: a rule is of a wrong type, or for a method that the service does not have.
+    """
+    names = list(methods)
+    given = allow if isinstance(allow, Mapping) else {OTHERS: allow}
+    unknown = sorted(str(name) for name in given if name != OTHERS and name not in names)
+    if unknown:
+        raise ConfigurationError(
+            f"allow: {service} has no method {', '.join(unknown)}; it has {', '.join(names)}, and '*' for others"
+        )
+    return {name: _rule(rule) for name, rule in given.items()}
 
 
 def _cut(name: str | None) -> str:

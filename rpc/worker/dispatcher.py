@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError
 from rpc.interfaces import IClock, IDeliveryChannel
+from rpc.log_limit import LogLimit
 from rpc.worker.begins import Destination, possible_begins
 from rpc.worker.deduplication import RecentReplies
 from rpc.worker.execution import Execution
@@ -29,6 +30,9 @@ from rpc.worker.republisher import Republisher
 from rpc.worker.request import SHARED, Request, Source
 from rpc.worker.service import QUARANTINED_AT_ONCE, ThriftService
 from rpc.worker.signatures import Signatures
+
+DENIALS = 10
+"""Denied calls in the log in one second. Of other events that a peer can cause, one is written."""
 
 MOST_HELD = 10_000
 """Requests for this worker alone that wait here for a slot, when the service has no backlog."""
@@ -70,16 +74,24 @@ class Dispatcher:
         self._clock = clock
         self._never_began: dict[Hashable, None] = {}
         self._signatures: Signatures | None = None
+        rejections, replays, unpublished, denials = self._log_limits = (
+            LogLimit(clock),
+            LogLimit(clock),
+            LogLimit(clock),
+            LogLimit(clock, DENIALS),
+        )
         if service.keys is not None:
-            self._signatures = Signatures(service.name, service.keys, service.require_signature, clock)
+            self._signatures = Signatures(service.name, service.keys, service.require_signature, replays)
         self.limiter = ConcurrencyLimiter(clock, service.concurrency, self._start_held)
         self.in_progress = InProgress(clock, channel.send_keepalive, service.cancel)
         self._last = LastReplies(service.concurrency + QUARANTINED_AT_ONCE)
         self._recent = None if service.deduplicate is None else RecentReplies(service.deduplicate)
-        interceptors = interceptors + service.all_interceptors()
-        self._rejector = Rejector(service, channel, republisher, self.limiter, clock, self._rejected)
+        interceptors = interceptors + service.all_interceptors(denials)
+        self._rejector = Rejector(
+            service, channel, republisher, self.limiter, clock, self._rejected, rejections, unpublished
+        )
         self._redelivery = Redelivery(
-            service, channel, republisher, self.limiter, self._rejector, clock, on_quarantined
+            service, channel, republisher, self.limiter, self._rejector, clock, on_quarantined, unpublished
         )
         self._execution = (partial(InterceptedExecution, interceptors) if interceptors else Execution)(
             service,
@@ -327,6 +339,8 @@ class Dispatcher:
         self._rejector.stop()
         self._redelivery.stop()
         self.in_progress.stop()
+        for each in self._log_limits:
+            each.stop()
 
     def resume(self) -> None:
         """Accept requests again."""
@@ -334,3 +348,5 @@ class Dispatcher:
         self._stopped = False
         self._rejector.resume()
         self.in_progress.resume()
+        for each in self._log_limits:
+            each.resume()

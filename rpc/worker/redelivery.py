@@ -17,12 +17,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from rpc import log
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import NotPublished, NotPublishedCause
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DELIVERIES, QUARANTINE, RENEWALS, whole
 from rpc.interfaces import IClock, IDeliveryChannel
+from rpc.log_limit import LogLimit
 from rpc.messages import Properties
 from rpc.topology import BROADCAST
 from rpc.worker.begins import Destination, possible_begins
@@ -71,8 +71,12 @@ class Redelivery:
         rejector: Rejector,
         clock: IClock,
         on_quarantined: Callable[[], None],
+        unpublished: LogLimit,
     ) -> None:
-        """:param on_quarantined: called when a request is in quarantine, so the queue exists."""
+        """
+        :param on_quarantined: called when a request is in quarantine, so the queue exists.
+        :param unpublished: writes the copies that the broker has not taken to the log.
+        """
         self._name = service.name
         self._knows_callers = service.knows_callers
         self._topology = service.topology()
@@ -82,6 +86,7 @@ class Redelivery:
         self._rejector = rejector
         self._clock = clock
         self._on_quarantined = on_quarantined
+        self._unpublished = unpublished
         self._replacing: dict[Hashable, list[Deferred[None]]] = {}
         self._replaced: OrderedDict[Hashable, None] = OrderedDict()
         self._retries: dict[_Copy, IDelayedCall] = {}
@@ -212,7 +217,8 @@ class Redelivery:
             quarantined = attrs.evolve(copy, destination=Destination.QUARANTINE)
             self._follow(quarantined, self._publish(quarantined))
         else:
-            log.msg(f"{self._name}: a request was not republished: {failure.getErrorMessage()}")
+            problem = failure.getErrorMessage()
+            self._unpublished.note(lambda: f"{self._name}: a request was not republished: {problem}")
             self._retries[copy] = self._clock.callLater(RETRY_SECONDS, self._retry, copy)
 
     def _does_not_fit(self, copy: _Copy) -> None:

@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from rpc import log
 from rpc.errors import AMQPError, CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
+from rpc.log_limit import LogLimit
 from rpc.topology import DEAD
 from rpc.worker.dead_letter import DeadLetter
 from rpc.worker.limiter import ConcurrencyLimiter
@@ -36,8 +36,14 @@ class Rejector:
         limiter: ConcurrencyLimiter,
         clock: IClock,
         on_rejected: Callable[[Request, Rejection, bool], None],
+        rejections: LogLimit,
+        unpublished: LogLimit,
     ) -> None:
-        """:param on_rejected: called with a request, its rejection, and whether it becomes a dead letter."""
+        """
+        :param on_rejected: called with a request, its rejection, and whether it becomes a dead letter.
+        :param rejections: writes the rejections to the log.
+        :param unpublished: writes the dead letters that the broker has not taken to the log.
+        """
         self._service = service
         self._topology = service.topology()
         self._channel = channel
@@ -46,8 +52,8 @@ class Rejector:
         self._clock = clock
         self._retries: dict[Request, IDelayedCall] = {}
         self._stopped = False
-        self._rejected = 0  # since the last log line
-        self._logged_at = float("-inf")
+        self._rejections = rejections
+        self._unpublished = unpublished
         self._on_rejected = on_rejected
 
     def reject(self, request: Request, rejection: Rejection) -> None:
@@ -56,7 +62,7 @@ class Rejector:
         A request whose caller cannot be told (such as a oneway request) always becomes a dead letter: its publisher
         has the broker's confirm, and must not lose it.
         """
-        self._log(rejection)
+        self._rejections.note(lambda: f"{self._service.name}: rejected a request: {rejection}")
         if request.wants_reply:
             body = request.reply(TMessageType.EXCEPTION, rejection.answer)
             self._channel.send(request, body, self._clock.seconds(), rejection.outcome)
@@ -88,14 +94,6 @@ class Rejector:
         """Retry again."""
         self._stopped = False
 
-    def _log(self, rejection: Rejection) -> None:
-        """Log a rejection, in one line a second at most: a peer may be rejected a thousand times a second."""
-        self._rejected += 1
-        now = self._clock.seconds()
-        if now - self._logged_at >= 1:
-            log.msg(f"{self._service.name}: rejected {self._rejected} requests; the last one: {rejection}")
-            self._rejected, self._logged_at = 0, now
-
     def _dead_letter(self, letter: DeadLetter) -> None:
         """Publish a letter to the queue of its kind."""
         keeps_caller = self._service.knows_callers and self._republisher.takes_user_id
@@ -122,7 +120,8 @@ class Rejector:
         if self._stopped or not self._is_wanted(request):
             self._end(request)
             return
-        log.msg(f"{self._service.name}: a dead letter was not published: {failure.getErrorMessage()}")
+        problem = failure.getErrorMessage()
+        self._unpublished.note(lambda: f"{self._service.name}: a dead letter was not published: {problem}")
         self._retries[request] = self._clock.callLater(RETRY_SECONDS, self._retry, letter)
 
     def _retry(self, letter: DeadLetter) -> None:

@@ -13,10 +13,11 @@ from rpc.envelope import MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import ConfigurationError
 from rpc.interceptors import worker_interceptors
 from rpc.keys import Keys, as_keys
+from rpc.log_limit import LogLimit
 from rpc.stub import Stub, implements_all
 from rpc.topology import REQUESTS, ServiceTopology
 from rpc.validators import check_truth, one_of, text, whole_number
-from rpc.worker.access import AccessControl
+from rpc.worker.access import AccessControl, Rule, read_rules
 from rpc.worker.caller_limits import CallerLimiter, CallerLimits, check_limits
 from rpc.worker.queue_options import QueueOptions
 from rpc.worker.reply_address import REPLY_QUEUES
@@ -171,7 +172,7 @@ class ThriftService(QueueOptions):
         if self.require_signature and self.keys is None:
             raise ConfigurationError("require_signature=True: needs keys=, the file of the keys of those who may call")
         object.__setattr__(self, "name", self.name or self.description.service)
-        self.all_interceptors()
+        self._rules()
         if (self.handler is None) == (self.factory is None):
             raise ConfigurationError(f"service {self.name}: give either a handler or a factory=")
         if self.handler is not None:
@@ -197,16 +198,24 @@ class ThriftService(QueueOptions):
         """Whether the service treats users differently, so that copies of requests must keep their users."""
         return self.allow is not None or self.limits is not None
 
-    def all_interceptors(self) -> tuple[Any, ...]:
+    def _rules(self) -> dict[str, Rule] | None:
+        """Return the rules of ``allow``.
+
+        :raises ConfigurationError: one is wrong.
+        """
+        return None if self.allow is None else read_rules(self.allow, self.name, self.description.methods)
+
+    def all_interceptors(self, denials: LogLimit) -> tuple[Any, ...]:
         """Return the interceptors, with those that the options ask for. Their state is of one worker.
 
-        :raises ConfigurationError: a rule of ``allow`` is wrong.
+        :param denials: writes the calls that ``allow`` refuses to the log.
         """
         made: list[Any] = []
         if self.limits is not None:
             made.append(CallerLimiter(self.limits))
-        if self.allow is not None:
-            made.append(AccessControl(self.allow, self.name, self.description.methods))
+        rules = self._rules()
+        if rules is not None:
+            made.append(AccessControl(rules, self.name, denials))
         return *self.interceptors, *made
 
     def topology(self) -> ServiceTopology:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from rpc import log
 from rpc.amqp.codec.properties import split_properties
 from rpc.amqp.content import Delivery
 from rpc.errors import CodecError
-from rpc.interfaces import IClock
 from rpc.keys import Keys
+from rpc.log_limit import LogLimit
 from rpc.signing import Kind, NotSigned, SignatureError, Signed, verify
 from rpc.worker.rejection import Rejection, denied
 from rpc.worker.request import Request
@@ -27,20 +26,21 @@ MOST_REMEMBERED: Final = 100_000
 class Signatures:
     """The signatures of one service."""
 
-    def __init__(self, service: str, keys: Keys, required: bool, clock: IClock, most: int = MOST_REMEMBERED) -> None:
+    def __init__(
+        self, service: str, keys: Keys, required: bool, replays: LogLimit, most: int = MOST_REMEMBERED
+    ) -> None:
         """
         :param required: whether a request without a signature is refused.
+        :param replays: writes the replays to the log.
         :param most: signatures that are remembered.
         """
         self._service = service
         self._keys = keys
         self._skew = int(keys.skew * 1000)
         self._required = required
-        self._clock = clock
+        self._replays = replays
         self._most = most
         self._begun: dict[str, int] = {}  # until when each could be replayed, by MAC
-        self._dropped = 0  # since the last log line
-        self._logged_at = float("-inf")
 
     def check(self, request: Request, now: float) -> Rejection | None:
         """Verify a request that has arrived. Its deadline is at most the one that its signature gives.
@@ -82,7 +82,7 @@ class Signatures:
         """Whether the signature of a request has begun here before."""
         if request.signed is None or request.signed.mac not in self._begun:
             return False
-        self._log_replay()
+        self._replays.note(lambda: f"{self._service}: dropped a request whose signature has begun here before")
         return True
 
     def forget(self, request: Request) -> None:
@@ -116,14 +116,6 @@ class Signatures:
         self._begun = {mac: until for mac, until in self._begun.items() if until >= wall}
         for mac in list(self._begun)[: max(0, len(self._begun) - self._most * 9 // 10)]:
             del self._begun[mac]
-
-    def _log_replay(self) -> None:
-        """Log a replay, in one line a second at most."""
-        self._dropped += 1
-        now = self._clock.seconds()
-        if now - self._logged_at >= 1:
-            log.msg(f"{self._service}: dropped {self._dropped} requests whose signature has begun here before")
-            self._dropped, self._logged_at = 0, now
 
     def __len__(self) -> int:
         return len(self._begun)

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred, succeed
 from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.delegate import Credentials
 from rpc.errors import ChannelClosed, ConfigurationError
-from rpc.worker.access import LINES
 from rpc.worker.call import WorkerCall
+from rpc.worker.dispatcher import DENIALS
 from rpc.worker.rejector import RETRY_SECONDS
 from rpc.worker.service import ThriftService
 from tests.unit.logs import log_lines
@@ -155,18 +155,29 @@ class AuditTests(AccessTestCase):
         self.assertIn("user unknown", second)
 
     def test_writes_a_bounded_number_of_lines(self) -> None:
-        """The next refusal says how many were left out."""
+        """The last one says how many were left out, after a second."""
         self.serve(allow="ada")
         lines = log_lines(self)
         for _ in range(100):
             self.request("add", user_id="e" * 255)
         written = [line for line in lines if "access denied: method" in line]
-        self.assertEqual(len(written), LINES)
+        self.assertEqual(len(written), DENIALS)
         self.assertLess(max(map(len, written)), 500)
-        self.wire.clock.advance(60)
-        self.request("add", user_id="eve")
-        self.assertEqual(len([line for line in lines if f"{100 - LINES} more calls" in line]), 1)
-        self.assertEqual(len([line for line in lines if "access denied: method" in line]), LINES + 1)
+        self.wire.clock.advance(1)
+        last = [line for line in lines if "access denied: method" in line][DENIALS:]
+        self.assertEqual(len(last), 1)
+        self.assertIn(f"({100 - DENIALS - 1} more within 1 s", last[0])
+
+    def test_tells_the_rest_when_the_worker_stops(self) -> None:
+        """And leaves no timer."""
+        self.serve(allow="ada")
+        lines = log_lines(self)
+        for _ in range(100):
+            self.request("add", user_id="eve")
+        self.worker.dispatcher.stop()
+        self.assertIn(f"({100 - DENIALS - 1} more within 1 s", lines[-1])
+        self.worker.server.watch.stop()
+        self.assertEqual(self.wire.clock.getDelayedCalls(), [])
 
 
 class CopyTests(AccessTestCase):

@@ -13,6 +13,7 @@ from rpc.envelope import CODECS
 from rpc.errors import ChannelClosed, ConnectionClosed, HeartbeatMissed
 from rpc.messages import Properties
 from rpc.worker.republisher import Republisher
+from tests.unit.logs import log_lines
 from tests.unit.worker.again_case import QUARANTINE_QUEUE, AgainTestCase
 from tests.unit.worker.served import OWN, QUARANTINE, SHARED
 
@@ -323,6 +324,20 @@ class RedeliveryTests(AgainTestCase):
         self.wire.clock.advance(1.0)
         (letter,) = self.wire.take()
         self.assertEqual((letter.exchange, self.acked()), ("rpc.dead", [tag]))
+
+    def test_copies_and_dead_letters_that_are_not_published_do_not_flood_the_log(self) -> None:
+        """Each is published again every second. The log has one line a second, and how many there were."""
+        self.wire.refuses_beside = True
+        lines = log_lines(self)
+        for number in range(5):
+            self.request("add", again=True, message_id=f"copy {number}")
+            self.request("add", QUARANTINE, again=True, message_id=str(number), headers={"rpc-deliveries": 3})
+        for _ in range(3):
+            self.wire.clock.advance(1.0)
+            self.wire.answer()
+        not_published = [line for line in lines if "not published" in line or "not republished" in line]
+        self.assertLessEqual(len(not_published), 4)
+        self.assertIn("8 more within 1 s", not_published[1])
 
     def test_rejects_a_redelivery_whose_headers_fill_a_frame(self) -> None:
         """The count does not fit, so the request becomes a dead letter without its headers."""
