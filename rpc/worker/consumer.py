@@ -79,6 +79,7 @@ class Consumer:
         self._consumes_quarantine = False
         self._is_bound = False
         self._asks_for_quarantine = False
+        self._explained = ""
         self._requests = Declarer(link, self._declarations, self._consume, self._explain)
         self._quarantine = Declarer(link, self._topology.quarantine, self._consume_declared_quarantine, self._explain)
         self.state = ConsumerState.NO_CHANNEL
@@ -127,6 +128,7 @@ class Consumer:
     def _consume(self) -> None:
         """Consume the request queue: it has been declared."""
         channel = self._channel
+        self._explained = ""
         self._is_bound = channel is not None
         if channel is None or self.state is not ConsumerState.DECLARING:
             return
@@ -196,8 +198,12 @@ class Consumer:
         failure.trap(AMQPError)
 
     def _explain(self, error: Exception) -> None:
+        """Log the remedy of a refusal once: an operator may take hours, and an attempt follows every few seconds."""
         if isinstance(error, DeclarationRefused):
-            log.msg(explanation(self._topology, error))
+            explained = explanation(self._topology, error)
+            if explained != self._explained:
+                self._explained = explained
+                log.msg(explained)
 
     # -- quarantine
 

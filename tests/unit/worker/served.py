@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from rpc.amqp.channel import Channel
+from rpc.attachment import Attachment
 from rpc.worker.consumer import Consumer, ConsumerState
 from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.reactor_watch import ReactorWatch
@@ -50,6 +51,29 @@ class LinkInMemory:
     def detach(self, user: Any) -> None:
         """Close the channel of `user`."""
         self._channels.pop(user).close()
+
+
+class LinkWithRetries:
+    """The part of a link that opens channels again, on the connection of a wire."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.instance = INSTANCE
+        self.connection = wire.peer.connection
+        self._clock = wire.clock
+        self._attachments: dict[Any, Attachment] = {}
+
+    def attach(self, user: Any) -> None:
+        """Give `user` channels from now on."""
+        attachment = self._attachments[user] = Attachment(self._clock, user, lambda _: None)
+        attachment.open(self.connection)
+
+    def detach(self, user: Any) -> None:
+        """Close the channel of `user`."""
+        self._attachments.pop(user).close()
+
+    def hurry(self, user: Any) -> None:
+        """Open the next channel of `user` soon."""
+        self._attachments[user].hurry()
 
 
 class WorkerInMemory:

@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import Work
 from rpc.amqp.codec.properties import encode_properties
-from rpc.attachment import Attachment
 from rpc.envelope import CODECS
 from rpc.errors import ConnectionClosed
 from rpc.messages import Properties
@@ -20,7 +19,7 @@ from rpc.worker.service import ThriftService
 from tests.unit.amqp.peer import content, method
 from tests.unit.logs import log_lines
 from tests.unit.wire import Wire
-from tests.unit.worker.served import INSTANCE, SHARED, WorkerInMemory
+from tests.unit.worker.served import INSTANCE, SHARED, LinkWithRetries, WorkerInMemory
 from tests.unit.worker.test_server import Handler
 
 Calculator: Any = CalculatorStub
@@ -46,7 +45,7 @@ class WireWithGaps(Wire):
         super()._note_published(channel, args, frames)
         _, exchange, routing_key, _, _ = args
         if exchange in self.forbidden:
-            self._refuse(channel, 403)
+            self.refuse(channel, 403)
         elif exchange in self.unbound:
             begin = method(channel, "basic.return", 312, "NO_ROUTE", exchange, routing_key)
             self.peer.feed(begin, *content(channel, b""))
@@ -57,13 +56,14 @@ class WireWithGaps(Wire):
         if channel in self._closed:
             return
         if name == "exchange.declare" and args[1] in self.missing:
-            self._refuse(channel, 404)
+            self.refuse(channel, 404)
         else:
             super()._agree(channel, name, args)
 
-    def _refuse(self, channel: int, code: int) -> None:
+    def refuse(self, channel: int, code: int, text: str = "no", *ids: int) -> None:
+        """Close a channel. :param ids: class and method that have failed."""
         self._closed.add(channel)
-        self.peer.feed(method(channel, "channel.close", code, "no", 0, 0))
+        self.peer.feed(method(channel, "channel.close", code, text, *(ids or (0, 0))))
 
 
 class Link:
@@ -195,29 +195,6 @@ class WatchTests(SynchronousTestCase):
         self.wire.answer()
         self.assertEqual(sorted(self.wire.peer.connection.channels), [0, self.wire.channel.id])
         self.assertEqual(self.wire.clock.getDelayedCalls(), [])
-
-
-class LinkWithRetries:
-    """The part of a link that opens channels again, on the connection of a wire."""
-
-    def __init__(self, wire: Wire) -> None:
-        self.instance = INSTANCE
-        self.connection = wire.peer.connection
-        self._clock = wire.clock
-        self._attachments: dict[Any, Attachment] = {}
-
-    def attach(self, user: Any) -> None:
-        """Give `user` channels from now on."""
-        attachment = self._attachments[user] = Attachment(self._clock, user, lambda _: None)
-        attachment.open(self.connection)
-
-    def detach(self, user: Any) -> None:
-        """Close the channel of `user`."""
-        self._attachments.pop(user).close()
-
-    def hurry(self, user: Any) -> None:
-        """Open the next channel of `user` soon."""
-        self._attachments[user].hurry()
 
 
 class ServiceExchangeTests(SynchronousTestCase):

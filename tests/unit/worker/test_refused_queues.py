@@ -8,10 +8,16 @@ from typing import Any
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
+from generated.calculator import Calculator
 from rpc.cli import queue as queue_verb
 from rpc.errors import DeclarationRefused
 from rpc.topology import ServiceTopology
 from rpc.worker.refused_queues import explanation, migration_options
+from rpc.worker.service import ThriftService
+from tests.unit.logs import log_lines
+from tests.unit.worker.served import LinkWithRetries, WorkerInMemory
+from tests.unit.worker.test_binding_watch import WireWithGaps
+from tests.unit.worker.test_server import Handler
 
 REFUSED = DeclarationRefused(406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'rpc.S'")
 
@@ -71,3 +77,44 @@ class ExplanationTests(SynchronousTestCase):
             CliRunner().invoke(queue_verb.queue_command, words)
             self.assertEqual(made.pop(), topology)
         self.assertEqual(migration_options(ServiceTopology("S")), [])
+
+
+class WireWithAnotherQueue(WireWithGaps):
+    """A broker whose request queue has other arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = 0
+        self.refuses = True
+
+    def _agree(self, channel: int, name: str, args: tuple[Any, ...]) -> None:
+        if name == "queue.declare" and args[1] == "rpc.Calculator" and self.refuses:
+            self.refused += 1
+            self.refuse(channel, REFUSED.code, REFUSED.text, 50, 10)
+        else:
+            super()._agree(channel, name, args)
+
+
+class LogTests(SynchronousTestCase):
+    """A worker that tries again until the queue is as it declares it."""
+
+    def test_explains_a_refusal_once(self) -> None:
+        """An operator may take hours. The same refusal is explained again after it was mended."""
+        wire, handler, lines = WireWithAnotherQueue(), Handler(), log_lines(self)
+        worker = WorkerInMemory(wire, ThriftService(Calculator, handler), handler, link=LinkWithRetries(wire))
+
+        def pass_minutes() -> None:
+            for _ in range(120):
+                wire.clock.advance(1)
+                wire.answer()
+
+        pass_minutes()
+        self.assertGreater(wire.refused, 3)
+        self.assertEqual(len([line for line in lines if "the broker refuses a queue" in line]), 1)
+        wire.refuses = False
+        pass_minutes()
+        self.assertTrue(worker.consuming)
+        wire.refuses = True
+        worker.consumer.restore()
+        pass_minutes()
+        self.assertEqual(len([line for line in lines if "the broker refuses a queue" in line]), 2)
