@@ -29,6 +29,7 @@ from rpc.broker.vhost import VirtualHost
 from rpc.broker.work import SLICE, Work
 from rpc.errors import ConfigurationError
 from rpc.interfaces import IClock
+from rpc.log_limit import LogLimit
 from rpc.printable import printable
 from rpc.reply_codes import CONNECTION_FORCED
 
@@ -47,6 +48,7 @@ class Broker(Factory):
     :ivar compatibility: the version of RabbitMQ whose answers it gives.
     :ivar memory: the account of what peers make.
     :ivar work: long work, which is done in slices.
+    :ivar losses: writes the messages that are lost to the log.
     :ivar tamper: for tests: called with each message that is published and where it goes; returns whether it counts as
         routed, and where it goes instead.
     """
@@ -72,6 +74,7 @@ class Broker(Factory):
         self.memory = Memory(self.limits.memory, self.limits.definitions, self._alarm_changed)
         self.work = Work(clock, self.run_pass)
         self.login_pauses = LoginPauses(clock)
+        self.losses = LogLimit(clock)
         self.store = store
         self.vhosts: dict[str, VirtualHost] = {}
         self.connections: dict[BrokerConnection, None] = {}
@@ -119,6 +122,8 @@ class Broker(Factory):
                 queue.stop_timers()
         self._at_end.clear()
         self._next_pass.stop()
+        self.losses.stop()
+        self.losses = LogLimit(self.clock)
         self.memory.clear()
         self.vhosts = {name: VirtualHost(self, name, self.store) for name in self.vhosts}
 

@@ -13,6 +13,7 @@ from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.errors import CodecError
+from rpc.printable import printable
 
 if TYPE_CHECKING:
     from rpc.broker.vhost import VirtualHost
@@ -66,10 +67,14 @@ class DeadLetterPublisher:
             if reason != REJECTED:
                 targets = [target for target in targets if not is_cycle(dead, target.name)]
         except CodecError as error:
-            self._broker.log(f"a message of queue '{queue.name}' is lost: its headers are malformed: {error}")
+            self._log_loss(queue, f"its headers are malformed: {error}")
             return
         except ProtocolError as error:
-            self._broker.log(f"a message of queue '{queue.name}' is lost: {error}")
+            self._log_loss(queue, str(error))
             return
         for target in targets:
             target.publish(dead)
+
+    def _log_loss(self, queue: Queue, problem: str) -> None:
+        """Log that a message is lost. A peer can have very many of them lost."""
+        self._broker.losses.note(lambda: printable(f"a message of queue '{queue.name}' is lost: {problem}"))
