@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,9 @@ LONGEST_CHAIN: Final = 100
 
 DEEPEST: Final = 50
 """Brackets within one another: lists and maps of constants, types in types."""
+
+_Places = dict[Path, dict[Path, str]]
+"""The place (file and line) of each direct include, by the file that includes, and the file that is included."""
 
 _INCLUDE: Final = re.compile(rf"(?<![\w.])include\s*(?P<name>{STRING})|{STRING}")
 _BRACKETS: Final = re.compile(rf"{STRING}|[\[({{<]|[\])}}>]")
@@ -59,40 +63,69 @@ def read(path: Path, shown: str) -> Source:
 def check(first: Source, include_dirs: Sequence[Path], roots: Sequence[Path], shown: Callable[[Path], str]) -> None:
     """Check all files that a file includes, directly or not.
 
-    A file that does not exist, and a circle, are left to the Thrift compiler, whose messages name them.
+    A file that does not exist is left to the Thrift compiler, whose message names it.
 
     :param roots: folders, with all links resolved; each include must be below one of them.
-    :raises CompileError: an include is absolute, leads elsewhere, or cannot be read; the chain is too long; a typedef
-        is circular or too large.
+    :raises CompileError: an include is absolute, leads elsewhere, or cannot be read; a file includes itself,
+        directly or not; a chain is too long; a typedef is circular or too large.
     """
-    depth = {first.path: 1}
+    found = {first.path: first}
+    places: _Places = {}
     pending = [first]
-    checked: list[Source] = []
     while pending:
         source = pending.pop()
-        checked.append(source)
-        for line, name in _includes_of(source.code):
-            place = f"{source.shown}:{line}"
-            if Path(name).is_absolute():
-                raise CompileError(
-                    f"{place}: the include {name!r} is an absolute path; write it relative to this file or to a folder "
-                    "that is given with -I"
-                )
-            if "\\" in name:
-                raise CompileError(f"{place}: the include {name!r} has a backslash; folders are separated by /")
-            path = _find(source.path.parent, include_dirs, name)
-            if path is None or path in depth:
-                continue
-            if not any(path.is_relative_to(root) for root in roots):
-                raise CompileError(
-                    f"{place}: the include {name!r} is outside of the folders that were given to compile; if it is "
-                    f"meant, add its folder: -I {path.parent}"
-                )
-            depth[path] = depth[source.path] + 1
-            if depth[path] > LONGEST_CHAIN:
+        places[source.path] = {}
+        for place, path in _found_includes(source, include_dirs, roots):
+            places[source.path].setdefault(path, place)
+            if path not in found:
+                found[path] = read(path, shown(path))
+                pending.append(found[path])
+    _check_chains(places)
+    Typedefs(tuple(found.values())).check()
+
+
+def _found_includes(source: Source, include_dirs: Sequence[Path], roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the place and the path of each direct include that exists.
+
+    :raises CompileError: an include is absolute, or leads elsewhere.
+    """
+    for line, name in _includes_of(source.code):
+        place = f"{source.shown}:{line}"
+        if Path(name).is_absolute():
+            raise CompileError(
+                f"{place}: the include {name!r} is an absolute path; write it relative to this file or to a folder "
+                "that is given with -I"
+            )
+        if "\\" in name:
+            raise CompileError(f"{place}: the include {name!r} has a backslash; folders are separated by /")
+        path = _find(source.path.parent, include_dirs, name)
+        if path is None:
+            continue
+        if not any(path.is_relative_to(root) for root in roots):
+            raise CompileError(
+                f"{place}: the include {name!r} is outside of the folders that were given to compile; if it is "
+                f"meant, add its folder: -I {path.parent}"
+            )
+        yield place, path
+
+
+def _check_chains(places: _Places) -> None:
+    """Check the longest chain to each file. The Thrift compiler recurses along all of them.
+
+    :raises CompileError: a file includes itself, directly or not; a chain is too long.
+    """
+    try:
+        includes_first = tuple(TopologicalSorter(places).static_order())
+    except CycleError as error:
+        included, source = error.args[1][-2:]
+        place = places[source][included]
+        raise CompileError(f"{place}: the file includes itself, directly or through another file") from error
+    depth = dict.fromkeys(places, 1)
+    for source in reversed(includes_first):
+        for included, place in places[source].items():
+            depth[included] = max(depth[included], depth[source] + 1)
+            if depth[included] > LONGEST_CHAIN:
                 raise CompileError(f"{place}: more than {LONGEST_CHAIN} files include one another in a row")
-            pending.append(read(path, shown(path)))
-    Typedefs(checked).check()
 
 
 def _includes_of(code: str) -> Iterator[tuple[int, str]]:

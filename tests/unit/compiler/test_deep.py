@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from rpc.compiler import compile_idl, driver, sources
 from rpc.compiler.includes import DEEPEST, LONGEST_CHAIN
+from rpc.errors import CompileError
 from tests.unit.compiler.idl_files import IDLTestCase
 
 R = '{"r":'
@@ -10,6 +12,11 @@ R = '{"r":'
 
 class DeepTests(IDLTestCase):
     """IDL that would crash the Thrift compiler, or keep it at work."""
+
+    def early_refusal(self, name: str) -> str:
+        """Return the message with which a file is refused before the Thrift compiler is run."""
+        self.patch(driver.ThriftCompiler, "parse", lambda *_: self.fail("the Thrift compiler was run"))
+        return str(self.assertRaises(CompileError, compile_idl, [self.idl / name]))
 
     def test_refuses_what_is_nested_too_deeply(self) -> None:
         """Before the compiler reads it, where it would crash or not end."""
@@ -38,6 +45,34 @@ class DeepTests(IDLTestCase):
         """The Thrift compiler recurses."""
         self.write(**{f"x{i:04}": f'include "x{i + 1:04}.thrift"' for i in range(1000)}, x1000="")
         self.assertIn(f"x0099.thrift:1: more than {LONGEST_CHAIN} files include one another", self.refusal())
+
+    def test_counts_the_longest_chain_of_includes(self) -> None:
+        """A file that is found by a short chain first is in a long one all the same."""
+        chain = {f"x{i:03}": f'include "x{i + 1:03}.thrift"' for i in range(150)}
+        for order in (range(151), reversed(range(151))):
+            self.write(main="".join(f'include "x{i:03}.thrift"\n' for i in order), **chain, x150="")
+            self.assertIn(f"x098.thrift:1: more than {LONGEST_CHAIN} files include", self.early_refusal("main.thrift"))
+
+    def test_takes_the_longest_chain_of_includes(self) -> None:
+        """One file more is refused."""
+        self.write(**{f"x{i}": f'include "x{i + 1}.thrift"' for i in range(LONGEST_CHAIN)}, **{f"x{LONGEST_CHAIN}": ""})
+        found = sources.find(driver.find(), [self.idl / "x1.thrift"])
+        self.assertEqual(len(found), LONGEST_CHAIN)
+        said = self.early_refusal("x0.thrift")
+        self.assertIn(f"x{LONGEST_CHAIN - 1}.thrift:1: more than {LONGEST_CHAIN} files", said)
+
+    def test_refuses_a_file_that_includes_itself(self) -> None:
+        """Old compilers recurse until they crash. The message names the line of an include of the circle."""
+        self.write(
+            main='include "more.thrift"\ninclude "circle.thrift"',
+            more='include "leaf.thrift"',
+            leaf="",
+            circle='\ninclude "leaf.thrift"\ninclude "other.thrift"',
+            other='\n\ninclude "circle.thrift"',
+        )
+        self.assertRegex(self.early_refusal("main.thrift"), r"(circle|other)\.thrift:3: the file includes itself")
+        self.write(itself='// a comment\ninclude "itself.thrift"')
+        self.assertIn("itself.thrift:2: the file includes itself", self.early_refusal("itself.thrift"))
 
     def test_takes_what_people_write(self) -> None:
         """Sixteen levels of lists, forty of constants, twenty typedefs, thirty includes; text about typedefs."""

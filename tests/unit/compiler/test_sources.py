@@ -75,7 +75,7 @@ class SourcesTests(IDLTestCase):
     def test_refuses_files_that_include_each_other(self) -> None:
         """The Thrift compiler would recurse until it crashes."""
         self.write(a='include "b.thrift"', b='include "a.thrift"')
-        self.assertIn("a.thrift: includes itself", self.refusal())
+        self.assertIn("a.thrift:1: the file includes itself", self.refusal())
 
     def test_refuses_a_path_without_idl(self) -> None:
         """A path that does not exist, a folder without IDL, no path."""
