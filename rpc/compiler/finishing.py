@@ -84,8 +84,9 @@ def refuse_broken(path: str, text: str) -> ast.Module:
     :raises CompileError: it is not Python.
     """
     with _our_fault(path):
-        compile(text, path, "exec", dont_inherit=True)
-        return ast.parse(text)
+        tree = ast.parse(text, path)
+        compile(tree, path, "exec", dont_inherit=True)  # finds more errors, such as a parameter that is there twice
+    return tree
 
 
 @contextmanager

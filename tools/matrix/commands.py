@@ -44,7 +44,7 @@ def output_of(*command: str) -> str:
 
 
 def run_logged(command: Sequence[str], path: str, log: Path) -> int:
-    """Run a command with its output in `log`, and return its exit status."""
+    """Run a command with this PATH, and its output in `log`, and return its exit status."""
     with log.open("wb") as output:
         return subprocess.run(
             command,

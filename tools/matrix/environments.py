@@ -35,7 +35,7 @@ class Environment:
     def run(self, command: Sequence[str], log: Path) -> int:
         """Run a command in the project's folder, with its output in `log`, and return its exit status."""
         path = os.pathsep.join([*map(str, self.folders), os.environ["PATH"]])
-        return run_logged([*self.enter, "env", f"PATH={path}", *command], path, log)
+        return run_logged((*self.enter, *command), path, log)
 
 
 def with_python(minor: int) -> Environment:

@@ -13,10 +13,11 @@ class FaultTests(IDLTestCase):
     def test_a_completed_module_that_is_not_python_is_refused(self) -> None:
         """The user learns it from the command, and that the IDL is not to blame."""
         self.write(a="struct S { 1: i32 x }")
-        self.patch(finishing, "compare_parameters", lambda text, fields: f"{text}\ndef")
-        said = self.refusal()
-        self.assertRegex(said, r"^a/(ttypes|constants)\.py: the completed module is not Python \(line \d+: ")
-        self.assertIn("a fault of thrift-rpc, not of the IDL", said)
+        for fault in ("def", "def f(a, a): pass", "return", "x: int = (yield)"):  # the parser alone refuses the first
+            self.patch(finishing, "compare_parameters", lambda text, fields, fault=fault: f"{text}\n{fault}")
+            said = self.refusal()
+            self.assertRegex(said, r"^a/(ttypes|constants)\.py: the completed module is not Python \(line \d+: ")
+            self.assertIn("a fault of thrift-rpc, not of the IDL", said)
 
 
 class LargeTests(IDLTestCase):

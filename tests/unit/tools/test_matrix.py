@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from configparser import ConfigParser
+from functools import partial
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -94,9 +95,10 @@ class RunTests(SynchronousTestCase):
         folder = Path(self.mktemp())
         folder.mkdir()
         self.patch(os, "environ", {**os.environ, "PYTHONPATH": "elsewhere"})
-        step = Step("demo", DEMO.title, ("sh", "-c", 'echo "${PATH%%:*} ${PYTHONPATH-none}"'))
-        _, output = self.run_legs(Leg("a", lambda: Environment("e", (folder,)), (step,)))
-        self.assertIn(f"{folder} none", output)
+        step = Step("demo", DEMO.title, ("sh", "-c", 'echo "${PATH%%:*} ${PYTHONPATH-none} ${ENTERED-no}"'))
+        for enter, entered in ((), "no"), (("env", "ENTERED=yes"), "yes"):
+            _, output = self.run_legs(Leg("a", partial(Environment, "e", (folder,), enter), (step,)))
+            self.assertIn(f"{folder} none {entered}\n", output)
 
 
 class LegTests(SynchronousTestCase):
