@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,16 @@ class Ends:
         return ""
 
 
+@cache
 def _compiled() -> Any:
-    folder = Path(tempfile.mkdtemp(prefix="shapes-"))
-    source = folder / "shapes.thrift"
-    source.write_text(f"namespace py shapes\n{IDL}", "utf-8")
-    install(folder / "shapes_stub", compile_idl([source]).files)
-    sys.path.append(str(folder))
-    return importlib.import_module("shapes_stub.shapes.Shapes")
+    """Return the module of the service. It is in memory then, so its files are not kept."""
+    with tempfile.TemporaryDirectory(prefix="shapes-") as name:
+        folder = Path(name)
+        source = folder / "shapes.thrift"
+        source.write_text(f"namespace py shapes\n{IDL}", "utf-8")
+        install(folder / "shapes_stub", compile_idl([source]).files)
+        sys.path.append(name)
+        try:
+            return importlib.import_module("shapes_stub.shapes.Shapes")
+        finally:
+            sys.path.remove(name)
