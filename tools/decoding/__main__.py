@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from tools.decoding.ends import Ends
@@ -19,6 +20,12 @@ from tools.decoding.shapes import SHAPES, Make
 
 LONGEST = 120
 """Seconds of one measurement."""
+
+LARGEST_POWER = 250
+"""Of 1.04, times 1,000 bytes: 18 MB."""
+
+FAILED = 255
+"""The exit status of a search that has failed. Another one is the power of the size that it has found."""
 
 
 def main() -> None:
@@ -84,19 +91,35 @@ def _largest(ends: Ends, end: str, protocol: str, make: Make) -> int:
     """Return the size of the largest message of a shape that is accepted, within a few percent.
 
     It is found in a process of its own: a second decoding would find the memory of the first one.
+
+    :raises RuntimeError: the process has failed, or was killed.
     """
     child = os.fork()
-    if child:
-        power = os.waitpid(child, 0)[1] >> 8
-        return int(1000 * 1.04**power)
-    accepted, refused = 0, 250  # powers of 1.04 thousand bytes
+    if not child:
+        try:
+            os._exit(_largest_power(ends, end, protocol, make))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(FAILED)
+    power = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not 0 <= power < FAILED:
+        raise RuntimeError(f"the search for the largest message ended with status {power}")
+    return _size(power)
+
+
+def _largest_power(ends: Ends, end: str, protocol: str, make: Make) -> int:
+    accepted, refused = 0, LARGEST_POWER
     while refused - accepted > 1:
         power = (accepted + refused) // 2
-        if ends.decode(end, protocol, make(int(1000 * 1.04**power))[end]):
+        if ends.decode(end, protocol, make(_size(power))[end]):
             refused = power
         else:
             accepted = power
-    os._exit(accepted)
+    return accepted
+
+
+def _size(power: int) -> int:
+    return int(1000 * 1.04**power)
 
 
 def _peak() -> float:
