@@ -81,9 +81,7 @@ class JSONSkim:
 
     def _count(self, cost: Cost, value: Any, hashed: int) -> None:
         """:param hashed: elements that each value costs more, because it is in sets or keys."""
-        self._left -= cost.each + hashed
-        if self._left < 0:
-            raise TooManyElements(self._most)
+        self._take(cost.each + hashed)
         if cost.ttype == TType.STRUCT and type(value) is tuple:
             self._fields(cost.fields, value, hashed)
         elif cost.ttype == TType.MAP and type(value) is list and type(value[-1]) is tuple:
@@ -92,13 +90,14 @@ class JSONSkim:
                 self._count(cost.key, key, hashed + cost.hashed)
                 self._count(cost.item, item, hashed)
         elif cost.ttype in (TType.LIST, TType.SET) and type(value) is list:
-            self._keys(cost, len(value) - 2)
+            count = max(0, len(value) - 2)  # beside type and size; one without them is refused by the reader
+            self._keys(cost, count)
             hashed += cost.hashed
             if cost.key.ttype in INNER:
                 for element in value[2:]:
                     self._count(cost.key, element, hashed)
             else:
-                self._left -= (len(value) - 2) * (cost.key.each + hashed)
+                self._take(count * (cost.key.each + hashed))
 
     def _fields(self, fields: dict[int, Cost], pairs: Any, hashed: int) -> None:
         for number, field in pairs:
@@ -109,4 +108,9 @@ class JSONSkim:
 
     def _keys(self, cost: Cost, count: int) -> None:
         """Count what `count` elements of a set, or keys, may cost when they are compared with one another."""
-        self._left -= int(count * count * cost.compared)
+        self._take(int(count * count * cost.compared))
+
+    def _take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise TooManyElements(self._most)

@@ -51,7 +51,8 @@ service Counted {
   list<i32> numbers(1: list<i32> value), list<Point> points(1: list<Point> value),
   map<i64, Point> mapped(1: map<i64, Point> value), set<string> words(1: set<string> value),
   set<Point> hashed(1: set<Point> value), list<Filled> filled(1: list<Filled> value),
-  Blob blob(1: Blob value), list<bool> flags(1: list<bool> value),
+  Blob blob(1: Blob value), list<bool> flags(1: list<bool> value), set<i64> distinct(1: set<i64> value),
+  set<set<list<string>>> frozen(1: set<set<list<string>>> value),
 }
 """
 
@@ -76,6 +77,15 @@ class ShapeTests(SynchronousTestCase):
             if name not in OTHERWISE and name not in FEW_ELEMENTS:
                 for end, body in make(600).items():
                     self.assertEqual(generous.decode(end, protocol, body), "", (protocol, name, end))
+
+    def test_elements_of_one_hash_are_refused_in_every_protocol(self) -> None:
+        """With the default limit, though they are few: the time for them is quadratic."""
+        generous = Ends()
+        for (protocol, name), make in SHAPES.items():
+            if name.endswith("of one hash"):
+                for end, body in make(120_000).items():
+                    refused = generous.decode(end, protocol, body)
+                    self.assertIn(f"max_elements of {MAX_ELEMENTS}", refused, (protocol, name, end))
 
 
 class CountTests(SynchronousTestCase):
@@ -126,6 +136,27 @@ class CountTests(SynchronousTestCase):
         keys = {number * 1_000_003: self.stub.ttypes.Point() for number in range(4096)}
         for protocol in CODECS:
             self.assertGreater(self.elements(protocol, "mapped", keys), 4096 * 4096 // 256)
+
+    def test_counts_pairs_of_numbers_in_sets(self) -> None:
+        """Also of the last value of a message, after which nothing else is counted."""
+        for protocol in CODECS:
+            self.assertGreater(self.elements(protocol, "distinct", set(range(8192))), 8192 * 8192 // 2048, protocol)
+
+    def test_counts_the_last_list_of_a_message(self) -> None:
+        """Its numbers cost their parsing in JSON, and themselves."""
+        body = CODECS["json"].encode("flags", TMessageType.CALL, 1, self.stub.flags_args([True] * 1000))
+        parsing = parsing_elements(body, MAX_ELEMENTS)
+        self.assertEqual(self.elements("json", "flags", [True] * 1000), parsing + 9 + 6 + 1000)
+
+    def test_a_list_in_json_without_type_and_size_costs_as_an_empty_one(self) -> None:
+        """It does not lower the count of the message. The reader skips the field here, which has another type."""
+        codec = CODECS["json"]
+        lists = ",".join(["[]"] * 1000)
+        body = f'[1,"frozen",1,1,{{"1":{{"lst":["set",1,["lst",1000,{lists}]]}}}}]'.encode()
+        start = codec.read_header(body)[3]
+        self.assertIsNone(codec.read_struct(body, start, self.stub.frozen_args).value)
+        with self.assertRaises(TooManyElements):
+            codec.read_struct(body, start, self.stub.frozen_args, most=1000 * (6 + 2 * 5))
 
     def test_counts_text_by_its_widest_character(self) -> None:
         """Python takes four bytes for each character of a text with one that needs them; bytes stay bytes."""

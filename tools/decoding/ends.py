@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from thrift.Thrift import TType
+
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.client.options import ClientOptions
@@ -21,7 +23,7 @@ from rpc.stub import Stub
 from rpc.worker.arguments import ArgumentsReader
 from rpc.worker.rejection import Rejection
 from rpc.worker.request import Request
-from tools.decoding.shapes import IDL
+from tools.decoding.shapes import IDL, OF_UUIDS
 
 
 class Ends:
@@ -79,6 +81,17 @@ def _compiled() -> Any:
         install(folder / "shapes_stub", compile_idl([source]).files)
         sys.path.append(name)
         try:
-            return importlib.import_module("shapes_stub.shapes.Shapes")
+            module = importlib.import_module("shapes_stub.shapes.Shapes")
         finally:
             sys.path.remove(name)
+    for method in OF_UUIDS:
+        _change_to_uuids(getattr(module, f"{method}_args"))
+        _change_to_uuids(getattr(module, f"{method}_result"))
+    return module
+
+
+def _change_to_uuids(struct: Any) -> None:
+    """Make the elements or keys of the only field UUIDs: the oldest Thrift compiler does not know the type."""
+    struct.thrift_spec = tuple(
+        field and (*field[:3], (TType.UUID, *field[3][1:]), *field[4:]) for field in struct.thrift_spec
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import pack
 from typing import Final
+from uuid import UUID
 
 from thrift.Thrift import TType
 
@@ -29,9 +30,14 @@ service Shapes {
   list<list<i32>> nested(1: list<list<i32>> value), list<map<i32, i32>> maps(1: list<map<i32, i32>> value),
   Mixed mixed(1: Mixed value), string text(1: string value), binary data(1: binary value),
   list<double> reals(1: list<double> value), i32 number(1: i32 value),
+  list<i64> uuids(1: list<i64> value), set<i64> uuidset(1: set<i64> value),
+  map<i64, i64> uuidmap(1: map<i64, i64> value),
 }
 """
 )
+
+OF_UUIDS: Final = ("uuids", "uuidset", "uuidmap")
+"""Methods whose elements and keys are UUIDs instead (:mod:`tools.decoding.ends`)."""
 
 MOST: Final = 1_000_000
 """Elements of one container, at most."""
@@ -70,6 +76,11 @@ def probing_numbers(count: int) -> list[int]:
             found.append(candidate)
         candidate += 1
     return found
+
+
+def uuids_of_one_hash(count: int) -> list[UUID]:
+    """Return UUIDs of one hash, which is that of their number: Python takes it modulo 2**61 - 1."""
+    return [UUID(int=number * (2**61 - 1)) for number in range(count)]
 
 
 def _repeated(element: bytes, size: int, most: int = MOST) -> tuple[int, bytes]:
@@ -124,6 +135,18 @@ def _of_wire(wire: Wire) -> dict[str, Make]:
             return messages(wire, method, lambda number: wire.field(ttype, number, value))
 
         return make
+
+    def uuids(size: int) -> tuple[int, list[bytes]]:
+        found = uuids_of_one_hash(min(MOST, size // 16))
+        return len(found), [number.bytes for number in found]
+
+    def set_of_uuids(size: int) -> bytes:
+        count, found = uuids(size)
+        return wire.sequence(TType.UUID, count, b"".join(found))
+
+    def map_of_uuids(size: int) -> bytes:
+        count, found = uuids(size * 2 // 3)
+        return wire.map(TType.UUID, TType.I64, count, b"".join(number + wire.i64(0) for number in found))
 
     def set_of_lists(size: int) -> bytes:
         count = min(MOST, size // 16)
@@ -184,6 +207,9 @@ def _of_wire(wire: Wire) -> dict[str, Make]:
         "a binary": shape("data", TType.STRING, lambda size: wire.text(b"\xff" * size)),
         "set<i64> in long searches": probing("numbers", TType.SET),
         "map<i64, i64> in long searches": probing("pairs", TType.MAP),
+        "list<uuid>": listed("uuids", TType.UUID, UUID(int=2**127).bytes),
+        "set<uuid> of one hash": shape("uuidset", TType.SET, set_of_uuids),
+        "map<uuid, i64> of one hash": shape("uuidmap", TType.MAP, map_of_uuids),
         "set<struct>": shape("pointset", TType.SET, set_of_points),
         "set<list<i64>>": shape("lists", TType.SET, set_of_lists),
         "set<set<i64>>": shape("sets", TType.SET, set_of_sets),
@@ -229,6 +255,18 @@ def _of_json() -> dict[str, Make]:
         found = ",".join(f'"{number}":1' for number in probing_numbers(min(40_000, size // 24)))
         return f'["i64","i64",{found.count(",") + 1},{{{found}}}]'
 
+    def set_of_numbers(size: int) -> str:
+        found = probing_numbers(min(40_000, size // 9))
+        return f'["i64",{len(found)},{",".join(map(str, found))}]'
+
+    def set_of_uuids(size: int) -> str:
+        found = uuids_of_one_hash(size // 40)
+        return f'["uid",{len(found)},' + ",".join(f'"{number}"' for number in found) + "]"
+
+    def map_of_uuids(size: int) -> str:
+        found = uuids_of_one_hash(size // 42)
+        return f'["uid","i64",{len(found)},{{' + ",".join(f'"{number}":0' for number in found) + "}]"
+
     def points(size: int) -> str:
         count = min(MOST, size // 26)
         return f'["rec",{count},' + ",".join(f'{{"1":{{"i32":{number}}}}}' for number in range(count)) + "]"
@@ -263,7 +301,11 @@ def _of_json() -> dict[str, Make]:
         "a string of surrogate pairs": shape("text", "str", surrogates),
         "a string with one emoji": shape("text", "str", lambda size: '"😀' + "a" * (size - 8) + '"'),
         "a binary": shape("data", "str", lambda size: '"' + "AAAA" * (size // 4) + '"'),
+        "list<uuid>": elements("uuids", "uid", f'"{UUID(int=2**127)}"'),
+        "set<i64> in long searches": shape("numbers", "set", set_of_numbers),
         "map<i64, i64> in long searches": shape("pairs", "map", pairs),
+        "set<uuid> of one hash": shape("uuidset", "set", set_of_uuids),
+        "map<uuid, i64> of one hash": shape("uuidmap", "map", map_of_uuids),
         "set<struct>": shape("pointset", "set", points),
         "set<list<i64>>": shape("lists", "set", lists),
         "structs 60 deep": shape("tree", "rec", deep),

@@ -22,6 +22,7 @@ COMPACT: Final = {
     TType.SET: 10,
     TType.MAP: 11,
     TType.STRUCT: 12,
+    TType.UUID: 13,
 }
 """The types of the compact protocol (Thrift specification, "Thrift Compact protocol encoding")."""
 
