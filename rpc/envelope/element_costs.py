@@ -17,6 +17,9 @@ NUMBER: Final = 1
 TEXT: Final = 3
 """Of a string, beside its bytes: an empty one takes 49 bytes, and one with U+FFFD is decoded twice."""
 
+UUID: Final = 4
+"""Python makes it from its bytes or text, and keeps an object with a number of 128 bits."""
+
 BYTES: Final = 40
 """Bytes in Python's memory that count as an element."""
 
@@ -26,6 +29,7 @@ STRUCT: Final = 8
 
 NUMBER_IN_PYTHON: Final = 5
 TEXT_IN_PYTHON: Final = 6
+UUID_IN_PYTHON: Final = 8
 CONTAINER_IN_PYTHON: Final = 10
 STRUCT_IN_PYTHON: Final = 12
 
@@ -122,6 +126,7 @@ class _Builder:
     def __init__(self, in_python: bool) -> None:
         self._in_python = in_python
         self._number = NUMBER_IN_PYTHON if in_python else NUMBER
+        self._uuid = UUID_IN_PYTHON if in_python else UUID
         self._text = TEXT_IN_PYTHON if in_python else TEXT
         self._container = CONTAINER_IN_PYTHON if in_python else CONTAINER
         self._struct = STRUCT_IN_PYTHON if in_python else STRUCT
@@ -147,7 +152,7 @@ class _Builder:
         if ttype == TType.STRING:
             return Cost(ttype, self._text, details != "BINARY")
         if ttype not in INNER:
-            return Cost(ttype, self._number)
+            return Cost(ttype, self._uuid if ttype == TType.UUID else self._number)
         cost = Cost(ttype, self._container)
         cost.key = self._cost(details[0], details[1])
         cost.item = self._cost(details[2], details[3]) if ttype == TType.MAP else cost.key

@@ -87,6 +87,16 @@ class ShapeTests(SynchronousTestCase):
                     refused = generous.decode(end, protocol, body)
                     self.assertIn(f"max_elements of {MAX_ELEMENTS}", refused, (protocol, name, end))
 
+    def test_counts_a_uuid_as_four_numbers(self) -> None:
+        """In binary and compact, 16 bytes each: Python makes it, which takes three times as long as a number."""
+        ends = Ends(10_000)
+        for wire in SKIMS:
+            for end in ("worker", "client"):
+                accepted, refused = (
+                    ends.decode(end, wire, SHAPES[wire, "list<uuid>"](count * 16 + 64)[end]) for count in (2450, 2550)
+                )
+                self.assertEqual((accepted, "max_elements" in refused), ("", True), (wire, end))
+
 
 class CountTests(SynchronousTestCase):
     """What is counted for a message."""
