@@ -21,7 +21,7 @@ from zope.interface import implementer
 from rpc import log
 from rpc.amqp.delegate import Credentials
 from rpc.amqp.protocol import AMQPConnection
-from rpc.amqp.tls import ClientTLS, Handshake
+from rpc.amqp.tls import ClientTLS
 from rpc.broker_address import current
 from rpc.errors import AMQPError, BrokerUnreachable, ClosedByBroker, ConfigurationError, FrameError
 from rpc.interfaces import IClock
@@ -76,13 +76,14 @@ class BrokerEndpoint:
         try:
             self._read_files()
         except ConfigurationError as error:
-            problem = BrokerUnreachable(str(error))
-            self._on_failure(problem)
-            return fail(problem)
+            return fail(self._told(BrokerUnreachable(str(error))))
         host, port = next(self._hosts)
         where = f"{host}:{port} (TLS)" if self._tls else f"{host}:{port}"
+        try:
+            handshake = self._tls.handshake_with(host) if self._tls else None
+        except BrokerUnreachable as error:
+            return fail(self._told(_explain(Failure(error), where, None)))
         connection = new_connection(self._reactor, self.uri, self._name())
-        handshakes: list[Handshake] = []
         cancelled = False
 
         def cancel(_: Deferred[IProtocol]) -> None:
@@ -96,11 +97,12 @@ class BrokerEndpoint:
             # A HostnameEndpoint that is cancelled in a lookup says that there is no such host.
             if cancelled:
                 return Failure(CancelledError())
-            explained = _explain(failure, where, handshakes[-1].problem if handshakes else None)
-            self._on_failure(explained)
-            return Failure(explained)
+            return Failure(self._told(_explain(failure, where, handshake.problem if handshake else None)))
 
-        connected: Deferred[Any] = maybeDeferred(self._connect, host, port, connection, handshakes)
+        endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
+        if handshake:
+            endpoint = wrapClientTLS(handshake, endpoint)
+        connected: Deferred[Any] = maybeDeferred(endpoint.connect, _Quiet(connection))
         connected.addCallback(lambda _: connection.ready)
         connected.addTimeout(self.uri.connection_timeout, self._reactor, onTimeoutCancel=_timed_out)
         connected.addErrback(explain)
@@ -119,14 +121,9 @@ class BrokerEndpoint:
             self._tls = ClientTLS(uri)
         self.uri = uri
 
-    def _connect(
-        self, host: str, port: int, connection: AMQPConnection, handshakes: list[Handshake]
-    ) -> Deferred[IProtocol]:
-        endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
-        if self._tls:
-            handshakes.append(self._tls.handshake_with(host))
-            endpoint = wrapClientTLS(handshakes[-1], endpoint)
-        return endpoint.connect(_Quiet(connection))
+    def _told(self, error: AMQPError) -> AMQPError:
+        self._on_failure(error)
+        return error
 
 
 def _explain(failure: Failure, where: str, problem: str | None) -> AMQPError:
