@@ -25,6 +25,11 @@ BROADCAST = "rpc.broadcast"
 DEAD = "rpc.dead"
 """Direct exchange of dead letters. The routing key is the service's name, or ``<service>@<kind>``."""
 
+CONSUMER_TIMEOUT = "x-consumer-timeout"
+"""Argument of a queue: RabbitMQ's delivery acknowledgement timeout for it, in milliseconds (RabbitMQ documentation,
+"Consumers").
+"""
+
 NESTED = "/nested"
 """Ending of the routing key by which a worker reaches itself, for the calls of its own handlers."""
 
@@ -163,7 +168,7 @@ class ServiceTopology:
     def _queue_arguments(self) -> dict[str, Any]:
         arguments: dict[str, Any] = {"x-queue-type": self.queue_type}
         if self.consumer_timeout is not None:
-            arguments["x-consumer-timeout"] = int(self.consumer_timeout * 1000)
+            arguments[CONSUMER_TIMEOUT] = int(self.consumer_timeout * 1000)
         return arguments
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
+from rpc.topology import CONSUMER_TIMEOUT
+
 RABBITMQ = "RabbitMQ"
 EMBEDDED = "thrift-amqp-rpc embedded broker"
-
-TIMEOUT = "x-consumer-timeout"
 
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})")
 
@@ -57,6 +57,6 @@ class BrokerVersion:
         """
         table = declaration.get("arguments") or {}
         is_classic = table.get("x-queue-type") == "classic"
-        if not (is_classic and TIMEOUT in table and self.product == RABBITMQ and self.version >= (4, 3)):
+        if not (is_classic and CONSUMER_TIMEOUT in table and self.product == RABBITMQ and self.version >= (4, 3)):
             return declaration
-        return {**declaration, "arguments": {name: value for name, value in table.items() if name != TIMEOUT}}
+        return {**declaration, "arguments": {name: value for name, value in table.items() if name != CONSUMER_TIMEOUT}}

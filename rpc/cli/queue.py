@@ -17,7 +17,7 @@ from rpc.cli.queue_migration import Migration, replacements
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
 from rpc.cli.standard_output import say, warn
 from rpc.errors import ConfigurationError
-from rpc.topology import EXCHANGES, REQUESTS, ServiceTopology
+from rpc.topology import CONSUMER_TIMEOUT, EXCHANGES, REQUESTS, ServiceTopology
 from rpc.uri import BrokerURI
 from rpc.worker.queue_options import HIGHEST_PRIORITY, QUEUE_TYPES, QueueOptions
 from rpc.worker.service import LONGEST_QUEUE
@@ -31,7 +31,7 @@ CLOSE_SECONDS: Final = 1.0
 
 NO_DIFFERENCE: Final = (
     "the broker sees no difference between {} and these options: nothing was moved. It does not compare "
-    "x-consumer-timeout: to change that, use --always"
+    f"{CONSUMER_TIMEOUT}: to change that, use --always"
 )
 
 GO_ON: Final = "No message is lost; some may wait in {}. Run the same command again: it goes on from there"
@@ -76,7 +76,7 @@ def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     help="One of the service's queue_arguments; the value is JSON, or text. Can be repeated.",
 )
 @click.option(
-    "--always", is_flag=True, help="Also when the broker sees no difference: it does not compare x-consumer-timeout."
+    "--always", is_flag=True, help=f"Also when the broker sees no difference: it does not compare {CONSUMER_TIMEOUT}."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(

@@ -10,6 +10,7 @@ from attrs.validators import optional
 
 from rpc.amqp.codec.fields import encode_table
 from rpc.errors import CodecError, ConfigurationError
+from rpc.topology import CONSUMER_TIMEOUT
 from rpc.validators import one_of, whole_number
 
 QUORUM = "quorum"
@@ -25,7 +26,7 @@ OWN_OPTIONS = {
     "x-queue-type": "queue_type",
     "x-max-length": "backlog",
     "x-max-priority": "max_priority",
-    "x-consumer-timeout": "consumer_timeout",
+    CONSUMER_TIMEOUT: "consumer_timeout",
 }
 """Arguments of queues that are options of their own."""
 
