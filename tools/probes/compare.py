@@ -107,8 +107,8 @@ def _by_scenario(lines: list[str]) -> dict[str, list[str]]:
     return scenarios
 
 
-COMPARED = {3: (3, 10), 4: (4, 0)}
-"""The versions of RabbitMQ whose differences are known, by the compatibility that they are compared with."""
+COMPARED = ((3, 10), (4, 0))
+"""The versions of RabbitMQ whose differences are known."""
 
 
 def version_of(url: str) -> tuple[int, int]:
@@ -118,6 +118,18 @@ def version_of(url: str) -> tuple[int, int]:
     connection.close()
     major, minor, *_ = told["version"].split(".")
     return int(major), int(minor)
+
+
+def not_compared(version: tuple[int, int]) -> str | None:
+    """Return that the differences of a version are not known; ``None`` when they are."""
+    if version in COMPARED:
+        return None
+    known = " and ".join(map(_shown, COMPARED))
+    return f"the differences of RabbitMQ {_shown(version)} are not known: the embedded broker is compared with {known}"
+
+
+def _shown(version: tuple[int, int]) -> str:
+    return "{}.{}".format(*version)
 
 
 def judge(probe: str, version: int, found: list[Difference]) -> tuple[list[Difference], list[Known]]:
@@ -138,9 +150,16 @@ def judge(probe: str, version: int, found: list[Difference]) -> tuple[list[Diffe
 
 
 def main(probe: str, rabbitmq: str, embedded: str) -> int:
-    """Print the differences without explanation, then explanations without difference; 1 when there is any."""
+    """Print the differences without explanation, then explanations without difference; 1 when there is any.
+
+    Those of another version of RabbitMQ are explained as those of the known one of its major version.
+    """
+    version = version_of(rabbitmq)
+    problem = not_compared(version)
+    if problem:
+        print(problem, file=sys.stderr)
     found = list(differences(*transcripts(probe, rabbitmq, embedded)))
-    unexplained, idle = judge(probe, version_of(rabbitmq)[0], found)
+    unexplained, idle = judge(probe, version[0], found)
     for difference in unexplained:
         print(difference)
     for known in idle:
