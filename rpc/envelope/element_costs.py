@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from thrift.Thrift import TType
 
-from rpc.envelope.json_types import BITS, fields_of
+from rpc.envelope.described_fields import described_fields
+from rpc.envelope.json_types import BITS
 from rpc.generated_classes import INNER
 
 NUMBER: Final = 1
@@ -139,7 +140,7 @@ class _Builder:
         """Return the cost of a generated class."""
         cost = self.structs.get(struct_class)
         if cost is None:
-            fields = fields_of(struct_class)
+            fields = described_fields(struct_class)
             cost = self.structs[struct_class] = Cost(TType.STRUCT, self._struct + len(fields))
             for number, ttype, _, details, *default in fields:
                 cost.fields[number] = self._cost(ttype, details)

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from thrift.Thrift import TType
 
-from rpc.envelope.json_types import BITS, INFINITY, MINUS_INFINITY, NAN, TAGS, fields_of
+from rpc.envelope.described_fields import described_fields
+from rpc.envelope.json_types import BITS, INFINITY, MINUS_INFINITY, NAN, TAGS
 from rpc.envelope.limits import CONTAINER_LIMIT, NESTING_LIMIT, NUMBER_LIMIT
 from rpc.frozen import FrozenDict
 from rpc.frozen_reader import check_hashes
@@ -68,7 +69,7 @@ def struct_reader(struct_class: type) -> ReadInner:
     if known is not None:
         return known
     fields: dict[str, _Field] = {}
-    described = fields_of(struct_class)
+    described = described_fields(struct_class)
 
     def read(pairs: Any, depth: int) -> Any:
         if type(pairs) is not tuple:

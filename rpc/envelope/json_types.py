@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from thrift.Thrift import TApplicationException, TType
-
-from rpc.errors import MalformedMessage
+from thrift.Thrift import TType
 
 TAGS: Final[dict[int, str]] = {
     TType.BOOL: "tf",
@@ -29,23 +27,3 @@ BITS: Final[dict[int, int]] = {TType.BYTE: 8, TType.I16: 16, TType.I32: 32, TTyp
 
 NAN, INFINITY, MINUS_INFINITY = "NaN", "Infinity", "-Infinity"
 """The doubles that JSON has no number for, as Thrift writes them (``TJSONProtocol.h``, point 2)."""
-
-_APPLICATION_EXCEPTION: Final = (
-    None,
-    (1, TType.STRING, "message", "UTF8", None),
-    (2, TType.I32, "type", None, None),
-)
-
-
-def fields_of(struct_class: type) -> list[tuple[Any, ...]]:
-    """Return the fields of a struct: number, ``TType``, name, details of the type, default.
-
-    :raises MalformedMessage: the class has no description of them.
-    """
-    if issubclass(struct_class, TApplicationException):  # the one struct that no compiler made
-        specification: Any = _APPLICATION_EXCEPTION
-    else:
-        specification = getattr(struct_class, "thrift_spec", None)
-    if specification is None:
-        raise MalformedMessage(f"{struct_class.__name__} has no thrift_spec: it was not made by Thrift's compiler")
-    return [field for field in specification if field is not None]

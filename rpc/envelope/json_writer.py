@@ -17,7 +17,8 @@ from uuid import UUID
 
 from thrift.Thrift import TType
 
-from rpc.envelope.json_types import BITS, INFINITY, MINUS_INFINITY, NAN, TAGS, fields_of
+from rpc.envelope.described_fields import described_fields
+from rpc.envelope.json_types import BITS, INFINITY, MINUS_INFINITY, NAN, TAGS
 from rpc.envelope.limits import NESTING_LIMIT
 from rpc.generated_classes import INNER
 
@@ -47,7 +48,7 @@ def struct_writer(struct_class: type) -> Write:
     if known is not None:
         return known
     fields: list[tuple[str, str, Text | None, Write | None]] = []
-    described = fields_of(struct_class)
+    described = described_fields(struct_class)
 
     def write(struct: Any, out: list[str], depth: int) -> None:
         depth += 1
