@@ -15,6 +15,9 @@ CONSTANT = {"_methods", "_handlers", "_served", "_routes", "_tags"}
 BOUNDED = {"_answered", "_unacked", "_replaced", "_never_began", "_logged", "_states", "_asked_again_at", "cancelled"}
 """Tables that keep settled entries on purpose, within bounds of their own."""
 
+STOCKS = {"_ids"}
+"""Lists of what the next calls will use."""
+
 TABLES = (dict, list, set, deque, Deadlines, ConfirmLedger)
 
 
@@ -28,7 +31,7 @@ def tables(owner: Any, seen: frozenset[int] = frozenset()) -> Iterator[tuple[str
     seen |= {id(owner)}  # parts may know their whole
     for name, value in vars(owner).items():
         if isinstance(value, TABLES):
-            if name not in CONSTANT | BOUNDED:
+            if name not in CONSTANT | BOUNDED | STOCKS:
                 yield f".{name}", len(value)
         elif _is_part(value, seen):
             yield from ((f".{name}{inner}", entries) for inner, entries in tables(value, seen))
