@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Queue:
-    """One queue.
+    """One queue. Its first use is its declaration: until :meth:`touch` it has no timer.
 
     :ivar owner: the connection of an exclusive queue.
     :ivar ready: messages that are not delivered.
@@ -64,7 +64,6 @@ class Queue:
         self._next_position = 0
         self._head_timer = host.timer(lambda: host.work.later(self._trim()))
         self._idle_timer = host.timer(self._unused)
-        self.touch()
 
     def touch(self) -> None:
         """Note a use of the queue: ``x-expires`` begins anew."""

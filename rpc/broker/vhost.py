@@ -22,7 +22,6 @@ from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.broker.routing import route
-from rpc.broker.sizes import queue_size
 from rpc.broker.timer import Timer
 from rpc.monotonic import wall_seconds
 from rpc.reply_codes import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED
@@ -104,8 +103,11 @@ class VirtualHost:
 
     def restore_queue(self, name: str, auto_delete: bool, table: Mapping[str, Any]) -> None:
         """Make a durable queue that the state has."""
-        queue = self.queues[name] = self._new_queue(name, True, auto_delete, table, self._read(name, table), None)
+        arguments = self._read(name, table)
+        queue = Queue(self, name, durable=True, owner=None, auto_delete=auto_delete, table=table, arguments=arguments)
         self.memory.restore_definition(queue.size)
+        self.queues[name] = queue
+        queue.touch()
 
     def restore_binding(self, source: str, destination: Destination, key: str, table: Mapping[str, Any]) -> None:
         """Make a binding that the state has."""
@@ -192,7 +194,7 @@ class VirtualHost:
 
         :param connection: the owner of an exclusive queue.
         :raises ProtocolError: 403, the name is reserved; 405, another connection owns the queue; 406, a property or
-            argument differs from the queue's, or has an invalid value.
+            argument differs from the queue's, or has an invalid value, or there are too many definitions.
         """
         if not name:
             name = server_name("gen")
@@ -206,11 +208,18 @@ class VirtualHost:
             check_queue(queue, self.name, declared, table)
             queue.touch()
             return queue
-        arguments = self._read(name, table)
-        size = queue_size(name, arguments.priorities, table)
-        self.memory.define(f"declare queue '{name}' in vhost '{self.name}'", size)
-        queue = self._new_queue(name, declared.durable, declared.auto_delete, table, arguments, owner)
+        queue = Queue(
+            self,
+            name,
+            durable=declared.durable,
+            owner=owner,
+            auto_delete=declared.auto_delete,
+            table=table,
+            arguments=self._read(name, table),
+        )
+        self.memory.define(f"declare queue '{name}' in vhost '{self.name}'", queue.size)
         self.queues[name] = queue
+        queue.touch()
         if declared.exclusive:
             connection.exclusive_queues.add(queue)
         self._changed(queue, True)
@@ -218,19 +227,6 @@ class VirtualHost:
 
     def _read(self, name: str, table: Mapping[str, Any]) -> QueueArguments:
         return read_queue_arguments(f"'{name}' in vhost '{self.name}'", table, self.broker.compatibility)
-
-    def _new_queue(
-        self,
-        name: str,
-        durable: bool,
-        auto_delete: bool,
-        table: Mapping[str, Any],
-        arguments: QueueArguments,
-        owner: BrokerConnection | None,
-    ) -> Queue:
-        return Queue(
-            self, name, durable=durable, owner=owner, auto_delete=auto_delete, table=table, arguments=arguments
-        )
 
     def delete_queue(self, name: str, if_unused: bool, if_empty: bool, connection: BrokerConnection) -> int:
         """Delete a queue; return the number of its ready messages: 0 when it does not exist.

@@ -93,6 +93,16 @@ class LimitTests(DefinitionCase):
             self.assertIn("the limit of 300000 bytes for definitions in the broker is reached", frames[0].args[1])
             self.assert_nothing_left(self.hostile)
 
+    def test_a_refused_queue_leaves_nothing(self) -> None:
+        """No timer, and nothing in the account."""
+        self.restart(100_000)
+        held = self.broker.memory.definitions
+        self.hostile.feed(declare_queue("q2", {"x-expires": 1000, "long": "x" * 100_000}))
+        self.assertEqual([(each.name, each.args[0]) for each in self.hostile.written()], [("channel.close", 406)])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.broker.memory.definitions, held)
+        self.assertNotIn("q2", self.broker.vhosts["/"].queues)
+
     def test_refuses_channels_above_the_limit(self) -> None:
         """The connection is closed (506): there is no channel to close."""
         self.restart(LIMIT)

@@ -44,6 +44,15 @@ class TimeTests(QueueCase):
         self.put("q", b"consumer", expiration="0")
         self.assertEqual(self.bodies(), [b"consumer"])
 
+    def test_deletes_a_queue_of_the_state_that_is_not_used(self) -> None:
+        """x-expires: the start of the broker counts as a use (RabbitMQ: "Queue TTL")."""
+        vhost = self.broker.vhosts["/"]
+        vhost.restore_queue("q", False, {"x-expires": 1000})
+        self.advance(0.999)
+        self.assertEqual([*vhost.queues], ["q"])
+        self.advance(0.002)
+        self.assertEqual([*vhost.queues], [])
+
     def test_deletes_an_unused_queue(self) -> None:
         """x-expires: a consumer, a get or a declaration is a use."""
         self.client.declare(1, "q", {"x-expires": 1000})
