@@ -61,7 +61,6 @@ class Channel:
         self.last_queue = ""
         self.closing = False
         self._input = connection.input
-        self._seconds = connection.broker.clock.seconds
 
     # -- input: called by the connection's reader
 
@@ -86,8 +85,7 @@ class Channel:
             self._fail(error, key)
         except FrameError as error:
             self._fail(ProtocolError(error.code, error.text, ends_connection=True), key)
-        if self._seconds() > self._input.slice_end:
-            self._input.end_slice()
+        self._input.end_slice_if_over()
 
     def content_arrived(
         self, key: int, buffer: bytes, start: int, end: int, encoded_properties: bytes, body: bytes
@@ -101,8 +99,7 @@ class Channel:
             self.publisher.publish(buffer[start + 2 : end], encoded_properties, body)
         except ProtocolError as error:
             self._fail(error, key)
-        if self._seconds() > self._input.slice_end:
-            self._input.end_slice()
+        self._input.end_slice_if_over()
 
     def content_too_large(self, size: int) -> None:
         """Close the channel for a message whose body was skipped (RabbitMQ: ``max_message_size``)."""

@@ -214,8 +214,7 @@ class BrokerConnection(Protocol):
             return
         channel = self._channels[number] = Channel(self, number)
         channel.reply("channel.open-ok", b"")
-        if self.broker.clock.seconds() > self.input.slice_end:
-            self.input.end_slice()
+        self.input.end_slice_if_over()
 
     def forget(self, channel: Channel) -> None:
         """Free the number of a channel that both ends have closed."""

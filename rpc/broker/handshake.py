@@ -209,6 +209,7 @@ class ChannelZero:
     def _update_secret(self, secret: bytes, reason: str) -> None:
         """RabbitMQ extension for tokens that expire. A password does not, so there is nothing to check."""
         self._connection.reply("connection.update-secret-ok")
+        self._connection.input.end_slice_if_over()  # no other method of this class can come again and again
 
     def _close(self) -> None:
         self._connection.close_channels()

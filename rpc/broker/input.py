@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 
 class Input:
-    """The bytes that have come on one connection, from the socket to its channels.
-
-    :ivar slice_end: the time on the broker's clock from which on :meth:`end_slice` is to be called. Each message looks.
-    """
+    """The bytes that have come on one connection, from the socket to its channels."""
 
     __slots__ = (
         "_connection",
@@ -31,10 +28,10 @@ class Input:
         "_pressure",
         "_reader",
         "_seconds",
+        "_slice_end",
         "_unfinished",
         "_usage",
         "_work",
-        "slice_end",
     )
 
     def __init__(self, connection: BrokerConnection, reader: FrameReader) -> None:
@@ -46,7 +43,7 @@ class Input:
         self._unfinished = UnfinishedContents(reader, broker.memory, broker.limits.contents)
         self._work = broker.work
         self._seconds = broker.clock.seconds
-        self.slice_end = 0.0
+        self._slice_end = 0.0
         self._usage = Usage(self._seconds())
         self._postpone_for = PauseReason.NONE
 
@@ -71,7 +68,7 @@ class Input:
         :raises FrameError: the bytes are no frames, or there are too many of unfinished contents.
         """
         begin = self._seconds()
-        self.slice_end = begin + self._work.share
+        self._slice_end = begin + self._work.share
         self._reader.feed(data)
         spent = self._seconds() - begin
         self._usage.add(begin, spent)
@@ -82,9 +79,10 @@ class Input:
         if self._unfinished.too_many:
             raise FrameError(RESOURCE_ERROR, "too many bytes of unfinished contents")
 
-    def end_slice(self) -> None:
-        """Postpone the input behind a method: this read has taken long enough."""
-        self.postpone(PauseReason.SLICE)
+    def end_slice_if_over(self) -> None:
+        """Postpone the input behind a method when this read has taken its slice. Each method with an effect asks."""
+        if self._seconds() > self._slice_end:
+            self.postpone(PauseReason.SLICE)
 
     def postpone(self, reason: PauseReason) -> None:
         """Postpone the input behind a method."""

@@ -178,6 +178,14 @@ class InputTests(SliceCase):
         self.assertEqual(self.hostile.names(), ["channel.open-ok"] * 17)
         self.assert_nothing_left(self.hostile)
 
+    def test_new_secrets_end_a_slice_too(self) -> None:
+        """The one method of channel 0 that can come again and again."""
+        self.feed_slowly(method(0, "connection.update-secret", b"guest", "") * 20)
+        self.assertEqual(self.hostile.names(), ["connection.update-secret-ok"])
+        self.end_all()
+        self.assertEqual(self.hostile.names(), ["connection.update-secret-ok"] * 19)
+        self.assert_nothing_left(self.hostile)
+
     def test_many_connections_with_long_reads_take_turns(self) -> None:
         clients = [self.new_client() for _ in range(5)]
         for client in clients:
