@@ -128,8 +128,8 @@ class ChannelZero:
         if mechanism != MECHANISM:
             raise ProtocolError(NOT_ALLOWED, f"the broker supports the mechanism {MECHANISM} only, not '{mechanism}'")
         user, password = _plain(response)
-        failures = self._broker.login_pauses.failures(user, connection.host)
-        pause = failures.pause()
+        failures = self._broker.login_pauses.failures_of(user, connection.host)
+        pause = failures.next_pause(self._broker.clock.seconds())
         if pause is None:
             self._reject_login(user, WRONG_LOGIN, "not checked, because several logins of this name pause already")
         elif pause:
@@ -140,10 +140,10 @@ class ChannelZero:
     def _pause(self, failures: Failures, seconds: float, check: Callable[[], None]) -> None:
         """Check a login later: others have failed before (:mod:`rpc.broker.login_pauses`)."""
         self.state = State.PAUSE
-        failures.paused += 1
+        failures.begin_pause()
 
         def end() -> None:
-            failures.paused -= 1
+            failures.end_pause()
             self._end_of_pause = None
             timer.stop()
             if self.state is State.PAUSE:
@@ -163,10 +163,10 @@ class ChannelZero:
         connection, pauses = self._connection, self._broker.login_pauses
         problem = self._broker.login_problem(user, password, connection.host)
         if problem is not None:
-            pauses.failed(user, connection.host)
+            pauses.add_failure(user, connection.host)
             self._reject_login(user, problem, problem)
             return
-        pauses.succeeded(user, connection.host)
+        pauses.forget_failures(user, connection.host)
         connection.user = user
         self.state = State.TUNE_OK
         limits = self._broker.limits

@@ -25,7 +25,7 @@ MOST_PAUSED: Final = 4
 """Logins of one name and address that pause at a time. Further ones are rejected unchecked."""
 
 REMEMBERED: Final = 300.0
-"""Seconds from the latest failure until all are forgotten."""
+"""Seconds from the latest failure until none counts any more."""
 
 MOST_COUNTS: Final = 4096
 """Counts of failures that are kept: those of the latest failures."""
@@ -37,25 +37,43 @@ must not depend on whether a user exists: the pause would tell it.
 
 
 class Failures:
-    """The failed logins of one user name and address.
+    """The failed logins of one user name and address, and its logins that pause."""
 
-    :ivar paused: logins that pause now.
-    """
-
-    __slots__ = ("count", "latest", "paused")
+    __slots__ = ("_count", "_latest", "_paused")
 
     def __init__(self) -> None:
-        self.count = 0
-        self.latest = 0.0
-        self.paused = 0
+        self._count = 0
+        self._latest = 0.0
+        self._paused = 0
 
-    def pause(self) -> float | None:
+    def remembered(self, now: float) -> int:
+        """Return how many failures count still.
+
+        :param now: seconds on the broker's clock.
+        """
+        return self._count if now - self._latest <= REMEMBERED else 0
+
+    def add(self, now: float) -> None:
+        """Count one more."""
+        self._count = self.remembered(now) + 1
+        self._latest = now
+
+    def next_pause(self, now: float) -> float | None:
         """Return the seconds to wait before the next login is checked; ``None``: reject it unchecked."""
-        if self.count < FREE:
+        count = self.remembered(now)
+        if count < FREE:
             return 0.0
-        if self.paused >= MOST_PAUSED:
+        if self._paused >= MOST_PAUSED:
             return None
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.count - FREE, 10))
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(count - FREE, 10))
+
+    def begin_pause(self) -> None:
+        """Count a login that pauses from now on."""
+        self._paused += 1
+
+    def end_pause(self) -> None:
+        """Count a login that pauses no more."""
+        self._paused -= 1
 
 
 class LoginPauses:
@@ -65,27 +83,21 @@ class LoginPauses:
         self._clock = clock
         self._failures: OrderedDict[tuple[str, int], Failures] = OrderedDict()  # the latest failure last
 
-    def failures(self, user: str, host: str) -> Failures:
-        """Return the failures of a user name from an address so far."""
-        found = self._failures.get(_group(user, host))
-        if found is None:
-            return Failures()
-        if self._clock.seconds() - found.latest > REMEMBERED:
-            found.count = 0
-        return found
+    def failures_of(self, user: str, host: str) -> Failures:
+        """Return the failures of a user name from an address; without any, an object that is not kept."""
+        return self._failures.get(_group(user, host)) or Failures()
 
-    def failed(self, user: str, host: str) -> None:
-        """Count a failed login."""
+    def add_failure(self, user: str, host: str) -> None:
+        """Count a failed login. The group whose latest failure is the oldest makes room."""
         key = _group(user, host)
-        failures = self._failures[key] = self.failures(user, host)
-        failures.count += 1
-        failures.latest = self._clock.seconds()
+        failures = self._failures[key] = self.failures_of(user, host)
+        failures.add(self._clock.seconds())
         self._failures.move_to_end(key)
         if len(self._failures) > MOST_COUNTS:
             self._failures.popitem(last=False)
 
-    def succeeded(self, user: str, host: str) -> None:
-        """Forget the failures: the user knows the password."""
+    def forget_failures(self, user: str, host: str) -> None:
+        """Begin anew: the user knows the password."""
         self._failures.pop(_group(user, host), None)
 
 

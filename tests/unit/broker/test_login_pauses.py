@@ -73,10 +73,20 @@ class PauseTests(HostileCase):
     def test_pauses_double_up_to_the_longest(self) -> None:
         failures = Failures()
         seen = []
-        for failures.count in range(FREE + 7):
-            seen.append(failures.pause())
+        for _ in range(FREE + 7):
+            seen.append(failures.next_pause(0.0))
+            failures.add(0.0)
         expected = [min(LONGEST_PAUSE, FIRST_PAUSE * 2**number) for number in range(7)]
         self.assertEqual(seen, [0.0] * FREE + expected)
+
+    def test_a_failure_after_a_while_is_the_first_one_again(self) -> None:
+        """All earlier ones are forgotten together."""
+        failures = Failures()
+        seen = []
+        for now in (0.0, REMEMBERED, 2 * REMEMBERED, 3 * REMEMBERED + 1):
+            failures.add(now)
+            seen.append((failures.remembered(now), failures.next_pause(now)))
+        self.assertEqual(seen, [(1, 0.0), (2, 0.0), (3, FIRST_PAUSE), (1, 0.0)])
 
     def test_a_right_password_is_taken_after_the_pause(self) -> None:
         """And ends the pauses."""
@@ -146,12 +156,12 @@ class MemoryTests(HostileCase):
         """The latest ones are kept; an address has few, whatever names it invents."""
         pauses = LoginPauses(TickingClock())
         for number in range(1000):
-            pauses.failed(f"user {number}", HOST)
+            pauses.add_failure(f"user {number}", HOST)
         self.assertLessEqual(len(pauses._failures), NAMES)
         for number in range(2 * MOST_COUNTS):
-            pauses.failed("ada", f"host {number}")
+            pauses.add_failure("ada", f"host {number}")
         self.assertEqual(len(pauses._failures), MOST_COUNTS)
-        self.assertEqual(pauses.failures("ada", f"host {2 * MOST_COUNTS - 1}").count, 1)
+        self.assertEqual(pauses.failures_of("ada", f"host {2 * MOST_COUNTS - 1}").remembered(0.0), 1)
 
     def test_only_known_capabilities_are_kept(self) -> None:
         """A client can name thousands, before its login."""
