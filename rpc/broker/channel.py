@@ -208,6 +208,8 @@ class Channel:
 
     def consumer_ended(self, consumer: Consumer) -> None:
         """Cancel a consumer whose queue was deleted (RabbitMQ extension: consumer cancel notification)."""
+        if self.consumers.get(consumer.tag) is not consumer:
+            return  # the client has cancelled it meanwhile
         self._forget_consumer(consumer.tag)
         if self.connection.wants_cancels and not self.closing:
             self.reply("basic.cancel", consumer.tag, True)

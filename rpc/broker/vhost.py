@@ -23,6 +23,7 @@ from rpc.broker.queue import Queue
 from rpc.broker.ready import Entry
 from rpc.broker.routing import route
 from rpc.broker.timer import Timer
+from rpc.broker.work import in_steps
 from rpc.monotonic import wall_seconds
 from rpc.reply_codes import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED
 
@@ -248,8 +249,7 @@ class VirtualHost:
         if queue.owner is not None:
             queue.owner.exclusive_queues.discard(queue)
         count = queue.close()
-        for consumer in [*queue.consumers]:
-            consumer.channel.consumer_ended(consumer)
+        self.work.do(in_steps([*queue.consumers], lambda consumer: consumer.channel.consumer_ended(consumer)))
         self._changed(queue, False)
         for exchange in self._bindings.destination_deleted(queue):
             self._remove_exchange(exchange)

@@ -20,7 +20,7 @@ SLICE: Final = 0.02
 """Seconds that long work may take of one turn of the reactor."""
 
 STEP: Final = 1000
-"""Messages that one step drops, settles or requeues."""
+"""Messages that one step drops, settles or requeues; consumers whose end it tells."""
 
 Steps: TypeAlias = "Iterator[None]"
 """A task: each ``next`` is one step."""

@@ -346,6 +346,23 @@ class MessageTests(SliceCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class ConsumerTests(SliceCase):
+    """Work whose effort is the number of consumers."""
+
+    def test_the_consumers_of_a_deleted_queue_are_told_in_steps(self) -> None:
+        """Each once, and not those that are cancelled meanwhile."""
+        self.hostile.declare(1, "q")
+        consume = [method(1, "basic.consume", 0, "q", f"{number}", *[False] * 3, True, {}) for number in range(MANY)]
+        self.hostile.feed(b"".join(consume))
+        self.feed_slowly(method(1, "queue.delete", 0, "q", False, False, True))
+        self.hostile.send(1, "basic.cancel", f"{MANY - 1}", True)
+        self.assertEqual(len(self.hostile.names()), STEP)
+        self.assertGreaterEqual(self.end_all(), 3)
+        told = [(each.name, each.args[0]) for each in self.hostile.written()]
+        self.assertEqual(told, [("basic.cancel", f"{number}") for number in range(STEP, MANY - 1)])
+        self.assert_nothing_left(self.hostile)
+
+
 class LogTests(SliceCase):
     """The log, which is slow."""
 
