@@ -12,8 +12,8 @@ from rpc.broker.protocol_error import ProtocolError
 from rpc.broker.queue import Queue
 from rpc.reply_codes import PRECONDITION_FAILED
 
-MAX_EFFORT: Final = 1_000_000
-"""Words of patterns that the further routing keys of one message are compared with: a tenth of a second."""
+MAX_EFFORT: Final = 300_000
+"""Words of patterns that the further routing keys of one message are compared with: some 40 ms of processor time."""
 
 
 def route(
