@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from threading import get_ident
 from typing import Any
 
 from twisted.application.internet import ClientService
@@ -35,6 +36,7 @@ class Link(Service):
     """One connection to the broker, made again whenever it is lost, from ``startService`` to ``stopService``.
 
     :ivar connection: the open connection, or ``None``.
+    :ivar thread: the reactor's thread (``threading.get_ident``), once there was a connection; before, ``None``.
     :ivar max_content: bytes of a delivery's body, at most; see :meth:`allow`.
     """
 
@@ -53,6 +55,7 @@ class Link(Service):
         self._hosts_tried = 0  # in this round
         self._attachments: dict[IChannelUser, Attachment] = {}
         self.connection: AMQPConnection | None = None
+        self.thread: int | None = None
         self.max_content = MAX_MESSAGE_SIZE
         self._connected_at = 0.0
         self._problem: str | None = "not connected yet"
@@ -133,6 +136,7 @@ class Link(Service):
 
     def _connected(self, connection: AMQPConnection) -> None:
         self.connection = connection
+        self.thread = get_ident()
         self._connected_at = self._reactor.seconds()
         self._problem = None
         self._begin_round()

@@ -7,6 +7,7 @@ closing of the connection. ``call_state.py`` has the table of states.
 from __future__ import annotations
 
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -87,7 +88,10 @@ class Caller:
             fails with the IDL's exception, a ``TApplicationException``, an :class:`~rpc.errors.RPCError`, or
             ``CancelledError`` when it is cancelled. It has fired at most 10 ms after the call's deadline.
         :raises TypeError: the number or the names of the arguments are not the method's.
+        :raises RuntimeError: this is not the reactor's thread.
         """
+        if get_ident() != self._link.thread:
+            self._check_thread()
         context = inherited_call() if serving.get() is not None else None
         pending = self.pending
         seqid = self.last_seqid + 1
@@ -119,6 +123,14 @@ class Caller:
             context.enter()
         self._attempts.send(call, now)
         return call.deferred
+
+    def _check_thread(self) -> None:
+        """Raise an error in other threads than the reactor's. Calls made there would be lost now and then."""
+        if self._link.thread is not None:
+            raise RuntimeError(
+                "a call was made in another thread than the reactor's: use rpc.blocking in threads, "
+                "or twisted.internet.threads.blockingCallFromThread"
+            )
 
     def now(self) -> float:
         """Return the time, in seconds of the clock."""

@@ -85,6 +85,17 @@ class Options(TypedDict, total=False):
     keys: Keys | str | os.PathLike[str] | None
 
 
+class RawOptions(TypedDict, total=False):
+    """The options of :meth:`rpc.Connection.call_raw`, which documents them, for type checkers."""
+
+    timeout: float | None
+    protocol: str
+    headers: Mapping[str, Any] | None
+    exchange: str
+    user_id: bool | str
+    keys: Keys | str | os.PathLike[str] | None
+
+
 @attrs.frozen
 class ClientOptions:
     """How a client calls.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, cast
 
 from thrift.Thrift import TApplicationException, TMessageType
@@ -31,6 +32,9 @@ class LinkInMemory:
 
     problem: str | None = None
     connection: Any = None
+
+    def __init__(self) -> None:
+        self.thread = get_ident()
 
     def hurry(self, user: Any) -> None:
         """The test opens the next channel."""

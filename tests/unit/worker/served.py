@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -31,6 +32,7 @@ class LinkInMemory:
     connection = None
 
     def __init__(self, wire: Wire) -> None:
+        self.thread = get_ident()
         self._wire = wire
         self._channels: dict[Any, Channel] = {}
 
