@@ -17,6 +17,7 @@ from rpc.errors import AccessDenied, ConfigurationError
 from rpc.interceptors import WorkerInterceptor
 from rpc.log_limit import LogLimit
 from rpc.worker.call import WorkerCall
+from rpc.worker.coroutines import run_coroutine
 
 OTHERS = "*"
 """Of a mapping: the methods that it does not name."""
@@ -50,7 +51,7 @@ class AccessControl(WorkerInterceptor):
             self._deny(call, "the request names no user (a client's option user_id=True)")
         allowed = rule(call)
         if isinstance(allowed, CoroutineType):
-            allowed = Deferred.fromCoroutine(allowed)
+            allowed = run_coroutine(allowed)
         if isinstance(allowed, Deferred):
             return allowed.addCallback(self._decide, call)
         self._decide(allowed, call)

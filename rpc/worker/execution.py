@@ -19,6 +19,7 @@ from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.signing import check_signable
 from rpc.stub import StubMethod
 from rpc.worker.arguments import ArgumentsReader
+from rpc.worker.coroutines import run_coroutine
 from rpc.worker.deduplication import RecentReplies
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.in_progress import InProgress, Run
@@ -92,7 +93,7 @@ class Execution:
         try:
             value = self._handlers[method.name](*method.arguments_of(arguments))
             if isinstance(value, CoroutineType):
-                value = Deferred.fromCoroutine(value)
+                value = run_coroutine(value)
         except BaseException:  # as a Deferred catches: a SystemExit of a handler must not end the connection
             self._failed(Failure(), request, method, None)
         else:

@@ -16,6 +16,7 @@ from rpc.errors import AccessDenied, Overloaded, ServiceUnavailable
 from rpc.interceptors import does, tell
 from rpc.stub import StubMethod
 from rpc.worker.call import Ending, WorkerCall
+from rpc.worker.coroutines import run_coroutine
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.execution import Execution
 from rpc.worker.in_progress import Run
@@ -99,7 +100,7 @@ class InterceptedExecution(Execution):
             answer = interceptor.before(intercepted.call)
             if answer is not None:
                 if isinstance(answer, CoroutineType):
-                    answer = Deferred.fromCoroutine(answer)
+                    answer = run_coroutine(answer)
                 if isinstance(answer, Deferred):
                     return answer
                 _check_admitted(answer)
@@ -134,7 +135,7 @@ class InterceptedExecution(Execution):
         arguments = self._arguments.read(request, method, intercepted.start)
         intercepted.admitted = True
         value = self._handlers[method.name](*method.arguments_of(arguments))
-        return Deferred.fromCoroutine(value) if isinstance(value, CoroutineType) else value
+        return run_coroutine(value) if isinstance(value, CoroutineType) else value
 
     # -- the end
 
