@@ -19,3 +19,19 @@ class StubModule(Protocol[ClientType_co]):
     @property
     def Client(self) -> Callable[..., ClientType_co]:
         """The class beside the module's ``Iface``, with the methods and their types."""
+
+
+class AsyncioStub(Protocol[ClientType_co]):
+    """The module of a service, for clients of :mod:`rpc.aio`."""
+
+    @property
+    def AsyncioClient(self) -> Callable[..., ClientType_co]:
+        """A class that only the module's ``.pyi`` has. Its methods return futures."""
+
+
+class BlockingStub(Protocol[ClientType_co]):
+    """The module of a service, for clients of :mod:`rpc.blocking`."""
+
+    @property
+    def BlockingClient(self) -> Callable[..., ClientType_co]:
+        """A class that only the module's ``.pyi`` has. Its methods return results."""

@@ -1,8 +1,9 @@
 # Made by `thrift-rpc compile`; it writes over what is changed here.
 # mypy: disable-error-code=misc
 # pyright: reportSelfClsParameterName=false, reportGeneralTypeIssues=false
+from asyncio import Future as _Future
 from collections.abc import Callable as _Callable, Coroutine as _Coroutine
-from typing import Any as _Any
+from typing import Any as _Any, type_check_only as _type_check_only
 from twisted.internet.defer import Deferred as _Deferred
 from zope.interface import Interface as _Interface, implementer as _implementer
 from .ttypes import *
@@ -81,6 +82,84 @@ class Client(_idl_shared_SharedService.Client):
         """Answer the bytes that came."""
         ...
     def zip(self) -> _Deferred[None]:
+        """Ask for something to be done; nobody waits for an answer.
+
+        Oneway: there is no answer.
+        """
+        ...
+
+@_type_check_only
+class AsyncioClient(_idl_shared_SharedService.AsyncioClient):
+    """Sums, and answers that show what a transport does with what it carries."""
+    def ping(self) -> _Future[None]:
+        """Do nothing; answers that the service is there."""
+        ...
+    def add(self, num1: int, num2: int) -> _Future[int]:
+        """Add two numbers.
+
+        InvalidOperation is thrown when the sum does not fit into 32 bits.
+
+        :raises InvalidOperation: as ``ouch`` of the IDL.
+        """
+        ...
+    def calculate(self, logid: int, w: _idl_calculator_ttypes.Work) -> _Future[int]:
+        """Do `work` and note the result under `logid`, where `getStruct` finds it.
+
+        :raises InvalidOperation: as ``ouch`` of the IDL.
+        """
+        ...
+    def sum(self, numbers: _idl_calculator_ttypes.Numbers) -> _Future[int]:
+        """Add up any number of numbers; 0 for none.
+
+        :raises InvalidOperation: as ``ouch`` of the IDL.
+        """
+        ...
+    def echo(self, work: _idl_calculator_ttypes.Work) -> _Future[_idl_calculator_ttypes.Work]:
+        """Answer `work` as it came, defaults filled in."""
+        ...
+    def blob(self, data: bytes) -> _Future[bytes]:
+        """Answer the bytes that came."""
+        ...
+    def zip(self) -> _Future[None]:
+        """Ask for something to be done; nobody waits for an answer.
+
+        Oneway: there is no answer.
+        """
+        ...
+
+@_type_check_only
+class BlockingClient(_idl_shared_SharedService.BlockingClient):
+    """Sums, and answers that show what a transport does with what it carries."""
+    def ping(self) -> None:
+        """Do nothing; answers that the service is there."""
+        ...
+    def add(self, num1: int, num2: int) -> int:
+        """Add two numbers.
+
+        InvalidOperation is thrown when the sum does not fit into 32 bits.
+
+        :raises InvalidOperation: as ``ouch`` of the IDL.
+        """
+        ...
+    def calculate(self, logid: int, w: _idl_calculator_ttypes.Work) -> int:
+        """Do `work` and note the result under `logid`, where `getStruct` finds it.
+
+        :raises InvalidOperation: as ``ouch`` of the IDL.
+        """
+        ...
+    def sum(self, numbers: _idl_calculator_ttypes.Numbers) -> int:
+        """Add up any number of numbers; 0 for none.
+
+        :raises InvalidOperation: as ``ouch`` of the IDL.
+        """
+        ...
+    def echo(self, work: _idl_calculator_ttypes.Work) -> _idl_calculator_ttypes.Work:
+        """Answer `work` as it came, defaults filled in."""
+        ...
+    def blob(self, data: bytes) -> bytes:
+        """Answer the bytes that came."""
+        ...
+    def zip(self) -> None:
         """Ask for something to be done; nobody waits for an answer.
 
         Oneway: there is no answer.

@@ -218,8 +218,9 @@ class _ServiceModule(_Module):
     header = (
         "# mypy: disable-error-code=misc",
         "# pyright: reportSelfClsParameterName=false, reportGeneralTypeIssues=false",
+        "from asyncio import Future as _Future",
         "from collections.abc import Callable as _Callable, Coroutine as _Coroutine",
-        "from typing import Any as _Any",
+        "from typing import Any as _Any, type_check_only as _type_check_only",
         "from twisted.internet.defer import Deferred as _Deferred",
         "from zope.interface import Interface as _Interface, implementer as _implementer",
     )
@@ -261,14 +262,27 @@ class _ServiceModule(_Module):
         yield from ("", "@_implementer(Iface)", f"class Client({parent}.Client):" if parent else "class Client:")
         yield from docstring(service.doc, 4)
         yield "    def __init__(self, transport: _Any, oprot_factory: _Any) -> None: ..."
-        for method in self.methods:
-            arguments = ", ".join(["self", *self._arguments(method)])
-            yield f"    def {python_name(method.name)}({arguments}) -> _Deferred[{self._result(method)}]:"
-            yield from (*docstring(method_doc(method, self.interface), 8), "        ...")
+        yield from self._client_methods("_Deferred[{}]")
+        for name, returns in (("AsyncioClient", "_Future[{}]"), ("BlockingClient", "{}")):
+            yield from ("", "@_type_check_only", f"class {name}({parent}.{name}):" if parent else f"class {name}:")
+            yield from docstring(service.doc, 4)
+            if not service.doc and not self.methods:
+                yield "    ..."
+            yield from self._client_methods(returns)
         yield from ("", f"class Processor({parent}.Processor):" if parent else "class Processor:")
         yield "    def __init__(self, handler: Iface) -> None: ..."
         yield "    def on_message_begin(self, func: _Callable[..., _Any]) -> None: ..."
         yield "    def process(self, iprot: _Any, oprot: _Any) -> _Deferred[None]: ..."
+
+    def _client_methods(self, returns: str) -> Iterator[str]:
+        """Yield the methods of a client.
+
+        :param returns: what they return, with ``{}`` for the result's type.
+        """
+        for method in self.methods:
+            arguments = ", ".join(["self", *self._arguments(method)])
+            yield f"    def {python_name(method.name)}({arguments}) -> {returns.format(self._result(method))}:"
+            yield from (*docstring(method_doc(method, self.interface), 8), "        ...")
 
     def _result(self, method: idl.MethodDescription) -> str:
         return "None" if method.returns is None else self.spell(method.returns)

@@ -20,7 +20,11 @@ from typing import Any
 from typing_extensions import assert_type
 from twisted.internet.defer import Deferred
 
+import asyncio
+
 import rpc
+import rpc.aio
+import rpc.blocking
 from generated.calculator import Calculator
 from generated.calculator.ttypes import Work
 from rpc.testing import Harness
@@ -37,16 +41,35 @@ async def right(connection: rpc.Connection, harness: Harness, module: ModuleType
     anything: Any = connection.client(module)
     await anything.whatever()
 
+async def right_in_asyncio(url: str) -> None:
+    async with rpc.aio.connect(url) as connection:
+        client = connection.client(Calculator)
+        assert_type(await client.add(1, num2=2), int)
+        sums: tuple[int, int] = await asyncio.gather(client.add(1, 2), client.add(3, 4))
+        assert_type((await rpc.aio.with_reply(client.blob, b"")).value, bytes)
+        await rpc.aio.with_options(client, timeout=1.0).ping()
+        task: asyncio.Future[Work] = client.echo(Work())
+
+def right_in_threads(url: str) -> None:
+    with rpc.blocking.connect(url) as connection:
+        client = connection.client(Calculator, priority=3)
+        assert_type(client.add(1, num2=2), int)
+        assert_type(client.getStruct(1).value, str | None)
+        assert_type(rpc.blocking.with_reply(client.blob, b"").value, bytes)
+        rpc.blocking.with_options(client, timeout=1.0).ping()
+
 async def wrong(connection: rpc.Connection, harness: Harness) -> None:
     await connection.client(Calculator).add("one", 2)
     await connection.client(Calculator).subtract(1, 2)
     text: str = await harness.client(Calculator).add(1, 2)
     connection.client(Calculator, timeuot=1.0)
     connection.client("Calculator")
+    await (await rpc.aio.connect()).client(Calculator).add("one", 2)
+    rpc.blocking.connect().client(Calculator).subtract(1, 2)
 """
 
 FIRST_MISTAKE = CALLER[: CALLER.index("    await connection.client(Calculator).add")].count("\n") + 1
-MISTAKES = [*range(FIRST_MISTAKE, FIRST_MISTAKE + 5)]
+MISTAKES = [*range(FIRST_MISTAKE, FIRST_MISTAKE + 7)]
 
 
 class TypingTests(SynchronousTestCase):

@@ -34,7 +34,7 @@ class LinkInMemory:
     connection: Any = None
 
     def __init__(self) -> None:
-        self.thread = get_ident()
+        self.thread: int | None = get_ident()
 
     def hurry(self, user: Any) -> None:
         """The test opens the next channel."""

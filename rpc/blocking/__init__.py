@@ -1,0 +1,6 @@
+"""Calls from plain programs and threads: ``with rpc.blocking.connect(url) as connection``."""
+
+from rpc.blocking.client import with_options, with_reply
+from rpc.blocking.connection import Connection, connect
+
+__all__ = ["Connection", "connect", "with_options", "with_reply"]

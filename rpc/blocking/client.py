@@ -1,0 +1,125 @@
+"""Clients whose methods wait, and return results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from inspect import Signature
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+import rpc.aio.client as asyncio_clients
+from rpc.client.options import Options
+from rpc.client.reply_values import Reply
+
+if TYPE_CHECKING:  # Python has them from 3.11 and 3.10 on
+    from typing_extensions import ParamSpec, Unpack
+
+    P = ParamSpec("P")
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+Made = tuple["Waiter", Any]
+"""What waits for calls, and a client of :mod:`rpc.aio`, or its method."""
+
+
+class Waiter(Protocol):
+    """Runs something in the loop's thread and waits for it: :meth:`rpc.blocking.loop_thread.LoopThread.call`."""
+
+    def __call__(self, begin: Callable[[], Any], /) -> Any: ...
+
+
+class Method(partial[Any]):
+    """A method of a client. It has the attributes that help() reads."""
+
+    __name__: str
+    __signature__: Signature
+
+    def __repr__(self) -> str:
+        source, name = self.args
+        return repr(getattr(source.made[1], name))
+
+
+class Source:
+    """Where a client's methods come from: a client of :mod:`rpc.aio`, and after a fork another one.
+
+    :ivar made: the one that was used last.
+    """
+
+    def __init__(self, make: Callable[..., Made], stub: Any, options: Options) -> None:
+        """:param make: returns a client of the connection that is open now; the given one, if it is of that one."""
+        self.make = make
+        self.stub = stub
+        self.options = options
+        self.made: Made = make(stub, options, None)
+
+    def method(self, name: str) -> Made:
+        """Return the waiter and the method."""
+        self.made = waiter, client = self.make(self.stub, self.options, self.made)
+        return waiter, getattr(client, name)
+
+
+class Client:
+    """A client of one service: its methods make calls. Made by :meth:`rpc.blocking.Connection.client`.
+
+    Any number of threads may use it.
+    """
+
+    _source: Source
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __getattr__(self, name: str) -> Method:
+        """Make a method when it is first asked for."""
+        source: Source | None = self.__dict__.get("_source")  # unset while it is copied
+        if source is None:
+            raise AttributeError(name)
+        below = getattr(source.made[1], name)
+        call = self.__dict__[name] = Method(_call, source, name)
+        call.__name__ = below.__name__
+        call.__doc__ = below.__doc__
+        call.__signature__ = below.__signature__
+        return call
+
+    def __dir__(self) -> Iterable[str]:
+        return {*super().__dir__(), *dir(self._source.made[1])}
+
+    def __repr__(self) -> str:
+        return repr(self._source.made[1])
+
+    def __replace__(self, **options: Unpack[Options]) -> Client:
+        """Return a client with other options, as :func:`copy.replace` does (Python 3.13)."""
+        source = self._source
+        return Client(Source(source.make, source.stub, {**source.options, **options}))
+
+
+def _call(source: Source, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    waiter, method = source.method(name)
+    return waiter(partial(method, *args, **kwargs))
+
+
+def with_options(client: C, **options: Unpack[Options]) -> C:
+    """Return a client of the same service on the same connection, with other options.
+
+    :raises TypeError: an option is unknown, or `client` is no client of this module.
+    :raises ConfigurationError: an option has a wrong value.
+    """
+    given: object = client
+    if not isinstance(given, Client):
+        raise TypeError(f"{given!r} is no client of rpc.blocking; give one made by connection.client(stub)")
+    return cast(C, given.__replace__(**options))
+
+
+def with_reply(method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Reply[T]:
+    """Call a client's method, and get the reply's metadata as well: see :func:`rpc.with_reply`.
+
+    :raises TypeError: `method` is not a client's, or the arguments are not the method's.
+    """
+    given: object = method
+    if not isinstance(given, Method):
+        raise TypeError(f"{given!r} is no method of a client of rpc.blocking; give one such as client.add")
+    source, name = given.args
+    waiter, below = source.method(name)
+    reply: Reply[T] = waiter(partial(asyncio_clients.with_reply, below, *args, **kwargs))
+    return reply

@@ -1,0 +1,195 @@
+"""``rpc.aio``: asyncio programs call, in loops of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import warnings
+from typing import Any, ClassVar
+
+import rpc
+import rpc.aio
+from generated.calculator import Calculator as CalculatorStub
+from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Work
+from rpc.aio.client import CallFuture
+from rpc.errors import BrokerUnreachable, ConfigurationError, ConnectionLost, InvalidURI
+from tests.integration.asyncio_worker import ASYNCIO, TWISTED, asyncio_worker
+from tests.integration.documents import ROOT
+from tests.support import BrokerTestCase
+
+Calculator: Any = CalculatorStub
+
+
+class AsyncioTests(BrokerTestCase):
+    """The worker is a process. The tests run event loops of asyncio, and Twisted's reactor stands still meanwhile."""
+
+    timeout = 60.0
+    name: ClassVar[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start the worker."""
+        cls.name = f"Calculator.{secrets.token_hex(4)}"
+        cls.addClassCleanup(asyncio_worker(cls.url, cls.name).close)
+
+    def test_calls_in_two_loops_one_after_the_other(self) -> None:
+        """Futures, gathered or alone, with options and metadata; no thread and no descriptor stays."""
+
+        async def main() -> None:
+            async with rpc.aio.connect(self.url) as connection:
+                client = connection.client(Calculator, name=self.name)
+                self.assertEqual(await client.add(1, 2), 3)
+                self.assertEqual(await asyncio.gather(*(client.add(n, 1) for n in range(20))), [*range(1, 21)])
+                with self.assertRaises(InvalidOperation):
+                    await client.calculate(1, Work(1, 0, Operation.DIVIDE))
+                reply = await rpc.aio.with_reply(client.echo, Work(1, comment="x"))
+                self.assertEqual((reply.value.comment, reply.headers), ("x", {}))
+                other = rpc.aio.with_options(client, protocol="json", timeout=5.0)
+                self.assertEqual(await other.blob(b"\0\xff"), b"\0\xff")
+                self.assertIsNone(await client.zip())
+
+        before = threading.active_count(), open_descriptors()
+        for _ in range(2):
+            asyncio.run(main())
+        self.assertEqual((threading.active_count(), open_descriptors()), before)
+
+    def test_a_connection_can_be_awaited_and_closed(self) -> None:
+        """Calls on a closed connection fail; so does one that was waiting."""
+
+        async def main() -> None:
+            connection = await rpc.aio.connect(self.url)
+            client = connection.client(Calculator, name=self.name)
+            waiting = client.blob(bytes(2**20))
+            await connection.close()
+            await connection.close()
+            for call in (waiting, client.ping()):
+                with self.assertRaises(ConnectionLost):
+                    await call
+            with self.assertRaises(ConfigurationError):
+                connection.client(Calculator)
+
+        asyncio.run(main())
+
+    def test_a_timeout_of_asyncio_cancels_the_call(self) -> None:
+        """The worker is told, and cancels what its handler awaits: a future of asyncio, or a Deferred."""
+
+        async def main() -> None:
+            async with rpc.aio.connect(self.url) as connection:
+                client = connection.client(Calculator, name=self.name)
+                before = await client.sum(Numbers([]))
+                for number, key in enumerate((ASYNCIO, TWISTED), 1):
+                    call = client.getStruct(key)
+                    with self.assertRaises(asyncio.TimeoutError):
+                        await asyncio.wait_for(call, 0.3)
+                    self.assertTrue(call.cancelled())
+                    while await client.sum(Numbers([])) < before + number:
+                        await asyncio.sleep(0.01)
+
+        asyncio.run(main())
+
+    def test_handlers_await_futures_and_deferreds(self) -> None:
+        """Many at once, each in its own context. An error of a Deferred is raised where it is awaited."""
+
+        async def main() -> None:
+            async with rpc.aio.connect(self.url) as connection:
+                client = connection.client(Calculator, name=self.name)
+                self.assertEqual(await asyncio.gather(*(client.add(n, 1) for n in range(50))), [*range(1, 51)])
+                self.assertIn("i32 expected, got str", (await client.getStruct(0)).value)
+
+        asyncio.run(main())
+
+    def test_a_broker_that_is_not_there(self) -> None:
+        """The error is the usual one, and nothing is left in the loop."""
+
+        async def main() -> None:
+            with self.assertRaises(BrokerUnreachable):
+                await enter(rpc.aio.connect("amqp://127.0.0.1:1"))
+            with self.assertRaises(InvalidURI):
+                await rpc.aio.connect("http://localhost")
+            connecting = asyncio.ensure_future(enter(rpc.aio.connect("amqp://127.0.0.1:1?connection_timeout=30")))
+            await asyncio.sleep(0)
+            connecting.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await connecting
+
+        before = open_descriptors()
+        asyncio.run(main())
+        self.assertEqual(open_descriptors(), before)
+
+    def test_an_unclosed_connection_is_told(self) -> None:
+        """As asyncio does for its transports."""
+
+        async def main() -> None:
+            connection = await rpc.aio.connect(self.url)
+            opened = connection._open
+            assert opened is not None
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                del connection
+                gc.collect()
+            self.assertIn("was not closed", str(told[0].message))
+            await opened.close()
+
+        asyncio.run(main())
+
+    def test_a_call_of_another_thread_is_refused(self) -> None:
+        """At once, and before anything is sent."""
+
+        async def main() -> None:
+            async with rpc.aio.connect(self.url) as connection:
+                client = connection.client(Calculator, name=self.name)
+                with self.assertRaisesRegex(RuntimeError, "another thread"):
+                    await asyncio.to_thread(client.add, 1, 2)
+                self.assertEqual(await client.add(1, 2), 3)
+
+        asyncio.run(main())
+
+    def test_rejects_what_is_no_client_of_this_module(self) -> None:
+        """The functions of rpc do not take clients of rpc.aio, and the other way round."""
+
+        async def main() -> None:
+            async with rpc.aio.connect(self.url) as connection:
+                client = connection.client(Calculator, name=self.name)
+                with self.assertRaises(TypeError):
+                    rpc.with_options(client, timeout=1.0)
+                with self.assertRaises(TypeError):
+                    rpc.aio.with_options(Calculator, timeout=1.0)
+                with self.assertRaises(TypeError):
+                    await rpc.aio.with_reply(len, ())  # type: ignore[arg-type]
+                with self.assertRaises(AttributeError):
+                    _ = client.subtract
+                self.assertIsInstance(client.ping(), CallFuture)
+                self.assertIn("add", dir(client))
+                self.assertIn("(num1, num2)", repr(client.add))
+
+        asyncio.run(main())
+
+    def test_the_program_ends_when_main_is_over(self) -> None:
+        """Also when the connection was never closed, and when the lookup of a host name is running."""
+        program = (
+            "import asyncio, rpc.aio\n"
+            "from generated.calculator import Calculator\n"
+            "async def main():\n"
+            f"    connection = await rpc.aio.connect({self.url.replace('127.0.0.1', 'localhost')!r})\n"
+            f"    print(await connection.client(Calculator, name={self.name!r}).add(1, 2))\n"
+            "asyncio.run(main())\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, b"3\n"), done.stderr)
+
+
+async def enter(connection: rpc.aio.Connection) -> None:
+    """Open and close it."""
+    async with connection:
+        pass
+
+
+def open_descriptors() -> int:
+    """Return the number of open files and sockets of this process."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
