@@ -24,6 +24,7 @@ class Peer:
     :ivar shown: distributions whose versions are told.
     :ivar build: the stubs that it needs: ``"thrift"``, ``"proto"``; ``"c"`` for a C program;
         ``"project"`` for ours, which is installed from this checkout.
+    :ivar client: further arguments of its client.
     :ivar ready: the text that its server prints, once for each service, when it serves.
     """
 
@@ -37,6 +38,7 @@ class Peer:
     build: str | None = None
     ready: str = READY
     program: str = ""
+    client: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -56,6 +58,21 @@ OURS = Peer(
 ON_EMBEDDED = attrs.evolve(
     OURS, name="embedded", title="this project, embedded broker", carrier=EMBEDDED, program=OURS.name
 )
+ON_ASYNCIO = attrs.evolve(
+    OURS, name="ours_asyncio", title="this project, rpc.aio", program=OURS.name, client=("--door", "asyncio")
+)
+ON_UVLOOP = attrs.evolve(
+    ON_ASYNCIO, name="ours_uvloop", title="this project, rpc.aio on uvloop", client=("--door", "uvloop")
+)
+IN_THREADS = attrs.evolve(
+    OURS,
+    name="ours_blocking",
+    title="this project, rpc.blocking, a thread each",
+    in_flight=(1, 10),
+    open_loop=False,
+    program=OURS.name,
+    client=("--door", "blocking"),
+)
 LIBRABBITMQ = Peer(
     "librabbitmq",
     "librabbitmq (C)",
@@ -68,6 +85,9 @@ PY_AMQP = Peer("py_amqp", "py-amqp, one at a time", in_flight=(1,), open_loop=Fa
 PEERS = (
     OURS,
     ON_EMBEDDED,
+    ON_ASYNCIO,
+    ON_UVLOOP,
+    IN_THREADS,
     LIBRABBITMQ,
     Peer("thrift_ttwisted", "Thrift TTwisted", TCP, shown=("thrift", "Twisted"), build="thrift"),
     Peer("pika_twisted", "pika on Twisted", shown=("pika", "Twisted")),

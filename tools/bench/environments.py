@@ -80,13 +80,13 @@ def _build(peer: Peer, folder: Path) -> None:
     _run(sys.executable, "-m", "venv", str(folder))
     made.mkdir()
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    _run(*pip, "--requirement", str(peer.folder / "requirements.txt"))
     if peer.build == "project":
         _install_project(pip)
         with TemporaryDirectory() as idl:
             shutil.copy(COMMON / "work.thrift", idl)
             _run(str(folder / "bin" / "thrift-rpc"), "compile", idl, "--out", str(made / "generated"))
         return
-    _run(*pip, "--requirement", str(peer.folder / "requirements.txt"))
     if peer.build == "thrift":
         _run("thrift", "-r", "--gen", "py:twisted", "-out", str(made), str(COMMON / "work.thrift"))
     elif peer.build == "proto":

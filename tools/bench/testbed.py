@@ -96,7 +96,7 @@ class Testbed:
 
         :raises ProcessFailed: it does not get so far.
         """
-        with self._process(peer, verb, "--broker", url, "--wait", *options) as process:
+        with self._process(peer, verb, "--broker", url, "--wait", *peer.client, *options) as process:
             process.wait_for(READY, timeout=LIMIT)
             yield process
             process.leave()

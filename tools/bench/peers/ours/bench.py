@@ -3,15 +3,16 @@
 `generated` is compiled of `../common/work.thrift` by ``thrift-rpc compile`` at installation.
 """
 
+import asyncio
 import json
 import os
 import sys
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
 import sampler
 from load import parser
-from load_twisted import measure, run
 
 BROADCAST = "rpc.broadcast"
 POLL = 0.02
@@ -35,6 +36,7 @@ def serve(options):
 async def client(options):
     """Call, publish (oneway calls, which the broker confirms) or watch a worker drain its queue."""
     from generated.work import Bench
+    from load_twisted import measure
 
     import rpc
 
@@ -53,6 +55,45 @@ async def client(options):
         await measure(options, in_turn([make_call(bench, options) for bench in benches]))
     for connection in connections:
         await connection.close()
+
+
+async def asyncio_client(options):
+    """Call through ``rpc.aio``."""
+    from generated.work import Bench
+    from load_asyncio import measure
+
+    import rpc.aio
+
+    async with rpc.aio.connect(options.broker) as connection:
+        await measure(options, connection.client(Bench).add)
+
+
+def blocking_client(options):
+    """Call through ``rpc.blocking``, from as many threads as calls are in flight."""
+    from generated.work import Bench
+    from load_blocking import in_threads, in_turn, measure
+
+    import rpc.blocking
+
+    with rpc.blocking.connect(options.broker) as connection:
+        call = connection.client(Bench).add
+        measure(options, partial(in_turn if options.in_flight == 1 else in_threads, call))
+
+
+def run_client(options):
+    """Run the client of the door that was asked for."""
+    if options.door == "asyncio":
+        asyncio.run(asyncio_client(options))
+    elif options.door == "uvloop":
+        import uvloop
+
+        uvloop.run(asyncio_client(options))
+    elif options.door == "blocking":
+        blocking_client(options)
+    else:
+        from load_twisted import run
+
+        run(None, client, options)
 
 
 def in_turn(calls):
@@ -102,8 +143,9 @@ options.add_argument("--connections", type=int, default=1)
 options.add_argument("--services", type=int, default=1)
 options.add_argument("--size", type=int, default=0, help="bytes of a reply; 0: the calls are add()")
 options.add_argument("--samples", help="file for what the processor time was spent on")
+options.add_argument("--door", choices=["twisted", "asyncio", "uvloop", "blocking"], default="twisted")
 options.add_argument("--timeout", type=float, default=0, help="seconds; 0: what users get")
 arguments = options.parse_args()
 if arguments.verb == "server":
     serve(arguments)
-run(None, client, arguments)
+run_client(arguments)
