@@ -19,7 +19,7 @@ from rpc.amqp.channel import Channel
 from rpc.cli.confirmation import confirmed
 from rpc.cli.dead_body import Arguments, body_lines
 from rpc.cli.dead_choice import Choice
-from rpc.cli.dead_letters import Letter, lock
+from rpc.cli.dead_letters import Letter
 from rpc.cli.dead_queues import DeadQueues
 from rpc.cli.dead_renewal import renew
 from rpc.cli.dead_replay import Progress, Replay, encode_revived, signed_anew
@@ -35,6 +35,7 @@ from rpc.cli.running import (
     open_connection,
     run,
 )
+from rpc.cli.service_queues import lock_dead_letters
 from rpc.cli.standard_output import say, warn
 from rpc.errors import AMQPError, DeclarationRefused
 from rpc.keys import Keys
@@ -368,7 +369,7 @@ async def _holding(
     """Hold the dead letters on a connection of their own. At the end, those that were not removed are requeued."""
     connection = await open_connection(reactor, broker, "thrift-rpc dead")
     try:
-        await lock(connection, topology.dead_queue)
+        await lock_dead_letters(connection, topology.dead_queue)
         dead = DeadQueues(reactor, connection, topology, kinds)
         try:
             await dead.look()

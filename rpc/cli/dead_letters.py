@@ -24,12 +24,11 @@ from twisted.internet.task import deferLater
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
 from rpc.amqp.content import Delivery
-from rpc.amqp.protocol import AMQPConnection
+from rpc.cli.service_queues import no_such_queue
 from rpc.envelope import codec_for
-from rpc.errors import AMQPError, ChannelClosed, CodecError, DeclarationRefused, MalformedMessage, UnknownProtocol
+from rpc.errors import AMQPError, CodecError, DeclarationRefused, MalformedMessage, UnknownProtocol
 from rpc.headers import DEAD_REASON, DEAD_SHA256, DEAD_SIZE, whole
 from rpc.messages import Properties
-from rpc.reply_codes import RESOURCE_LOCKED
 from rpc.topology import DeadLetterKind
 from rpc.worker.begins import nears_broker_limit
 
@@ -129,38 +128,9 @@ def _text(header: Any) -> str | None:
     return header if header is None or isinstance(header, str) else repr(header)
 
 
-def no_such_queue(queue: str) -> click.ClickException:
-    """Return the error for a service without queues.
-
-    :param queue: one of them.
-    """
-    return click.ClickException(
-        f"there is no queue {queue} in this virtual host: no worker has served the service here. Give the service's "
-        "name, such as Calculator, and see --queue and --broker"
-    )
-
-
-async def lock(connection: AMQPConnection, queue: str, command: str = "thrift-rpc dead, or queue migrate,") -> None:
-    """Let no other command work on `queue` while `connection` is open.
-
-    The lock is an exclusive queue: another connection cannot declare it (AMQP 0-9-1, queue.declare: 405).
-
-    :param command: which ones take this lock.
-    :raises click.ClickException: another command has the lock.
-    """
-    channel = await connection.open_channel()
-    try:
-        await channel.queue_declare(queue=f"{queue}.lock", exclusive=True, auto_delete=True)
-    except ChannelClosed as error:
-        if error.code != RESOURCE_LOCKED:
-            raise
-        raise click.ClickException(
-            f"another {command} works on {queue}, or waits for an answer: try again when it has ended"
-        ) from error
-
-
 class DeadLetters:
-    """The letters of one queue, on a channel of their own. To have them alone, take the :func:`lock` first.
+    """The letters of one queue, on a channel of their own. To have them alone, take the lock first
+    (:func:`~rpc.cli.service_queues.lock_dead_letters`).
 
     :ivar count: how many letters are to be read: those that the queue had at the first look.
     :ivar read: how many letters :meth:`next_round` has returned.

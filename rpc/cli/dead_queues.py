@@ -6,13 +6,15 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from rpc.amqp.protocol import AMQPConnection
-from rpc.cli.dead_letters import DeadLetters, Letter, no_such_queue
-from rpc.errors import AMQPError, DeclarationRefused
+from rpc.cli.dead_letters import DeadLetters, Letter
+from rpc.cli.service_queues import no_such_queue, ready_messages
+from rpc.errors import AMQPError
 from rpc.topology import DeadLetterKind, ServiceTopology
 
 
 class DeadQueues:
-    """The letters of some kinds. Each queue has a channel of its own. Take the lock first (:mod:`dead_letters`).
+    """The letters of some kinds. Each queue has a channel of its own. Take the lock first
+    (:func:`~rpc.cli.service_queues.lock_dead_letters`).
 
     Letters of other kinds are not read, but counted: a letter has the same number whatever kinds are read.
     """
@@ -57,7 +59,7 @@ class DeadQueues:
         """
         before, missing = 0, 0
         for kind in DeadLetterKind:
-            count = await self._count(self._topology.queue_of_kind(kind))
+            count = await ready_messages(self._connection, self._topology.queue_of_kind(kind))
             if count is None:
                 missing += 1
             elif kind in self._kinds:
@@ -67,19 +69,9 @@ class DeadQueues:
                 before += await queue.look()
             else:
                 before += count
-        if missing == len(DeadLetterKind) and await self._count(self._topology.queue) is None:
-            raise no_such_queue(self._topology.queue)
-
-    async def _count(self, queue: str) -> int | None:
-        """Return the number of ready messages; ``None``: there is no such queue."""
-        channel = await self._connection.open_channel()
-        try:
-            declared = await channel.queue_declare(queue=queue, passive=True)
-        except DeclarationRefused:
-            return None
-        await channel.close()
-        count: int = declared.message_count
-        return count
+        request_queue = self._topology.queue
+        if missing == len(DeadLetterKind) and await ready_messages(self._connection, request_queue) is None:
+            raise no_such_queue(request_queue)
 
     async def next_round(self) -> list[Letter]:
         """Return the next letters of one kind, oldest first; none when all are read.

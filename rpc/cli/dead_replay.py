@@ -22,7 +22,7 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties, split_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.amqp.content import Delivery
-from rpc.cli.dead_letters import DeadLetters, Letter
+from rpc.cli.dead_letters import Letter
 from rpc.cli.dead_queues import DeadQueues
 from rpc.errors import AMQPError, CodecError
 from rpc.headers import DELIVERIES, LIVENESS, NOT_COPIED, OF_DEAD_LETTERS, RENEWALS, SIGNATURE
@@ -115,7 +115,7 @@ class Replay:
         self,
         progress: Progress,
         queue: str,
-        dead: DeadLetters | DeadQueues,
+        dead: DeadQueues,
         channel: Channel,
         answered: Callable[[int], None],
         encode: Callable[[Delivery, str | None], bytes] = encode_revived,

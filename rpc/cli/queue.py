@@ -11,10 +11,9 @@ import click
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.alarm import unless_blocked
 from rpc.cli.confirmation import confirmed
-from rpc.cli.dead_letters import lock
-from rpc.cli.queue_detour import Names
-from rpc.cli.queue_migration import Migration, replacements
+from rpc.cli.queue_migration import Migration, lock_service, replacements
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
+from rpc.cli.service_queues import no_such_queue
 from rpc.cli.standard_output import say, warn
 from rpc.errors import ConfigurationError
 from rpc.topology import CONSUMER_TIMEOUT, EXCHANGES, REQUESTS, ServiceTopology
@@ -146,8 +145,7 @@ async def _migrated(
         try:
             migration = Migration(reactor, holding, publishing, topology.service, patience)
             told.append(migration)
-            await lock(holding, Names(topology.queue).store, "thrift-rpc queue migrate")
-            await lock(holding, topology.dead_queue)  # a command that holds dead letters has no consumer all the time
+            await lock_service(holding, topology)
             await _prepare(holding, migration, topology)
             plan = [] if yes else await migration.plan(topology, always=always)
             for line in plan:
@@ -163,10 +161,7 @@ async def _migrated(
 
 async def _prepare(holding: AMQPConnection, migration: Migration, topology: ServiceTopology) -> None:
     if not await migration.exists(topology.queue):
-        raise click.ClickException(
-            f"there is no queue {topology.queue} in this virtual host: no worker has served the service here. "
-            "The first worker declares it with its options. See --queue and --broker"
-        )
+        raise no_such_queue(topology.queue)
     channel = await holding.open_channel()
     for exchange in EXCHANGES:
         await channel.declare(exchange)

@@ -28,10 +28,11 @@ from rpc.cli.progress import progress
 from rpc.cli.queue_detour import Detour, Names
 from rpc.cli.queue_differences import Difference
 from rpc.cli.queue_move import Move, MoveFailed, copy_as_it_is, copy_with_count
+from rpc.cli.service_queues import lock, lock_dead_letters, ready_messages
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.headers import CANCEL
 from rpc.messages import Properties
-from rpc.reply_codes import NOT_FOUND, PRECONDITION_FAILED
+from rpc.reply_codes import PRECONDITION_FAILED
 from rpc.topology import BROADCAST, DEAD, DeadLetterKind, Declaration, ServiceTopology, existing_queue
 
 QUIET_SECONDS: Final = 1.0
@@ -89,6 +90,17 @@ def _dead_letters(topology: ServiceTopology, kind: DeadLetterKind) -> Replacemen
 
 class WorkersConnected(MoveFailed):
     """A worker of the service is connected: it may hold requests of the old queue."""
+
+
+async def lock_service(connection: AMQPConnection, topology: ServiceTopology) -> None:
+    """Let no other command work on the service while `connection` is open.
+
+    A command that holds dead letters has no consumer all the time, so its lock is taken as well.
+
+    :raises click.ClickException: another command has one of the locks.
+    """
+    await lock(connection, Names(topology.queue).store, "thrift-rpc queue migrate")
+    await lock_dead_letters(connection, topology.dead_queue)
 
 
 class Migration:
@@ -207,16 +219,7 @@ class Migration:
 
     async def count(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; ``None``: there is no such queue."""
-        channel = await self._holding.open_channel()
-        try:
-            declared = await channel.declare(existing_queue(queue))
-        except ChannelClosed as error:
-            if error.code != NOT_FOUND:
-                raise
-            return None
-        await channel.close()
-        count: int = declared.message_count
-        return count
+        return await ready_messages(self._holding, queue)
 
     async def differences(self, declaration: Declaration) -> list[str]:
         """Return in what a queue that is there differs from a declaration, as far as the broker compares them.

@@ -14,9 +14,10 @@ from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher
 from rpc.amqp.content import Delivery
+from rpc.cli.service_queues import ready_messages
 from rpc.errors import ChannelClosed
 from rpc.messages import Properties
-from rpc.topology import EXCHANGES, Declaration, ServiceTopology, existing_queue
+from rpc.topology import EXCHANGES, Declaration, ServiceTopology
 from tests.integration.amqp_case import AMQPTestCase, later
 from tests.integration.dead_case import COMMAND, PROJECT, Ended
 
@@ -74,14 +75,7 @@ class MigrateTestCase(AMQPTestCase):
 
     async def ready(self, queue: str) -> int | None:
         """Return the number of ready messages; ``None``: there is no such queue."""
-        channel = await self.broker_channel.client.open_channel()
-        try:
-            declared = await channel.declare(existing_queue(queue))
-        except ChannelClosed:
-            return None
-        await channel.close()
-        count: int = declared.message_count
-        return count
+        return await ready_messages(self.broker_channel.client, queue)
 
     async def is_refused(self, declaration: Declaration) -> bool:
         """Whether the broker refuses a declaration."""

@@ -14,9 +14,9 @@ from twisted.internet.threads import deferToThread
 
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli import queue_migration, queue_move
-from rpc.cli.dead_letters import lock
 from rpc.cli.queue_migration import Migration, replacements
 from rpc.cli.running import open_connection
+from rpc.cli.service_queues import lock
 from rpc.errors import AMQPError
 from rpc.topology import ServiceTopology
 from rpc.uri import parse
@@ -93,7 +93,7 @@ class KilledTests(MigrateTestCase):
         budget.limit(holding)
         budget.limit(publishing)
         try:
-            await lock(holding, topology.queue)
+            await lock(holding, topology.queue, "thrift-rpc queue migrate")
             migration = Migration(reactor, holding, publishing, topology.service, 30.0)
             for queue in replacements(topology):
                 await migration.replace(queue, always=False)

@@ -9,10 +9,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.properties import decode_properties, encode_properties
-from rpc.cli.dead_letters import DeadLetters, Letter
+from rpc.cli.dead_letters import Letter
+from rpc.cli.dead_queues import DeadQueues
 from rpc.cli.dead_replay import BYTES_IN_FLIGHT, DRAIN_SECONDS, IN_FLIGHT, Progress, Replay, revived
 from rpc.errors import AMQPError, ConnectionClosed
 from rpc.messages import Properties
+from rpc.topology import DeadLetterKind, ServiceTopology
 from tests.unit.amqp.peer import HEADER, Peer, content, method, returned
 from tests.unit.cli.dead_support import DeadQueue, letter
 
@@ -56,7 +58,11 @@ class ReplayTests(SynchronousTestCase):
         self.dead = DeadQueue(self.holding)
         self.told: list[int] = []
         self.publishing = Peer().open()
-        self.held = self.holding.channel()
+        topology = ServiceTopology("Calculator")
+        self.held = DeadQueues(self.holding.clock, self.holding.connection, topology, [DeadLetterKind.UNFINISHED])
+        looking = Deferred.fromCoroutine(self.held.look())
+        self.dead.serve()
+        self.successResultOf(looking)
         self.progress = Progress()
         self.running: Deferred[None]
 
@@ -77,8 +83,7 @@ class ReplayTests(SynchronousTestCase):
             {1: 1} if reading is not None else {each.delivery_tag: each.size for batch in batches for each in batch}
         )
         clock, channel = self.holding.clock, self.publishing.channel()
-        dead = DeadLetters(clock, self.held, f"{QUEUE}.dead")
-        replay = Replay(self.progress, QUEUE, dead, channel, self.told.append)
+        replay = Replay(self.progress, QUEUE, self.held, channel, self.told.append)
         self.running = Deferred.fromCoroutine(replay.run(clock, reading or read()))
 
     def published(self) -> list[str | None]:
