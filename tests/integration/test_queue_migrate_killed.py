@@ -14,10 +14,12 @@ from twisted.internet.threads import deferToThread
 
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli import queue_migration, queue_move
-from rpc.cli.queue_migration import Migration, replacements
+from rpc.cli.queue_detour import Names
+from rpc.cli.queue_migration import Migration, lock_service, replacements
 from rpc.cli.running import open_connection
-from rpc.cli.service_queues import lock
-from rpc.errors import AMQPError
+from rpc.cli.service_queues import lock_of
+from rpc.errors import AMQPError, ChannelClosed
+from rpc.reply_codes import RESOURCE_LOCKED
 from rpc.topology import ServiceTopology
 from rpc.uri import parse
 from tests.integration.amqp_case import later
@@ -93,7 +95,7 @@ class KilledTests(MigrateTestCase):
         budget.limit(holding)
         budget.limit(publishing)
         try:
-            await lock(holding, topology.queue, "thrift-rpc queue migrate")
+            await lock_service(holding, topology)
             migration = Migration(reactor, holding, publishing, topology.service, 30.0)
             for queue in replacements(topology):
                 await migration.replace(queue, always=False)
@@ -111,8 +113,26 @@ class KilledTests(MigrateTestCase):
         return await self.attempt(topology, float("inf"))
 
     async def is_locked(self, topology: ServiceTopology) -> bool:
-        """Whether the lock of a dead command is left."""
-        return await self.ready(f"{topology.queue}.lock") is not None
+        """Whether a lock of a dead command is left."""
+        locked = Names(topology.queue).store, topology.dead_queue
+        return any([await self.is_exclusive(lock_of(queue)) for queue in locked])
+
+    async def is_exclusive(self, queue: str) -> bool:
+        """Whether another connection has a queue alone (AMQP 0-9-1, queue.declare: 405)."""
+        try:
+            await self.ready(queue)
+        except ChannelClosed as error:
+            return error.code == RESOURCE_LOCKED
+        return False
+
+    async def test_sees_the_locks_of_a_command(self) -> None:
+        """Otherwise the next attempt would be refused while the broker has not noticed the end of the last."""
+        self.assertFalse(await self.is_locked(self.topology))
+        holding = await self.connect()
+        await lock_service(holding, self.topology)
+        self.assertTrue(await self.is_locked(self.topology))
+        await holding.close()
+        self.assertFalse(await self.is_locked(self.topology))
 
     async def test_no_request_is_lost(self) -> None:
         """Requests are published all the time, and none is returned."""
