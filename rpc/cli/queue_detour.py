@@ -46,23 +46,19 @@ class Names:
         """A queue with which the broker checks the new arguments."""
         return f"{self.store}.trial"
 
-    @property
-    def lock(self) -> str:
-        """The exclusive queue that keeps a second command out."""
-        return f"{self.store}.lock"
-
 
 @attrs.frozen
 class Detour:
-    """The detour of one queue that is bound to an exchange.
-
-    :ivar store: the queue that takes the messages meanwhile.
-    """
+    """The detour of one queue that is bound to an exchange."""
 
     queue: str
     exchange: str
     routing_key: str
-    store: str
+
+    @property
+    def store(self) -> str:
+        """The queue that takes the messages meanwhile."""
+        return Names(self.queue).store
 
     @property
     def name(self) -> str:

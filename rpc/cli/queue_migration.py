@@ -291,5 +291,5 @@ def _detour(old: Replacement, *steps: Step) -> list[Declaration]:
     """Return the declarations of some steps; none for a queue that is not bound."""
     if old.exchange is None:
         return []
-    detour = Detour(old.queue, old.exchange, old.routing_key, Names(old.queue).store)
+    detour = Detour(old.queue, old.exchange, old.routing_key)
     return [declaration for step in steps for declaration in step(detour)]

@@ -11,6 +11,7 @@ from generated.report import Report
 from generated.shared import SharedService
 from rpc.cli.queue_detour import Names
 from rpc.cli.queue_migration import replacements
+from rpc.cli.service_queues import lock_of
 from rpc.errors import ConfigurationError
 from rpc.worker.service import LONGEST_QUEUE, ThriftService
 
@@ -114,7 +115,7 @@ class ServiceTests(SynchronousTestCase):
         topology = ThriftService(SharedService, Handler(), queue="x" * LONGEST_QUEUE).topology()
         for replacement in replacements(topology):
             names = Names(replacement.queue)
-            for name in (names.store, names.alternate, names.trial, names.lock):
+            for name in (names.store, names.alternate, names.trial, lock_of(names.store)):
                 self.assertLessEqual(len(name), 255, name[LONGEST_QUEUE:])
 
     def test_rejects_a_module_that_is_no_stub(self) -> None:
