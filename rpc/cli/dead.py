@@ -17,12 +17,13 @@ from twisted.internet.defer import TimeoutError as PutBackTimedOut
 
 from rpc.amqp.channel import Channel
 from rpc.cli.confirmation import confirmed
+from rpc.cli.copies import copy_revived, copy_signed_anew
 from rpc.cli.dead_body import Arguments, body_lines
 from rpc.cli.dead_choice import Choice
 from rpc.cli.dead_letters import Letter
 from rpc.cli.dead_queues import DeadQueues
 from rpc.cli.dead_renewal import renew
-from rpc.cli.dead_replay import Progress, Replay, encode_revived, signed_anew
+from rpc.cli.dead_replay import Progress, Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
 from rpc.cli.running import (
@@ -262,8 +263,8 @@ async def _replayed(
             named = await _chosen(dead, choice, with_content=True) if choice.words else None
             total = dead.count if named is None else len(named)
             with progress(total, "replaying") as advance:
-                encode = encode_revived if keys is None else partial(signed_anew, keys, topology.service)
-                replay = Replay(told, topology.queue, dead, channel, advance, encode)
+                copy_of = copy_revived if keys is None else partial(copy_signed_anew, keys, topology.service)
+                replay = Replay(told, topology.queue, dead, channel, advance, copy_of)
                 await replay.run(reactor, _batches(dead, named))
     finally:
         await connection.close(within=CLOSE_SECONDS)

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred
 
-from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher
 from rpc.amqp.protocol import AMQPConnection
+from rpc.cli.copies import copy_as_it_is, publish_copy
 from rpc.cli.dead_letters import DeadLetters, Letter
-from rpc.headers import NOT_COPIED
-from rpc.worker.sender import sender_of, with_sender
 
 
 async def renew(reactor: Any, connection: AMQPConnection, queue: str) -> None:
@@ -52,9 +49,6 @@ async def renew(reactor: Any, connection: AMQPConnection, queue: str) -> None:
 
 def _replace(head: DeadLetters, publisher: ConfirmedPublisher, queue: str, letter: Letter) -> Deferred[None]:
     assert letter.content is not None
-    properties = letter.content.properties
-    headers = {name: value for name, value in (properties.headers or {}).items() if name not in NOT_COPIED}
     own = letter.content.channel.client.credentials.user
-    sender = sender_of(properties.user_id, properties.headers or {}, own)
-    encoded = encode_properties(with_sender(attrs.evolve(properties, headers=headers), sender, own))
-    return publisher.publish("", queue, encoded, letter.content.body).addCallback(lambda _: head.remove([letter]))
+    published = publish_copy(publisher, queue, letter.content, copy_as_it_is, own)
+    return published.addCallback(lambda _: head.remove([letter]))

@@ -19,17 +19,12 @@ from twisted.python.failure import Failure
 
 from rpc import log
 from rpc.amqp.channel import Channel
-from rpc.amqp.codec.properties import encode_properties, split_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
-from rpc.amqp.content import Delivery
+from rpc.cli.copies import CopyOf, copy_revived
 from rpc.cli.dead_letters import Letter
 from rpc.cli.dead_queues import DeadQueues
 from rpc.errors import AMQPError, CodecError
-from rpc.headers import DELIVERIES, LIVENESS, NOT_COPIED, OF_DEAD_LETTERS, RENEWALS, SIGNATURE
-from rpc.keys import Keys
-from rpc.messages import Properties
-from rpc.signing import ONEWAY_LIFETIME, Kind, SignatureError, sign, verify
-from rpc.worker.sender import sender_of, with_sender
+from rpc.signing import SignatureError
 
 IN_FLIGHT: Final = 64
 """Letters that are published and not yet confirmed. The first is published alone, in case the broker is blocked."""
@@ -38,48 +33,6 @@ BYTES_IN_FLIGHT: Final = 8 * 1024 * 1024
 
 DRAIN_SECONDS: Final = 5.0
 """How long a replay that failed waits for the confirms of the letters in flight."""
-
-LEFT_OUT: Final = NOT_COPIED | {DELIVERIES, RENEWALS, LIVENESS, SIGNATURE}
-"""Headers of the letter's earlier deliveries. Deliveries are counted anew, and no caller waits for a keepalive. The
-signature does not hold without the reply queue.
-"""
-
-
-def revived(properties: Properties, own: str | None = None) -> Properties:
-    """Return the properties with which a letter is published again: without a reply queue and an expiration.
-
-    :param own: our own user. The worker that reads the letter again believes us who has sent it, if it is its own, too.
-    """
-    sender = sender_of(properties.user_id, properties.headers or {}, own)
-    headers = {
-        name: value
-        for name, value in (properties.headers or {}).items()
-        if name not in LEFT_OUT and not name.startswith(OF_DEAD_LETTERS)
-    }
-    letter = attrs.evolve(properties, headers=headers, delivery_mode=2, reply_to=None, expiration=None)
-    return with_sender(letter, sender, own)
-
-
-def encode_revived(content: Delivery, own: str | None) -> bytes:
-    """Return the :func:`revived` properties of a letter, encoded.
-
-    :raises SignatureError: the letter is signed. Its signature covers the reply queue, so it would not hold any more.
-    """
-    properties = content.properties
-    if properties.headers and SIGNATURE in properties.headers:
-        raise SignatureError("it is signed: give --keys, the file of the keys of its service")
-    return encode_properties(revived(properties, own))
-
-
-def signed_anew(keys: Keys, service: str, content: Delivery, own: str | None) -> bytes:
-    """Return the encoded properties with which a letter is published again, signed with the key that it has now.
-
-    :raises SignatureError: the letter has no valid signature. Signing it would make a forged request a good one.
-    """
-    parts = split_properties(content.encoded_properties)
-    signed = verify(keys, Kind.REQUEST, service, parts, content.body)
-    properties = encode_properties(revived(content.properties, own))
-    return sign(keys, signed.key, Kind.REQUEST, service, properties, content.body, lifetime=ONEWAY_LIFETIME)[0]
 
 
 @attrs.define(eq=False)
@@ -118,22 +71,21 @@ class Replay:
         dead: DeadQueues,
         channel: Channel,
         answered: Callable[[int], None],
-        encode: Callable[[Delivery, str | None], bytes] = encode_revived,
+        copy_of: CopyOf = copy_revived,
     ) -> None:
         """
         :param progress: is kept up to date.
         :param queue: the service's.
         :param channel: to publish on; in confirm mode, and the only channel of its connection.
         :param answered: called with 1 when the broker has confirmed or refused a letter.
-        :param encode: returns the properties with which a letter is published. Raises :class:`CodecError` or
-            :class:`SignatureError` for a letter that stays.
+        :param copy_of: raises :class:`CodecError` or :class:`SignatureError` for a letter that stays.
         """
         self._progress = progress
         self._queue = queue
         self._dead = dead
         self._channel = channel
         self._on_answer = answered
-        self._encode = encode
+        self._copy_of = copy_of
         self._publisher = ConfirmedPublisher(channel, self._queue_is_gone)
         self._bytes_in_flight = 0
         self._queue_gone = False
@@ -181,7 +133,7 @@ class Replay:
                 self._stays(waiting.popleft(), f"only {letter.size} of its {letter.original_size} bytes were kept")
                 continue
             try:
-                encoded = self._encode(content, self._channel.client.credentials.user)
+                encoded = self._copy_of(content, self._channel.client.credentials.user)
                 published = self._publisher.publish("", self._queue, encoded, content.body)
             except CodecError as error:
                 self._stays(waiting.popleft(), f"it cannot be sent: {error}")

@@ -21,13 +21,13 @@ import attrs
 
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
-from rpc.amqp.content import Delivery
 from rpc.amqp.pipelining import all_answered
 from rpc.amqp.protocol import AMQPConnection
+from rpc.cli.copies import CopyOf, copy_as_it_is, copy_with_count
 from rpc.cli.progress import progress
 from rpc.cli.queue_detour import Detour, Names
 from rpc.cli.queue_differences import Difference
-from rpc.cli.queue_move import Move, MoveFailed, copy_as_it_is, copy_with_count
+from rpc.cli.queue_move import Move, MoveFailed
 from rpc.cli.service_queues import lock, lock_dead_letters, ready_messages
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.headers import CANCEL
@@ -49,13 +49,13 @@ class Replacement:
     """One queue, and how it is to be declared.
 
     :ivar exchange: the exchange that it is bound to; ``None``: messages are sent to its name.
-    :ivar copied: makes the properties of a message that is moved out of it.
+    :ivar copy_of: makes the properties of a message that is moved out of it.
     """
 
     declaration: Declaration
     exchange: str | None
     routing_key: str
-    copied: Callable[[Delivery], bytes]
+    copy_of: CopyOf
 
     @property
     def queue(self) -> str:
@@ -170,7 +170,7 @@ class Migration:
 
     async def _empty(self, old: Replacement, count: int, advance: Callable[[int], None]) -> None:
         """Move all messages to the store, and replace the queue."""
-        async with self._moving(old.queue, Names(old.queue).store, old.copied, advance) as move:
+        async with self._moving(old.queue, Names(old.queue).store, old.copy_of, advance) as move:
             await move.until(count)
             try:
                 await self._do(_detour(old, Detour.prepare, Detour.enter, Detour.divert))
@@ -199,11 +199,11 @@ class Migration:
 
     @asynccontextmanager
     async def _moving(
-        self, source: str, target: str, copied: Callable[[Delivery], bytes], advance: Callable[[int], None]
+        self, source: str, target: str, copy_of: CopyOf, advance: Callable[[int], None]
     ) -> AsyncIterator[Move]:
         consuming, publishing = await self._holding.open_channel(), await self._publishing.open_channel()
         await publishing.confirm_select()
-        move = Move(self._reactor, consuming, publishing, (source, target), copied, self._patience, advance)
+        move = Move(self._reactor, consuming, publishing, (source, target), copy_of, self._patience, advance)
         try:
             await move.start()
             yield move

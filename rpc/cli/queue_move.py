@@ -8,10 +8,9 @@ that publishes (its page "Memory and Disk Alarms"), and so no acks either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
-import attrs
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -19,13 +18,10 @@ from twisted.python.failure import Failure
 from rpc import log
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
-from rpc.amqp.codec.properties import USER_ID, encode_properties, join_properties, split_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.amqp.content import Delivery
-from rpc.errors import AMQPError, CodecError
-from rpc.headers import DELIVERIES, NOT_COPIED
-from rpc.worker.begins import believed, possible_begins
-from rpc.worker.sender import sender_of, with_sender
+from rpc.cli.copies import CopyOf, publish_copy
+from rpc.errors import AMQPError
 
 IN_FLIGHT: Final = 64
 """Messages that are delivered and not yet acked: so many at most are in both queues after a kill."""
@@ -45,43 +41,6 @@ class OthersConsume(MoveFailed):
     """Another program consumes from the queue."""
 
 
-def copy_as_it_is(delivery: Delivery) -> bytes:
-    """Return the encoded properties of a copy: those of the message, but persistent.
-
-    The user that has sent it becomes a header. The headers that route a message are left out, and the broker's own
-    counts.
-    """
-    return _copy(delivery, delivery.properties.headers or {}, 0)
-
-
-def copy_with_count(delivery: Delivery) -> bytes:
-    """As :func:`copy_as_it_is`, for a request. The broker does not know a copy as redelivered. So the number of times
-    that workers may have begun the request is written into it, as a worker does that republishes a request.
-    """
-    headers = believed(delivery.properties.headers or {}, delivery.exchange)
-    return _copy(delivery, headers, possible_begins(headers, delivery.redelivered))
-
-
-def _copy(delivery: Delivery, came: Mapping[str, Any], begins: int) -> bytes:
-    headers = {name: value for name, value in came.items() if name not in NOT_COPIED}
-    if begins:
-        headers[DELIVERIES] = begins
-    own = delivery.channel.client.credentials.user
-    sender = sender_of(delivery.properties.user_id, delivery.properties.headers or {}, own)
-    copy = attrs.evolve(delivery.properties, headers=headers or None, delivery_mode=2)
-    return encode_properties(with_sender(copy, sender, own))
-
-
-def _unread(delivery: Delivery) -> bytes:
-    """Return the properties as they came, less the user id: RabbitMQ rejects one that is not our own."""
-    try:
-        parts = [*split_properties(delivery.encoded_properties)]
-    except CodecError:
-        return delivery.encoded_properties
-    parts[USER_ID] = None
-    return join_properties(parts)
-
-
 class Move:
     """A move that is in progress.
 
@@ -94,7 +53,7 @@ class Move:
         channel: Channel,
         publishing: Channel,
         queues: tuple[str, str],
-        copied: Callable[[Delivery], bytes],
+        copy_of: CopyOf,
         patience: float,
         on_moved: Callable[[int], None],
     ) -> None:
@@ -102,7 +61,6 @@ class Move:
         :param channel: to consume on; used by nothing else.
         :param publishing: a channel in confirm mode, on another connection.
         :param queues: from which queue, and to which.
-        :param copied: returns the encoded properties of a copy.
         :param patience: seconds without a confirm after which the move fails.
         :param on_moved: called with 1 for each message that was moved.
         """
@@ -110,7 +68,7 @@ class Move:
         self._channel = channel
         self._publishing = publishing
         self._source, self._target = queues
-        self._copied = copied
+        self._copy_of = copy_of
         self._patience = patience
         self._on_moved = on_moved
         self._acks = AckCollector(channel)
@@ -190,18 +148,13 @@ class Move:
         if self._failure is not None:
             return
         try:
-            published = self._send(delivery)
+            own = self._publishing.client.credentials.user
+            published = publish_copy(self._publisher, self._target, delivery, self._copy_of, own)
         except AMQPError as error:
             self._fail(error)
         else:
             published.addCallbacks(self._confirmed, self._rejected, (delivery,), errbackArgs=(delivery,))
             published.addErrback(lambda failure: log.err(failure, "while moving a message"))
-
-    def _send(self, delivery: Delivery) -> Any:
-        try:
-            return self._publisher.publish("", self._target, self._copied(delivery), delivery.body)
-        except CodecError:  # the headers are malformed, or fill a frame
-            return self._publisher.publish("", self._target, _unread(delivery), delivery.body)
 
     def _confirmed(self, _: object, delivery: Delivery) -> None:
         self._acks.ack(delivery.delivery_tag)
