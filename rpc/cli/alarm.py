@@ -1,4 +1,4 @@
-"""Work that ends when the broker takes no messages.
+"""Connections to publish on, and work that ends when the broker takes no messages.
 
 During an alarm the broker reads nothing from a connection that publishes (RabbitMQ documentation, "Memory and Disk
 Alarms"). So no method that is sent on it is answered, not even ``channel.close``.
@@ -6,13 +6,19 @@ Alarms"). So no method that is sent on it is answered, not even ``channel.close`
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from rpc.amqp.protocol import AMQPConnection
+from rpc.cli.running import open_connection
 from rpc.errors import AMQPError
+from rpc.uri import BrokerURI
+
+CLOSE_SECONDS: Final = 1.0
+"""For ``connection.close`` on a publishing connection."""
 
 Result = TypeVar("Result")
 
@@ -21,10 +27,24 @@ class BrokerTakesNothing(AMQPError):
     """The broker has an alarm."""
 
 
+@asynccontextmanager
+async def publishing_connection(reactor: Any, broker: BrokerURI, role: str) -> AsyncIterator[AMQPConnection]:
+    """Open a connection to publish on, and close it at the end.
+
+    :param role: see :func:`~rpc.cli.running.open_connection`.
+    :raises AMQPError: no host accepted the connection.
+    """
+    connection = await open_connection(reactor, broker, role)
+    try:
+        yield connection
+    finally:
+        await connection.close(within=CLOSE_SECONDS)
+
+
 async def unless_blocked(connection: AMQPConnection, work: Coroutine[Any, Any, Result]) -> Result:
     """Return the result of `work`, which is cancelled when the broker blocks `connection`.
 
-    :param work: when it is cancelled, it must not wait for an answer on `connection`.
+    :param work: when it is cancelled, it must wait for an answer on `connection` for a limited time only.
     :raises BrokerTakesNothing: the broker has blocked the connection.
     """
     working = Deferred.fromCoroutine(work)

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as PutBackTimedOut
 
 from rpc.amqp.channel import Channel
+from rpc.cli.alarm import publishing_connection, unless_blocked
 from rpc.cli.confirmation import confirmed
 from rpc.cli.copies import copy_revived, copy_signed_anew
 from rpc.cli.dead_body import Arguments, body_lines
@@ -53,9 +54,6 @@ PUT_BACK_SECONDS: Final = 60.0
 
 RENEW_SECONDS: Final = 60.0
 """For replacing letters of one queue that were delivered often. The next command goes on with the rest."""
-
-CLOSE_SECONDS: Final = 1.0
-"""For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Kinds: TypeAlias = tuple[DeadLetterKind, ...]
@@ -255,8 +253,7 @@ async def _replayed(
     told: Progress,
 ) -> None:
     """:param told: is kept up to date."""
-    connection = await open_connection(reactor, broker, "thrift-rpc dead replay")
-    try:
+    async with publishing_connection(reactor, broker, "thrift-rpc dead replay") as connection:
         channel = await connection.open_channel()
         await _confirming(channel, topology.queue)
         async with _holding(reactor, broker, topology, kinds) as dead:
@@ -265,9 +262,7 @@ async def _replayed(
             with progress(total, "replaying") as advance:
                 copy_of = copy_revived if keys is None else partial(copy_signed_anew, keys, topology.service)
                 replay = Replay(told, topology.queue, dead, channel, advance, copy_of)
-                await replay.run(reactor, _batches(dead, named))
-    finally:
-        await connection.close(within=CLOSE_SECONDS)
+                await unless_blocked(connection, replay.run(reactor, _batches(dead, named)))
 
 
 async def _batches(dead: DeadQueues, named: list[Letter] | None) -> AsyncIterator[list[Letter]]:

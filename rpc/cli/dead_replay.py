@@ -76,7 +76,7 @@ class Replay:
         """
         :param progress: is kept up to date.
         :param queue: the service's.
-        :param channel: to publish on; in confirm mode, and the only channel of its connection.
+        :param channel: to publish on; in confirm mode. Run the replay by :func:`~rpc.cli.alarm.unless_blocked`.
         :param answered: called with 1 when the broker has confirmed or refused a letter.
         :param copy_of: raises :class:`CodecError` or :class:`SignatureError` for a letter that stays.
         """
@@ -91,14 +91,13 @@ class Replay:
         self._queue_gone = False
         self._ended: Deferred[None] | None = None  # while the letters of a batch are published
         channel.on_closed = self._fail
-        channel.client.on_blocked = self._blocked
         dead.on_lost(self._fail)
 
     async def run(self, reactor: Any, batches: AsyncIterable[list[Letter]]) -> None:
         """Replay letters. After a failure or a cancellation it waits some seconds for the letters in flight.
 
         :param batches: the letters. The next batch is read when the last one is replayed.
-        :raises AMQPError: a connection was lost, or the broker is blocked.
+        :raises AMQPError: a connection was lost.
         :raises CancelledError: the replay was cancelled.
         """
         try:
@@ -116,10 +115,7 @@ class Replay:
         self._progress.removed = True
 
     def _check_channel(self) -> None:
-        """Fail if the broker takes nothing. It may have said so while letters were being read."""
-        blocked = self._channel.client.blocked
-        if blocked is not None:
-            raise _takes_nothing(blocked)
+        """Fail if the channel is lost. It may have been lost while letters were being read."""
         if self._channel.closed:
             raise self._channel.reason or AMQPError("the channel is closed")
 
@@ -213,10 +209,6 @@ class Replay:
         if ended is not None:
             ended.errback(reason)
 
-    def _blocked(self, reason: str | None) -> None:
-        if reason is not None:
-            self._fail(_takes_nothing(reason))
-
     async def _drain(self, reactor: Any) -> None:
         progress = self._progress
         not_sent, progress.waiting = progress.waiting, deque()
@@ -228,10 +220,6 @@ class Replay:
         with suppress(GivenUp, AMQPError):
             await Deferred.fromCoroutine(self._dead.removed()).addTimeout(DRAIN_SECONDS, reactor)
             progress.removed = True
-
-
-def _takes_nothing(reason: str) -> AMQPError:
-    return AMQPError(f"it takes no messages: {reason}")
 
 
 def _log(failure: Failure) -> None:

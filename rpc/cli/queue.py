@@ -9,7 +9,7 @@ import attrs
 import click
 
 from rpc.amqp.protocol import AMQPConnection
-from rpc.cli.alarm import unless_blocked
+from rpc.cli.alarm import publishing_connection, unless_blocked
 from rpc.cli.confirmation import confirmed
 from rpc.cli.queue_migration import Migration, lock_service, replacements
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
@@ -24,9 +24,6 @@ from rpc.worker.service import LONGEST_QUEUE
 PATIENCE: Final = 30.0
 
 QUESTION: Final = "Replace each of these queues by one with the new arguments, and move its messages?"
-
-CLOSE_SECONDS: Final = 1.0
-"""For ``connection.close`` on the publishing connection: a blocked broker reads nothing from it."""
 
 NO_DIFFERENCE: Final = (
     "the broker sees no difference between {} and these options: nothing was moved. It does not compare "
@@ -141,8 +138,7 @@ async def _migrated(
     """:param told: gets the migration, which tells how far it has come."""
     holding = await open_connection(reactor, broker, "thrift-rpc queue")
     try:
-        publishing = await open_connection(reactor, broker, "thrift-rpc queue publishing")
-        try:
+        async with publishing_connection(reactor, broker, "thrift-rpc queue publishing") as publishing:
             migration = Migration(reactor, holding, publishing, topology.service, patience)
             told.append(migration)
             await lock_service(holding, topology)
@@ -153,8 +149,6 @@ async def _migrated(
             if plan and not await confirmed(reactor, QUESTION):
                 raise click.Abort
             await unless_blocked(publishing, _migrate(migration, topology, always))
-        finally:
-            await publishing.close(within=CLOSE_SECONDS)
     finally:
         await holding.close()
 
