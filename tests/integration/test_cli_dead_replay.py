@@ -147,3 +147,19 @@ class BlockedTests(DeadTestCase):
         await self.has_dead(3 - len(replayed))
         self.assertEqual([*replayed, *await self.ids(self.topology.dead_queue)], ["a", "b", "c"])
         self.assertIn("2 dead letters not sent: still dead", error)
+
+
+class RenewalTests(DeadTestCase):
+    """Letters that were delivered often are replaced by copies. A classic queue keeps the count of a header."""
+
+    own_broker = True
+
+    async def test_says_that_letters_were_not_replaced(self) -> None:
+        """The broker takes no messages. The command itself has succeeded."""
+        self.bury(message_id="a", headers={"x-delivery-count": 12})
+        await self.has_dead(1)
+        self.broker.set_memory_alarm(True)
+        ended = await self.run_dead("list")
+        self.assertEqual((ended.status, ended.output.splitlines()[-1]), (0, f"1 dead letter of {self.name}"))
+        self.assertIn(f"letters of {self.topology.dead_queue} were delivered often", ended.error)
+        self.assertIn("it takes no messages: low on memory", ended.error)

@@ -23,7 +23,8 @@ class RenewalTests(SynchronousTestCase):
         self.peer = Peer().open()
         self.queue = DeadQueue(self.peer, 1, 2, 3)
         self.queue.properties = encode_properties(Properties(headers={"x-delivery-count": 12}))
-        self.renewing: Deferred[None] = Deferred.fromCoroutine(renew(self.peer.clock, self.peer.connection, QUEUE))
+        connection = self.peer.connection
+        self.renewing: Deferred[None] = Deferred.fromCoroutine(renew(self.peer.clock, connection, connection, [QUEUE]))
         self.queue.serve()
 
     def test_a_letter_is_acked_when_its_copy_is_confirmed(self) -> None:
@@ -40,3 +41,12 @@ class RenewalTests(SynchronousTestCase):
         self.queue.serve()
         self.failureResultOf(self.renewing, AMQPError)
         self.assertEqual(sorted(self.queue.ready), [2, 3])
+
+    def test_a_copy_that_is_refused_does_not_keep_the_others_from_being_acked(self) -> None:
+        """Otherwise their letters would be in the queue twice."""
+        self.peer.feed(method(PUBLISHING, "basic.nack", 1, False, False))
+        self.queue.serve()
+        self.peer.feed(method(PUBLISHING, "basic.ack", 3, True))
+        self.queue.serve()
+        self.failureResultOf(self.renewing, AMQPError)
+        self.assertEqual(self.queue.ready, [1])
