@@ -1,6 +1,6 @@
 """The properties of copies, as the verbs ``dead`` and ``queue`` publish them.
 
-Each function takes a message and our own user, as the broker knows it. The copy says who has sent the original
+Each function takes a message and :func:`own_user`. The copy says who has sent the original
 (:mod:`rpc.worker.sender`). The headers that route a message are left out, and the broker's own counts.
 """
 
@@ -15,7 +15,10 @@ from twisted.internet.defer import Deferred
 from rpc.amqp.codec.properties import USER_ID, encode_properties, join_properties, split_properties
 from rpc.amqp.confirmed import ConfirmedPublisher
 from rpc.amqp.content import Delivery
-from rpc.errors import CodecError
+from rpc.amqp.protocol import AMQPConnection
+from rpc.amqp.reasons import wrong_user
+from rpc.cli.standard_output import warn
+from rpc.errors import ChannelClosed, CodecError
 from rpc.headers import DELIVERIES, LIVENESS, NOT_COPIED, OF_DEAD_LETTERS, RENEWALS, SIGNATURE
 from rpc.keys import Keys
 from rpc.messages import Properties
@@ -26,10 +29,39 @@ from rpc.worker.sender import sender_of, with_sender
 CopyOf: TypeAlias = Callable[[Delivery, str | None], bytes]
 """A function that returns the encoded properties of a copy."""
 
+UNKNOWN_USER: Final = (
+    "the broker does not know this connection by the user name {!r}. So copies do not say which users have sent the "
+    "originals, and services with the option allow deny them. Log in by the name that the broker has"
+)
+
 LEFT_OUT: Final = frozenset({DELIVERIES, RENEWALS, LIVENESS, SIGNATURE})
 """Headers of a letter's earlier deliveries. Deliveries are counted anew, and no caller waits for a keepalive. The
 signature does not hold without the reply queue.
 """
+
+
+async def own_user(connection: AMQPConnection) -> str | None:
+    """Return the user name that copies may have as their user id; ``None``: the broker knows the connection by another
+    name, as it may for a token or a certificate, and would close the channel of the copies (RabbitMQ documentation,
+    "Validated User-ID"). That is told on standard error.
+
+    The question is a message that no queue takes. To be asked first on a connection to publish on: during an alarm,
+    this message blocks the connection, and not a copy, which would be published before its original is acked.
+
+    :raises AMQPError: the connection was lost, or the user may not publish to the default exchange (403).
+    """
+    user = connection.credentials.user
+    channel = await connection.open_channel()
+    channel.publish("", "", encode_properties(Properties(user_id=user)), b"")
+    try:
+        await channel.confirm_select()  # its answer comes after the message was checked
+    except ChannelClosed as error:
+        if wrong_user(error) is None:
+            raise
+        warn(UNKNOWN_USER.format(user))
+        return None
+    channel.close()
+    return user
 
 
 def copy_as_it_is(delivery: Delivery, own: str | None) -> bytes:

@@ -7,24 +7,20 @@ Each command consumes the letters of the queues once, in rounds, and puts back t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import click
-from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as TimedOut
 
 from rpc.amqp.channel import Channel
-from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.alarm import publishing_connection, unless_blocked
 from rpc.cli.confirmation import confirmed
-from rpc.cli.copies import copy_revived, copy_signed_anew
+from rpc.cli.copies import copy_revived, copy_signed_anew, own_user
 from rpc.cli.dead_body import Arguments, body_lines
 from rpc.cli.dead_choice import Choice
+from rpc.cli.dead_holding import holding
 from rpc.cli.dead_letters import Letter
 from rpc.cli.dead_queues import DeadQueues
-from rpc.cli.dead_renewal import renew
 from rpc.cli.dead_replay import Progress, Replay
 from rpc.cli.dead_text import count, heading, json_line, label, lines, some
 from rpc.cli.progress import progress
@@ -35,12 +31,10 @@ from rpc.cli.running import (
     errors_in_words,
     keys_option,
     meaning,
-    open_connection,
     run,
 )
-from rpc.cli.service_queues import lock_dead_letters
 from rpc.cli.standard_output import say, warn
-from rpc.errors import AMQPError, DeclarationRefused
+from rpc.errors import DeclarationRefused
 from rpc.keys import Keys
 from rpc.topology import DeadLetterKind, ServiceTopology
 from rpc.uri import BrokerURI
@@ -49,17 +43,6 @@ BYTES_SHOWN: Final = 512
 
 KEPT_BYTES: Final = 256 * 1024 * 1024
 """Most bytes of bodies that are kept for the letters that a command line names."""
-
-PUT_BACK_SECONDS: Final = 60.0
-"""Seconds that the queue has to take letters back. Then the command ends all the same."""
-
-RENEW_SECONDS: Final = 60.0
-"""For replacing letters that were delivered often. The next command goes on with the rest."""
-
-NOT_RENEWED: Final = (
-    "letters of {} were delivered often, and were not all replaced by copies: {}. The next command tries again. A "
-    "quorum queue of RabbitMQ 4 drops a letter at its 21st delivery"
-)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Kinds: TypeAlias = tuple[DeadLetterKind, ...]
@@ -141,7 +124,7 @@ def list_command(service: str, broker: BrokerURI, queue: str | None, kinds: Kind
 
 
 async def _listed(reactor: Any, broker: BrokerURI, topology: ServiceTopology, kinds: Kinds) -> list[Letter]:
-    async with _holding(reactor, broker, topology, kinds) as dead:
+    async with holding(reactor, broker, topology, kinds) as dead:
         return await _chosen(dead, Choice(frozenset()), with_content=False)
 
 
@@ -186,7 +169,7 @@ def show_command(
 async def _shown(
     reactor: Any, broker: BrokerURI, topology: ServiceTopology, kinds: Kinds, choice: Choice
 ) -> list[Letter]:
-    async with _holding(reactor, broker, topology, kinds) as dead:
+    async with holding(reactor, broker, topology, kinds) as dead:
         return await _chosen(dead, choice, with_content=True)
 
 
@@ -262,12 +245,13 @@ async def _replayed(
     async with publishing_connection(reactor, broker, "thrift-rpc dead replay") as connection:
         channel = await connection.open_channel()
         await _confirming(channel, topology.queue)
-        async with _holding(reactor, broker, topology, kinds) as dead:
+        own = await unless_blocked(connection, own_user(connection))
+        async with holding(reactor, broker, topology, kinds) as dead:
             named = await _chosen(dead, choice, with_content=True) if choice.words else None
             total = dead.count if named is None else len(named)
             with progress(total, "replaying") as advance:
                 copy_of = copy_revived if keys is None else partial(copy_signed_anew, keys, topology.service)
-                replay = Replay(told, topology.queue, dead, channel, advance, copy_of)
+                replay = Replay(told, topology.queue, dead, channel, advance, own, copy_of)
                 await unless_blocked(connection, replay.run(reactor, _batches(dead, named)))
 
 
@@ -350,7 +334,7 @@ async def _purged(
     acked: list[Letter],
 ) -> None:
     """:param acked: gets the letters that are deleted, before they are."""
-    async with _holding(reactor, broker, topology, kinds) as dead:
+    async with holding(reactor, broker, topology, kinds) as dead:
         letters = await _chosen(dead, choice, with_content=False)
         if letters and not yes:
             say(some(list(lines(letters))).removeprefix("\n"))
@@ -362,50 +346,3 @@ async def _purged(
             await dead.removed()
         except KNOWN as error:
             raise click.ClickException(f"{meaning(error)}\nsome letters may be left: list them again") from error
-
-
-@asynccontextmanager
-async def _holding(
-    reactor: Any, broker: BrokerURI, topology: ServiceTopology, kinds: Kinds
-) -> AsyncIterator[DeadQueues]:
-    """Hold the dead letters on a connection of their own. At the end, those that were not removed are requeued."""
-    connection = await open_connection(reactor, broker, "thrift-rpc dead")
-    try:
-        await lock_dead_letters(connection, topology.dead_queue)
-        dead = DeadQueues(reactor, connection, topology, kinds)
-        try:
-            await dead.look()
-            yield dead
-        finally:
-            await _put_back(reactor, broker, connection, dead)
-    finally:
-        await connection.close()
-
-
-async def _put_back(reactor: Any, broker: BrokerURI, holding: AMQPConnection, dead: DeadQueues) -> None:
-    """Give the letters back that were not removed. Replace those that the broker may soon drop.
-
-    The work of the command has ended, so a failure is only told.
-    """
-    try:
-        await Deferred.fromCoroutine(dead.put_back()).addTimeout(PUT_BACK_SECONDS, reactor)
-    except (AMQPError, TimedOut):  # the broker requeues them when the connection ends
-        return
-    if not dead.renewable:
-        return
-    try:
-        await Deferred.fromCoroutine(_renewed(reactor, broker, holding, dead)).addTimeout(RENEW_SECONDS, reactor)
-    except TimedOut:
-        reason = f"not within {RENEW_SECONDS:g} s"
-    except AMQPError as error:
-        reason = meaning(error)
-    except click.ClickException as error:
-        reason = error.message
-    else:
-        return
-    warn(NOT_RENEWED.format(", ".join(dead.renewable), reason))
-
-
-async def _renewed(reactor: Any, broker: BrokerURI, holding: AMQPConnection, dead: DeadQueues) -> None:
-    async with publishing_connection(reactor, broker, "thrift-rpc dead renewal") as publishing:
-        await unless_blocked(publishing, renew(reactor, holding, publishing, dead.renewable))

@@ -8,15 +8,19 @@ broker reads nothing from it, and letters can be put back all the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
 from rpc.amqp.confirmed import ConfirmedPublisher
+from rpc.amqp.content import Delivery
 from rpc.amqp.protocol import AMQPConnection
-from rpc.cli.copies import copy_as_it_is, publish_copy
+from rpc.cli.copies import copy_as_it_is, own_user, publish_copy
 from rpc.cli.dead_letters import DeadLetters, Letter
+
+Publish: TypeAlias = Callable[[Delivery], Deferred[None]]
 
 
 async def renew(reactor: Any, holding: AMQPConnection, publishing: AMQPConnection, queues: Iterable[str]) -> None:
@@ -29,23 +33,25 @@ async def renew(reactor: Any, holding: AMQPConnection, publishing: AMQPConnectio
     :raises AMQPError: a connection was lost, or a copy was refused. Letters that are not replaced are still there.
     :raises click.ClickException: another program consumes from a queue.
     """
+    own = await own_user(publishing)
     channel = await publishing.open_channel()
     await channel.confirm_select()
     publisher = ConfirmedPublisher(channel)
     channel.on_closed = publisher.lost
     for queue in queues:
         head = DeadLetters(reactor, await holding.open_channel(), queue)
+        publish = partial(publish_copy, publisher, queue, copy_of=copy_as_it_is, own=own)
         try:
-            await _renew_head(head, publisher, queue)
+            await _renew_head(head, publish)
         finally:
             await head.put_back()
 
 
-async def _renew_head(head: DeadLetters, publisher: ConfirmedPublisher, queue: str) -> None:
+async def _renew_head(head: DeadLetters, publish: Publish) -> None:
     await head.look()
     while letters := await head.next_round():
         old = [letter for letter in letters if letter.renewable]
-        await _all_ended([maybeDeferred(_replace, head, publisher, queue, letter) for letter in old])
+        await _all_ended([maybeDeferred(_replace, head, publish, letter) for letter in old])
         if len(old) < len(letters):
             break
     await head.removed()
@@ -62,8 +68,6 @@ async def _all_ended(replacing: list[Deferred[None]]) -> None:
             outcome.raiseException()
 
 
-def _replace(head: DeadLetters, publisher: ConfirmedPublisher, queue: str, letter: Letter) -> Deferred[None]:
+def _replace(head: DeadLetters, publish: Publish, letter: Letter) -> Deferred[None]:
     assert letter.content is not None
-    own = letter.content.channel.client.credentials.user
-    published = publish_copy(publisher, queue, letter.content, copy_as_it_is, own)
-    return published.addCallback(lambda _: head.remove([letter]))
+    return publish(letter.content).addCallback(lambda _: head.remove([letter]))

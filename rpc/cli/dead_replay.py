@@ -71,6 +71,7 @@ class Replay:
         dead: DeadQueues,
         channel: Channel,
         answered: Callable[[int], None],
+        own: str | None,
         copy_of: CopyOf = copy_revived,
     ) -> None:
         """
@@ -78,6 +79,7 @@ class Replay:
         :param queue: the service's.
         :param channel: to publish on; in confirm mode. Run the replay by :func:`~rpc.cli.alarm.unless_blocked`.
         :param answered: called with 1 when the broker has confirmed or refused a letter.
+        :param own: see :func:`~rpc.cli.copies.own_user`.
         :param copy_of: raises :class:`CodecError` or :class:`SignatureError` for a letter that stays.
         """
         self._progress = progress
@@ -85,6 +87,7 @@ class Replay:
         self._dead = dead
         self._channel = channel
         self._on_answer = answered
+        self._own = own
         self._copy_of = copy_of
         self._publisher = ConfirmedPublisher(channel, self._queue_is_gone)
         self._bytes_in_flight = 0
@@ -129,7 +132,7 @@ class Replay:
                 self._stays(waiting.popleft(), f"only {letter.size} of its {letter.original_size} bytes were kept")
                 continue
             try:
-                encoded = self._copy_of(content, self._channel.client.credentials.user)
+                encoded = self._copy_of(content, self._own)
                 published = self._publisher.publish("", self._queue, encoded, content.body)
             except CodecError as error:
                 self._stays(waiting.popleft(), f"it cannot be sent: {error}")

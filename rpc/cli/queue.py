@@ -11,7 +11,7 @@ import click
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.alarm import publishing_connection, unless_blocked
 from rpc.cli.confirmation import confirmed
-from rpc.cli.queue_migration import Migration, lock_service, replacements
+from rpc.cli.queue_migration import Migration, lock_service
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
 from rpc.cli.service_queues import no_such_queue
 from rpc.cli.standard_output import say, warn
@@ -148,7 +148,7 @@ async def _migrated(
                 say(line)
             if plan and not await confirmed(reactor, QUESTION):
                 raise click.Abort
-            await unless_blocked(publishing, _migrate(migration, topology, always))
+            await unless_blocked(publishing, migration.replace(topology, always=always))
     finally:
         await holding.close()
 
@@ -160,11 +160,6 @@ async def _prepare(holding: AMQPConnection, migration: Migration, topology: Serv
     for exchange in EXCHANGES:
         await channel.declare(exchange)
     await migration.try_arguments(topology.request_queue())
-
-
-async def _migrate(migration: Migration, topology: ServiceTopology, always: bool) -> None:
-    for queue in replacements(topology):
-        await migration.replace(queue, always=always)
 
 
 def _report(migration: Migration) -> list[str]:

@@ -23,7 +23,7 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.amqp.pipelining import all_answered
 from rpc.amqp.protocol import AMQPConnection
-from rpc.cli.copies import CopyOf, copy_as_it_is, copy_with_count
+from rpc.cli.copies import CopyOf, copy_as_it_is, copy_with_count, own_user
 from rpc.cli.progress import progress
 from rpc.cli.queue_detour import Detour, Names
 from rpc.cli.queue_differences import Difference
@@ -128,6 +128,7 @@ class Migration:
         self._publishing = publishing
         self._service = service
         self._patience = patience
+        self._own: str | None = None
         self.moved: dict[str, int] = {}
         self.unfinished: list[str] = []
 
@@ -141,13 +142,18 @@ class Migration:
                     lines.append(f"{old.queue}: {', '.join(differences) or 'the broker sees no difference'}")
         return lines
 
-    async def replace(self, old: Replacement, *, always: bool) -> None:
-        """Replace a queue, or go on with that. Does nothing if the queue is there as it is to be, or never was.
+    async def replace(self, topology: ServiceTopology, *, always: bool) -> None:
+        """Replace the queues, or go on with that. Those that are there as they are to be, or never were, stay so.
 
         :param always: replace it even so. RabbitMQ does not compare all arguments.
         :raises MoveFailed: see :class:`~rpc.cli.queue_move.Move`; nothing is lost.
         :raises AMQPError: the broker refuses something, or a connection was lost.
         """
+        self._own = await own_user(self._publishing)
+        for old in replacements(topology):
+            await self._replace(old, always)
+
+    async def _replace(self, old: Replacement, always: bool) -> None:
         store = Names(old.queue).store
         count = await self.count(old.queue)
         stored = await self.count(store)
@@ -203,7 +209,7 @@ class Migration:
     ) -> AsyncIterator[Move]:
         consuming, publishing = await self._holding.open_channel(), await self._publishing.open_channel()
         await publishing.confirm_select()
-        move = Move(self._reactor, consuming, publishing, (source, target), copy_of, self._patience, advance)
+        move = Move(self._reactor, consuming, publishing, (source, target), copy_of, self._own, self._patience, advance)
         try:
             await move.start()
             yield move

@@ -54,6 +54,7 @@ class Move:
         publishing: Channel,
         queues: tuple[str, str],
         copy_of: CopyOf,
+        own: str | None,
         patience: float,
         on_moved: Callable[[int], None],
     ) -> None:
@@ -61,6 +62,7 @@ class Move:
         :param channel: to consume on; used by nothing else.
         :param publishing: a channel in confirm mode, on another connection.
         :param queues: from which queue, and to which.
+        :param own: see :func:`~rpc.cli.copies.own_user`.
         :param patience: seconds without a confirm after which the move fails.
         :param on_moved: called with 1 for each message that was moved.
         """
@@ -69,6 +71,7 @@ class Move:
         self._publishing = publishing
         self._source, self._target = queues
         self._copy_of = copy_of
+        self._own = own
         self._patience = patience
         self._on_moved = on_moved
         self._acks = AckCollector(channel)
@@ -148,8 +151,7 @@ class Move:
         if self._failure is not None:
             return
         try:
-            own = self._publishing.client.credentials.user
-            published = publish_copy(self._publisher, self._target, delivery, self._copy_of, own)
+            published = publish_copy(self._publisher, self._target, delivery, self._copy_of, self._own)
         except AMQPError as error:
             self._fail(error)
         else:

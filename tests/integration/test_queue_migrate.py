@@ -232,7 +232,7 @@ class AlarmTests(MigrateTestCase):
         await deferToThread(self.broker.set_memory_alarm, on)
 
     async def test_ends_during_an_alarm(self) -> None:
-        """The first message that it publishes asks whether a worker is connected."""
+        """The first message that it publishes goes to no queue."""
         await self.declared()
         await self.sent("a")
         await self.alarm(True)

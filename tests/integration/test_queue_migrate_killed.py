@@ -15,7 +15,7 @@ from twisted.internet.threads import deferToThread
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli import queue_migration, queue_move
 from rpc.cli.queue_detour import Names
-from rpc.cli.queue_migration import Migration, lock_service, replacements
+from rpc.cli.queue_migration import Migration, lock_service
 from rpc.cli.running import open_connection
 from rpc.cli.service_queues import lock_of
 from rpc.errors import AMQPError, ChannelClosed
@@ -97,8 +97,7 @@ class KilledTests(MigrateTestCase):
         try:
             await lock_service(holding, topology)
             migration = Migration(reactor, holding, publishing, topology.service, 30.0)
-            for queue in replacements(topology):
-                await migration.replace(queue, always=False)
+            await migration.replace(topology, always=False)
         except (AMQPError, CancelledError):
             self.assertGreater(budget.written, most)
         finally:

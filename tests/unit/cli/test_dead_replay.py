@@ -54,7 +54,7 @@ class ReplayTests(SynchronousTestCase):
             {1: 1} if reading is not None else {each.delivery_tag: each.size for batch in batches for each in batch}
         )
         clock, channel = self.holding.clock, self.publishing.channel()
-        replay = Replay(self.progress, QUEUE, self.held, channel, self.told.append)
+        replay = Replay(self.progress, QUEUE, self.held, channel, self.told.append, None)
         replaying = unless_blocked(self.publishing.connection, replay.run(clock, reading or read()))
         self.running = Deferred.fromCoroutine(replaying)
 
