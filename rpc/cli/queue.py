@@ -16,7 +16,8 @@ from rpc.cli.running import broker_option, command_line_errors, errors_in_words,
 from rpc.cli.service_queues import no_such_queue
 from rpc.cli.standard_output import say, warn
 from rpc.errors import ConfigurationError
-from rpc.topology import CONSUMER_TIMEOUT, EXCHANGES, REQUESTS, ServiceTopology
+from rpc.exchanges import declare_exchanges
+from rpc.topology import BROADCAST, CONSUMER_TIMEOUT, DEAD, REQUESTS, ServiceTopology, direct_exchange
 from rpc.uri import BrokerURI
 from rpc.worker.queue_options import HIGHEST_PRIORITY, QUEUE_TYPES, QueueOptions
 from rpc.worker.service import LONGEST_QUEUE
@@ -156,9 +157,7 @@ async def _migrated(
 async def _prepare(holding: AMQPConnection, migration: Migration, topology: ServiceTopology) -> None:
     if not await migration.exists(topology.queue):
         raise no_such_queue(topology.queue)
-    channel = await holding.open_channel()
-    for exchange in EXCHANGES:
-        await channel.declare(exchange)
+    await declare_exchanges(holding, map(direct_exchange, (topology.exchange, BROADCAST, DEAD)))
     await migration.try_arguments(topology.request_queue())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from twisted.internet.defer import CancelledError, DeferredList
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
 
 import rpc
 from generated.calculator import Calculator
@@ -21,15 +23,17 @@ from rpc.client.call_state import CallState
 from rpc.envelope import CODECS
 from rpc.errors import ChannelClosed
 from rpc.messages import Properties
-from rpc.topology import existing_exchange
+from rpc.topology import DeadLetterKind, ServiceTopology, existing_exchange
 from tests.integration.amqp_case import AMQPTestCase
 from tests.integration.call_case import Handler, pause
-from tests.integration.dead_case import Command
+from tests.integration.dead_case import COMMAND, PROJECT, Command
 from tools.nodes.rabbitmq import RabbitMQNode
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 
 PASSWORD = "a-secret"
+
+USERS = ("orders-client", "orders-migrator", "orders-operator", "orders-worker", "stock-worker")
 
 _stub: Any = Calculator
 ARGUMENTS = _stub.add_args(2, 3)
@@ -86,7 +90,7 @@ class PermissionsTests(AMQPTestCase):
         file.write_text(json.dumps(definitions))
         self.broker.ctl("import_definitions", str(file))
         permissions = documented_permissions()
-        self.assertEqual(sorted(permissions), ["orders-client", "orders-operator", "orders-worker", "stock-worker"])
+        self.assertEqual(sorted(permissions), [*USERS])
         for user, patterns in permissions.items():
             self.broker.ctl("add_user", user + case._users, PASSWORD)
             self.broker.ctl("set_permissions", "--vhost", virtual_host, user + case._users, *patterns)
@@ -174,6 +178,21 @@ class PermissionsTests(AMQPTestCase):
                 if "1 dead letter" in command.output or "thrift" in command.output.lower():
                     break
                 await pause(0.1)
+
+    async def test_all_queues_of_a_service_are_migrated(self) -> None:
+        """By the user for that. It may not declare the exchanges, which exist."""
+        guest = await self.guest()
+        topology = ServiceTopology("Orders", "rpc-Orders")
+        letters = [each for kind in DeadLetterKind for each in topology.dead_letters(kind)]
+        for declaration in [*topology.requests(), *topology.quarantine(), *letters]:
+            await guest.declare(declaration)
+        words = ["queue", "migrate", "Orders", "--exchange", "rpc-Orders", "--yes"]
+        words += ["--broker", self.url_of("orders-migrator"), "--queue-type", "quorum"]
+        output, error, status = await getProcessOutputAndValue(str(COMMAND), words, os.environ, str(PROJECT))
+        self.assertEqual((status, error), (0, b""), output)
+        for queue in topology.queues:
+            self.assertIn(f"to the new {queue}\n", output.decode())
+            await guest.queue_delete(queue=queue)  # other tests declare them as classic ones
 
     async def test_a_quarantined_request_runs(self) -> None:
         """The worker declares the quarantine, puts the request there, and announces it."""
