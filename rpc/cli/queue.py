@@ -33,6 +33,11 @@ NO_DIFFERENCE: Final = (
 
 GO_ON: Final = "No message is lost; some may wait in {}. Run the same command again: it goes on from there"
 
+MISSING: Final = (
+    "at least {} that had been moved to {} left it at once. They have expired, or a worker has taken them, or RabbitMQ "
+    "has dropped them, because a policy bounds the queue without overflow (see: rabbitmqctl list_policies)"
+)
+
 
 @click.group(name="queue")
 def queue_command() -> None:
@@ -115,6 +120,8 @@ def migrate_command(service: str, broker: BrokerURI, always: bool, yes: bool, pa
     (migration,) = told
     for line in _report(migration) or [NO_DIFFERENCE.format(topology.queue)]:
         say(line)
+    for line in _missing(migration):
+        warn(line)
 
 
 def _topology(service: str, queue: str | None, exchange: str, **options: Any) -> ServiceTopology:
@@ -165,9 +172,13 @@ def _report(migration: Migration) -> list[str]:
     return [f"moved {_messages(moved)} to the new {queue}" for queue, moved in migration.moved.items()]
 
 
+def _missing(migration: Migration) -> list[str]:
+    return [MISSING.format(_messages(number), queue) for queue, number in migration.missing.items()]
+
+
 def _unfinished(told: list[Migration]) -> str:
     """Return what was done before the command failed, in lines."""
-    lines = [line for migration in told for line in _report(migration)]
+    lines = [line for migration in told for line in _report(migration) + _missing(migration)]
     lines += [GO_ON.format(store) for migration in told for store in migration.unfinished]
     return "".join(f"\n{line}" for line in lines)
 

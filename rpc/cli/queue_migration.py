@@ -109,6 +109,7 @@ class Migration:
     :ivar moved: how many messages have come into the new queues so far, by queue. A queue that needs no migration is
         not in it.
     :ivar unfinished: the stores that may have messages.
+    :ivar missing: how many messages at least are no longer in a queue or a store into which they were moved.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Migration:
         self._own: str | None = None
         self.moved: dict[str, int] = {}
         self.unfinished: list[str] = []
+        self.missing: dict[str, int] = {}
 
     async def plan(self, topology: ServiceTopology, *, always: bool) -> list[str]:
         """Return a line for each queue that is there and is to be replaced, with its old and new arguments."""
@@ -190,6 +192,7 @@ class Migration:
             delete = Declaration("queue_delete", {"queue": old.queue})
             await self._do([delete, old.declaration, *_detour(old, Detour.leave)])
             await move.until_settled()
+        await self._look_for(Names(old.queue).store, move.moved)
 
     async def _fill(self, old: Replacement, advance: Callable[[int], None]) -> None:
         """Move the messages of the store to the new queue, and delete the store."""
@@ -202,6 +205,15 @@ class Migration:
             move.expect_end()
             await self._do([Declaration("queue_delete", {"queue": store})])
             await move.until_settled()
+        await self._look_for(old.queue, move.moved)
+
+    async def _look_for(self, queue: str, moved: int) -> None:
+        """Note messages that were moved into a queue and are not there. RabbitMQ confirms a message, too, for which it
+        drops an older one (its page "Queue Length Limit").
+        """
+        ready = await self.count(queue)
+        if ready is not None and ready < moved:
+            self.missing[queue] = moved - ready
 
     @asynccontextmanager
     async def _moving(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from typing import Any, ClassVar
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
@@ -15,6 +18,7 @@ from rpc.topology import EXCHANGES, DeadLetterKind, Declaration
 from services.calculator import CalculatorHandler
 from tests.integration.amqp_case import later
 from tests.integration.migrate_case import MigrateTestCase, Stream
+from tools.nodes.rabbitmq import RabbitMQNode
 
 
 class MigrateTests(MigrateTestCase):
@@ -258,6 +262,38 @@ class AlarmTests(MigrateTestCase):
         found = {message.properties.message_id for message in await self.taken(self.requests)}
         self.assertEqual(found, {*names})
         await self.assert_replaced(backlog=5000)
+
+
+@pytest.mark.rabbitmq_only("the embedded broker has no policies")
+class PolicyTests(MigrateTestCase):
+    """A policy with a bound and no overflow: RabbitMQ confirms a message, and drops the oldest for it."""
+
+    broker: ClassVar[RabbitMQNode]
+
+    async def bound(self, queue: str, most: int) -> None:
+        """Bound a queue by a policy."""
+        name, pattern = self.unique("bound"), f"^{re.escape(queue)}$"
+        command = ["set_policy", "--apply-to", "queues", name, pattern, json.dumps({"max-length": most})]
+        await deferToThread(self.broker.ctl, *command)
+        self.addCleanup(deferToThread, self.broker.ctl, "clear_policy", name)
+
+    async def test_says_that_the_new_queue_has_dropped_requests(self) -> None:
+        """The old queue has a backlog, so it rejected what was over the bound."""
+        await self.declared(backlog=100)
+        await self.sent("a", "b", "c", "d", "e")
+        await self.bound(self.requests, 3)
+        ended = await self.migrate()
+        self.assertEqual((ended.status, ended.output), (0, f"moved 5 messages to the new {self.requests}\n"))
+        self.assertIn(f"at least 2 messages that had been moved to {self.requests} left it", ended.error)
+        self.assertEqual([message.body for message in await self.taken(self.requests)], [b"c", b"d", b"e"])
+
+    async def test_says_that_the_queue_beside_it_has_dropped_requests(self) -> None:
+        await self.declared(backlog=100)
+        await self.sent("a", "b", "c", "d", "e")
+        await self.bound(f"{self.requests}.migrating", 4)
+        ended = await self.migrate()
+        self.assertEqual((ended.status, ended.output), (0, f"moved 4 messages to the new {self.requests}\n"))
+        self.assertIn(f"at least 1 message that had been moved to {self.requests}.migrating left it", ended.error)
 
 
 class WorkersAndClientsTests(MigrateTestCase):
