@@ -17,23 +17,22 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-import attrs
-
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
 from rpc.amqp.pipelining import all_answered
 from rpc.amqp.protocol import AMQPConnection
-from rpc.cli.copies import CopyOf, copy_as_it_is, copy_with_count, own_user
+from rpc.cli.copies import CopyOf, copy_as_it_is, own_user
 from rpc.cli.progress import progress
 from rpc.cli.queue_detour import Detour, Names
 from rpc.cli.queue_differences import Difference
 from rpc.cli.queue_move import Move, MoveFailed
+from rpc.cli.queue_replacement import Replacement, replacements
 from rpc.cli.service_queues import lock, lock_dead_letters, ready_messages
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.headers import CANCEL
 from rpc.messages import Properties
 from rpc.reply_codes import PRECONDITION_FAILED
-from rpc.topology import BROADCAST, DEAD, DeadLetterKind, Declaration, ServiceTopology, existing_queue
+from rpc.topology import BROADCAST, Declaration, ServiceTopology, existing_queue
 
 QUIET_SECONDS: Final = 1.0
 """How long a queue must be empty, with nothing bound to it, before it is deleted. A message that the broker has routed
@@ -42,50 +41,6 @@ before the change of bindings arrives within milliseconds.
 
 PROBE: Final = encode_properties(Properties(type=CANCEL, expiration="1000"))
 """A cancellation of no calls: a worker drops it."""
-
-
-@attrs.frozen
-class Replacement:
-    """One queue, and how it is to be declared.
-
-    :ivar exchange: the exchange that it is bound to; ``None``: messages are sent to its name.
-    :ivar copy_of: makes the properties of a message that is moved out of it.
-    """
-
-    declaration: Declaration
-    exchange: str | None
-    routing_key: str
-    copy_of: CopyOf
-
-    @property
-    def queue(self) -> str:
-        """Its name."""
-        name: str = self.declaration.arguments["queue"]
-        return name
-
-    @property
-    def store(self) -> Declaration:
-        """The queue that has the messages meanwhile. It has no bound: each message must fit."""
-        queue_type = {"x-queue-type": self.declaration.arguments["arguments"]["x-queue-type"]}
-        return Declaration(
-            "queue_declare", {"queue": Names(self.queue).store, "durable": True, "arguments": queue_type}
-        )
-
-
-def replacements(topology: ServiceTopology) -> list[Replacement]:
-    """Return the queues of a service, the request queue last: when it is there, new workers may begin."""
-    (quarantine,) = topology.quarantine()
-    request_queue = topology.request_queue()
-    return [
-        Replacement(quarantine, None, "", copy_with_count),
-        *(_dead_letters(topology, kind) for kind in DeadLetterKind),
-        Replacement(request_queue, topology.exchange, topology.service, copy_with_count),
-    ]
-
-
-def _dead_letters(topology: ServiceTopology, kind: DeadLetterKind) -> Replacement:
-    _, queue, _ = topology.dead_letters(kind)
-    return Replacement(queue, DEAD, topology.key_of_kind(kind), copy_as_it_is)
 
 
 class WorkersConnected(MoveFailed):
@@ -168,7 +123,7 @@ class Migration:
         self.unfinished.append(store)
         await self._do([old.store if stored is None else existing_queue(store)])
         if replaced:
-            await self._do([old.declaration, *_detour(old, Detour.prepare, Detour.leave)])
+            await self._do([old.declaration, *old.detour(Detour.prepare, Detour.leave)])
         else:
             with progress(count or 0, f"emptying {old.queue}") as advance:
                 await self._empty(old, count or 0, advance)
@@ -181,16 +136,16 @@ class Migration:
         async with self._moving(old.queue, Names(old.queue).store, old.copy_of, advance) as move:
             await move.until(count)
             try:
-                await self._do(_detour(old, Detour.prepare, Detour.enter, Detour.divert))
+                await self._do(old.detour(Detour.prepare, Detour.enter, Detour.divert))
                 await move.until_empty(QUIET_SECONDS)
                 await self.check_no_worker()
             except BaseException:  # also of a signal: messages go to the old queue again
                 with suppress(AMQPError):
-                    await self._do(_detour(old, Detour.prepare, Detour.leave))
+                    await self._do(old.detour(Detour.prepare, Detour.leave))
                 raise
             move.expect_end()
             delete = Declaration("queue_delete", {"queue": old.queue})
-            await self._do([delete, old.declaration, *_detour(old, Detour.leave)])
+            await self._do([delete, old.declaration, *old.detour(Detour.leave)])
             await move.until_settled()
         await self._look_for(Names(old.queue).store, move.moved)
 
@@ -300,14 +255,3 @@ class Migration:
         channel = await self._holding.open_channel()
         await all_answered([channel.declare(each) for each in declarations])
         await channel.close()
-
-
-Step = Callable[[Detour], list[Declaration]]
-
-
-def _detour(old: Replacement, *steps: Step) -> list[Declaration]:
-    """Return the declarations of some steps; none for a queue that is not bound."""
-    if old.exchange is None:
-        return []
-    detour = Detour(old.queue, old.exchange, old.routing_key)
-    return [declaration for step in steps for declaration in step(detour)]

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.report import Report
 from generated.shared import SharedService
 from rpc.cli.queue_detour import Names
-from rpc.cli.queue_migration import replacements
+from rpc.cli.queue_replacement import replacements
 from rpc.cli.service_queues import lock_of
 from rpc.errors import ConfigurationError
 from rpc.worker.service import LONGEST_QUEUE, ThriftService
