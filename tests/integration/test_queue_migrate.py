@@ -246,22 +246,22 @@ class AlarmTests(MigrateTestCase):
         self.assertEqual([message.body for message in await self.taken(self.requests)], [b"a"])
 
     async def test_ends_when_an_alarm_begins(self) -> None:
-        """While it moves requests. The same command goes on after the alarm."""
+        """While it moves requests, which it does until the new queue has space. The command goes on after the alarm."""
         await self.declared()
-        names = [f"r.{number}" for number in range(3000)]
+        names = [f"r.{number}" for number in range(200)]
         await self.sent(*names)
-        failing = Deferred.fromCoroutine(self.not_migrated("--backlog", "5000"))
-        while not await self.ready(f"{self.requests}.migrating"):
+        failing = Deferred.fromCoroutine(self.not_migrated("--backlog", "5", "--patience", "100"))
+        while not await self.ready(f"{self.requests}.migrating") or await self.ready(self.requests) != 5:
             await later(0.01)
         await self.alarm(True)
         error = await failing
         self.assertIn("broker: it takes no messages: low on", error)
         self.assertIn(f"some may wait in {self.requests}.migrating. Run the same command again", error)
         await self.alarm(False)
-        await self.migrated("--backlog", "5000")
+        await self.migrated("--backlog", "500")
         found = {message.properties.message_id for message in await self.taken(self.requests)}
         self.assertEqual(found, {*names})
-        await self.assert_replaced(backlog=5000)
+        await self.assert_replaced(backlog=500)
 
 
 @pytest.mark.rabbitmq_only("the embedded broker has no policies")
