@@ -99,6 +99,10 @@ class BrokerEndpoint:
                 return Failure(CancelledError())
             return Failure(self._told(_explain(failure, where, handshake.problem if handshake else None)))
 
+        def settle(result: IProtocol | Failure) -> None:
+            if not cancelled:  # on_failure may have cancelled the attempt
+                handed_over.callback(result)  # a Failure runs the errbacks
+
         endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
         if handshake:
             endpoint = wrapClientTLS(handshake, endpoint)
@@ -108,7 +112,7 @@ class BrokerEndpoint:
         connected.addErrback(explain)
         connected.addCallback(_hand_over, factory)
         handed_over: Deferred[IProtocol] = Deferred(cancel)
-        connected.chainDeferred(handed_over)
+        connected.addBoth(settle)
         return handed_over
 
     def _read_files(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -104,6 +105,18 @@ class BrokerEndpointTests(SynchronousTestCase):
         hosts = [("192.0.2.1", 5672), ("192.0.2.2", 5673), ("2001:db8::1", 5672), ("192.0.2.1", 5672)]
         self.assertEqual(tried, hosts)
         self.assertEqual(len(self.failures), 4)
+
+    def test_can_be_cancelled_by_the_owner_that_is_told_of_a_failure(self) -> None:
+        """A callback of a call that fails then may stop the link."""
+        attempts: list[Any] = []
+        uri = parse("amqp://192.0.2.1")
+        endpoint = BrokerEndpoint(self.reactor, uri, lambda: "tests", lambda _: attempts[0].cancel())
+        attempts.append(endpoint.connect(Factory.forProtocol(Session)))
+        outcomes = outcome_of(attempts[0])
+        self.reactor.socket().refuse()
+        self.assertEqual([type(each) for each in outcomes], [CancelledError])
+        gc.collect()  # an error that no Deferred handles is logged when the Deferred is collected
+        self.assertEqual((self.flushLoggedErrors(), self.reactor.timers()), ([], []))
 
     def test_names_the_host_that_refuses(self) -> None:
         """Without a listener it is BrokerUnreachable with host and port, and the reason once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from hypothesis import given
@@ -200,6 +201,19 @@ class RefusalTests(SynchronousTestCase):
         self.assertIn("once more", str(failure.value))
         self.assertEqual(self.ended, [])
         self.stop()
+
+    def test_can_be_stopped_by_the_one_that_waits(self) -> None:
+        """The errback of ``when_serving`` stops it."""
+        self.reactor = BrokerReactor()
+        self.worker = Worker("amqp://192.0.2.1", [service("A")], reactor=self.reactor)
+        stopped = self.worker.when_serving().addErrback(lambda _: self.worker.stopService())
+        self.worker.startService()
+        self.refuse()
+        for _ in range(5):
+            self.reactor.advance(0)
+        self.successResultOf(stopped)
+        gc.collect()  # an error that no Deferred handles is logged when the Deferred is collected
+        self.assertEqual((self.flushLoggedErrors(), self.reactor.getDelayedCalls()), ([], []))
 
     def test_waits_for_the_broker_when_it_is_started_anew(self) -> None:
         """A refusal belongs to one life of the worker."""
