@@ -60,7 +60,7 @@ class InvalidReply(RPCError):
 
 class ServiceUnavailable(RPCError):
     """No worker has declared the service, or the named worker is gone: the broker returned the request
-    (``basic.return``). Or the named worker is stopping.
+    (``basic.return``). Or the named worker is stopping, or the broker refuses this client (nothing was sent).
     """
 
     thrift_type = TTransportException.NOT_OPEN

@@ -35,6 +35,11 @@ class IChannelUser(Interface):
         The reason is an alarm of the broker (RabbitMQ extension, connection.blocked), or too many unsent bytes.
         """
 
+    def refused(error: Exception) -> None:
+        """Every host was tried, and one has refused the login or the virtual host, as it will the next time
+        (``rpc/refusals.py``). There is no channel. The link tries again all the same.
+        """
+
 
 class IDeliveryChannel(Interface):
     """The channel by which a worker's requests come, as its services see it.

@@ -37,6 +37,7 @@ class Link(Service):
 
     :ivar connection: the open connection, or ``None``.
     :ivar thread: the reactor's thread (``threading.get_ident``), once there was a connection; before, ``None``.
+    :ivar refusal: why there is no connection, when each host was tried and one has refused it for good; else ``None``.
     :ivar max_content: bytes of a delivery's body, at most; see :meth:`allow`.
     """
 
@@ -51,6 +52,7 @@ class Link(Service):
         """
         self._reactor = reactor
         self._on_refused = on_refused
+        self.refusal: AMQPError | None = None
         self._refusal: AMQPError | None = None  # of a host of this round
         self._hosts_tried = 0  # in this round
         self._attachments: dict[IChannelUser, Attachment] = {}
@@ -82,6 +84,7 @@ class Link(Service):
     def startService(self) -> None:
         """Begin to connect."""
         super().startService()
+        self.refusal = None
         self._begin_round()
         self._client.startService()
 
@@ -138,7 +141,7 @@ class Link(Service):
         self.connection = connection
         self.thread = get_ident()
         self._connected_at = self._reactor.seconds()
-        self._problem = None
+        self._problem = self.refusal = None
         self._begin_round()
         connection.max_content = self.max_content
         connection.on_blocked = self._blocked
@@ -168,10 +171,12 @@ class Link(Service):
         if is_permanent(error):
             self._refusal = error
         if self._hosts_tried >= len(self._endpoint.uri.hosts):
-            refusal = self._refusal
+            refusal = self.refusal = self._refusal
             self._begin_round()
             if refusal is not None:
                 self._refused(refusal)
+                for user in list(self._attachments):
+                    user.refused(refusal)
 
     def _begin_round(self) -> None:
         """Begin to try each host once."""

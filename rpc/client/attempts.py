@@ -107,6 +107,10 @@ class Attempts:
         call.state = SENT
 
     def _wait(self, call: Call) -> None:
+        """Have the call wait for the next channel, unless the broker refuses the connection."""
+        if self._link.refusal is not None:
+            self.fail(call, call.refused(self._link.refusal))
+            return
         call.state = CallState.WAITING_FOR_CHANNEL
         self._pending.waiting[call.id] = call
         if self.channel is None:

@@ -133,6 +133,12 @@ class Call:
         """Return the error of an attempt that was not made, because requests cannot be published."""
         return ServiceUnavailable(f"{self.operation.label}: not sent: {reason}", Outcome.NOT_SENT)
 
+    def refused(self, error: Exception) -> ServiceUnavailable:
+        """Return the error of an attempt that was not made, because the broker refuses the connection."""
+        return self.unavailable(
+            f"the broker refuses the connection: {error}. Correct the URL, or the user at the broker"
+        )
+
     def too_large_for(self, limit: int) -> MessageTooLarge:
         """Return the error of a request that is over the broker's limit."""
         text = f"a request of {len(self.body)} bytes, over the broker's max_message_size of {limit}"

@@ -32,6 +32,7 @@ from rpc.errors import CallTimedOut, ChannelClosed, ConnectionLost, Outcome, RPC
 from rpc.exchanges import unusable_exchanges
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
+from rpc.refusals import is_permanent
 from rpc.reply_codes import ACCESS_REFUSED
 from rpc.topology import BROADCAST, EXCLUSIVE_QUEUE, REQUESTS
 
@@ -241,8 +242,8 @@ class Caller:
         return channel.consume(queue, self.incoming.replied, cancelled, no_ack=True, exclusive=True)
 
     def lost(self, reason: Exception) -> None:
-        """Fail the attempts that were published. Other calls wait for the next channel, unless this user cannot publish
-        to the exchange: then they fail.
+        """Fail the attempts that were published. Other calls wait for the next channel, unless the broker will refuse
+        that one as well: then they fail.
         """
         self.pending.forget_confirms()
         self.incoming.channel_lost()
@@ -250,9 +251,14 @@ class Caller:
         self._attempts.lost(reason, broker_limit(reason), wrong_user(reason))
         if isinstance(reason, UnusableExchange):
             self._attempts.fail_waiting(lambda call: call.unavailable(str(reason)))
-        elif isinstance(reason, ChannelClosed) and reason.code == ACCESS_REFUSED:
-            forbidden = self._forbidden(reason)
-            self._attempts.fail_waiting(lambda call: call.unavailable(forbidden))
+        elif isinstance(reason, ChannelClosed) and is_permanent(reason):
+            forbidden = reason.code == ACCESS_REFUSED
+            text = self._forbidden(reason) if forbidden else f"the broker refuses a channel of the client: {reason}"
+            self._attempts.fail_waiting(lambda call: call.unavailable(text))
+
+    def refused(self, error: Exception) -> None:
+        """The broker refuses the connection: fail the calls that wait for a channel."""
+        self._attempts.fail_waiting(lambda call: call.refused(error))
 
     def blocked(self, reason: str | None) -> None:
         """The broker takes no messages, for `reason`; or takes them again (``None``)."""

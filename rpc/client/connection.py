@@ -35,7 +35,8 @@ if TYPE_CHECKING:  # Python has it from 3.11 on
 
 class Connection(Service):
     """A connection to the broker for any number of clients. An ``IService``: it connects when it is started, and again
-    whenever the connection is lost. Calls made meanwhile wait, within their deadline. It can be started after a stop.
+    whenever the connection is lost. Calls made meanwhile wait, within their deadline; they fail at once while the
+    broker refuses the login or the virtual host. It can be started after a stop.
     """
 
     def __init__(

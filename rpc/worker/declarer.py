@@ -68,3 +68,6 @@ class Declarer:
 
     def blocked(self, reason: str | None) -> None:
         """Nothing to do: declarations publish no messages."""
+
+    def refused(self, error: Exception) -> None:
+        """Nothing to do: the worker's owner is told."""

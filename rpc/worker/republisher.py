@@ -157,3 +157,6 @@ class Republisher:
 
     def blocked(self, reason: str | None) -> None:
         """Nothing to do: the broker confirms when it reads again."""
+
+    def refused(self, error: Exception) -> None:
+        """Nothing to do: messages wait for the next channel."""

@@ -199,6 +199,9 @@ class Server:
     def blocked(self, reason: str | None) -> None:
         """Replies wait in the connection until the broker reads again."""
 
+    def refused(self, error: Exception) -> None:
+        """Nothing to do: replies wait for the next channel."""
+
     # -- deliveries of the own queue
 
     def _delivered_own(self, delivery: Delivery) -> None:

@@ -58,6 +58,9 @@ class Consumer:
     def blocked(self, reason: str | None) -> None:
         """Do nothing: this user keeps no messages."""
 
+    def refused(self, error: Exception) -> None:
+        """Do nothing, as in blocked."""
+
 
 class LinkTestCase(BrokerTestCase):
     """Links that are stopped when the test ends; trial fails a test that leaves a timer or a socket."""

@@ -80,6 +80,65 @@ class PasswordFileTests(LinkTestCase):
         self.assertNotIn("one", repr(connection))
 
 
+class RefusedLoginTests(LinkTestCase):
+    """Calls of a client whose login the broker refuses."""
+
+    async def call_fails(self, client: Any, words: str) -> None:
+        """A call fails before its deadline: the error of a call that has waited would be CallTimedOut."""
+        error = await self.assertFailure(client.add(2, 3), rpc.ServiceUnavailable)
+        self.assertIs(error.outcome, rpc.Outcome.NOT_SENT)
+        self.assertIn("Calculator.add: not sent: the broker refuses the connection", str(error))
+        self.assertIn(words, str(error))
+        self.assertIn("Correct the URL", str(error))
+
+    async def test_calls_fail_with_the_words_of_the_broker(self) -> None:
+        """A call that waits for the connection, and one that is made while the broker refuses it."""
+        wrong = [(self.url.replace("guest:guest", "guest:wrong"), "403 "), (f"{self.url}/nowhere", "530 ")]
+        for url, words in wrong:
+            connection = rpc.Connection(url, reactor=reactor)
+            self.addCleanup(connection.close)
+            client = connection.client(Calculator, timeout=50.0)
+            connection.startService()
+            for _ in range(2):
+                await self.call_fails(client, words)
+
+    async def test_calls_work_again_with_the_right_password(self) -> None:
+        """The password of a file was wrong when the connection was lost."""
+        user, vhost = self.unique("user"), self.unique("vhost")
+        await deferToThread(self.broker.add_virtual_host, vhost)
+        await deferToThread(self.broker.add_user, user, "one", vhost)
+        file = Path(self.mktemp())
+        file.write_text("one\n")
+        url = f"amqp://{user}@127.0.0.1:{self.broker.port}/{vhost}?password_file={quote(str(file))}"
+        service = rpc.ThriftService(Calculator, calculator.CalculatorHandler())
+        worker = rpc.Worker(f"{self.url}/{vhost}", [service], reactor=reactor)
+        worker.startService()
+        self.addCleanup(worker.stopService)
+        await worker.when_serving()
+        connection = await rpc.connect(url, reactor=reactor)
+        self.addCleanup(connection.close)
+        client = connection.client(Calculator, timeout=50.0)
+        self.assertEqual(await client.add(2, 3), 5)
+        await deferToThread(self.broker.change_password, user, "two")
+        await deferToThread(self.broker.close_connections, "the password has changed", vhost)
+        while True:
+            try:
+                await client.add(2, 3)
+            except rpc.ConnectionLost:  # it was sent before the connection was closed
+                await later(0.01)
+            except rpc.ServiceUnavailable as error:
+                self.assertIn("403 ", str(error))
+                break
+        file.write_text("two\n")
+        while True:
+            try:
+                self.assertEqual(await client.add(2, 3), 5)
+            except rpc.ServiceUnavailable:
+                await later(0.05)
+            else:
+                break
+
+
 class EnvironmentTests(LinkTestCase):
     """Without a URL."""
 

@@ -33,6 +33,7 @@ class User:
         self.ready = 0
         self.losses: list[Exception] = []
         self.blocks: list[str | None] = []
+        self.refusals: list[Exception] = []
 
     def opened(self, channel: Channel) -> Deferred[None]:
         self.channels.append(channel)
@@ -46,6 +47,9 @@ class User:
 
     def blocked(self, reason: str | None) -> None:
         self.blocks.append(reason)
+
+    def refused(self, error: Exception) -> None:
+        self.refusals.append(error)
 
 
 @implementer(IChannelUser)
@@ -163,6 +167,30 @@ class ConnectionTests(LinkTestCase):
         (refusal,) = refusals
         self.assertIsInstance(refusal, AuthenticationFailed)
         self.assertIn("192.0.2.1:5672", str(refusal))
+
+    def test_users_are_told_of_a_refusal_when_every_host_was_tried(self) -> None:
+        """It is known until there is a connection, or no host can be reached."""
+        user = User()
+        self.link.attach(user)
+        self.link.startService()
+        for _ in range(2):
+            self.refuse_login()
+            self.reactor.advance(LONGEST_DELAY)
+        self.refuse_login()
+        self.assertEqual([type(each) for each in user.refusals], [AuthenticationFailed])
+        self.assertIs(self.link.refusal, user.refusals[0])
+        socket = self.reconnect()
+        self.assertIsNone(self.link.refusal)
+        socket.lose()
+        for _ in range(2):
+            self.reactor.advance(LONGEST_DELAY)
+            self.refuse_login()
+        self.assertEqual(len(user.refusals), 2)
+        for _ in range(2):
+            self.reactor.advance(LONGEST_DELAY)
+            self.reactor.socket().refuse()
+        self.assertIsNone(self.link.refusal)
+        self.assertEqual(len(user.refusals), 2)
 
     def test_forgets_a_refusal_when_every_host_was_tried(self) -> None:
         """It is told once. Afterwards no host can be reached."""

@@ -31,6 +31,7 @@ class LinkInMemory:
     """As much of a link as a Caller needs."""
 
     problem: str | None = None
+    refusal: Exception | None = None
     connection: Any = None
 
     def __init__(self) -> None:

@@ -19,9 +19,12 @@ from rpc.client.options import ClientOptions
 from rpc.client.stub_client import Client
 from rpc.envelope import CODECS
 from rpc.errors import (
+    AuthenticationFailed,
     BrokerBlocked,
     CallTimedOut,
+    ChannelClosed,
     ConnectionLost,
+    DeclarationRefused,
     InvalidReply,
     InvalidRequest,
     MessageTooLarge,
@@ -29,6 +32,7 @@ from rpc.errors import (
     Overloaded,
     RPCError,
     ServiceUnavailable,
+    UnusableExchange,
 )
 from rpc.stub import Stub
 from tests.unit.amqp.peer import method, outcome_of
@@ -457,6 +461,42 @@ class SettlingTests(RequestTestCase):
         self.assertEqual(caller.wire.take(), [])
         self.assertIsInstance(fired[0], CancelledError)
         self.assertEqual(caller.leftovers(), [])
+
+    def test_calls_fail_at_once_while_the_broker_refuses_the_connection(self) -> None:
+        """Those that wait, and later ones. A refusal that has ended is forgotten."""
+        self.wire.close_channel()
+        waiting = outcome_of(self.client.add(1, 2))
+        self.assertEqual(waiting, [])
+        self.caller.link.refusal = AuthenticationFailed(403, "ACCESS_REFUSED - Login was refused")
+        self.caller.subject.refused(self.caller.link.refusal)
+        for fired in (waiting, outcome_of(self.client.add(3, 4))):
+            text = self.assert_fails(fired, ServiceUnavailable, Outcome.NOT_SENT)
+            self.assertIn("403 ACCESS_REFUSED - Login was refused", text)
+        self.caller.link.refusal = None
+        self.caller.open()
+        self.client.add(5, 6)
+        self.request()
+
+    def test_waiting_calls_fail_when_the_broker_refuses_the_channel_for_good(self) -> None:
+        """Not when it refuses it for a while."""
+        permanent = [
+            ChannelClosed(403, "ACCESS_REFUSED - access to queue 'amq.gen-1' in vhost '/' refused for user 'x'"),
+            DeclarationRefused(406, "PRECONDITION_FAILED - invalid property 'exclusive' for queue 'amq.gen-1'"),
+            UnusableExchange("the exchange 'rpc' does not exist"),
+        ]
+        for reason in permanent:
+            self.wire.close_channel()
+            fired = outcome_of(self.client.add(1, 2))
+            self.caller.subject.lost(reason)
+            self.assertIn(str(reason), self.assert_fails(fired, ServiceUnavailable, Outcome.NOT_SENT))
+            self.caller.open()
+        self.wire.close_channel()
+        fired = outcome_of(self.client.add(1, 2))
+        self.caller.subject.lost(ChannelClosed(403, "ACCESS_REFUSED - queue 'amq.gen-1' in vhost '/' in exclusive use"))
+        self.caller.subject.lost(ChannelClosed(406, "PRECONDITION_FAILED - queue limit in vhost '/' (0) is reached"))
+        self.assertEqual(fired, [])
+        self.caller.open()
+        self.request()
 
     def test_calls_fail_at_once_while_the_broker_is_blocked(self) -> None:
         self.wire.peer.feed(method(0, "connection.blocked", "low on memory"))

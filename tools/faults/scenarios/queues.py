@@ -123,7 +123,7 @@ async def logins(trial: Trial, seconds: float) -> Finding:
     delays = [later - earlier for earlier, later in pairwise(attempts)]
     told = sum("403" in line for line in logged)
     leaked = sum(password in line for line in logged)
-    said = trial.account.words.get("CallTimedOut", "nothing")
+    said = trial.account.words.get("ServiceUnavailable", "nothing")
     seen = (
         "; ".join(f"{what}: {said}" for what, said in words.items())
         + f"; login revoked: {len(attempts)} attempts in {seconds:.0f} s, {told} told in the log, at most "
