@@ -261,9 +261,6 @@ class Worker(Service):
         return Drain(self._reactor, self._server, list(self._served.values()), self._drain_timeout)
 
     def _close(self, _: object) -> None:
-        running = sum(served.dispatcher.limiter.running for served in self._served.values())
-        if running:
-            log.msg(f"stopping with {running} calls in progress")
         self._server.abandon()
         self._watch.stop()
         for served in self._served.values():

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
+from rpc import log
 from rpc.worker.server import Served, Server
 
 LEAVING_TIMEOUT = 1.0
@@ -36,19 +37,45 @@ class Drain:
 
     def begin(self) -> Deferred[None]:
         """Cancel the consumers first, then wait for the requests that they have delivered. Fires at the end; never
-        fails.
+        fails. The log has a line for each service with calls in progress, and one at the end.
         """
         bound = self._clock.seconds() + self._seconds
         for each in self._served:
             each.dispatcher.stop_accepting()
+        told = self._tell_begin()
         cancelled: Deferred[Any] = DeferredList([each.consumer.stop() for each in self._served])
         cancelled.addTimeout(self._until(bound), self._clock).addErrback(lambda _: None)
         self._pending = [cancelled]
         return (
             cancelled.addCallback(self._wait_until_idle, bound)
             .addCallback(self._leave, bound)
-            .addCallback(lambda _: None)
+            .addCallback(lambda _: self._tell_end(told))
         )
+
+    def _tell_begin(self) -> bool:
+        """Log which calls are in progress, if there is time for them. Return whether there are any."""
+        if self._aborted or not self._seconds:
+            return False
+        running = {each.service.name: each.dispatcher.limiter.running for each in self._served}
+        for name, count in running.items():
+            if count:
+                log.msg(f"{name}: finishing {_calls(count)}, at most {self._seconds:g} s")
+        return any(running.values())
+
+    def _running(self) -> int:
+        """Return how many calls are in progress."""
+        return sum(each.dispatcher.limiter.running for each in self._served)
+
+    def _tell_end(self, told: bool) -> None:
+        """Log what has become of the calls in progress.
+
+        :param told: whether the log says that there were some.
+        """
+        running = self._running()
+        if running:
+            log.msg(f"stopping with {_calls(running)} in progress")
+        elif told:
+            log.msg("all calls in progress have finished")
 
     def _until(self, bound: float) -> float:
         """Return the seconds until `bound`: none after an abort."""
@@ -69,3 +96,7 @@ class Drain:
         left.addTimeout(self._until(bound), self._clock).addErrback(lambda _: None)
         self._pending = [left]
         return left.addCallback(self._wait_until_idle, bound)
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"
