@@ -168,8 +168,9 @@ class Execution:
                 body = self._checked(request, body)
             if len(body) > self._max_message_size:
                 log.msg(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
-                body = request.reply(TMessageType.EXCEPTION, reply_too_large())
-                self._unfit(request, reply_too_large())
+                too_large = reply_too_large(request.label)
+                body = request.reply(TMessageType.EXCEPTION, too_large)
+                self._unfit(request, too_large)
         self._finish(request, body, run)
 
     def _unfit(self, request: Request, error: Exception) -> None:
@@ -239,7 +240,9 @@ class Execution:
             body = answered.body
             if body is None:
                 too_large = answered.size > self._channel.largest_message
-                error = reply_too_large() if too_large else internal_error("the call has run; its reply is not kept")
+                label = request.label
+                not_kept = f"{label}: the call has run; its reply is not kept"
+                error = reply_too_large(label) if too_large else internal_error(not_kept)
                 body = request.reply(TMessageType.EXCEPTION, error)
             self._channel.send(request, body, now)
         self._channel.ack(request)

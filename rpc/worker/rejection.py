@@ -33,6 +33,13 @@ class Rejection(Exception):
         self.outcome = outcome
         self.kind = kind
 
+    def naming(self, label: str | None) -> Rejection:
+        """Return the same with `label` before the text, where the caller gets this text alone."""
+        if label is None or self.outcome is not None:  # the client names its call in the errors of outcome words
+            return self
+        text = f"{label}: {self.answer.message}"
+        return Rejection(self.answer.type, text, poison=self.poison, kind=self.kind)
+
 
 def too_large(size: int, service: str, limit: int) -> Rejection:
     """A request is over the service's ``max_message_size``."""
@@ -107,6 +114,9 @@ def internal_error(message: str = "Internal error") -> TApplicationException:
     return TApplicationException(TApplicationException.INTERNAL_ERROR, message)
 
 
-def reply_too_large() -> TApplicationException:
-    """Return the answer of a call whose reply is over the service's limit, or over the broker's."""
-    return internal_error("the reply is too large")
+def reply_too_large(label: str | None) -> TApplicationException:
+    """Return the answer of a call whose reply is over the service's limit, or over the broker's.
+
+    :param label: ``<service>.<method>``.
+    """
+    return internal_error(f"{label}: the reply is too large")

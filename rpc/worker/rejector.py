@@ -80,7 +80,7 @@ class Rejector:
     def reject_unread(self, request: Request, rejection: Rejection) -> None:
         """Reject a request for a reason outside its content. Its arguments are not read: decoding them may crash."""
         request.peek(self._service.name)
-        self.reject(request, rejection)
+        self.reject(request, rejection.naming(request.label))
 
     def stop(self) -> None:
         """Retry no more: unacked requests are delivered again."""

@@ -231,7 +231,7 @@ class Server:
         self._has_replied = True
         if len(body) > self.largest_message:
             log.msg(f"{request.label}: a reply of {len(body)} bytes, over the broker's max_message_size")
-            body = request.reply(TMessageType.EXCEPTION, reply_too_large())
+            body = request.reply(TMessageType.EXCEPTION, reply_too_large(request.label))
         try:
             properties = reply_properties(request, now, rejection)
             if request.signed is not None:

@@ -79,7 +79,7 @@ class RepeatedTests(AgainTestCase):
         (reply,) = self.wire.take()
         error = self.exception(reply)
         self.assertEqual(error.type, TApplicationException.INTERNAL_ERROR)
-        self.assertIn("may have been run before", str(error))
+        self.assertIn("Calculator.add: the request may have been run before", str(error))
         self.assertIsNone(reply.properties.headers)
         self.assertEqual((self.handler.ran, self.acked()), ([], [tag]))
 

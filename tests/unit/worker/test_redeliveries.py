@@ -51,7 +51,7 @@ class RedeliveryTests(AgainTestCase):
         """Its caller gets an exception with the count."""
         tag = self.request("add", QUARANTINE, again=True, headers={"rpc-deliveries": 3})
         reply, letter = self.wire.take()
-        self.assertIn("delivered 4 times", str(self.exception(reply)))
+        self.assertIn("Calculator.add: delivered 4 times", str(self.exception(reply)))
         self.assertEqual((letter.exchange, letter.routing_key), ("rpc.dead", "Calculator"))
         headers = dict(letter.properties.headers or {})
         self.assertIn("delivered 4 times", headers["rpc-dead-reason"])
