@@ -27,7 +27,7 @@ def validity_check(struct: type) -> Check | None:
     return _checks.check_of(struct)
 
 
-def _own_check(struct: type) -> Check | None:
+def own_check(struct: type) -> Check | None:
     """Return the check of the struct itself."""
     if idl.is_union(struct):
         return _union_check(struct)
@@ -53,4 +53,4 @@ def _union_check(struct: type) -> Check:
     return check
 
 
-_checks = StructChecks(of_struct=_own_check)
+_checks = StructChecks(of_struct=own_check)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
-from thrift.Thrift import TApplicationException, TMessageType, TType
+from thrift.Thrift import TApplicationException, TMessageType
 
 from rpc.client.operation import Operation
-from rpc.envelope import REPLACE, differences, has_unknown_exception, read_application_exception
+from rpc.envelope import REPLACE, differences, has_unknown_exception, misfit, read_application_exception
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
-from rpc.generated_classes import TYPE_NAMES
 from rpc.struct_checks import Check
 from rpc.stub import StubMethod
 
@@ -64,17 +64,18 @@ class StubOperation(Operation):
             raise TypeError(f"{self._shown}: {error}") from None
 
     def _misfit(self, arguments: tuple[Any, ...]) -> str | None:
-        """Name the argument that does not fit. Each is encoded alone, after all together have failed."""
+        """Name the argument that does not fit, or the value inside it."""
         arguments_class: Any = self.method.arguments_class
-        fields = {field[2]: field for field in arguments_class.thrift_spec if field is not None}
-        for name, value in zip(self.method.argument_names, arguments, strict=True):
+        given = dict(zip(self.method.argument_names, arguments, strict=True))
+        found = misfit(arguments_class, SimpleNamespace(**given))
+        if found is not None:
+            path, reason = found
+            return f"argument {path!r}: {reason}" if path in given else f"{path}: {reason}"
+        for name, value in given.items():  # it is too deep, or has no form in this protocol
             try:
-                struct = arguments_class(**{name: value})
-                self.codec.encode(self.method.name, TMessageType.CALL, 1, struct)
+                self.codec.encode(self.method.name, TMessageType.CALL, 1, arguments_class(**{name: value}))
             except Exception as error:
-                kind, got = _kind(fields[name]), type(value).__name__
-                expected = f"this {kind} does not fit" if kind == got else f"{kind} expected, got {got}"
-                return f"argument {name!r}: {expected} ({type(error).__name__}: {error})"
+                return f"argument {name!r}: {type(value).__name__} does not fit ({type(error).__name__}: {error})"
         return None
 
     def decode(self, seqid: int, body: bytes) -> tuple[Any, Exception | None]:
@@ -144,11 +145,3 @@ def _check(check: Check, result: object) -> None:
         check(result)
     except Exception as error:
         raise MalformedMessage(str(error)) from error
-
-
-def _kind(field: tuple[Any, ...]) -> str:
-    """Return the type of a field of a ``thrift_spec``, as the IDL writes it."""
-    _, ttype, _, details, _ = field
-    if ttype == TType.STRUCT:
-        return str(details[0].__name__)
-    return "binary" if details == "BINARY" else TYPE_NAMES[ttype]

@@ -9,6 +9,7 @@ from rpc.envelope.codec import REFUSE, REPLACE, Codec, Header, read_value
 from rpc.envelope.codecs import CODECS, codec_for, read_application_exception
 from rpc.envelope.differences import differences, has_unknown_exception
 from rpc.envelope.limits import CONTAINER_LIMIT, MAX_ELEMENTS, MAX_MESSAGE_SIZE, NAME_LIMIT, NUMBER_LIMIT, STRING_LIMIT
+from rpc.envelope.misfit import misfit
 
 __all__ = [
     "CODECS",
@@ -25,6 +26,7 @@ __all__ = [
     "codec_for",
     "differences",
     "has_unknown_exception",
+    "misfit",
     "read_application_exception",
     "read_value",
 ]

@@ -75,14 +75,14 @@ def struct_writer(struct_class: type) -> Write:
     try:
         for number, ttype, name, details, *_ in described:
             head = f',"{number}":{{"{TAGS.get(ttype)}":'
-            fields.append((name, head, _text_of(ttype, details), _writer_of(ttype, details)))
+            fields.append((name, head, text_of(ttype, details), _writer_of(ttype, details)))
     except BaseException:
         del _structs[struct_class]  # otherwise the next use would write a part of the fields
         raise
     return write
 
 
-def _text_of(ttype: int, details: Any) -> Text | None:
+def text_of(ttype: int, details: Any) -> Text | None:
     """Return the function for a base type; ``None`` for structs and containers."""
     if ttype in INNER:
         return None
@@ -161,7 +161,7 @@ _TEXTS: dict[int, Text] = {TType.BOOL: _bool, TType.DOUBLE: _double, TType.UUID:
 
 
 def _elements(ttype: int, details: Any) -> Write:
-    head, text, write = f'["{TAGS.get(ttype)}",', _text_of(ttype, details), _writer_of(ttype, details)
+    head, text, write = f'["{TAGS.get(ttype)}",', text_of(ttype, details), _writer_of(ttype, details)
 
     def write_texts(values: Any, out: list[str], depth: int) -> None:
         texts = [head + str(len(values))]
@@ -182,7 +182,7 @@ def _elements(ttype: int, details: Any) -> Write:
 def _map(key_type: int, key_details: Any, value_type: int, value_details: Any) -> Write:
     head = f'["{TAGS.get(key_type)}","{TAGS.get(value_type)}",'
     key_text = _key(key_type, key_details)
-    text, write = _text_of(value_type, value_details), _writer_of(value_type, value_details)
+    text, write = text_of(value_type, value_details), _writer_of(value_type, value_details)
 
     def write_map(values: Any, out: list[str], depth: int) -> None:
         if not isinstance(values, dict):
@@ -206,7 +206,7 @@ def _key(ttype: int, details: Any) -> Text:
 
     Thrift's Python writes structs and containers as keys, which is not JSON.
     """
-    text = _text_of(ttype, details)
+    text = text_of(ttype, details)
     if text is None:
         return _no_key
 

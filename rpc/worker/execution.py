@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
@@ -13,7 +14,7 @@ from twisted.python.failure import Failure
 from rpc import context, log
 from rpc.amqp.codec.fields import encode_table
 from rpc.amqp.codec.properties import MESSAGE_ID
-from rpc.envelope import REPLACE
+from rpc.envelope import REPLACE, misfit
 from rpc.errors import CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.signing import check_signable
@@ -161,7 +162,7 @@ class Execution:
                     method.check_result(struct)
                 body = request.reply(kind, struct)
             except Exception as error:
-                log.err(None, f"{request.label} returned a value that does not fit the IDL")
+                log.err(None, f"{request.label} returned a value that does not fit the IDL{_where(struct)}")
                 self._unfit(request, error)
                 body = request.reply(TMessageType.EXCEPTION, internal_error())
             if request.context.has_reply_headers:
@@ -247,6 +248,15 @@ class Execution:
             self._channel.send(request, body, now)
         self._channel.ack(request)
         request.settle()
+
+
+def _where(struct: Any) -> str:
+    """Return which value of a result does not fit; nothing when it is not known."""
+    found = misfit(type(struct), struct)
+    if found is None:
+        return ""
+    path, reason = found
+    return f": {re.sub('^success', 'result', path)}: {reason[:300]}"
 
 
 def _unanswered(failure: Failure, request: Request) -> None:

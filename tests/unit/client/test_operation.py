@@ -57,7 +57,7 @@ class OperationTests(SynchronousTestCase):
                 ("add", (1, "2"), "add(num1, num2): argument 'num2': i32 expected, got str ("),
                 ("add", (2**40, 2), "add(num1, num2): argument 'num1': i32 expected, got int ("),
                 ("calculate", (1, {"num1": 1}), "calculate(logid, w): argument 'w': Work expected, got dict ("),
-                ("calculate", (1, Work(num1="x")), "calculate(logid, w): argument 'w': this Work does not fit ("),
+                ("calculate", (1, Work(num1="x")), "calculate(logid, w): w.num1: i32 expected, got str ("),
                 ("blob", (1,), "blob(data): argument 'data': binary expected, got int ("),
             ):
                 error = self.assertRaises(InvalidRequest, operation(name, protocol=protocol).encode, 1, arguments, {})
