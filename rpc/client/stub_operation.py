@@ -58,6 +58,10 @@ class StubOperation(Operation):
         return f"{self.label}({', '.join(self.method.argument_names)})"
 
     def _bind(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+        unexpected = [repr(name) for name in keywords if name not in self.method.argument_names]
+        if unexpected:  # often a name is misspelt, and Python would complain that the right one is missing
+            plural = "s" if len(unexpected) > 1 else ""
+            raise TypeError(f"{self._shown}: unexpected argument{plural} {', '.join(unexpected)}")
         try:
             return self.method.signature.bind(*arguments, **keywords).args
         except TypeError as error:
