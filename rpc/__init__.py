@@ -30,6 +30,7 @@ from rpc.hosting import Worker
 from rpc.interceptors import ClientInterceptor, IClientInterceptor, IWorkerInterceptor, WorkerInterceptor
 from rpc.keys import Keys
 from rpc.monotonic import use_monotonic_time
+from rpc.version import __version__
 from rpc.worker.call import Ending, WorkerCall
 from rpc.worker.caller_limits import CallerLimits
 from rpc.worker.service import Deduplicate, ThriftService
@@ -70,6 +71,7 @@ __all__ = [
     "WorkerCall",
     "WorkerInterceptor",
     "WorkerLost",
+    "__version__",
     "connect",
     "current_call",
     "use_monotonic_time",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,6 +16,7 @@ from rpc.amqp.brokers import BrokerVersion
 from rpc.amqp.reasons import Phase, channel_closed, connection_closed
 from rpc.errors import AuthenticationFailed, FrameError
 from rpc.reply_codes import ACCESS_REFUSED
+from rpc.version import DISTRIBUTION, __version__
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
@@ -156,13 +157,9 @@ class ConnectionDelegate(TwistedDelegate):
 
 def client_properties(name: str) -> dict[str, Any]:
     """Return the properties of this client that the broker's operators see."""
-    try:
-        own_version = version("thrift-amqp-rpc")
-    except PackageNotFoundError:  # run from a checkout
-        own_version = "0"
     return {
-        "product": "thrift-amqp-rpc",
-        "version": own_version,
+        "product": DISTRIBUTION,
+        "version": __version__,
         "platform": f"Python {platform.python_version()}, Twisted {version('twisted')}",
         "connection_name": name,
         "capabilities": CAPABILITIES,

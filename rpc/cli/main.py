@@ -11,6 +11,7 @@ import click
 
 from rpc.cli.standard_output import output_errors, printable_errors
 from rpc.uri import hide_logins
+from rpc.version import __version__
 
 VERBS: Final = {
     "call": "rpc.cli.call:call_command",
@@ -65,6 +66,7 @@ class _Verbs(click.Group):
 
 
 @click.group(cls=_Verbs, name="thrift-rpc", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="thrift-rpc")
 def main() -> None:
     """Thrift RPC over AMQP: compile IDL into stubs, call services, inspect or replay dead letters, and
     migrate queues.
