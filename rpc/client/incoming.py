@@ -22,7 +22,7 @@ from rpc.errors import AMQPError, CodecError, InvalidReply, Overloaded, ServiceU
 from rpc.headers import ATTEMPT, KEEPALIVE, OUTCOME, metadata_of
 from rpc.interfaces import IClock
 from rpc.signing import Kind
-from rpc.topology import BROADCAST
+from rpc.topology import BROADCAST, instance_of
 
 DRAIN_TIMEOUT = 1.0
 """Seconds for the confirms of a channel that is to be replaced."""
@@ -115,14 +115,8 @@ class Incoming:
         except CodecError:
             return
         if call is not None and call.state in IN_PROGRESS:
-            service = call.operation.service
-            self._attempts.fail(
-                call,
-                ServiceUnavailable(
-                    f"{call.operation.label}: no worker has ever served {service!r} here "
-                    f"({returned.reply_code} {returned.reply_text}); start one, or correct the name"
-                ),
-            )
+            why = _unreachable(call.operation.service, f"{returned.reply_code} {returned.reply_text}")
+            self._attempts.fail(call, ServiceUnavailable(f"{call.operation.label}: {why}"))
 
     def confirmed(self, delivery_tag: int, multiple: bool, acknowledged: bool) -> None:
         """Take a publisher confirm: an ack or a nack of one request, or with `multiple` of all up to it (RabbitMQ
@@ -185,3 +179,16 @@ class Incoming:
         if self._drain_timer is not None and self._drain_timer.active():
             self._drain_timer.cancel()
         self._drain_timer = None
+
+
+def _unreachable(service: str, answer: str) -> str:
+    """Return why no queue takes requests for a service, or for one worker, as far as the broker's answer tells."""
+    if instance_of(service) is None:
+        return (
+            f"no worker has ever served {service!r} here, or its queue was deleted ({answer}); start one, or correct "
+            "the name"
+        )
+    return (
+        f"the worker {service!r} is not here ({answer}): it has ended or is stopping, or no worker ever had this name; "
+        "name another one, or the service alone"
+    )

@@ -142,7 +142,9 @@ class Consumer:
         if self._channel is not channel or self.state is not ConsumerState.SUBSCRIBING:
             return
         self.state = ConsumerState.CONSUMING
-        log.msg(f"serving {self._name} from {self._topology.queue}")
+        log.msg(
+            f"serving {self._name} from {self._topology.queue} as {self._topology.instance_key(self._link.instance)}"
+        )
         self._ask_for_quarantine()
         self._on_consuming()
 

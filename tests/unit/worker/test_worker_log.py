@@ -1,4 +1,4 @@
-"""What the log says about a worker that stops with calls in progress."""
+"""What the log says about a worker: its name, and its end with calls in progress."""
 
 from __future__ import annotations
 
@@ -36,6 +36,27 @@ class Held(CalculatorHandler):
         if len(self.sums) == self._expected:
             self.began.callback(None)
         return self.sums[-1]
+
+
+class InstanceLogTests(TestCase):
+    """A worker that begins to serve."""
+
+    timeout = 20.0
+
+    async def test_tells_the_name_by_which_the_worker_is_reached_alone(self) -> None:
+        """For each service. A client with this name reaches it."""
+        lines = log_lines(self)
+        async with Harness() as harness:
+            services = [rpc.ThriftService(Calculator, CalculatorHandler(), name=name) for name in ("First", "Second")]
+            worker = harness.serve(*services)
+            await worker.when_serving()
+            for name in ("First", "Second"):
+                reached = f"{name}@{worker.instance}"
+                self.assertIn(f"serving {name} from rpc.{name} as {reached}", lines)
+                self.assertEqual(await harness.client(Calculator, name=reached).add(2, 3), 5)
+            await worker.stopService()
+            error = await self.assertFailure(harness.client(Calculator, name=reached).add(2, 3), rpc.ServiceUnavailable)
+            self.assertIn(f"the worker {reached!r} is not here (312 NO_ROUTE): it has ended or is stopping", str(error))
 
 
 class DrainLogTests(TestCase):
