@@ -11,12 +11,15 @@ from thrift.Thrift import TApplicationException
 from thrift.Thrift import TException as ThriftException
 
 from rpc.cli.invocation import Invocation, methods
-from rpc.cli.running import broker_option, command_line_errors, errors_in_words, keys_option, run_connected
+from rpc.cli.running import OUTCOMES, broker_option, command_line_errors, errors_in_words, keys_option, run_connected
 from rpc.cli.standard_output import say
 from rpc.client.connection import Connection
+from rpc.client.interception import ClientCall
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
+from rpc.errors import Outcome
 from rpc.idl import python_name
+from rpc.interceptors import ClientInterceptor
 from rpc.keys import Keys
 from rpc.printable import printable
 from rpc.uri import BrokerURI
@@ -45,8 +48,8 @@ follows a "--" of its own.
 
 The result is written the same way, enums by name. A method without a result prints nothing.
 
-Exit status: 0 when the method answered; 1 when the call failed, or the method threw an exception of the IDL, with
-the reason on standard error; 2 when the command line is wrong; 141 when the reader of the result is gone.
+Exit status: 0 when the method answered; 1 when the call failed or was interrupted, or the method threw an exception of
+the IDL, with the reason on standard error; 2 when the command line is wrong; 141 when the reader of the result is gone.
 """
 
 
@@ -130,8 +133,12 @@ def call_command(
 
 def _call(invocation: Invocation, broker: BrokerURI, options: ClientOptions) -> None:
     label = invocation.label(options.name)
+    sent = _Sent()
     try:
-        result = run_connected(broker, options.timeout, partial(_perform, invocation, options))
+        result = run_connected(broker, options.timeout, partial(_perform, invocation, options), [sent])
+    except click.Abort:
+        known = OUTCOMES[Outcome.UNKNOWN if sent else Outcome.NOT_SENT]
+        raise click.ClickException(f"interrupted: {label} ({known})") from None
     except TApplicationException as error:
         log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
         raise click.ClickException(f"service failed: {label}: {printable(str(error))}{log}") from error
@@ -143,6 +150,20 @@ def _call(invocation: Invocation, broker: BrokerURI, options: ClientOptions) -> 
     shown = invocation.show(result)
     if shown is not None:
         say(shown, f"{label} was executed")
+
+
+class _Sent(ClientInterceptor):
+    """Whether the call was sent: true from its first attempt on."""
+
+    def __init__(self) -> None:
+        self._call: ClientCall | None = None
+
+    def before(self, call: ClientCall) -> None:
+        """Keep the call, which tells its attempts."""
+        self._call = call
+
+    def __bool__(self) -> bool:
+        return self._call is not None and self._call.attempt > 0
 
 
 def _perform(invocation: Invocation, options: ClientOptions, connection: Connection, left: float | None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -124,12 +124,16 @@ def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
 
 
 def run_connected(
-    broker: BrokerURI, timeout: float | None, work: Callable[[Connection, float | None], Deferred[Any]]
+    broker: BrokerURI,
+    timeout: float | None,
+    work: Callable[[Connection, float | None], Deferred[Any]],
+    interceptors: Iterable[Any] = (),
 ) -> Any:
     """Run the reactor: connect, do `work`, and disconnect. Returns the result of `work`, or raises its error.
 
     :param timeout: seconds for connecting and work together. ``None``: 30 for connecting, and the work has its own.
     :param work: called with the connection and the seconds that are left of `timeout`.
+    :param interceptors: of the connection's calls.
     :raises AMQPError: no host of `broker` accepts the connection.
     :raises click.Abort: a signal came.
     """
@@ -138,7 +142,7 @@ def run_connected(
         began = reactor.seconds()
         limit = timeout or DEFAULT_TIMEOUT
         try:
-            connection = await connect(broker, reactor=reactor).addTimeout(limit, reactor)
+            connection = await connect(broker, interceptors=interceptors, reactor=reactor).addTimeout(limit, reactor)
         except ConnectTimedOut as error:
             raise errors.BrokerUnreachable(f"no answer within {limit:g} s") from error
         try:
