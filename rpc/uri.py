@@ -111,7 +111,7 @@ def _parsed(uri: str) -> BrokerURI:
     scheme, separator, rest = uri.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in PORTS:
-        raise InvalidURI(f"a broker's URI begins with amqp:// or amqps://, as in {_FORM}")
+        raise InvalidURI(f"a broker's URI has the scheme amqp or amqps, as in {_FORM}")
     if re.search(r"[\s\x00-\x1f\x7f]", rest):
         raise InvalidURI("the URI holds a blank or a control character: write a blank as %20")
     if re.search(r"[\ud800-\udfff]", rest):

@@ -12,7 +12,7 @@ from rpc.errors import InvalidURI
 
 SMALLEST_FRAME_MAX = 4096
 
-PLAIN_REFUSED = "{} refuses amqp://, which sends password and calls without encryption: write amqps://"
+PLAIN_REFUSED = "{} refuses the scheme amqp, which sends password and calls without encryption: write amqps"
 
 
 def read_parameters(query: str, tls: bool) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def read_parameters(query: str, tls: bool) -> dict[str, Any]:
         if name in values:
             raise InvalidURI(f"parameter {name} is given twice")
         if name in _TLS_ONLY and not tls:
-            raise InvalidURI(f"parameter {name} is for TLS: write amqps:// with it")
+            raise InvalidURI(f"parameter {name} is for TLS: it needs the scheme amqps")
         values[name] = read(name, decoded(text, f"parameter {name}"))
     for name in ("keyfile", "keyfile_password"):
         if name in values and "certfile" not in values:

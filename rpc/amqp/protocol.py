@@ -41,6 +41,7 @@ from rpc.amqp.output import SECONDS_TO_CLOSE, Output
 from rpc.amqp.reads import MOST_AT_ONCE, ReadSize
 from rpc.amqp.reasons import Phase, cut_in_handshake
 from rpc.amqp.tcp_keepalive import keep_alive
+from rpc.amqp.tls import NO_TLS, speaks_no_tls
 from rpc.amqp.tuning import Limits
 from rpc.errors import AMQPError, BrokerUnreachable, ConnectionClosed, FrameError, HeartbeatMissed
 from rpc.interfaces import IClock
@@ -227,7 +228,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell all that the socket is gone."""
-        what = reason.getErrorMessage()
+        what = NO_TLS if speaks_no_tls(reason.value) else reason.getErrorMessage()
         if self.phase is Phase.OPEN:
             self.do_close(ConnectionClosed(0, f"the connection ended without connection.close: {what}"))
         else:

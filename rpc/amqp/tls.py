@@ -25,6 +25,19 @@ VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 AUTHENTICATED = ":!aNULL:!eNULL"
 """Without these suites there is always a certificate to verify, and always encryption (ciphers(1) of OpenSSL)."""
 
+NO_TLS = (
+    "the server does not speak TLS on this port: write amqp instead of amqps in the URL, or the broker's port for TLS, "
+    "usually 5671"
+)
+
+
+def speaks_no_tls(error: BaseException | None) -> bool:
+    """Return whether a connection has ended because the server has answered something else than TLS.
+
+    OpenSSL's reason for it is SSL_R_WRONG_VERSION_NUMBER, for AMQP and HTTP alike.
+    """
+    return isinstance(error, SSL.Error) and "wrong version number" in str(error)
+
 
 class ClientTLS:
     """Makes handshakes with the servers of a URI. Reads the certificate files once, when it is made."""

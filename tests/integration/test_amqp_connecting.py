@@ -142,7 +142,7 @@ class HostTests(ConnectingTestCase):
         """The error of a web server's port shows its answer."""
         port = await self.listen(Factory.forProtocol(Web))
         await self.refused(f"amqp://127.0.0.1:{port}", FrameError, f"127.0.0.1:{port}", "not an AMQP broker", "HTTP")
-        await self.refused(f"amqps://127.0.0.1:{port}", BrokerUnreachable, f"127.0.0.1:{port}")
+        await self.refused(f"amqps://127.0.0.1:{port}", BrokerUnreachable, f"127.0.0.1:{port}", "does not speak TLS")
 
     async def test_gives_up_a_silent_port(self) -> None:
         """The connection timeout ends the attempt."""
@@ -288,13 +288,15 @@ class TLSTests(ConnectingTestCase):
         self.flushWarnings()  # Twisted hands a client's certificate to pyOpenSSL in a form that is going away
 
     async def test_names_the_remedy_for_a_tls_port(self) -> None:
-        """A plain connection to it fails at once, and the message names amqps://."""
-        await self.refused(self.url_of(scheme="amqp"), FrameError, "amqps://")
+        """A plain connection to it fails at once, and the message names the scheme."""
+        await self.refused(
+            self.url_of(scheme="amqp"), FrameError, "wants TLS on this port: write amqps instead of amqp"
+        )
 
     async def test_fails_over_tls_to_the_plain_port(self) -> None:
-        """It fails at once, and the error names TLS."""
+        """It fails at once, and the error names the scheme and the usual port."""
         uri = f"amqps://guest:guest@127.0.0.1:{self.broker.port}?{self.trusted()}"
-        await self.refused(uri, BrokerUnreachable, f"127.0.0.1:{self.broker.port}", "TLS")
+        await self.refused(uri, BrokerUnreachable, f"127.0.0.1:{self.broker.port} (TLS)", "write amqp instead", "5671")
 
 
 class AlarmTests(ConnectingTestCase):

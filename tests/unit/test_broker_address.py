@@ -138,7 +138,7 @@ class RefusalTests(AddressTestCase):
         """RPC_TLS=required is for every URL of the process, also one that a file has later."""
         self.environment[TLS_VARIABLE] = "required"
         for url in ("amqp://u:secret@h", ENVIRONMENT):
-            self.assertIn("RPC_TLS=required refuses amqp://", self.refusal(url))
+            self.assertIn("RPC_TLS=required refuses the scheme amqp", self.refusal(url))
         self.assertTrue(resolve("amqps://h").tls)
         self.file.write_text("amqps://h")
         self.environment[FILE_VARIABLE] = str(self.file)

@@ -13,6 +13,9 @@ METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
 """All kinds of frames."""
 
+TLS_ALERT = 0x15
+"""The first byte of an alert (RFC 8446, section 5.1), with which a server of TLS refuses AMQP."""
+
 END = 0xCE
 FRAME_END = bytes((END,))
 
@@ -74,5 +77,7 @@ def refuse_other_protocols(answer: bytes) -> None:
     """
     if answer.startswith(b"AMQP"):
         raise FrameError(501, f"the broker speaks another version of AMQP: it answers {answer[:8]!r}, not 0-9-1")
+    if answer and answer[0] == TLS_ALERT:
+        raise FrameError(501, "the server wants TLS on this port: write amqps instead of amqp in the URL")
     if answer and answer[0] not in KINDS and not b"AMQP".startswith(answer):
-        raise FrameError(501, f"this is not an AMQP broker, or it wants TLS (amqps://): it answers {answer[:16]!r}")
+        raise FrameError(501, f"this is not an AMQP broker: it answers {answer[:16]!r}")

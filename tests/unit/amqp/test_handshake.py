@@ -184,7 +184,7 @@ class HandshakeTests(SynchronousTestCase):
         """A peer that speaks HTTP, TLS or another AMQP is recognised at once and in any pieces."""
         strangers = [
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not an AMQP broker"),
-            (b"\x15\x03\x01\x00\x02\x02\x46", "amqps://"),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "wants TLS on this port: write amqps instead of amqp"),
             (b"-ERR\r\n", "not an AMQP broker"),
             (b"AMQP\x03\x01\x00\x00", "another version"),
             (b"AMQP\x00\x00\x09\x01", "another version"),

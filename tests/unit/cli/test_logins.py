@@ -38,6 +38,19 @@ class ThriftRPCTests(SynchronousTestCase):
         self.assertNotIn("Sesame", result.output)
         return result.output
 
+    def test_shows_messages_about_the_scheme_whole(self) -> None:
+        """They name no scheme as the start of a URL, which is taken for one with a login."""
+        for url, end in (
+            ("http://h", "has the scheme amqp or amqps, as in amqp://***@host:5672/vhost"),
+            ("amqp://h?cacertfile=/x", "parameter cacertfile is for TLS: it needs the scheme amqps"),
+            (
+                "amqp://h?tls=required",
+                "refuses the scheme amqp, which sends password and calls without encryption: write amqps",
+            ),
+        ):
+            output = self.output("call", "--broker", url, "generated.calculator.Calculator", "add", "1", "2")
+            self.assertTrue(output.strip().endswith(end), output)
+
     def test_shows_no_login_of_a_url_in_a_wrong_place(self) -> None:
         """As a verb, a stub, a service, an argument or a value of another option; also a URL that is not valid."""
         for url in (URL, WRONG, f"{URL}?nonsense", "amqp://ada:back\\slash 'Sesame@localhost"):
