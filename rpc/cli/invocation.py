@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import shlex
-import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from types import ModuleType
@@ -15,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from rpc import idl
+from rpc.cli.modules import search_current_directory, why_missing
 from rpc.cli.values import SHOWN, Values, describe, is_text
 from rpc.errors import ConfigurationError, InvalidRequest
 from rpc.stub import Stub
@@ -130,12 +129,12 @@ def import_stub(name: str) -> ModuleType:
 
     :raises ConfigurationError: the module does not import, for any reason.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    search_current_directory()
     try:
         return importlib.import_module(name)
     except Exception as error:  # the module's code may raise any error
-        raise ConfigurationError(f"{name} does not import: {type(error).__name__}: {error}") from error
+        why = why_missing(name, error) or f"{name} does not import: {type(error).__name__}: {error}"
+        raise ConfigurationError(why) from error
 
 
 def describe_service(module: ModuleType) -> idl.ServiceDescription:

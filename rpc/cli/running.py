@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from rpc import errors
 from rpc.amqp.endpoint import BrokerEndpoint
 from rpc.amqp.protocol import AMQPConnection
+from rpc.amqp.tls import ClientTLS
 from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
 from rpc.client.connection import Connection, connect
 from rpc.client.options import DEFAULT_TIMEOUT
@@ -59,9 +60,12 @@ OUTCOMES: Final = {
 
 
 def _checked_broker(_: click.Context, __: click.Parameter, value: str | None) -> BrokerURI:
-    """Return the broker's address, which is printed without its password."""
+    """Return the broker's address, which is printed without its password. Its files can be read."""
     try:
-        return resolve(Origin.ENVIRONMENT if value is None else value)
+        broker = resolve(Origin.ENVIRONMENT if value is None else value)
+        if broker.tls:
+            ClientTLS(broker)
+        return broker
     except errors.ConfigurationError as error:
         problem = str(error)
     del value  # no traceback shows it

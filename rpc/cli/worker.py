@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
-import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +12,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
+from rpc.cli.modules import search_current_directory, why_missing
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.hosting import DRAIN_TIMEOUT, Worker
@@ -29,7 +28,8 @@ class Options(usage.Options):
     synopsis = "[options] MODULE:SERVICE [MODULE:SERVICE ...]"
     longdesc = (
         "Serves each MODULE:SERVICE, a rpc.ThriftService in an importable module; the current directory is searched "
-        "first. Ends on SIGTERM or SIGINT, when the calls in progress are finished; on a second signal at once."
+        "first, twistd's --rundir is not. Ends on SIGTERM or SIGINT, when the calls in progress are finished; on a "
+        "second signal at once."
     )
     optParameters = [  # noqa: RUF012  # Twisted reads it from the class
         [
@@ -89,8 +89,7 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
 
     :raises ConfigurationError: a name has another form, a module does not import, or the attribute is no service.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    search_current_directory()
     for name in names:
         if "://" in name:
             raise ConfigurationError(f"{hide_logins(name)}: is no service; write --broker before the broker's URL")
@@ -102,7 +101,9 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}: {error}") from error
         except Exception as error:
-            raise ConfigurationError(f"{name}: {module_name} does not import: {_last_line(error)}") from error
+            # twistd goes to its --rundir later: that folder is not searched.
+            why = why_missing(module_name, error) or f"{module_name} does not import: {_last_line(error)}"
+            raise ConfigurationError(f"{name}: {why}") from error
         service = getattr(module, attribute, None)
         if service is None:
             raise ConfigurationError(f"{name}: {module_name} has no {attribute!r}")

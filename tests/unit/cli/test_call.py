@@ -71,13 +71,13 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual((listed.exit_code, listed.stderr), (0, ""))
         self.assertIn("i32 add(i32 num1, i32 num2)\n", listed.stdout)
         self.assertIn("oneway zip()\n", listed.stdout)
-        self.refused(2, "not possible: no.such does not import", "no.such")
+        self.refused(2, "not possible: there is no module 'no' in ", "no.such")
 
     def test_refuses_an_unknown_method_module_or_argument(self) -> None:
         """The error says which of them is wrong."""
         self.refused(2, "not possible: Calculator has no method 'x'", STUB, "x")
         self.refused(2, "not possible: 'json' is not a service stub", "json", "x")
-        self.refused(2, "not possible: no.such does not import", "no.such", "x")
+        self.refused(2, "not possible: there is no module 'no' in ", "no.such", "x")
         self.refused(2, "wrong argument: num1: i32 takes", STUB, "add", "x", "1")
 
     def test_help_explains_how_each_type_is_written(self) -> None:

@@ -38,6 +38,16 @@ class ThriftRPCTests(SynchronousTestCase):
         self.assertNotIn("Sesame", result.output)
         return result.output
 
+    def test_files_of_the_url_that_cannot_be_read_are_wrong_words(self) -> None:
+        """The URL's own, and those that it names: exit status 2."""
+        call = ("generated.calculator.Calculator", "add", "1", "2")
+        for url in ("amqp://h?password_file=/none", "amqps://h?cacertfile=/none", "amqps://h?certfile=/none"):
+            result = CliRunner().invoke(main, ("call", "--broker", url, *call))
+            self.assertEqual(result.exit_code, 2, result.output)
+            self.assertIn("=/none: No such file or directory", result.output)
+        result = CliRunner().invoke(main, ("call", *call), env={FILE_VARIABLE: "/none"})
+        self.assertEqual(result.exit_code, 2, result.output)
+
     def test_shows_messages_about_the_scheme_whole(self) -> None:
         """They name no scheme as the start of a URL, which is taken for one with a login."""
         for url, end in (

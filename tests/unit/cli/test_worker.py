@@ -49,9 +49,10 @@ class LoadServicesTests(SynchronousTestCase):
         """The error does not name the importing code."""
         self.assertEqual(
             self.refusal("worker_no_such:service"),
-            "worker_no_such:service: worker_no_such does not import: "
-            "ModuleNotFoundError: No module named 'worker_no_such'",
+            f"worker_no_such:service: there is no module 'worker_no_such' in {os.getcwd()} or on Python's path: run "
+            "the command in the module's folder, or name this folder in PYTHONPATH",
         )
+        self.assertIn("there is no module 'services.no_such' in ", self.refusal("services.no_such:service"))
 
     def test_names_the_line_of_an_error_in_a_module(self) -> None:
         """In the user's code."""
