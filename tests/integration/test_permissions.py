@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,7 +30,8 @@ from tests.integration.call_case import Handler, pause
 from tests.integration.dead_case import COMMAND, PROJECT, Command
 from tools.nodes.rabbitmq import RabbitMQNode
 
-PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "security.md"
 
 PASSWORD = "a-secret"
 
@@ -44,6 +46,14 @@ def documented_permissions() -> dict[str, list[str]]:
     section = PAGE.read_text().partition("## Permissions")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([a-z-]+)` \| `(.+)` \| `(.+)` \| `(.+)` \|$", section, re.MULTILINE)
     return {user: [pattern.replace(r"\|", "|") for pattern in patterns] for user, *patterns in rows}
+
+
+def documented_commands(page: Path) -> dict[str, list[str]]:
+    """Return the permissions that the commands of a page set, by user."""
+    text = page.read_text().replace("\\\n", " ")
+    commands = [shlex.split(line) for line in re.findall(r"^\$ rabbitmqctl (set_permissions .+)$", text, re.MULTILINE)]
+    assert all(words[:3] == ["set_permissions", "--vhost", "/"] for words in commands), commands
+    return {user: patterns for _, _, _, user, *patterns in commands}
 
 
 def documented_exchanges() -> dict[str, Any]:
@@ -89,7 +99,8 @@ class PermissionsTests(AMQPTestCase):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(definitions))
         self.broker.ctl("import_definitions", str(file))
-        permissions = documented_permissions()
+        permissions = documented_commands(PAGE)
+        self.assertEqual(permissions, documented_permissions())
         self.assertEqual(sorted(permissions), [*USERS])
         for user, patterns in permissions.items():
             self.broker.ctl("add_user", user + case._users, PASSWORD)
@@ -330,3 +341,39 @@ class PermissionsTests(AMQPTestCase):
         body = CODECS["binary"].encode("add", 1, 7, ARGUMENTS)
         channel.publish("", "rpc.Stock", encode_properties(Properties(reply_to=queue)), body)
         self.assertIn(b"add", (await replies.get()).body)
+
+
+@pytest.mark.rabbitmq_only("the embedded broker has no permissions")
+class SharedExchangeTests(AMQPTestCase):
+    """The users of docs/operations.md, with one exchange for all services."""
+
+    timeout = 120.0
+    broker: ClassVar[RabbitMQNode]
+
+    async def test_a_worker_serves_a_client_calls_and_an_operator_replays(self) -> None:
+        """With no more permissions than the commands of the page give."""
+        home, users = await deferToThread(self.virtual_host), secrets.token_hex(4)
+        for user, patterns in documented_commands(DOCS / "operations.md").items():
+            await deferToThread(self.broker.ctl, "add_user", user + users, PASSWORD)
+            vhost = home.rpartition("/")[2]
+            await deferToThread(self.broker.ctl, "set_permissions", "--vhost", vhost, user + users, *patterns)
+
+        def url_of(user: str) -> str:
+            return home.replace("guest:guest", f"{user}{users}:{PASSWORD}")
+
+        worker = rpc.Worker(url_of("worker"), [rpc.ThriftService(Calculator, Handler(), name="Glossary")])
+        worker.startService()
+        self.addCleanup(worker.stopService)
+        await worker.when_serving()
+        connection = await rpc.connect(url_of("client"))
+        self.addCleanup(connection.close)
+        client = connection.client(Calculator, name="Glossary", timeout=20.0)
+        self.assertEqual(await client.add(2, 3), 5)
+        (await self.channel(home)).publish("rpc", "Glossary", b"\x00\x00", b"no message of Thrift")
+        for words in (("list",), ("replay", "--all")):
+            while True:
+                command = Command(words[0], "--broker", url_of("operator"), "Glossary", *words[1:])
+                self.assertEqual((await command.ended, command.error), (0, ""))
+                if "1 dead letter" in command.output or "thrift" in command.output.lower():
+                    break
+                await pause(0.1)
