@@ -172,8 +172,9 @@ class Caller:
         for call in calls:
             if call.deadline > now:
                 call.tick = self.pending.deadlines.add(call, call.deadline)
-                if call.state in IN_PROGRESS:
-                    self._queue_states.ask(call.operation.service)
+                queue = call.operation.queue
+                if call.state in IN_PROGRESS and queue is not None:
+                    self._queue_states.ask(queue)
         if expired:
             self._expired(expired)
 
@@ -181,7 +182,8 @@ class Caller:
         self._attempts.cancellations.add(calls, broadcast=False)
         for call in calls:
             if call.state in IN_PROGRESS:
-                state = self._queue_states.known(call.operation.service) if call.operation.lead else None
+                queue = call.operation.queue
+                state = self._queue_states.known(queue) if queue is not None and call.operation.lead else None
                 text = f"no reply before the deadline{f': {state}' if state else ''}"
             else:
                 problem = self._link.problem or "the channel is not open yet"

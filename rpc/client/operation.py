@@ -18,7 +18,7 @@ from rpc.envelope import CODECS, Codec
 from rpc.errors import CodecError, InvalidReply, MessageTooLarge, RPCError
 from rpc.headers import LIVENESS
 from rpc.messages import Properties
-from rpc.topology import REQUESTS, instance_of
+from rpc.topology import BROADCAST, REQUESTS, ServiceTopology, instance_of
 
 VARIABLE = ("correlation_id", "expiration", "message_id")
 """Properties that differ from call to call, in the wire's order."""
@@ -41,6 +41,7 @@ class Operation:
     :ivar service: the routing key of its requests.
     :ivar timeout: seconds.
     :ivar idempotent: whether a call that may have been executed is made again.
+    :ivar queue: the service's request queue; ``None``: it is not known, or requests do not go there.
     :ivar lead: seconds before a call's deadline at which the broker is asked about the service's queue; 0: never.
     :ivar codec: of the options' protocol.
     :ivar workers: a set of the instance that ``service`` names, or of ``None``.
@@ -54,6 +55,7 @@ class Operation:
     timeout: float
     idempotent: bool = False
     make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    queue: str | None = attrs.field(init=False)
     lead: float = attrs.field(init=False)
     codec: Codec = attrs.field(init=False)
     workers: frozenset[str | None] = attrs.field(init=False)
@@ -70,11 +72,17 @@ class Operation:
     def _workers_of_the_service(self) -> frozenset[str | None]:
         return frozenset((instance_of(self.service),))
 
-    @lead.default
-    def _lead_of_a_service(self) -> float:
+    @queue.default
+    def _queue_of_the_service(self) -> str | None:
         """A named worker has its own queue, and the names of queues at other exchanges are unknown."""
-        has_queue = instance_of(self.service) is None and self.options.exchange == REQUESTS
-        return lead_of(self.timeout) if has_queue and not self.oneway else 0.0
+        exchange = self.options.exchange
+        if instance_of(self.service) is not None or exchange == BROADCAST:
+            return None
+        return self.options.queue or (ServiceTopology(self.service).queue if exchange == REQUESTS else None)
+
+    @lead.default
+    def _lead_of_a_queue(self) -> float:
+        return 0.0 if self.queue is None or self.oneway else lead_of(self.timeout)
 
     @property
     def label(self) -> str:

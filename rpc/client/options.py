@@ -48,6 +48,13 @@ def _copy_headers(headers: Any) -> dict[str, Any] | None:
 _check_name = text(255)
 
 
+def _check_queue(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value == "":  # AMQP's name for the last queue that was declared (AMQP 0-9-1, queue.declare)
+        raise ConfigurationError(f"{attribute.name}='': must be the name of a queue")
+    if value is not None:
+        _check_name(_, attribute, value)
+
+
 def _check_user(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, (bool, str)) or value == "":
         raise ConfigurationError(f"{attribute.name}={value!r}: must be True, False or the name of a user")
@@ -76,6 +83,7 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, Any] | None
     name: str | None
     exchange: str
+    queue: str | None
     max_message_size: int
     max_elements: int
     uncorrelated_replies: bool
@@ -114,6 +122,8 @@ class ClientOptions:
     :ivar headers: metadata of every call, AMQP field-table values by name.
     :ivar name: the service's name when it differs from the stub's; ``<service>@<instance>`` reaches one worker.
     :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply counts.
+    :ivar queue: the request queue of a service with ``queue=``: shortly before a deadline the broker is asked whether a
+        worker consumes it. Default: ``rpc.<service>`` with the default exchange, otherwise none.
     :ivar max_message_size: bytes of a body. A larger request is not sent (``MessageTooLarge``), and a larger reply is
         refused (``InvalidReply``).
     :ivar max_elements: what decoding a reply may cost: a reply with more is refused (``InvalidReply``). A number counts
@@ -140,6 +150,7 @@ class ClientOptions:
     headers: Mapping[str, Any] | None = attrs.field(default=None, converter=_copy_headers)
     name: str | None = attrs.field(default=None, validator=optional(text(255)))
     exchange: str = attrs.field(default=REQUESTS, validator=text(255))
+    queue: str | None = attrs.field(default=None, validator=_check_queue)
     max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, validator=whole_number(1))
     max_elements: int = attrs.field(default=MAX_ELEMENTS, validator=whole_number(1))
     uncorrelated_replies: bool = attrs.field(default=False, validator=check_truth)

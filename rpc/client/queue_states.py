@@ -21,21 +21,20 @@ from rpc.amqp.channel import Channel
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.interfaces import IClock
 from rpc.link import Link
-from rpc.topology import ServiceTopology
 
 LONGEST_LEAD = 0.5
 """Seconds before a deadline at which the broker is asked, at most."""
 
 INTERVAL = 1.0
-"""Least seconds between two questions about one service."""
+"""Least seconds between two questions about one queue."""
 
 NEVER = float("inf")
 
 MOST_AT_ONCE = 10
 """Questions without an answer: each has a channel, and a connection has some thousands of them at most."""
 
-MOST_SERVICES = 1000
-"""Services that are remembered: a program may make up any number of names."""
+MOST_QUEUES = 1000
+"""Queues that are remembered: a program may make up any number of names."""
 
 KNOWN_FOR = 2.0
 """Seconds after which an answer is too old to be told."""
@@ -72,28 +71,27 @@ class QueueStates:
     def __init__(self, link: Link, clock: IClock) -> None:
         self._link = link
         self._clock = clock
-        self._states: dict[str, QueueState] = {}  # by service
-        self._asked_again_at: dict[str, float] = {}  # by service; NEVER on this connection when it was refused
+        self._states: dict[str, QueueState] = {}  # by queue
+        self._asked_again_at: dict[str, float] = {}  # by queue; NEVER on this connection when it was refused
         self._unanswered = 0
 
-    def ask(self, service: str) -> None:
-        """Ask the broker about the queue of `service`. Nothing while it was asked a moment ago, or cannot answer."""
+    def ask(self, queue: str) -> None:
+        """Ask the broker about a queue. Nothing while it was asked a moment ago, or cannot answer."""
         connection = self._link.connection
         if connection is None or connection.blocked is not None or self._unanswered >= MOST_AT_ONCE:
             return
-        if self._clock.seconds() < self._asked_again_at.get(service, 0.0):
+        if self._clock.seconds() < self._asked_again_at.get(queue, 0.0):
             return
-        if len(self._asked_again_at) >= MOST_SERVICES:
+        if len(self._asked_again_at) >= MOST_QUEUES:
             self.forget()
-        self._asked_again_at[service] = NEVER  # until it has answered
-        queue = ServiceTopology(service).queue
+        self._asked_again_at[queue] = NEVER  # until it has answered
         self._unanswered += 1
         asked: Deferred[Any] = connection.open_channel()
-        asked.addCallback(self._declare, service, queue)
-        asked.addErrback(self._not_answered, service)
+        asked.addCallback(self._declare, queue)
+        asked.addErrback(self._not_answered, queue)
         asked.addBoth(self._end_question)
 
-    def _declare(self, channel: Channel, service: str, queue: str) -> Deferred[Any]:
+    def _declare(self, channel: Channel, queue: str) -> Deferred[Any]:
         answered: Deferred[Any] = channel.queue_declare(queue=queue, passive=True)
 
         def settled(result: Any) -> Any:
@@ -101,26 +99,26 @@ class QueueStates:
                 channel.close()
             return result
 
-        return answered.addBoth(settled).addCallback(self._answered, service)
+        return answered.addBoth(settled).addCallback(self._answered, queue)
 
-    def _answered(self, answer: Any, service: str) -> None:
+    def _answered(self, answer: Any, queue: str) -> None:
         now = self._clock.seconds()
-        self._asked_again_at[service] = now + INTERVAL
-        self._states[service] = QueueState(now, answer.queue, answer.consumer_count, answer.message_count)
+        self._asked_again_at[queue] = now + INTERVAL
+        self._states[queue] = QueueState(now, answer.queue, answer.consumer_count, answer.message_count)
 
-    def _not_answered(self, failure: Failure, service: str) -> None:
+    def _not_answered(self, failure: Failure, queue: str) -> None:
         """There was no channel, or it was lost. Only a refusal would come again."""
         failure.trap(AMQPError)
         if not failure.check(ChannelClosed):
-            self._asked_again_at[service] = self._clock.seconds() + INTERVAL
+            self._asked_again_at[queue] = self._clock.seconds() + INTERVAL
 
     def _end_question(self, result: Any) -> Any:
         self._unanswered -= 1
         return result
 
-    def known(self, service: str) -> QueueState | None:
-        """Return the last answer about the queue of `service`, if it is not too old."""
-        state = self._states.get(service)
+    def known(self, queue: str) -> QueueState | None:
+        """Return the last answer about a queue, if it is not too old."""
+        state = self._states.get(queue)
         return None if state is None or self._clock.seconds() - state.at > KNOWN_FOR else state
 
     def forget(self) -> None:

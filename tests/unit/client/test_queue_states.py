@@ -48,6 +48,36 @@ class QueueStatesTests(RequestTestCase):
         for outcome in fired:
             self.assertIn("no worker consumes the queue", self.assert_fails(outcome, CallTimedOut))
 
+    def asked(self, **options: Any) -> list[str]:
+        """Make a call that is not answered. Return the queues that the broker is asked about."""
+        self.wire.methods.clear()
+        fired = outcome_of(self.caller.client(timeout=TIMEOUT, **options).add(1, 2))
+        self.wire.take()
+        self.wire.clock.advance(TIMEOUT - LONGEST_LEAD + 0.02)
+        for channel in self.questions():
+            self.wire.peer.feed(method(channel, "channel.open-ok", b""))
+        self.wire.answer()
+        self.wire.clock.advance(LONGEST_LEAD)
+        text = self.assert_fails(fired, CallTimedOut)
+        queues = [args[1] for name, args in self.wire.methods if name == "queue.declare"]
+        self.assertEqual("consumes the queue" in text, bool(queues), text)
+        return queues
+
+    def test_asks_about_the_queue_that_the_client_names(self) -> None:
+        """Without a name, about that of the service with the default exchange. A broadcast and a named worker have
+        another queue.
+        """
+        for options, queues in (
+            ({"name": "A"}, ["rpc.A"]),
+            ({"name": "B", "queue": "work"}, ["work"]),
+            ({"name": "C", "queue": "other", "exchange": "rpc-C"}, ["other"]),
+            ({"name": "D", "exchange": "rpc-D"}, []),
+            ({"name": "E@worker", "queue": "q"}, []),
+            ({"name": "F", "queue": "q", "exchange": "rpc.broadcast"}, []),
+        ):
+            given: dict[str, Any] = options
+            self.assertEqual(self.asked(**given), queues, options)
+
     def test_does_not_wait_for_an_answer(self) -> None:
         """The broker never answers, and is not asked again meanwhile."""
         self.wire.methods.clear()
@@ -102,7 +132,7 @@ class QueueStatesTests(RequestTestCase):
 
             self.patch(self.caller.link, "connection", SimpleNamespace(blocked=None, open_channel=open_channel))
             for _ in range(4):
-                states.ask("Calculator")
+                states.ask("rpc.Calculator")
                 self.wire.clock.advance(INTERVAL / 2 + 0.01)
             self.assertEqual(len(opened), asked)
 
