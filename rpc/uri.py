@@ -143,14 +143,15 @@ def _check_password_source(values: dict[str, Any], has_password: bool) -> None:
     values["password"] = ""
 
 
-_LOGIN_OF_URL = re.compile(r"(?i)\b(amqps?://)(?:.*@|.*)")
+_LOGIN_OF_URL = re.compile(r"(?is)(?<![a-z0-9+.-])([a-z0-9+.-]+://)(?:.*@|.*)")
+"""It begins where a scheme can begin, so that a long word takes linear time."""
 
 
 def hide_logins(text: str) -> str:
-    """Return `text`, in which no URL of a broker has a login any more: for messages that quote a user's words.
+    """Return `text`, in which no URL has a login any more: for messages that quote a user's words.
 
-    The last ``@`` of a line ends a login: a password may have any character, blanks and quotes as well. A URL without
-    an ``@`` is hidden to the end of its line: its ``host:port`` may be user and password.
+    The scheme may be misspelt. The last ``@`` ends the login: a password may have any character, also blanks, quotes
+    and line ends. Without an ``@``, all that follows is hidden: a URL's ``host:port`` may be user and password.
     """
     return _LOGIN_OF_URL.sub(lambda found: f"{found[1]}***{'@' if found[0].endswith('@') else ''}", text)
 

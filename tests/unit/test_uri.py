@@ -275,7 +275,16 @@ class PasswordTests(SynchronousTestCase):
             ("amqp://user:secret", "amqp://***"),
             ("No such command 'amqp://u:pa\\\\s' \"t@h/x'.", "No such command 'amqp://***@h/x'."),
             ("amqp://u:p w", "amqp://***"),
-            ("of amqp://host\nnext line", "of amqp://***\nnext line"),
             ("services.calculator:service", "services.calculator:service"),
         ):
             self.assertEqual(hide_logins(word), hidden)
+
+    def test_hides_a_login_of_several_lines(self) -> None:
+        """A password from a file may have a line end, also at its end; without an @, the rest of the text is hidden."""
+        self.assertEqual(hide_logins("word amqp://user:pass\nword\n@host\nrest"), "word amqp://***@host\nrest")
+        self.assertEqual(hide_logins("word amqp://user:pass\nword\n"), "word amqp://***")
+
+    def test_hides_the_login_of_a_misspelt_scheme(self) -> None:
+        """Then the word is no broker's URL, and an error quotes it."""
+        for scheme in ("ampq", "xamqps", "http", "AMQP+ssl", "1amqp"):
+            self.assertEqual(hide_logins(f"word {scheme}://user:secret@host"), f"word {scheme}://***@host")
