@@ -71,6 +71,15 @@ def check_name(length: int) -> None:
         raise MalformedMessage(f"not a Thrift message: a name of {length} bytes; at most {NAME_LIMIT} are allowed")
 
 
+def check_seqid(seqid: int) -> None:
+    """Refuse a seqid that only some protocols can encode.
+
+    :raises MalformedMessage: it is no i32.
+    """
+    if not -(2**31) <= seqid < 2**31:
+        raise MalformedMessage(f"not a Thrift message: its seqid {seqid} is no i32")
+
+
 def read_value(struct_class: type, protocol: TProtocolBase) -> Any:
     """Return a `struct_class`, read by its generated ``read``."""
     read = struct_class.read  # type: ignore[attr-defined]

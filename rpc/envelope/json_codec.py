@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from rpc.envelope.codec import LONGEST_HEAD, Header, check_name, malformed, refuse_trailing
+from rpc.envelope.codec import LONGEST_HEAD, Header, check_name, check_seqid, malformed, refuse_trailing
 from rpc.envelope.element_costs import message_cost
 from rpc.envelope.json_reader import parser, struct_reader
 from rpc.envelope.json_skim import JSONSkim, parsing_elements
@@ -62,8 +62,7 @@ class JSONCodec:
         if numbers is None:
             raise MalformedMessage("not a Thrift message: no type and seqid follow its name")
         kind, seqid = int(numbers[1]), int(numbers[2])
-        if not -(2**31) <= seqid < 2**31:
-            raise MalformedMessage(f"not a Thrift message: its seqid {seqid} is no i32")
+        check_seqid(seqid)
         return name, kind, seqid, len(text[: numbers.end()].encode("utf-8", "surrogateescape"))
 
     def read_struct(

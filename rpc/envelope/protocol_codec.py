@@ -9,7 +9,7 @@ from thrift.protocol.TProtocol import TProtocolBase
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TMemoryBuffer
 
-from rpc.envelope.codec import LONGEST_HEAD, Header, check_name, malformed, read_value, refuse_trailing
+from rpc.envelope.codec import LONGEST_HEAD, Header, check_name, check_seqid, malformed, read_value, refuse_trailing
 from rpc.envelope.element_costs import message_cost
 from rpc.envelope.limits import MAX_ELEMENTS
 from rpc.envelope.skim import Skim, check_elements
@@ -61,6 +61,7 @@ class ProtocolCodec:
         except Exception as error:
             raise malformed("Thrift message", error) from error
         check_name(len(name.encode()))
+        check_seqid(seqid)
         return name, kind, seqid, transport.cstringio_buf.tell()
 
     def read_struct(

@@ -21,6 +21,15 @@ from tests.values import generated_structs
 MANY = 1_000_000
 
 
+def varint(number: int) -> bytes:
+    """Return a number in seven bits a byte, the lowest first, as Thrift's compact protocol has it."""
+    data = b""
+    while number >= 128:
+        data += bytes((number & 127 | 128,))
+        number >>= 7
+    return data + bytes((number,))
+
+
 class MalformedTests(SynchronousTestCase):
     """Thrift's decoders raise errors of many classes; the envelope raises only MalformedMessage."""
 
@@ -33,6 +42,17 @@ class MalformedTests(SynchronousTestCase):
                 for size in range(len(body)):
                     with self.assertRaises(MalformedMessage):
                         read(codec, body[:size], type(value))
+
+    def test_refuses_a_seqid_that_is_no_i32(self) -> None:
+        """Compact has up to 70 bits for it, and JSON any number of digits. Binary cannot encode another one."""
+        compact = CODECS["compact"].encode("add", TMessageType.CALL, 5, ADD)
+        for unsigned in (2**33, 2**40, 2**69):
+            other = compact[:2] + varint(unsigned) + compact[3:]
+            self.assertRaises(MalformedMessage, CODECS["compact"].read_header, other)
+        json = CODECS["json"].encode("add", TMessageType.CALL, 5, ADD)
+        for seqid in (-(2**31) - 1, 2**31, 2**69):
+            other = json.replace(b",5,", f",{seqid},".encode(), 1)
+            self.assertRaises(MalformedMessage, CODECS["json"].read_header, other)
 
     def test_refuses_bytes_that_follow_the_message(self) -> None:
         """In each protocol."""
