@@ -14,7 +14,7 @@ from rpc.idl.descriptions import (
     ServiceDescription,
     StructDescription,
 )
-from rpc.idl.document import FILE_NAME, FORMAT, parse
+from rpc.idl.document import FILE_NAME, FORMAT, parse, read
 from rpc.idl.loading import is_union, load
 from rpc.idl.python_names import RENAMED, python_name
 from rpc.idl.types import BASE_TYPES, BaseType, EnumType, ListType, MapType, SetType, StructType, Type
@@ -42,4 +42,5 @@ __all__ = [
     "load",
     "parse",
     "python_name",
+    "read",
 ]

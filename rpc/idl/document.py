@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rpc.idl.descriptions import (
     ConstantDescription,
@@ -15,6 +16,7 @@ from rpc.idl.descriptions import (
     ServiceDescription,
     StructDescription,
 )
+from rpc.idl.references import check_references
 from rpc.idl.types import BASE_TYPES, BaseType, EnumType, ListType, MapType, SetType, StructType, Type
 
 FILE_NAME: Final = "idl.json"
@@ -23,13 +25,38 @@ FORMAT: Final = 1
 """The version of the content. A file with another one is refused."""
 
 
+MOST_NESTED: Final = 64
+"""Types in one another, at most: lists, sets and maps. Descriptions are walked by functions that call themselves."""
+
+T = TypeVar("T")
+
+
+def read(text: str, root: str = "") -> Interface:
+    """Return the descriptions in the text of an ``idl.json``.
+
+    :param root: the importable name of the package that holds the file; ``""`` when unknown.
+    :raises ValueError: as :func:`parse`; or the text is not JSON.
+    """
+    try:
+        document = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"{FILE_NAME} of {root} is nested too deeply: compile the IDL again") from None
+    return parse(document, root)
+
+
 def parse(document: Mapping[str, Any], root: str = "") -> Interface:
     """Turn the content of ``idl.json`` into descriptions.
 
-    :param root: the importable name of the package that holds the file; ``""`` when unknown.
-    :raises ValueError: the content has another format, or a type that this version does not know.
-    :raises KeyError, TypeError, AttributeError: the content is damaged.
+    :param root: as in :func:`read`.
+    :raises ValueError: the content has another format, a type that this version does not know, or is damaged.
     """
+    try:
+        return _parse(document, root)
+    except (KeyError, TypeError, AttributeError, RecursionError) as damage:
+        raise ValueError(f"{FILE_NAME} of {root} is damaged ({damage!r}): compile the IDL again") from damage
+
+
+def _parse(document: Mapping[str, Any], root: str) -> Interface:
     if document.get("format") != FORMAT:
         raise ValueError(f"{FILE_NAME} of {root} has format {document.get('format')}, not {FORMAT}: compile again")
     interface = Interface(root)
@@ -40,40 +67,57 @@ def parse(document: Mapping[str, Any], root: str = "") -> Interface:
     for key, constant in document["constants"].items():
         package, name = _split(key)
         interface.constants[key] = ConstantDescription(
-            name, f"{package}.constants", _type(constant["type"]), constant["doc"]
+            name, f"{package}.constants", _type(constant["type"]), _value(constant, "doc", str)
         )
     for key in document["services"]:
         _add_service(interface, document["services"], key)
+    check_references(interface)
     return interface
+
+
+def _value(item: Mapping[str, Any], name: str, kind: type[T], choices: tuple[T, ...] = ()) -> T:
+    """Return a value of a JSON object. Raises ``TypeError`` for one of another type, or that is no choice."""
+    value = item[name]
+    if type(value) is not kind or (choices and value not in choices):
+        raise TypeError(f"{name} is {str(value)[:60]!r}")
+    return value
 
 
 def _struct(key: str, struct: Mapping[str, Any]) -> StructDescription:
     package, name = _split(key)
     return StructDescription(
-        name, f"{package}.ttypes", struct["kind"], struct["doc"], _fields(struct["fields"]), _annotations(struct)
+        name,
+        f"{package}.ttypes",
+        _value(struct, "kind", str, ("struct", "union", "exception")),
+        _value(struct, "doc", str),
+        _fields(struct["fields"]),
+        _annotations(struct),
     )
 
 
 def _enum(key: str, enum: Mapping[str, Any]) -> EnumDescription:
     package, name = _split(key)
-    members = {member["name"]: member["value"] for member in enum["members"]}
-    docs = {member["name"]: member["doc"] for member in enum["members"] if member["doc"]}
-    return EnumDescription(name, f"{package}.ttypes", enum["doc"], MappingProxyType(members), MappingProxyType(docs))
+    members = {_value(member, "name", str): _value(member, "value", int) for member in enum["members"]}
+    docs = {member["name"]: _value(member, "doc", str) for member in enum["members"] if member["doc"]}
+    return EnumDescription(
+        name, f"{package}.ttypes", _value(enum, "doc", str), MappingProxyType(members), MappingProxyType(docs)
+    )
 
 
 def _add_service(interface: Interface, services: Mapping[str, Any], key: str) -> ServiceDescription:
     if key in interface.services:
         return interface.services[key]
     service = services[key]
+    extends = None if service["extends"] is None else _value(service, "extends", str)
     methods: dict[str, MethodDescription] = {}
-    if service["extends"] is not None:
-        methods.update(_add_service(interface, services, service["extends"]).methods)
-    methods.update({method["name"]: _method(method) for method in service["methods"]})
+    if extends is not None:
+        methods.update(_add_service(interface, services, extends).methods)
+    methods.update({_value(method, "name", str): _method(method) for method in service["methods"]})
     description = ServiceDescription(
         _split(key)[1],
         key,
-        service["doc"],
-        service["extends"],
+        _value(service, "doc", str),
+        extends,
         MappingProxyType(methods),
         _annotations(service),
         interface,
@@ -85,11 +129,11 @@ def _add_service(interface: Interface, services: Mapping[str, Any], key: str) ->
 def _method(method: Mapping[str, Any]) -> MethodDescription:
     return MethodDescription(
         method["name"],
-        method["doc"],
+        _value(method, "doc", str),
         _fields(method["arguments"]),
         None if method["returns"] is None else _type(method["returns"]),
-        _fields(method["throws"]),
-        method["oneway"],
+        _exceptions(method["throws"]),
+        _value(method, "oneway", bool),
         _annotations(method),
     )
 
@@ -100,37 +144,49 @@ def _split(key: str) -> tuple[str, str]:
 
 
 def _annotations(item: Mapping[str, Any]) -> Mapping[str, str]:
-    return MappingProxyType(dict(item["annotations"]))
+    annotations = _value(item, "annotations", dict)
+    return MappingProxyType({name: _value(annotations, name, str) for name in annotations})
 
 
 def _fields(items: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
     return tuple(
         Field(
-            item["id"],
-            item["name"],
+            _value(item, "id", int),
+            _value(item, "name", str),
             _type(item["type"]),
-            item["requiredness"],
-            item["has_default"],
-            item["doc"],
+            _value(item, "requiredness", str, ("required", "optional", "default")),
+            _value(item, "has_default", bool),
+            _value(item, "doc", str),
         )
         for item in items
     )
 
 
-def _type(item: str | Mapping[str, Any]) -> Type:
+def _exceptions(items: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
+    fields = _fields(items)
+    for field in fields:
+        if not isinstance(field.type, StructType):
+            raise TypeError(f"{field.name} is thrown")
+    return fields
+
+
+def _type(item: str | Mapping[str, Any], depth: int = 1) -> Type:
     if isinstance(item, str):
         if item not in BASE_TYPES:
             raise ValueError(f"{FILE_NAME} names the type {item!r}, which this version does not know")
         return BaseType(item)
+    if depth > MOST_NESTED:
+        raise ValueError(f"{FILE_NAME} has a type that is nested deeper than {MOST_NESTED}")
     ((kind, content),) = item.items()
     if kind == "list":
-        return ListType(_type(content))
+        return ListType(_type(content, depth + 1))
     if kind == "set":
-        return SetType(_type(content))
+        return SetType(_type(content, depth + 1))
     if kind == "map":
-        return MapType(_type(content[0]), _type(content[1]))
+        key, value = _value(item, kind, list)
+        return MapType(_type(key, depth + 1), _type(value, depth + 1))
     if kind == "struct":
-        return StructType(content)
+        return StructType(_value(item, kind, str))
     if kind == "enum":
-        return EnumType(content)
+        return EnumType(_value(item, kind, str))
     raise ValueError(f"{FILE_NAME} names the type {kind!r}, which this version does not know")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
-import json
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from types import ModuleType
 
 from rpc.idl.descriptions import Interface, ServiceDescription
-from rpc.idl.document import FILE_NAME, parse
+from rpc.idl.document import FILE_NAME, read
 
 
 def load(stub: ModuleType) -> ServiceDescription | None:
@@ -64,7 +63,4 @@ def _interfaces(module: str) -> Iterator[tuple[str, Interface]]:
 @lru_cache(maxsize=32)
 def _interface(text: str, root: str) -> Interface:
     """Read an ``idl.json``. All stubs and structs of an output ask for the same one."""
-    try:
-        return parse(json.loads(text), root)
-    except (KeyError, TypeError, AttributeError) as damage:
-        raise ValueError(f"{FILE_NAME} of {root} is damaged ({damage!r}): compile the IDL again") from damage
+    return read(text, root)

@@ -6,6 +6,7 @@ import json
 import sys
 import types
 from importlib import import_module
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -90,10 +91,69 @@ class ParseTests(SynchronousTestCase):
 
     def test_refuses_an_unknown_type(self) -> None:
         """Of a name or of a kind."""
-        document = json.loads((PROJECT / "generated" / "idl.json").read_text("utf-8"))
+        document = self.document()
         for bad in ("quaternion", {"tuple": "i32"}):
             document["constants"] = {"x.A": {"type": bad, "doc": ""}}
             self.assertRaises(ValueError, idl.parse, document)
+
+    def document(self) -> dict[str, Any]:
+        """Return the content of the project's own file."""
+        document: dict[str, Any] = json.loads((PROJECT / "generated" / "idl.json").read_text("utf-8"))
+        return document
+
+    def test_refuses_values_of_other_types(self) -> None:
+        """Wherever a value stands: what a description holds is what its attributes say."""
+        changes: list[tuple[tuple[str | int, ...], Any]] = [
+            (("structs", "calculator.Work", "kind"), 1),
+            (("structs", "calculator.Work", "kind"), "class"),
+            (("structs", "calculator.Work", "fields", 0, "id"), "1"),
+            (("structs", "calculator.Work", "fields", 0, "id"), True),
+            (("structs", "calculator.Work", "fields", 0, "name"), None),
+            (("structs", "calculator.Work", "fields", 0, "has_default"), 1),
+            (("structs", "calculator.Work", "fields", 0, "requiredness"), "perhaps"),
+            (("structs", "calculator.Work", "fields", 0, "type"), {"list": ["i32"]}),
+            (("structs", "calculator.Work", "fields", 0, "type"), {"map": ["i32"]}),
+            (("structs", "calculator.Work", "fields", 0, "type"), {"map": ["i32", "i32", "i32"]}),
+            (("structs", "calculator.Work", "fields", 0, "type"), {"struct": 1}),
+            (("structs", "calculator.Work", "annotations"), {"a": 1}),
+            (("structs", "calculator.Work", "annotations"), [["a", "b"]]),
+            (("enums", "calculator.Operation", "doc"), 1),
+            (("enums", "calculator.Operation", "members", 0, "value"), "1"),
+            (("constants", "calculator.SYMBOLS", "doc"), []),
+            (("services", "calculator.Calculator", "methods", 0, "name"), 1),
+            (("services", "calculator.Calculator", "methods", 0, "oneway"), "true"),
+            (("services", "calculator.Calculator", "methods", 0, "returns"), 1),
+            (("services", "calculator.Calculator", "methods", 1, "throws", 0, "type"), "i32"),
+            (("services", "calculator.Calculator", "extends"), 1),
+        ]
+        for path, value in changes:
+            document = self.document()
+            item: Any = document
+            for part in path[:-1]:
+                item = item[part]
+            item[path[-1]] = value
+            self.assertRaises(ValueError, idl.parse, document)
+
+    def test_refuses_what_is_named_and_not_there(self) -> None:
+        """A struct, an enum, or the service that a service extends; and a service that extends itself."""
+        for kind in ({"struct": "calculator.Nothing"}, {"enum": "calculator.Work"}, {"list": {"struct": "x.Y"}}):
+            document = self.document()
+            document["services"]["calculator.Calculator"]["methods"][0]["returns"] = kind
+            self.assertRaises(ValueError, idl.parse, document)
+        for extended in ("shared.Nothing", "calculator.Calculator"):
+            document = self.document()
+            document["services"]["calculator.Calculator"]["extends"] = extended
+            self.assertRaises(ValueError, idl.parse, document)
+
+    def test_refuses_deep_nesting(self) -> None:
+        """Of types, and of the text: descriptions are walked by functions that call themselves."""
+        document = self.document()
+        kind: Any = "i32"
+        for _ in range(100):
+            kind = {"list": kind}
+        document["constants"]["calculator.SYMBOLS"]["type"] = kind
+        self.assertRaises(ValueError, idl.parse, document)
+        self.assertRaises(ValueError, idl.read, "[" * 100_000)
 
     def test_refuses_a_damaged_file(self) -> None:
         """When it is loaded."""
