@@ -44,7 +44,7 @@ class ConnectionBackoff:
         """
         self._attempts = self._before + attempt
         whole_rounds, begun = divmod(self._attempts, self._hosts())
-        return random.uniform(0, 0.2) if begun else retry_delay(whole_rounds)
+        return random.uniform(0, 0.2) if begun else retry_delay(whole_rounds)  # noqa: S311  # no secret
 
     def ended(self, lasted: float) -> None:
         """Note that a connection has ended, which was open for `lasted` seconds."""
@@ -60,4 +60,5 @@ class ChannelBackoff:
     def ended(self, lasted: float) -> float:
         """Return the seconds to wait, after a channel that was ready for `lasted` seconds; 0 for one that never was."""
         self._failures = 1 if lasted >= STEADY else self._failures + 1
-        return random.uniform(0, FIRST_RETRY) if self._failures == 1 else retry_delay(self._failures)
+        delay = random.uniform(0, FIRST_RETRY)  # noqa: S311  # no secret
+        return delay if self._failures == 1 else retry_delay(self._failures)

@@ -122,7 +122,7 @@ class Store:
             where = (
                 "vhost = ? AND source = ? AND is_queue = ? AND destination = ? AND routing_key = ? AND arguments = ?"
             )
-            self._definitions.append((f"DELETE FROM binding WHERE {where}", row))
+            self._definitions.append((f"DELETE FROM binding WHERE {where}", row))  # noqa: S608  # our own text
 
     def persist(self, vhost: str, queue: str, entry: Entry) -> None:
         """Keep a persistent message that has come to a stored queue."""

@@ -36,7 +36,7 @@ def may_repeat(error: RPCError, *, retry: bool, idempotent: bool) -> bool:
 def pause_before(repetition: int) -> float:
     """Seconds to wait before the n-th repetition of a call, from 1."""
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(repetition - 1, 10))
-    return longest * random.uniform(0.5, 1.0)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
 
 
 class RetryBudget:

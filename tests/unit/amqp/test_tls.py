@@ -152,7 +152,7 @@ class ClientCertificateTests(TLSTestCase):
         self.patch(os, "environ", {**os.environ, "TEST_WRONG": "an0ther", "TEST_RIGHT": PASSWORD})
         Path(self.path("none.pem")).write_text("no key")
         trustme.CA().issue_cert("other.invalid").private_key_pem.write_to_path(self.path("other.pem"))
-        self.write_key("rsa.pem", rsa.generate_private_key(65537, 1024))
+        self.write_key("rsa.pem", rsa.generate_private_key(65537, 1024))  # noqa: S505  # refused
         self.write_key("exchange.pem", x25519.X25519PrivateKey.generate())
         os.mkfifo(self.path("pipe.pem"))
         for key, password, told in (
@@ -185,7 +185,7 @@ class ContextTests(TLSTestCase):
         """Its security level refuses short keys, which are fine otherwise."""
         if SSL.OPENSSL_VERSION_NUMBER < 0x30200000:
             raise SkipTest("OpenSSL takes keys of 1024 bits before 3.2")
-        key = rsa.generate_private_key(65537, 1024)
+        key = rsa.generate_private_key(65537, 1024)  # noqa: S505  # refused
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "guest")])
         now = datetime.now(timezone.utc)
         builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))

@@ -21,7 +21,7 @@ from tests.unit.broker.peer import Client
 from tests.unit.broker.stepped_store import BrokerLife, Moment, Outcome
 
 EXCHANGES = ["x", "y"]
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm")  # noqa: S108  # folders in it have names that nobody can guess
 """A file system without a disk, on Linux: SQLite waits for the disk at every start and end."""
 
 
