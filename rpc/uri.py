@@ -26,6 +26,7 @@ DEFAULT_CHANNEL_MAX = 2047
 DEFAULT_FRAME_MAX = 131072
 DEFAULT_SEND_BUFFER_MAX = 32 * 1024 * 1024
 
+_NO_HOST_NAME = "a host holds a character that no host name has"
 _FORM = "amqp://user:password@host:5672/vhost"
 
 
@@ -84,7 +85,7 @@ class BrokerURI:
 
     def __str__(self) -> str:
         scheme = "amqps" if self.tls else "amqp"
-        named = ((f"[{quote(host, safe=':')}]" if ":" in host else host, port) for host, port in self.hosts)
+        named = ((f"[{quote(host, safe=':')}]" if ":" in host else quote(host), port) for host, port in self.hosts)
         hosts = ",".join(f"{host}:{port}" for host, port in named)
         return f"{scheme}://{quote(self.username, safe='')}:***@{hosts}/{quote(self.vhost, safe='')}"
 
@@ -194,10 +195,12 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
             raise InvalidURI("a host has more than one ':': write an IPv6 address in brackets, as in [::1]:5672")
         host = decoded(name, "host")
         port = number if colon else None
+        if ":" in host:
+            raise InvalidURI(_NO_HOST_NAME)
     if not host:
         raise InvalidURI(f"a host is missing: write {_FORM}, and commas only between hosts")
     if re.search(r"[\s\x00-\x1f\[\]/?#@,]", host):
-        raise InvalidURI("a host holds a character that no host name has")
+        raise InvalidURI(_NO_HOST_NAME)
     if port is None:
         return host, default_port
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:

@@ -150,6 +150,7 @@ class RefusalTests(SynchronousTestCase):
             ("amqp://h/a b", "%20"),
             ("amqp://h\n", "control"),
             ("amqp://h/\udcff", "UTF-8"),
+            ("amqp://h%3A1", "no host name has"),
             ("amqp://h#x", "%23"),
             ("amqp://h?hearbeat=5", "unknown parameter 'hearbeat'"),
             ("amqp://h?", None),
@@ -207,6 +208,17 @@ class RefusalTests(SynchronousTestCase):
         except InvalidURI:
             return
         self.assertTrue(uri.hosts)
+
+
+class PrintTests(SynchronousTestCase):
+    """A URI as text."""
+
+    def test_reads_the_same_when_printed(self) -> None:
+        """Whatever characters a host has: nothing of a peer's or a user's is printed as it is."""
+        for host in ("h%25", "%7Fh", "b%C3%BCcher.example", "h%E2%80%AEx", "[fe80::1%25eth0]", "[::1]"):
+            uri = parse(f"amqp://u%25:p@{host}:7/v%25")
+            self.assertEqual(parse(str(uri)), attrs.evolve(uri, password="***"))
+            self.assertTrue(str(uri).isascii() and str(uri).isprintable())
 
 
 class PasswordTests(SynchronousTestCase):
