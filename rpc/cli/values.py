@@ -24,7 +24,7 @@ from rpc.idl import BaseType, EnumType, Interface, ListType, MapType, SetType, S
 _WHOLE: Final = re.compile(r"-?[0-9]{1,10}")
 
 SHOWN: Final = 60
-"""Characters of a wrong value that an error quotes."""
+"""Characters of a wrong value, or of a key, that an error quotes."""
 
 
 def describe(kind: Type) -> str:
@@ -138,12 +138,12 @@ class Values:
         texts: dict[Hashable, str] = {}
         made: dict[Hashable, Any] = {}
         for text, item in _object(kind, value, where).items():
-            converted = _hashable(key, self._from_text(key, text, f"{where}, key {text!r}"), where)
+            converted = _hashable(key, self._from_text(key, text, f"{where}, key {_shown(text)}"), where)
             if converted in texts:
-                both = f"{texts[converted]!r} and {text!r}"
+                both = f"{_shown(texts[converted])} and {_shown(text)}"
                 raise InvalidRequest(f"{where}: the keys {both} are the same {describe(key)}")
             texts[converted] = text
-            made[converted] = self.from_json(content, item, f"{where}[{text!r}]")
+            made[converted] = self.from_json(content, item, f"{where}[{_shown(text)}]")
         return made
 
     def _enum_from_json(self, kind: EnumType, value: object, where: str) -> int:
@@ -171,7 +171,7 @@ class Values:
         unknown = next((name for name in given if name not in fields), None)
         if unknown is not None:
             known = ", ".join(f"{name} ({describe(field.type)})" for name, field in fields.items()) or "none"
-            raise InvalidRequest(f"{where}: {kind.name} has no field {unknown!r}; its fields: {known}")
+            raise InvalidRequest(f"{where}: {kind.name} has no field {_shown(unknown)}; its fields: {known}")
         for name, field in fields.items():
             if name not in given and field.requiredness == "required" and not field.has_default:
                 raise InvalidRequest(f"{where}: {kind.name} needs the field {name} ({describe(field.type)})")
@@ -216,7 +216,7 @@ def _instance(wanted: type, kind: Type, expected: str, value: object, where: str
 def _object(kind: Type, value: object, where: str) -> dict[str, Any]:
     found: dict[str, Any] = _instance(dict, kind, "an object", value, where)
     if isinstance(found, Object) and found.repeated is not None:
-        raise InvalidRequest(f"{where}: the key {found.repeated!r} is given twice")
+        raise InvalidRequest(f"{where}: the key {_shown(found.repeated)} is given twice")
     return found
 
 

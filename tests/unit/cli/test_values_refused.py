@@ -54,6 +54,20 @@ class RefusalTests(SynchronousTestCase):
         self.refused(MapType(STRING, I32), '{"a": 1, "b": 1, "a": 2}', "it: the key 'a' is given twice")
         self.refused(ListType(WORK), '[{"num1": 1, "num1": 1}]', "it[0]: the key 'num1' is given twice")
 
+    def test_quotes_only_the_beginning_of_a_long_key(self) -> None:
+        """As of a long value, wherever the key stands."""
+        key, other = "9" * 500, "8" * 500
+        for kind, word in (
+            (MapType(I32, I32), f'{{"{key}": 1}}'),
+            (MapType(STRING, I32), f'{{"{key}": "x"}}'),
+            (MapType(STRING, I32), f'{{"{key}": 1, "{key}": 1}}'),
+            (MapType(BaseType("double"), I32), f'{{"0.{key}": 1, "0.{key}{other}": 1}}'),
+            (WORK, f'{{"{key}": 1}}'),
+        ):
+            error = self.assertRaises(InvalidRequest, values.argument, kind, word, "it")
+            self.assertIn("99...", str(error))
+            self.assertLess(len(str(error)), 300)
+
     def test_refuses_half_a_surrogate_pair_and_wrong_base64(self) -> None:
         """Neither is text of its type."""
         self.refused(STRING, '"\\ud800"', "it: string takes text")
