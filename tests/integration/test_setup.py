@@ -14,6 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 PROJECT = Path(__file__).parents[2]
 
+TOOLS = [".[dev]", ".[fuzz]"]
+"""What pip installs without --run."""
+
 PYTHON = """#!/bin/sh
 case "$*" in
     *editable*) for last; do :; done; echo "$last" >>installed ;;
@@ -56,9 +59,15 @@ class SetupTests(SynchronousTestCase):
         """Run a script; return the packages that pip was to install: the project with its extras."""
         installed = self.folder / "installed"
         installed.unlink(missing_ok=True)
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        subprocess.run(command, cwd=self.folder, env={"PATH": path}, check=True, capture_output=True, timeout=30)
+        self.ended(*command).check_returncode()
         return installed.read_text().splitlines() if installed.exists() else []
+
+    def ended(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a script to its end."""
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            command, cwd=self.folder, env={"PATH": path}, capture_output=True, text=True, timeout=30, check=False
+        )
 
     def test_run_installs_the_project_without_its_tools(self) -> None:
         """--run installs the project without its tools, once."""
@@ -68,7 +77,7 @@ class SetupTests(SynchronousTestCase):
     def test_installs_the_tools_once(self) -> None:
         """Without it the tools come as well, also later; with them, --run installs nothing."""
         self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
-        self.assertEqual(self.run_script("scripts/setup"), [".[dev]"])
+        self.assertEqual(self.run_script("scripts/setup"), TOOLS)
         self.assertEqual(self.run_script("scripts/setup"), [])
         self.assertEqual(self.run_script("scripts/setup", "--run"), [])
 
@@ -76,7 +85,7 @@ class SetupTests(SynchronousTestCase):
         """--quick installs the tools of Python, which is all that the other levels need of it."""
         (self.folder / "bin/rabbitmq-server").unlink()
         (self.folder / "bin/npm").unlink()
-        self.assertEqual(self.run_script("scripts/setup", "--quick"), [".[dev]"])
+        self.assertEqual(self.run_script("scripts/setup", "--quick"), TOOLS)
         self.assertEqual(self.run_script("scripts/setup", "--quick"), [])
         self.assertEqual(self.run_script("scripts/setup", "--run"), [])
 
@@ -86,7 +95,15 @@ class SetupTests(SynchronousTestCase):
         with (self.folder / "setup.cfg").open("a") as settings:
             settings.write("# changed\n")
         self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
-        self.assertEqual(self.run_script("scripts/setup"), [".[dev]"])
+        self.assertEqual(self.run_script("scripts/setup"), TOOLS)
+
+    def test_works_without_the_fuzzer(self) -> None:
+        """Which has no wheels for some Pythons and machines. It says so in one line, and does not try again."""
+        self.program(".venv/bin/python", '#!/bin/sh\ncase "$*" in *"[fuzz]"*) exit 1 ;; esac\n')
+        ended = self.ended("scripts/setup", "--quick")
+        self.assertEqual(ended.returncode, 0)
+        self.assertIn("setup: the fuzzer atheris cannot be installed here", ended.stderr.splitlines()[-1])
+        self.assertEqual(self.run_script("scripts/setup", "--quick"), [])
 
     def test_repeats_an_installation_that_was_interrupted(self) -> None:
         """The stamp is written last."""
@@ -128,16 +145,13 @@ class SetupTests(SynchronousTestCase):
         self.python3("")
         self.program("bin/id", "#!/bin/sh\necho 1000\n")
         self.program("bin/sudo", "#!/bin/sh\nexit 1\n")
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        ended = subprocess.run(
-            ["scripts/setup", "--run"], cwd=self.folder, env={"PATH": path}, capture_output=True, text=True, check=False
-        )
+        ended = self.ended("scripts/setup", "--run")
         self.assertEqual(ended.returncode, 1)
         self.assertEqual(ended.stderr, "setup: please install as root: apt-get install python3-venv\n")
 
     def test_the_demo_needs_the_tools_only_for_rabbitmq(self) -> None:
         """Its options are passed on."""
         self.assertEqual(self.run_script("scripts/demo", "--calls", "1000"), ["."])
-        self.assertEqual(self.run_script("scripts/demo", "--calls", "1000", "--rabbitmq"), [".[dev]"])
+        self.assertEqual(self.run_script("scripts/demo", "--calls", "1000", "--rabbitmq"), TOOLS)
         shown = (self.folder / "shown").read_text()
         self.assertEqual(shown, "-m tools.demo.demo --calls 1000\n-m tools.demo.demo --calls 1000 --rabbitmq\n")
