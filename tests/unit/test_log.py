@@ -27,12 +27,14 @@ HOSTILE = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA1), *range(0x2028, 0x2
 """Control characters of ASCII and Latin-1 (C1), DEL, and marks for lines and directions."""
 
 WRITERS = {
+    "rpc/aio/connection.py": {"warnings.warn"},
     "rpc/log.py": {"twisted.python.log"},
     "rpc/cli/standard_output.py": {"click.echo"},
     "rpc/cli/progress.py": {"click.progressbar"},
     "rpc/cli/running.py": {"twisted.logger.globalLogBeginner"},
 }
-"""The modules that may write, and by what. ``progress`` writes a label of ours; ``running`` turns logging off."""
+"""The modules that may write, and by what. ``aio`` warns with a broker's URL, whose names are percent-encoded;
+``progress`` writes a label of ours; ``running`` turns logging off."""
 
 WRITING = re.compile(
     r"twisted\.python\.log(\..*)?|twisted\.logger(\..*)?|logging(\..*)?|print|warnings\.warn|sys\.(stdout|stderr)\.write"
