@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 
 from rpc.amqp.channel import Channel
@@ -62,15 +62,18 @@ class MigrateTestCase(AMQPTestCase):
         await gatherResults([self.send(message_id, **properties) for message_id in message_ids])
 
     async def taken(self, queue: str) -> list[Delivery]:
-        """Consume all messages of a queue."""
-        channel: Channel = await self.broker_channel.client.open_channel()
+        """Consume all messages of a queue.
+
+        They are counted before they are consumed: when none is ready, deliveries may still be on their way.
+        """
         messages: list[Delivery] = []
-        await channel.consume(queue, messages.append, lambda: None, no_ack=True)
-        while len(messages) < (await channel.queue_declare(queue=queue, passive=True)).message_count or (
-            await self.ready(queue)
-        ):
-            await later(0.02)
-        await channel.close()
+        while count := await self.ready(queue):
+            channel: Channel = await self.broker_channel.client.open_channel()
+            delivered: DeferredQueue[Delivery] = DeferredQueue()
+            await channel.consume(queue, delivered.put, lambda: None)
+            messages += [await delivered.get() for _ in range(count)]
+            channel.ack(messages[-1].delivery_tag, multiple=True)
+            await channel.close()
         return messages
 
     async def ready(self, queue: str) -> int | None:
