@@ -44,7 +44,7 @@ service KeyValueStore {
   binary get(1: string key) throws (1: NotFound missing, 2: InvalidArgument invalid) (idempotent = "true")
 
   /** Forget `key`; answers whether anything was stored under it. */
-  bool delete(1: string key) throws (1: InvalidArgument invalid)
+  bool remove(1: string key) throws (1: InvalidArgument invalid)
 
   /**
    * Give up to `limit` entries whose keys begin with `prefix`, from the key `start` on.

@@ -109,7 +109,7 @@ class KeyValueStoreHandler:
             raise NotFound(key)
         return value
 
-    async def delete(self, key: str) -> bool:
+    async def remove(self, key: str) -> bool:
         return await self._writer.run(_change, "DELETE FROM entries WHERE key = ?", _key(key))
 
     async def scan(self, prefix: str, start: str, limit: int) -> Page:

@@ -49,7 +49,7 @@ class Iface(Interface):
         """
         pass
 
-    def delete(key):
+    def remove(key):
         """
         Forget `key`; answers whether anything was stored under it.
 
@@ -209,7 +209,7 @@ class Client(object):
             return d.errback(result.invalid)
         return d.errback(TApplicationException(TApplicationException.MISSING_RESULT, "get failed: unknown result"))
 
-    def delete(self, key):
+    def remove(self, key):
         """
         Forget `key`; answers whether anything was stored under it.
 
@@ -220,46 +220,46 @@ class Client(object):
         seqid = self._seqid = self._seqid + 1
         self._reqs[seqid] = defer.Deferred()
 
-        d = defer.maybeDeferred(self.send_delete, key)
+        d = defer.maybeDeferred(self.send_remove, key)
         d.addCallbacks(
-            callback=self.cb_send_delete,
+            callback=self.cb_send_remove,
             callbackArgs=(seqid,),
-            errback=self.eb_send_delete,
+            errback=self.eb_send_remove,
             errbackArgs=(seqid,))
         return d
 
-    def cb_send_delete(self, _, seqid):
+    def cb_send_remove(self, _, seqid):
         return self._reqs[seqid]
 
-    def eb_send_delete(self, f, seqid):
+    def eb_send_remove(self, f, seqid):
         d = self._reqs.pop(seqid)
         d.errback(f)
         return d
 
-    def send_delete(self, key):
+    def send_remove(self, key):
         oprot = self._oprot_factory.getProtocol(self._transport)
-        oprot.writeMessageBegin('delete', TMessageType.CALL, self._seqid)
-        args = delete_args()
+        oprot.writeMessageBegin('remove', TMessageType.CALL, self._seqid)
+        args = remove_args()
         args.key = key
         args.write(oprot)
         oprot.writeMessageEnd()
         oprot.trans.flush()
 
-    def recv_delete(self, iprot, mtype, rseqid):
+    def recv_remove(self, iprot, mtype, rseqid):
         d = self._reqs.pop(rseqid)
         if mtype == TMessageType.EXCEPTION:
             x = TApplicationException()
             x.read(iprot)
             iprot.readMessageEnd()
             return d.errback(x)
-        result = delete_result()
+        result = remove_result()
         result.read(iprot)
         iprot.readMessageEnd()
         if result.success is not None:
             return d.callback(result.success)
         if result.invalid is not None:
             return d.errback(result.invalid)
-        return d.errback(TApplicationException(TApplicationException.MISSING_RESULT, "delete failed: unknown result"))
+        return d.errback(TApplicationException(TApplicationException.MISSING_RESULT, "remove failed: unknown result"))
 
     def scan(self, prefix, start, limit):
         """
@@ -384,7 +384,7 @@ class Processor(TProcessor):
         self._processMap = {}
         self._processMap["put"] = Processor.process_put
         self._processMap["get"] = Processor.process_get
-        self._processMap["delete"] = Processor.process_delete
+        self._processMap["remove"] = Processor.process_remove
         self._processMap["scan"] = Processor.process_scan
         self._processMap["compareAndSwap"] = Processor.process_compareAndSwap
         self._on_message_begin = None
@@ -485,24 +485,24 @@ class Processor(TProcessor):
         oprot.writeMessageEnd()
         oprot.trans.flush()
 
-    def process_delete(self, seqid, iprot, oprot):
-        args = delete_args()
+    def process_remove(self, seqid, iprot, oprot):
+        args = remove_args()
         args.read(iprot)
         iprot.readMessageEnd()
-        result = delete_result()
-        d = defer.maybeDeferred(self._handler.delete, args.key)
-        d.addCallback(self.write_results_success_delete, result, seqid, oprot)
-        d.addErrback(self.write_results_exception_delete, result, seqid, oprot)
+        result = remove_result()
+        d = defer.maybeDeferred(self._handler.remove, args.key)
+        d.addCallback(self.write_results_success_remove, result, seqid, oprot)
+        d.addErrback(self.write_results_exception_remove, result, seqid, oprot)
         return d
 
-    def write_results_success_delete(self, success, result, seqid, oprot):
+    def write_results_success_remove(self, success, result, seqid, oprot):
         result.success = success
-        oprot.writeMessageBegin("delete", TMessageType.REPLY, seqid)
+        oprot.writeMessageBegin("remove", TMessageType.REPLY, seqid)
         result.write(oprot)
         oprot.writeMessageEnd()
         oprot.trans.flush()
 
-    def write_results_exception_delete(self, error, result, seqid, oprot):
+    def write_results_exception_remove(self, error, result, seqid, oprot):
         msg_type = TMessageType.REPLY
         try:
             error.raiseException()
@@ -518,7 +518,7 @@ class Processor(TProcessor):
             logging.exception('Unexpected exception in handler')
             msg_type = TMessageType.EXCEPTION
             result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
-        oprot.writeMessageBegin("delete", msg_type, seqid)
+        oprot.writeMessageBegin("remove", msg_type, seqid)
         result.write(oprot)
         oprot.writeMessageEnd()
         oprot.trans.flush()
@@ -885,7 +885,7 @@ get_result.thrift_spec = (
 )
 
 
-class delete_args(object):
+class remove_args(object):
     """
     Attributes:
      - key
@@ -919,7 +919,7 @@ class delete_args(object):
         if oprot._fast_encode is not None and self.thrift_spec is not None:
             oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
             return
-        oprot.writeStructBegin('delete_args')
+        oprot.writeStructBegin('remove_args')
         if self.key is not None:
             oprot.writeFieldBegin('key', TType.STRING, 1)
             oprot.writeString(self.key.encode('utf-8') if sys.version_info[0] == 2 else self.key)
@@ -940,14 +940,14 @@ class delete_args(object):
 
     def __ne__(self, other):
         return not (self == other)
-all_structs.append(delete_args)
-delete_args.thrift_spec = (
+all_structs.append(remove_args)
+remove_args.thrift_spec = (
     None,  # 0
     (1, TType.STRING, 'key', 'UTF8', None, ),  # 1
 )
 
 
-class delete_result(object):
+class remove_result(object):
     """
     Attributes:
      - success
@@ -988,7 +988,7 @@ class delete_result(object):
         if oprot._fast_encode is not None and self.thrift_spec is not None:
             oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
             return
-        oprot.writeStructBegin('delete_result')
+        oprot.writeStructBegin('remove_result')
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.BOOL, 0)
             oprot.writeBool(self.success)
@@ -1013,8 +1013,8 @@ class delete_result(object):
 
     def __ne__(self, other):
         return not (self == other)
-all_structs.append(delete_result)
-delete_result.thrift_spec = (
+all_structs.append(remove_result)
+remove_result.thrift_spec = (
     (0, TType.BOOL, 'success', None, None, ),  # 0
     (1, TType.STRUCT, 'invalid', [InvalidArgument, None], None, ),  # 1
 )

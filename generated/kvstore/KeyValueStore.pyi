@@ -26,7 +26,7 @@ class Iface(_Interface):
         :raises InvalidArgument: as ``invalid`` of the IDL.
         """
         ...
-    def delete(key: str) -> bool | _Deferred[bool] | _Coroutine[_Any, _Any, bool]:
+    def remove(key: str) -> bool | _Deferred[bool] | _Coroutine[_Any, _Any, bool]:
         """Forget `key`; answers whether anything was stored under it.
 
         :raises InvalidArgument: as ``invalid`` of the IDL.
@@ -69,7 +69,7 @@ class Client:
         :raises InvalidArgument: as ``invalid`` of the IDL.
         """
         ...
-    def delete(self, key: str) -> _Deferred[bool]:
+    def remove(self, key: str) -> _Deferred[bool]:
         """Forget `key`; answers whether anything was stored under it.
 
         :raises InvalidArgument: as ``invalid`` of the IDL.
@@ -111,7 +111,7 @@ class AsyncioClient:
         :raises InvalidArgument: as ``invalid`` of the IDL.
         """
         ...
-    def delete(self, key: str) -> _Future[bool]:
+    def remove(self, key: str) -> _Future[bool]:
         """Forget `key`; answers whether anything was stored under it.
 
         :raises InvalidArgument: as ``invalid`` of the IDL.
@@ -153,7 +153,7 @@ class BlockingClient:
         :raises InvalidArgument: as ``invalid`` of the IDL.
         """
         ...
-    def delete(self, key: str) -> bool:
+    def remove(self, key: str) -> bool:
         """Forget `key`; answers whether anything was stored under it.
 
         :raises InvalidArgument: as ``invalid`` of the IDL.

@@ -11,7 +11,17 @@ from typing import Any
 import attrs
 
 from rpc import idl
-from rpc.compiler import driver, finishing, layout, method_annotations, names, pyi, sources, unnumbered
+from rpc.compiler import (
+    driver,
+    finishing,
+    foreign_names,
+    layout,
+    method_annotations,
+    names,
+    pyi,
+    sources,
+    unnumbered,
+)
 from rpc.compiler.hashed_types import Definitions
 from rpc.compiler.idl_xml import Program
 from rpc.compiler.known_types import KnownTypes
@@ -25,7 +35,8 @@ class Compilation:
 
     :ivar files: content by path (with ``/``) below the output's root.
     :ivar compiler: the version of the Thrift compiler.
-    :ivar warnings: the Thrift compiler's warnings, and annotations that nothing reads, one line each.
+    :ivar warnings: one line each: the Thrift compiler's, annotations that nothing reads, fields without a number, and
+        names that are reserved words in other languages.
     """
 
     files: dict[str, bytes] = attrs.field(repr=False)
@@ -79,6 +90,7 @@ class _Run:
         names.check(source, stubs.package, definitions)
         self._warn(unnumbered.warnings(source, definitions))
         self._warn(method_annotations.check(source, definitions))
+        self._warn(foreign_names.warnings(source, definitions))
         for section, items in definitions.items():
             for key in items:
                 self._refuse_second_definition(key, source)

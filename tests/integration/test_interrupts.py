@@ -69,7 +69,7 @@ class InterruptTests(BrokerTestCase):
         return self.check(
             """
             reactor.callLater(0.3, print, "now", flush=True)
-            await client.delete("key")
+            await client.remove("key")
             """
         )
 
@@ -78,7 +78,7 @@ class InterruptTests(BrokerTestCase):
         return self.check(
             """
             reactor.callLater(0.3, print, "now", flush=True)
-            await gatherResults([client.delete("key") for _ in range(100)])
+            await gatherResults([client.remove("key") for _ in range(100)])
             """
         )
 
@@ -87,7 +87,7 @@ class InterruptTests(BrokerTestCase):
         return self.check(
             """
             for _ in range(100):
-                client.delete("key")
+                client.remove("key")
             reactor.callLater(0.3, print, "now", flush=True)
             await Deferred()
             """
@@ -99,7 +99,7 @@ class InterruptTests(BrokerTestCase):
             """
             reactor.callLater(0.3, print, "now", flush=True)
             try:
-                await client.delete("key")
+                await client.remove("key")
             finally:
                 await connection.close()
             """
@@ -112,6 +112,6 @@ class InterruptTests(BrokerTestCase):
             other = rpc.Connection("amqp://127.0.0.1:1")
             other.startService()
             reactor.callLater(0.3, print, "now", flush=True)
-            await other.client(KeyValueStore, name=name, timeout=60.0).delete("key")
+            await other.client(KeyValueStore, name=name, timeout=60.0).remove("key")
             """
         )

@@ -107,9 +107,9 @@ class KeyValueStoreHandlerTests(TestCase):
         self.assertEqual(caught.exception.key, "nowhere")
 
     async def test_delete_says_whether_there_was_a_value(self) -> None:
-        """Deleting answers whether there was something to delete."""
+        """Removing answers whether there was something to remove."""
         await self.fill("key")
-        self.assertEqual([await self.store.delete("key"), await self.store.delete("key")], [True, False])
+        self.assertEqual([await self.store.remove("key"), await self.store.remove("key")], [True, False])
         self.assertEqual(await self.keys(), [])
 
     async def test_rejects_invalid_arguments(self) -> None:
@@ -117,7 +117,7 @@ class KeyValueStoreHandlerTests(TestCase):
         calls = [
             (self.store.put("", b"value"), "key"),
             (self.store.get(""), "key"),
-            (self.store.delete(""), "key"),
+            (self.store.remove(""), "key"),
             (self.store.compareAndSwap("", Swap()), "key"),
             (self.store.get("\ud800"), "key"),
             (self.store.scan("", "", 0), "limit"),

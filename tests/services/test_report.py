@@ -136,7 +136,7 @@ class SlowStore:
     def get(self, key: str) -> bytes:
         raise AssertionError("a report scans")
 
-    def delete(self, key: str) -> bool:
+    def remove(self, key: str) -> bool:
         raise AssertionError("a report deletes nothing")
 
     def compareAndSwap(self, key: str, swap: Any) -> bool:

@@ -162,5 +162,5 @@ class HandlerTests(SynchronousTestCase):
 
         self.assertEqual(implements_all(Handler(), Stub.of(Calculator)), ["add", "sum"])
         self.assertEqual(
-            implements_all(object(), Stub.of(KeyValueStore)), ["compareAndSwap", "delete", "get", "put", "scan"]
+            implements_all(object(), Stub.of(KeyValueStore)), ["compareAndSwap", "get", "put", "remove", "scan"]
         )

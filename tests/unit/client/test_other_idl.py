@@ -49,11 +49,11 @@ class OtherIDLTests(SynchronousTestCase):
     def test_a_new_exception(self) -> None:
         """The handler has raised an exception that the stub does not have."""
         self.check(
-            "delete",
+            "remove",
             ("k",),
             [(7, TType.STRUCT, EXCEPTION)],
             TApplicationException,
-            "the worker has sent field 7 of delete_result, which this stub does not know",
+            "the worker has sent field 7 of remove_result, which this stub does not know",
         )
 
     def test_a_new_exception_of_a_void_method(self) -> None:
@@ -78,11 +78,11 @@ class OtherIDLTests(SynchronousTestCase):
     def test_a_result_of_another_type(self) -> None:
         """Thrift skips it."""
         self.check(
-            "delete",
+            "remove",
             ("k",),
             [(0, TType.STRING, "yes")],
             TApplicationException,
-            "the worker has sent string as 'success' (field 0 of delete_result), which is bool in this stub",
+            "the worker has sent string as 'success' (field 0 of remove_result), which is bool in this stub",
         )
 
     def test_a_required_field_that_is_missing(self) -> None:
@@ -128,8 +128,8 @@ class OtherIDLTests(SynchronousTestCase):
         """Its error is as it was."""
         fields: Fields = [(0, TType.STRING, "x" * LARGEST_MESSAGE)]
         for protocol in PROTOCOLS:
-            outcome = self.answer(protocol, "delete", ("k",), fields)
-            self.assertEqual(str(outcome), "delete failed: unknown result")
+            outcome = self.answer(protocol, "remove", ("k",), fields)
+            self.assertEqual(str(outcome), "remove failed: unknown result")
 
     def test_a_large_exception_of_a_void_method(self) -> None:
         """It is not read again, but a result of such a method is empty."""
