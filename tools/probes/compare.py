@@ -5,7 +5,6 @@ Both are URLs. The embedded broker must have the ``--compatibility`` of the Rabb
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import attrs
 import pika
 
+from tools import node_packages
 from tools.probes.known import KNOWN, Known
 
 FOLDER = Path(__file__).parent
@@ -49,23 +49,6 @@ class Difference:
         return f"- {self.first or '(nothing)'}\n+ {self.second or '(nothing)'}"
 
 
-def install_amqplib() -> None:
-    """Install the packages of the probe in Node.js beside it, as its lock file says. Does nothing the next time.
-
-    :raises ProbeFailed: npm is missing, or cannot install it.
-    """
-    lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    npm = shutil.which("npm")
-    if npm is None:
-        raise ProbeFailed("npm is not installed; scripts/setup does it")
-    command = [npm, "ci", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=LONGEST, check=False)
-    if done.returncode:
-        raise ProbeFailed(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-
-
 def transcript(probe: str, url: str, *scenarios: str) -> list[str]:
     """The lines that a probe prints of the broker at a URL.
 
@@ -81,10 +64,17 @@ def transcript(probe: str, url: str, *scenarios: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+def _install_amqplib() -> None:
+    try:
+        node_packages.install(FOLDER)
+    except node_packages.NodeMissing as missing:
+        raise ProbeFailed(str(missing)) from missing
+
+
 def transcripts(probe: str, *urls: str) -> list[list[str]]:
     """The lines that a probe prints of each of some brokers, which are probed at the same time."""
     if probe == "amqplib":
-        install_amqplib()  # before the threads: two installations in one folder delete each other's files
+        _install_amqplib()  # before the threads: two installations in one folder delete each other's files
     with ThreadPoolExecutor(len(urls)) as threads:
         return list(threads.map(lambda url: transcript(probe, url), urls))
 
