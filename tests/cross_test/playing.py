@@ -7,27 +7,27 @@ bytes as they are.
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 import attrs
-import pika
 from thrift.transport.TTransport import TMemoryBuffer
 
 import rpc
 from rpc.stub import Stub
 from rpc.testing import Harness
 from tests.cross_test.programs import types_of
+from tests.cross_test.spying import PATIENCE, Spy
 from tests.cross_test.values import Answer, Case, Refused, Returns, Undeclared, with_classes
 from tests.unit.generated_ends import FACTORIES, Notes, ThriftEnds
 
-TIMEOUT = 20.0
-
 Outcome = tuple[str, Any]
 """As in ``Notes.answer``."""
+
+Caller = Callable[[Case, str, ModuleType, tuple[Any, ...]], Awaitable[Outcome]]
+"""Makes a case's call: of the service of this name, with this stub and these arguments."""
 
 
 @attrs.define
@@ -63,12 +63,22 @@ class Played:
     thrifts_reply: bytes = b""
 
 
+async def outcome_of(call: Awaitable[Any]) -> Outcome:
+    """Return what a call of ours ends with."""
+    try:
+        return "returns", await call
+    except rpc.RPCError as error:
+        return "refused", type(error)
+    except Exception as error:  # the IDL's, or Thrift's
+        return "raises", error
+
+
 async def play(url: str, protocol: str, stubs: Mapping[str, ModuleType], cases: Iterable[Case]) -> dict[str, Played]:
     """Play cases on a broker, one after another.
 
     :return: the cases by name.
     """
-    player = _Player(url, protocol, stubs)
+    player = Player(url, protocol, stubs)
     async with player.harness:
         with Spy(url, player.names.values()) as spy:
             played = []
@@ -83,10 +93,11 @@ async def play(url: str, protocol: str, stubs: Mapping[str, ModuleType], cases: 
     return {each.case.name: each for each in played}
 
 
-class _Player:
+class Player:
     """A worker with all services, and its clients.
 
     :ivar names: of the services on the broker.
+    :ivar harness: the worker, once it is entered.
     """
 
     def __init__(self, url: str, protocol: str, stubs: Mapping[str, ModuleType]) -> None:
@@ -101,7 +112,7 @@ class _Player:
 
     async def play(self, case: Case) -> Played:
         notes, types = self._notes[case.service], types_of(self._stubs[case.service])
-        notes.answer = _answer(case.answer, types)
+        notes.answer = answer_of(case.answer, types)
         arguments = self.arguments(case)
         played = Played(case, self._expected(case), await self._call(case, arguments))
         if case.has_thrifts_bytes(self._protocol):
@@ -121,7 +132,14 @@ class _Player:
         outcome = case.expected_outcome
         if outcome is Refused:
             return Call(seen, ("refused", rpc.InvalidRequest))
-        return Call(seen, _answer(outcome, types_of(self._stub(case))))
+        return Call(seen, answer_of(outcome, types_of(self._stub(case))))
+
+    async def play_by(self, case: Case, caller: Caller) -> tuple[Call, Call]:
+        """Have a case called by another client; return the call that had to come, and the one that came."""
+        notes, types = self._notes[case.service], types_of(self._stubs[case.service])
+        notes.answer = answer_of(case.answer, types)
+        outcome = await caller(case, self.names[case.service], self._stub(case), self.arguments(case))
+        return self._expected(case), await self._noted(case, outcome)
 
     async def _call(self, case: Case, arguments: tuple[Any, ...]) -> Call:
         client = self.harness.client(
@@ -129,22 +147,16 @@ class _Player:
             name=self.names[case.service],
             protocol=self._protocol,
             headers={Spy.HEADER: case.name},
-            timeout=TIMEOUT,
+            timeout=PATIENCE,
         )
-        try:
-            outcome: Outcome = "returns", await getattr(client, case.method)(*arguments)
-        except rpc.RPCError as error:
-            outcome = "refused", type(error)
-        except Exception as error:  # the IDL's, or Thrift's
-            outcome = "raises", error
-        return await self._noted(case, outcome)
+        return await self._noted(case, await outcome_of(getattr(client, case.method)(*arguments)))
 
     async def _call_of_thrift(self, played: Played, arguments: tuple[Any, ...]) -> Call:
         case = played.case
         ends = ThriftEnds(self._stub(case), FACTORIES[self._protocol][0])
         request, service = ends.call(case.method, arguments, 1), self.names[case.service]
         try:
-            reply = await self.harness.connection.call_raw(service, request, protocol=self._protocol, timeout=TIMEOUT)
+            reply = await self.harness.connection.call_raw(service, request, protocol=self._protocol, timeout=PATIENCE)
             played.reply = reply.message
             outcome = ends.settle(reply.message)
         except Exception as error:  # it fails this case alone
@@ -175,7 +187,7 @@ class _Player:
             seqid = 0
         played.thrifts_request = ThriftEnds(self._stub(case), factory).call(case.method, self.arguments(case), seqid)
         server = ThriftEnds(self._stubs[case.service], factory)
-        server.notes.answer = _answer(case.answer, types_of(self._stubs[case.service]))
+        server.notes.answer = answer_of(case.answer, types_of(self._stubs[case.service]))
         played.thrifts_reply = server.serve(self._thrifts_message(case))
 
     def _thrifts_message(self, case: Case) -> bytes:
@@ -183,49 +195,9 @@ class _Player:
         return ThriftEnds(self._stub(case), FACTORIES[self._protocol][0]).call(case.method, self.arguments(case), 1)
 
 
-def _answer(answer: Answer, types: ModuleType) -> Outcome:
+def answer_of(answer: Answer, types: ModuleType) -> Outcome:
+    """Return an answer with the values of a program."""
     if isinstance(answer, Returns):
         return "returns", with_classes(answer.value, types)
     error = answer.error
     return "raises", error() if error is Undeclared else with_classes(error, types)
-
-
-class Spy:
-    """A consumer that gets a copy of every request to some services.
-
-    It consumes from the beginning: copies that wait in a queue would expire, as requests do.
-    """
-
-    HEADER = "case"
-    """The header of a request that has the name of its case."""
-
-    def __init__(self, url: str, services: Iterable[str]) -> None:
-        self._requests: dict[str, bytes] = {}
-        self._connection = pika.BlockingConnection(pika.URLParameters(f"{url}/%2F"))
-        channel = self._connection.channel()
-        queue: str = channel.queue_declare("", exclusive=True).method.queue
-        channel.basic_consume(queue, self._note, auto_ack=True)
-        for service in services:
-            channel.queue_bind(queue, "rpc", service)
-
-    def _note(self, _channel: object, _delivered: object, properties: pika.BasicProperties, body: bytes) -> None:
-        name = (properties.headers or {}).get(self.HEADER)
-        if name is not None:
-            self._requests[name] = body
-
-    def read(self) -> None:
-        """Take what has come."""
-        self._connection.process_data_events(time_limit=0)
-
-    def requests(self, names: set[str]) -> dict[str, bytes]:
-        """Return the bodies of the requests of these cases: those that come within the time of a call."""
-        until = time.monotonic() + TIMEOUT
-        while not names <= self._requests.keys() and time.monotonic() < until:
-            self._connection.process_data_events(time_limit=0.1)
-        return self._requests
-
-    def __enter__(self) -> Spy:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()

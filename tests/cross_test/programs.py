@@ -33,6 +33,12 @@ def stubs() -> Mapping[str, ModuleType]:
     return found
 
 
+def program_of(service: str) -> str:
+    """Return the name of the file that a service is in."""
+    (program,) = (program for program, services in (SERVICES | NEWER).items() if service in services)
+    return program
+
+
 def types_of(stub: ModuleType) -> ModuleType:
     """Return the module of the structs that a stub uses."""
     return importlib.import_module(f"{stub.__package__}.ttypes")

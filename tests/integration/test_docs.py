@@ -36,6 +36,9 @@ from tests.integration.documents import ROOT, blocks
 from tests.support import BrokerTestCase
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+EXAMPLES = sorted((ROOT / "examples").glob("*/README.md"))
+"""``test_examples.py`` runs their programs."""
+
 GROUPS = ("dead", "queue")
 """Verbs that have verbs of their own."""
 
@@ -236,7 +239,7 @@ class ContentTests(SynchronousTestCase):
 
     def test_links_lead_to_files_and_headings(self) -> None:
         """The file of every link exists, and has the heading."""
-        for document in DOCUMENTS:
+        for document in (*DOCUMENTS, *EXAMPLES):
             for target, heading in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", document.read_text("utf-8")):
                 if "://" in target:
                     continue
