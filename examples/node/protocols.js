@@ -1,4 +1,4 @@
-// The protocols of Thrift for Node.js (0.24), repaired where they write or read other values than the program has.
+// The protocols of Thrift for Node.js (0.22 to 0.24), repaired where they write or read other values than the program has.
 
 'use strict';
 

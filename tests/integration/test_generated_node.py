@@ -115,8 +115,3 @@ def test_values_are_altered(facts: Mapping[str, Any]) -> None:
     assert result(facts["i64_keys"], "levels") == {0x16: 0.5}
     assert facts["large_key"] == "Infinity"
     assert argument(facts["large_i32"], "middle") == -(2**31)
-
-
-def test_the_library_has_no_q(facts: Mapping[str, Any]) -> None:
-    """Which code needs that is generated without ``es6``."""
-    assert facts["has_q"] is False

@@ -93,7 +93,6 @@ async function main() {
   facts.i64_keys = base64(await reply({ levels: (_it) => Promise.resolve({ 16: 0.5 }) }, request('levels', [{}])));
   facts.large_key = Object.keys({ [new Int64(Buffer.from('1000000000000000', 'hex'))]: 1 })[0];
   facts.large_i32 = base64(request('middle', [2 ** 31]));
-  facts.has_q = thrift.Q !== undefined;
   process.stdout.write(JSON.stringify(facts));
 }
 
