@@ -11,16 +11,23 @@ from contextlib import suppress
 from functools import cache
 from typing import IO, Any
 
+from rpc.compiler import driver
 from tests.cross_test.programs import FOLDER, SERVICES
 from tools import node_packages
 from tools.processes import PROJECT, launch
 
 EXAMPLE = PROJECT / "examples" / "node"
 
+OWN_LIBRARY = (0, 23)
+"""The oldest compiler whose code the library of the example cannot run."""
+
 
 @cache
 def missing() -> str:
     """Return why this machine cannot run the peer; empty if it can."""
+    compiler = driver.find()
+    if compiler.version >= OWN_LIBRARY:
+        return f"what Thrift {compiler.release} writes needs a newer library than package.json names"
     try:
         node_packages.install(EXAMPLE)
     except node_packages.NodeMissing as problem:

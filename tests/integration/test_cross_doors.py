@@ -35,7 +35,7 @@ def check(peer: str, protocol: str, run: Callable[[list[Case]], tuple[dict[str, 
 def needs_node(name: str) -> None:
     """Skip a test of Node.js where it, or its packages, cannot be had."""
     if name == "node" and node_peer.missing():
-        pytest.skip(f"no Node.js: {node_peer.missing()}")
+        pytest.skip(f"no peer in Node.js: {node_peer.missing()}")
 
 
 @pytest.mark.parametrize("protocol", CODECS)

@@ -41,7 +41,7 @@ class ExampleTests(BrokerTestCase):
     def needs_node(self) -> None:
         """Skip the test where Node.js, or its packages, cannot be had."""
         if node_peer.missing():
-            pytest.skip(f"no Node.js: {node_peer.missing()}")
+            pytest.skip(f"no peer in Node.js: {node_peer.missing()}")
         (self.folder / "node" / "node_modules").symlink_to(EXAMPLES / "node" / "node_modules")
 
     def run_in(self, example: str, command: str) -> str:

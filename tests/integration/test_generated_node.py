@@ -23,7 +23,7 @@ from tests.cross_test.programs import FOLDER, stubs
 def facts() -> Mapping[str, Any]:
     """Return what the program prints."""
     if node_peer.missing():
-        pytest.skip(f"no Node.js: {node_peer.missing()}")
+        pytest.skip(f"no peer in Node.js: {node_peer.missing()}")
     command = ["node", str(FOLDER / "node" / "generated_code.js"), node_peer.stubs_folder()]
     environment = {**os.environ, "NODE_PATH": str(node_peer.EXAMPLE / "node_modules")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60.0, check=False)
