@@ -147,4 +147,4 @@ function exception(Protocol, type, message, name = '', seqid = 0) {
   return body;
 }
 
-module.exports = { Call, CONTENT_TYPE, PROTOCOLS, answer, exception, methodsOf, protocolOf };
+module.exports = { Call, CONTENT_TYPE, PROTOCOLS, answer, exception, headerOf, methodsOf, protocolOf };

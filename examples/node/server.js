@@ -3,7 +3,7 @@
 'use strict';
 
 const { Thrift } = require('thrift');
-const { CONTENT_TYPE, PROTOCOLS, answer, exception, protocolOf } = require('./messages');
+const { CONTENT_TYPE, PROTOCOLS, answer, exception, headerOf, protocolOf } = require('./messages');
 
 const { INTERNAL_ERROR, INVALID_PROTOCOL, PROTOCOL_ERROR } = Thrift.TApplicationExceptionType;
 
@@ -39,8 +39,9 @@ async function replyTo(Service, handler, message) {
   }
   try {
     const reply = await answer(Service, handler, Protocol, message.content);
-    const fits = reply === null || reply.length <= LARGEST;
-    return fits ? reply : exception(Protocol, INTERNAL_ERROR, 'the reply is too large');
+    if (reply === null || reply.length <= LARGEST) return reply;
+    const { name, seqid } = headerOf(Protocol, message.content);
+    return exception(Protocol, INTERNAL_ERROR, 'the reply is too large', name, seqid);
   } catch (error) {
     console.error('a request cannot be read:', error);
     return exception(Protocol, PROTOCOL_ERROR, 'the request is not a Thrift message');
