@@ -24,13 +24,24 @@ def run_coroutine(handler: Coroutine[Any, Any, Any]) -> Deferred[Any]:
     loop = _get_running_loop()
     if loop is None:
         return Deferred.fromCoroutine(handler)
-    return Deferred.fromFuture(loop.create_task(_awaiting_deferreds(handler, loop)))
+    return Deferred.fromFuture(loop.create_task(_run_in_task(handler, loop)))
+
+
+@enters_context
+async def _run_in_task(handler: Coroutine[Any, Any, Any], loop: AbstractEventLoop) -> Any:
+    """Return the handler's result. asyncio lets these two errors of a task end the event loop, and so the worker.
+
+    A Deferred that gets a failure as its result has failed.
+    """
+    try:
+        return await _awaiting_deferreds(handler, loop)
+    except (SystemExit, KeyboardInterrupt):
+        return Failure()
 
 
 @coroutine
-@enters_context
 def _awaiting_deferreds(handler: Coroutine[Any, Any, Any], loop: AbstractEventLoop) -> Generator[Any, Any, Any]:
-    """Run `handler` in a task. Each Deferred that it awaits is waited for by a future, which the task understands."""
+    """Run `handler`. Each Deferred that it awaits is waited for by a future, which a task understands."""
     resume: Callable[[], Any] = partial(handler.send, None)
     while True:
         try:
@@ -52,9 +63,8 @@ def _fired(deferred: Deferred[Any], loop: AbstractEventLoop) -> Generator[Any, N
     future: Future[None] = loop.create_future()
 
     def fire(result: Any) -> Any:
-        if future.cancelled():
-            return None if isinstance(result, Failure) else result
-        future.set_result(None)
+        if not future.done():
+            future.set_result(None)
         return result
 
     deferred.addBoth(fire)
@@ -62,4 +72,9 @@ def _fired(deferred: Deferred[Any], loop: AbstractEventLoop) -> Generator[Any, N
         yield from future
     except CancelledError:
         deferred.cancel()
+        deferred.addErrback(_drop)
         raise
+
+
+def _drop(failure: Failure) -> None:
+    """The handler does not wait for this error any more."""
