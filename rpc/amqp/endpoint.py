@@ -11,10 +11,11 @@ from itertools import cycle
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -103,10 +104,11 @@ class BrokerEndpoint:
             if not cancelled:  # on_failure may have cancelled the attempt
                 handed_over.callback(result)  # a Failure runs the errbacks
 
-        endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
-        if handshake:
-            endpoint = wrapClientTLS(handshake, endpoint)
-        connected: Deferred[Any] = maybeDeferred(endpoint.connect, _Quiet(connection))
+        protocols: Any = _Quiet(connection)
+        if handshake:  # Twisted's wrapClientTLS 24.11 has no clock, and writes by the timers of the global reactor
+            protocols = TLSMemoryBIOFactory(handshake, True, protocols, clock=self._reactor)
+        endpoint = HostnameEndpoint(self._reactor, host, port)
+        connected: Deferred[Any] = maybeDeferred(endpoint.connect, protocols)
         connected.addCallback(lambda _: connection.ready)
         connected.addTimeout(self.uri.connection_timeout, self._reactor, onTimeoutCancel=_timed_out)
         connected.addErrback(explain)

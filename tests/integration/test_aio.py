@@ -12,8 +12,11 @@ import threading
 import warnings
 from typing import Any, ClassVar
 
+import pytest
+
 import rpc
 import rpc.aio
+import rpc.blocking
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Work
 from rpc.aio.client import CallFuture
@@ -21,6 +24,7 @@ from rpc.errors import BrokerUnreachable, ConfigurationError, ConnectionLost, In
 from tests.integration.asyncio_worker import ASYNCIO, TWISTED, asyncio_worker
 from tests.integration.documents import ROOT
 from tests.support import BrokerTestCase
+from tools.nodes.rabbitmq import RabbitMQNode
 
 Calculator: Any = CalculatorStub
 
@@ -181,6 +185,20 @@ class AsyncioTests(BrokerTestCase):
         )
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, check=False)
         self.assertEqual((done.returncode, done.stdout), (0, b"3\n"), done.stderr)
+
+
+@pytest.mark.rabbitmq_only("the embedded broker listens without TLS")
+class TLSTests(BrokerTestCase):
+    """amqps://: all that is sent goes by the connection's own reactor."""
+
+    broker: ClassVar[RabbitMQNode]
+
+    def test_connects(self) -> None:
+        """In asyncio, and in a thread."""
+        url = f"{self.broker.tls_url}?cacertfile={self.broker.ca_file}"
+        asyncio.run(enter(rpc.aio.connect(url)))
+        with rpc.blocking.connect(url):
+            pass
 
 
 async def enter(connection: rpc.aio.Connection) -> None:
