@@ -89,6 +89,12 @@ class CallContext:
             self._reply_headers = {}
         return self._reply_headers
 
+    def in_another_thread(self) -> CallContext:
+        """Return a copy for nested calls of another thread: they are not counted, because no thread but the worker's
+        may.
+        """
+        return attrs.evolve(self, on_waiting=None)
+
     def enter(self) -> None:
         """Note that a nested call is made."""
         self._nested += 1

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import rpc.client.connection as twisted_connections
 from rpc.aio.client import CallFuture, Client
-from rpc.aio.loop_reactor import LoopReactor
 from rpc.broker_address import Origin
 from rpc.client.reply_values import RawReply
 from rpc.errors import ConfigurationError
+from rpc.loop_reactor import LoopReactor
 from rpc.stub_types import AsyncioStub, ClientType
 from rpc.uri import BrokerURI
 
@@ -37,13 +37,24 @@ class Connection:
         self._broker_url = broker_url
         self._interceptors = interceptors
         self._open: _Open | None = None
+        self._changing = asyncio.Lock()  # between tasks that open and close it
 
     def __await__(self) -> Generator[Any, None, Connection]:
         return self.__aenter__().__await__()
 
     async def __aenter__(self) -> Connection:
-        if self._open is None:
-            self._open = await _Open.to(self._broker_url, self._interceptors)
+        """Connect, if it is not open.
+
+        :raises ConfigurationError: it is open in another event loop.
+        """
+        async with self._changing:
+            if self._open is not None and self._open.loop.is_closed():
+                self._open.abandon()
+                self._open = None
+            if self._open is None:
+                self._open = await _Open.to(self._broker_url, self._interceptors)
+            elif self._open.loop is not asyncio.get_running_loop():
+                raise ConfigurationError("the connection is open in another event loop: open one in each loop")
         return self
 
     async def __aexit__(
@@ -53,9 +64,10 @@ class Connection:
 
     async def close(self) -> None:
         """Settle every call (``ConnectionLost``), and close. Nothing of the connection is left in the event loop."""
-        opened, self._open = self._open, None
-        if opened is not None:
-            await opened.close()
+        async with self._changing:
+            opened, self._open = self._open, None
+            if opened is not None:
+                await opened.close()
 
     # As in rpc.Connection, pyright takes the first that fits.
     @overload
@@ -74,16 +86,10 @@ class Connection:
         opened = self._opened()
         return Client(opened.connection.client(stub, **options), opened.loop)
 
-    async def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> RawReply:
+    def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> asyncio.Future[RawReply]:
         """Send the bytes of a Thrift message, without a stub: see :meth:`rpc.Connection.call_raw`."""
         opened = self._opened()
-        return await CallFuture(opened.connection.call_raw(service, message, **options), opened.loop)
-
-    def abandon(self) -> None:
-        """After a fork, in the child: close this process's copies of the sockets. The parent's connection stays."""
-        opened, self._open = self._open, None
-        if opened is not None:
-            opened.abandon()
+        return CallFuture(opened.connection.call_raw(service, message, **options), opened.loop)
 
     def _opened(self) -> _Open:
         if self._open is None:
@@ -129,11 +135,14 @@ class _Open:
         return opened
 
     def abandon(self) -> None:
-        """See :meth:`Connection.abandon`."""
+        """Close the sockets, when the loop is closed."""
         self._reactor.abandon()
 
     async def close(self) -> None:
         """Close the connection, and then its reactor, also when this is cancelled."""
+        if self.loop.is_closed():
+            self.abandon()
+            return
         try:
             await CallFuture(self.connection.close(), self.loop)
         finally:

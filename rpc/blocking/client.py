@@ -7,7 +7,7 @@ from functools import partial
 from inspect import Signature
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-import rpc.aio.client as asyncio_clients
+import rpc.client.stub_client as twisted_clients
 from rpc.client.options import Options
 from rpc.client.reply_values import Reply
 
@@ -20,13 +20,13 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 Made = tuple["Waiter", Any]
-"""What waits for calls, and a client of :mod:`rpc.aio`, or its method."""
+"""What waits for calls, and a client of Twisted, or its method."""
 
 
 class Waiter(Protocol):
-    """Runs something in the loop's thread and waits for it: :meth:`rpc.blocking.loop_thread.LoopThread.call`."""
+    """Calls in the reactor's thread, and waits: :meth:`rpc.blocking.loop_thread.LoopThread.call`."""
 
-    def __call__(self, begin: Callable[[], Any], /) -> Any: ...
+    def __call__(self, function: Callable[[], Any], /) -> Any: ...
 
 
 class Method(partial[Any]):
@@ -41,7 +41,7 @@ class Method(partial[Any]):
 
 
 class Source:
-    """Where a client's methods come from: a client of :mod:`rpc.aio`, and after a fork another one.
+    """Where a client's methods come from: a client of Twisted, and after a fork another one.
 
     :ivar made: the one that was used last.
     """
@@ -121,5 +121,5 @@ def with_reply(method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> 
         raise TypeError(f"{given!r} is no method of a client of rpc.blocking; give one such as client.add")
     source, name = given.args
     waiter, below = source.method(name)
-    reply: Reply[T] = waiter(partial(asyncio_clients.with_reply, below, *args, **kwargs))
+    reply: Reply[T] = waiter(partial(twisted_clients.with_reply, below, *args, **kwargs))
     return reply

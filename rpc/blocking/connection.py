@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, overload
 from weakref import WeakSet
 
-import rpc.aio.connection as asyncio_connections
+import rpc.client.connection as twisted_connections
 from rpc.blocking.client import Client, Made, Source
 from rpc.blocking.loop_thread import LoopThread
 from rpc.broker_address import Origin
@@ -44,8 +46,9 @@ class Connection:
         """Connect. For the arguments and errors, see :func:`rpc.connect`."""
         self._broker_url = broker_url
         self._interceptors = tuple(interceptors)
-        self._lock = threading.Lock()
-        self._open: _Open | None = _Open(broker_url, self._interceptors)
+        self._lock = threading.RLock()  # the handler of a signal may close it, within a call
+        self._open: _Open | None = None
+        self._open = _Open(twisted_connections.connect, broker_url, self._interceptors)
         self._closed = False
         _connections.add(self)
 
@@ -58,10 +61,16 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Settle every call, also those of other threads (``ConnectionLost``), close, and end the thread."""
+        """Settle every call, also those of other threads (``ConnectionLost``), close, and end the thread.
+
+        :raises RuntimeError: an interceptor, which runs in this thread, has called it.
+        """
         with self._lock:
-            opened, self._open, self._closed = self._open, None, True
-        if opened is not None:
+            opened = self._open
+            if opened is not None:
+                opened.thread.check_thread()
+            self._open, self._closed = None, True
+        if opened is not None and not sys.is_finalizing():  # when Python ends, it has stopped the thread
             opened.close()
 
     # As in rpc.Connection, pyright takes the first that fits.
@@ -81,7 +90,8 @@ class Connection:
     def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> RawReply:
         """Send the bytes of a Thrift message, without a stub: see :meth:`rpc.Connection.call_raw`."""
         opened = self._opened()
-        return opened.thread.call(partial(opened.connection.call_raw, service, message, **options))
+        reply: RawReply = opened.thread.call(partial(opened.connection.call_raw, service, message, **options))
+        return reply
 
     def _make(self, stub: Any, options: Options, made: Made | None) -> Made:
         """Return `made`, if it belongs to the connection that is open now, else a new client."""
@@ -98,7 +108,7 @@ class Connection:
             if self._closed:
                 raise ConnectionLost("the connection was closed", Outcome.NOT_SENT)
             if self._open is None:  # this process was forked
-                self._open = _Open(self._broker_url, self._interceptors)
+                self._open = _Open(_connect_meanwhile, self._broker_url, self._interceptors)
             return self._open
 
     def forked(self) -> None:
@@ -106,35 +116,44 @@ class Connection:
 
         A lock that one of the parent's threads held would never be released here, so there is a new one.
         """
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         opened, self._open = self._open, None
         if opened is not None:
             _inherited.append(opened)
-            opened.connection.abandon()
+            opened.abandon()
 
     def __repr__(self) -> str:
         return "<connection that is not open>" if self._open is None else repr(self._open.connection)
+
+    def __del__(self) -> None:
+        """Close it, without waiting for that. Clients have a reference to it, so none is left."""
+        opened: _Open | None = self.__dict__.get("_open")  # unset when its arguments were wrong
+        if opened is not None and not sys.is_finalizing():
+            opened.thread.stop_after(opened.connection.close)
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
 
 
 class _Open:
     """A connection with the thread that it lives in."""
 
-    def __init__(self, broker_url: str | BrokerURI | Origin, interceptors: Iterable[Any]) -> None:
+    def __init__(self, begin: Callable[..., Any], broker_url: str | BrokerURI | Origin, interceptors: Any) -> None:
+        """:param begin: makes the connection: :func:`rpc.connect`, or :func:`_connect_meanwhile`."""
         self.thread = LoopThread()
         try:
-            self.connection = asyncio_connections.connect(broker_url, interceptors=interceptors)
-            self.thread.call(self.connection.__aenter__)
+            self.connection: twisted_connections.Connection = self.thread.call(
+                partial(begin, broker_url, interceptors=interceptors, reactor=self.thread.reactor)
+            )
         except BaseException:
             self.thread.stop()
             raise
 
     def client(self, stub: Any, options: Options) -> Any:
-        """Make a client of :mod:`rpc.aio`, in the thread of its loop."""
+        """Make a client of Twisted, in the reactor's thread."""
+        return self.thread.call(partial(self.connection.client, stub, **options))
 
-        async def make() -> Any:
-            return self.connection.client(stub, **options)
-
-        return self.thread.call(make)
+    def abandon(self) -> None:
+        """After a fork, in the child: close this process's copies of the sockets. The parent's connection stays."""
+        self.thread.reactor.abandon()
 
     def close(self) -> None:
         """Close the connection, and end the thread."""
@@ -142,6 +161,13 @@ class _Open:
             self.thread.call(self.connection.close)
         finally:
             self.thread.stop()
+
+
+def _connect_meanwhile(broker_url: Any, *, interceptors: Any, reactor: Any) -> twisted_connections.Connection:
+    """Begin to connect. Calls wait for it within their deadlines."""
+    connection = twisted_connections.Connection(broker_url, interceptors=interceptors, reactor=reactor)
+    connection.startService()
+    return connection
 
 
 def connect(

@@ -21,6 +21,7 @@ from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Work
 from rpc.aio.client import CallFuture
 from rpc.errors import BrokerUnreachable, ConfigurationError, ConnectionLost, InvalidURI
+from rpc.loop_reactor import LoopReactor
 from tests.integration.asyncio_worker import ASYNCIO, TWISTED, asyncio_worker
 from tests.integration.documents import ROOT
 from tests.support import BrokerTestCase
@@ -141,6 +142,70 @@ class AsyncioTests(BrokerTestCase):
 
         asyncio.run(main())
 
+    def test_tasks_may_open_and_close_at_the_same_time(self) -> None:
+        """They get one connection, and after the last close nothing is left."""
+
+        async def main() -> None:
+            connection = rpc.aio.connect(self.url)
+            first, second = await asyncio.gather(enter_only(connection), enter_only(connection))
+            self.assertIs(first._opened(), second._opened())
+            await asyncio.gather(connection.close(), connection.close())
+            opening = asyncio.ensure_future(enter_only(connection))
+            await asyncio.sleep(0)
+            await connection.close()
+            await opening
+            self.assertIn("not open", repr(connection))
+
+        before = open_descriptors()
+        asyncio.run(main())
+        self.assertEqual(open_descriptors(), before)
+
+    def test_a_connection_belongs_to_one_loop(self) -> None:
+        """It is opened anew where its loop has ended without closing it. Another loop's is refused."""
+        connection = rpc.aio.connect(self.url)
+
+        async def call() -> Any:
+            await connection
+            return await connection.client(Calculator, name=self.name).add(1, 2)
+
+        before = open_descriptors()
+        self.assertEqual((asyncio.run(call()), asyncio.run(call())), (3, 3))
+        asyncio.run(connection.close())
+        self.assertEqual(open_descriptors(), before)
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        loop.run_until_complete(call())
+        with self.assertRaisesRegex(ConfigurationError, "in another event loop"):
+            asyncio.run(call())
+        loop.run_until_complete(connection.close())
+
+    def test_a_raw_call_is_a_future_too(self) -> None:
+        """It begins at once, as other calls do."""
+
+        async def main() -> None:
+            async with rpc.aio.connect(self.url) as connection:
+                message = b"\x80\x01\0\x01\0\0\0\x04ping\0\0\0\x07\0"
+                call = connection.call_raw(self.name, message, timeout=5.0)
+                self.assertIsInstance(call, asyncio.Future)
+                self.assertEqual((await call).message, b"\x80\x01\0\x02\0\0\0\x04ping\0\0\0\x07\0")
+
+        asyncio.run(main())
+
+    def test_nothing_is_called_after_the_end(self) -> None:
+        """The lookup of a host name may end later. Then it sets no timers."""
+        called: list[int] = []
+
+        async def main() -> None:
+            reactor = LoopReactor(asyncio.get_running_loop())
+            reactor.callLater(10, called.append, 1)
+            reactor.close()
+            reactor.callLater(0, called.append, 2)
+            reactor.callFromThread(called.append, 3)
+            await asyncio.sleep(0.01)
+
+        asyncio.run(main())
+        self.assertEqual(called, [])
+
     def test_a_call_of_another_thread_is_refused(self) -> None:
         """At once, and before anything is sent."""
 
@@ -205,6 +270,11 @@ async def enter(connection: rpc.aio.Connection) -> None:
     """Open and close it."""
     async with connection:
         pass
+
+
+async def enter_only(connection: rpc.aio.Connection) -> rpc.aio.Connection:
+    """Open it."""
+    return await connection
 
 
 def open_descriptors() -> int:

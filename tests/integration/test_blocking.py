@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import warnings
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
 import rpc.blocking
 from generated.calculator import Calculator as CalculatorStub
 from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Work
 from rpc.blocking.loop_thread import LoopThread
+from rpc.context import CallContext, inherited_call, serving
 from rpc.errors import BrokerUnreachable, CallTimedOut, ConfigurationError, ConnectionLost, InvalidRequest, Outcome
 from tests.integration.asyncio_worker import ASYNCIO, asyncio_worker
 from tests.integration.documents import ROOT
@@ -197,16 +205,173 @@ class BlockingTests(BrokerTestCase):
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"3\n", b""))
 
+    def test_the_program_ends_with_connections_that_python_closes(self) -> None:
+        """A suspended generator is closed when Python ends, and so are objects. Threads stand still then."""
+        program = (
+            "import rpc.blocking\n"
+            "from generated.calculator import Calculator\n"
+            "def client():\n"
+            f"    with rpc.blocking.connect({self.url!r}) as connection:\n"
+            f"        yield connection.client(Calculator, name={self.name!r})\n"
+            "clients = client()\n"
+            "class Last:\n"
+            "    client = next(clients)\n"
+            "    def __del__(self):\n"
+            "        try:\n"
+            "            self.client.add(1, 2)\n"
+            "        except rpc.ConnectionLost as error:\n"
+            "            print(error)\n"
+            "last = Last()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=30, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"the connection was closed\n", b""))
+
+    def test_a_connection_that_is_not_closed_ends_with_its_last_client(self) -> None:
+        """Python tells it, as it does for files."""
+        connection = rpc.blocking.connect(self.url)
+        client = connection.client(Calculator, name=self.name)
+        opened = connection._open
+        assert opened is not None
+        del connection
+        self.assertEqual(client.add(1, 2), 3)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            del client
+            gc.collect()
+        self.assertIn("was not closed", str(told[0].message))
+        opened.thread._thread.join(20)
+        self.assertFalse(opened.thread._thread.is_alive())
+
+    def at_each_moment(self, do: Callable[[], object]) -> int:
+        """Call once for each step that Python takes in a call, with `do` at this step. Return the number of steps."""
+        steps = 0
+        before = sys.gettrace()
+        while True:
+            left = steps
+
+            def trace(*_: object) -> Any:
+                nonlocal left
+                if left == 0:
+                    left = -1
+                    do()
+                elif left > 0:
+                    left -= 1
+                return trace
+
+            sys.settrace(trace)
+            try:
+                self.client.ping()
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.settrace(before)
+            if left >= 0:
+                return steps
+            steps += 1
+
+    def test_ctrl_c_at_any_moment_disturbs_no_later_call(self) -> None:
+        """Before the call begins, while it waits, and while it ends."""
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        self.assertGreater(self.at_each_moment(interrupt), 20)
+        self.assertEqual(self.client.add(1, 2), 3)
+
+    def test_a_handler_of_a_signal_calls_within_a_call(self) -> None:
+        """At any moment of it: the call's locks do not stop it."""
+        self.assertGreater(self.at_each_moment(lambda: self.client.add(1, 2)), 20)
+
+    def test_calls_of_a_forked_process_end_by_their_deadlines_without_a_broker(self) -> None:
+        """Also those of several threads, which wait for the same connection."""
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        self.addCleanup(os.environ.update, {"RPC_BROKER": os.environ.get("RPC_BROKER", "")})
+        os.environ["RPC_BROKER"] = self.url
+        with rpc.blocking.connect() as connection:
+            client = connection.client(Calculator, name=self.name, timeout=0.5)
+
+            def call(_: int) -> str:
+                try:
+                    return str(client.add(1, 2))
+                except rpc.RPCError as error:
+                    return type(error).__name__
+
+            def in_threads() -> list[str]:
+                os.environ["RPC_BROKER"] = f"amqp://127.0.0.1:{silent.getsockname()[1]}"
+                with ThreadPoolExecutor(3) as pool:
+                    return list(pool.map(call, range(3)))
+
+            self.assertEqual(self.in_child(in_threads), ["CallTimedOut"] * 3)
+            self.assertEqual(call(0), "3")
+
+
+class LoopThreadTests(SynchronousTestCase):
+    """The thread in which a connection lives, without one."""
+
+    def setUp(self) -> None:
+        self.thread = LoopThread()
+        self.addCleanup(self.thread.stop)
+
     def test_waiting_in_its_own_thread_is_refused(self) -> None:
-        """An interceptor that calls a blocking client would wait for itself."""
-        thread = LoopThread()
-        self.addCleanup(thread.stop)
+        """An interceptor that calls a blocking client, or closes its connection, would wait for itself."""
+        for function in (lambda: self.thread.call(bool), self.thread.stop):
+            with self.assertRaisesRegex(RuntimeError, "its own thread"):
+                self.thread.call(function)
 
-        async def call() -> None:
-            thread.call(call)
+    def test_stopping_cancels_what_has_not_ended(self) -> None:
+        """The thread that waits for it goes on."""
+        began = threading.Event()
 
-        with self.assertRaisesRegex(RuntimeError, "its own thread"):
-            thread.call(call)
+        def wait() -> Deferred[None]:
+            began.set()
+            return Deferred()
+
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.thread.call, wait)
+            began.wait()
+            self.thread.stop()
+            self.assertIsInstance(waiting.exception(20), CancelledError)
+        with self.assertRaises(ConnectionLost):
+            self.thread.call(bool)
+
+    def test_a_nested_call_of_a_handlers_thread_inherits_what_it_may(self) -> None:
+        """Deadline and metadata, but not the worker's count of nested calls, which has no locks."""
+        counted: list[int] = []
+        served = CallContext("S", "m", 1e12, {"tenant": "a"}, None, False, on_waiting=counted.append)
+
+        def nested() -> tuple[object, ...]:
+            context = inherited_call()
+            assert context is not None
+            context.enter()
+            context.leave()
+            return context.deadline, context.metadata
+
+        token = serving.set(served)
+        self.addCleanup(serving.reset, token)
+        self.assertEqual(self.thread.call(nested), (1e12, {"tenant": "a"}))
+        self.assertEqual(counted, [])
+
+    def test_errors_leave_no_cycles(self) -> None:
+        """So their frames, and what these refer to, are given back at once."""
+
+        def fail() -> None:
+            raise ValueError
+
+        class Big:
+            """A value in the caller's frame."""
+
+        def call() -> weakref.ref[Big]:
+            big = Big()
+            with contextlib.suppress(ValueError):
+                self.thread.call(fail)
+            return weakref.ref(big)
+
+        gc.disable()
+        self.addCleanup(gc.enable)
+        reference = call()
+        self.thread.call(bool)  # the thread has dropped the error by now
+        self.assertIsNone(reference())
 
 
 def open_descriptors() -> int:

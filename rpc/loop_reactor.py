@@ -14,7 +14,7 @@ from rpc import monotonic
 
 
 class LoopReactor(AsyncioSelectorReactor):
-    """A reactor for one connection. The loop runs before it, and runs on after it.
+    """A reactor for one connection. It neither starts nor stops the loop.
 
     It is never Twisted's global reactor, and handles no signals. So a process can have any number of them, one after
     the other and in several threads, beside a global reactor that runs or not.
@@ -24,9 +24,13 @@ class LoopReactor(AsyncioSelectorReactor):
     seconds = staticmethod(monotonic.seconds)
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        """:param loop: the running loop. It must have ``add_reader``: uvloop has it, Windows' proactor loop has not."""
+        """
+        :param loop: the running loop, or one that runs later. It must have ``add_reader``: uvloop has it, Windows'
+            proactor loop has not.
+        """
         super().__init__(loop)
         self.loop = loop
+        self._closed = False
         self._threads = ExecutorThreads(loop)
         self.startRunning(installSignalHandlers=False)
 
@@ -41,24 +45,32 @@ class LoopReactor(AsyncioSelectorReactor):
     def close(self) -> None:
         """Take everything from the loop. Connections that are still open are lost."""
         self.disconnectAll()
-        for reader in list(self._internalReaders):  # the waker, which removeAll leaves
-            self._internalReaders.discard(reader)
-            self.removeReader(reader)
-            reader.connectionLost(Failure(ConnectionError("the reactor is closed")))
+        self._closed = True
+        wakers = list(self._internalReaders)
+        self._internalReaders.clear()  # disconnectAll leaves them
+        for waker in wakers:
+            self.removeReader(waker)
+            waker.connectionLost(Failure(ConnectionError("the reactor is closed")))
         for call in self.getDelayedCalls():
             call.cancel()
         timer: TimerHandle | None = self._timerHandle
         if timer is not None:
             timer.cancel()
 
+    def _reschedule(self) -> None:
+        """Set the loop's timer, but not after :meth:`close`: the lookup of a host name may end later."""
+        if not self._closed:
+            super()._reschedule()
+
     def abandon(self) -> None:
-        """After a fork, in the child: close the sockets. They are not taken from the loop, whose selector the parent
-        has as well (epoll(7), "Questions and answers").
+        """Close the sockets, but leave the loop alone: it is closed already. Or it is the parent's, after a fork: the
+        parent's selector is that of the child as well (epoll(7), "Questions and answers").
         """
         for selectable in {*self.getReaders(), *self.getWriters()}:
-            socket = getattr(selectable, "socket", None)
-            if socket is not None:
-                socket.close()
+            if selectable in self._internalReaders:  # the waker, which has a pipe
+                selectable.connectionLost(Failure(ConnectionError("the reactor is abandoned")))
+            else:
+                selectable.socket.close()
 
 
 class ExecutorThreads:
