@@ -91,11 +91,12 @@ class LoopThread:
     def _run(self) -> None:
         try:
             self._loop.run_forever()
+        finally:  # also after a SystemExit, which asyncio does not catch
+            self._stopped = True
             for begun in list(self._begun):
                 begun.cancel()
             self.reactor.close()
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        finally:
             self._loop.close()
 
 

@@ -338,6 +338,21 @@ class LoopThreadTests(SynchronousTestCase):
         with self.assertRaises(ConnectionLost):
             self.thread.call(bool)
 
+    def test_an_error_that_ends_the_thread_ends_all_calls(self) -> None:
+        """None waits for a thread that has ended."""
+        ended: list[object] = []
+        hook, threading.excepthook = threading.excepthook, ended.append
+        self.addCleanup(setattr, threading, "excepthook", hook)
+
+        def exit_later() -> Deferred[None]:
+            self.thread.reactor._asyncioEventloop.call_soon(sys.exit)
+            return Deferred()
+
+        with self.assertRaises(CancelledError):
+            self.thread.call(exit_later)
+        with self.assertRaises(ConnectionLost):
+            self.thread.call(bool)
+
     def test_a_nested_call_of_a_handlers_thread_inherits_what_it_may(self) -> None:
         """Deadline and metadata, but not the worker's count of nested calls, which has no locks."""
         counted: list[int] = []
