@@ -84,6 +84,7 @@ def _new_node(config: pytest.Config, state: bool = False) -> BrokerNode:
         config={
             "auth_mechanisms.1": "PLAIN",
             "auth_mechanisms.2": "EXTERNAL",
+            "auth_mechanisms.3": "AMQPLAIN",
             "ssl_cert_login_from": "common_name",
         },
     )

@@ -14,6 +14,7 @@ from rpc.amqp.codec.frames import SMALLEST_FRAME_MAX
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
 from rpc.broker.login_pauses import WRONG_LOGIN, Failures
+from rpc.broker.mechanisms import MECHANISMS
 from rpc.broker.protocol_error import ProtocolError
 from rpc.errors import FrameError
 from rpc.reply_codes import ACCESS_REFUSED, CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED
@@ -21,10 +22,7 @@ from rpc.reply_codes import ACCESS_REFUSED, CHANNEL_ERROR, COMMAND_INVALID, NOT_
 if TYPE_CHECKING:
     from rpc.broker.connection import BrokerConnection
 
-MECHANISM: Final = "PLAIN"
-LOGIN_REFUSED: Final = (
-    f"Login was refused using authentication mechanism {MECHANISM}. For details see the broker logfile."
-)
+OFFERED: Final = " ".join(MECHANISMS)
 
 CAPABILITIES: Final = {
     "publisher_confirms": True,
@@ -64,6 +62,7 @@ class ChannelZero:
         self.state = State.HEADER
         self._connection = connection
         self._broker = connection.broker
+        self._mechanism = ""
         self._end_of_pause: Callable[[], None] | None = None
         self._handlers: Mapping[tuple[State, str], Callable[..., None]] = {
             (State.START_OK, "connection.start-ok"): self._start_ok,
@@ -85,7 +84,7 @@ class ChannelZero:
             "version": "0-9-1",
         }
         self.state = State.START_OK
-        self._connection.reply("connection.start", 0, 9, properties, MECHANISM, "en_US")
+        self._connection.reply("connection.start", 0, 9, properties, OFFERED, "en_US")
 
     def method_arrived(self, key: int, buffer: bytes, start: int, end: int) -> None:
         """Take a method that is expected now, or ``connection.close``."""
@@ -125,9 +124,11 @@ class ChannelZero:
         connection.capabilities = {name: True for name in _HEEDED if named.get(name) is True}
         name = properties.get("connection_name")
         connection.name = name[:255] if isinstance(name, str) else connection.peer
-        if mechanism != MECHANISM:
-            raise ProtocolError(NOT_ALLOWED, f"the broker supports the mechanism {MECHANISM} only, not '{mechanism}'")
-        user, password = _plain(response)
+        read_response = MECHANISMS.get(mechanism)
+        if read_response is None:
+            raise ProtocolError(NOT_ALLOWED, f"the broker supports the mechanisms {OFFERED}, not '{mechanism}'")
+        self._mechanism = mechanism
+        user, password = read_response(response)
         failures = self._broker.login_pauses.failures_of(user, connection.host)
         pause = failures.next_pause(self._broker.clock.seconds())
         if pause is None:
@@ -175,7 +176,8 @@ class ChannelZero:
     def _reject_login(self, user: str, problem: str, logged: str) -> None:
         """Close with the reason; hang up on a client without ``authentication_failure_close`` (RabbitMQ extension)."""
         self._broker.log(f"login of {user!r} from {self._connection.peer} rejected: {logged}")
-        text = LOGIN_REFUSED if problem == WRONG_LOGIN else problem
+        refused = f"Login was refused using authentication mechanism {self._mechanism}."
+        text = f"{refused} For details see the broker logfile." if problem == WRONG_LOGIN else problem
         if self._connection.capabilities.get("authentication_failure_close") is True:
             self._connection.close_with_error(ProtocolError(ACCESS_REFUSED, text, ends_connection=True))
         else:
@@ -218,9 +220,3 @@ class ChannelZero:
 
     def _close_ok(self) -> None:
         self._connection.hang_up()
-
-
-def _plain(response: bytes) -> tuple[str, str]:
-    """Return user and password of a response of SASL's PLAIN (RFC 4616)."""
-    parts = response.decode("utf-8", "surrogateescape").split("\0")
-    return (parts[1], parts[2]) if len(parts) == 3 else ("", "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from rpc.amqp.codec.fields import encode_table
 from rpc.amqp.codec.frames import PROTOCOL_HEADER
 from rpc.amqp.codec.methods import decode_method
 from rpc.amqp.codec.spec import load_spec
+from tests.unit.amqp.peer import Written, method
 from tests.unit.broker.peer import Client, start_ok
 from tests.unit.broker.queue_case import QueueCase
 
@@ -38,6 +40,44 @@ class ConnectionTests(QueueCase):
                     frames[1].args[:2], (403, "ACCESS_REFUSED - user 'guest' can only connect via localhost")
                 )
         self.assertTrue(stranger.gone)
+
+    def outcome_of_login(self, mechanism: str, response: bytes) -> Written:
+        """The broker's answer to a login."""
+        stranger = Client(self.broker)
+        properties = {"capabilities": {"authentication_failure_close": True}}
+        stranger.feed(PROTOCOL_HEADER, method(0, "connection.start-ok", properties, mechanism, response, "en_US"))
+        self.advance(120.0)  # logins that fail pause before the next
+        return stranger.written()[1]
+
+    def test_takes_the_login_of_amqplain(self) -> None:
+        """The fields of a table, without its size. txAMQP's clients log in by it."""
+        self.broker.add_user("ada", "pass\udce9")
+        for password in ("pass\udce9", b"pass\xe9"):
+            table = encode_table({"LOGIN": "ada", "PASSWORD": password, "other": 1})
+            self.assertEqual(self.outcome_of_login("AMQPLAIN", table[4:]).name, "connection.tune", password)
+
+    def test_refuses_a_wrong_login_by_amqplain(self) -> None:
+        """A wrong password, fields that are missing or no text, and bytes that are no table."""
+        for response in (
+            encode_table({"LOGIN": "guest", "PASSWORD": "wrong"})[4:],
+            encode_table({"LOGIN": "guest"})[4:],
+            encode_table({"LOGIN": ["guest"], "PASSWORD": True})[4:],
+            encode_table({"LOGIN": "guest", "PASSWORD": "guest"}),  # with its size
+            b"\0guest\0guest",
+            b"",
+        ):
+            closed = self.outcome_of_login("AMQPLAIN", response)
+            refused = (
+                "ACCESS_REFUSED - Login was refused using authentication mechanism AMQPLAIN. For details see the "
+                "broker logfile."
+            )
+            self.assertEqual((closed.name, closed.args[:2]), ("connection.close", (403, refused)), response)
+
+    def test_refuses_another_mechanism(self) -> None:
+        """The error names those that there are."""
+        closed = self.outcome_of_login("EXTERNAL", b"")
+        self.assertEqual((closed.name, closed.args[0]), ("connection.close", 530))
+        self.assertIn("PLAIN AMQPLAIN, not 'EXTERNAL'", closed.args[1])
 
     def test_keeps_a_silent_connection_without_heartbeats(self) -> None:
         """A heartbeat of 0 means none."""
@@ -91,4 +131,4 @@ class ConnectionTests(QueueCase):
         stranger.feed(b"AMQP\x00\x00\x09\x01")
         (start,) = stranger.written()
         method, arguments = decode_method(load_spec(), start.payload)
-        self.assertEqual((method.name, arguments[0:2], arguments[3]), ("start", (0, 9), b"PLAIN"))
+        self.assertEqual((method.name, arguments[0:2], arguments[3]), ("start", (0, 9), b"PLAIN AMQPLAIN"))
