@@ -118,7 +118,7 @@ class Letter:
 def _method_in(content_type: str | None, body: bytes) -> str | None:
     """Return the name in a Thrift message, up to :data:`LONGEST_NAME`; ``None`` when the body is none."""
     try:
-        return codec_for(content_type).read_header(body)[0][:LONGEST_NAME]
+        return codec_for(content_type, body).read_header(body)[0][:LONGEST_NAME]
     except (UnknownProtocol, MalformedMessage):
         return None
 

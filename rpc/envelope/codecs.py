@@ -61,16 +61,28 @@ CODECS: dict[str, Codec] = {
 
 _BY_CONTENT_TYPE = {codec.content_type: codec for codec in CODECS.values()}
 
+_BY_FIRST_BYTE = {b"\x82": CODECS["compact"], b"[": CODECS["json"]}
+"""The first byte of a compact message is its protocol's id, and JSON is an array (Thrift specification, "Thrift compact
+protocol encoding"; ``TJSONProtocol``). Binary begins with 0x80, or without a version with the length of a name.
+"""
 
-def codec_for(content_type: str | None) -> Codec:
-    """Return the codec of a message's content type; binary for a message without one.
 
+def codec_for(content_type: str | None, body: bytes) -> Codec:
+    """Return the codec of a message.
+
+    :param content_type: compared as media types are: letter case and parameters make no difference (RFC 9110, section
+        8.3.1).
+    :param body: its first byte tells the protocol of a message without a content type, or with an empty one.
     :raises UnknownProtocol: the content type is none of the three.
     """
-    if content_type is None:
-        return CODECS["binary"]
+    codec = _BY_CONTENT_TYPE.get(content_type or "")
+    if codec is not None:
+        return codec
+    media_type = (content_type or "").partition(";")[0].strip(" \t").lower()
+    if not media_type:
+        return _BY_FIRST_BYTE.get(body[:1], CODECS["binary"])
     try:
-        return _BY_CONTENT_TYPE[content_type]
+        return _BY_CONTENT_TYPE[media_type]
     except KeyError:
         known = ", ".join(sorted(_BY_CONTENT_TYPE))
         raise UnknownProtocol(f"content type {content_type!r} is none of {known}") from None

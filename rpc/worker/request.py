@@ -182,9 +182,10 @@ class Request:
             raise Rejection(TApplicationException.PROTOCOL_ERROR, self.problem, poison=True)
         try:
             content_type = self.parts[CONTENT_TYPE]
+            body = self.delivery.body
             if content_type != BINARY_CONTENT_TYPE:
-                self.codec = codec_for(None if content_type is None else decode_text(content_type))
-            self.name, kind, self.seqid, start = self.codec.read_header(self.delivery.body)
+                self.codec = codec_for(None if content_type is None else decode_text(content_type), body)
+            self.name, kind, self.seqid, start = self.codec.read_header(body)
         except UnknownProtocol as error:
             raise Rejection(TApplicationException.INVALID_PROTOCOL, str(error), poison=True) from error
         except MalformedMessage as error:
@@ -211,8 +212,9 @@ class Request:
         """Read the name and the seqid for an answer. The arguments are not read: decoding them may crash the worker."""
         content_type = self.parts[CONTENT_TYPE]
         try:
-            self.codec = codec_for(None if content_type is None else decode_text(content_type))
-            name, kind, self.seqid, _ = self.codec.read_header(self.delivery.body)
+            body = self.delivery.body
+            self.codec = codec_for(None if content_type is None else decode_text(content_type), body)
+            name, kind, self.seqid, _ = self.codec.read_header(body)
         except (UnknownProtocol, MalformedMessage):
             return
         self.name = name[:LONGEST_UNKNOWN_NAME]

@@ -135,15 +135,43 @@ class ContentTypeTests(SynchronousTestCase):
     """codec_for."""
 
     def test_finds_each_codec_by_its_content_type(self) -> None:
-        """A message without one is binary."""
+        """The body does not matter then."""
         for codec in CODECS.values():
-            self.assertIs(codec_for(codec.content_type), codec)
-        self.assertIs(codec_for(None), CODECS["binary"])
+            for body in (b"", *GOLDEN.values()):
+                self.assertIs(codec_for(codec.content_type, body), codec)
+
+    def test_compares_content_types_as_media_types(self) -> None:
+        """Letter case, parameters and white space before them make no difference (RFC 9110, section 8.3.1)."""
+        for codec in CODECS.values():
+            for written in (
+                codec.content_type.upper(),
+                codec.content_type.title(),
+                f"{codec.content_type};charset=utf-8",
+                f"{codec.content_type.swapcase()} ; a=b; c=d",
+                f" {codec.content_type}\t",
+            ):
+                self.assertIs(codec_for(written, b""), codec, written)
+
+    def test_tells_the_protocol_of_a_message_without_content_type(self) -> None:
+        """By the first byte; also with a content type that is empty, or has parameters alone. Others are binary."""
+        for content_type in (None, "", " ", ";charset=utf-8"):
+            for protocol, body in GOLDEN.items():
+                self.assertIs(codec_for(content_type, body), CODECS[protocol])
+            for body in (b"", b"\0\0\0\x03add", b"{", b"\x81"):
+                self.assertIs(codec_for(content_type, body), CODECS["binary"])
 
     def test_refuses_an_unknown_content_type(self) -> None:
-        """The error has it, and the known ones."""
-        for content_type in ("", "text/plain", "application/vnd.apache.thrift.BINARY", "\udcff"):
+        """The error has it, and the known ones. The body is not looked at."""
+        for content_type in (
+            "text/plain",
+            "binary",
+            "application/vnd.apache.thrift",
+            "application/vnd.apache.thrift.binary2",
+            "text/plain;application/vnd.apache.thrift.binary",
+            "application/vnd.apache.thrift.binary,text/plain",
+            "\udcff",
+        ):
             with self.assertRaises(UnknownProtocol) as caught:
-                codec_for(content_type)
+                codec_for(content_type, GOLDEN["binary"])
             self.assertIn("application/vnd.apache.thrift.compact", str(caught.exception))
             str(caught.exception).encode()

@@ -71,15 +71,19 @@ class ReadTests(SynchronousTestCase):
         return rejection
 
     def test_reads_a_request_in_every_protocol(self) -> None:
-        """Method and arguments, in each protocol by content type; none is binary."""
+        """Method and arguments, in each protocol: by content type, and by the body where there is none."""
         for codec in CODECS.values():
             body = codec.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
-            asked = request(body, Properties(content_type=codec.content_type, reply_to="amq.gen-q"))
-            method, arguments = read(asked)
-            self.assertEqual((method.name, arguments), ("add", Calculator.add_args(1, 2)))
-            self.assertEqual((asked.name, asked.seqid, asked.label), ("add", 7, "Calculator.add"))
-            self.assertTrue(asked.wants_reply)
-        self.assertEqual(read(request())[0].name, "add")
+            for content_type in (codec.content_type, f"{codec.content_type.upper()};a=b", "", None):
+                asked = request(body, Properties(content_type=content_type, reply_to="amq.gen-q"))
+                method, arguments = read(asked)
+                self.assertEqual((method.name, arguments), ("add", Calculator.add_args(1, 2)))
+                self.assertEqual((asked.name, asked.seqid, asked.label), ("add", 7, "Calculator.add"))
+                self.assertTrue(asked.wants_reply)
+                self.assertIs(asked.codec, codec)
+                looked_at = request(body, Properties(content_type=content_type, reply_to="amq.gen-q"))
+                looked_at.peek("Calculator")
+                self.assertEqual((looked_at.codec, looked_at.label), (codec, "Calculator.add"))
 
     def test_bounds_the_expiration_of_a_reply(self) -> None:
         """An expiration of as many digits as fit is answered with one that AMQP's short strings take."""
