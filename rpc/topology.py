@@ -1,7 +1,7 @@
 """Names of exchanges and queues, and the declarations of a service: data, no I/O.
 
-Every declaration is valid on RabbitMQ 3.10 to 4.x: no transient queue that is not exclusive. Any worker of a service
-can repeat a declaration, since the arguments are the same.
+Every declaration is valid on RabbitMQ 3.10 to 4.x: no transient queue that is not exclusive, unless a service asks for
+it. Any worker of a service can repeat a declaration, since the arguments are the same.
 
 In the normal state a service has one queue, and a worker one exclusive queue for all its services. The quarantine and
 the queue of dead letters are declared when the first message needs them: with quorum queues, the empty ones of 300
@@ -81,6 +81,8 @@ class ServiceTopology:
     :ivar max_priority: the highest priority of a request (``x-max-priority``); ``None``: there are no priorities.
     :ivar queue_arguments: further arguments of the request queue.
     :ivar declare_queue: whether the request queue is declared. ``False``: it is used as it is, and must exist.
+    :ivar durable: ``False``: an exchange of the service's own and the request queue are declared as
+        ``txamqp.contrib.thrift`` does: neither is durable, and the queue is deleted with its last consumer.
     """
 
     service: str
@@ -92,6 +94,7 @@ class ServiceTopology:
     max_priority: int | None = None
     queue_arguments: Mapping[str, Any] = attrs.field(factory=dict)
     declare_queue: bool = True
+    durable: bool = True
 
     @queue.default
     def _default_queue(self) -> str:
@@ -125,7 +128,7 @@ class ServiceTopology:
 
     def requests(self) -> list[Declaration]:
         """The exchange, the request queue and its binding, the same for every worker of the service."""
-        exchange = [] if self.exchange == REQUESTS else [direct_exchange(self.exchange)]
+        exchange = [] if self.exchange == REQUESTS else [direct_exchange(self.exchange, durable=self.durable)]
         return [*exchange, self.request_queue(), _bind(self.queue, self.exchange, self.service)]
 
     def request_queue(self) -> Declaration:
@@ -133,13 +136,16 @@ class ServiceTopology:
         if not self.declare_queue:
             return existing_queue(self.queue)
         arguments = self._queue_arguments()
+        if not self.durable:
+            del arguments["x-queue-type"]  # the queue's other users give none, and RabbitMQ compares it
         if self.backlog is not None:
             arguments["x-max-length"] = self.backlog
         if self.max_priority is not None:
             arguments["x-max-priority"] = self.max_priority
         if self.backlog is not None or "x-max-length-bytes" in self.queue_arguments:
             arguments["x-overflow"] = "reject-publish"
-        return _durable_queue(self.queue, {**arguments, **self.queue_arguments})
+        arguments.update(self.queue_arguments)
+        return _durable_queue(self.queue, arguments) if self.durable else _transient_queue(self.queue, arguments)
 
     def instance_bindings(self, instance: str, queue: str, *, nested: bool) -> list[Declaration]:
         """Bindings of a worker's exclusive queue.
@@ -183,9 +189,9 @@ def instance_of(key: str) -> str | None:
     return instance.removesuffix(NESTED) if at else None
 
 
-def direct_exchange(name: str) -> Declaration:
+def direct_exchange(name: str, *, durable: bool = True) -> Declaration:
     """Return the declaration of an exchange."""
-    return Declaration("exchange_declare", {"exchange": name, "type": "direct", "durable": True})
+    return Declaration("exchange_declare", {"exchange": name, "type": "direct", "durable": durable})
 
 
 def existing_exchange(name: str) -> Declaration:
@@ -212,6 +218,14 @@ def existing_queue(name: str) -> Declaration:
     return Declaration("queue_declare", {"queue": name, "passive": True})
 
 
+def reply_route(queue: str, exchange: str) -> list[Declaration]:
+    """Return the declarations by which replies that are published to `exchange` reach a client's queue by its name.
+
+    The exchange is that of ``txamqp.contrib.thrift``, whose clients declare it like this.
+    """
+    return [direct_exchange(exchange, durable=False), _bind(queue, exchange, queue)]
+
+
 def sentinel(queue: str, exchange: str) -> Declaration:
     """Return the binding by which a worker finds out that the bindings of `exchange` are gone: its own queue, bound
     with the queue's name.
@@ -221,6 +235,11 @@ def sentinel(queue: str, exchange: str) -> Declaration:
 
 def _durable_queue(name: str, arguments: Mapping[str, Any]) -> Declaration:
     return Declaration("queue_declare", {"queue": name, "durable": True, "arguments": arguments})
+
+
+def _transient_queue(name: str, arguments: Mapping[str, Any]) -> Declaration:
+    """Return a queue that does not survive the broker's restart, nor its last consumer."""
+    return Declaration("queue_declare", {"queue": name, "durable": False, "auto_delete": True, "arguments": arguments})
 
 
 def _bind(queue: str, exchange: str, routing_key: str) -> Declaration:

@@ -1,7 +1,6 @@
-"""Other people's clients, each a program that knows nothing of this framework but the wire.
+"""A client on pika, as other people write it: a program that knows nothing of this framework but the wire.
 
-``python -m tests.peers txamqp PORT SPEC EXCHANGE KEY COUNT`` or ``python -m tests.peers pika URL KEY``; their output
-is JSON.
+``python -m tests.peers URL KEY``; its output is JSON.
 """
 
 from __future__ import annotations
@@ -12,50 +11,16 @@ import time
 from typing import Any
 
 import pika
-import txamqp.spec
 from pika.adapters.blocking_connection import BlockingChannel
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolFactory
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.protocol.TJSONProtocol import TJSONProtocol
 from thrift.Thrift import TApplicationException, TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
-from twisted.internet import defer, reactor
-from twisted.internet.protocol import ClientCreator
-from txamqp.client import TwistedDelegate
-from txamqp.contrib.thrift.protocol import ThriftAMQClient  # type: ignore[import-untyped]
 
 from generated.calculator import Calculator as CalculatorStub
 
 Calculator: Any = CalculatorStub
-
-
-def run_txamqp(port: str, spec: str, exchange: str, key: str, count: str) -> None:
-    """Let txamqp.contrib.thrift's own client, as it comes, call ``add``; print how many answers were right."""
-
-    @defer.inlineCallbacks
-    def call(client: Any) -> Any:
-        yield client.authenticate("guest", "guest", mechanism="PLAIN")
-        channel = yield client.channel(1)
-        yield channel.channel_open()
-        yield channel.exchange_declare(exchange="responses", type="direct", auto_delete=True)
-        calculator = yield client.createThriftClient(
-            "responses",
-            exchange,
-            key,
-            Calculator.Client,
-            iprot_factory=TBinaryProtocolFactory(),
-            oprot_factory=TBinaryProtocolFactory(),
-        )
-        answers = yield defer.gatherResults([calculator.add(number, 1) for number in range(int(count))])
-        print(json.dumps(sum(answer == number + 1 for number, answer in enumerate(answers))), flush=True)
-
-    loop: Any = reactor
-    creator = ClientCreator(loop, ThriftAMQClient, TwistedDelegate(), "/", txamqp.spec.load(spec))
-    done = creator.connectTCP("127.0.0.1", int(port))
-    done.addCallback(call)
-    done.addErrback(lambda failure: failure.printTraceback(sys.stderr))
-    done.addBoth(lambda _: loop.stop())
-    loop.run()
 
 
 PROTOCOLS = {
@@ -123,8 +88,4 @@ def run_pika(url: str, key: str) -> None:
 
 
 if __name__ == "__main__":
-    program, *arguments = sys.argv[1:]
-    if program == "txamqp":
-        run_txamqp(*arguments)
-    else:
-        run_pika(*arguments)
+    run_pika(*sys.argv[1:])

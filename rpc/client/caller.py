@@ -29,12 +29,12 @@ from rpc.client.pending_calls import PendingCalls
 from rpc.client.queue_states import QueueStates
 from rpc.context import CallContext, inherited_call, serving
 from rpc.errors import CallTimedOut, ChannelClosed, ConnectionLost, Outcome, RPCError, UnusableExchange
-from rpc.exchanges import unusable_exchanges
+from rpc.exchanges import declare, unusable_exchanges
 from rpc.interfaces import IChannelUser, IClock
 from rpc.link import Link
 from rpc.refusals import is_permanent
 from rpc.reply_codes import ACCESS_REFUSED
-from rpc.topology import BROADCAST, EXCLUSIVE_QUEUE, REQUESTS
+from rpc.topology import BROADCAST, EXCLUSIVE_QUEUE, REQUESTS, reply_route
 
 LARGEST_SEQID = 2**31 - 1
 """A Thrift seqid is an i32; after the largest comes 1 again."""
@@ -57,15 +57,24 @@ class Caller:
     :ivar reply_queue: the reply queue's name.
     """
 
-    def __init__(self, link: Link, clock: IClock, route: Route = route_by_service, exchange: str = REQUESTS) -> None:
+    def __init__(
+        self,
+        link: Link,
+        clock: IClock,
+        route: Route = route_by_service,
+        exchange: str = REQUESTS,
+        reply_exchange: str | None = None,
+    ) -> None:
         """
         :param route: gives the routing keys of nested calls; see :class:`rpc.hosting.Worker`.
         :param exchange: where requests are published.
+        :param reply_exchange: where replies are published, if not to the default exchange.
         """
         self._link = link
         self._clock = clock
         self.pending = PendingCalls(clock, self._due, self._timer_fired)
         self._exchange = exchange
+        self._reply_exchange = reply_exchange
         self._attempts = Attempts(self.pending, link, clock, route, partial(link.hurry, self))
         self._keepalives = Keepalives(self.pending, self._attempts, link, clock, exchange)
         self.incoming = Incoming(self.pending, self._attempts, self._keepalives, clock)
@@ -206,7 +215,7 @@ class Caller:
         prepared: Deferred[Any] = all_answered([looked_up, channel.confirm_select()])
         prepared.addCallback(lambda _: self._introduce(channel))
         prepared.addCallback(then_declare, channel, EXCLUSIVE_QUEUE)
-        prepared.addCallback(lambda answer: self._consume(channel, answer.queue))
+        prepared.addCallback(lambda answer: self._prepare_replies(channel, answer.queue))
         prepared.addCallback(lambda _: looked_up)
         return prepared.addCallback(
             lambda can_broadcast: self._attempts.begin(channel, self.reply_queue, can_broadcast)
@@ -233,6 +242,13 @@ class Caller:
     def _introduce(self, channel: Channel) -> None:
         """Find out about an alarm. Otherwise the first call would time out, and its error would not name the reason."""
         publish_probe(channel, self.pending.ledger, self._exchange)
+
+    def _prepare_replies(self, channel: Channel, queue: str) -> Deferred[Any]:
+        """Consume the reply queue, when replies can reach it."""
+        if self._reply_exchange is None:
+            return self._consume(channel, queue)
+        routed: Deferred[Any] = declare(channel, reply_route(queue, self._reply_exchange))
+        return routed.addCallback(lambda _: self._consume(channel, queue))
 
     def _consume(self, channel: Channel, queue: str) -> Deferred[str]:
         self.reply_queue = queue

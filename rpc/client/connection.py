@@ -70,7 +70,7 @@ class Connection(Service):
         self._changing = False
         self._attached: set[Caller] = set()
         self._waiting_for_stop: list[Deferred[None]] = []
-        self._callers: dict[str, Caller] = {}
+        self._callers: dict[tuple[str, str | None], Caller] = {}
 
     def __repr__(self) -> str:
         return f"<connection to {self._owned}>" if self._owned is not None else "<connection of a worker>"
@@ -149,18 +149,19 @@ class Connection(Service):
 
     def _caller_for(self, options: ClientOptions) -> Caller:
         self._link.allow(options.max_message_size)
-        return self._caller_to(options.exchange)
+        return self._caller_to(options.exchange, options.reply_exchange)
 
-    def _caller_to(self, exchange: str) -> Caller:
+    def _caller_to(self, exchange: str, reply_exchange: str | None) -> Caller:
         """Return the caller that publishes to `exchange`. A publish to an exchange that does not exist closes the
         channel (AMQP 0-9-1, basic.publish: 404), and so does one without permission (403). So each exchange has its own
-        channel, from its first client on.
+        channel, from its first client on. The same applies to an exchange of replies.
         """
         if exchange == BROADCAST:
             exchange = REQUESTS
-        caller = self._callers.get(exchange)
+        caller = self._callers.get((exchange, reply_exchange))
         if caller is None:
-            caller = self._callers[exchange] = Caller(self._link, self._reactor, self._route, exchange)
+            caller = Caller(self._link, self._reactor, self._route, exchange, reply_exchange)
+            self._callers[exchange, reply_exchange] = caller
             if self._active:
                 self._attach(caller)
             elif self._active is False:

@@ -62,6 +62,11 @@ def _check_user(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         _check_name(_, attribute, value)
 
 
+def _check_reply_exchange(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value == "":  # each queue is bound to the default exchange, and cannot be bound again (AMQP 0-9-1, 3.1.3.1)
+        raise ConfigurationError(f"{attribute.name}={value!r}: must be a name, or left out for the default exchange")
+
+
 def _names(methods: Any) -> frozenset[str] | None:
     if methods is None:
         return None
@@ -84,6 +89,7 @@ class Options(TypedDict, total=False):
     name: str | None
     exchange: str
     queue: str | None
+    reply_exchange: str | None
     max_message_size: int
     max_elements: int
     uncorrelated_replies: bool
@@ -124,6 +130,9 @@ class ClientOptions:
     :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply counts.
     :ivar queue: the request queue of a service with ``queue=``: shortly before a deadline the broker is asked whether a
         worker consumes it. Default: ``rpc.<service>`` with the default exchange, otherwise none.
+    :ivar reply_exchange: the exchange that replies are published to, for servers that do not reply by the default
+        exchange, such as those of ``txamqp.contrib.thrift``. The reply queue is bound to it by its name. The exchange
+        is declared when it does not exist: direct and not durable.
     :ivar max_message_size: bytes of a body. A larger request is not sent (``MessageTooLarge``), and a larger reply is
         refused (``InvalidReply``).
     :ivar max_elements: what decoding a reply may cost: a reply with more is refused (``InvalidReply``). A number counts
@@ -151,6 +160,7 @@ class ClientOptions:
     name: str | None = attrs.field(default=None, validator=optional(text(255)))
     exchange: str = attrs.field(default=REQUESTS, validator=text(255))
     queue: str | None = attrs.field(default=None, validator=_check_queue)
+    reply_exchange: str | None = attrs.field(default=None, validator=[optional(text(255)), _check_reply_exchange])
     max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, validator=whole_number(1))
     max_elements: int = attrs.field(default=MAX_ELEMENTS, validator=whole_number(1))
     uncorrelated_replies: bool = attrs.field(default=False, validator=check_truth)

@@ -13,6 +13,9 @@ from rpc.reply_codes import NOT_FOUND
 from rpc.topology import REQUESTS, ServiceTopology
 from rpc.worker.queue_options import QueueOptions
 
+DURABLE = "durable"
+"""The word for a queue that outlives the broker's restart, in RabbitMQ's text about queues that differ."""
+
 
 def explanation(topology: ServiceTopology, error: DeclarationRefused) -> str:
     """Return the refusal in words, with the broker's own, which name the queue and the argument that differs."""
@@ -20,7 +23,11 @@ def explanation(topology: ServiceTopology, error: DeclarationRefused) -> str:
     if not topology.declare_queue and error.code == NOT_FOUND:
         return f"{refused}With declare_queue=False an operator has to declare the queue {topology.queue}"
     serve = "Serve with the arguments that it has"
-    if not topology.declare_queue:  # it is the quarantine, or has dead letters; the command would replace all queues
+    if f"'{DURABLE}'" in error.text and topology.durable:
+        refused += "A queue of txamqp.contrib.thrift's servers is shared with durable=False (docs/migrating.md). "
+    if (
+        not topology.declare_queue or not topology.durable
+    ):  # it is the quarantine, or has dead letters; the command would replace all queues
         return f"{refused}{serve}, or delete it when it is empty: the worker declares it anew"
     unwritable = [f"{name}={value!r}" for name, value in topology.queue_arguments.items() if _as_json(value) is None]
     if unwritable:

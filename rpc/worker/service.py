@@ -19,7 +19,7 @@ from rpc.topology import REQUESTS, ServiceTopology
 from rpc.validators import check_truth, one_of, text, whole_number
 from rpc.worker.access import AccessControl, Rule, read_rules
 from rpc.worker.caller_limits import CallerLimiter, CallerLimits, check_limits
-from rpc.worker.queue_options import QueueOptions
+from rpc.worker.queue_options import QUORUM, QueueOptions
 from rpc.worker.reply_address import REPLY_QUEUES
 
 ACKNOWLEDGE = ("after", "before")
@@ -128,6 +128,9 @@ class ThriftService(QueueOptions):
         which the broker would lose requests are refused.
     :ivar declare_queue: ``False``: the request queue is used as it is, with the arguments that an operator gave it. The
         worker only binds it, and is refused when it does not exist (404).
+    :ivar durable: ``False``: an exchange of the service's own and the request queue are declared as
+        ``txamqp.contrib.thrift`` declares them, to share them with its servers: not durable, and the queue is deleted
+        with its last consumer. For classic queues only.
     :raises ConfigurationError: an option has a wrong value, the module is no stub, the handler is a class or lacks
         a method.
     """
@@ -151,6 +154,7 @@ class ThriftService(QueueOptions):
     exchange: str = attrs.field(default=REQUESTS, kw_only=True, validator=text(255))
     queue: str = attrs.field(default="", kw_only=True, validator=text(LONGEST_QUEUE))
     declare_queue: bool = attrs.field(default=True, kw_only=True, validator=check_truth)
+    durable: bool = attrs.field(default=True, kw_only=True, validator=check_truth)
     reply_queues: tuple[str, ...] = attrs.field(default=REPLY_QUEUES, kw_only=True, converter=_beginnings)
     allow: Any = attrs.field(default=None, kw_only=True)
     limits: CallerLimits | None = attrs.field(default=None, kw_only=True, validator=optional(check_limits))
@@ -168,6 +172,10 @@ class ThriftService(QueueOptions):
         if not self.declare_queue and (self.max_priority is not None or self.queue_arguments):
             raise ConfigurationError(
                 "declare_queue=False: must be left out with max_priority= and queue_arguments=, which declare the queue"
+            )
+        if not self.durable and self.queue_type == QUORUM:
+            raise ConfigurationError(
+                "durable=False: must be left out with queue_type='quorum', which is always durable"
             )
         if self.require_signature and self.keys is None:
             raise ConfigurationError("require_signature=True: needs keys=, the file of the keys of those who may call")
@@ -220,10 +228,11 @@ class ThriftService(QueueOptions):
 
     def topology(self) -> ServiceTopology:
         """Return the exchanges, queues and bindings of the service."""
-        options: dict[str, Any] = {each.name: getattr(self, each.name) for each in attrs.fields(QueueOptions)}
+        names = (*(each.name for each in attrs.fields(QueueOptions)), "declare_queue", "durable")
+        options: dict[str, Any] = {name: getattr(self, name) for name in names}
         if self.queue:
             options["queue"] = self.queue
-        return ServiceTopology(self.name, self.exchange, declare_queue=self.declare_queue, **options)
+        return ServiceTopology(self.name, self.exchange, **options)
 
     def _check(self, handler: object) -> None:
         if isinstance(handler, type):

@@ -188,9 +188,13 @@ class BlockTests(BrokerTestCase):
         """Its test cases run with trial and with pytest."""
         self.follow("README.md", "docs/guide.md", "docs/broker.md")
 
+    def test_the_page_about_moving_runs_old_and_new_programs_together(self) -> None:
+        """Its old server and its worker share a queue; both clients are answered."""
+        self.follow("docs/migrating.md")
+
     def test_every_program_is_run(self) -> None:
         """No document with a program is left out above."""
-        followed = {"README.md", "guide.md", "operations.md", "errors.md", "wire.md", "broker.md"}
+        followed = {"README.md", "guide.md", "operations.md", "errors.md", "wire.md", "broker.md", "migrating.md"}
         with_programs = {
             document.name
             for document in DOCUMENTS

@@ -1,11 +1,10 @@
-"""Peers that know only the wire (DESIGN, section 3) are answered: txAMQP's own Thrift client, and pika by hand."""
+"""Peers that know only the wire (DESIGN, section 3) are answered: pika by hand."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +32,6 @@ class PeerTests(ServiceTestCase):
         self.assertEqual((status, errors.decode()), (0, ""), output)
         return [json.loads(line) for line in output.splitlines()]
 
-    async def test_serves_the_client_of_txamqp(self) -> None:
-        """txamqp.contrib.thrift's own client, unchanged, is answered 100 of 100 times.
-
-        It sets only ``reply_to``, and has an exchange and a routing key of its own.
-        """
-        exchange, key = self.unique("services"), self.unique("calc")
-        service = rpc.ThriftService(
-            Calculator, CalculatorHandler(), name=key, exchange=exchange, queue=self.unique("calc_pool")
-        )
-        self.serve(service)
-        await self.client(Calculator, "ping", name=key, exchange=exchange)
-        with resources.as_file(resources.files("rpc.amqp.codec.spec").joinpath("amqp0-9-1.xml")) as spec:
-            answers = await self.run_peer("txamqp", str(self.broker.port), str(spec), exchange, key, "100")
-        self.assertEqual(answers, [100])
-
     async def test_serves_a_client_on_pika_in_every_protocol(self) -> None:
         """A program of pika and Thrift's plain protocols is answered in its own protocol.
 
@@ -57,7 +41,7 @@ class PeerTests(ServiceTestCase):
         name = self.unique("Calculator")
         self.serve(rpc.ThriftService(Calculator, CalculatorHandler(), name=name))
         await self.client(Calculator, "ping", name=name)
-        answers = await self.run_peer("pika", self.url, name)
+        answers = await self.run_peer(self.url, name)
         answered = [[], ["add", TMessageType.REPLY, 77], 42]
         unknown = [[], ["subtract", TMessageType.EXCEPTION, 78], TApplicationException.UNKNOWN_METHOD]
         self.assertEqual(answers, [answered, unknown] * 8)

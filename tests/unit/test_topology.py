@@ -55,6 +55,20 @@ class TopologyTests(SynchronousTestCase):
         dead = [("rpc.S.dead", DEAD, "S"), *((f"rpc.S.dead.{it}", DEAD, f"S@{it}") for it in ("unserved", "invalid"))]
         self.assertEqual(bindings, [("rpc.S", "rpc", "S"), *dead])
 
+    def test_a_service_that_is_not_durable_declares_as_txamqp_does(self) -> None:
+        """Exchange and request queue only: what a worker alone uses stays durable."""
+        declared = ServiceTopology("S", "services", "pool", durable=False).requests()
+        self.assertEqual(named(declared, "exchange_declare")[0]["durable"], False)
+        queue = {"queue": "pool", "durable": False, "auto_delete": True, "arguments": {}}
+        self.assertEqual(named(declared, "queue_declare"), [queue])
+        given = {"backlog": 5, "queue_arguments": {"x-a": 1}}
+        (bounded,) = named(self.every(durable=False, **given), "queue_declare")[:1]
+        self.assertEqual(bounded["arguments"], {"x-max-length": 5, "x-overflow": "reject-publish", "x-a": 1})
+        for other in named(self.every(durable=False), "queue_declare")[1:]:
+            self.assertTrue(other["durable"])
+        for exchange in named(self.every(durable=False), "exchange_declare"):
+            self.assertTrue(exchange["durable"])
+
     def test_options_are_arguments_of_the_request_queue(self) -> None:
         """A full queue rejects. The quarantine has no bound, since a counted request must always fit."""
         queues = named(self.every(queue_type="quorum", backlog=5, consumer_timeout=2.5), "queue_declare")

@@ -23,7 +23,7 @@ async def main(reactor: Any, url: str, name: str) -> None:
     connection = await rpc.connect(url)
     client = connection.client(stub(), name=name)
     await client.echo(0, 0)
-    print("calling", connection._callers[REQUESTS].reply_queue, flush=True)
+    print("calling", connection._callers[REQUESTS, None].reply_queue, flush=True)
 
     async def lane() -> None:
         while True:

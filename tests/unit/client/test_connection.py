@@ -37,6 +37,7 @@ class OptionsTests(SynchronousTestCase):
             "headers": [5, ["a"], "text", {1: "a"}, {"a": object()}, {"x" * 256: 1}],
             "name": ["x" * 256, "é" * 128, 5, b"name", "\ud800"],
             "exchange": ["x" * 256, None, 5],
+            "reply_exchange": ["x" * 256, "", 5],
             "max_message_size": [None, 0, -1, 1.5, "5", True],
             "max_elements": [None, 0, -1, 1.5, "5", True],
         }
@@ -53,6 +54,7 @@ class OptionsTests(SynchronousTestCase):
             "headers": [None, {}, {"a": {"b": [1, None, b"c"]}}],
             "name": [None, "x" * 255, "S@instance"],
             "exchange": ["", "rpc.broadcast"],
+            "reply_exchange": [None, "responses"],
             "max_message_size": [1, 2**40],
             "max_elements": [1, 2**40],
         }

@@ -48,6 +48,17 @@ class ExplanationTests(SynchronousTestCase):
         self.assertIn("or delete it when it is empty", said)
         self.assertNotIn("migrate", said)
 
+    def test_names_the_option_for_a_queue_that_is_not_durable(self) -> None:
+        """The queue is that of servers of txamqp.contrib.thrift, or one of an operator."""
+        differs = DeclarationRefused(406, "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'pool'")
+        self.assertIn("durable=False", self.said(error=differs))
+        self.assertNotIn("durable=False", self.said())
+        for error in (differs, REFUSED):
+            said = self.said(error=error, durable=False)
+            self.assertIn("or delete it when it is empty", said)
+            self.assertNotIn("migrate,", said)
+            self.assertNotIn("run: ", said)
+
     def test_names_the_arguments_that_no_command_line_can_have(self) -> None:
         """Bytes and times are no JSON."""
         said = self.said(queue_arguments={"x-a": b"\xff", "x-b": 5, "x-c": [b"x"]})

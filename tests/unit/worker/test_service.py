@@ -52,7 +52,14 @@ class ServiceTests(SynchronousTestCase):
         }
         topology = ThriftService(SharedService, Handler(), **given).topology()
         self.assertEqual({name: getattr(topology, name) for name in given}, given)
-        self.assertFalse(ThriftService(SharedService, Handler(), declare_queue=False).topology().declare_queue)
+        for name in ("declare_queue", "durable"):
+            switched: Any = {name: False}
+            self.assertFalse(getattr(ThriftService(SharedService, Handler(), **switched).topology(), name))
+
+    def test_a_quorum_queue_is_durable(self) -> None:
+        """RabbitMQ has no other."""
+        refusal = self.refusal(SharedService, Handler(), durable=False, queue_type="quorum")
+        self.assertIn("durable=False: must be left out with queue_type='quorum'", refusal)
 
     def test_rejects_options_with_wrong_values(self) -> None:
         """The error has the name, the value, and the allowed values."""

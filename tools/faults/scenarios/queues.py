@@ -61,7 +61,7 @@ async def reply_queue_deleted(trial: Trial, times: int) -> Finding:
         if time:
             await pause(APART)
         asked = [account.ask(lambda number: client.once(number, 3000), 10.0) for _ in range(10)]
-        queue = trial.connections[0]._callers[REQUESTS].reply_queue
+        queue = trial.connections[0]._callers[REQUESTS, None].reply_queue
         await pause(0.1)
         gone = clock.seconds()
         # rabbitmqctl delete_queue refuses exclusive queues; this is the function behind it.
