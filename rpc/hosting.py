@@ -5,6 +5,7 @@ It stands above both halves: the worker half serves, and the client half carries
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -56,6 +57,7 @@ class Worker(Service):
         on_refusal: str = FAIL,
         interceptors: Iterable[Any] = (),
         client_interceptors: Iterable[Any] = (),
+        spec: str | os.PathLike[str] | None = None,
         reactor: Any = None,
     ) -> None:
         """
@@ -67,9 +69,12 @@ class Worker(Service):
         :param interceptors: objects that provide :class:`rpc.IWorkerInterceptor`, for all services.
         :param client_interceptors: objects that provide :class:`rpc.IClientInterceptor`, for the clients that factories
             make of the worker's connection.
+        :param spec: the version of AMQP: see :class:`rpc.client.connection.Connection`. Without publisher confirms,
+            services have no ``backlog``.
         :raises InvalidURI: the URL cannot be understood.
-        :raises ConfigurationError: an option has another value, a file of the URL cannot be read or used, there are no
-            services, two have one name or a queue in common, or a factory made a handler that lacks a method.
+        :raises ConfigurationError: an option has another value, a file of the URL or of `spec` cannot be read or used,
+            there are no services, a service needs more than `spec` has, two have one name or a queue in common, or a
+            factory made a handler that lacks a method.
         """
         if isinstance(drain_timeout, bool) or not 0 <= drain_timeout < float("inf"):
             raise ConfigurationError(f"drain_timeout={drain_timeout!r}: must be a number of seconds, 0 or more")
@@ -83,7 +88,7 @@ class Worker(Service):
         self._interceptors = worker_interceptors(interceptors)
         client_interceptors = checked_client_interceptors(client_interceptors)
         self._state = WorkerState.STOPPED
-        self._link = Link(reactor, resolve(broker_url), "worker", self._refused)
+        self._link = Link(reactor, resolve(broker_url), "worker", self._refused, spec)
         self._republisher = Republisher()
         self._watch = ReactorWatch(reactor, self._running_methods)
         self._server = Server(self._link, self._republisher, reactor, self._opened)
@@ -101,6 +106,8 @@ class Worker(Service):
         self._refusal: AMQPError | None = None  # the last one
 
     def _serve(self, service: ThriftService) -> Served:
+        if not self._link.definition.has_confirms:
+            _refuse_bounds(service, self._link.definition.name)
         self._link.allow(service.max_message_size)
         handler = service.make_handler(self._connection)
         server, republisher = self._server, self._republisher
@@ -284,6 +291,15 @@ class Worker(Service):
         This applies until the worker has stopped, or starts anew.
         """
         self._drain.abort()
+
+
+def _refuse_bounds(service: ThriftService, version: str) -> None:
+    """Refuse a bound of a queue: without confirms, the broker drops a worker's copy of a request silently."""
+    if "x-overflow" in service.topology().request_queue().arguments.get("arguments", {}):
+        raise ConfigurationError(
+            f"service {service.name}: backlog= and x-max-length-bytes need publisher confirms, which {version} lacks: "
+            "leave spec= out, or the bounds"
+        )
 
 
 def _refuse_doubles(services: list[ThriftService]) -> None:

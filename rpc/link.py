@@ -7,6 +7,7 @@ and declares and consumes anew each time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cached_property
 from threading import get_ident
@@ -19,6 +20,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from rpc import log
+from rpc.amqp.codec.spec import load_definition
 from rpc.amqp.endpoint import BrokerEndpoint
 from rpc.amqp.protocol import AMQPConnection
 from rpc.attachment import Attachment
@@ -31,6 +33,11 @@ from rpc.refusals import is_permanent
 from rpc.secret_watch import SecretWatch
 from rpc.uri import BrokerURI
 
+WITHOUT_CONFIRMS = (
+    ": oneway calls fail at once, because their callers could not be told that the broker has them; a call that a full "
+    "queue rejects (backlog) ends at its deadline; requests that no queue takes are returned as always"
+)
+
 
 class Link(Service):
     """One connection to the broker, made again whenever it is lost, from ``startService`` to ``stopService``.
@@ -38,18 +45,26 @@ class Link(Service):
     :ivar connection: the open connection, or ``None``.
     :ivar thread: the reactor's thread (``threading.get_ident``), once there was a connection; before, ``None``.
     :ivar refusal: why there is no connection, when each host was tried and one has refused it for good; else ``None``.
+    :ivar definition: the version of AMQP.
     :ivar max_content: bytes of a delivery's body, at most; see :meth:`allow`.
     """
 
     def __init__(
-        self, reactor: Any, uri: BrokerURI, role: str, on_refused: Callable[[AMQPError], None] | None = None
+        self,
+        reactor: Any,
+        uri: BrokerURI,
+        role: str,
+        on_refused: Callable[[AMQPError], None] | None = None,
+        spec: str | os.PathLike[str] | None = None,
     ) -> None:
         """
         :param role: ``"client"`` or ``"worker"``: with the instance, the connection's name at the broker.
         :param on_refused: called with each error after which another attempt is of no use (:mod:`rpc.refusals`): of a
             channel, or of a host when all hosts were tried and none accepted. The link tries again all the same.
-        :raises ConfigurationError: a file of the URI cannot be read or used.
+        :param spec: the version of AMQP: see :func:`~rpc.amqp.codec.spec.load_definition`.
+        :raises ConfigurationError: a file of the URI, or that of `spec`, cannot be read or used.
         """
+        self.definition = load_definition(spec)
         self._reactor = reactor
         self._on_refused = on_refused
         self.refusal: AMQPError | None = None
@@ -59,9 +74,12 @@ class Link(Service):
         self.connection: AMQPConnection | None = None
         self.thread: int | None = None
         self.max_content = MAX_MESSAGE_SIZE
+        self._told_what_is_missing = False
         self._connected_at = 0.0
         self._problem: str | None = "not connected yet"
-        self._endpoint = BrokerEndpoint(reactor, uri, lambda: f"{role} {self.instance}", self._not_connected)
+        self._endpoint = BrokerEndpoint(
+            reactor, uri, lambda: f"{role} {self.instance}", self._not_connected, self.definition
+        )
         self._backoff = ConnectionBackoff(lambda: len(self._endpoint.uri.hosts))
         self._secrets: SecretWatch | None = None  # of the open connection
         self._client = ClientService(
@@ -142,6 +160,7 @@ class Link(Service):
         self.thread = get_ident()
         self._connected_at = self._reactor.seconds()
         self._problem = self.refusal = None
+        self._tell_what_is_missing()
         self._begin_round()
         connection.max_content = self.max_content
         connection.on_blocked = self._blocked
@@ -149,6 +168,14 @@ class Link(Service):
         self._secrets.start()
         for attachment in list(self._attachments.values()):
             attachment.open(connection)
+
+    def _tell_what_is_missing(self) -> None:
+        """Log once what the version of AMQP lacks, and what follows from it."""
+        definition = self.definition
+        if definition.missing and not self._told_what_is_missing:
+            self._told_what_is_missing = True
+            effects = WITHOUT_CONFIRMS if not definition.has_confirms else ""
+            log.msg(f"{definition.name}, as the option spec defines it, has no {definition.missing}{effects}")
 
     def _blocked(self, reason: str | None) -> None:
         for user in list(self._attachments):

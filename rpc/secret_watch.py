@@ -37,7 +37,9 @@ class SecretWatch:
 
     def start(self) -> None:
         """Look at the file from now on, if there is one and the broker takes new passwords."""
-        if may_change(self._uri) and self._uri.auth_mechanism == "PLAIN" and self._connection.broker.takes_new_secrets:
+        connection = self._connection
+        takes = connection.broker.takes_new_secrets and connection.definition.has("connection.update-secret")
+        if may_change(self._uri) and self._uri.auth_mechanism == "PLAIN" and takes:
             watching = self._loop.start(INTERVAL, now=False)
             watching.addErrback(log.err, "while watching the file of a password")
 

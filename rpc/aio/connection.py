@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections.abc import Generator, Iterable
 from types import ModuleType, TracebackType
@@ -31,11 +32,16 @@ class Connection:
     """
 
     def __init__(
-        self, broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT, *, interceptors: Iterable[Any] = ()
+        self,
+        broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
+        *,
+        interceptors: Iterable[Any] = (),
+        spec: str | os.PathLike[str] | None = None,
     ) -> None:
         """For the arguments, see :class:`rpc.Connection`."""
         self._broker_url = broker_url
         self._interceptors = interceptors
+        self._spec = spec
         self._open: _Open | None = None
         self._changing = asyncio.Lock()  # between tasks that open and close it
 
@@ -52,7 +58,7 @@ class Connection:
                 self._open.abandon()
                 self._open = None
             if self._open is None:
-                self._open = await _Open.to(self._broker_url, self._interceptors)
+                self._open = await _Open.to(self._broker_url, self._interceptors, self._spec)
             elif self._open.loop is not asyncio.get_running_loop():
                 raise ConfigurationError("the connection is open in another event loop: open one in each loop")
         return self
@@ -116,13 +122,16 @@ class _Open:
         self._reactor = reactor
 
     @classmethod
-    async def to(cls, broker_url: str | BrokerURI | Origin, interceptors: Iterable[Any]) -> _Open:
+    async def to(
+        cls, broker_url: str | BrokerURI | Origin, interceptors: Iterable[Any], spec: str | os.PathLike[str] | None
+    ) -> _Open:
         """Connect. For the errors, see :func:`rpc.connect`."""
         reactor = LoopReactor(asyncio.get_running_loop())
         try:
-            opened = cls(
-                twisted_connections.Connection(broker_url, interceptors=interceptors, reactor=reactor), reactor
+            connection = twisted_connections.Connection(
+                broker_url, interceptors=interceptors, spec=spec, reactor=reactor
             )
+            opened = cls(connection, reactor)
         except BaseException:
             reactor.close()
             raise
@@ -150,10 +159,13 @@ class _Open:
 
 
 def connect(
-    broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT, *, interceptors: Iterable[Any] = ()
+    broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
+    *,
+    interceptors: Iterable[Any] = (),
+    spec: str | os.PathLike[str] | None = None,
 ) -> Connection:
     """Return a connection to ``await``, or to enter with ``async with``. Only then does it connect.
 
     For the arguments and errors, see :func:`rpc.connect`.
     """
-    return Connection(broker_url, interceptors=interceptors)
+    return Connection(broker_url, interceptors=interceptors, spec=spec)

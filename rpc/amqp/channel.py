@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
 from rpc import log
@@ -117,9 +117,8 @@ class Channel(ControlChannel):
             self._next_consumer += 1
         key = tag.encode()
         self._consumers[key] = consumer, cancelled
-        sent = self.basic_consume(
-            queue=queue, consumer_tag=tag, no_ack=no_ack, exclusive=exclusive, arguments=dict(arguments or {})
-        )
+        given: dict[str, Any] = {"arguments": dict(arguments)} if arguments else {}  # AMQP 0-8 has none
+        sent = self.basic_consume(queue=queue, consumer_tag=tag, no_ack=no_ack, exclusive=exclusive, **given)
 
         def not_consuming(failure: Failure) -> Failure:
             if failure.check(CancelledError) and not self.closed:
@@ -152,6 +151,16 @@ class Channel(ControlChannel):
                 found[1]()
             except Exception:
                 log.err(None, f"while telling the owner of consumer {consumer_tag} that it was cancelled")
+
+    def select_confirms(self) -> Deferred[Any]:
+        """Have the broker confirm what is published on this channel. Nothing with a version of AMQP without confirms.
+
+        :return: fires when publishes are confirmed from now on, if they can be. Fails as :meth:`invoke` does.
+        """
+        if not self.client.definition.has_confirms:
+            return succeed(None)
+        selected: Deferred[Any] = self.confirm_select()
+        return selected
 
     # -- data plane, outgoing
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -60,6 +61,12 @@ class ConfirmedPublisher:
         self._ledger: ConfirmLedger[_Message] = ConfirmLedger()
         channel.on_confirm = self._confirmed
         channel.on_return = self._returned
+
+    @staticmethod
+    def select(channel: Channel) -> Deferred[Any]:
+        """Prepare a channel for this kind of publisher. Fires when it is ready; fails as its methods do."""
+        selected: Deferred[Any] = channel.confirm_select()
+        return selected
 
     def publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> Deferred[None]:
         """Publish a message.
@@ -124,6 +131,32 @@ class ConfirmedPublisher:
 
     def __len__(self) -> int:
         return len(self._ledger)
+
+
+class TransactedPublisher(ConfirmedPublisher):
+    """The same with class tx, for versions of AMQP without confirms (AMQP 0-9-1, class tx; all versions have it).
+
+    Each message is a transaction. The broker returns a message before it answers the commit. When a queue rejects the
+    message, RabbitMQ closes the channel, so there are no nacks.
+    """
+
+    @staticmethod
+    def select(channel: Channel) -> Deferred[Any]:
+        selected: Deferred[Any] = channel.tx_select()
+        return selected
+
+    def publish(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> Deferred[None]:
+        published = super().publish(exchange, routing_key, properties, body)
+        number = self._ledger.last
+        committed: Deferred[Any] = self._channel.tx_commit()
+        # A failure is the end of the channel, whose owner calls lost().
+        committed.addCallbacks(lambda _: self._confirmed(number, False, True), lambda failure: failure.trap(AMQPError))
+        return published
+
+
+def publisher_class(channel: Channel) -> type[ConfirmedPublisher]:
+    """Return the kind of publisher that the version of AMQP allows for."""
+    return ConfirmedPublisher if channel.client.definition.has_confirms else TransactedPublisher
 
 
 def _split(properties: bytes) -> tuple[Sequence[bytes | None], Mapping[str, bytes]]:

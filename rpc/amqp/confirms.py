@@ -36,6 +36,11 @@ class ConfirmLedger(Generic[Entry]):
         self._next = number + 1
         return number
 
+    @property
+    def last(self) -> int:
+        """The number of the last message that was published; 0: none was."""
+        return self._next - 1
+
     def skip(self) -> None:
         """Count a message that is published now, and note no entry for it."""
         self._next += 1

@@ -20,16 +20,20 @@ from rpc.version import DISTRIBUTION, __version__
 
 if TYPE_CHECKING:
     from rpc.amqp.channel import Channel
+    from rpc.amqp.codec.spec import Definition
     from rpc.amqp.protocol import AMQPConnection
 
 CAPABILITIES = {
-    "publisher_confirms": True,
-    "exchange_exchange_bindings": True,
-    "basic.nack": True,
-    "consumer_cancel_notify": True,
-    "connection.blocked": True,
-    "authentication_failure_close": True,
+    "publisher_confirms": "confirm.select",
+    "exchange_exchange_bindings": "exchange.bind",
+    "basic.nack": "basic.nack",
+    "consumer_cancel_notify": "basic.cancel",
+    "connection.blocked": "connection.blocked",
+    "authentication_failure_close": "connection.close",
 }
+"""What this client can do (RabbitMQ extension), with the method that it needs in the definition of AMQP. RabbitMQ would
+send connection.blocked to a client that names it, whether the version has it or not.
+"""
 
 CHANNEL_CLOSE_OK = b"\x00\x14\x00\x29"
 """The payload of channel.close-ok. It is sent even on a channel that takes no other method any more."""
@@ -78,7 +82,7 @@ class ConnectionDelegate(TwistedDelegate):
             )
         self._reply(
             channel.connection_start_ok(
-                client_properties=client_properties(self.client.name),
+                client_properties=client_properties(self.client.name, self.client.definition),
                 mechanism=credentials.mechanism,
                 response=credentials.response(),
                 locale="en_US",
@@ -132,7 +136,7 @@ class ConnectionDelegate(TwistedDelegate):
 
     def basic_cancel(self, channel: Channel, message: Message) -> None:
         """The broker ends a consumer (RabbitMQ extension: consumer cancel notification)."""
-        if not message.nowait:
+        if not getattr(message, "nowait", False):  # a file may name the field otherwise
             self._reply(channel.basic_cancel_ok(consumer_tag=message.consumer_tag))
         channel.consumer_cancelled(message.consumer_tag)
 
@@ -155,12 +159,12 @@ class ConnectionDelegate(TwistedDelegate):
         sent.addErrback(give_up)
 
 
-def client_properties(name: str) -> dict[str, Any]:
+def client_properties(name: str, definition: Definition) -> dict[str, Any]:
     """Return the properties of this client that the broker's operators see."""
     return {
         "product": DISTRIBUTION,
         "version": __version__,
         "platform": f"Python {platform.python_version()}, Twisted {version('twisted')}",
         "connection_name": name,
-        "capabilities": CAPABILITIES,
+        "capabilities": {name: True for name, method in CAPABILITIES.items() if definition.has(method)},
     }

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rpc import log
+from rpc.amqp.codec.spec import Definition
 from rpc.amqp.delegate import Credentials
 from rpc.amqp.protocol import AMQPConnection
 from rpc.amqp.tls import ClientTLS
@@ -49,15 +50,22 @@ class BrokerEndpoint:
     """
 
     def __init__(
-        self, reactor: Any, uri: BrokerURI, name: Callable[[], str], on_failure: Callable[[AMQPError], None]
+        self,
+        reactor: Any,
+        uri: BrokerURI,
+        name: Callable[[], str],
+        on_failure: Callable[[AMQPError], None],
+        definition: Definition | None = None,
     ) -> None:
         """
         :param reactor: provides ``IReactorTime``, ``IReactorPluggableNameResolver`` and ``IReactorTCP``.
         :param name: gives the connection's name, which the broker's operators see.
         :param on_failure: told why an attempt failed, beside the attempt's own Deferred.
+        :param definition: the version of AMQP; 0-9-1 unless it is given.
         :raises ConfigurationError: a file of the URI cannot be read or used.
         """
         self._reactor = reactor
+        self._definition = definition
         self._name = name
         self._on_failure = on_failure
         self.uri = current(uri)
@@ -84,7 +92,7 @@ class BrokerEndpoint:
             handshake = self._tls.handshake_with(host) if self._tls else None
         except BrokerUnreachable as error:
             return fail(self._told(_explain(Failure(error), where, None)))
-        connection = new_connection(self._reactor, self.uri, self._name())
+        connection = new_connection(self._reactor, self.uri, self._name(), self._definition)
         cancelled = False
 
         def cancel(_: Deferred[IProtocol]) -> None:
@@ -144,7 +152,7 @@ def _explain(failure: Failure, where: str, problem: str | None) -> AMQPError:
     return BrokerUnreachable(f"{where}: {words}")
 
 
-def new_connection(clock: IClock, uri: BrokerURI, name: str) -> AMQPConnection:
+def new_connection(clock: IClock, uri: BrokerURI, name: str, definition: Definition | None = None) -> AMQPConnection:
     """Return a connection with the values of `uri`, not connected yet."""
     return AMQPConnection(
         clock,
@@ -155,6 +163,7 @@ def new_connection(clock: IClock, uri: BrokerURI, name: str) -> AMQPConnection:
         channel_max=uri.channel_max,
         frame_max=uri.frame_max,
         send_buffer_max=uri.send_buffer_max,
+        definition=definition,
     )
 
 

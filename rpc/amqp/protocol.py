@@ -27,12 +27,11 @@ from rpc.amqp.codec.frame_reader import FrameReader
 from rpc.amqp.codec.frames import (
     FRAME_OVERHEAD,
     LARGEST_PAYLOAD_BEFORE_TUNE,
-    PROTOCOL_HEADER,
     method_frame,
     refuse_other_protocols,
 )
 from rpc.amqp.codec.methods import decode_method
-from rpc.amqp.codec.spec import load_spec
+from rpc.amqp.codec.spec import Definition, load_definition
 from rpc.amqp.congestion import Congestion, socket_of
 from rpc.amqp.control import ControlChannel
 from rpc.amqp.delegate import ConnectionDelegate, Credentials
@@ -61,6 +60,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
     :ivar blocked: why no messages should be published now, else ``None``: the broker's alarm (RabbitMQ extension,
         connection.blocked), or more unsent bytes than ``send_buffer_max``. :meth:`Channel.publish` does not refuse.
     :ivar on_blocked: called with that reason, or ``None``, when it changes.
+    :ivar definition: the version of AMQP that both ends speak; 0-9-1 unless it is given.
     :ivar broker: product and version, known after connection.start.
     :ivar channel_max, frame_max, heartbeat: our proposals, then the agreed values (:class:`~rpc.amqp.tuning.Limits`).
     """
@@ -78,8 +78,10 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         channel_max: int = 2047,
         frame_max: int = 131072,
         send_buffer_max: int = DEFAULT_SEND_BUFFER_MAX,
+        definition: Definition | None = None,
     ) -> None:
-        super().__init__(ConnectionDelegate(), vhost=vhost, spec=load_spec(), heartbeat=0, clock=clock)
+        self.definition = definition or load_definition(None)
+        super().__init__(ConnectionDelegate(), vhost=vhost, spec=self.definition.spec, heartbeat=0, clock=clock)
         self.credentials = credentials
         self.name = name
         self.heartbeat = heartbeat
@@ -142,7 +144,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def send_init_string(self) -> None:
         """Send the protocol header (AMQP 0-9-1, section 4.2.2)."""
-        self.transport.write(PROTOCOL_HEADER)
+        self.transport.write(self.definition.header)
 
     def tuned(self, channel_max: int, frame_max: int, heartbeat: int) -> None:
         """Agree on limits with the broker's proposals (AMQP 0-9-1, connection.tune).
@@ -339,7 +341,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
         self.write = self._output.append
         try:
             if self.phase is LOGIN:
-                refuse_other_protocols(self._reader.waiting() + data)
+                refuse_other_protocols(self._reader.waiting() + data, self.definition.name)
             self._reader.feed(data)
         except AMQPError as error:
             self._protocol_error(error)

@@ -41,14 +41,19 @@ class Connection:
     """
 
     def __init__(
-        self, broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT, *, interceptors: Iterable[Any] = ()
+        self,
+        broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
+        *,
+        interceptors: Iterable[Any] = (),
+        spec: str | os.PathLike[str] | None = None,
     ) -> None:
         """Connect. For the arguments and errors, see :func:`rpc.connect`."""
         self._broker_url = broker_url
         self._interceptors = tuple(interceptors)
+        self._spec = spec
         self._lock = threading.RLock()  # the handler of a signal may close it, within a call
         self._open: _Open | None = None
-        self._open = _Open(twisted_connections.connect, broker_url, self._interceptors)
+        self._open = _Open(twisted_connections.connect, broker_url, self._interceptors, spec)
         self._closed = False
         _connections.add(self)
 
@@ -108,7 +113,7 @@ class Connection:
             if self._closed:
                 raise ConnectionLost("the connection was closed", Outcome.NOT_SENT)
             if self._open is None:  # this process was forked
-                self._open = _Open(_connect_meanwhile, self._broker_url, self._interceptors)
+                self._open = _Open(_connect_meanwhile, self._broker_url, self._interceptors, self._spec)
             return self._open
 
     def forked(self) -> None:
@@ -136,12 +141,18 @@ class Connection:
 class _Open:
     """A connection with the thread that it lives in."""
 
-    def __init__(self, begin: Callable[..., Any], broker_url: str | BrokerURI | Origin, interceptors: Any) -> None:
+    def __init__(
+        self,
+        begin: Callable[..., Any],
+        broker_url: str | BrokerURI | Origin,
+        interceptors: Iterable[Any],
+        spec: str | os.PathLike[str] | None,
+    ) -> None:
         """:param begin: makes the connection: :func:`rpc.connect`, or :func:`_connect_meanwhile`."""
         self.thread = LoopThread()
         try:
             self.connection: twisted_connections.Connection = self.thread.call(
-                partial(begin, broker_url, interceptors=interceptors, reactor=self.thread.reactor)
+                partial(begin, broker_url, interceptors=interceptors, spec=spec, reactor=self.thread.reactor)
             )
         except BaseException:
             self.thread.stop()
@@ -163,21 +174,24 @@ class _Open:
             self.thread.stop()
 
 
-def _connect_meanwhile(broker_url: Any, *, interceptors: Any, reactor: Any) -> twisted_connections.Connection:
+def _connect_meanwhile(broker_url: Any, **options: Any) -> twisted_connections.Connection:
     """Begin to connect. Calls wait for it within their deadlines."""
-    connection = twisted_connections.Connection(broker_url, interceptors=interceptors, reactor=reactor)
+    connection = twisted_connections.Connection(broker_url, **options)
     connection.startService()
     return connection
 
 
 def connect(
-    broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT, *, interceptors: Iterable[Any] = ()
+    broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
+    *,
+    interceptors: Iterable[Any] = (),
+    spec: str | os.PathLike[str] | None = None,
 ) -> Connection:
     """Connect to the broker, and return the open connection. Use it as a context manager, or close it.
 
     For the arguments and errors, see :func:`rpc.connect`.
     """
-    return Connection(broker_url, interceptors=interceptors)
+    return Connection(broker_url, interceptors=interceptors, spec=spec)
 
 
 def _after_fork() -> None:

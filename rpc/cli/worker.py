@@ -60,6 +60,15 @@ class Options(usage.Options):
                 "until the broker accepts the worker."
             ),
         ],
+        [
+            "spec",
+            None,
+            None,
+            (
+                "The version of AMQP: an XML file in txAMQP's format, or 0-9-1, 0-9 or 0-8. Default: 0-9-1. RabbitMQ "
+                "has 0-8 before version 4.0."
+            ),
+        ],
     ]
 
     def parseArgs(self, *services: str) -> None:
@@ -78,7 +87,11 @@ class Options(usage.Options):
             self["broker"] = str(broker)  # from here on without the password
             services = list(load_services(self["services"]))
             self["worker"] = Worker(
-                broker, services, drain_timeout=self["drain-timeout"], on_refusal=self["on-refusal"]
+                broker,
+                services,
+                drain_timeout=self["drain-timeout"],
+                on_refusal=self["on-refusal"],
+                spec=self["spec"],
             )
         except ConfigurationError as error:
             raise SystemExit(f"rpc-worker: {error}") from error

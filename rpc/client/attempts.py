@@ -35,6 +35,11 @@ NO_METADATA: Mapping[str, object] = MappingProxyType({})
 
 NOT_SENT = Outcome.NOT_SENT
 
+NO_ONEWAY = (
+    "a oneway call ends when the broker has confirmed it, and the version of AMQP that spec= names has no confirms: "
+    "leave spec= out"
+)
+
 
 class Attempts:
     """Makes and ends the attempts of pending calls.
@@ -61,6 +66,7 @@ class Attempts:
         self._user: str | None = None
         self._broker_limit = MAX_I64
         self._can_broadcast = False
+        self._confirms = True
         self._closed = False
         self.cancellations = Cancellations(clock, self._publish_cancellation)
         self.channel: Channel | None = None
@@ -81,6 +87,9 @@ class Attempts:
         routing_key = operation.service if context is None else self._route(operation)
         if channel is None or routing_key is None:
             self._wait(call)
+            return
+        if operation.oneway and not self._confirms:
+            self.fail(call, RPCError(f"{operation.label}: {NO_ONEWAY}", NOT_SENT))
             return
         if len(call.body) > self._broker_limit:
             self.fail(call, call.too_large_for(self._broker_limit))
@@ -127,6 +136,7 @@ class Attempts:
         self._can_broadcast = can_broadcast
         self._reply_queue = reply_queue
         self._user = channel.client.credentials.user
+        self._confirms = channel.client.definition.has_confirms
         self.resume(channel)
 
     def suspend(self) -> None:

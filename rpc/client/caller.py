@@ -212,7 +212,7 @@ class Caller:
         channel.on_confirm = self.incoming.confirmed
         self.pending.forget_confirms()
         looked_up = unusable_exchanges(channel.client, (self._exchange, BROADCAST)).addCallback(self._looked_up)
-        prepared: Deferred[Any] = all_answered([looked_up, channel.confirm_select()])
+        prepared: Deferred[Any] = all_answered([looked_up, channel.select_confirms()])
         prepared.addCallback(lambda _: self._introduce(channel))
         prepared.addCallback(then_declare, channel, EXCLUSIVE_QUEUE)
         prepared.addCallback(lambda answer: self._prepare_replies(channel, answer.queue))

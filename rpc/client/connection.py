@@ -44,6 +44,7 @@ class Connection(Service):
         broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
         *,
         interceptors: Iterable[Any] = (),
+        spec: str | os.PathLike[str] | None = None,
         reactor: Any = None,
     ) -> None:
         """
@@ -51,12 +52,16 @@ class Connection(Service):
             Default: the URL of the environment variable ``RPC_BROKER``, or of the file that ``RPC_BROKER_FILE`` names,
             or ``amqp://localhost``. Files are read anew at each connection to the broker.
         :param interceptors: objects that provide :class:`rpc.IClientInterceptor`, for all clients of the connection.
+        :param spec: the version of AMQP: the path of its definition, an XML file in txAMQP's format, or ``"0-9-1"``,
+            ``"0-9"`` or ``"0-8"``. Default: 0-9-1. Without publisher confirms, oneway calls fail (``RPCError``).
         :raises InvalidURI: the URL cannot be understood.
-        :raises ConfigurationError: a file of the URL, with a password or certificate, cannot be read or used.
+        :raises ConfigurationError: a file of the URL, with a password or certificate, or that of `spec`, cannot be read
+            or used.
         """
         reactor = monotonic_reactor(reactor or default_reactor())
         parsed = resolve(broker_url)
-        self._set_up(Link(reactor, parsed, "client"), reactor, route_by_service, interceptors, owned=str(parsed))
+        link = Link(reactor, parsed, "client", spec=spec)
+        self._set_up(link, reactor, route_by_service, interceptors, owned=str(parsed))
 
     def _set_up(
         self, link: Link, reactor: Any, route: Route, interceptors: Iterable[Any], *, owned: str | None
@@ -261,18 +266,20 @@ def connect(
     broker_url: str | BrokerURI | Origin = Origin.ENVIRONMENT,
     *,
     interceptors: Iterable[Any] = (),
+    spec: str | os.PathLike[str] | None = None,
     reactor: Any = None,
 ) -> Deferred[Connection]:
     """Connect to the broker.
 
-    :param broker_url: see :class:`Connection`, also for `interceptors`.
+    :param broker_url: see :class:`Connection`, also for `interceptors` and `spec`.
     :return: fires with the open :class:`Connection`; fails with :class:`~rpc.errors.BrokerUnreachable`,
         :class:`~rpc.errors.AuthenticationFailed`, :class:`~rpc.errors.VirtualHostRefused` or another
         :class:`~rpc.errors.AMQPError` when no host of the URL accepted the connection; the connection is then closed.
     :raises InvalidURI: the URL cannot be understood.
-    :raises ConfigurationError: a file of the URL, with a password or certificate, cannot be read or used.
+    :raises ConfigurationError: a file of the URL, with a password or certificate, or that of `spec`, cannot be read or
+        used.
     """
-    connection = Connection(broker_url, interceptors=interceptors, reactor=reactor)
+    connection = Connection(broker_url, interceptors=interceptors, spec=spec, reactor=reactor)
     connection.startService()
 
     def give_up(failure: Any) -> Any:

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
-from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause
+from rpc.amqp.confirmed import ConfirmedPublisher, NotPublished, NotPublishedCause, publisher_class
 from rpc.amqp.reasons import wrong_user
 from rpc.errors import AMQPError, CodecError
 from rpc.exchanges import declare
@@ -129,12 +129,12 @@ class Republisher:
         The exchange of dead letters is declared first: a publish to a missing exchange closes the channel.
         """
         self._publisher = None
-        prepared: Deferred[Any] = channel.confirm_select()
+        prepared: Deferred[Any] = publisher_class(channel).select(channel)
         prepared.addCallback(lambda _: declare(channel, [DEAD_EXCHANGE]))
         return prepared.addCallback(lambda _: self._begin(channel))
 
     def _begin(self, channel: Channel) -> None:
-        self._channel, self._publisher = channel, ConfirmedPublisher(channel)
+        self._channel, self._publisher = channel, publisher_class(channel)(channel)
         pending, self._pending = self._pending, []
         for message in pending:
             try:

@@ -188,6 +188,11 @@ class MistakeTests(BrokerTestCase):
         """Without a service, the usage is shown."""
         self.assertIn("name at least one service", self.refused())
 
+    def test_rejects_a_version_of_amqp_that_it_does_not_know(self) -> None:
+        """The versions that it knows are named."""
+        said = self.refused("--spec", "0-7", "slow:service", files={"slow.py": SERVICE.replace("NAME", "'Slow'")})
+        self.assertIn("rpc-worker: spec='0-7': is no definition of AMQP", said)
+
     def test_rejects_a_service_without_colon(self) -> None:
         """A name without a colon."""
         self.assertIn("write it as MODULE:SERVICE", self.refused("services.calculator"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
+from rpc.amqp.codec.spec import load_definition
 from rpc.amqp.delegate import client_properties
 from rpc.cli.main import main
 from tests.unit.command_line import runner
@@ -22,7 +23,7 @@ class VersionTests(SynchronousTestCase):
     def test_is_that_of_the_installed_package(self) -> None:
         """No module repeats it."""
         self.assertEqual(rpc.__version__, version("thrift-amqp-rpc"))
-        self.assertEqual(client_properties("a client")["version"], rpc.__version__)
+        self.assertEqual(client_properties("a client", load_definition(None))["version"], rpc.__version__)
 
     def test_the_command_tells_it(self) -> None:
         """Without a verb."""

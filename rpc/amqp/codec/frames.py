@@ -69,14 +69,18 @@ def content_parts(channel_id: int, properties: bytes, body: bytes, limit: int) -
     return parts
 
 
-def refuse_other_protocols(answer: bytes) -> None:
-    """Raise when the other end does not speak AMQP 0-9-1.
+def refuse_other_protocols(answer: bytes, ours: str = "AMQP 0-9-1") -> None:
+    """Raise when the other end does not speak our version of AMQP.
 
     :param answer: the bytes of the other end that should be a frame, or the start of one.
+    :param ours: the name of our version.
     :raises FrameError: they begin as no frame does.
     """
     if answer.startswith(b"AMQP"):
-        raise FrameError(501, f"the broker speaks another version of AMQP: it answers {answer[:8]!r}, not 0-9-1")
+        dropped = ". RabbitMQ 4.0 and later do not speak AMQP 0-8: leave spec= out" if ours == "AMQP 0-8" else ""
+        raise FrameError(
+            501, f"the broker speaks another version of AMQP: it answers {answer[:8]!r}, not {ours}{dropped}"
+        )
     if answer and answer[0] == TLS_ALERT:
         raise FrameError(501, "the server wants TLS on this port: write amqps instead of amqp in the URL")
     if answer and answer[0] not in KINDS and not b"AMQP".startswith(answer):

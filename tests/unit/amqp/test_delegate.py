@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.amqp.codec.fields import encode_table
+from rpc.amqp.codec.spec import SHIPPED, load_definition
 from rpc.amqp.delegate import Credentials, client_properties
 from rpc.errors import AuthenticationFailed, ConnectionClosed, VirtualHostRefused
 from tests.unit.amqp.peer import OPEN_OK, START, Peer, method, tune
@@ -52,4 +53,12 @@ class ClientPropertiesTests(SynchronousTestCase):
 
     def test_encodes_client_properties(self) -> None:
         """They are a field table with any connection name."""
-        self.assertTrue(encode_table(client_properties("worker é")))
+        for version in SHIPPED:
+            self.assertTrue(encode_table(client_properties("worker é", load_definition(version))))
+
+    def test_names_only_capabilities_that_the_version_has(self) -> None:
+        """RabbitMQ would send connection.blocked to a client of AMQP 0-8 that names it."""
+        every = client_properties("worker", load_definition("0-9-1"))["capabilities"]
+        self.assertEqual(client_properties("worker", load_definition("0-9"))["capabilities"], every)
+        fewer = {"consumer_cancel_notify": True, "authentication_failure_close": True}
+        self.assertEqual(client_properties("worker", load_definition("0-8"))["capabilities"], fewer)
