@@ -24,6 +24,7 @@ from rpc.interceptors import client_interceptors as checked_client_interceptors
 from rpc.interceptors import worker_interceptors
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
+from rpc.program_signals import ProgramSignals
 from rpc.uri import BrokerURI
 from rpc.worker.consumer import Consumer, ConsumerState
 from rpc.worker.dispatcher import Dispatcher
@@ -44,6 +45,9 @@ EXIT_STATUS = 1
 
 class Worker(Service):
     """Serves services until it is stopped; then it takes no more requests, finishes its calls, acks, and closes.
+
+    After the SIGTERM or SIGINT that stops the reactor, a second one ends the wait for calls in progress. SIGHUP stops
+    the reactor, too, unless the program handles or ignores it (:mod:`rpc.program_signals`).
 
     ``<service>@<instance>`` as a client's ``name`` reaches one worker, by its :attr:`instance`.
     """
@@ -101,6 +105,7 @@ class Worker(Service):
         self._waiting: list[Deferred[None]] = []
         self._closed: list[Deferred[None]] = []
         self._drain = self._new_drain()
+        self._signals = ProgramSignals(reactor, self.abort)
         self._on_refusal = on_refusal
         self._refused_since = RefusedSince()
         self._refusal: AMQPError | None = None  # the last one
@@ -185,6 +190,7 @@ class Worker(Service):
         for served in self._served.values():
             served.dispatcher.resume()
             served.consumer.resume()
+        self._signals.begin()
         self._link.startService()
 
     def when_serving(self) -> Deferred[None]:
@@ -279,6 +285,7 @@ class Worker(Service):
     def _end(self, _: object) -> None:
         restart = self._state is WorkerState.RESTARTING
         self._state = WorkerState.STOPPED
+        self._signals.end()
         closed, self._closed = self._closed, []
         if restart:
             self._start()  # before the callbacks, which may stop the worker again

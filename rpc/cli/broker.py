@@ -16,6 +16,7 @@ from rpc import log
 from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import MEGABYTE, Limits
 from rpc.broker.server import BrokerServer
+from rpc.cli.twistd_options import check_user
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.exit_status import end_program
@@ -121,6 +122,7 @@ class Options(usage.Options):
         memory = self._whole_number("memory-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
         definitions = self._whole_number("definitions-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
         try:
+            check_user(self, [])
             self["broker"] = BrokerServer(
                 default_reactor(),
                 port=port,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import signal
+import os
+import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any
 
 from twisted.application.service import IService
 from twisted.python import usage
 
 from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
 from rpc.cli.modules import search_current_directory, why_missing
-from rpc.default_reactor import default_reactor
+from rpc.cli.twistd_options import check_user, in_rundir
 from rpc.errors import ConfigurationError
 from rpc.hosting import DRAIN_TIMEOUT, Worker
 from rpc.monotonic import use_monotonic_time
@@ -28,7 +28,7 @@ class Options(usage.Options):
     synopsis = "[options] MODULE:SERVICE [MODULE:SERVICE ...]"
     longdesc = (
         "Serves each MODULE:SERVICE, a rpc.ThriftService in an importable module; the current directory is searched "
-        "first, twistd's --rundir is not. Ends on SIGTERM or SIGINT, when the calls in progress are finished; on a "
+        "first, or that of --rundir. Ends on SIGTERM, SIGINT or SIGHUP, when the calls in progress are finished; on a "
         "second signal at once."
     )
     optParameters = [  # noqa: RUF012  # Twisted reads it from the class
@@ -83,18 +83,24 @@ class Options(usage.Options):
             raise SystemExit(f"rpc-worker: --on-refusal: {self['on-refusal']!r} must be {EXIT} or {WAIT}")
         try:
             use_monotonic_time()
-            broker = resolve(self["broker"] or Origin.ENVIRONMENT)
-            self["broker"] = str(broker)  # from here on without the password
-            services = list(load_services(self["services"]))
-            self["worker"] = Worker(
-                broker,
-                services,
-                drain_timeout=self["drain-timeout"],
-                on_refusal=self["on-refusal"],
-                spec=self["spec"],
-            )
+            with in_rundir(self):
+                self["worker"] = self._make_worker()
         except ConfigurationError as error:
             raise SystemExit(f"rpc-worker: {error}") from error
+
+    def _make_worker(self) -> Worker:
+        broker = resolve(self["broker"] or Origin.ENVIRONMENT)
+        self["broker"] = str(broker)  # from here on without the password
+        services = list(load_services(self["services"]))
+        modules = {sys.modules[name.partition(":")[0]].__file__ for name in self["services"]}
+        check_user(self, [os.path.abspath(path) for path in modules if path])
+        return Worker(
+            broker,
+            services,
+            drain_timeout=self["drain-timeout"],
+            on_refusal=self["on-refusal"],
+            spec=self["spec"],
+        )
 
 
 def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
@@ -114,7 +120,6 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}: {error}") from error
         except Exception as error:
-            # twistd goes to its --rundir later: that folder is not searched.
             why = why_missing(module_name, error) or f"{module_name} does not import: {_last_line(error)}"
             raise ConfigurationError(f"{name}: {why}") from error
         service = getattr(module, attribute, None)
@@ -142,29 +147,4 @@ def _last_line(error: Exception) -> str:
 def makeService(options: Options) -> IService:
     """Return the service that twistd runs."""
     worker: Worker = options["worker"]
-    reactor = default_reactor()
-    reactor.callLater(0, _abort_on_second_signal, reactor, worker)  # after the reactor has installed its own handlers
     return worker
-
-
-def _abort_on_second_signal(reactor: Any, worker: Worker) -> None:
-    """Abort the calls in progress on a second signal. The first one is handled by the reactor.
-
-    Twisted's handler logs. A line that is logged while a signal interrupts the writing of another can be lost, so the
-    reactor calls the handler.
-    """
-    stopping = False
-
-    def wrap(first: Any) -> Any:
-        def handle(number: int, frame: Any) -> None:
-            nonlocal stopping
-            if stopping:
-                reactor.callFromThread(worker.abort)
-            elif callable(first):
-                stopping = True
-                reactor.callFromThread(first, number, frame)
-
-        return handle
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, wrap(signal.getsignal(number)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -141,23 +142,79 @@ class WorkerProcessTests(BrokerTestCase):
     @inlineCallbacks
     def test_serves_from_a_tac_file(self) -> Any:
         """A .tac file serves with the same Worker."""
+        worker = self.tac()
+        client = yield self.client()
+        self.assertEqual((yield client.add(1, 1)), 2)
+        worker.send(signal.SIGTERM)
+        self.assertEqual((yield deferToThread(worker.wait)), TERMINATED)
+
+    def tac(self) -> WorkerProcess:
+        """Start a worker of a .tac file."""
         (self.folder / "slow.tac").write_text(
             dedent(f"""
             from twisted.application.service import Application
             import rpc, slow
             application = Application("slow")
-            rpc.Worker({self.url!r}, [slow.service]).setServiceParent(application)
+            rpc.Worker({self.url!r}, [slow.service], drain_timeout=100.0).setServiceParent(application)
             """)
         )
-        worker = WorkerProcess(
-            "-y", "slow.tac", folder=self.folder, environment={"PYTHONPATH": f"{ROOT}:{self.folder}"}
-        )
+        environment = {"PYTHONPATH": f"{ROOT}:{self.folder}"}
+        worker = WorkerProcess("-y", "slow.tac", folder=self.folder, environment=environment)
         self.addCleanup(worker.kill)
         worker.wait_until_serving(self.name)
-        client = yield self.client()
-        self.assertEqual((yield client.add(1, 1)), 2)
-        worker.send(signal.SIGTERM)
-        self.assertEqual((yield deferToThread(worker.wait)), TERMINATED)
+        return worker
+
+    @inlineCallbacks
+    def test_a_second_signal_ends_a_worker_of_a_tac_file(self) -> Any:
+        """Its drain timeout is far away. SIGHUP counts as a signal, too."""
+        for number, first, further in (
+            (7, signal.SIGTERM, signal.SIGTERM),
+            (8, signal.SIGHUP, signal.SIGINT),  # with another number: the broker delivers the first request again
+        ):
+            worker = self.tac()
+            client = yield self.client()
+            call = rpc.with_options(client, timeout=120.0).add(number, 300)
+            yield deferToThread(worker.wait_for_line, f"adding {number}")
+            worker.send(first)
+            yield deferToThread(worker.wait_for_line, f"Received {first.name}")
+            worker.send(further)
+            ended = yield deferToThread(worker.wait)
+            self.assertEqual(ended, -first if first is signal.SIGTERM else 0, worker.output())
+            self.assertRegex(worker.output(), "stopping with [12] calls in progress")
+            self.assertNotIn("Traceback", worker.output())
+            call.addErrback(lambda failure: failure.trap(CancelledError))
+            call.cancel()
+
+    @inlineCallbacks
+    def test_sighup_finishes_the_calls_in_progress(self) -> Any:
+        """The log has it. A service manager starts the worker again, or the terminal is gone."""
+        for start in (self.tac, lambda: self.start("rpc-worker", "--broker", self.url, "slow:service")):
+            worker = start()
+            worker.wait_until_serving(self.name)
+            client = yield self.client()
+            call = client.add(7, 5)
+            yield deferToThread(worker.wait_for_line, "adding 7")
+            worker.send(signal.SIGHUP)
+            self.assertEqual((yield call), 12)
+            self.assertEqual((yield deferToThread(worker.wait)), 0, worker.output())
+            self.assertIn("Received SIGHUP, shutting down.", worker.output())
+
+    @inlineCallbacks
+    def test_finds_modules_and_files_in_the_rundir(self) -> Any:
+        """As the daemon will have them: twistd changes the folder after the command line was read."""
+        (self.folder / "url").write_text(self.url)
+        for rundir in (str(self.folder), self.folder.name):
+            worker = WorkerProcess(
+                *("--rundir", rundir, "rpc-worker", "slow:service"),
+                folder=self.folder.parent,
+                environment={"PYTHONPATH": str(ROOT), "RPC_BROKER_FILE": "url"},
+            )
+            self.addCleanup(worker.kill)
+            worker.wait_until_serving(self.name)
+            client = yield self.client()
+            self.assertEqual((yield client.add(1, 1)), 2)
+            worker.send(signal.SIGTERM)
+            self.assertEqual((yield deferToThread(worker.wait)), TERMINATED, worker.output())
 
     def test_the_password_is_not_logged(self) -> None:
         """A refused login is told, with the user's name and without the password, and tried again."""
@@ -173,13 +230,16 @@ class WorkerProcessTests(BrokerTestCase):
 class MistakeTests(BrokerTestCase):
     """A wrong command line gives one message on standard error, and status 1."""
 
-    def refused(self, *arguments: str, files: dict[str, str] | None = None) -> str:
-        """Run a worker that must not start; return its error."""
+    def refused(self, *arguments: str, files: dict[str, str] | None = None, before: tuple[str, ...] = ()) -> str:
+        """Run a worker that must not start; return its error.
+
+        :param before: options of twistd itself.
+        """
         folder = Path(self.mktemp()).absolute()
         folder.mkdir(parents=True)
         for name, text in (files or {}).items():
             (folder / name).write_text(dedent(text))
-        ended = run_twistd("rpc-worker", *arguments, folder=folder)
+        ended = run_twistd(*before, "rpc-worker", *arguments, folder=folder)
         self.assertEqual(ended.returncode, 1, ended.stdout)
         self.assertNotIn("Traceback", ended.stderr)
         return ended.stderr
@@ -187,6 +247,21 @@ class MistakeTests(BrokerTestCase):
     def test_rejects_a_command_without_service(self) -> None:
         """Without a service, the usage is shown."""
         self.assertIn("name at least one service", self.refused())
+
+    def test_rejects_a_rundir_that_does_not_exist(self) -> None:
+        """Before twistd would fail with a traceback."""
+        said = self.refused("slow:service", before=("--rundir", "nowhere"))
+        self.assertEqual(said, "rpc-worker: --rundir=nowhere: No such file or directory\n")
+
+    def test_rejects_a_user_who_cannot_read_python_or_the_service(self) -> None:
+        """The error names the user, Python and the reason."""
+        if os.getuid():
+            self.skipTest("only root can change the user")
+        said = self.refused(
+            "slow:service", files={"slow.py": SERVICE.replace("NAME", "'Slow'")}, before=("--uid", "nobody")
+        )
+        self.assertIn(f"--uid: user nobody cannot run this program with {sys.executable}: ", said)
+        self.assertIn("in folders that this user can read", said)
 
     def test_rejects_a_version_of_amqp_that_it_does_not_know(self) -> None:
         """The versions that it knows are named."""

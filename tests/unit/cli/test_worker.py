@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
-from typing import Any
 
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.cli.worker import _abort_on_second_signal, load_services
+from rpc.cli.worker import load_services
 from rpc.errors import ConfigurationError
 from services import calculator
 
@@ -67,25 +64,3 @@ class LoadServicesTests(SynchronousTestCase):
         for module in ("worker_syntax", "worker_imports_it"):
             message = self.refusal(f"{module}:service")
             self.assertTrue(message.endswith(f"SyntaxError: invalid syntax ({path}, line 3)"), message)
-
-
-class SignalTests(SynchronousTestCase):
-    """A signal interrupts the program anywhere, as while it writes a line to its log."""
-
-    def test_the_reactor_handles_signals(self) -> None:
-        """The first one by Twisted's handler, the second one by an abort; none within the signal itself."""
-        done: list[str] = []
-        later: list[tuple[Any, ...]] = []
-        reactor: Any = MemoryReactorClock()
-        reactor.callFromThread = lambda *call: later.append(call)
-        worker: Any = type("Worker", (), {"abort": lambda self: done.append("abort")})()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.addCleanup(signal.signal, number, signal.getsignal(number))
-            signal.signal(number, lambda received, _: done.append(f"first {received}"))
-        _abort_on_second_signal(reactor, worker)
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        self.assertEqual(done, [])
-        for function, *arguments in later:
-            function(*arguments)
-        self.assertEqual(done, [f"first {signal.SIGTERM:d}", "abort"])
