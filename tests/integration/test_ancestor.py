@@ -7,8 +7,9 @@ import os
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 from twisted.internet.defer import gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
@@ -21,6 +22,7 @@ from rpc.worker.refused_queues import explanation
 from services.calculator import CalculatorHandler
 from tests.ancestor import RESPONSES
 from tests.services.support import ServiceTestCase
+from tools.nodes.rabbitmq import RabbitMQNode
 from tools.processes import Process
 
 PROJECT = Path(__file__).parents[2]
@@ -142,3 +144,37 @@ class SharingTests(AncestorTestCase):
         with self.assertRaises(rpc.DeclarationRefused) as refused:
             await self.serve(service).when_serving()
         self.assertIn("durable=False", explanation(service.topology(), refused.exception))
+
+
+@pytest.mark.rabbitmq_only("the embedded broker has no permissions")
+class PermissionTests(AncestorTestCase):
+    """What a client with ``reply_exchange`` needs."""
+
+    broker: ClassVar[RabbitMQNode]
+
+    async def answer(self, reply_exchange: str, read: str) -> Any:
+        """Call as a user who may declare no exchange; return the answer, or why the call failed."""
+        user = self.unique("client")
+        await deferToThread(self.broker.ctl, "add_user", user, "secret")
+        rights = (r"^amq\.gen.*$", rf"^(amq\.gen.*|{self.exchange})$", read)
+        await deferToThread(self.broker.ctl, "set_permissions", user, *rights)
+        connection = await rpc.connect(self.url.replace("guest:guest", f"{user}:secret"))
+        self.addCleanup(connection.close)
+        client = connection.client(
+            Calculator, name=self.key, exchange=self.exchange, reply_exchange=reply_exchange, timeout=5.0
+        )
+        try:
+            return await client.add(1, 2)
+        except rpc.ServiceUnavailable as error:
+            return str(error)
+
+    async def test_an_exchange_that_exists_needs_the_permission_to_read_it(self) -> None:
+        """A missing one needs that to configure it. Else calls fail with the broker's words."""
+        await self.serve(self.service(durable=False)).when_serving()
+        there, missing = self.unique("replies"), self.unique("missing")
+        connection: Any = await self.connect()
+        operator = await connection._link.connection.open_channel()
+        await operator.declare(direct_exchange(there, durable=False))
+        self.assertEqual(await self.answer(there, rf"^(amq\.gen.*|{there})$"), 3)
+        self.assertIn(f"access to exchange '{there}'", await self.answer(there, r"^amq\.gen.*$"))
+        self.assertIn(f"access to exchange '{missing}'", await self.answer(missing, ".*"))

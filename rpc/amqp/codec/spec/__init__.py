@@ -89,10 +89,6 @@ class Definition:
         found = None if klass is None else klass.methods.byname.get(name)
         return None if found is None else (found.klass.id, found.id)
 
-    def has_field(self, method: str, field: str) -> bool:
-        """Return whether a method has a field of this name."""
-        return field in self.spec.parse_method(method).fields.byname
-
     @property
     def missing(self) -> str:
         """Which of RabbitMQ's extensions there are not, in words; empty: all are there."""
