@@ -156,6 +156,10 @@ class FrameError(AMQPError):
         return f"{self.code} {self.text}"
 
 
+class VersionRefused(FrameError):
+    """The broker speaks AMQP, but not the version that the option ``spec`` names."""
+
+
 class ClosedByBroker(AMQPError):
     """The broker closed a channel or the connection, with a reason.
 

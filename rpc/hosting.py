@@ -199,6 +199,7 @@ class Worker(Service):
         It waits as long as there is no broker. It fails with ``CancelledError`` when the worker is stopped. Unless
         ``on_refusal="wait"`` is set, it fails when the broker refuses the worker for good before it has served:
         :class:`~rpc.errors.AuthenticationFailed` (user name or password), :class:`~rpc.errors.VirtualHostRefused`,
+        :class:`~rpc.errors.VersionRefused` (`spec`),
         :class:`~rpc.errors.ChannelClosed` (403, no permission), or :class:`~rpc.errors.DeclarationRefused` (a queue has
         other arguments). A worker that has served fails when its queues were refused for a minute. It fails at once
         from then until the broker has accepted the worker.

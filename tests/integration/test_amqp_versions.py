@@ -21,6 +21,7 @@ from generated.calculator import Calculator
 from generated.calculator.ttypes import InvalidOperation, Operation, Work
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.codec.spec import SHIPPED
+from rpc.errors import VersionRefused
 from rpc.messages import Properties
 from rpc.topology import REQUESTS, existing_queue
 from services.calculator import CalculatorHandler
@@ -237,7 +238,12 @@ class DroppedVersionTests(BrokerTestCase):
         """The error says which version was asked for, and what to do."""
         try:
             connection = await rpc.connect(self.url, spec="0-8")
-        except rpc.AMQPError as error:
+        except VersionRefused as error:
             self.assertIn("not AMQP 0-8. RabbitMQ 4.0 and later do not speak AMQP 0-8: leave spec= out", str(error))
+            worker = rpc.Worker(self.url, [rpc.ThriftService(Calculator, CalculatorHandler())], spec="0-8")
+            self.addCleanup(worker.stopService)
+            worker.startService()
+            with self.assertRaises(VersionRefused):  # it does not try for ever
+                await worker.when_serving()
         else:
             await connection.close()

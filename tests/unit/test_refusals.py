@@ -108,6 +108,11 @@ class PermanentTests(SynchronousTestCase):
             error = channel_closed(code, text, method)
             self.assertIs(is_permanent(error), permanent, repr(error))
 
+    def test_another_version_of_amqp_lasts(self) -> None:
+        """As long as the option spec names it. Bytes that are no AMQP at all may come from a broker that starts."""
+        self.assertIs(is_permanent(errors.VersionRefused(501, "another version")), True)
+        self.assertIs(is_permanent(errors.FrameError(501, "no AMQP")), False)
+
     def test_an_error_without_an_answer_of_the_broker_passes(self) -> None:
         """The broker has refused nothing."""
         for error in OTHERS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from rpc.errors import FrameError
+from rpc.errors import FrameError, VersionRefused
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 """The first bytes of a connection (AMQP 0-9-1, section 4.2.2)."""
@@ -74,11 +74,12 @@ def refuse_other_protocols(answer: bytes, ours: str = "AMQP 0-9-1") -> None:
 
     :param answer: the bytes of the other end that should be a frame, or the start of one.
     :param ours: the name of our version.
+    :raises VersionRefused: they begin as the answer to another version of AMQP.
     :raises FrameError: they begin as no frame does.
     """
     if answer.startswith(b"AMQP"):
         dropped = ". RabbitMQ 4.0 and later do not speak AMQP 0-8: leave spec= out" if ours == "AMQP 0-8" else ""
-        raise FrameError(
+        raise VersionRefused(
             501, f"the broker speaks another version of AMQP: it answers {answer[:8]!r}, not {ours}{dropped}"
         )
     if answer and answer[0] == TLS_ALERT:

@@ -10,6 +10,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.amqp.codec.spec import load_definition
 from rpc.amqp.delegate import Credentials
 from rpc.amqp.protocol import AMQPConnection
 from rpc.errors import (
@@ -17,6 +18,7 @@ from rpc.errors import (
     BrokerUnreachable,
     CodecError,
     FrameError,
+    VersionRefused,
 )
 from tests.unit.amqp.peer import (
     HEARTBEAT,
@@ -196,6 +198,17 @@ class HandshakeTests(SynchronousTestCase):
                 peer.feed(*chunks)
                 self.assertIn(told, str(peer.outcome.trap(FrameError) and peer.outcome.value))
                 self.assertTrue(peer.leaving)
+
+    def test_names_the_version_that_a_broker_does_not_speak(self) -> None:
+        """The header is that of the definition; the remedy for 0-8 is named."""
+        for version, remedy in (("0-9-1", False), ("0-9", False), ("0-8", True)):
+            definition = load_definition(version)
+            peer = Peer(definition=definition).connect()
+            self.assertEqual(peer.transport.value(), definition.header)
+            peer.feed(b"AMQP\x03\x01\x00\x00")
+            peer.outcome.trap(VersionRefused)
+            self.assertIn(f", not {definition.name}", str(peer.outcome.value))
+            self.assertEqual("RabbitMQ 4.0 and later do not speak AMQP 0-8" in str(peer.outcome.value), remedy)
 
     def test_tells_a_refused_login_from_a_lost_connection(self) -> None:
         """connection.close with 403 before tune is AuthenticationFailed, with the user's name."""
