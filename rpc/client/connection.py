@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
@@ -14,8 +14,8 @@ from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
 from rpc.client.interception import call_method
-from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options
-from rpc.client.raw import raw_operation
+from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawOptions
+from rpc.client.raw import RawClient, call_raw
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
 from rpc.default_reactor import default_reactor
@@ -146,11 +146,21 @@ class Connection(Service):
             }
         )
         try:
-            operation = raw_operation(message, options)
+            return call_raw(call_method(self._caller_for(options), self._interceptors), message, options)
         except InvalidRequest as error:
             return fail(error)
-        calling: Deferred[RawReply] = call_method(self._caller_for(options), self._interceptors)(operation)
-        return calling
+
+    def raw_client(self, service: str, **options: Unpack[RawOptions]) -> RawClient:
+        """Return a client that sends Thrift messages as bytes. It checks its options once, not at each call, so a
+        program that passes on many messages uses it instead of :meth:`call_raw`.
+
+        :param service: the service's name, or ``<service>@<instance>``.
+        :param options: those of :meth:`call_raw`.
+        :raises ConfigurationError: an option has a wrong value.
+        :raises TypeError: an option is unknown.
+        """
+        chosen = DEFAULT_OPTIONS.changed(cast(Options, {**options, "name": service}))
+        return RawClient(call_method(self._caller_for(chosen), self._interceptors), chosen)
 
     def _caller_for(self, options: ClientOptions) -> Caller:
         self._link.allow(options.max_message_size)

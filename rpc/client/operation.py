@@ -105,6 +105,13 @@ class Operation:
         """
         raise NotImplementedError
 
+    def refusal_text(self, seqid: int, body: bytes) -> str:
+        """Return the text of a worker that has rejected the request.
+
+        :raises InvalidReply: the reply does not answer this call.
+        """
+        return str(self.decode(seqid, body)[1])
+
     def on_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Called with the metadata of a reply that has headers and a result."""
 

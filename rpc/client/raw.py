@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import attrs
 from thrift.Thrift import TMessageType
+from twisted.internet.defer import Deferred
 
 from rpc.client.operation import Operation
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_operation import check_reply_header
-from rpc.envelope import CODECS, Codec
+from rpc.envelope import CODECS, Codec, Header, read_application_exception
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
 
+MOST_OPERATIONS: Final = 1000
+"""Operations that a client keeps. Their names come from messages, so a peer could make up any number."""
 
-@attrs.define(eq=False, slots=False)
+
 class RawOperation(Operation):
-    """One call of :meth:`rpc.Connection.call_raw`.
+    """One method of a client without a stub. The arguments of a call are a message, and the offset of its struct.
 
     The seqid in the message is replaced by the call's own, because a reply without a correlation id is found by its
-    seqid. The reply then gets the message's own seqid.
+    seqid.
     """
 
-    message: bytes = attrs.field(kw_only=True)
-
     def encode(self, seqid: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes:
-        if len(self.message) > self.options.max_message_size:
-            raise self.too_large(len(self.message))
-        return with_seqid(self.codec, self.message, seqid)
+        message, start = arguments
+        if len(message) > self.options.max_message_size:
+            raise self.too_large(len(message))
+        kind = TMessageType.ONEWAY if self.oneway else TMessageType.CALL
+        encoded: bytes = self.codec.encode_header(self.name, kind, seqid) + message[start:]
+        return encoded
 
     def decode(self, seqid: int, body: bytes) -> tuple[Any, Exception | None]:
         try:
@@ -37,33 +41,105 @@ class RawOperation(Operation):
             check_reply_header(kind, answered, seqid)
             if kind == TMessageType.REPLY and name != self.name:
                 raise MalformedMessage(f"the answer of {name[:80]!r}")
-            _, _, own_seqid, _ = self.codec.read_header(self.message)
-            return with_seqid(self.codec, body, own_seqid), None
+        except MalformedMessage as error:
+            raise InvalidReply(f"{self.label}: the reply is {error}") from error
+        return body, None
+
+    def refusal_text(self, seqid: int, body: bytes) -> str:
+        self.decode(seqid, body)
+        try:
+            _, _, _, start = self.codec.read_header(body)
+            return str(read_application_exception(self.codec, body, start, most=self.options.max_elements))
         except MalformedMessage as error:
             raise InvalidReply(f"{self.label}: the reply is {error}") from error
 
 
-def raw_operation(message: bytes, options: ClientOptions) -> RawOperation:
-    """Return the operation that sends `message` to the service ``options.name``.
+class RawClient:
+    """Sends Thrift messages to one service, all with the same options: see :meth:`rpc.Connection.raw_client`."""
+
+    def __init__(self, call: Callable[..., Deferred[Any]], options: ClientOptions) -> None:
+        """:param call: :meth:`rpc.client.caller.Caller.call`, or the same with interceptors."""
+        self._call = call
+        self._options = options
+        self._codec: Codec = CODECS[options.protocol]
+        self._operations: dict[tuple[str, int], RawOperation] = {}
+
+    def call(self, message: bytes) -> Deferred[bytes]:
+        """Send a message.
+
+        :param message: one message of type CALL or ONEWAY. Any seqid will do: the reply has the same.
+        :return: fires with the reply's message, which may be of type EXCEPTION. Fires with ``b""`` for a ONEWAY
+            message, when the broker has confirmed it. Fails with any :class:`~rpc.errors.RPCError`.
+        :raises InvalidRequest: `message` is no CALL or ONEWAY message of the client's protocol.
+        """
+        return self.send(read_request(self._codec, self._options.name or "", message), message)
+
+    def send(self, header: Header, message: bytes) -> Deferred[bytes]:
+        """Send a message whose beginning has been read; see :meth:`call`.
+
+        :param header: of type CALL or ONEWAY. Its name is sent, also when `message` has another.
+        """
+        name, kind, seqid, start = header
+        operation = self._operations.get((name, kind))
+        if operation is None:
+            operation = self._new_operation(name, kind)
+        return self._call(operation, message, start).addCallback(self._answered, seqid)
+
+    def _new_operation(self, name: str, kind: int) -> RawOperation:
+        if len(self._operations) >= MOST_OPERATIONS:
+            self._operations.clear()
+        operation = self._operations[name, kind] = raw_operation(name, kind, self._options)
+        return operation
+
+    def _answered(self, body: bytes | None, seqid: int) -> bytes:
+        return with_seqid(self._codec, body, seqid) if body else b""
+
+
+def call_raw(call: Callable[..., Deferred[Any]], message: bytes, options: ClientOptions) -> Deferred[RawReply]:
+    """Send one message to the service ``options.name``; see :meth:`rpc.Connection.call_raw`.
 
     :raises InvalidRequest: the message does not begin like a Thrift message of the options' protocol, of type CALL or
         ONEWAY.
     """
-    codec, service = CODECS[options.protocol], options.name or ""
+    codec = CODECS[options.protocol]
+    name, kind, seqid, start = read_request(codec, options.name or "", message)
+
+    def answered(reply: RawReply) -> RawReply:
+        return attrs.evolve(reply, message=with_seqid(codec, reply.message, seqid)) if reply.message else reply
+
+    operation = raw_operation(name, kind, options, _raw_reply)
+    return call(operation, message, start).addCallback(answered)
+
+
+def read_request(codec: Codec, service: str, message: bytes) -> Header:
+    """Return the beginning of a request.
+
+    :param service: for the error.
+    :raises InvalidRequest: it is no message of type CALL or ONEWAY.
+    """
     try:
-        name, kind, _, _ = codec.read_header(message)
+        header = codec.read_header(message)
     except MalformedMessage as error:
         raise InvalidRequest(f"{service}: the message is {error}") from error
-    if kind not in (TMessageType.CALL, TMessageType.ONEWAY):
-        raise InvalidRequest(f"{service}: the message is of Thrift's message type {kind}, not a CALL or ONEWAY")
+    if header[1] not in (TMessageType.CALL, TMessageType.ONEWAY):
+        raise InvalidRequest(f"{service}: the message is of Thrift's message type {header[1]}, not a CALL or ONEWAY")
+    return header
+
+
+def raw_operation(
+    name: str,
+    kind: int,
+    options: ClientOptions,
+    make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None,
+) -> RawOperation:
+    """Return the operation for messages of a type and name to the service ``options.name``."""
     return RawOperation(
         name=name,
         oneway=kind == TMessageType.ONEWAY,
         options=options,
-        service=service,
+        service=options.name or "",
         timeout=options.timeout or DEFAULT_TIMEOUT,
-        make_reply=_raw_reply,
-        message=message,
+        make_reply=make_reply,
     )
 
 

@@ -73,8 +73,8 @@ def read_headers(call: Call, encoded: bytes) -> dict[str, Any]:
 def refusal(call: Call, headers: Mapping[str, Any], delivery: Delivery) -> RPCError:
     """Return the error of a rejection: this worker has not run the request. Another worker may have run it before."""
     try:
-        _, message = call.operation.decode(call.seqid, delivery.body)
+        message = call.operation.refusal_text(call.seqid, delivery.body)
     except InvalidReply as invalid:
-        message = invalid
+        message = str(invalid)
     outcome = Outcome.UNKNOWN if headers.get(MAYBE_EXECUTED) else Outcome.REJECTED
-    return REFUSALS.get(str(headers[OUTCOME]), ServiceUnavailable)(str(message), outcome)
+    return REFUSALS.get(str(headers[OUTCOME]), ServiceUnavailable)(message, outcome)

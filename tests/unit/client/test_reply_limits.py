@@ -8,7 +8,7 @@ from thrift.Thrift import TApplicationException, TMessageType
 
 from generated.calculator import Calculator as CalculatorStub
 from rpc.client.options import ClientOptions
-from rpc.client.raw import raw_operation
+from rpc.client.raw import call_raw
 from rpc.envelope import CODECS
 from rpc.errors import InvalidReply, Outcome
 from tests.unit.amqp.peer import outcome_of
@@ -74,7 +74,7 @@ class ReplyLimitTests(RequestTestCase):
     def test_refuses_a_raw_reply_over_max_message_size(self) -> None:
         """Of :meth:`rpc.Connection.call_raw`, whose limit is the default."""
         message = CODECS["binary"].encode("blob", TMessageType.CALL, 1, Calculator.blob_args(b""))
-        operation = raw_operation(message, ClientOptions(name="Calculator", max_message_size=500))
-        fired = outcome_of(self.caller.subject.call(operation))
+        options = ClientOptions(name="Calculator", max_message_size=500)
+        fired = outcome_of(call_raw(self.caller.subject.call, message, options))
         self.caller.reply(self.request(), Calculator.blob_result(b"a" * 1000))
         self.assertIn("max_message_size of 500", self.assert_fails(fired, InvalidReply))

@@ -7,13 +7,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from thrift.Thrift import TApplicationException, TMessageType
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
 from rpc.client.options import ClientOptions
-from rpc.client.raw import raw_operation, with_seqid
+from rpc.client.raw import MOST_OPERATIONS, RawClient, call_raw, with_seqid
 from rpc.envelope import CODECS
-from rpc.errors import InvalidReply, InvalidRequest, MessageTooLarge, ServiceUnavailable
+from rpc.errors import AccessDenied, InvalidReply, InvalidRequest, MessageTooLarge, ServiceUnavailable
 from tests.unit.amqp.memory_reactor import BrokerReactor
 from tests.unit.amqp.peer import outcome_of
 from tests.unit.client.caller_in_memory import AttemptTestCase, Calculator
@@ -65,8 +66,7 @@ class RawTests(AttemptTestCase):
 
     def call(self, message: bytes, **options: Any) -> list[Any]:
         """Send a message, and return the outcome."""
-        operation = raw_operation(message, ClientOptions(name="Calculator", **options))
-        return outcome_of(self.caller.subject.call(operation))
+        return outcome_of(call_raw(self.caller.subject.call, message, ClientOptions(name="Calculator", **options)))
 
     def request_of(self, seqid: int, protocol: str = "binary", kind: int = TMessageType.CALL) -> bytes:
         """A message as another program has encoded it."""
@@ -123,15 +123,46 @@ class RawTests(AttemptTestCase):
         self.caller.reply_bytes(self.request(), b"rubbish")
         self.assert_fails(fired, InvalidReply)
 
+    def test_the_text_of_a_refusal_is_in_the_error(self) -> None:
+        fired = self.call(self.request_of(5))
+        refusal = TApplicationException(6, "alice may not")
+        self.caller.reply(self.request(), refusal, headers={"rpc-outcome": "access-denied"})
+        self.assertEqual(self.assert_fails(fired, AccessDenied), "alice may not")
+
+    def test_a_client_keeps_its_operations(self) -> None:
+        client = RawClient(self.caller.subject.call, ClientOptions(name="Calculator"))
+        for seqid in (5, 6):
+            fired = outcome_of(client.call(self.request_of(seqid)))
+            self.reply(self.request(), "binary")
+            expected = CODECS["binary"].encode("add", TMessageType.REPLY, seqid, Calculator.add_result(3))
+            self.assertEqual(fired, [expected])
+        self.assertEqual(len(client._operations), 1)
+        self.assertRaises(InvalidRequest, client.call, b"rubbish")
+
+    def test_a_client_sends_oneway_messages(self) -> None:
+        client = RawClient(self.caller.subject.call, ClientOptions(name="Calculator"))
+        fired = outcome_of(client.call(self.request_of(5, kind=TMessageType.ONEWAY)))
+        self.wire.confirm(1)
+        self.assertEqual(fired, [b""])
+
+    def test_names_of_messages_take_no_memory_for_ever(self) -> None:
+        client = RawClient(lambda operation, *message: Deferred(), ClientOptions(name="Calculator"))
+        for number in range(MOST_OPERATIONS + 10):
+            client.send((f"name{number}", TMessageType.CALL, 0, 0), b"")
+        self.assertEqual(len(client._operations), 10)
+
     def test_a_connection_sends_them(self) -> None:
         connection = rpc.Connection("amqp://a:b@192.0.2.1/", reactor=BrokerReactor())
         outcome_of(connection.call_raw("Calculator", b"rubbish")).pop().outcome  # noqa: B018
         self.assertRaises(rpc.ConfigurationError, connection.call_raw, "Calculator", b"", protocol="xml")
         self.assertRaises(rpc.ConfigurationError, connection.call_raw, "Calculator", b"", timeout=-1)
+        self.assertRaises(rpc.ConfigurationError, connection.raw_client, "Calculator", timeout=-1)
         fired = outcome_of(connection.call_raw("Calculator", self.request_of(1)))
-        self.assertEqual(fired, [])
+        other = outcome_of(connection.raw_client("Calculator", protocol="json").call(self.request_of(1, "json")))
+        self.assertEqual(fired + other, [])
         connection.stopService()
-        self.assertIsInstance(fired[0], rpc.ConnectionLost)
+        for outcome in (fired, other):
+            self.assertIsInstance(outcome[0], rpc.ConnectionLost)
 
 
 class SeqidTests(SynchronousTestCase):
