@@ -14,7 +14,7 @@ from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
 from rpc.client.interception import call_method
-from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawOptions
+from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawClientOptions
 from rpc.client.raw import RawClient, call_raw
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
@@ -150,12 +150,12 @@ class Connection(Service):
         except InvalidRequest as error:
             return fail(error)
 
-    def raw_client(self, service: str, **options: Unpack[RawOptions]) -> RawClient:
+    def raw_client(self, service: str, **options: Unpack[RawClientOptions]) -> RawClient:
         """Return a client that sends Thrift messages as bytes. It checks its options once, not at each call, so a
         program that passes on many messages uses it instead of :meth:`call_raw`.
 
         :param service: the service's name, or ``<service>@<instance>``.
-        :param options: those of :meth:`call_raw`.
+        :param options: those of :meth:`call_raw`, and ``max_message_size`` as for :meth:`client`.
         :raises ConfigurationError: an option has a wrong value.
         :raises TypeError: an option is unknown.
         """

@@ -110,6 +110,12 @@ class RawOptions(TypedDict, total=False):
     keys: Keys | str | os.PathLike[str] | None
 
 
+class RawClientOptions(RawOptions, total=False):
+    """The options of :meth:`rpc.Connection.raw_client`, for type checkers."""
+
+    max_message_size: int
+
+
 @attrs.frozen
 class ClientOptions:
     """How a client calls.

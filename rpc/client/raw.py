@@ -74,15 +74,18 @@ class RawClient:
         """
         return self.send(read_request(self._codec, self._options.name or "", message), message)
 
-    def send(self, header: Header, message: bytes) -> Deferred[bytes]:
+    def send(self, header: Header, message: bytes, timeout: float | None = None) -> Deferred[bytes]:
         """Send a message whose beginning has been read; see :meth:`call`.
 
         :param header: of type CALL or ONEWAY. Its name is sent, also when `message` has another.
+        :param timeout: seconds, when it is less than the client's.
         """
         name, kind, seqid, start = header
         operation = self._operations.get((name, kind))
         if operation is None:
             operation = self._new_operation(name, kind)
+        if timeout is not None and timeout < operation.timeout:
+            operation = attrs.evolve(operation, timeout=timeout)
         return self._call(operation, message, start).addCallback(self._answered, seqid)
 
     def _new_operation(self, name: str, kind: int) -> RawOperation:

@@ -1,0 +1,138 @@
+"""Takes messages of clients to the services behind the broker, and brings the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from thrift.Thrift import TApplicationException, TMessageType
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, succeed
+from twisted.python.failure import Failure
+
+from rpc import log
+from rpc.client.connection import Connection
+from rpc.client.raw import RawClient
+from rpc.envelope import CODECS, Codec, Header
+from rpc.errors import MalformedMessage, Outcome, RPCError, ServiceUnavailable
+from rpc.gateway.answers import error_answer, error_text, exception
+from rpc.gateway.options import GatewayOptions
+from rpc.interfaces import IClock
+from rpc.log_limit import LogLimit
+
+SEPARATOR = ":"
+"""Between service and method in the name of a message, as Thrift's ``TMultiplexedProtocol`` has it."""
+
+
+class Forwarder:
+    """Forwards calls to some services, and to no others.
+
+    :ivar first: the service of messages that name none.
+    """
+
+    def __init__(self, connection: Connection, services: Sequence[str], options: GatewayOptions, clock: IClock) -> None:
+        self._connection = connection
+        self._services = tuple(services)
+        self._options = options
+        self.first = self._services[0]
+        self._clients: dict[tuple[str, str], RawClient] = {}
+        self._oneways: set[Deferred[bytes]] = set()
+        self._refused = LogLimit(clock, 10)
+
+    def call(
+        self, message: bytes, protocol: str, service: str | None = None, timeout: float | None = None
+    ) -> tuple[Deferred[bytes], bool]:
+        """Forward a message.
+
+        :param protocol: of `message`.
+        :param service: the service when the name in the message has none; default: the first one.
+        :param timeout: seconds, when it is less than the option.
+        :return: a Deferred, and whether the message is of type ONEWAY. The Deferred fires with the answer, which is an
+            EXCEPTION message when the call has failed. It fires with ``b""`` for a ONEWAY message, when the broker has
+            confirmed it, and fails with an :class:`~rpc.errors.RPCError` when that does not happen. It fires with
+            ``b""`` when a call is cancelled.
+        """
+        codec = CODECS[protocol]
+        try:
+            header = name, kind, seqid, start = codec.read_header(message)
+        except MalformedMessage as error:
+            return succeed(exception(codec, "", 0, TApplicationException.PROTOCOL_ERROR, str(error))), False
+        if SEPARATOR in name:
+            service, _, name = name.partition(SEPARATOR)
+            header = name, kind, seqid, start
+        client = self._clients.get((service or self.first, protocol))
+        if client is None:
+            if service is not None and service not in self._services:
+                return self._unknown_service(codec, header, service)
+            client = self._new_client(service or self.first, protocol)
+        if kind == TMessageType.CALL:
+            calling = client.send(header, message, timeout)
+            return calling.addErrback(self._call_failed, codec, name, seqid), False
+        if kind == TMessageType.ONEWAY:
+            return self._send_oneway(client.send(header, message, timeout)), True
+        text = f"a message of type {kind}, not a CALL or ONEWAY"
+        return succeed(exception(codec, name, seqid, TApplicationException.INVALID_MESSAGE_TYPE, text)), False
+
+    def _new_client(self, service: str, protocol: str) -> RawClient:
+        options = self._options
+        client = self._clients[service, protocol] = self._connection.raw_client(
+            service,
+            timeout=options.timeout,
+            protocol=protocol,
+            max_message_size=options.max_message_size,
+            user_id=options.user_id,
+            keys=options.keys,
+        )
+        return client
+
+    def _unknown_service(self, codec: Codec, header: Header, service: str) -> tuple[Deferred[bytes], bool]:
+        name, kind, seqid, _ = header
+        text = f"this gateway has no service {service[:80]!r}; it has {', '.join(self._services)}"
+        if kind == TMessageType.ONEWAY:
+            return self._send_oneway(fail(ServiceUnavailable(text, Outcome.NOT_SENT))), True
+        return succeed(exception(codec, name, seqid, TApplicationException.UNKNOWN_METHOD, text)), False
+
+    def _call_failed(self, failure: Failure, codec: Codec, name: str, seqid: int) -> bytes:
+        error = failure.value
+        if isinstance(error, RPCError):
+            return error_answer(codec, name, seqid, error)
+        if isinstance(error, CancelledError):
+            return b""
+        log.err(failure, "in the gateway")
+        return exception(codec, name, seqid, TApplicationException.INTERNAL_ERROR, "Internal error")
+
+    def _send_oneway(self, sending: Deferred[bytes]) -> Deferred[bytes]:
+        """Note a oneway call until it is settled. Clients get no answer to it, so a failure is logged."""
+        self._oneways.add(sending)
+
+        def settled(result: Any) -> Any:
+            self._oneways.discard(sending)
+            if isinstance(result, Failure) and isinstance(result.value, RPCError):
+                text = error_text(result.value)
+                self._refused.note(lambda: f"a oneway call is lost: {text}")
+            return result
+
+        return sending.addBoth(settled)
+
+    def when_settled(self) -> Deferred[Any]:
+        """Fires when the oneway calls of this moment are settled."""
+        return DeferredList([_fork(sending) for sending in self._oneways])
+
+    def stop(self) -> None:
+        """Leave no timer."""
+        self._refused.stop()
+
+    def resume(self) -> None:
+        """Forward again, after :meth:`stop`."""
+        self._refused.resume()
+
+
+def _fork(deferred: Deferred[bytes]) -> Deferred[None]:
+    """Return a Deferred that fires with `deferred`, and does not take its result."""
+    forked: Deferred[None] = Deferred()
+
+    def settled(result: Any) -> Any:
+        forked.callback(None)
+        return result
+
+    deferred.addBoth(settled)
+    return forked

@@ -1,0 +1,60 @@
+"""The options of a gateway, checked where they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from rpc.client.options import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from rpc.envelope import MAX_MESSAGE_SIZE
+from rpc.errors import ConfigurationError
+from rpc.keys import Keys, as_keys
+from rpc.validators import check_truth, number, whole_number
+
+_seconds = number(0, LONGEST_TIMEOUT, unit=" of seconds")
+
+
+def _origins(origins: Any) -> frozenset[str]:
+    if isinstance(origins, str) or not isinstance(origins, Iterable):
+        raise ConfigurationError(f"cors={origins!r}: must be origins, such as ['https://www.example.org']")
+    chosen = frozenset(origins)
+    for origin in chosen:
+        if origin != "*" and ("://" not in origin or origin.endswith("/")):
+            raise ConfigurationError(f"cors={origin!r}: must be an origin, such as 'https://www.example.org', or '*'")
+    return chosen
+
+
+@attrs.frozen
+class GatewayOptions:
+    """How a gateway serves its clients.
+
+    :ivar timeout: seconds from a request to its deadline. A client may ask for less, see ``docs/gateway.md``.
+    :ivar max_message_size: bytes of a message, in both directions.
+    :ivar max_connections: clients at once, of all ports together. The gateway closes further ones at once.
+    :ivar in_flight: calls of one connection that have no answer yet. With so many, no more requests are read from it.
+    :ivar unordered: whether answers are sent as they come. Otherwise they have the order of the requests.
+    :ivar idle_timeout: seconds that a connection without a call stays open.
+    :ivar transfer_timeout: seconds that a client may take to send a request it has begun, or to read an answer.
+    :ivar max_buffered: bytes of unfinished requests and unread answers, of all connections together. The connection
+        that needs more is aborted.
+    :ivar drain_timeout: seconds that calls in progress have to finish when the gateway stops.
+    :ivar cors: origins of web pages that may call by HTTP, such as ``https://www.example.org``; ``*``: all.
+    :ivar user_id: whether requests name the user of the broker's URL.
+    :ivar keys: the path of a file of keys, or a :class:`rpc.Keys`: requests are signed, and so must replies be.
+    :raises ConfigurationError: an option has a wrong value.
+    """
+
+    timeout: float = attrs.field(default=DEFAULT_TIMEOUT, validator=_seconds)
+    max_message_size: int = attrs.field(default=MAX_MESSAGE_SIZE, validator=whole_number(1, 2**30))
+    max_connections: int = attrs.field(default=1000, validator=whole_number(1))
+    in_flight: int = attrs.field(default=100, validator=whole_number(1))
+    unordered: bool = attrs.field(default=False, validator=check_truth)
+    idle_timeout: float = attrs.field(default=600.0, validator=_seconds)
+    transfer_timeout: float = attrs.field(default=60.0, validator=_seconds)
+    max_buffered: int = attrs.field(default=512 * 1024 * 1024, validator=whole_number(1))
+    drain_timeout: float = attrs.field(default=30.0, validator=_seconds)
+    cors: frozenset[str] = attrs.field(default=frozenset(), converter=_origins)
+    user_id: bool = attrs.field(default=False, validator=check_truth)
+    keys: Keys | None = attrs.field(default=None, converter=as_keys)
