@@ -17,6 +17,7 @@ VERBS: Final = {
     "call": "rpc.cli.call:call_command",
     "compile": "rpc.cli.compile:compile_command",
     "dead": "rpc.cli.dead:dead_command",
+    "gateway": "rpc.cli.gateway:gateway_command",
     "queue": "rpc.cli.queue:queue_command",
 }
 """The module and name of each verb's click command. Only the module of the verb in use is imported."""
@@ -68,6 +69,6 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, name="thrift-rpc", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="thrift-rpc")
 def main() -> None:
-    """Thrift RPC over AMQP: compile IDL into stubs, call services, inspect or replay dead letters, and
-    migrate queues.
+    """Thrift RPC over AMQP: compile IDL into stubs, call services, serve stock Thrift clients, inspect or
+    replay dead letters, and migrate queues.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import attrs
 import click
@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as ConnectTimedOut
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
-from twisted.logger import globalLogBeginner
+from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 
 from rpc import errors
@@ -95,10 +95,11 @@ def keys_option(purpose: str) -> Callable[[Any], Any]:
     return click.option("--keys", metavar="PATH", callback=_checked_keys, help=purpose)
 
 
-def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+def run(work: Callable[[Any], Coroutine[Any, Any, Any]], log_file: TextIO | None = None) -> Any:
     """Run the reactor until the coroutine of `work` ends. Returns its result, or raises its error.
 
     :param work: called with the reactor. Its coroutine is cancelled when a signal stops the reactor.
+    :param log_file: gets the lines of the log; default: nothing does.
     :raises click.Abort: a signal came.
     """
     outcome: list[Any] = []
@@ -116,7 +117,8 @@ def run(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
         return ended
 
     # Errors are reported once, in words. Without an observer Twisted would print them itself.
-    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
+    observers = [] if log_file is None else [textFileLogObserver(log_file)]
+    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False, discardBuffer=True)
     with suppress(SystemExit):  # react ends with it
         react(begin)
     (result,) = outcome

@@ -248,7 +248,8 @@ class FramedConnection(Protocol):
         if request.answer is not None:
             self._answer_now(request.wrap(request.answer))
         else:
-            self._forward(request.message, request.protocol, request.wrap, request.timeout)
+            message, request.message = request.message, b""  # while the call is in progress, only the call keeps it
+            self._forward(message, request.protocol, request.wrap, request.timeout)
 
     def _forward(
         self, message: bytes, protocol: str, wrap: Callable[[bytes], bytes], timeout: float | None = None

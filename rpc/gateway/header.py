@@ -31,16 +31,35 @@ _PROTOCOLS: Final = {THeaderSubprotocolID.BINARY: "binary", THeaderSubprotocolID
 _LENGTH: Final = struct.Struct("!i")
 
 
-class _OneFrame(THeaderTransport):
-    """Thrift's transport undoes any number of transforms, each of which may take as long as a whole frame."""
+LONGEST_HEADER: Final = 16384
+"""Bytes of a frame's head. Thrift reads the numbers in it one by one."""
 
-    transforms = 0
+_FIXED: Final = struct.Struct("!HHiH")
+"""Magic, flags, sequence number, and the length of the head behind them, in words of four bytes."""
+
+
+class _OneHead(THeaderTransport):
+    """Reads the head of one frame, and undoes the transform that it names.
+
+    It does not get the payload to read: Thrift does not check that the lists of a head end in it. Without the check
+    here, it would undo any number of transforms, each of which may take as long as a whole message.
+
+    :ivar message: the payload without its transform.
+    """
+
+    def __init__(self, head: bytes, payload: bytes, most: int) -> None:
+        super().__init__(TMemoryBuffer(_LENGTH.pack(len(head)) + head), (THeaderClientType.HEADERS,))
+        self.set_max_frame_size(HARD_MAX_FRAME_SIZE - 1)
+        self.set_max_decompressed_size(most)
+        self.message = payload
+        self._has_transformed = False
 
     def _apply_read_transform(self, transform_id: int, payload: bytes) -> bytes:
-        self.transforms += 1
-        if self.transforms > 1:
+        if self._has_transformed:
             raise TTransportException(TTransportException.SIZE_LIMIT, "more than one transform")
-        return super()._apply_read_transform(transform_id, payload)
+        self._has_transformed = True
+        self.message = super()._apply_read_transform(transform_id, self.message)
+        return payload
 
 
 class HeaderFrame:
@@ -57,9 +76,13 @@ class HeaderFrame:
         :param most: bytes of the message, after its transform has been undone.
         :raises MalformedMessage: it is no such frame, or its message is over `most`.
         """
-        self._transport = _OneFrame(TMemoryBuffer(_LENGTH.pack(len(frame)) + frame), (THeaderClientType.HEADERS,))
-        self._transport.set_max_frame_size(HARD_MAX_FRAME_SIZE - 1)
-        self._transport.set_max_decompressed_size(most)
+        if len(frame) < _FIXED.size:
+            raise MalformedMessage("not a frame of THeader: it is too short")
+        size = 4 * _FIXED.unpack_from(frame)[3]
+        if size > LONGEST_HEADER:
+            raise MalformedMessage(f"not a frame of THeader: a head of {size} bytes")
+        end = _FIXED.size + size
+        self._transport = _OneHead(frame[:end], frame[end:], most)
         self.message = b""
         self.protocol = "binary"
         self.timeout: float | None = None
@@ -84,7 +107,7 @@ class HeaderFrame:
         except InvalidRequest as error:
             self._refuse(TApplicationException.PROTOCOL_ERROR, error_text(error))
             return
-        self.message = self._transport.cstringio_buf.read()
+        self.message, self._transport.message = self._transport.message, b""
 
     def _refuse(self, kind: int, text: str) -> None:
         """Answer in binary. Thrift's clients take the protocol of an answer from its frame."""

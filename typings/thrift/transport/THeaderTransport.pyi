@@ -1,4 +1,3 @@
-from io import BytesIO
 from typing import Final
 
 from thrift.transport.TTransport import TMemoryBuffer
@@ -11,6 +10,9 @@ class THeaderClientType:
 class THeaderSubprotocolID:
     BINARY: Final = 0
     COMPACT: Final = 2
+
+class THeaderTransformID:
+    ZLIB: Final = 1
 
 class THeaderTransport:
     sequence_id: int
@@ -27,5 +29,3 @@ class THeaderTransport:
     def _apply_read_transform(self, transform_id: int, payload: bytes) -> bytes: ...
     @property
     def protocol_id(self) -> int: ...
-    @property
-    def cstringio_buf(self) -> BytesIO: ...

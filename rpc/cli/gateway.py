@@ -1,0 +1,103 @@
+"""``thrift-rpc gateway``: stock Thrift clients call services behind the broker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import click
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+
+from rpc.cli.running import WrongCommandLine, broker_option, keys_option, run
+from rpc.errors import ConfigurationError
+from rpc.gateway import Gateway, GatewayOptions
+from rpc.gateway.server import DEFAULT_OPTIONS
+
+SECONDS: Final = click.FloatRange(min=0, min_open=True)
+COUNT: Final = click.IntRange(min=1)
+
+
+def _seconds(name: str, purpose: str) -> Callable[[Any], Any]:
+    return _option(name, SECONDS, purpose)
+
+
+def _count(name: str, purpose: str) -> Callable[[Any], Any]:
+    return _option(name, COUNT, purpose)
+
+
+def _option(name: str, kind: Any, purpose: str) -> Callable[[Any], Any]:
+    default = getattr(DEFAULT_OPTIONS, name.replace("-", "_"))
+    return click.option(f"--{name}", type=kind, default=default, show_default=True, help=purpose)
+
+
+@click.command("gateway")
+@click.argument("services", metavar="SERVICE...", nargs=-1, required=True)
+@broker_option
+@click.option(
+    "--framed",
+    metavar="ENDPOINT",
+    multiple=True,
+    help="Listen here for framed TCP and THeader: tcp:9090, ssl:9091:privateKey=PATH:certKey=PATH, or another endpoint "
+    "of Twisted's; can be repeated.",
+)
+@click.option("--http", metavar="ENDPOINT", multiple=True, help="Listen here for HTTP; can be repeated.")
+@click.option(
+    "--cors",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Web pages of this origin may call by HTTP: https://www.example.org, or * for all; can be repeated.",
+)
+@_seconds("timeout", "Seconds from a request to its deadline. A client may ask for less.")
+@_count("max-message-size", "Bytes of a message.")
+@_count("max-connections", "Clients at once. Further ones are closed.")
+@_count("in-flight", "Calls in progress of one connection. With so many, no more requests are read from it.")
+@click.option("--unordered", is_flag=True, help="Send answers as they come. Default: in the order of the requests.")
+@_seconds("idle-timeout", "Seconds that a connection without a call stays open.")
+@_seconds("transfer-timeout", "Seconds that a client may take to send a request, or to read an answer.")
+@_count("max-buffered", "Bytes of unfinished requests and unread answers, of all clients together.")
+@_seconds("drain-timeout", "Seconds that calls in progress have to finish when the gateway stops.")
+@click.option("--user-id", is_flag=True, help="Name the URL's user in requests, for services with allow=.")
+@keys_option("File of keys: sign requests, and verify replies.")
+@click.pass_context
+def gateway_command(context: click.Context, /, **_: Any) -> None:
+    """Serve unmodified Thrift clients, of any language, from services behind the broker.
+
+    They call SERVICE by framed TCP, THeader or HTTP, in the binary, compact or JSON protocol. A multiplexed name, or
+    the path /SERVICE of HTTP, chooses among several; the first one is the default. Ends on SIGTERM or SIGINT, when the
+    calls in progress are finished.
+    """
+    with suppress(click.Abort):  # a signal is the usual end
+        run(lambda reactor: serve(gateway_of(context, reactor)), sys.stdout)
+
+
+def gateway_of(context: click.Context, reactor: Any) -> Gateway:
+    """Return the gateway of a command line.
+
+    :raises WrongCommandLine: an option has a wrong value.
+    """
+    values = dict(context.params)
+    broker, services = values.pop("broker"), values.pop("services")
+    framed, http = values.pop("framed"), values.pop("http")
+    try:
+        options = GatewayOptions(**values)
+        return Gateway(broker, services, framed=framed, http=http, options=options, reactor=reactor)
+    except ConfigurationError as error:
+        raise WrongCommandLine(str(error)) from error
+
+
+async def serve(gateway: Gateway) -> None:
+    """Serve until cancelled.
+
+    :raises ClickException: the gateway cannot listen.
+    """
+    gateway.startService()
+    try:
+        await gateway.when_listening()
+        await Deferred()
+    except CannotListenError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        await gateway.stopService()
