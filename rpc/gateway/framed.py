@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -62,7 +62,7 @@ class _Answer:
         self.frame: bytes | None = None
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
+@implementer(IPushProducer)
 class FramedConnection(Protocol):
     """One client.
 
@@ -101,7 +101,10 @@ class FramedConnection(Protocol):
         self._connections.add(self)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """Cancel the calls: their answers have no reader. Oneway calls go on."""
+        """Cancel the calls: their answers have no reader. Oneway calls go on.
+
+        A client that closes only its own half cannot be told from one that has left. Clients of Thrift close both.
+        """
         self._state = State.GONE
         self._reader.clear()
         self._answers.clear()
@@ -111,13 +114,6 @@ class FramedConnection(Protocol):
             if not is_oneway:
                 call.cancel()
         self._connections.remove(self)
-
-    def readConnectionLost(self) -> None:
-        """The client sends no more requests, and may still read answers."""
-        self.drain()
-
-    def writeConnectionLost(self) -> None:
-        """Nothing: the gateway never closes its half of a connection alone."""
 
     def drain(self) -> None:
         """See :class:`~rpc.gateway.connections.IClientConnection`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
@@ -136,16 +136,21 @@ class Gateway(Service):
             stopped = port.stopListening()
             if stopped is not None:
                 await stopped
-        ended = gatherResults([self._connections.drain(), self._forwarder.when_settled()], consumeErrors=True)
+        finished = Deferred.fromCoroutine(self._finish_calls())
         try:
-            await ended.addTimeout(self._options.drain_timeout, self._reactor)
-        except (TookTooLong, CancelledError):
-            log.msg(f"{len(self._connections.open)} connections are aborted after {self._options.drain_timeout:g} s")
+            await finished.addTimeout(self._options.drain_timeout, self._reactor)
+        except TookTooLong:
+            count = len(self._connections.open)
+            log.msg(f"after {self._options.drain_timeout:g} s the gateway aborts {count} connections with calls")
         self._connections.abort()
         await self._connections.drain()
         await self._connection.stopService()
         self._connections.stop()
         self._forwarder.stop()
+
+    async def _finish_calls(self) -> None:
+        await self._connections.drain()
+        await self._forwarder.when_settled()
 
 
 def _checked_services(services: Iterable[str]) -> tuple[str, ...]:

@@ -31,10 +31,11 @@ WRITERS = {
     "rpc/log.py": {"twisted.python.log"},
     "rpc/cli/standard_output.py": {"click.echo"},
     "rpc/cli/progress.py": {"click.progressbar"},
-    "rpc/cli/running.py": {"twisted.logger.globalLogBeginner"},
+    "rpc/cli/running.py": {"twisted.logger.globalLogBeginner", "twisted.logger.textFileLogObserver"},
 }
 """The modules that may write, and by what. ``aio`` warns with a broker's URL, whose names are percent-encoded;
-``progress`` writes a label of ours; ``running`` turns logging off."""
+``progress`` writes a label of ours; ``running`` turns logging off, or sends the log of a verb that serves to a file.
+"""
 
 WRITING = re.compile(
     r"twisted\.python\.log(\..*)?|twisted\.logger(\..*)?|logging(\..*)?|print|warnings\.warn|sys\.(stdout|stderr)\.write"

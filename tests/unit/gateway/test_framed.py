@@ -320,18 +320,6 @@ class HostileTests(GatewayTestCase):
         self.clock.pump([1.0] * 590)
         self.assertFalse(transport.aborted)
 
-    def test_a_client_that_closes_its_half_gets_its_answers(self) -> None:
-        protocol, transport = self.connect()
-        protocol.dataReceived(framed(request(seqid=1), request(seqid=2)) + b"\0")
-        protocol.readConnectionLost()
-        for published in self.requests():
-            self.assertFalse(transport.disconnecting)
-            self.answer(published)
-        self.assertEqual(frames(transport.take()), [result(seqid=1), result(seqid=2)])
-        self.assertTrue(transport.disconnecting)
-        self.leave(protocol)
-        self.assert_nothing_left()
-
     def test_further_connections_are_closed(self) -> None:
         self.set_up(max_connections=2)
         protocol, _ = self.connect()
