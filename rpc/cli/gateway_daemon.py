@@ -29,7 +29,9 @@ class Options(usage.Options):
         :raises SystemExit: an option is wrong, with one message; or help was wanted.
         """
         try:
-            context = gateway_command.make_context("twistd rpc-gateway", list(options or ()))
+            context = gateway_command.make_context(
+                "twistd rpc-gateway", list(options or ()), help_option_names=["-h", "--help"]
+            )
             use_monotonic_time()
             self["gateway"] = gateway_of(context, default_reactor())
         except click.exceptions.Exit as error:  # after --help
