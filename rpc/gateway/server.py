@@ -90,8 +90,9 @@ class Gateway(Service):
     def _listen(self, kind: str, endpoint: IStreamServerEndpoint, factory: ServerFactory) -> Deferred[None]:
         def began(port: IListeningPort) -> None:
             self.ports.append(port)
-            names = ", ".join(self._services)
-            log.msg(f"the gateway listens on {_port_name(port)} for {kind} calls of {names}")
+            text = f"the gateway listens on {_port_name(port)} for {kind} calls of {', '.join(self._services)}"
+            # Not before the reactor handles signals: a reader of the line may send one.
+            self._reactor.callWhenRunning(log.msg, text)
 
         return endpoint.listen(factory).addCallback(began)
 
@@ -147,6 +148,7 @@ class Gateway(Service):
         await self._connection.stopService()
         self._connections.stop()
         self._forwarder.stop()
+        log.msg("the gateway has stopped")
 
     async def _finish_calls(self) -> None:
         await self._connections.drain()

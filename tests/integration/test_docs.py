@@ -29,11 +29,13 @@ from rpc.cli.worker import Options as WorkerOptions
 from rpc.client.options import ClientOptions
 from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
+from rpc.gateway.answers import type_of
 from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from rpc.worker.queue_options import QueueOptions
 from rpc.worker.service import ThriftService
 from tests.integration.documents import ROOT, blocks
 from tests.support import BrokerTestCase
+from tools.nodes.rabbitmq import free_ports
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 EXAMPLES = sorted((ROOT / "examples").glob("*/README.md"))
@@ -43,6 +45,9 @@ GROUPS = ("dead", "queue")
 """Verbs that have verbs of their own."""
 
 BROKER_URL = "amqp://localhost"
+PORTS = ("9090", "8080")
+"""Of the documents, which may be in use."""
+
 LIMIT = 60.0
 """Seconds that one command of a document may take."""
 
@@ -56,6 +61,7 @@ class Reader:
         folder.mkdir(parents=True)
         self.folder = folder
         self._url = url
+        self._ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         self._workers: list[tuple[subprocess.Popen[str], threading.Timer]] = []
         commands = Path(sys.executable).parent
         self._environment = {
@@ -71,7 +77,7 @@ class Reader:
         unused: set[str] = set()
         for block in blocks(document):
             where = f"{document.name}, line {block.line}"
-            text = block.text.replace(BROKER_URL, self._url)
+            text = self._adapted(block.text)
             unused = {name for name in unused if not _uses(text, name)}
             if block.language == "sh":
                 printed = self._run(text, where)
@@ -90,10 +96,19 @@ class Reader:
         if unused:
             raise AssertionError(f"{document.name}: nothing uses {', '.join(sorted(unused))}")
 
+    def _adapted(self, text: str) -> str:
+        """Return a block with the broker under test, and with ports that are free."""
+        for port, free in self._ports.items():
+            text = re.sub(rf"\b{port}\b", free, text)
+        return text.replace(BROKER_URL, self._url)
+
     def _run(self, command: str, where: str) -> str:
         if command.startswith("twistd -n ") and command.endswith(" rpc-broker\n"):
             # Not on the usual port, which may be in use. The document is followed with the broker under test.
             self._serve(f"{command.strip()} --port 0\n", where, "the embedded broker listens on ")
+            return ""
+        if command.startswith("thrift-rpc gateway ") or " gateway.py" in command:
+            self._serve(command, where, "the gateway listens on ")
             return ""
         if re.match(r"(\w+=\S* )*twistd -n ", command):
             self._serve(command, where, "serving ")
@@ -165,7 +180,7 @@ class BlockTests(BrokerTestCase):
         for document in documents:
             reader.follow(ROOT / document)
         for output in reader.leave():
-            self.assertIn("Server Shut Down.", output)
+            self.assertRegex(output, r"Server Shut Down\.|the gateway has stopped")
             self.assertNotIn("Traceback", output)
 
     def test_the_readme_compiles_serves_and_calls_its_service(self) -> None:
@@ -192,11 +207,15 @@ class BlockTests(BrokerTestCase):
         """Its old server and its worker share a queue; both clients are answered."""
         self.follow("docs/migrating.md")
 
+    def test_the_gateway_page_serves_an_ordinary_client(self) -> None:
+        """Its stubs are compiled by Thrift alone."""
+        self.follow("README.md", "docs/gateway.md")
+
     def test_every_program_is_run(self) -> None:
         """No document with a program is left out above."""
-        followed = {"README.md", "guide.md", "operations.md", "errors.md", "wire.md", "broker.md", "migrating.md"}
+        followed = {"README", "guide", "operations", "errors", "wire", "broker", "migrating", "gateway"}
         with_programs = {
-            document.name
+            document.stem
             for document in DOCUMENTS
             if any(block.language in ("python", "sh", "thrift") for block in blocks(document))
         }
@@ -282,6 +301,14 @@ class ContentTests(SynchronousTestCase):
             self.assertIn(f"`{name}`" if name != "Outcome" else "`rpc.Outcome`", explained)
         for outcome in errors.Outcome:
             self.assertIn(f"| `{outcome.name}` |", explained)
+
+    def test_the_gateway_page_has_the_answer_for_every_error(self) -> None:
+        """And the type that the code gives."""
+        rows = {row[0].strip("`"): row[1] for row in sections("gateway.md", "error")[0]}
+        self.assertEqual(set(rows), {kind.__name__ for kind in errors.RPCError.__subclasses__()})
+        for kind in errors.RPCError.__subclasses__():
+            number = type_of(kind("what happened"))  # type: ignore[call-arg]  # every subclass has a default
+            self.assertRegex(rows[kind.__name__], rf"\({number}\)$")
 
     def test_every_error_of_a_call_has_a_row_with_its_outcome(self) -> None:
         """The row of every error has its default outcome."""

@@ -11,7 +11,7 @@ from tools.gateway_rates.programs import LISTENS
 from tools.nodes.broker_node import BrokerNode
 from tools.nodes.embedded import EmbeddedNode
 from tools.nodes.rabbitmq import RabbitMQNode
-from tools.processes import Process, twistd
+from tools.processes import Process, cpu_seconds, twistd
 
 SERVICE: Final = "services.calculator:service"
 
@@ -38,8 +38,8 @@ def rate(role: str, address: str, chosen: argparse.Namespace) -> float:
         return float(client.output().splitlines()[-1])
 
 
-def measure(node: BrokerNode, chosen: argparse.Namespace) -> dict[str, list[float]]:
-    """Return the rates of all rounds by their way."""
+def measure(node: BrokerNode, chosen: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Return the rates of all rounds by their way, and microseconds of processor time a call by process."""
     endpoint = "tcp:0:interface=127.0.0.1"
     options = ["--in-flight", str(chosen.in_flight), *(["--unordered"] if chosen.unordered else [])]
     with (
@@ -59,11 +59,15 @@ def measure(node: BrokerNode, chosen: argparse.Namespace) -> dict[str, list[floa
             "cheap client, Thrift's server": ("frames", server_port),
             "stock client, Thrift's server": ("stock", server_port),
         }
+        servers = {"gateway": gateway, "Thrift's server": server}
+        before = {name: cpu_seconds(process.pid) for name, process in servers.items()}
         rates: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(chosen.rounds):
             for way, (role, address) in ways.items():
                 rates[way].append(rate(role, address, chosen))
-    return rates
+        calls = 2 * chosen.rounds * (chosen.calls + max(chosen.in_flight, chosen.calls // 10))  # two clients each
+        used = {name: (cpu_seconds(process.pid) - before[name]) / calls * 1e6 for name, process in servers.items()}
+    return rates, used
 
 
 def main() -> None:
@@ -77,10 +81,12 @@ def main() -> None:
     chosen = arguments.parse_args()
     node: BrokerNode = EmbeddedNode() if chosen.broker == "embedded" else RabbitMQNode()
     with node:
-        rates = measure(node, chosen)
+        rates, used = measure(node, chosen)
     for way, each in rates.items():
         shown = " ".join(f"{value:8,.0f}" for value in each)
         print(f"{way:32} {statistics.median(each):8,.0f} calls a second   rounds: {shown}")
+    for name, microseconds in used.items():
+        print(f"{name}: {microseconds:.0f} microseconds of processor time a call")
     for one, other, least in GOALS:
         ratio = statistics.median(a / b for a, b in zip(rates[one], rates[other], strict=True))
         goal = "" if least is None else f" (to be at least {least})"
