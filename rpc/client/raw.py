@@ -72,21 +72,23 @@ class RawClient:
             message, when the broker has confirmed it. Fails with any :class:`~rpc.errors.RPCError`.
         :raises InvalidRequest: `message` is no CALL or ONEWAY message of the client's protocol.
         """
-        return self.send(read_request(self._codec, self._options.name or "", message), message)
+        header = read_request(self._codec, self._options.name or "", message)
+        return self.send(header, message).addCallback(self._answered, header[2])
 
-    def send(self, header: Header, message: bytes, timeout: float | None = None) -> Deferred[bytes]:
+    def send(self, header: Header, message: bytes, timeout: float | None = None) -> Deferred[bytes | None]:
         """Send a message whose beginning has been read; see :meth:`call`.
 
         :param header: of type CALL or ONEWAY. Its name is sent, also when `message` has another.
         :param timeout: seconds, when it is less than the client's.
+        :return: fires with the reply's message, whose seqid is any; with ``None`` for a ONEWAY message.
         """
-        name, kind, seqid, start = header
+        name, kind, _, start = header
         operation = self._operations.get((name, kind))
         if operation is None:
             operation = self._new_operation(name, kind)
         if timeout is not None and timeout < operation.timeout:
             operation = attrs.evolve(operation, timeout=timeout)
-        return self._call(operation, message, start).addCallback(self._answered, seqid)
+        return self._call(operation, message, start)
 
     def _new_operation(self, name: str, kind: int) -> RawOperation:
         if len(self._operations) >= MOST_OPERATIONS:
@@ -95,7 +97,7 @@ class RawClient:
         return operation
 
     def _answered(self, body: bytes | None, seqid: int) -> bytes:
-        return with_seqid(self._codec, body, seqid) if body else b""
+        return b"" if body is None else self._codec.with_seqid(body, seqid)
 
 
 def call_raw(call: Callable[..., Deferred[Any]], message: bytes, options: ClientOptions) -> Deferred[RawReply]:
@@ -108,7 +110,7 @@ def call_raw(call: Callable[..., Deferred[Any]], message: bytes, options: Client
     name, kind, seqid, start = read_request(codec, options.name or "", message)
 
     def answered(reply: RawReply) -> RawReply:
-        return attrs.evolve(reply, message=with_seqid(codec, reply.message, seqid)) if reply.message else reply
+        return attrs.evolve(reply, message=codec.with_seqid(reply.message, seqid)) if reply.message else reply
 
     operation = raw_operation(name, kind, options, _raw_reply)
     return call(operation, message, start).addCallback(answered)
@@ -148,12 +150,3 @@ def raw_operation(
 
 def _raw_reply(message: bytes | None, headers: Mapping[str, Any]) -> RawReply:
     return RawReply(message or b"", headers)
-
-
-def with_seqid(codec: Codec, message: bytes, seqid: int) -> bytes:
-    """Return a Thrift message with another seqid. Its struct is not read.
-
-    :raises MalformedMessage: the head of the message cannot be read.
-    """
-    name, kind, _, start = codec.read_header(message)
-    return codec.encode_header(name, kind, seqid) + message[start:]

@@ -43,6 +43,12 @@ class Codec(Protocol):
             ``NAME_LIMIT``.
         """
 
+    def with_seqid(self, message: bytes, seqid: int) -> bytes:
+        """Return a message with another seqid. Its struct is not read.
+
+        :raises MalformedMessage: as for :meth:`read_header`.
+        """
+
     def read_struct(
         self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS
     ) -> Any:

@@ -27,6 +27,9 @@ except ImportError:  # Thrift was installed without its extension
 
 AVAILABLE = fastbinary is not None
 
+_VERSIONED = 0x80
+"""The first byte of a message, but for those of the old form, which are written anew with a version."""
+
 LONG_STRING = 16384
 """Bytes or characters of an argument, or of a result, from which on a string is not copied by the extension."""
 
@@ -140,6 +143,12 @@ class FastBinaryCodec:
             raise
         except Exception as error:
             raise malformed("Thrift message", error) from error
+
+    def with_seqid(self, message: bytes, seqid: int) -> bytes:
+        *_, start = self.read_header(message)
+        if message[0] != _VERSIONED:
+            return self._general.with_seqid(message, seqid)
+        return message[: start - 4] + self._seqid.pack(seqid) + message[start:]
 
     def read_struct(
         self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS

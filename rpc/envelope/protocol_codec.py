@@ -64,6 +64,10 @@ class ProtocolCodec:
         check_seqid(seqid)
         return name, kind, seqid, transport.cstringio_buf.tell()
 
+    def with_seqid(self, message: bytes, seqid: int) -> bytes:
+        name, kind, _, start = self.read_header(message)
+        return self.encode_header(name, kind, seqid) + message[start:]
+
     def read_struct(
         self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS
     ) -> Any:

@@ -35,7 +35,7 @@ class Forwarder:
         self._options = options
         self.first = self._services[0]
         self._clients: dict[tuple[str, str], RawClient] = {}
-        self._oneways: set[Deferred[bytes]] = set()
+        self._oneways: set[Deferred[bytes | None]] = set()
         self._refused = LogLimit(clock, 10)
 
     def call(
@@ -65,8 +65,9 @@ class Forwarder:
                 return self._unknown_service(codec, header, service)
             client = self._new_client(service or self.first, protocol)
         if kind == TMessageType.CALL:
-            calling = client.send(header, message, timeout)
-            return calling.addErrback(self._call_failed, codec, name, seqid), False
+            sending = client.send(header, message, timeout)
+            failed = codec, name, seqid
+            return sending.addCallbacks(codec.with_seqid, self._call_failed, (seqid,), errbackArgs=failed), False
         if kind == TMessageType.ONEWAY:
             return self._send_oneway(client.send(header, message, timeout)), True
         text = f"a message of type {kind}, not a CALL or ONEWAY"
@@ -100,12 +101,14 @@ class Forwarder:
         log.err(failure, "in the gateway")
         return exception(codec, name, seqid, TApplicationException.INTERNAL_ERROR, "Internal error")
 
-    def _send_oneway(self, sending: Deferred[bytes]) -> Deferred[bytes]:
+    def _send_oneway(self, sending: Deferred[bytes | None]) -> Deferred[bytes]:
         """Note a oneway call until it is settled. Clients get no answer to it, so a failure is logged."""
         self._oneways.add(sending)
 
         def settled(result: Any) -> Any:
             self._oneways.discard(sending)
+            if result is None:
+                return b""
             if isinstance(result, Failure) and isinstance(result.value, RPCError):
                 text = error_text(result.value)
                 self._refused.note(lambda: f"a oneway call is lost: {text}")
@@ -126,7 +129,7 @@ class Forwarder:
         self._refused.resume()
 
 
-def _fork(deferred: Deferred[bytes]) -> Deferred[None]:
+def _fork(deferred: Deferred[Any]) -> Deferred[None]:
     """Return a Deferred that fires with `deferred`, and does not take its result."""
     forked: Deferred[None] = Deferred()
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
 from rpc.client.options import ClientOptions
-from rpc.client.raw import MOST_OPERATIONS, RawClient, call_raw, with_seqid
+from rpc.client.raw import MOST_OPERATIONS, RawClient, call_raw
 from rpc.envelope import CODECS
 from rpc.errors import AccessDenied, InvalidReply, InvalidRequest, MessageTooLarge, ServiceUnavailable
 from tests.unit.amqp.memory_reactor import BrokerReactor
@@ -178,4 +178,13 @@ class SeqidTests(SynchronousTestCase):
         codec = CODECS[protocol]
         struct = Calculator.add_args(1, 2)
         message = codec.encode(name, TMessageType.CALL, first, struct)
-        self.assertEqual(with_seqid(codec, message, second), codec.encode(name, TMessageType.CALL, second, struct))
+        self.assertEqual(codec.with_seqid(message, second), codec.encode(name, TMessageType.CALL, second, struct))
+
+    def test_knows_the_older_form_of_binary(self) -> None:
+        """Its messages get a version."""
+        codec = CODECS["binary"]
+        struct = codec.encode("add", TMessageType.CALL, 0, Calculator.add_args(1, 2))[15:]
+        message = b"\0\0\0\3add\1\0\0\0\7" + struct
+        self.assertEqual(
+            codec.with_seqid(message, 9), codec.encode("add", TMessageType.CALL, 9, Calculator.add_args(1, 2))
+        )
