@@ -57,7 +57,7 @@ def _option(name: str, kind: Any, purpose: str) -> Callable[[Any], Any]:
 @click.option("--unordered", is_flag=True, help="Send answers as they come. Default: in the order of the requests.")
 @_seconds("idle-timeout", "Seconds that a connection without a call stays open.")
 @_seconds("transfer-timeout", "Seconds that a client may take to send a request, or to read an answer.")
-@_count("max-buffered", "Bytes of unfinished requests and unread answers, of all clients together.")
+@_count("max-buffered", "Bytes of requests and answers in memory, of all clients together.")
 @_seconds("drain-timeout", "Seconds that calls in progress have to finish when the gateway stops.")
 @click.option("--user-id", is_flag=True, help="Name the URL's user in requests, for services with allow=.")
 @keys_option("File of keys: sign requests, and verify replies.")

@@ -52,7 +52,7 @@ class Connections:
     """All open connections of a gateway.
 
     :ivar open: the connections.
-    :ivar buffered: bytes of unfinished requests and unread answers.
+    :ivar buffered: bytes of requests and answers in memory.
     """
 
     def __init__(self, options: GatewayOptions, clock: IClock) -> None:

@@ -13,7 +13,7 @@ from rpc import log
 from rpc.client.connection import Connection
 from rpc.client.raw import RawClient
 from rpc.envelope import CODECS, Codec, Header
-from rpc.errors import MalformedMessage, Outcome, RPCError, ServiceUnavailable
+from rpc.errors import MalformedMessage, Outcome, Overloaded, RPCError, ServiceUnavailable
 from rpc.gateway.answers import error_answer, error_text, exception
 from rpc.gateway.options import GatewayOptions
 from rpc.interfaces import IClock
@@ -36,6 +36,7 @@ class Forwarder:
         self.first = self._services[0]
         self._clients: dict[tuple[str, str], RawClient] = {}
         self._oneways: set[Deferred[bytes | None]] = set()
+        self._oneway_bytes = 0
         self._refused = LogLimit(clock, 10)
 
     def call(
@@ -69,7 +70,11 @@ class Forwarder:
             failed = codec, name, seqid
             return sending.addCallbacks(codec.with_seqid, self._call_failed, (seqid,), errbackArgs=failed), False
         if kind == TMessageType.ONEWAY:
-            return self._send_oneway(client.send(header, message, timeout)), True
+            most = self._options.max_buffered
+            if self._oneway_bytes + len(message) > most:  # a client may leave and send again: its calls go on
+                text = f"{service or self.first}.{name}: unconfirmed oneway calls take max_buffered={most} bytes"
+                return self._send_oneway(fail(Overloaded(text, Outcome.NOT_SENT)), 0), True
+            return self._send_oneway(client.send(header, message, timeout), len(message)), True
         text = f"a message of type {kind}, not a CALL or ONEWAY"
         return succeed(exception(codec, name, seqid, TApplicationException.INVALID_MESSAGE_TYPE, text)), False
 
@@ -89,7 +94,7 @@ class Forwarder:
         name, kind, seqid, _ = header
         text = f"this gateway has no service {service[:80]!r}; it has {', '.join(self._services)}"
         if kind == TMessageType.ONEWAY:
-            return self._send_oneway(fail(ServiceUnavailable(text, Outcome.NOT_SENT))), True
+            return self._send_oneway(fail(ServiceUnavailable(text, Outcome.NOT_SENT)), 0), True
         return succeed(exception(codec, name, seqid, TApplicationException.UNKNOWN_METHOD, text)), False
 
     def _call_failed(self, failure: Failure, codec: Codec, name: str, seqid: int) -> bytes:
@@ -101,12 +106,14 @@ class Forwarder:
         log.err(failure, "in the gateway")
         return exception(codec, name, seqid, TApplicationException.INTERNAL_ERROR, "Internal error")
 
-    def _send_oneway(self, sending: Deferred[bytes | None]) -> Deferred[bytes]:
+    def _send_oneway(self, sending: Deferred[bytes | None], size: int) -> Deferred[bytes]:
         """Note a oneway call until it is settled. Clients get no answer to it, so a failure is logged."""
         self._oneways.add(sending)
+        self._oneway_bytes += size
 
         def settled(result: Any) -> Any:
             self._oneways.discard(sending)
+            self._oneway_bytes -= size
             if result is None:
                 return b""
             if isinstance(result, Failure) and isinstance(result.value, RPCError):

@@ -29,7 +29,9 @@ from rpc.gateway.options import GatewayOptions
 from rpc.interfaces import IClock
 
 HELD: Final = 1024 * 1024
-"""Bytes of answers that wait for their turn, or for the client to read. With more, no requests are read."""
+"""Bytes of requests whose calls are in progress, and of answers that wait for their turn or for the client to read.
+With more, no requests are read.
+"""
 
 
 class State(enum.Enum):
@@ -83,9 +85,10 @@ class FramedConnection(Protocol):
         self.since = clock.seconds()
         self._state = State.OPEN
         self._reader = FrameReader(options.max_message_size)
-        self._calls: dict[Deferred[bytes], bool] = {}  # in progress, and whether they are oneway
+        self._calls: dict[Deferred[bytes], int] = {}  # in progress, and the bytes of their requests
+        self._oneway_calls: set[Deferred[bytes]] = set()  # those of the calls that have no answer
         self._answers: deque[_Answer] = deque()  # in the order in which they are sent
-        self._held = 0  # bytes of the answers that have come
+        self._held = 0  # bytes of the calls' requests, and of the answers that have come
         self._noted = 0  # bytes that the registry of connections knows of
         self._is_congested = False  # the transport has more than it can send
         self._is_paused = False  # the transport does not read
@@ -110,8 +113,8 @@ class FramedConnection(Protocol):
         self._answers.clear()
         self._held = 0
         self._note_memory()
-        for call, is_oneway in list(self._calls.items()):
-            if not is_oneway:
+        for call in list(self._calls):
+            if call not in self._oneway_calls:
                 call.cancel()
         self._connections.remove(self)
 
@@ -252,16 +255,21 @@ class FramedConnection(Protocol):
     ) -> None:
         answer = _Answer(wrap)
         call, is_oneway = self._forwarder.call(message, protocol, None, timeout)
-        self._calls[call] = is_oneway
-        if not (is_oneway or self._options.unordered):
+        self._calls[call] = size = len(message)
+        self._held += size
+        if is_oneway:
+            self._oneway_calls.add(call)
+        elif not self._options.unordered:
             self._answers.append(answer)
         call.addCallbacks(self._answered, self._oneway_failed, (call, answer), errbackArgs=(call,))
 
-    def _answered(self, message: bytes, call: Deferred[bytes], answer: _Answer) -> None:
-        self._calls.pop(call, None)
+    def _answered(self, message: bytes, call: Deferred[bytes], answer: _Answer | None) -> None:
+        size = self._calls.pop(call)
         if self._state is State.GONE:
             return
-        if message:  # a oneway call has no answer
+        self._held -= size
+        self._oneway_calls.discard(call)
+        if message and answer is not None:  # a oneway call has no answer
             answer.frame = frame = answer.wrap(message)
             self._held += len(frame)
             if self._options.unordered:
@@ -270,8 +278,7 @@ class FramedConnection(Protocol):
 
     def _oneway_failed(self, _: Failure, call: Deferred[bytes]) -> None:
         """The forwarder has logged it."""
-        self._calls.pop(call, None)
-        self._go_on()
+        self._answered(b"", call, None)
 
     def _answer_now(self, frame: bytes) -> None:
         """Send an answer of the gateway's own, in its turn."""

@@ -37,8 +37,9 @@ class GatewayOptions:
     :ivar unordered: whether answers are sent as they come. Otherwise they have the order of the requests.
     :ivar idle_timeout: seconds that a connection without a call stays open.
     :ivar transfer_timeout: seconds that a client may take to send a request it has begun, or to read an answer.
-    :ivar max_buffered: bytes of unfinished requests and unread answers, of all connections together. The connection
-        that needs more is aborted.
+    :ivar max_buffered: bytes of requests and answers in memory, of all connections together. The connection that needs
+        more is aborted. The same holds for unconfirmed oneway calls, which outlive their connections; a further one is
+        refused.
     :ivar drain_timeout: seconds that calls in progress have to finish when the gateway stops.
     :ivar cors: origins of web pages that may call by HTTP, such as ``https://www.example.org``; ``*``: all.
     :ivar user_id: whether requests name the user of the broker's URL.

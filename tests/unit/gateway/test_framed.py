@@ -208,6 +208,34 @@ class BackPressureTests(GatewayTestCase):
         self.assertEqual(transport.producerState, "producing")
         self.assertEqual(len(self.requests()), 1)
 
+    def test_large_requests_are_forwarded_one_after_the_other(self) -> None:
+        """The gateway keeps a request until its call is settled."""
+        protocol, transport = self.connect()
+        large = CODECS["binary"].encode("add", TMessageType.CALL, 7, Calculator.blob_args(bytes(HELD)))
+        protocol.dataReceived(framed(large, large))
+        (first,) = self.requests()
+        self.assertEqual(transport.producerState, "paused")
+        self.answer(first)
+        self.answer(self.requests()[0])
+        self.assertEqual(frames(transport.take()), [result(), result()])
+        self.assertEqual((self.connections.buffered, transport.producerState), (0, "producing"))
+
+    def test_oneway_calls_of_clients_that_leave_are_bounded(self) -> None:
+        self.set_up(max_buffered=100)
+        message = request(kind=TMessageType.ONEWAY)
+        for _ in range(100 // len(message)):
+            protocol, _ = self.connect()
+            protocol.dataReceived(framed(message))
+            self.leave(protocol)
+        lines = log_lines(self)
+        protocol, _ = self.connect()
+        protocol.dataReceived(framed(message))
+        self.assertRegex(lines[0], "^a oneway call is lost: Overloaded: Calculator.add: .* max_buffered=100 bytes")
+        self.caller.wire.confirm(0, multiple=True)
+        self.leave(protocol)
+        self.assert_nothing_left()
+        self.assertEqual(self.forwarder._oneway_bytes, 0)
+
     def test_all_connections_together_may_keep_so_many_bytes(self) -> None:
         """The connection that needs more is aborted, the others go on."""
         self.set_up(max_buffered=1000)
