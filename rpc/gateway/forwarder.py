@@ -30,11 +30,22 @@ class Forwarder:
     """
 
     def __init__(self, connection: Connection, services: Sequence[str], options: GatewayOptions, clock: IClock) -> None:
-        self._connection = connection
+        """:raises ConfigurationError: no service can have such a name."""
         self._services = tuple(services)
         self._options = options
         self.first = self._services[0]
-        self._clients: dict[tuple[str, str], RawClient] = {}
+        self._clients: dict[tuple[str, str], RawClient] = {
+            (service, protocol): connection.raw_client(
+                service,
+                timeout=options.timeout,
+                protocol=protocol,
+                max_message_size=options.max_message_size,
+                user_id=options.user_id,
+                keys=options.keys,
+            )
+            for service in self._services
+            for protocol in CODECS
+        }
         self._oneways: set[Deferred[bytes | None]] = set()
         self._oneway_bytes = 0
         self._refused = LogLimit(clock, 10)
@@ -60,11 +71,10 @@ class Forwarder:
         if SEPARATOR in name:
             service, _, name = name.partition(SEPARATOR)
             header = name, kind, seqid, start
-        client = self._clients.get((service or self.first, protocol))
+        service = self.first if service is None else service
+        client = self._clients.get((service, protocol))
         if client is None:
-            if service is not None and service not in self._services:
-                return self._unknown_service(codec, header, service)
-            client = self._new_client(service or self.first, protocol)
+            return self._unknown_service(codec, header, service)
         if kind == TMessageType.CALL:
             sending = client.send(header, message, timeout)
             failed = codec, name, seqid
@@ -72,23 +82,11 @@ class Forwarder:
         if kind == TMessageType.ONEWAY:
             most = self._options.max_buffered
             if self._oneway_bytes + len(message) > most:  # a client may leave and send again: its calls go on
-                text = f"{service or self.first}.{name}: unconfirmed oneway calls take max_buffered={most} bytes"
+                text = f"{service}.{name}: unconfirmed oneway calls take max_buffered={most} bytes"
                 return self._send_oneway(fail(Overloaded(text, Outcome.NOT_SENT)), 0), True
             return self._send_oneway(client.send(header, message, timeout), len(message)), True
         text = f"a message of type {kind}, not a CALL or ONEWAY"
         return succeed(exception(codec, name, seqid, TApplicationException.INVALID_MESSAGE_TYPE, text)), False
-
-    def _new_client(self, service: str, protocol: str) -> RawClient:
-        options = self._options
-        client = self._clients[service, protocol] = self._connection.raw_client(
-            service,
-            timeout=options.timeout,
-            protocol=protocol,
-            max_message_size=options.max_message_size,
-            user_id=options.user_id,
-            keys=options.keys,
-        )
-        return client
 
     def _unknown_service(self, codec: Codec, header: Header, service: str) -> tuple[Deferred[bytes], bool]:
         name, kind, seqid, _ = header

@@ -324,7 +324,8 @@ class StopTests(GatewayTestCase):
         wrong: tuple[dict[str, Any], ...] = (
             {"services": []},
             {"services": "Calculator"},
-            {"services": ["a:b"]},
+            {"services": ["a:b"], "framed": ["tcp:0"]},
+            {"services": ["a" * 300], "framed": ["tcp:0"]},
             {"framed": ["tcp"]},
             {"framed": ["nonsense:1"]},
             {"framed": "tcp:0"},

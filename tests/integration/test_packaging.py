@@ -87,14 +87,14 @@ class InstalledTests(SynchronousTestCase):
         python = environment / "bin/python"
         module, _ = run(python, "-W", "ignore", "-c", PACKAGE_FACTS, cwd=self.folder).splitlines()[:2]
         self.assertEqual(Path(module), self.folder.resolve() / "source/rpc/__init__.py")
-        for command in ("rpc-worker", "rpc-broker"):
+        for command in ("rpc-worker", "rpc-broker", "rpc-gateway"):
             self.assertIn(command, run(python, "-c", TWISTD, "--help", cwd=self.folder))
 
     def test_the_wheel_ships_the_framework_and_the_plugins(self) -> None:
         """Nothing but rpc, the twistd plugins and the metadata is in the wheel; no package that shadows Twisted."""
         names = zipfile.ZipFile(self.wheel).namelist()
         foreign = [name for name in names if not name.startswith(("rpc/", "thrift_amqp_rpc-"))]
-        plugins = [f"twisted/plugins/rpc_{name}_plugin.py" for name in ("broker", "worker")]
+        plugins = [f"twisted/plugins/rpc_{name}_plugin.py" for name in ("broker", "gateway", "worker")]
         self.assertEqual(sorted(foreign), plugins)
         self.assertIn("rpc/py.typed", names)
 
@@ -107,10 +107,10 @@ class InstalledTests(SynchronousTestCase):
         self.assertEqual((typed, specification), ("True", "True"))
 
     def test_the_commands_are_there(self) -> None:
-        """``thrift-rpc --help`` names its verbs, and ``twistd`` knows ``rpc-worker`` and ``rpc-broker``."""
+        """``thrift-rpc --help`` names its verbs, and ``twistd`` knows its three plugins."""
         self.assertIn("compile", run(self.environment / "bin/thrift-rpc", "--help", cwd=self.folder))
         python = self.environment / "bin/python"
         twistd = (python, "-c", TWISTD)
-        for command, option in (("rpc-worker", "--broker"), ("rpc-broker", "--state")):
+        for command, option in (("rpc-worker", "--broker"), ("rpc-broker", "--state"), ("rpc-gateway", "--http")):
             self.assertIn(command, run(*twistd, "--help", cwd=self.folder))
             self.assertIn(option, run(*twistd, command, "--help", cwd=self.folder))

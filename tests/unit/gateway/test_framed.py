@@ -76,6 +76,19 @@ class CallTests(GatewayTestCase):
             self.assertEqual(exception_in(frame_in(transport.take()), each)[2], TApplicationException.PROTOCOL_ERROR)
         self.assertFalse(transport.disconnecting)
 
+    def test_answers_names_that_no_method_has(self) -> None:
+        """AMQP's texts are shorter than Thrift's."""
+        protocol, transport = self.connect()
+        for name in ("x" * 1000, "x" * 2000, "", "a\n\x1b[2J", "größer", ":", "::", "Other:", ":add", "Other:a:b"):
+            protocol.dataReceived(framed(request(name)))
+            published = self.requests()
+            if published:
+                self.answer(published[0])
+            self.assertEqual(len(frames(transport.take())), 1, name)
+        self.assertFalse(transport.disconnecting)
+        self.leave(protocol)
+        self.assert_nothing_left()
+
     def test_an_error_of_the_call_is_an_exception_message(self) -> None:
         protocol, transport = self.connect()
         protocol.dataReceived(framed(request()))
