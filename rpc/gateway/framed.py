@@ -33,6 +33,9 @@ HELD: Final = 1024 * 1024
 With more, no requests are read.
 """
 
+GRAIN: Final = 4096
+"""Bytes of a change in memory from which on the registry of connections is told. Most calls change less."""
+
 
 class State(enum.Enum):
     """The states of a connection, in their order. Some are left out, none comes again."""
@@ -162,8 +165,9 @@ class FramedConnection(Protocol):
             return
         self._is_going_on = True
         try:
-            self._send()
-            while self._take_requests():
+            if self._answers:
+                self._send()
+            while self._reader.buffered and self._take_requests():
                 self._send()
         finally:
             self._is_going_on = False
@@ -187,7 +191,7 @@ class FramedConnection(Protocol):
     def _take_requests(self) -> bool:
         """Take the requests that are there, until the connection has enough. Return whether there were any."""
         taken = False
-        while self._state is State.OPEN and not self._has_enough():
+        while self._reader.buffered and self._state is State.OPEN and not self._has_enough():
             frame = self._reader.next()
             if frame is None:
                 break
@@ -198,7 +202,7 @@ class FramedConnection(Protocol):
                 self._take_header_frame(frame)
             else:
                 self._take(frame)
-        if taken:
+        if taken and self._reader.buffered:
             self.since = self._clock.seconds()  # the next request has all its time
         return taken
 
@@ -224,7 +228,7 @@ class FramedConnection(Protocol):
 
     def _note_memory(self) -> None:
         change = self._reader.buffered + self._held - self._noted
-        if change:
+        if abs(change) >= GRAIN or self._state is State.GONE:
             self._noted += change
             if not self._connections.buffer(self, change):
                 self.abort()

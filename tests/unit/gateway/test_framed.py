@@ -97,6 +97,13 @@ class CallTests(GatewayTestCase):
         self.assertEqual((name, seqid, kind), ("add", 7, TApplicationException.INTERNAL_ERROR))
         self.assertRegex(text, r"^ServiceUnavailable: .*\(not executed\)$")
 
+    def test_a_broker_that_is_lost_ends_the_calls_that_it_has(self) -> None:
+        protocol, transport = self.connect()
+        protocol.dataReceived(framed(request()))
+        self.caller.wire.close_channel()
+        text = exception_in(frame_in(transport.take()))[3]
+        self.assertRegex(text, r"^ConnectionLost: .*\(may have been executed\)$")
+
     def test_a_call_without_a_broker_ends_at_its_deadline(self) -> None:
         self.set_up(is_open=False, timeout=5.0)
         protocol, transport = self.connect()
@@ -182,16 +189,19 @@ class BackPressureTests(GatewayTestCase):
 
     def test_a_client_that_does_not_read_gets_no_more_and_is_not_read(self) -> None:
         protocol, transport = self.connect()
-        protocol.dataReceived(framed(request(seqid=1), request(seqid=2)))
+        protocol.dataReceived(framed(request(seqid=1), request("blob", seqid=2)))
         first, second = self.requests()
         self.answer(first)
         protocol.pauseProducing()
-        self.answer(second)
+        codec = CODECS["binary"]
+        blob = Calculator.blob_result(bytes(10_000))
+        seqid = codec.read_header(second.body)[2]
+        self.caller.reply_bytes(second, codec.encode("blob", TMessageType.REPLY, seqid, blob))
         self.assertEqual(frames(transport.take()), [result(seqid=1)])
         self.assertEqual(transport.producerState, "paused")
-        self.assertGreater(self.connections.buffered, 0)
+        self.assertGreater(self.connections.buffered, 10_000)
         protocol.resumeProducing()
-        self.assertEqual(frames(transport.take()), [result(seqid=2)])
+        self.assertEqual(frames(transport.take()), [codec.encode("blob", TMessageType.REPLY, 2, blob)])
         self.assertEqual((transport.producerState, self.connections.buffered), ("producing", 0))
 
     def test_a_client_that_never_reads_is_aborted(self) -> None:
@@ -251,11 +261,11 @@ class BackPressureTests(GatewayTestCase):
 
     def test_all_connections_together_may_keep_so_many_bytes(self) -> None:
         """The connection that needs more is aborted, the others go on."""
-        self.set_up(max_buffered=1000)
+        self.set_up(max_buffered=100_000)
         first, first_transport = self.connect()
         second, second_transport = self.connect()
-        first.dataReceived(framed(bytes(2000))[:800])
-        second.dataReceived(framed(bytes(2000))[:300])
+        first.dataReceived(framed(bytes(200_000))[:80_000])
+        second.dataReceived(framed(bytes(200_000))[:30_000])
         self.assertEqual((first_transport.aborted, second_transport.aborted), (False, True))
         self.leave(second)
         self.leave(first)
