@@ -28,6 +28,7 @@ HOSTILE = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA1), *range(0x2028, 0x2
 
 WRITERS = {
     "rpc/aio/connection.py": {"warnings.warn"},
+    "rpc/blocking/connection.py": {"warnings.warn"},
     "rpc/log.py": {"twisted.python.log"},
     "rpc/cli/standard_output.py": {"click.echo"},
     "rpc/cli/progress.py": {"click.progressbar"},
