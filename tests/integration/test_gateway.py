@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import socket
@@ -319,6 +320,9 @@ class StopTests(GatewayTestCase):
         second.startService()
         await self.assertFailure(second.when_listening(), CannotListenError)
         await second.stopService()
+        del second
+        gc.collect()
+        self.flushWarnings()  # some versions of Twisted do not close the socket that they could not bind
 
     async def test_refuses_wrong_arguments(self) -> None:
         wrong: tuple[dict[str, Any], ...] = (
