@@ -22,6 +22,7 @@ NAMES: Final = (
     "command_line",
     "reply",
     "broker",
+    "gateway",
     "signatures",
 )
 

@@ -22,10 +22,13 @@ REQUESTS = [request(protocol=protocol) for protocol in CODECS] + [
 FRAMED = [
     *map(framed, REQUESTS),
     header_request(),
-    header_request("compact", {b"rpc-timeout-ms": b"5"}, zipped=1),
+    header_request("compact", {b"rpc-timeout-ms": b"5"}),
     raw_frame(b"", protocol_id=9),
     framed(bytes(3000)),
 ]
+
+ZIPPED = header_request(zipped=1)
+"""Its bytes depend on the version of zlib."""
 
 HTTP = [
     *map(post, REQUESTS),
@@ -73,7 +76,7 @@ class AnyBytesTests(GatewayTestCase):
         self.connections.stop()
         self.forwarder.stop()
 
-    @given(broken(FRAMED))
+    @given(broken([*FRAMED, ZIPPED]))
     def test_framed(self, chunks: list[bytes]) -> None:
         self.send(chunks, http=False)
 
