@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from twisted.internet.defer import DeferredList
 from twisted.internet.threads import deferToThread
 
 from rpc.errors import ChannelClosed
@@ -18,7 +19,7 @@ DOWN = "404 NOT_FOUND - (home node .* is down|failed to perform operation on que
 class ClusterRefusalTests(AMQPTestCase):
     """Two nodes, of which one is killed."""
 
-    timeout = 120.0
+    timeout = 240.0  # RabbitMQ 4 looks for the queue's node for a minute
     cluster: ClassVar[RabbitMQCluster]
 
     @classmethod
@@ -34,8 +35,12 @@ class ClusterRefusalTests(AMQPTestCase):
         await (await self.channel(home.url)).queue_declare(queue=queue, durable=True)
         await deferToThread(home.kill)
         await deferToThread(other.ctl, "await_online_nodes", "1")
-        for passive in (False, True):
-            channel = await self.channel(other.url)
-            with self.assertRaisesRegex(ChannelClosed, DOWN) as caught:
-                await channel.queue_declare(queue=queue, durable=True, passive=passive)
-            self.assertFalse(is_permanent(caught.exception), repr(caught.exception))
+        channels = [await self.channel(other.url) for _ in (False, True)]
+        declared = [
+            channel.queue_declare(queue=queue, durable=True, passive=passive)
+            for channel, passive in zip(channels, (False, True), strict=True)
+        ]
+        for _, answer in await DeferredList(declared, consumeErrors=True):
+            self.assertIsInstance(answer.value, ChannelClosed)
+            self.assertRegex(str(answer.value), DOWN)
+            self.assertFalse(is_permanent(answer.value), repr(answer.value))

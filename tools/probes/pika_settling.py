@@ -159,6 +159,7 @@ def channel_ends(probe: Probe) -> None:
     other.confirm_delivery()
     probe.publish(other, "", queue, b"later")
     channel.close()
+    probe.wait_for_count(other, queue, 3)
     for _ in range(3):
         probe.get(other, queue)
 
