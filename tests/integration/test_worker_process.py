@@ -174,15 +174,15 @@ class WorkerProcessTests(BrokerTestCase):
             worker = self.tac()
             client = yield self.client()
             call = rpc.with_options(client, timeout=120.0).add(number, 300)
+            call.addErrback(lambda failure: failure.trap(CancelledError, rpc.ConnectionLost))
             yield deferToThread(worker.wait_for_line, f"adding {number}")
             worker.send(first)
             yield deferToThread(worker.wait_for_line, f"Received {first.name}")
             worker.send(further)
             ended = yield deferToThread(worker.wait)
             self.assertEqual(ended, -first if first is signal.SIGTERM else 0, worker.output())
-            self.assertRegex(worker.output(), "stopping with [12] calls in progress")
+            self.assertRegex(worker.output(), "stopping with . calls? in progress")
             self.assertNotIn("Traceback", worker.output())
-            call.addErrback(lambda failure: failure.trap(CancelledError))
             call.cancel()
 
     @inlineCallbacks
