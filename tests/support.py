@@ -7,7 +7,21 @@ from typing import ClassVar
 
 from twisted.trial.unittest import TestCase
 
+import rpc
 from tools.nodes.broker_node import BrokerNode
+
+
+async def skip_without_transient_queues(case: BrokerTestCase) -> None:
+    """Skip a test with servers of ``txamqp.contrib.thrift`` where the broker refuses their queues: RabbitMQ 4.3 takes
+    none that are neither durable nor exclusive, unless its configuration permits them.
+    """
+    connection = await rpc.connect(case.url)
+    try:
+        broker = connection._link.connection.broker  # type: ignore[union-attr]  # it is open
+    finally:
+        await connection.close()
+    if broker.product == "RabbitMQ" and broker.version >= (4, 3):
+        case.skipTest("RabbitMQ 4.3 refuses the queues of txamqp.contrib.thrift")
 
 
 class BrokerTestCase(TestCase):

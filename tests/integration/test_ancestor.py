@@ -22,6 +22,7 @@ from rpc.worker.refused_queues import explanation
 from services.calculator import CalculatorHandler
 from tests.ancestor import RESPONSES
 from tests.services.support import ServiceTestCase
+from tests.support import skip_without_transient_queues
 from tools.nodes.rabbitmq import RabbitMQNode
 from tools.processes import Process
 
@@ -35,7 +36,8 @@ class AncestorTestCase(ServiceTestCase):
 
     timeout = 60.0
 
-    def setUp(self) -> None:
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        await skip_without_transient_queues(self)
         self.exchange, self.key, self.queue = (self.unique(name) for name in ("services", "calc", "calc_pool"))
         with resources.as_file(resources.files("rpc.amqp.codec.spec").joinpath("amqp0-9-1.xml")) as spec:
             self.arguments = [str(self.broker.port), "/", str(spec), self.exchange, self.key]

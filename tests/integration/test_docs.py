@@ -34,7 +34,7 @@ from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from rpc.worker.queue_options import QueueOptions
 from rpc.worker.service import ThriftService
 from tests.integration.documents import ROOT, blocks
-from tests.support import BrokerTestCase
+from tests.support import BrokerTestCase, skip_without_transient_queues
 from tools.nodes.rabbitmq import free_ports
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -203,8 +203,9 @@ class BlockTests(BrokerTestCase):
         """Its test cases run with trial and with pytest."""
         self.follow("README.md", "docs/guide.md", "docs/broker.md")
 
-    def test_the_page_about_moving_runs_old_and_new_programs_together(self) -> None:
+    async def test_the_page_about_moving_runs_old_and_new_programs_together(self) -> None:
         """Its old server and its worker share a queue; both clients are answered."""
+        await skip_without_transient_queues(self)
         self.follow("docs/migrating.md")
 
     def test_the_gateway_page_serves_an_ordinary_client(self) -> None:

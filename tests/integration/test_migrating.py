@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.integration.documents import ROOT, blocks
 from tests.processes import WorkerProcess
-from tests.support import BrokerTestCase
+from tests.support import BrokerTestCase, skip_without_transient_queues
 from tools.processes import Process
 
 PAGE = ROOT / "docs" / "migrating.md"
@@ -85,7 +85,8 @@ class MigrationTests(BrokerTestCase):
 
     timeout = 180.0
 
-    def setUp(self) -> None:
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        await skip_without_transient_queues(self)
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
         self.url = self.virtual_host()  # type: ignore[misc]  # of this test alone
