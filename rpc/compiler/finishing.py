@@ -99,7 +99,7 @@ def _our_fault(path: str) -> Iterator[None]:
             f"{path}: the completed module is not Python (line {error.lineno}: {error.msg}). This is a fault of "
             "thrift-rpc, not of the IDL: report it, with the IDL"
         ) from error
-    except RecursionError as error:
+    except (RecursionError, MemoryError) as error:  # Python's parser raises either
         raise CompileError(f"{path}: {TOO_LARGE}") from error
 
 

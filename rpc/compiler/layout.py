@@ -80,7 +80,7 @@ def arrange(compiled: Sequence[Stubs]) -> dict[str, str]:
                 raise CompileError(
                     f"{stubs.source.shown}: the Thrift compiler made {path} of it, which is not Python ({error.msg})"
                 ) from error
-            except RecursionError as error:
+            except (RecursionError, MemoryError) as error:  # Python's parser raises either
                 raise CompileError(f"{stubs.source.shown}: {TOO_LARGE}") from error
             files[path] = f"{files[path]}\n\n{relative}" if path in files else relative
         listed = names.setdefault(folder, list(_SHARED))

@@ -34,7 +34,7 @@ class DeepTests(IDLTestCase):
             ),
             ("typedef T T", ":1: this typedef stands for itself"),
             (
-                "struct S {" + "".join(f"{i + 1}: i32 a{i}\n" for i in range(3000)) + "}",
+                "struct S {" + "".join(f"{i + 1}: i32 a{i}\n" for i in range(10_000)) + "}",
                 ": a struct has too many fields",
             ),
         ):
