@@ -352,6 +352,8 @@ class LoopThreadTests(SynchronousTestCase):
             self.thread.call(exit_later)
         with self.assertRaises(ConnectionLost):
             self.thread.call(bool)
+        self.thread._thread.join(20)
+        self.assertEqual(len(ended), 1)  # before the hook is put back
 
     def test_a_nested_call_of_a_handlers_thread_inherits_what_it_may(self) -> None:
         """Deadline and metadata, but not the worker's count of nested calls, which has no locks."""
