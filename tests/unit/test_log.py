@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-from click.testing import CliRunner
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,6 +18,7 @@ from rpc.cli import main as main_module
 from rpc.cli.main import main
 from rpc.cli.standard_output import say, warn
 from rpc.printable import printable, printable_lines
+from tests.unit.command_line import runner
 from tests.unit.logs import log_lines
 
 PACKAGE = Path(rpc.__file__).parent
@@ -144,7 +144,7 @@ class ShownTests(SynchronousTestCase):
                 assert command is not None
                 self.patch(command, "invoke", lambda _, error=error: raises(error))
                 self.patch(command, "parse_args", lambda *_: [])
-                result = CliRunner().invoke(main, [verb])
+                result = runner().invoke(main, [verb])
                 self.assertIn(result.exit_code, (1, 2))
                 self.assert_shown(result.stdout)
                 self.assert_shown(result.stderr)
@@ -153,6 +153,6 @@ class ShownTests(SynchronousTestCase):
         """An unknown verb, option, stub and file, as a script may pass them on."""
         word = "a\x1b[2J\x9b\x7f\u202e"
         for words in ([word], ["call", word], ["call", f"--{word}"], ["compile", word, "--out", "x"], ["dead", word]):
-            result = CliRunner().invoke(main, words)
+            result = runner().invoke(main, words)
             self.assertNotEqual(result.exit_code, 0)
             self.assert_shown(result.stderr)
