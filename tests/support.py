@@ -15,13 +15,24 @@ async def skip_without_transient_queues(case: BrokerTestCase) -> None:
     """Skip a test with servers of ``txamqp.contrib.thrift`` where the broker refuses their queues: RabbitMQ 4.3 takes
     none that are neither durable nor exclusive, unless its configuration permits them.
     """
+    if await _is_rabbitmq(case, 4, 3):
+        case.skipTest("RabbitMQ 4.3 refuses the queues of txamqp.contrib.thrift")
+
+
+async def skip_without_version_08(case: BrokerTestCase) -> None:
+    """Skip a test of AMQP 0-8 where the broker does not speak it: from RabbitMQ 4.0 on."""
+    if await _is_rabbitmq(case, 4, 0):
+        case.skipTest("RabbitMQ 4.0 and later do not speak AMQP 0-8")
+
+
+async def _is_rabbitmq(case: BrokerTestCase, *version: int) -> bool:
+    """Return whether the broker is RabbitMQ of this version, or a later one."""
     connection = await rpc.connect(case.url)
     try:
         broker = connection._link.connection.broker  # type: ignore[union-attr]  # it is open
     finally:
         await connection.close()
-    if broker.product == "RabbitMQ" and broker.version >= (4, 3):
-        case.skipTest("RabbitMQ 4.3 refuses the queues of txamqp.contrib.thrift")
+    return broker.product == "RabbitMQ" and broker.version >= version
 
 
 class BrokerTestCase(TestCase):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
@@ -26,7 +26,7 @@ from rpc.messages import Properties
 from rpc.topology import REQUESTS, existing_queue
 from services.calculator import CalculatorHandler
 from tests.services.support import ServiceTestCase
-from tests.support import BrokerTestCase
+from tests.support import BrokerTestCase, skip_without_version_08
 from tests.unit.logs import log_lines
 
 
@@ -161,6 +161,10 @@ class Version08Tests(CallsOfAVersion):
 
     __test__ = True
     spec = "0-8"
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        await skip_without_version_08(self)
+        await maybeDeferred(super().setUp)
 
     async def test_says_at_connect_what_is_missing(self) -> None:
         """Once, with what follows for callers."""
