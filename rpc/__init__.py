@@ -3,7 +3,8 @@
 from rpc.client.connection import Connection, connect
 from rpc.client.interception import ClientCall
 from rpc.client.reply_values import RawReply, Reply
-from rpc.client.stub_client import with_options, with_reply
+from rpc.client.stub_client import with_reply
+from rpc.client.with_options import with_options
 from rpc.context import CallContext, current_call
 from rpc.errors import (
     AccessDenied,

@@ -68,7 +68,7 @@ class Link(Service):
         self._reactor = reactor
         self._on_refused = on_refused
         self.refusal: AMQPError | None = None
-        self._refusal: AMQPError | None = None  # of a host of this round
+        self._host_refusal: AMQPError | None = None  # in this round
         self._hosts_tried = 0  # in this round
         self._attachments: dict[IChannelUser, Attachment] = {}
         self.connection: AMQPConnection | None = None
@@ -170,7 +170,7 @@ class Link(Service):
             attachment.open(connection)
 
     def _tell_what_is_missing(self) -> None:
-        """Log once what the version of AMQP lacks, and what follows from it."""
+        """Log once which extensions the version of AMQP lacks, and the effect on calls."""
         definition = self.definition
         if definition.missing and not self._told_what_is_missing:
             self._told_what_is_missing = True
@@ -196,9 +196,9 @@ class Link(Service):
         log.msg(f"no connection to {self._endpoint.uri}: {error}")
         self._hosts_tried += 1
         if is_permanent(error):
-            self._refusal = error
+            self._host_refusal = error
         if self._hosts_tried >= len(self._endpoint.uri.hosts):
-            refusal = self.refusal = self._refusal
+            refusal = self.refusal = self._host_refusal
             self._begin_round()
             if refusal is not None:
                 self._refused(refusal)
@@ -207,7 +207,7 @@ class Link(Service):
 
     def _begin_round(self) -> None:
         """Begin to try each host once."""
-        self._refusal = None
+        self._host_refusal = None
         self._hosts_tried = 0
 
     def _channel_lost(self, reason: BaseException | None) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable, Iterable
-from functools import partial
-from inspect import Signature
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 import rpc.client.stub_client as twisted_clients
+from rpc.client.doors import DoorClient, DoorMethod
 from rpc.client.options import Options
 from rpc.client.reply_values import Reply
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:  # Python has them from 3.11 and 3.10 on
 
     P = ParamSpec("P")
 
-C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -49,17 +47,14 @@ class CallFuture(Future[T]):
             self.set_exception(error)
 
 
-class Method(partial["Future[Any]"]):
-    """A method of a client. A partial adds no Python frame to a call. It has the attributes that help() reads."""
-
-    __name__: str
-    __signature__: Signature
+class Method(DoorMethod):
+    """A method of a client."""
 
     def __repr__(self) -> str:
         return repr(self.args[1])
 
 
-class Client:
+class Client(DoorClient):
     """A client of one service: its methods make calls. Made by :meth:`rpc.aio.Connection.client`."""
 
     _client: twisted_clients.Client
@@ -70,43 +65,18 @@ class Client:
         self._client = client
         self._loop = loop
 
-    def __getattr__(self, name: str) -> Method:
-        """Make a method when it is first asked for."""
-        client: twisted_clients.Client | None = self.__dict__.get("_client")  # unset while it is copied
-        if client is None:
-            raise AttributeError(name)
-        method = getattr(client, name)
-        call = self.__dict__[name] = Method(_call, self._loop, method)
-        call.__name__ = method.__name__
-        call.__doc__ = method.__doc__
-        call.__signature__ = method.__signature__
-        return call
+    def _below(self) -> twisted_clients.Client | None:
+        return self.__dict__.get("_client")
 
-    def __dir__(self) -> Iterable[str]:
-        return {*super().__dir__(), *dir(self._client)}
-
-    def __repr__(self) -> str:
-        return repr(self._client)
+    def _make_method(self, name: str) -> Method:
+        return Method(_call, self._loop, getattr(self._client, name))
 
     def __replace__(self, **options: Unpack[Options]) -> Client:
-        """Return a client with other options, as :func:`copy.replace` does (Python 3.13)."""
         return Client(self._client.__replace__(**options), self._loop)
 
 
 def _call(loop: AbstractEventLoop, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
     return CallFuture(method(*args, **kwargs), loop)
-
-
-def with_options(client: C, **options: Unpack[Options]) -> C:
-    """Return a client of the same service on the same connection, with other options.
-
-    :raises TypeError: an option is unknown, or `client` is no client of this module.
-    :raises ConfigurationError: an option has a wrong value.
-    """
-    given: object = client
-    if not isinstance(given, Client):
-        raise TypeError(f"{given!r} is no client of rpc.aio; give one made by connection.client(stub)")
-    return cast(C, given.__replace__(**options))
 
 
 def with_reply(method: Callable[P, Future[T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[Reply[T]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from inspect import Signature
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import rpc.client.stub_client as twisted_clients
+from rpc.client.doors import DoorClient, DoorMethod
 from rpc.client.options import Options
 from rpc.client.reply_values import Reply
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # Python has them from 3.11 and 3.10 on
 
     P = ParamSpec("P")
 
-C = TypeVar("C")
 T = TypeVar("T")
 
 Made = tuple["Waiter", Any]
@@ -29,11 +28,8 @@ class Waiter(Protocol):
     def __call__(self, function: Callable[[], Any], /) -> Any: ...
 
 
-class Method(partial[Any]):
-    """A method of a client. It has the attributes that help() reads."""
-
-    __name__: str
-    __signature__: Signature
+class Method(DoorMethod):
+    """A method of a client."""
 
     def __repr__(self) -> str:
         source, name = self.args
@@ -59,7 +55,7 @@ class Source:
         return waiter, getattr(client, name)
 
 
-class Client:
+class Client(DoorClient):
     """A client of one service: its methods make calls. Made by :meth:`rpc.blocking.Connection.client`.
 
     Any number of threads may use it.
@@ -70,26 +66,14 @@ class Client:
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    def __getattr__(self, name: str) -> Method:
-        """Make a method when it is first asked for."""
-        source: Source | None = self.__dict__.get("_source")  # unset while it is copied
-        if source is None:
-            raise AttributeError(name)
-        below = getattr(source.made[1], name)
-        call = self.__dict__[name] = Method(_call, source, name)
-        call.__name__ = below.__name__
-        call.__doc__ = below.__doc__
-        call.__signature__ = below.__signature__
-        return call
+    def _below(self) -> twisted_clients.Client | None:
+        source: Source | None = self.__dict__.get("_source")
+        return None if source is None else source.made[1]
 
-    def __dir__(self) -> Iterable[str]:
-        return {*super().__dir__(), *dir(self._source.made[1])}
-
-    def __repr__(self) -> str:
-        return repr(self._source.made[1])
+    def _make_method(self, name: str) -> Method:
+        return Method(_call, self._source, name)
 
     def __replace__(self, **options: Unpack[Options]) -> Client:
-        """Return a client with other options, as :func:`copy.replace` does (Python 3.13)."""
         source = self._source
         return Client(Source(source.make, source.stub, {**source.options, **options}))
 
@@ -97,18 +81,6 @@ class Client:
 def _call(source: Source, name: str, /, *args: Any, **kwargs: Any) -> Any:
     waiter, method = source.method(name)
     return waiter(partial(method, *args, **kwargs))
-
-
-def with_options(client: C, **options: Unpack[Options]) -> C:
-    """Return a client of the same service on the same connection, with other options.
-
-    :raises TypeError: an option is unknown, or `client` is no client of this module.
-    :raises ConfigurationError: an option has a wrong value.
-    """
-    given: object = client
-    if not isinstance(given, Client):
-        raise TypeError(f"{given!r} is no client of rpc.blocking; give one made by connection.client(stub)")
-    return cast(C, given.__replace__(**options))
 
 
 def with_reply(method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Reply[T]:

@@ -92,8 +92,8 @@ def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
 def migrate_command(service: str, broker: BrokerURI, always: bool, yes: bool, patience: float, **options: Any) -> None:
     """Replace the queues of SERVICE by queues with the given options, and move all messages into them.
 
-    Give the options that the service has in its code: what is not given is the default, not what the old queue has. The
-    command shows what changes, and asks.
+    Give the options that the service has in its code. An option that is left out has its default, not the old queue's
+    value. The command shows what changes, and asks.
 
     A worker that is refused because of its queue logs the command. Stop all workers of the service first; clients can
     go on calling, and their requests wait. Start the workers again when the command has ended, or when it says that

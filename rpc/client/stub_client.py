@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import Signature
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from zope.interface import directlyProvides
@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # Python has them from 3.11 and 3.10 on
 
     P = ParamSpec("P")
 
-C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -128,18 +127,6 @@ def _make_method(
     call.__doc__ = method.doc or f"Call {operation.label}."
     call.__signature__ = method.signature
     return call
-
-
-def with_options(client: C, **options: Unpack[Options]) -> C:
-    """Return a client of the same service on the same connection, with other options.
-
-    :raises TypeError: an option is unknown, or `client` is no client.
-    :raises ConfigurationError: an option has a wrong value.
-    """
-    given: object = client
-    if not isinstance(given, Client):
-        raise TypeError(f"{given!r} is no client; give one made by connection.client(stub)")
-    return cast(C, given.__replace__(**options))
 
 
 def with_reply(method: Callable[P, Deferred[T]], /, *args: P.args, **kwargs: P.kwargs) -> Deferred[Reply[T]]:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
-from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -311,28 +311,3 @@ class FramedConnection(Protocol):
             return
         text = f"a request of {frame.length} bytes, over the gateway's max_message_size of {most}"
         self._answer_now(with_length(error_answer(codec, name, seqid, MessageTooLarge(text))))
-
-
-class FramedFactory(ServerFactory):
-    """Makes a :class:`FramedConnection` for each client."""
-
-    noisy = False
-
-    def __init__(self, forwarder: Forwarder, connections: Connections, options: GatewayOptions, clock: IClock) -> None:
-        self._forwarder = forwarder
-        self._connections = connections
-        self._options = options
-        self._clock = clock
-
-    def buildProtocol(self, addr: IAddress | None) -> FramedConnection | None:
-        """Return the protocol of a connection; ``None``: there are too many, and it is closed."""
-        peer = peer_name(addr)
-        if not self._connections.has_slot(peer):
-            return None
-        return FramedConnection(self._forwarder, self._connections, self._options, self._clock, peer)
-
-
-def peer_name(address: Any) -> str:
-    """Return an address for the log. Sockets of the file system have none."""
-    host, port = getattr(address, "host", None), getattr(address, "port", None)
-    return f"{host}:{port}" if host is not None else "a local socket"

@@ -11,8 +11,6 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 from twisted.web import http
 
@@ -21,7 +19,6 @@ from rpc.gateway.answers import error_text, protocol_of
 from rpc.gateway.connections import Connections, Wait
 from rpc.gateway.deadline import HEADER, requested_timeout
 from rpc.gateway.forwarder import Forwarder
-from rpc.gateway.framed import peer_name
 from rpc.gateway.options import GatewayOptions
 from rpc.interfaces import IClock
 
@@ -271,27 +268,3 @@ class CallChannel(http.HTTPChannel):
     def abort(self) -> None:
         """See :class:`~rpc.gateway.connections.IClientConnection`."""
         self.transport.abortConnection()
-
-
-class CallFactory(ServerFactory):
-    """Makes a :class:`CallChannel` for each client."""
-
-    noisy = False
-
-    def __init__(self, forwarder: Forwarder, connections: Connections, options: GatewayOptions, clock: IClock) -> None:
-        self._forwarder = forwarder
-        self._connections = connections
-        self._options = options
-        self._clock = clock
-
-    def buildProtocol(self, addr: IAddress | None) -> CallChannel | None:
-        """Return the protocol of a connection; ``None``: there are too many, and it is closed."""
-        peer = peer_name(addr)
-        if not self._connections.has_slot(peer):
-            return None
-        channel = CallChannel(self._forwarder, self._connections, self._options, self._clock, peer)
-        channel.factory = self
-        return channel
-
-    def log(self, request: http.Request) -> None:
-        """Twisted's line for each request: none is written."""

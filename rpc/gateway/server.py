@@ -19,9 +19,10 @@ from rpc.client.connection import Connection
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.gateway.connections import Connections
+from rpc.gateway.factory import ClientFactory, peer_name
 from rpc.gateway.forwarder import SEPARATOR, Forwarder
-from rpc.gateway.framed import FramedFactory, peer_name
-from rpc.gateway.http import CallFactory
+from rpc.gateway.framed import FramedConnection
+from rpc.gateway.http import CallChannel
 from rpc.gateway.options import GatewayOptions
 from rpc.monotonic import monotonic_reactor
 from rpc.uri import BrokerURI
@@ -64,7 +65,7 @@ class Gateway(Service):
         self._forwarder = Forwarder(self._connection, self._services, options, reactor)
         self._connections = Connections(options, reactor)
         common = self._forwarder, self._connections, options, reactor
-        framed_factory, http_factory = FramedFactory(*common), CallFactory(*common)
+        framed_factory, http_factory = ClientFactory(FramedConnection, *common), ClientFactory(CallChannel, *common)
         self._endpoints: list[tuple[str, IStreamServerEndpoint, ServerFactory]] = [
             *(("framed", _endpoint(reactor, each), framed_factory) for each in _texts("framed", framed)),
             *(("http", _endpoint(reactor, each), http_factory) for each in _texts("http", http)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+import secrets
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -15,6 +16,7 @@ from generated.calculator.ttypes import Numbers, Work
 from generated.shared.ttypes import SharedStruct
 from services.calculator import CalculatorHandler
 from tests.processes import WorkerProcess
+from tests.support import BrokerTestCase
 from tools.processes import PROJECT
 
 Calculator: Any = CalculatorStub
@@ -78,3 +80,16 @@ def asyncio_worker(url: str, name: str) -> WorkerProcess:
     worker = WorkerProcess(*command, folder=PROJECT, environment={"RPC_BROKER": url, "CALCULATOR": name})
     worker.wait_until_serving(name)
     return worker
+
+
+class AsyncioWorkerTestCase(BrokerTestCase):
+    """Test cases with this worker, under a name of the class's own."""
+
+    timeout = 60.0
+    name: ClassVar[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start the worker."""
+        cls.name = f"Calculator.{secrets.token_hex(4)}"
+        cls.addClassCleanup(asyncio_worker(cls.url, cls.name).close)

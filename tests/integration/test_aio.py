@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import secrets
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Wo
 from rpc.aio.client import CallFuture
 from rpc.errors import BrokerUnreachable, ConfigurationError, ConnectionLost, InvalidURI
 from rpc.loop_reactor import LoopReactor
-from tests.integration.asyncio_worker import ASYNCIO, TWISTED, asyncio_worker
+from tests.integration.asyncio_worker import ASYNCIO, TWISTED, AsyncioWorkerTestCase
 from tests.integration.documents import ROOT
 from tests.support import BrokerTestCase
 from tools.nodes.rabbitmq import RabbitMQNode
@@ -30,17 +29,8 @@ from tools.nodes.rabbitmq import RabbitMQNode
 Calculator: Any = CalculatorStub
 
 
-class AsyncioTests(BrokerTestCase):
+class AsyncioTests(AsyncioWorkerTestCase):
     """The worker is a process. The tests run event loops of asyncio, and Twisted's reactor stands still meanwhile."""
-
-    timeout = 60.0
-    name: ClassVar[str]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Start the worker."""
-        cls.name = f"Calculator.{secrets.token_hex(4)}"
-        cls.addClassCleanup(asyncio_worker(cls.url, cls.name).close)
 
     def test_calls_in_two_loops_one_after_the_other(self) -> None:
         """Futures, gathered or alone, with options and metadata; no thread and no descriptor stays."""
@@ -225,7 +215,8 @@ class AsyncioTests(BrokerTestCase):
             async with rpc.aio.connect(self.url) as connection:
                 client = connection.client(Calculator, name=self.name)
                 with self.assertRaises(TypeError):
-                    rpc.with_options(client, timeout=1.0)
+                    await rpc.with_reply(client.ping)
+                self.assertIsNone(await rpc.with_options(client, timeout=1.0).ping())
                 with self.assertRaises(TypeError):
                     rpc.aio.with_options(Calculator, timeout=1.0)
                 with self.assertRaises(TypeError):

@@ -1,4 +1,4 @@
-"""What our client needs in the reply of a worker in another language, and what it does without."""
+"""Replies of workers in other languages: the parts that our client needs, and those that may be missing."""
 
 from __future__ import annotations
 

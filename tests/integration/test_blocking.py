@@ -6,7 +6,6 @@ import contextlib
 import gc
 import multiprocessing
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -30,24 +29,14 @@ from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Wo
 from rpc.blocking.loop_thread import LoopThread
 from rpc.context import CallContext, inherited_call, serving
 from rpc.errors import BrokerUnreachable, CallTimedOut, ConfigurationError, ConnectionLost, InvalidRequest, Outcome
-from tests.integration.asyncio_worker import ASYNCIO, asyncio_worker
+from tests.integration.asyncio_worker import ASYNCIO, AsyncioWorkerTestCase
 from tests.integration.documents import ROOT
-from tests.support import BrokerTestCase
 
 Calculator: Any = CalculatorStub
 
 
-class BlockingTests(BrokerTestCase):
+class BlockingTests(AsyncioWorkerTestCase):
     """The worker is a process, and the test waits as a plain program does."""
-
-    timeout = 60.0
-    name: ClassVar[str]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Start the worker."""
-        cls.name = f"Calculator.{secrets.token_hex(4)}"
-        cls.addClassCleanup(asyncio_worker(cls.url, cls.name).close)
 
     def setUp(self) -> None:
         self.connection = rpc.blocking.connect(self.url)

@@ -25,7 +25,7 @@ def test_a_test_of_the_page_exists(path: str, name: str) -> None:
 
 
 def test_the_page_has_each_client_and_worker() -> None:
-    """Nobody is tested without being told of, and nobody is told of without being tested."""
+    """The page names each client and worker that is tested, and no other."""
     clients = {parameters for _, name, parameters in TESTS if name == "::test_another_client_plays_the_cases"}
     workers = {parameters for _, name, parameters in TESTS if name == "::test_another_worker_plays_the_cases"}
     assert clients == {f"[{door}-*]" for door in DOORS}

@@ -9,8 +9,8 @@ from twisted.internet.defer import CancelledError
 
 from rpc.amqp.codec.properties import decode_properties, encode_properties, split_properties
 from rpc.client.options import ClientOptions
-from rpc.client.stub_client import with_options
 from rpc.client.stub_operation import StubOperation
+from rpc.client.with_options import with_options
 from rpc.envelope import CODECS
 from rpc.errors import AccessDenied, ConfigurationError, ConnectionLost, InvalidReply, Outcome, RPCError
 from rpc.keys import Keys

@@ -17,9 +17,10 @@ from rpc.client.options import ClientOptions
 from rpc.client.raw import RawClient
 from rpc.envelope import CODECS, read_application_exception
 from rpc.gateway.connections import Connections
+from rpc.gateway.factory import ClientFactory
 from rpc.gateway.forwarder import Forwarder
-from rpc.gateway.framed import FramedFactory
-from rpc.gateway.http import CallFactory
+from rpc.gateway.framed import FramedConnection
+from rpc.gateway.http import CallChannel
 from rpc.gateway.options import GatewayOptions
 from tests.unit.client.caller_in_memory import CallerInMemory
 from tests.unit.wire import Published
@@ -121,7 +122,8 @@ class GatewayTestCase(SynchronousTestCase):
 
     def connect(self, http: bool = False) -> tuple[Any, Transport]:
         """Return the protocol of a new client, and its transport."""
-        factory = (CallFactory if http else FramedFactory)(self.forwarder, self.connections, self.options, self.clock)
+        kind = CallChannel if http else FramedConnection
+        factory = ClientFactory(kind, self.forwarder, self.connections, self.options, self.clock)
         protocol: Any = factory.buildProtocol(IPv4Address("TCP", "192.0.2.7", 4000))
         transport = Transport()
         protocol.makeConnection(transport)
