@@ -34,6 +34,7 @@ from rpc.monotonic import use_monotonic_time
 from rpc.version import __version__
 from rpc.worker.call import Ending, WorkerCall
 from rpc.worker.caller_limits import CallerLimits
+from rpc.worker.readiness import Readiness
 from rpc.worker.service import Deduplicate, ThriftService
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Overloaded",
     "RPCError",
     "RawReply",
+    "Readiness",
     "Reply",
     "ServiceUnavailable",
     "ThriftService",

@@ -216,7 +216,7 @@ class Attachment:
         self.problem = str(reason)
         if self.problem != self._logged:
             self._logged = self.problem
-            log.msg(f"channel lost, another one is opened in {delay:.1f} s: {reason}")
+            log.warn(f"channel lost, another one is opened in {delay:.1f} s: {reason}")
         self._lost_at = self._clock.seconds()
         self._enter(State.WAITING)
         self._timer = self._clock.callLater(delay, self.open, connection)

@@ -30,6 +30,7 @@ from rpc.worker.consumer import Consumer, ConsumerState
 from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.drain import Drain
 from rpc.worker.reactor_watch import ReactorWatch
+from rpc.worker.readiness import Readiness, readiness_of
 from rpc.worker.refused_worker import EXIT, FAIL, ON_REFUSAL, WAIT, RefusedSince, log_line
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import Source
@@ -152,6 +153,18 @@ class Worker(Service):
         """Whether every service is consumed just now."""
         return all(served.consumer.state is ConsumerState.CONSUMING for served in self._served.values())
 
+    @property
+    def problem(self) -> str | None:
+        """Why there is no connection or no channel, in words; ``None`` when all is well."""
+        return self._link.problem
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether the worker takes requests just now, or why not: a value of :class:`rpc.Readiness`."""
+        connection = self._link.connection
+        blocked = connection is not None and connection.blocked is not None
+        return readiness_of(self._state, self.is_serving, blocked)
+
     def _running_methods(self) -> list[str]:
         requests = [request for served in self._served.values() for request in served.dispatcher.in_progress.requests()]
         return sorted({str(request.label) for request in requests})
@@ -242,7 +255,7 @@ class Worker(Service):
         return isinstance(error, DeclarationRefused) and self._refused_since.add(self._reactor.seconds())
 
     def _enter_refused(self, error: AMQPError) -> None:
-        log.msg(log_line(self._on_refusal, error))
+        log.warn(log_line(self._on_refusal, error))
         self._state = WorkerState.REFUSED
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:

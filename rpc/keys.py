@@ -109,7 +109,7 @@ class Keys:
         try:
             self._keys = self._read()
         except ConfigurationError as error:
-            log.msg(f"{error}; the keys read before stay in use")
+            log.warn(f"{error}; the keys read before stay in use")
         else:
             log.msg(f"keys={self._path}: read again: {', '.join(self._keys)}")
 

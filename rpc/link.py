@@ -175,7 +175,7 @@ class Link(Service):
         if definition.missing and not self._told_what_is_missing:
             self._told_what_is_missing = True
             effects = WITHOUT_CONFIRMS if not definition.has_confirms else ""
-            log.msg(f"{definition.name}, as the option spec defines it, has no {definition.missing}{effects}")
+            log.warn(f"{definition.name}, as the option spec defines it, has no {definition.missing}{effects}")
 
     def _blocked(self, reason: str | None) -> None:
         for user in list(self._attachments):
@@ -189,11 +189,11 @@ class Link(Service):
         self._backoff.ended(self._reactor.seconds() - self._connected_at)
         self._problem = str(reason)
         if self.running:
-            log.msg(f"connection to {self._endpoint.uri} lost: {reason}")
+            log.warn(f"connection to {self._endpoint.uri} lost: {reason}")
 
     def _not_connected(self, error: AMQPError) -> None:
         self._problem = str(error)
-        log.msg(f"no connection to {self._endpoint.uri}: {error}")
+        log.warn(f"no connection to {self._endpoint.uri}: {error}")
         self._hosts_tried += 1
         if is_permanent(error):
             self._host_refusal = error

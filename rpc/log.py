@@ -1,4 +1,4 @@
-"""Twisted's log, for all modules of this package: its two functions, and no other text than a terminal can show.
+"""Twisted's log, for all modules of this package: its functions, and no other text than a terminal can show.
 
 Names, reasons and errors in log lines come from peers. So no other module of the package imports Twisted's log; a test
 checks this.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import LogLevel
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -25,6 +26,11 @@ class _Shown(Failure):
 def msg(text: str) -> None:
     """Write a message to the log."""
     log.msg(printable_lines(text))
+
+
+def warn(text: str) -> None:
+    """Write a message to the log that an operator may have to act on."""
+    log.msg(printable_lines(text), log_level=LogLevel.warn)
 
 
 def err(failure: Failure | BaseException | None, why: str) -> None:

@@ -37,14 +37,14 @@ class LogLimit:
         :param line: returns the line. It is not called for most lines that are left out.
         """
         if self._stopped:
-            log.msg(line())
+            log.warn(line())
             return
         now = self._clock.seconds()
         if self._timer is None and now - self._began >= PERIOD:
             self._began, self._written = now, 0
         if self._written < self._lines:
             self._written += 1
-            log.msg(line())
+            log.warn(line())
             return
         self._left_out += 1
         self._last = line
@@ -62,7 +62,7 @@ class LogLimit:
         last, self._last = self._last, None
         if last is not None:
             more = left_out - 1
-            log.msg(f"{last()} ({more} more within {PERIOD:g} s are not in the log)" if more else last())
+            log.warn(f"{last()} ({more} more within {PERIOD:g} s are not in the log)" if more else last())
 
     def stop(self) -> None:
         """Tell what was left out, and leave no timer. From now on every line is written: of calls that end late."""

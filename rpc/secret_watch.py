@@ -81,4 +81,4 @@ class SecretWatch:
     def _tell_once(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
-            log.msg(problem)
+            log.warn(problem)

@@ -1,7 +1,8 @@
-"""``twistd`` processes of tests."""
+"""Processes of tests: ``twistd`` and ``thrift-rpc serve``."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tools.processes import Process, twistd
@@ -29,3 +30,20 @@ class BrokerProcess(Process):
         """Block until it listens; return ``host:port``."""
         line = self.wait_for_line("the embedded broker listens on ")
         return line.partition("listens on ")[2].partition(";")[0]
+
+
+class ServeProcess(Process):
+    """``thrift-rpc serve`` with `arguments`."""
+
+    def __init__(self, *arguments: str, folder: Path, environment: dict[str, str] | None = None) -> None:
+        command = [str(Path(sys.executable).with_name("thrift-rpc")), "serve", *arguments]
+        super().__init__("serve", command, folder=folder, environment=environment)
+
+    def health_url(self) -> str:
+        """Block until the health pages are served; return the URL before ``/live``."""
+        return self.wait_for_line("health: http://").partition("health: ")[2].partition("/live")[0]
+
+    def worker_pid(self) -> int:
+        """Block until a further worker process serves; return its id."""
+        line = self.wait_for_line(") serves")
+        return int(line.partition("(process ")[2].partition(")")[0])

@@ -27,5 +27,5 @@ class Blocking:
     def set_unsent(self, unsent: int) -> None:
         """Note the unsent bytes of a broker that does not read; 0 when all are sent."""
         self._congested = f"it does not read, and {unsent} bytes are unsent" if unsent else None
-        log.msg(f"{self._name}: the broker is congested: {self._congested or 'no longer'}")
+        log.warn(f"{self._name}: the broker is congested: {self._congested or 'no longer'}")
         self._changed(self._alarm or self._congested)

@@ -111,7 +111,7 @@ class ConnectionDelegate(TwistedDelegate):
 
     def connection_blocked(self, channel: Channel, message: Message) -> None:
         """The broker takes no messages: a memory or disk alarm (https://www.rabbitmq.com/docs/connection-blocked)."""
-        log.msg(f"{self.client.name}: the broker is blocked: {message.reason}")
+        log.warn(f"{self.client.name}: the broker is blocked: {message.reason}")
         self.client.set_blocked(message.reason or "no reason given")
 
     def connection_unblocked(self, channel: Channel, message: Message) -> None:

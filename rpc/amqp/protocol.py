@@ -387,7 +387,7 @@ class AMQPConnection(txamqp.protocol.AMQClient):
 
     def _protocol_error(self, error: AMQPError) -> None:
         """Close the connection with the fault of the broker's bytes as reason."""
-        log.msg(f"{self.name}: closing the connection: {error}")
+        log.warn(f"{self.name}: closing the connection: {error}")
         code = getattr(error, "code", 541)
         if self.phase is not Phase.LOGIN and not self.closed:
             self._channel_zero.connection_close(reply_code=code, reply_text=str(error)[:60]).addErrback(lambda _: None)

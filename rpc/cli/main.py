@@ -19,6 +19,7 @@ VERBS: Final = {
     "dead": "rpc.cli.dead:dead_command",
     "gateway": "rpc.cli.gateway:gateway_command",
     "queue": "rpc.cli.queue:queue_command",
+    "serve": "rpc.cli.serve:serve_command",
 }
 """The module and name of each verb's click command. Only the module of the verb in use is imported."""
 
@@ -69,6 +70,6 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, name="thrift-rpc", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="thrift-rpc")
 def main() -> None:
-    """Thrift RPC over AMQP: compile IDL into stubs, call services, serve stock Thrift clients, inspect or
-    replay dead letters, and migrate queues.
+    """Thrift RPC over AMQP: compile IDL into stubs, serve and call services, serve stock Thrift clients, inspect
+    or replay dead letters, and migrate queues.
     """

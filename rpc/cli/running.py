@@ -59,7 +59,7 @@ OUTCOMES: Final = {
 }
 
 
-def _checked_broker(_: click.Context, __: click.Parameter, value: str | None) -> BrokerURI:
+def checked_broker(_: click.Context, __: click.Parameter, value: str | None) -> BrokerURI:
     """Return the broker's address, which is printed without its password. Its files can be read."""
     try:
         broker = resolve(Origin.ENVIRONMENT if value is None else value)
@@ -72,15 +72,14 @@ def _checked_broker(_: click.Context, __: click.Parameter, value: str | None) ->
     raise click.BadParameter(problem)
 
 
-broker_option: Final = click.option(
-    "--broker",
-    metavar="URL",
-    callback=_checked_broker,
-    help="amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. Every user of the machine can "
+BROKER_HELP: Final = (
+    "amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. Every user of the machine can "
     "read a password here: write password_file=PATH as a parameter of the URL instead. Default: the URL of the "
     "environment variable RPC_BROKER, or of the file that the variable RPC_BROKER_FILE names, or "
-    f"{DEFAULT_BROKER}.",
+    f"{DEFAULT_BROKER}."
 )
+
+broker_option: Final = click.option("--broker", metavar="URL", callback=checked_broker, help=BROKER_HELP)
 
 
 def _checked_keys(_: click.Context, __: click.Parameter, value: str | None) -> Keys | None:

@@ -7,19 +7,32 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import Any, Final
 
+import click
 from twisted.application.service import IService
 from twisted.python import usage
 
 from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
 from rpc.cli.modules import search_current_directory, why_missing
 from rpc.cli.twistd_options import check_user, in_rundir
+from rpc.cli.worker_options import PORT, SECONDS, SOME_SECONDS
+from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
-from rpc.hosting import DRAIN_TIMEOUT, Worker
+from rpc.hosting import DRAIN_TIMEOUT
 from rpc.monotonic import use_monotonic_time
+from rpc.serving.notifier import service_manager
+from rpc.serving.observed import ObservedService
+from rpc.serving.observed_worker import LOOPBACK, WorkerSettings, observed_worker
 from rpc.uri import hide_logins
 from rpc.worker.refused_worker import EXIT, WAIT
 from rpc.worker.service import ThriftService
+
+TYPES: Final = {
+    "connect-timeout": SOME_SECONDS,
+    "slow-call": SECONDS,
+    "health-port": PORT,
+}
 
 
 class Options(usage.Options):
@@ -69,6 +82,16 @@ class Options(usage.Options):
                 "has 0-8 before version 4.0."
             ),
         ],
+        [
+            "connect-timeout",
+            None,
+            None,
+            "Seconds without all services, at the start or later, after which the worker ends with status 1.",
+        ],
+        ["slow-call", None, None, "Seconds; the log names each call that takes longer."],
+        ["health-port", None, None, "Port for /live and /ready by HTTP; 0: a free one, which the log names."],
+        ["health-interface", None, LOOPBACK, "Address to listen on for that; 0.0.0.0: all IPv4 addresses."],
+        ["ready-file", None, None, "File that exists while all services are consumed."],
     ]
 
     def parseArgs(self, *services: str) -> None:
@@ -84,23 +107,35 @@ class Options(usage.Options):
         try:
             use_monotonic_time()
             with in_rundir(self):
-                self["worker"] = self._make_worker()
+                self["service"] = self._make_service()
         except ConfigurationError as error:
             raise SystemExit(f"rpc-worker: {error}") from error
 
-    def _make_worker(self) -> Worker:
+    def _make_service(self) -> ObservedService:
         broker = resolve(self["broker"] or Origin.ENVIRONMENT)
         self["broker"] = str(broker)  # from here on without the password
         services = list(load_services(self["services"]))
         modules = {sys.modules[name.partition(":")[0]].__file__ for name in self["services"]}
         check_user(self, [os.path.abspath(path) for path in modules if path])
-        return Worker(
-            broker,
-            services,
+        settings = WorkerSettings(
+            broker=broker,
             drain_timeout=self["drain-timeout"],
             on_refusal=self["on-refusal"],
             spec=self["spec"],
+            **{name.replace("-", "_"): self._typed(name) for name in TYPES},
+            health_interface=self["health-interface"],
+            ready_file=self["ready-file"],
         )
+        reactor = default_reactor()
+        return observed_worker(reactor, settings, settings.worker(reactor, services), service_manager(os.environ))
+
+    def _typed(self, name: str) -> Any:
+        """Return an option as a value of its type; ``None``: it was not given."""
+        value = self[name]
+        try:
+            return None if value is None else TYPES[name].convert(value, None, None)
+        except click.BadParameter as error:
+            raise ConfigurationError(f"--{name}: {error.message}") from error
 
 
 def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
@@ -146,5 +181,5 @@ def _last_line(error: Exception) -> str:
 
 def makeService(options: Options) -> IService:
     """Return the service that twistd runs."""
-    worker: Worker = options["worker"]
-    return worker
+    service: ObservedService = options["service"]
+    return service

@@ -55,7 +55,7 @@ def find_call(pending: PendingCalls, delivery: Delivery) -> tuple[Call | None, b
         codec = codec_for(None if content_type is None else decode_text(content_type), delivery.body)
         return pending.by_seqid.get(codec.read_header(delivery.body)[2]), parts[HEADERS]
     except (CodecError, MalformedMessage, UnknownProtocol) as error:
-        log.msg(f"a reply that cannot be read: {error}")
+        log.warn(f"a reply that cannot be read: {error}")
         return None, None
 
 

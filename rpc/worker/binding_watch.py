@@ -143,13 +143,13 @@ class BindingWatch:
         """Log a restoration when a check has found its result. Services declare their own exchanges by themselves."""
         deleted, self._deleted, self._problem = self._deleted, None, ""
         if deleted is not None:
-            log.msg(f"the exchange {deleted} or its bindings were deleted, and are restored")
+            log.warn(f"the exchange {deleted} or its bindings were deleted, and are restored")
 
     def _tell_once(self, problem: str) -> None:
         """Log a new problem. An exchange can be missing for hours, until an operator declares it."""
         if problem != self._problem:
             self._problem = problem
-            log.msg(f"exchanges and bindings are not restored; an attempt follows every {PERIOD:g} s: {problem}")
+            log.warn(f"exchanges and bindings are not restored; an attempt follows every {PERIOD:g} s: {problem}")
 
     async def _gone(self, connection: AMQPConnection) -> str | None:
         """Return an exchange that is missing, or has lost its sentinel; ``None``: all is well, or cannot be known."""
@@ -171,7 +171,7 @@ class BindingWatch:
                 if error.code != ACCESS_REFUSED:
                     raise
                 self._forbidden.add(exchange)
-                log.msg(
+                log.warn(
                     f"the worker may not publish to the exchange {exchange}, so it notices deleted bindings only while "
                     f"the exchange is missing: grant the permission to write: {error}"
                 )

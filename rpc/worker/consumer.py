@@ -173,7 +173,7 @@ class Consumer:
         return channel.consume(queue, take, cancelled).addBoth(settled).addCallback(self._consumed, channel, queue)
 
     def _consume_is_overdue(self, queue: str) -> None:
-        log.msg(
+        log.warn(
             f"{self._name}: the broker has not answered basic.consume of {queue} for {ANSWER_LIMIT:g} s; the worker "
             "still waits"
         )
@@ -189,7 +189,7 @@ class Consumer:
 
     def _cancelled(self) -> None:
         """The queue was deleted, or its node is gone: declare it again."""
-        log.msg(f"{self._name}: the queue {self._topology.queue} was deleted, or its node is gone")
+        log.warn(f"{self._name}: the queue {self._topology.queue} was deleted, or its node is gone")
         self._tags.pop(self._topology.queue, None)
         if self.state in (ConsumerState.SUBSCRIBING, ConsumerState.CONSUMING):
             self.state = ConsumerState.DECLARING
@@ -205,7 +205,7 @@ class Consumer:
             explained = explanation(self._topology, error)
             if explained != self._explained:
                 self._explained = explained
-                log.msg(explained)
+                log.warn(explained)
 
     # -- quarantine
 

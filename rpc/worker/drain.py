@@ -73,7 +73,7 @@ class Drain:
         """
         running = self._running()
         if running:
-            log.msg(f"stopping with {_calls(running)} in progress")
+            log.warn(f"stopping with {_calls(running)} in progress")
         elif told:
             log.msg("all calls in progress have finished")
 

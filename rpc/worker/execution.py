@@ -125,7 +125,7 @@ class Execution:
         if method.has_result:
             result.success = value
             if value is None:
-                log.msg(f"{request.label} returned None instead of a value: is a return missing?")
+                log.warn(f"{request.label} returned None instead of a value: is a return missing?")
         self._reply(request, method, TMessageType.REPLY, result, run)
 
     def _failed(self, failure: Failure, request: Request, method: StubMethod, run: Run | None) -> None:
@@ -168,7 +168,7 @@ class Execution:
             if request.context.has_reply_headers:
                 body = self._checked(request, body)
             if len(body) > self._max_message_size:
-                log.msg(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
+                log.warn(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
                 too_large = reply_too_large(request.label)
                 body = request.reply(TMessageType.EXCEPTION, too_large)
                 self._unfit(request, too_large)

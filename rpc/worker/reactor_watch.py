@@ -75,7 +75,7 @@ class ReactorWatch:
     def _log(self, culprit: str, text: str) -> None:
         if culprit not in self._logged:
             self._logged.add(culprit)
-            log.msg(
+            log.warn(
                 f"{text}: longer than half a heartbeat, so the broker may close the connection. Run blocking code with "
                 "twisted.internet.threads.deferToThread"
             )

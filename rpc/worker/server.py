@@ -194,7 +194,7 @@ class Server:
         """Log the remedy once: the channel is lost again and again while a long call runs."""
         if not self._told_of_timeout:
             self._told_of_timeout = True
-            log.msg(TIMED_OUT)
+            log.warn(TIMED_OUT)
 
     def blocked(self, reason: str | None) -> None:
         """Replies wait in the connection until the broker reads again."""
@@ -230,7 +230,7 @@ class Server:
             return
         self._has_replied = True
         if len(body) > self.largest_message:
-            log.msg(f"{request.label}: a reply of {len(body)} bytes, over the broker's max_message_size")
+            log.warn(f"{request.label}: a reply of {len(body)} bytes, over the broker's max_message_size")
             body = request.reply(TMessageType.EXCEPTION, reply_too_large(request.label))
         try:
             properties = reply_properties(request, now, rejection)

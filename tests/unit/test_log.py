@@ -29,14 +29,25 @@ HOSTILE = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA1), *range(0x2028, 0x2
 WRITERS = {
     "rpc/aio/connection.py": {"warnings.warn"},
     "rpc/blocking/connection.py": {"warnings.warn"},
-    "rpc/log.py": {"twisted.python.log"},
+    "rpc/log.py": {"twisted.python.log", "twisted.logger.LogLevel"},
     "rpc/cli/standard_output.py": {"click.echo"},
     "rpc/cli/progress.py": {"click.progressbar"},
     "rpc/cli/running.py": {"twisted.logger.globalLogBeginner", "twisted.logger.textFileLogObserver"},
+    "rpc/serving/log_output.py": {
+        "logging",
+        "twisted.logger.FileLogObserver",
+        "twisted.logger.FilteringLogObserver",
+        "twisted.logger.LogLevel",
+        "twisted.logger.LogLevelFilterPredicate",
+        "twisted.logger.Logger",
+        "twisted.logger.eventAsText",
+        "twisted.logger.formatEvent",
+        "twisted.logger.globalLogBeginner",
+    },
 }
-"""The modules that may write, and by what. ``aio`` warns with a broker's URL, whose names are percent-encoded;
-``progress`` writes a label of ours; ``running`` turns logging off, or sends the log of a verb that serves to a file.
-"""
+"""The modules that may write, and by what. ``aio`` and ``blocking`` warn with a broker's URL, whose names are
+percent-encoded; ``progress`` writes a label of ours; ``running`` turns logging off, or sends the log of a verb that serves to a file; by
+``log_output`` the log leaves the program."""
 
 WRITING = re.compile(
     r"twisted\.python\.log(\..*)?|twisted\.logger(\..*)?|logging(\..*)?|print|warnings\.warn|sys\.(stdout|stderr)\.write"

@@ -1,0 +1,43 @@
+"""Types of the options that ``thrift-rpc serve`` and ``twistd rpc-worker`` share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    SecondsType = click.ParamType[float]
+else:
+    SecondsType = click.ParamType  # generic from click 8.4 on
+
+
+class Seconds(SecondsType):
+    """A finite number of seconds."""
+
+    name = "seconds"
+
+    def __init__(self, *, zero: bool) -> None:
+        """:param zero: whether 0 is allowed."""
+        self._zero = zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number.
+
+        :raises click.BadParameter: the value is none.
+        """
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not (0 < seconds < math.inf or (self._zero and seconds == 0)):
+            allowed = "0 or more" if self._zero else "more than 0"
+            self.fail(f"{value!r} is no number of seconds, {allowed}", param, ctx)
+        return seconds
+
+
+SECONDS: Final = Seconds(zero=True)
+SOME_SECONDS: Final = Seconds(zero=False)
+PORT: Final = click.IntRange(0, 65535)
+"""A TCP port, or 0 for a free one."""

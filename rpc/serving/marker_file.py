@@ -1,0 +1,58 @@
+"""A file that exists while something is so: the program is ready, or runs."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from rpc import log
+from rpc.errors import ConfigurationError
+
+
+class MarkerFile:
+    """A file with the process id in it.
+
+    One that is left over from a killed process is replaced, and never keeps a program from starting: in a container,
+    each run has the same process id.
+    """
+
+    def __init__(self, option: str, path: str) -> None:
+        """Remove the file of an earlier run.
+
+        :param option: names the file in errors.
+        :raises ConfigurationError: no file can be written here.
+        """
+        self._named = f"{option}={path}"
+        self._path = os.path.abspath(path)  # the program may change its folder later
+        try:
+            self._write()
+            os.unlink(self._path)
+        except (OSError, ValueError) as error:  # ValueError: a zero byte
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            raise ConfigurationError(f"{self._named}: no file can be written here: {words}") from error
+        self.exists = False
+
+    def _write(self) -> None:
+        """Replace the file at once: a reader sees all of it, or none. A link is replaced, not followed."""
+        new = f"{self._path}.{os.getpid()}"
+        with open(new, "w", encoding="ascii") as file:
+            file.write(f"{os.getpid()}\n")
+        try:
+            os.replace(new, self._path)
+        except OSError:
+            os.unlink(new)
+            raise
+
+    def set(self, exists: bool) -> None:
+        """Write or remove the file. An error is logged: the program goes on."""
+        if exists == self.exists:
+            return
+        self.exists = exists
+        try:
+            if exists:
+                self._write()
+            else:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._path)
+        except OSError as error:
+            log.warn(f"{self._named}: cannot be {'written' if exists else 'removed'}: {error.strerror}")

@@ -1,0 +1,117 @@
+"""Tells the program that has started this one about its state, in the words of sd_notify(3).
+
+The protocol is a datagram of lines ``NAME=VALUE`` to the socket that the environment names. The packages that have it
+are either not maintained any more, or bindings to a C library; it takes fewer lines than their use.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Final
+
+from rpc import log
+
+SOCKET_VARIABLE: Final = "NOTIFY_SOCKET"
+WATCHDOG_VARIABLE: Final = "WATCHDOG_USEC"
+WATCHDOG_PID_VARIABLE: Final = "WATCHDOG_PID"
+
+
+class Notifier:
+    """Sends states. Without a receiver it does nothing.
+
+    :ivar watchdog: seconds within which the receiver wants a sign of life; ``None``: it wants none.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[bytes], object] | None = None,
+        watchdog: float | None = None,
+        on_lost: Callable[[OSError], None] | None = None,
+    ) -> None:
+        """
+        :param send: sends lines to the receiver; may raise :class:`OSError`.
+        :param on_lost: called once, with the first error of `send`; nothing is sent from then on. Without it the error
+            is logged once, and later lines are still sent: the service manager may be there again.
+        """
+        self.watchdog = watchdog
+        self._send = send
+        self._on_lost = on_lost
+        self._failed = False
+
+    def ready(self) -> None:
+        """The program serves."""
+        self._tell("READY=1")
+
+    def reloading(self) -> None:
+        """The program begins to reload; :meth:`ready` ends this. The time is for ``Type=notify-reload``."""
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """The program begins to stop."""
+        self._tell("STOPPING=1")
+
+    def status(self, name: str, text: str) -> None:
+        """Tell the state for people to read, and its name for programs."""
+        self._tell(f"STATUS={text}\nX_READINESS={name}")
+
+    def alive(self) -> None:
+        """Give a sign of life."""
+        if self.watchdog is not None:
+            self._tell("WATCHDOG=1")
+
+    def _tell(self, lines: str) -> None:
+        if self._send is None:
+            return
+        try:
+            self._send(f"{lines}\n".encode())
+        except BlockingIOError:
+            pass  # the receiver does not read just now; the next line tells it more
+        except OSError as error:
+            self._lost(error)
+
+    def _lost(self, error: OSError) -> None:
+        if self._on_lost is not None:
+            self._send = None
+            self._on_lost(error)
+        elif not self._failed:
+            log.warn(f"the service manager is not told the state: {error.strerror}; {SOCKET_VARIABLE} names its socket")
+        self._failed = True
+
+
+def service_manager(environment: MutableMapping[str, str]) -> Notifier:
+    """Return the notifier for the service manager that `environment` names, and take its variables out.
+
+    Programs that this one starts are not to send in its name.
+    """
+    address = environment.pop(SOCKET_VARIABLE, "")
+    microseconds = environment.pop(WATCHDOG_VARIABLE, "")
+    pid = environment.pop(WATCHDOG_PID_VARIABLE, str(os.getpid()))
+    if not address.startswith(("/", "@")):  # sd_notify(3): other values are not for this protocol
+        return Notifier()
+    wanted = microseconds.isdecimal() and int(microseconds) > 0 and pid == str(os.getpid())
+    return Notifier(lambda data: _send_datagram(address, data), int(microseconds) / 1e6 if wanted else None)
+
+
+def _send_datagram(address: str, data: bytes) -> None:
+    """Send to a socket of the file system, or, with ``@``, to an abstract one (unix(7))."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as datagrams:
+        datagrams.sendto(data, "\0" + address[1:] if address.startswith("@") else address)
+
+
+def to_supervisor(descriptor: int, on_lost: Callable[[OSError], None]) -> Notifier:
+    """Return the notifier of a worker process. Its supervisor reads the same lines from a pipe.
+
+    :param descriptor: the pipe's end, which programs that this one starts do not inherit.
+    :param on_lost: called when the supervisor has ended.
+    :raises OSError: there is no such descriptor, or it is no pipe.
+    """
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    os.set_inheritable(descriptor, False)
+    os.set_blocking(descriptor, False)
+    return Notifier(lambda data: os.write(descriptor, data), watchdog=2.0, on_lost=on_lost)

@@ -1,0 +1,67 @@
+"""A worker, or a supervisor of workers, with all that tells others about its state."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from rpc import log
+from rpc.exit_status import end_program
+from rpc.serving.health import HealthServer
+from rpc.serving.marker_file import MarkerFile
+from rpc.serving.watch import Watch
+
+WRONG: Final = 2
+"""Exit status: an option is wrong, such as a port in use."""
+
+
+class ObservedService(Service):
+    """Runs `main`. The health pages answer until it has stopped, also while it finishes its calls."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        main: Any,
+        watch: Watch,
+        health: HealthServer | None = None,
+        pid_file: MarkerFile | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._main = main
+        self._watch = watch
+        self._health = health
+        self._pid_file = pid_file
+        self._problem: str | None = None
+
+    def privilegedStartService(self) -> None:
+        """Listen, before twistd gives up its rights. The program ends with status 2 when this is not possible."""
+        self._problem = None if self._health is None else self._health.listen()
+        if self._problem is not None:
+            log.warn(self._problem)
+            end_program(self._reactor, WRONG)
+
+    def startService(self) -> None:
+        """Start, unless the program ends anyway."""
+        if self._problem is not None:
+            return
+        super().startService()
+        if self._pid_file is not None:
+            self._pid_file.set(True)
+        self._main.startService()
+        self._watch.start()
+
+    def stopService(self) -> Deferred[None]:
+        """Say so, then stop. Fires when all is closed."""
+        if not self.running:
+            return maybeDeferred(lambda: None)
+        super().stopService()
+        self._watch.stop()
+        return maybeDeferred(self._main.stopService).addBoth(self._close)
+
+    def _close(self, result: Any) -> Deferred[None]:
+        if self._pid_file is not None:
+            self._pid_file.set(False)
+        closed = maybeDeferred(lambda: None) if self._health is None else self._health.close()
+        return closed.addCallback(lambda _: result)

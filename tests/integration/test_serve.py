@@ -1,0 +1,184 @@
+"""``thrift-rpc serve`` in one process: it serves, tells its state, and ends with a status that says how."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import inlineCallbacks
+from twisted.internet.threads import deferToThread
+
+from tests.integration.serve_case import ROOT, ServeTestCase
+from tools.nodes.rabbitmq import free_ports
+from tools.processes import Process
+
+
+class ServeTests(ServeTestCase):
+    """One process."""
+
+    @inlineCallbacks
+    def test_serves_and_finishes_its_calls_on_sigterm(self) -> Any:
+        """Meanwhile /ready is 503, /live is 200, and the ready file is gone. There is no pid file."""
+        ready = self.folder / "ready"
+        program = self.serve("--health-port", "0", "--ready-file", str(ready), "slow:service")
+        url = yield deferToThread(program.health_url)
+        program.wait_for(f"serving {self.name} from")
+        self.assertEqual((yield self.get(f"{url}/ready")), (200, "ready: all services are consumed"))
+        self.assertEqual((yield self.get(f"{url}/live")), (200, "live"))
+        self.assertEqual(ready.read_text(), f"{program.pid}\n")
+        client = yield self.client()
+        call = client.add(7, 30)
+        yield deferToThread(program.wait_for_line, "adding 7")
+        program.send(signal.SIGTERM)
+        yield deferToThread(program.wait_for_line, "finishing 1 call")
+        self.assertEqual((yield self.get(f"{url}/ready")), (503, "not ready: stopping, or stopped"))
+        self.assertEqual((yield self.get(f"{url}/live")), (200, "live"))
+        self.assertFalse(ready.exists())
+        self.assertEqual((yield call), 37)
+        self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["slow.py"])
+
+    @inlineCallbacks
+    def test_a_second_signal_ends_it_at_once(self) -> Any:
+        """The call in progress is given up."""
+        program = self.serve("slow:service")
+        program.wait_for(f"serving {self.name} from")
+        client = yield self.client()
+        client.add(7, 300).addErrback(lambda _: None)
+        yield deferToThread(program.wait_for_line, "adding 7")
+        program.send(signal.SIGINT)
+        yield deferToThread(program.wait_for_line, "finishing 1 call")
+        program.send(signal.SIGINT)
+        self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
+        self.assertIn("stopping with 1 call in progress", program.output())
+
+    def test_tells_the_service_manager_its_state(self) -> None:
+        """READY when it serves, WATCHDOG before half of the time is over, STOPPING when it stops."""
+        path = self.folder / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(path))
+            manager.settimeout(30)
+            program = self.serve("slow:service", NOTIFY_SOCKET=str(path), WATCHDOG_USEC="1000000")
+
+            def lines_until(wanted: str) -> list[str]:
+                """Return all that is told, to a line."""
+                lines: list[str] = []
+                while wanted not in lines:
+                    lines += manager.recv(4096).decode().splitlines()
+                return lines
+
+            self.assertIn("X_READINESS=CONNECTING", lines_until("READY=1"))
+            program.wait_for(f"serving {self.name} from")
+            lines_until("WATCHDOG=1")
+            lines_until("WATCHDOG=1")
+            program.send(signal.SIGTERM)
+            self.assertIn("X_READINESS=STOPPING", lines_until("STOPPING=1"))
+            self.assertEqual(program.wait(), 0, program.output())
+
+    @inlineCallbacks
+    def test_options_come_from_command_line_environment_and_file(self) -> Any:
+        """In this order. The log is JSON by the file, and names slow calls by the environment."""
+        config = self.folder / "serve.toml"
+        config.write_text(
+            'broker = "amqp://nowhere.invalid"\nservices = ["slow:service"]\nlog-format = "json"\n'
+            "slow_call = 30\nhealth-port = 0\ndrain-timeout = 0.5\n"
+        )
+        program = self.serve("--drain-timeout", "20", RPC_CONFIG=str(config), RPC_SLOW_CALL="0.05")
+        program.wait_for(f"serving {self.name} from")
+        client = yield self.client()
+        self.assertEqual((yield client.add(1, 2)), 3)
+        call = client.add(7, 10)
+        yield deferToThread(program.wait_for_line, "adding 7")
+        program.send(signal.SIGTERM)
+        self.assertEqual((yield call), 17)
+        self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
+        events = [json.loads(line) for line in program.output().splitlines()]
+        messages = [event["message"] for event in events]
+        (slow, _) = [message for message in messages if message.startswith("slow call: ")]
+        self.assertRegex(slow, rf"slow call: {self.name}\.add took 0\.\d\d s, and returned; message id .+")
+        self.assertIn(f"{self.name}: finishing 1 call, at most 20 s", messages)
+        self.assertEqual({event["process"] for event in events}, {program.pid})
+
+    def test_ends_when_the_broker_lets_nobody_in(self) -> None:
+        """With status 1 and the reason: a wrong password that it would wait for, and a port without a broker."""
+        arguments = ("--connect-timeout", "1", "--on-refusal", "wait", "slow:service")
+        for url, reason in (
+            (self.wrong_password, "ACCESS_REFUSED"),
+            (f"amqp://127.0.0.1:{free_ports(1)[0]}", "refused"),
+        ):
+            program = self.serve(*arguments, url=url)
+            self.assertEqual(program.wait(60), 1, program.output())
+            self.assertIn("the worker ends: for 1 s, not all services could be consumed: ", program.output())
+            self.assertIn(reason, program.output())
+
+    def test_ends_when_the_broker_refuses_it(self) -> None:
+        """At once, with status 1."""
+        program = self.serve("slow:service", url=self.wrong_password)
+        self.assertEqual(program.wait(60), 1, program.output())
+        self.assertIn("the worker ends: the broker refuses it", program.output())
+
+    def test_a_port_in_use_is_named(self) -> None:
+        """With status 2. The worker does not begin to serve."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            for more in ((), ("--workers", "1")):
+                program = self.serve("--health-port", str(port), *more, "slow:service")
+                self.assertEqual(program.wait(60), 2, program.output())
+                self.assertIn(
+                    f"--health-port: cannot listen on 127.0.0.1 port {port}: Address already in use", program.output()
+                )
+                self.assertNotIn(f"serving {self.name}", program.output())
+
+    def test_twistd_has_the_same_observers(self) -> None:
+        """``twistd rpc-worker`` serves health pages, and ends with status 2 when it cannot."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            twistd = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "rpc-worker"]
+            done = subprocess.run(
+                [*twistd, "--broker", self.url, "--health-port", port, "slow:service"],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("--health-port: cannot listen on 127.0.0.1 port", done.stdout)
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"), "only root may make a PID namespace")
+class ContainerTests(ServeTestCase):
+    """Process 1 of a PID namespace, as in a container."""
+
+    def start(self, *arguments: str) -> Process:
+        """Start the program in a namespace of its own."""
+        command = [str(Path(sys.executable).with_name("thrift-rpc")), "serve", *arguments]
+        program = Process(
+            "container",
+            ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command],
+            folder=self.folder,
+            environment={"PYTHONPATH": str(ROOT), "RPC_BROKER": self.url},
+        )
+        self.addCleanup(program.end)
+        return program
+
+    def test_a_killed_container_starts_again(self) -> None:
+        """Also with a pid file and a ready file, which are left over, and with worker processes."""
+        files = ("--pidfile", "serve.pid", "--ready-file", "ready")
+        for more in ((), ("--workers", "1")):
+            for _ in range(2):
+                program = self.start(*files, *more, "slow:service")
+                program.wait_for(f"serving {self.name} from")
+                program.wait_until(lambda: (self.folder / "ready").exists() or None, "was not ready", 30)
+                self.assertEqual((self.folder / "serve.pid").read_text(), "1\n")
+                program.kill()  # and with it the namespace
+                self.assertTrue((self.folder / "serve.pid").exists())

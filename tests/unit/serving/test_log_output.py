@@ -1,0 +1,108 @@
+"""The log's lines as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.logger import Logger, globalLogPublisher
+from twisted.python import log as twisted_log
+from twisted.python.failure import Failure
+
+from rpc import log
+from rpc.serving.log_output import _Forward, json_line, text_line
+
+
+@pytest.fixture
+def events() -> Iterator[list[Any]]:
+    """Yield the list of all events."""
+    found: list[Any] = []
+    observer: Any = found.append
+    globalLogPublisher.addObserver(observer)
+    yield found
+    globalLogPublisher.removeObserver(observer)
+
+
+def test_a_line_has_time_level_process_and_text(events: list[Any]) -> None:
+    """As text and as JSON, of this package's events and of others'."""
+    log.msg("serving Glossary")
+    Logger("users.module").warn("slow {what}", what="disk")
+    assert text_line(events[0]).endswith(": serving Glossary\n")
+    assert " info " in text_line(events[0])
+    assert " warn " in text_line(events[1])
+    assert text_line(events[1]).endswith(" users.module: slow disk\n")
+    ours, theirs = (json.loads(json_line(event)) for event in events)
+    assert (ours["level"], ours["logger"], ours["message"]) == ("info", "rpc", "serving Glossary")
+    assert (theirs["level"], theirs["logger"], theirs["message"]) == ("warn", "users.module", "slow disk")
+    assert ours["time"].endswith("+00:00")
+
+
+def test_a_failure_has_its_traceback(events: list[Any]) -> None:
+    """In JSON, apart from the message."""
+    try:
+        raise ValueError("no such word")
+    except ValueError:
+        log.err(Failure(), "Glossary.explain failed")
+    text = text_line(events[0])
+    assert "Glossary.explain failed\nTraceback" in text
+    assert text.count("ValueError: no such word") == 1
+    shown = json.loads(json_line(events[0]))
+    assert shown["message"] == "Glossary.explain failed"
+    assert shown["level"] == "critical"
+    assert "ValueError: no such word" in shown["traceback"]
+
+
+def test_json_has_the_fields_of_an_event(events: list[Any]) -> None:
+    """Those that are values of JSON, and none that replaces one of ours."""
+    twisted_log.msg("called", service="Glossary", took=0.5, oneway=False, error=None, handler=object(), level="mine")
+    twisted_log.msg("odd", nan=math.nan, infinite=math.inf)
+    first, second = (json.loads(json_line(event)) for event in events)
+    assert {key: first[key] for key in ("service", "took", "oneway", "error", "level")} == {
+        "service": "Glossary",
+        "took": 0.5,
+        "oneway": False,
+        "error": None,
+        "level": "info",
+    }
+    assert "handler" not in first
+    assert not {"nan", "infinite"} & set(second)
+
+
+def test_shows_no_characters_that_a_terminal_obeys(events: list[Any]) -> None:
+    """Of other packages' events. JSON is one line."""
+    Logger("n\x1b[2J").info("{what}", what="a\x1b[2Jb\x7f\u202e\nc")
+    text = text_line(events[0])
+    assert text.replace("\n", "").isprintable()
+    line = json_line(events[0])
+    assert line[:-1].isprintable()
+    assert json.loads(line)["message"] == "a\x1b[2Jb\x7f\u202e\nc"
+
+
+def test_records_of_logging_become_events(events: list[Any]) -> None:
+    """With their level, logger, fields and traceback. Braces are no fields."""
+    logger = logging.Logger("users.module")
+    logger.addHandler(_Forward())
+    logger.error("no {word}: %s", "x", extra={"word_count": 3, "handler": object()})
+    logger.log(35, "between")
+    try:
+        raise KeyError("x")
+    except KeyError:
+        logger.exception("failed")
+    shown = [json.loads(json_line(event)) for event in events]
+    assert [each["level"] for each in shown] == ["error", "warn", "error"]
+    assert shown[0]["message"] == "no {word}: x"
+    assert shown[0]["logger"] == "users.module"
+    assert shown[0]["word_count"] == 3
+    assert "KeyError: 'x'" in shown[2]["traceback"]
+
+
+def test_lines_to_act_on_are_warnings(events: list[Any]) -> None:
+    """So that ``--log-level warn`` keeps them."""
+    log.warn("no connection\x1b")
+    assert " warn " in text_line(events[0])
+    assert text_line(events[0]).endswith(": no connection\\u001b\n")
+    assert json.loads(json_line(events[0]))["level"] == "warn"
