@@ -13,12 +13,16 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests.integration.serve_case import ROOT, ServeTestCase
 from tools.nodes.rabbitmq import free_ports
 from tools.processes import Process
+
+READY = (200, "ready: all services are consumed")
 
 
 class ServeTests(ServeTestCase):
@@ -31,7 +35,7 @@ class ServeTests(ServeTestCase):
         program = self.serve("--health-port", "0", "--ready-file", str(ready), "slow:service")
         url = yield deferToThread(program.health_url)
         program.wait_for(f"serving {self.name} from")
-        self.assertEqual((yield self.get(f"{url}/ready")), (200, "ready: all services are consumed"))
+        self.assertEqual((yield self.get(f"{url}/ready")), READY)
         self.assertEqual((yield self.get(f"{url}/live")), (200, "live"))
         self.assertEqual(ready.read_text(), f"{program.pid}\n")
         client = yield self.client()
@@ -153,6 +157,27 @@ class ServeTests(ServeTestCase):
             )
         self.assertEqual(done.returncode, 2, done.stdout)
         self.assertIn("--health-port: cannot listen on 127.0.0.1 port", done.stdout)
+
+
+class BlockedBrokerTests(ServeTestCase):
+    """A broker with an alarm."""
+
+    own_broker = True
+
+    @inlineCallbacks
+    def test_is_not_ready_while_the_broker_is_blocked(self) -> Any:
+        """Live all the same, and ready again after the alarm."""
+        ready = self.folder / "ready"
+        program = self.serve("--health-port", "0", "--ready-file", str(ready), "slow:service")
+        url = yield deferToThread(program.health_url)
+        for blocked, answer in (
+            (True, (503, "not ready: the broker is blocked, and takes no messages")),
+            (False, READY),
+        ):
+            yield deferToThread(self.broker.set_memory_alarm, blocked)
+            while (yield self.get(f"{url}/ready")) != answer or ready.exists() is blocked:
+                yield deferLater(reactor, 0.05)
+            self.assertEqual((yield self.get(f"{url}/live")), (200, "live"))
 
 
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"), "only root may make a PID namespace")
