@@ -141,6 +141,13 @@ class ServeTests(ServeTestCase):
                 )
                 self.assertNotIn(f"serving {self.name}", program.output())
 
+    def test_an_interface_that_does_not_exist_is_named(self) -> None:
+        """With status 2: an address of another machine (RFC 5737), and no address."""
+        for interface in ("192.0.2.1", "no address"):
+            program = self.serve("--health-port", "0", "--health-interface", interface, "slow:service")
+            self.assertEqual(program.wait(60), 2, program.output())
+            self.assertRegex(program.output(), f"--health-(port|interface): .*{interface}")
+
     def test_twistd_has_the_same_observers(self) -> None:
         """``twistd rpc-worker`` serves health pages, and ends with status 2 when it cannot."""
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.serving.health import TIMEOUT, HealthServer, site
+from rpc.serving.health import TIMEOUT, site
 from rpc.worker.readiness import Readiness
 from tests.unit.logs import log_lines
 
@@ -69,13 +69,3 @@ class HealthTests(SynchronousTestCase):
         protocol.dataReceived(b"GET /re")
         self.clock.advance(TIMEOUT + 1)
         self.assertTrue(transport.disconnecting)
-
-    def test_names_an_interface_that_does_not_exist(self) -> None:
-        """The reason is text."""
-        from twisted.internet import reactor
-
-        for interface in ("192.0.2.1", "no address"):
-            problem = HealthServer(reactor, interface, 0, lambda: Readiness.READY).listen()
-            assert problem is not None
-            self.assertIn(interface, problem)
-            self.assertTrue(problem.startswith("--health-"), problem)
