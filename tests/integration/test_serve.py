@@ -18,11 +18,26 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from tests.integration.serve_case import ROOT, ServeTestCase
+from tests.integration.serve_case import ROOT, SERVICE, ServeTestCase
 from tools.nodes.rabbitmq import free_ports
 from tools.processes import Process
 
 READY = (200, "ready: all services are consumed")
+
+
+ASYNCIO_SERVICE = """
+import asyncio
+import rpc
+from generated.calculator import Calculator
+from services.calculator import CalculatorHandler
+
+class Sleeping(CalculatorHandler):
+    async def add(self, num1, num2):
+        await asyncio.sleep(0.01)
+        return num1 + num2
+
+service = rpc.ThriftService(Calculator, Sleeping(), name=NAME)
+"""
 
 
 class ServeTests(ServeTestCase):
@@ -49,6 +64,35 @@ class ServeTests(ServeTestCase):
         self.assertEqual((yield call), 37)
         self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
         self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["slow.py"])
+
+    @inlineCallbacks
+    def test_handlers_that_use_asyncio_are_served_by_its_reactor(self) -> Any:
+        """In this process and in worker processes."""
+        self.write_module(ASYNCIO_SERVICE)
+        client = yield self.client()
+        for more in ((), ("--workers", "1")):
+            program = self.serve("--reactor", "asyncio", *more, "slow:service")
+            yield deferToThread(program.wait_for, f"serving {self.name} from")
+            self.assertEqual((yield client.add(1, 2)), 3)
+            program.send(signal.SIGTERM)
+            self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
+
+    def test_sighup_ends_it_and_a_quiet_log_has_only_what_needs_action(self) -> None:
+        """As a closed terminal sends it. A line about a broker that is gone would be there."""
+        ready = self.folder / "ready"
+        program = self.serve("--log-level", "warn", "--ready-file", str(ready), "slow:service")
+        program.wait_until(lambda: ready.exists() or None, "was not ready", 60)
+        program.send(signal.SIGHUP)
+        self.assertEqual(program.wait(), 0, program.output())
+        self.assertEqual(program.output(), "")
+        port = free_ports(1)[0]
+        program = self.serve(
+            "--log-level", "warn", "--connect-timeout", "0.5", "slow:service", url=f"amqp://127.0.0.1:{port}"
+        )
+        self.assertEqual(program.wait(60), 1, program.output())
+        self.assertIn(" warn ", program.output())
+        self.assertIn("no connection to amqp://", program.output())
+        self.assertNotIn(" info ", program.output())
 
     @inlineCallbacks
     def test_a_second_signal_ends_it_at_once(self) -> Any:
@@ -122,6 +166,16 @@ class ServeTests(ServeTestCase):
             self.assertEqual(program.wait(60), 1, program.output())
             self.assertIn("the worker ends: for 1 s, not all services could be consumed: ", program.output())
             self.assertIn(reason, program.output())
+
+    def test_ends_when_a_queue_has_other_arguments(self) -> None:
+        """The queue of an earlier version stays, and is waited for as long as the timeout says."""
+        program = self.serve("slow:service")
+        program.wait_for(f"serving {self.name} from")
+        program.end()
+        self.write_module(SERVICE.replace("name=NAME", "name=NAME, backlog=5"))
+        program = self.serve("--connect-timeout", "1", "--on-refusal", "wait", "slow:service")
+        self.assertEqual(program.wait(60), 1, program.output())
+        self.assertRegex(program.output(), "the worker ends: for 1 s, not all services .*x-max-length")
 
     def test_ends_when_the_broker_refuses_it(self) -> None:
         """At once, with status 1."""
