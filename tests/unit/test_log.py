@@ -46,8 +46,8 @@ WRITERS = {
     },
 }
 """The modules that may write, and by what. ``aio`` and ``blocking`` warn with a broker's URL, whose names are
-percent-encoded; ``progress`` writes a label of ours; ``running`` turns logging off, or sends the log of a verb that serves to a file; by
-``log_output`` the log leaves the program."""
+percent-encoded; ``progress`` writes a label of ours; ``running`` turns logging off, or sends the log of a verb that
+serves to a file; by ``log_output`` the log leaves the program."""
 
 WRITING = re.compile(
     r"twisted\.python\.log(\..*)?|twisted\.logger(\..*)?|logging(\..*)?|print|warnings\.warn|sys\.(stdout|stderr)\.write"
