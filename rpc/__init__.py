@@ -1,7 +1,7 @@
 """Thrift RPC over AMQP 0-9-1 (RabbitMQ), on Twisted: the public names."""
 
+from rpc.client.client_call import ClientCall
 from rpc.client.connection import Connection, connect
-from rpc.client.interception import ClientCall
 from rpc.client.reply_values import RawReply, Reply
 from rpc.client.stub_client import with_reply
 from rpc.client.with_options import with_options

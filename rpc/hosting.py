@@ -24,11 +24,13 @@ from rpc.interceptors import client_interceptors as checked_client_interceptors
 from rpc.interceptors import worker_interceptors
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
+from rpc.observers import observers_among
 from rpc.program_signals import ProgramSignals
 from rpc.uri import BrokerURI
 from rpc.worker.consumer import Consumer, ConsumerState
 from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.drain import Drain
+from rpc.worker.limiter import Load
 from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.readiness import Readiness, readiness_of
 from rpc.worker.refused_worker import EXIT, FAIL, ON_REFUSAL, WAIT, RefusedSince, log_line
@@ -96,6 +98,7 @@ class Worker(Service):
         self._link = Link(reactor, resolve(broker_url), "worker", self._refused, spec)
         self._republisher = Republisher()
         self._watch = ReactorWatch(reactor, self._running_methods)
+        self._observe(services)
         self._server = Server(self._link, self._republisher, reactor, self._opened)
         self._connection: SharedConnection | None = None
         if any(service.factory for service in services):
@@ -110,6 +113,13 @@ class Worker(Service):
         self._on_refusal = on_refusal
         self._refused_since = RefusedSince()
         self._refusal: AMQPError | None = None  # the last one
+
+    def _observe(self, services: list[ThriftService]) -> None:
+        """Tell the observers among the interceptors of the events of this worker."""
+        of_services = [each for service in services for each in service.interceptors]
+        observers = observers_among([*self._interceptors, *of_services], self)
+        self._link.observers += observers
+        self._watch.observers += observers
 
     def _serve(self, service: ThriftService) -> Served:
         if not self._link.definition.has_confirms:
@@ -164,6 +174,11 @@ class Worker(Service):
         connection = self._link.connection
         blocked = connection is not None and connection.blocked is not None
         return readiness_of(self._state, self.is_serving, blocked)
+
+    @property
+    def loads(self) -> dict[str, Load]:
+        """How busy each service is now, by its name."""
+        return {name: served.dispatcher.limiter.load for name, served in self._served.items()}
 
     def _running_methods(self) -> list[str]:
         requests = [request for served in self._served.values() for request in served.dispatcher.in_progress.requests()]

@@ -160,7 +160,12 @@ def tell(method: Callable[[Any], object], call: Any) -> None:
     try:
         method(call)
     except Exception:
-        log.err(None, f"{call.label}: in {type(getattr(method, '__self__', method)).__name__}.{method.__name__}")
+        log_error(method, call)
+
+
+def log_error(method: Callable[[Any], object], call: Any) -> None:
+    """Log the exception that a method of an interceptor has raised."""
+    log.err(None, f"{call.label}: in {type(getattr(method, '__self__', method)).__name__}.{method.__name__}")
 
 
 def does(method: Callable[[Any], object]) -> bool:

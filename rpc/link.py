@@ -29,6 +29,7 @@ from rpc.envelope import MAX_MESSAGE_SIZE
 from rpc.errors import AMQPError
 from rpc.instance import instance_name
 from rpc.interfaces import IChannelUser
+from rpc.observers import tell_all
 from rpc.refusals import is_permanent
 from rpc.secret_watch import SecretWatch
 from rpc.uri import BrokerURI
@@ -47,6 +48,7 @@ class Link(Service):
     :ivar refusal: why there is no connection, when each host was tried and one has refused it for good; else ``None``.
     :ivar definition: the version of AMQP.
     :ivar max_content: bytes of a delivery's body, at most; see :meth:`allow`.
+    :ivar observers: told of connections, their losses, and blocked times; see :class:`rpc.observers.IObserver`.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Link(Service):
         self.thread: int | None = None
         self.max_content = MAX_MESSAGE_SIZE
         self._told_what_is_missing = False
+        self.observers: list[Any] = []
+        self._is_blocked = False
         self._connected_at = 0.0
         self._problem: str | None = "not connected yet"
         self._endpoint = BrokerEndpoint(
@@ -166,6 +170,7 @@ class Link(Service):
         connection.on_blocked = self._blocked
         self._secrets = SecretWatch(self._reactor, self._endpoint.uri, connection)
         self._secrets.start()
+        tell_all(self.observers, "connected")
         for attachment in list(self._attachments.values()):
             attachment.open(connection)
 
@@ -178,11 +183,19 @@ class Link(Service):
             log.warn(f"{definition.name}, as the option spec defines it, has no {definition.missing}{effects}")
 
     def _blocked(self, reason: str | None) -> None:
+        self._tell_blocked(reason)
         for user in list(self._attachments):
             user.blocked(reason)
 
+    def _tell_blocked(self, reason: str | None) -> None:
+        if self._is_blocked is not (reason is not None):
+            self._is_blocked = reason is not None
+            tell_all(self.observers, "blocked", reason)
+
     def _disconnected(self, reason: BaseException | None) -> None:
         self.connection = None
+        self._tell_blocked(None)
+        tell_all(self.observers, "disconnected")
         secrets, self._secrets = self._secrets, None
         if secrets is not None:
             secrets.stop()

@@ -40,8 +40,8 @@ class ServeProcess(Process):
         super().__init__("serve", command, folder=folder, environment=environment)
 
     def health_url(self) -> str:
-        """Block until the health pages are served; return the URL before ``/live``."""
-        return self.wait_for_line("health: http://").partition("health: ")[2].partition("/live")[0]
+        """Block until pages are served; return the URL before ``/live``."""
+        return self.wait_for_line("/live").partition("pages: ")[2].partition("/live")[0]
 
     def worker_pid(self) -> int:
         """Block until a further worker process serves; return its id."""

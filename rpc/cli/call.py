@@ -13,8 +13,8 @@ from thrift.Thrift import TException as ThriftException
 from rpc.cli.invocation import Invocation, methods
 from rpc.cli.running import OUTCOMES, broker_option, command_line_errors, errors_in_words, keys_option, run_connected
 from rpc.cli.standard_output import say
+from rpc.client.client_call import ClientCall
 from rpc.client.connection import Connection
-from rpc.client.interception import ClientCall
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
 from rpc.errors import Outcome

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 from twisted.application.reactors import getReactorTypes, installReactor
 
+from rpc.access_log import JSON, TEXT
 from rpc.broker_address import FILE_VARIABLE, URL_VARIABLE
 from rpc.cli.running import BROKER_HELP, checked_broker, command_line_errors
 from rpc.cli.serve_processes import Settings, prepare
@@ -116,6 +117,12 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
     help="Log each call that takes longer than so many seconds. Default: none.",
 )
 @_option(
+    "Log",
+    "--access-log",
+    type=click.Choice([TEXT, JSON]),
+    help="Log each call, when it has ended: text (name=value), or json. Default: none.",
+)
+@_option(
     "Health",
     "--health-port",
     type=PORT,
@@ -134,6 +141,21 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
     "--ready-file",
     type=click.Path(),
     help="File that exists while all services are consumed. Default: none.",
+)
+@_option(
+    "Metrics",
+    "--metrics-port",
+    type=PORT,
+    metavar="PORT",
+    help="Serve /metrics by HTTP on this port, for Prometheus; 0: a free one, which the log names. Needs the extra "
+    "'metrics'. Default: none.",
+)
+@_option(
+    "Metrics",
+    "--metrics-interface",
+    default=LOOPBACK,
+    metavar="ADDRESS",
+    help="Address to listen on for that; 0.0.0.0: all IPv4 addresses of this machine.",
 )
 @_option(
     OTHERS,

@@ -87,7 +87,7 @@ def _worker_process(reactor: Any, settings: Settings) -> Run:
         notifier = to_supervisor(STATE_DESCRIPTOR, lambda _: _orphaned(reactor))
     except OSError:
         raise click.UsageError("--supervised is for the processes of --workers.") from None
-    alone = attrs.evolve(settings, health_port=None, ready_file=None)
+    alone = attrs.evolve(settings, health_port=None, metrics_port=None, ready_file=None)
     worker = alone.worker(reactor, load_services(settings.services))
     service = observed_worker(reactor, alone, worker, notifier)
     return lambda: _run(reactor, service, lambda: obey_supervisor(reactor, worker.abort))
@@ -119,8 +119,8 @@ def _observed_supervisor(
     reactor: Any, settings: Settings, main: MultiService, supervisor: Supervisor, notifier: Notifier
 ) -> ObservedService:
     watch = Watch(reactor, lambda: supervisor.readiness, notifier, settings.marker())
-    health = settings.health(reactor, lambda: supervisor.readiness)
-    return ObservedService(reactor, main, watch, health, settings.pid_file())
+    servers = settings.page_servers(reactor, lambda: supervisor.readiness)
+    return ObservedService(reactor, main, watch, servers, settings.pid_file())
 
 
 def _launcher(reactor: Any, settings: Settings) -> Launch:

@@ -32,6 +32,7 @@ TYPES: Final = {
     "connect-timeout": SOME_SECONDS,
     "slow-call": SECONDS,
     "health-port": PORT,
+    "metrics-port": PORT,
 }
 
 
@@ -89,8 +90,19 @@ class Options(usage.Options):
             "Seconds without all services, at the start or later, after which the worker ends with status 1.",
         ],
         ["slow-call", None, None, "Seconds; the log names each call that takes longer."],
+        ["access-log", None, None, "Write a line for each call to the log: text (name=value), or json."],
         ["health-port", None, None, "Port for /live and /ready by HTTP; 0: a free one, which the log names."],
         ["health-interface", None, LOOPBACK, "Address to listen on for that; 0.0.0.0: all IPv4 addresses."],
+        [
+            "metrics-port",
+            None,
+            None,
+            (
+                "Port for /metrics by HTTP, for Prometheus; 0: a free one, which the log names. Needs the extra: "
+                "pip install 'thrift-amqp-rpc[metrics]'."
+            ),
+        ],
+        ["metrics-interface", None, LOOPBACK, "Address to listen on for that; 0.0.0.0: all IPv4 addresses."],
         ["ready-file", None, None, "File that exists while all services are consumed."],
     ]
 
@@ -123,7 +135,9 @@ class Options(usage.Options):
             on_refusal=self["on-refusal"],
             spec=self["spec"],
             **{name.replace("-", "_"): self._typed(name) for name in TYPES},
+            access_log=self["access-log"],
             health_interface=self["health-interface"],
+            metrics_interface=self["metrics-interface"],
             ready_file=self["ready-file"],
         )
         reactor = default_reactor()

@@ -98,7 +98,11 @@ class Attempts:
         milliseconds = b"%d" % (left if 0 < left <= LONGEST_EXPIRATION else 1 if left < 1 else LONGEST_EXPIRATION)
         inherited = NO_METADATA if context is None and not call.attempts else call.inherited
         try:
-            properties = operation.properties(self._reply_queue, call.id, milliseconds, inherited, self._user)
+            if call.seen is None or call.seen.changed_headers is None:
+                properties = operation.properties(self._reply_queue, call.id, milliseconds, inherited, self._user)
+            else:
+                headers = call.numbered(call.seen.changed_headers)
+                properties = operation.properties_with(self._reply_queue, call.id, milliseconds, headers, self._user)
             if operation.options.keys is not None:
                 properties = signed_request(call, operation.options.keys, properties, milliseconds)
             channel.publish(operation.options.exchange, routing_key, properties, call.body, True)
@@ -228,7 +232,8 @@ class Attempts:
         call.problem = error
         call.state = CallState.PAUSED
         call.timer = pending.timers.add(call, at)
-        operation.on_retry(error)
+        if operation.observer is not None:
+            operation.observer.retrying(call, error)
         return True
 
     def give_up(self, call: Call, error: RPCError) -> None:

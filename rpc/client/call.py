@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from rpc.client.call_state import IN_PROGRESS, NEW, CallState
+from rpc.client.client_call import NO_HEADERS, ClientCall
 from rpc.client.operation import Operation
 from rpc.context import CallContext, ContextDeferred
 from rpc.errors import BrokerBlocked, MessageTooLarge, Outcome, RPCError, ServiceUnavailable
@@ -44,10 +45,14 @@ class Call:
     :ivar workers: the instances of the workers that may have the present attempt; ``None``: an unknown one.
     :ivar earlier_workers: the same for attempts that have ended and may still be in progress at a worker.
     :ivar signatures: of its attempts, when the client has keys. A reply must answer one of them.
+    :ivar began: when it was put into the table, in seconds of the clock.
+    :ivar seen: the call as the client's interceptors have seen it; ``None`` when they have not yet.
+    :ivar reply_size, reply_headers: for interceptors.
     """
 
     __slots__ = (
         "attempts",
+        "began",
         "body",
         "context",
         "deadline",
@@ -59,6 +64,9 @@ class Call:
         "owner",
         "problem",
         "repetitions",
+        "reply_headers",
+        "reply_size",
+        "seen",
         "seqid",
         "signatures",
         "state",
@@ -75,6 +83,7 @@ class Call:
         id: bytes,
         seqid: int,
         body: bytes,
+        began: float,
         deadline: float,
         context: CallContext | None,
     ) -> None:
@@ -83,15 +92,18 @@ class Call:
         self.id = id
         self.seqid = seqid
         self.body = body
+        self.began = began
         self.deadline = deadline
         self.context = context
         self.state: CallState = NEW
         self.deferred: Deferred[Any] = Deferred(self.cancelled) if context is None else ContextDeferred(self.cancelled)
-        self.tick = self.timer = self.unconfirmed = self.attempts = self.repetitions = 0
+        self.tick = self.timer = self.unconfirmed = self.attempts = self.repetitions = self.reply_size = 0
         self.maybe_executed = False
         self.problem: RPCError | None = None
         self.workers = self.earlier_workers = NO_WORKERS
         self.signatures: tuple[str, ...] = ()
+        self.seen: ClientCall | None = None
+        self.reply_headers = NO_HEADERS
 
     def cancelled(self, _: object) -> None:
         """Settle the call as cancelled: its Deferred's canceller."""
@@ -147,5 +159,8 @@ class Call:
     @property
     def inherited(self) -> Mapping[str, Any]:
         """The headers beside those that all requests of the operation have: inherited metadata, and the attempt."""
-        metadata: Mapping[str, Any] = {} if self.context is None else self.context.metadata
-        return {**metadata, ATTEMPT: self.attempts + 1} if self.attempts else metadata
+        return self.numbered({} if self.context is None else self.context.metadata)
+
+    def numbered(self, headers: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return `headers`, with the number of the next attempt if it is not the first."""
+        return {**headers, ATTEMPT: self.attempts + 1} if self.attempts else headers

@@ -27,7 +27,7 @@ from rpc.client.keepalives import Keepalives
 from rpc.client.operation import Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.queue_states import QueueStates
-from rpc.context import CallContext, inherited_call, serving
+from rpc.context import inherited_call, serving
 from rpc.errors import CallTimedOut, ChannelClosed, ConnectionLost, Outcome, RPCError, UnusableExchange
 from rpc.exchanges import declare, unusable_exchanges
 from rpc.interfaces import IChannelUser, IClock
@@ -55,6 +55,7 @@ class Caller:
     :ivar incoming: takes the messages that settle them.
     :ivar last_seqid: of the last call.
     :ivar reply_queue: the reply queue's name.
+    :ivar clock: the clock of its deadlines.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Caller:
         :param reply_exchange: where replies are published, if not to the default exchange.
         """
         self._link = link
-        self._clock = clock
+        self._clock = self.clock = clock
         self.pending = PendingCalls(clock, self._due, self._timer_fired)
         self._exchange = exchange
         self._reply_exchange = reply_exchange
@@ -111,19 +112,20 @@ class Caller:
         try:
             body = operation.encode(seqid, arguments, keywords)
         except RPCError as error:
-            return fail(error)
+            return _not_sent(operation, error)
         now = self._clock.seconds()
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:
-            return fail(
-                CallTimedOut(f"{operation.label}: not sent: {passed(operation.timeout, now, context)}", NOT_SENT)
-            )
+            late = f"{operation.label}: not sent: {passed(operation.timeout, now, context)}"
+            return _not_sent(operation, CallTimedOut(late, NOT_SENT))
         if self._closed:
-            return fail(ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
+            return _not_sent(operation, ConnectionLost(f"{operation.label}: the connection was closed", NOT_SENT))
         if not self._ids:
             self._ids = random_ids()
         call_id = self._ids.pop()
-        call = Call(self, operation, call_id, seqid, body, deadline, context)
+        call = Call(self, operation, call_id, seqid, body, now, deadline, context)
+        if operation.observer is not None and operation.observer.asks:
+            operation.observer.begun(call)
         pending.calls[call_id] = call
         if operation.options.uncorrelated_replies:
             pending.by_seqid[seqid] = call
@@ -141,17 +143,6 @@ class Caller:
                 "a call was made in another thread than the reactor's: use rpc.blocking in threads, "
                 "or twisted.internet.threads.blockingCallFromThread"
             )
-
-    def now(self) -> float:
-        """Return the time, in seconds of the clock."""
-        return self._clock.seconds()
-
-    def times_of(self, operation: Operation) -> tuple[float, float, CallContext | None]:
-        """Return the time, and the deadline and the served call that a call of `operation` would have now."""
-        now = self._clock.seconds()
-        context = inherited_call() if serving.get() is not None else None
-        deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
-        return now, deadline, context
 
     def _next_seqid(self) -> int:
         seqid = self.last_seqid % LARGEST_SEQID + 1
@@ -297,3 +288,10 @@ class Caller:
         self._attempts.close()
         self.pending.stop()
         self.incoming.channel_lost()
+
+
+def _not_sent(operation: Operation, error: RPCError) -> Deferred[Any]:
+    """Return the end of a call that did not come into the table."""
+    if operation.observer is not None:
+        operation.observer.not_sent(operation, error)
+    return fail(error)

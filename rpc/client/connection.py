@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -13,7 +14,7 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
-from rpc.client.interception import call_method
+from rpc.client.interception import intercept
 from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawClientOptions
 from rpc.client.raw import RawClient, call_raw
 from rpc.client.reply_values import RawReply
@@ -24,6 +25,7 @@ from rpc.interceptors import client_interceptors
 from rpc.keys import Keys
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
+from rpc.observers import observers_among
 from rpc.stub import Stub
 from rpc.stub_types import ClientType, StubModule
 from rpc.topology import BROADCAST, REQUESTS
@@ -76,6 +78,7 @@ class Connection(Service):
         self._attached: set[Caller] = set()
         self._waiting_for_stop: list[Deferred[None]] = []
         self._callers: dict[tuple[str, str | None], Caller] = {}
+        link.observers += observers_among(self._interceptors, self)
 
     def __repr__(self) -> str:
         return f"<connection to {self._owned}>" if self._owned is not None else "<connection of a worker>"
@@ -146,7 +149,8 @@ class Connection(Service):
             }
         )
         try:
-            return call_raw(call_method(self._caller_for(options), self._interceptors), message, options)
+            make_call, observer = intercept(self._caller_for(options), self._interceptors)
+            return call_raw(make_call, message, options, observer)
         except InvalidRequest as error:
             return fail(error)
 
@@ -160,7 +164,8 @@ class Connection(Service):
         :raises TypeError: an option is unknown.
         """
         chosen = DEFAULT_OPTIONS.changed(cast(Options, {**options, "name": service}))
-        return RawClient(call_method(self._caller_for(chosen), self._interceptors), chosen)
+        make_call, observer = intercept(self._caller_for(chosen), self._interceptors)
+        return RawClient(make_call, chosen, observer)
 
     def _caller_for(self, options: ClientOptions) -> Caller:
         self._link.allow(options.max_message_size)
@@ -182,6 +187,11 @@ class Connection(Service):
             elif self._active is False:
                 caller.close()
         return caller
+
+    def pending_calls(self) -> Counter[tuple[str, str]]:
+        """Return how many calls are not settled, by service and method, as :class:`rpc.ClientCall` names them."""
+        pending = [call for caller in list(self._callers.values()) for call in list(caller.pending.calls.values())]
+        return Counter((call.operation.service, call.operation.name) for call in pending)
 
     def send_waiting(self) -> None:
         """Send the nested calls that wait for a route."""

@@ -53,6 +53,7 @@ class Incoming:
         if delivery.size > call.operation.options.max_message_size:
             self._attempts.fail(call, call.operation.reply_too_large(delivery.size))
             return
+        call.reply_size = delivery.size
         if encoded is not None or call.operation.make_reply is not None or call.signatures:
             self._replied_with_headers(call, encoded, delivery)
             return
@@ -86,7 +87,7 @@ class Incoming:
             return
         if error is None:
             metadata = metadata_of(headers)
-            operation.on_metadata(metadata)
+            call.reply_headers = metadata
             if operation.make_reply is not None:
                 result = operation.make_reply(result, metadata)
         self._pending.settle(call, result, error)

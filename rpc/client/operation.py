@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -32,6 +32,28 @@ HEADERS = ("headers",)
 NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 
+class CallObserver(Protocol):
+    """Is told of the calls of clients with interceptors: :class:`rpc.client.interception.InterceptedCaller`.
+
+    `sent` is a :class:`~rpc.client.call.Call`.
+    """
+
+    asks: bool
+    """Whether an interceptor is asked before a call."""
+
+    def begun(self, sent: Any, /) -> None:
+        """A call is made, to be put into the table. Called if :attr:`asks`."""
+
+    def not_sent(self, operation: Any, error: RPCError, /) -> None:
+        """A call has failed before it was in the table."""
+
+    def retrying(self, sent: Any, error: RPCError, /) -> None:
+        """An attempt has failed, and another one follows."""
+
+    def settled(self, sent: Any, error: BaseException | None, /) -> None:
+        """The call's Deferred is fired next."""
+
+
 @attrs.define(eq=False, slots=False)
 class Operation:
     """One method of one client. A subclass turns values into Thrift messages.
@@ -45,6 +67,7 @@ class Operation:
     :ivar lead: seconds before a call's deadline at which the broker is asked about the service's queue; 0: never.
     :ivar codec: of the options' protocol.
     :ivar workers: a set of the instance that ``service`` names, or of ``None``.
+    :ivar observer: of its calls, when the client has interceptors.
     :ivar make_reply: makes the caller's value from a result and the reply's metadata; ``None``: the result itself.
     """
 
@@ -55,6 +78,7 @@ class Operation:
     timeout: float
     idempotent: bool = False
     make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    observer: CallObserver | None = None
     queue: str | None = attrs.field(init=False)
     lead: float = attrs.field(init=False)
     codec: Codec = attrs.field(init=False)
@@ -111,12 +135,6 @@ class Operation:
         :raises InvalidReply: the reply does not answer this call.
         """
         return str(self.decode(seqid, body)[1])
-
-    def on_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Called with the metadata of a reply that has headers and a result."""
-
-    def on_retry(self, error: RPCError) -> None:
-        """Called with the error of an attempt when another one follows."""
 
     @cached_property
     def with_reply(self) -> Operation:

@@ -54,6 +54,8 @@ class PendingCalls:
             self.waiting.pop(call.id, None)
         if call.context is not None:
             call.context.leave()
+        if call.operation.observer is not None:
+            call.operation.observer.settled(call, error)
         if error is None:
             call.deferred.callback(result)
         else:

@@ -9,7 +9,7 @@ import attrs
 from thrift.Thrift import TMessageType
 from twisted.internet.defer import Deferred
 
-from rpc.client.operation import Operation
+from rpc.client.operation import CallObserver, Operation
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_operation import check_reply_header
@@ -57,9 +57,15 @@ class RawOperation(Operation):
 class RawClient:
     """Sends Thrift messages to one service, all with the same options: see :meth:`rpc.Connection.raw_client`."""
 
-    def __init__(self, call: Callable[..., Deferred[Any]], options: ClientOptions) -> None:
-        """:param call: :meth:`rpc.client.caller.Caller.call`, or the same with interceptors."""
+    def __init__(
+        self, call: Callable[..., Deferred[Any]], options: ClientOptions, observer: CallObserver | None = None
+    ) -> None:
+        """
+        :param call: :meth:`rpc.client.caller.Caller.call`, or the same with interceptors.
+        :param observer: of the calls.
+        """
         self._call = call
+        self._observer = observer
         self._options = options
         self._codec: Codec = CODECS[options.protocol]
         self._operations: dict[tuple[str, int], RawOperation] = {}
@@ -93,14 +99,19 @@ class RawClient:
     def _new_operation(self, name: str, kind: int) -> RawOperation:
         if len(self._operations) >= MOST_OPERATIONS:
             self._operations.clear()
-        operation = self._operations[name, kind] = raw_operation(name, kind, self._options)
+        operation = self._operations[name, kind] = raw_operation(name, kind, self._options, self._observer)
         return operation
 
     def _answered(self, body: bytes | None, seqid: int) -> bytes:
         return b"" if body is None else self._codec.with_seqid(body, seqid)
 
 
-def call_raw(call: Callable[..., Deferred[Any]], message: bytes, options: ClientOptions) -> Deferred[RawReply]:
+def call_raw(
+    call: Callable[..., Deferred[Any]],
+    message: bytes,
+    options: ClientOptions,
+    observer: CallObserver | None = None,
+) -> Deferred[RawReply]:
     """Send one message to the service ``options.name``; see :meth:`rpc.Connection.call_raw`.
 
     :raises InvalidRequest: the message does not begin like a Thrift message of the options' protocol, of type CALL or
@@ -112,7 +123,7 @@ def call_raw(call: Callable[..., Deferred[Any]], message: bytes, options: Client
     def answered(reply: RawReply) -> RawReply:
         return attrs.evolve(reply, message=codec.with_seqid(reply.message, seqid)) if reply.message else reply
 
-    operation = raw_operation(name, kind, options, _raw_reply)
+    operation = raw_operation(name, kind, options, observer, _raw_reply)
     return call(operation, message, start).addCallback(answered)
 
 
@@ -135,6 +146,7 @@ def raw_operation(
     name: str,
     kind: int,
     options: ClientOptions,
+    observer: CallObserver | None,
     make_reply: Callable[[Any, Mapping[str, Any]], Any] | None = None,
 ) -> RawOperation:
     """Return the operation for messages of a type and name to the service ``options.name``."""
@@ -145,6 +157,7 @@ def raw_operation(
         service=options.name or "",
         timeout=options.timeout or DEFAULT_TIMEOUT,
         make_reply=make_reply,
+        observer=observer,
     )
 
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import directlyProvides
 
 from rpc.client.caller import Caller
-from rpc.client.interception import call_method
+from rpc.client.interception import intercept
 from rpc.client.operation import Operation
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions, Options
 from rpc.client.reply_values import Reply
@@ -81,9 +81,8 @@ class Client:
         stub_method = stub.attributes.get(name)
         if stub_method is None:
             raise AttributeError(f"{self!r} has no method {name!r}; it has {', '.join(stub.attributes)}")
-        method = self.__dict__[name] = _make_method(
-            stub, stub_method, self._options, call_method(self._caller, self._outer + self._options.interceptors)
-        )
+        interceptors = self._outer + self._options.interceptors
+        method = self.__dict__[name] = _make_method(stub, stub_method, self._options, self._caller, interceptors)
         return method
 
     def __dir__(self) -> Iterable[str]:
@@ -111,9 +110,11 @@ def _check_names(stub: Stub, idempotent: frozenset[str]) -> None:
 
 
 def _make_method(
-    stub: Stub, method: StubMethod, options: ClientOptions, make_call: Callable[..., Deferred[Any]]
+    stub: Stub, method: StubMethod, options: ClientOptions, caller: Caller, interceptors: tuple[Any, ...]
 ) -> Method:
+    make_call, observer = intercept(caller, interceptors)
     operation = StubOperation(
+        observer=observer,
         method=method,
         name=method.name,
         oneway=method.oneway,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
 from rpc import log
 from rpc.exit_status import end_program
-from rpc.serving.health import HealthServer
 from rpc.serving.marker_file import MarkerFile
+from rpc.serving.pages import PageServer
 from rpc.serving.watch import Watch
 
 WRONG: Final = 2
@@ -18,29 +19,32 @@ WRONG: Final = 2
 
 
 class ObservedService(Service):
-    """Runs `main`. The health pages answer until it has stopped, also while it finishes its calls."""
+    """Runs `main`. The pages answer until it has stopped, also while it finishes its calls."""
 
     def __init__(
         self,
         reactor: Any,
         main: Any,
         watch: Watch,
-        health: HealthServer | None = None,
+        servers: Sequence[PageServer] = (),
         pid_file: MarkerFile | None = None,
     ) -> None:
         self._reactor = reactor
         self._main = main
         self._watch = watch
-        self._health = health
+        self._servers = servers
         self._pid_file = pid_file
         self._problem: str | None = None
 
     def privilegedStartService(self) -> None:
         """Listen, before twistd gives up its rights. The program ends with status 2 when this is not possible."""
-        self._problem = None if self._health is None else self._health.listen()
-        if self._problem is not None:
-            log.warn(self._problem)
-            end_program(self._reactor, WRONG)
+        self._problem = None
+        for server in self._servers:
+            self._problem = server.listen()
+            if self._problem is not None:
+                log.warn(self._problem)
+                end_program(self._reactor, WRONG)
+                return
 
     def startService(self) -> None:
         """Start, unless the program ends anyway."""
@@ -55,7 +59,7 @@ class ObservedService(Service):
     def stopService(self) -> Deferred[None]:
         """Say so, then stop. Fires when all is closed."""
         if not self.running:
-            return maybeDeferred(lambda: None)
+            return self._close_servers()
         super().stopService()
         self._watch.stop()
         return maybeDeferred(self._main.stopService).addBoth(self._close)
@@ -63,5 +67,7 @@ class ObservedService(Service):
     def _close(self, result: Any) -> Deferred[None]:
         if self._pid_file is not None:
             self._pid_file.set(False)
-        closed = maybeDeferred(lambda: None) if self._health is None else self._health.close()
-        return closed.addCallback(lambda _: result)
+        return self._close_servers().addCallback(lambda _: result)
+
+    def _close_servers(self) -> Deferred[None]:
+        return DeferredList([server.close() for server in self._servers]).addCallback(lambda _: None)

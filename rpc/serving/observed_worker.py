@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import attrs
 
 from rpc import log
+from rpc.access_log import AccessLog
+from rpc.errors import ConfigurationError
 from rpc.exit_status import end_program
 from rpc.hosting import EXIT_STATUS, Worker
-from rpc.serving.health import HealthServer
+from rpc.serving.health import health_pages
 from rpc.serving.marker_file import MarkerFile
 from rpc.serving.notifier import Notifier
 from rpc.serving.observed import ObservedService
+from rpc.serving.pages import Asked, PageServer, page_servers
 from rpc.serving.slow_calls import SlowCalls
 from rpc.serving.watch import Watch
 from rpc.uri import BrokerURI
@@ -33,8 +37,11 @@ class WorkerSettings:
     spec: str | None = None
     connect_timeout: float | None = None
     slow_call: float | None = None
+    access_log: str | None = None
     health_port: int | None = None
     health_interface: str = LOOPBACK
+    metrics_port: int | None = None
+    metrics_interface: str = LOOPBACK
     ready_file: str | None = None
 
     def worker(self, reactor: Any, services: Iterable[ThriftService]) -> Worker:
@@ -42,21 +49,48 @@ class WorkerSettings:
 
         :raises ConfigurationError: an option is wrong.
         """
+        services = list(services)  # first: metrics that a module has made are refused below
+        interceptors, client_interceptors = self._interceptors(reactor)
         return Worker(
             self.broker,
             services,
             drain_timeout=self.drain_timeout,
             on_refusal=self.on_refusal,
             spec=self.spec,
-            interceptors=() if self.slow_call is None else (SlowCalls(reactor, self.slow_call),),
+            interceptors=interceptors,
+            client_interceptors=client_interceptors,
             reactor=reactor,
         )
 
-    def health(self, reactor: Any, readiness: Callable[[], Readiness]) -> HealthServer | None:
-        """Return the pages, if there are to be any."""
-        if self.health_port is None:
-            return None
-        return HealthServer(reactor, self.health_interface, self.health_port, readiness)
+    def _interceptors(self, reactor: Any) -> tuple[list[Any], list[Any]]:
+        """Return what the options ask for: interceptors of the worker, and of its handlers' clients."""
+        at_worker: list[Any] = []
+        at_client: list[Any] = []
+        if self.metrics_port is not None:
+            worker_metrics, client_metrics = metrics_module().metrics_of_worker()
+            at_worker.append(worker_metrics)
+            at_client.append(client_metrics)
+        if self.slow_call is not None:
+            at_worker.append(SlowCalls(reactor, self.slow_call))
+        if self.access_log is not None:
+            at_worker.append(AccessLog(self.access_log))
+        return at_worker, at_client
+
+    def page_servers(
+        self, reactor: Any, readiness: Callable[[], Readiness], announce: Callable[[int], object] | None = None
+    ) -> list[PageServer]:
+        """Return the servers of health and metrics, if there are to be any.
+
+        :param announce: see :class:`PageServer`.
+        :raises ConfigurationError: the extra ``metrics`` is not installed.
+        """
+        asked: list[Asked] = []
+        if self.health_port is not None:
+            asked.append(Asked("health", self.health_interface, self.health_port, health_pages(readiness)))
+        if self.metrics_port is not None:
+            page = metrics_module().MetricsPage()
+            asked.append(Asked("metrics", self.metrics_interface, self.metrics_port, {"metrics": page}))
+        return page_servers(reactor, asked, announce)
 
     def marker(self) -> MarkerFile | None:
         """Return the file that exists while the program is ready, if there is to be one.
@@ -88,4 +122,17 @@ def observed_worker(
     :raises ConfigurationError: a file cannot be written.
     """
     watch = settings.watch(reactor, worker, notifier, settings.marker())
-    return ObservedService(reactor, worker, watch, settings.health(reactor, lambda: worker.readiness), pid_file)
+    servers = settings.page_servers(reactor, lambda: worker.readiness)
+    return ObservedService(reactor, worker, watch, servers, pid_file)
+
+
+def metrics_module() -> Any:
+    """Return :mod:`rpc.serving.metrics`.
+
+    :raises ConfigurationError: its extra is not installed.
+    """
+    try:
+        importlib.import_module("rpc.metrics")  # first: its error names the extra
+        return importlib.import_module("rpc.serving.metrics")
+    except ImportError as error:
+        raise ConfigurationError(f"--metrics-port: {error}") from error

@@ -39,25 +39,32 @@ class WorkerCall:
 
     :ivar service: the service's name on the wire.
     :ivar method: the method's name in the IDL. In ``rejected``, it is the name in the request, which may be any text.
+    :ivar is_known: whether the service has the method.
     :ivar began: when ``before`` was first called, or the request was rejected; in seconds of the reactor's clock.
     :ivar ended: when the call ended, of the same clock; ``None`` before.
     :ivar ending: how it ended, an :class:`rpc.Ending`; ``None`` before.
     :ivar error: the exception that ended it, or ``None``.
     :ivar dead_letter: whether the request becomes a dead letter.
     :ivar reply_size: bytes of the reply's body; 0 when there is none.
-    :ivar notes: for the interceptors, to keep values until the call ends. The key is the interceptor itself.
+    :ivar arrived: when the request arrived in this worker, of the same clock. How long it was queued is not known.
+    :ivar attempt: 1, or more when the caller has sent the request before.
+    :ivar redelivered: whether the request may have been run before, by a worker that did not finish.
     """
 
     __slots__ = (
         "_context",
+        "_notes",
         "_request",
+        "arrived",
+        "attempt",
         "began",
         "dead_letter",
         "ended",
         "ending",
         "error",
+        "is_known",
         "method",
-        "notes",
+        "redelivered",
         "reply_size",
         "service",
     )
@@ -67,13 +74,28 @@ class WorkerCall:
         self._context = context
         self.service = service
         self.method = method
+        self.is_known = True
         self.began = now
         self.ended: float | None = None
         self.ending: Ending | None = None
         self.error: BaseException | None = None
         self.dead_letter = False
         self.reply_size = 0
-        self.notes: dict[object, Any] = {}
+        self._notes: dict[object, Any] | None = None
+        self.arrived = request.arrived
+        if context is None:
+            self.attempt = whole(request.headers.get(ATTEMPT)) or 1
+            self.redelivered = possible_begins(request.headers, request.delivery.redelivered) > 0
+        else:
+            self.attempt = context.attempt
+            self.redelivered = context.redelivered
+
+    @property
+    def notes(self) -> dict[object, Any]:
+        """For the interceptors, to keep values until the call ends. The key is the interceptor itself."""
+        if self._notes is None:
+            self._notes = {}
+        return self._notes
 
     @property
     def label(self) -> str:
@@ -121,24 +143,9 @@ class WorkerCall:
         return self._request.codec.content_type
 
     @property
-    def arrived(self) -> float:
-        """When the request arrived in this worker, in seconds of the clock. How long it was queued is not known."""
-        return self._request.arrived
-
-    @property
     def deadline(self) -> float | None:
         """The call's deadline, in seconds of the clock; ``None`` when the caller set none."""
         return self._request.deadline
-
-    @property
-    def attempt(self) -> int:
-        """1, or more when the caller has sent the request before."""
-        return whole(self._request.headers.get(ATTEMPT)) or 1
-
-    @property
-    def redelivered(self) -> bool:
-        """Whether the request may have been run before, by a worker that did not finish."""
-        return possible_begins(self._request.headers, self._request.delivery.redelivered) > 0
 
     @property
     def request_size(self) -> int:

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from rpc.amqp.content import Delivery
 from rpc.errors import AMQPError
+from rpc.interceptors import does
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.log_limit import LogLimit
 from rpc.worker.begins import Destination, possible_begins
@@ -22,6 +23,7 @@ from rpc.worker.intake import Action, on_arrival, on_free_slot
 from rpc.worker.intercepted import InterceptedExecution
 from rpc.worker.last_replies import Answered, LastReplies
 from rpc.worker.limiter import ConcurrencyLimiter
+from rpc.worker.observed import ObservedExecution
 from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.redelivery import Redelivery
 from rpc.worker.rejection import Rejection, over_the_limit, overloaded, repeated, stopping, too_large
@@ -93,7 +95,7 @@ class Dispatcher:
         self._redelivery = Redelivery(
             service, channel, republisher, self.limiter, self._rejector, clock, on_quarantined, unpublished
         )
-        self._execution = (partial(InterceptedExecution, interceptors) if interceptors else Execution)(
+        self._execution = _execution_for(interceptors)(
             service,
             handler,
             channel,
@@ -350,3 +352,12 @@ class Dispatcher:
         self.in_progress.resume()
         for each in self._log_limits:
             each.resume()
+
+
+def _execution_for(interceptors: tuple[Any, ...]) -> Callable[..., Execution]:
+    """Return what makes the execution. Each kind costs a call no more than its interceptors need."""
+    if not interceptors:
+        return Execution
+    if any(does(each.before) for each in interceptors):
+        return partial(InterceptedExecution, interceptors)
+    return partial(ObservedExecution, interceptors)

@@ -10,11 +10,26 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from rpc import log
 from rpc.interfaces import IClock
 from rpc.worker.request import Request, Source
+
+
+@attrs.frozen
+class Load:
+    """How busy a service is in one worker.
+
+    :ivar concurrency: the number of slots.
+    :ivar running: calls in progress. Nested calls may make them more than the slots.
+    :ivar waiting: requests that have arrived in the worker, and wait for a slot.
+    """
+
+    concurrency: int
+    running: int
+    waiting: int
 
 
 class ConcurrencyLimiter:
@@ -44,6 +59,11 @@ class ConcurrencyLimiter:
     def is_free_for_nested(self) -> bool:
         """Whether a nested call may begin now."""
         return self.running - self.waiting < self.concurrency
+
+    @property
+    def load(self) -> Load:
+        """How busy the service is now."""
+        return Load(self.concurrency, self.running, len(self.held) + len(self.held_nested))
 
     def hold(self, request: Request) -> None:
         """Let `request` wait for a slot."""

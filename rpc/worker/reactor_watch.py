@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
 from rpc import log
 from rpc.interfaces import IClock
+from rpc.observers import tell_all
 
 WITHOUT_HEARTBEAT = 10.0
 """Seconds after which a handler is named when the connection has no heartbeat."""
@@ -22,6 +24,7 @@ class ReactorWatch:
     """Logs once for each method that blocked the reactor for longer than half a heartbeat.
 
     :ivar limit: seconds that the reactor may be blocked.
+    :ivar observers: told how late the timer fires, see :class:`rpc.observers.IObserver`.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class ReactorWatch:
         self._logged: set[str] = set()
         self._named = False  # whether a handler was named since the timer was set
         self.limit = WITHOUT_HEARTBEAT
+        self.observers: list[Any] = []
 
     def start(self, heartbeat: float) -> None:
         """Watch the reactor.
@@ -67,6 +71,8 @@ class ReactorWatch:
 
     def _look(self) -> None:
         late = self._seconds() - self._due
+        if self.observers:
+            tell_all(self.observers, "reactor_late", max(0.0, late))
         if late > self.limit and not self._named:
             running = ", ".join(self._running()) or "none"
             self._log(running, f"the reactor was blocked for {late:.1f} s; methods in progress: {running}")

@@ -22,7 +22,7 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
-from rpc import errors, uri
+from rpc import access_log, errors, uri
 from rpc.cli.dead import dead_command
 from rpc.cli.main import VERBS, main
 from rpc.cli.queue import queue_command
@@ -31,6 +31,7 @@ from rpc.client.options import ClientOptions
 from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
 from rpc.gateway.answers import type_of
+from rpc.metrics import METRICS, families
 from rpc.serving.worker_process import GRACE
 from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from rpc.worker.queue_options import QueueOptions
@@ -214,9 +215,23 @@ class BlockTests(BrokerTestCase):
         """Its stubs are compiled by Thrift alone."""
         self.follow("README.md", "docs/gateway.md")
 
+    def test_observability_counts_and_traces_calls(self) -> None:
+        """The programs print the metrics and the spans."""
+        self.follow("README.md", "docs/observability.md")
+
     def test_every_program_is_run(self) -> None:
         """No document with a program is left out above."""
-        followed = {"README", "guide", "operations", "errors", "wire", "broker", "migrating", "gateway"}
+        followed = {
+            "README",
+            "guide",
+            "operations",
+            "observability",
+            "errors",
+            "wire",
+            "broker",
+            "migrating",
+            "gateway",
+        }
         with_programs = {
             document.stem
             for document in DOCUMENTS
@@ -399,6 +414,25 @@ class ContentTests(SynchronousTestCase):
                 ["systemd-analyze", "verify", "--man=no", str(checked)], capture_output=True, text=True, check=False
             )
             self.assertNotIn("glossary.service", done.stderr)
+
+    def test_the_table_of_metrics_agrees_with_the_code(self) -> None:
+        """Names, kinds, labels and meanings, in order; and the outcomes of calls."""
+        kinds = {families.COUNTER: "counter", families.GAUGE: "gauge", families.HISTOGRAM: "histogram"}
+        (rows,) = sections("observability.md", "metric")
+        written = [
+            [f"`{metric.name}`", kinds[metric.kind], ", ".join(f"`{label}`" for label in metric.labels), metric.text]
+            for metric in METRICS
+        ]
+        self.assertEqual(rows, written)
+        page = words("docs/observability.md")
+        for ending in rpc.Ending:
+            self.assertIn(f"`{ending.value}`", page)
+
+    def test_the_table_of_the_access_log_has_its_fields(self) -> None:
+        """In order."""
+        (rows,) = sections("observability.md", "field")
+        names = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+        self.assertEqual(names, list(access_log.FIELDS))
 
     def test_every_attribute_of_the_current_call_is_listed(self) -> None:
         """The guide names every public attribute of CallContext."""

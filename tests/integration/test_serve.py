@@ -187,11 +187,11 @@ class ServeTests(ServeTestCase):
         """With status 2. The worker does not begin to serve."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            for more in ((), ("--workers", "1")):
-                program = self.serve("--health-port", str(port), *more, "slow:service")
+            for option, more in (("--health-port", ()), ("--metrics-port", ()), ("--health-port", ("--workers", "1"))):
+                program = self.serve(option, str(port), *more, "slow:service")
                 self.assertEqual(program.wait(60), 2, program.output())
                 self.assertIn(
-                    f"--health-port: cannot listen on 127.0.0.1 port {port}: Address already in use", program.output()
+                    f"{option}: cannot listen on 127.0.0.1 port {port}: Address already in use", program.output()
                 )
                 self.assertNotIn(f"serving {self.name}", program.output())
 

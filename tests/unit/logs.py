@@ -6,6 +6,19 @@ from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 
 
+def access_log_events(case: SynchronousTestCase) -> list[log.EventDict]:
+    """Return a list that gets every event of an access log that is logged until the test ends."""
+    events: list[log.EventDict] = []
+
+    def observe(event: log.EventDict) -> None:
+        if "rpc_access" in event:
+            events.append(event)
+
+    log.addObserver(observe)
+    case.addCleanup(log.removeObserver, observe)
+    return events
+
+
 def log_lines(case: SynchronousTestCase) -> list[str]:
     """Return a list that gets every message that is logged until the test ends."""
     lines: list[str] = []

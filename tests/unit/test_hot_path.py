@@ -14,6 +14,7 @@ from itertools import count, islice
 from types import CodeType, FrameType
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from thrift.Thrift import TMessageType
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -24,6 +25,7 @@ from rpc.client import caller
 from rpc.envelope import CODECS
 from rpc.interceptors import ClientInterceptor, WorkerInterceptor
 from rpc.messages import Properties
+from rpc.metrics import ClientMetrics, WorkerMetrics
 from rpc.worker.service import ThriftService
 from services.calculator import CalculatorHandler
 from tests.unit.amqp.peer import content, method
@@ -42,9 +44,13 @@ WORKER_FUNCTIONS = 50
 delivery: the decision, taking a slot, and remembering the reply for a redelivery.
 """
 
-INTERCEPTED_CLIENT_FUNCTIONS = 51
+INTERCEPTED_CLIENT_FUNCTIONS = 48
 INTERCEPTED_WORKER_FUNCTIONS = 59
-"""The same with one interceptor that does nothing. Without one, a call has none of these functions."""
+"""The same with one interceptor that has a ``before``. Without one, a call has none of these functions."""
+
+COUNTED_CLIENT_FUNCTIONS = 44
+COUNTED_WORKER_FUNCTIONS = 54
+"""The same with metrics, which are told of ends alone."""
 
 BEFORE = 100
 """Calls that fill the caches first."""
@@ -91,6 +97,20 @@ class WriteCounter:
     def __call__(self, data: bytes) -> None:
         self.writes += 1
         self._write(data)
+
+
+class AskedClient(ClientInterceptor):
+    """Admits each call."""
+
+    def before(self, call: Any) -> None:
+        pass
+
+
+class AskedWorker(WorkerInterceptor):
+    """Admits each call."""
+
+    def before(self, call: Any) -> None:
+        pass
 
 
 class ClientPathTests(SynchronousTestCase):
@@ -150,7 +170,8 @@ class ClientPathTests(SynchronousTestCase):
         """And no Deferred. A client beside it, without interceptors, calls no function more."""
         plain = self.client
         for client, bound in (
-            (self.caller.client(interceptors=[ClientInterceptor()]), INTERCEPTED_CLIENT_FUNCTIONS),
+            (self.caller.client(interceptors=[AskedClient()]), INTERCEPTED_CLIENT_FUNCTIONS),
+            (self.caller.client(interceptors=[ClientMetrics(CollectorRegistry())]), COUNTED_CLIENT_FUNCTIONS),
             (plain, CLIENT_FUNCTIONS),
         ):
             self.client = client
@@ -237,15 +258,19 @@ class WorkerPathTests(SynchronousTestCase):
 
     def test_an_interceptor_adds_a_bounded_number_of_functions(self) -> None:
         """And no Deferred."""
-        self.begin(interceptors=[WorkerInterceptor()])
-        incoming = self.incoming()
+        for interceptor, bound in (
+            (AskedWorker(), INTERCEPTED_WORKER_FUNCTIONS),
+            (WorkerMetrics(CollectorRegistry()), COUNTED_WORKER_FUNCTIONS),
+        ):
+            self.begin(interceptors=[interceptor])
+            incoming = self.incoming()
 
-        def run() -> None:
-            self.feed(incoming)
+            def run(incoming: bytes = incoming) -> None:
+                self.feed(incoming)
 
-        counted = count_functions(run)
-        self.assertLessEqual(counted.total(), INTERCEPTED_WORKER_FUNCTIONS, described(counted))
-        self.assertEqual(counted[Deferred.__init__.__code__], 0)
+            counted = count_functions(run)
+            self.assertLessEqual(counted.total(), bound, described(counted))
+            self.assertEqual(counted[Deferred.__init__.__code__], 0)
 
     def test_the_output_for_one_read_is_a_single_write(self) -> None:
         """Ten replies and the ack of their requests."""

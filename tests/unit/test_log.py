@@ -27,6 +27,7 @@ HOSTILE = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA1), *range(0x2028, 0x2
 """Control characters of ASCII and Latin-1 (C1), DEL, and marks for lines and directions."""
 
 WRITERS = {
+    "rpc/access_log.py": {"logging", "twisted.logger.Logger"},
     "rpc/aio/connection.py": {"warnings.warn"},
     "rpc/blocking/connection.py": {"warnings.warn"},
     "rpc/log.py": {"twisted.python.log", "twisted.logger.LogLevel"},
@@ -45,9 +46,10 @@ WRITERS = {
         "twisted.logger.globalLogBeginner",
     },
 }
-"""The modules that may write, and by what. ``aio`` and ``blocking`` warn with a broker's URL, whose names are
-percent-encoded; ``progress`` writes a label of ours; ``running`` turns logging off, or sends the log of a verb that
-serves to a file; by ``log_output`` the log leaves the program."""
+"""The modules that may write, and by what. ``access_log`` escapes the fields of its lines; ``aio`` and ``blocking``
+warn with a broker's URL, whose names are percent-encoded; ``progress`` writes a label of ours; ``running`` turns
+logging off, or sends the log of a verb that serves to a file; by ``log_output`` the log leaves the program.
+"""
 
 WRITING = re.compile(
     r"twisted\.python\.log(\..*)?|twisted\.logger(\..*)?|logging(\..*)?|print|warnings\.warn|sys\.(stdout|stderr)\.write"

@@ -94,6 +94,7 @@ def test_the_defaults_are_a_single_process_without_files_and_ports(prepared: lis
     settings = settings_of(prepared, "m:s")
     assert (settings.workers, settings.reload, settings.pidfile, settings.ready_file) == (None, False, None, None)
     assert (settings.health_port, settings.connect_timeout, settings.slow_call) == (None, None, None)
+    assert (settings.access_log, settings.metrics_port, settings.metrics_interface) == (None, None, "127.0.0.1")
     assert (settings.health_interface, settings.log_level, settings.log_format) == ("127.0.0.1", "info", "text")
 
 
@@ -111,6 +112,9 @@ def test_the_defaults_are_a_single_process_without_files_and_ports(prepared: lis
         ("--slow-call", "-0.1"),
         ("--health-port", "65536"),
         ("--health-port", "http"),
+        ("--metrics-port", "65536"),
+        ("--metrics-port", "::1:9464"),
+        ("--access-log", "xml"),
         ("--log-level", "loud"),
         ("--log-format", "xml"),
         ("--on-refusal", "fail"),
@@ -186,7 +190,7 @@ def test_names_what_is_missing() -> None:
 def test_the_help_groups_the_options() -> None:
     """Each option is in one group; those of worker processes are hidden."""
     output = serve("--help").output
-    groups = ["\nBroker:\n", "\nProcesses:\n", "\nLog:\n", "\nHealth:\n", "\nOther options:\n"]
+    groups = ["\nBroker:\n", "\nProcesses:\n", "\nLog:\n", "\nHealth:\n", "\nMetrics:\n", "\nOther options:\n"]
     assert [group for group in groups if group in output] == groups
     for parameter in serve_command.params:
         if isinstance(parameter, click.Option):

@@ -11,7 +11,8 @@ from zope.interface.verify import verifyObject
 
 import rpc
 from generated.calculator.ttypes import InvalidOperation
-from rpc.client.interception import ClientCall, InterceptedOperation
+from rpc.client.client_call import ClientCall
+from rpc.client.interception import InterceptedCaller
 from rpc.context import CallContext
 from rpc.errors import (
     AccessDenied,
@@ -132,7 +133,7 @@ class SeeingTests(InterceptorTestCase):
 
         counted = count_functions(fail)
         self.assert_fails(fired, CallTimedOut)
-        self.assertEqual(counted[InterceptedOperation.on_retry.__code__], 1)
+        self.assertEqual(counted[InterceptedCaller.retrying.__code__], 1)
         for method in (ClientInterceptor.retrying, ClientInterceptor.failed):
             self.assertEqual(counted[method.__code__], 0)
 

@@ -6,7 +6,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.serving.health import TIMEOUT, site
+from rpc.serving.health import health_pages
+from rpc.serving.pages import TIMEOUT, site
 from rpc.worker.readiness import Readiness
 from tests.unit.logs import log_lines
 
@@ -17,7 +18,7 @@ class HealthTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.readiness = Readiness.READY
         self.clock = Clock()
-        self.site = site(lambda: self.readiness, self.clock)
+        self.site = site(health_pages(lambda: self.readiness), self.clock)
 
     def answer(self, request: str) -> bytes:
         """Return what the site sends, and then closes the connection."""

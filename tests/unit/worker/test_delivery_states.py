@@ -268,7 +268,7 @@ class InterceptedMachine(DeliveryMachine):
     def teardown(self) -> None:
         super().teardown()
         execution: Any = self.worker.dispatcher._execution
-        assert (self.deciding.open, execution._intercepted) == (set(), {})
+        assert (self.deciding.open, execution._seen) == (set(), {})
 
 
 class InterceptedOrderTests(InterceptedMachine.TestCase, SynchronousTestCase):  # type: ignore[misc, valid-type]

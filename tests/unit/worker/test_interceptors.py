@@ -90,7 +90,7 @@ class InterceptorTestCase(AgainTestCase):
     def assert_nothing_left(self) -> None:
         """No slot is taken, and no call is in a table."""
         self.assertEqual((self.worker.running, len(self.worker.in_progress)), (0, 0))
-        self.assertEqual(self.worker.dispatcher._execution._intercepted, {})  # type: ignore[attr-defined]
+        self.assertEqual(self.worker.dispatcher._execution._seen, {})  # type: ignore[attr-defined]
 
 
 class SeeingTests(InterceptorTestCase):

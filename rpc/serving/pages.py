@@ -1,0 +1,113 @@
+"""Pages over HTTP for programs that watch this one: probes of an orchestrator, and Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.web.pages import errorPage, notFound
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from rpc import log
+
+TIMEOUT: Final = 10
+"""Seconds that a client may take for its request. Twisted closes its connection then."""
+
+
+class Page(Resource):
+    """A page, or a folder of pages. It can only be read."""
+
+    def getChild(self, path: bytes, request: Request) -> Any:
+        """Return the page of an unknown name. Twisted's own one is deprecated."""
+        return notFound()
+
+    def render(self, request: Request) -> Any:
+        """Write the page, for methods that change nothing."""
+        if request.method not in (b"GET", b"HEAD"):
+            return errorPage(405, "Method Not Allowed", "Use GET.").render(request)
+        return super().render(request)
+
+
+class _QuietSite(Site):
+    """A site without lines in the log: probes and scrapes come every few seconds."""
+
+    noisy = False
+
+    def log(self, request: object) -> None:
+        """Do nothing."""
+
+
+def site(pages: Mapping[str, Page], reactor: Any) -> Site:
+    """Return a site with the pages, by their names."""
+    root = Page()
+    for name, page in pages.items():
+        root.putChild(name.encode(), page)
+    quiet = _QuietSite(root, timeout=TIMEOUT, reactor=reactor)
+    quiet.displayTracebacks = False
+    return quiet
+
+
+@attrs.frozen
+class Asked:
+    """Pages that a user wants.
+
+    :ivar option: what asks for them: ``--<option>-port`` and ``--<option>-interface``.
+    :ivar port: 0 for a free one.
+    """
+
+    option: str
+    interface: str
+    port: int
+    pages: Mapping[str, Page]
+
+
+class PageServer:
+    """Pages on one port."""
+
+    def __init__(self, reactor: Any, asked: list[Asked], announce: Callable[[int], object] | None = None) -> None:
+        """
+        :param asked: pages of one address.
+        :param announce: is told the port. Without it, the log has the pages' addresses.
+        """
+        self._reactor = reactor
+        self._first = asked[0]
+        self._pages = {name: page for each in asked for name, page in each.pages.items()}
+        self._announce = announce or self._log_addresses
+        self._listener: Any = None
+
+    def listen(self) -> str | None:
+        """Listen. Return why this is not possible, or ``None``."""
+        option, interface, port = self._first.option, self._first.interface, self._first.port
+        try:
+            self._listener = self._reactor.listenTCP(port, site(self._pages, self._reactor), interface=interface)
+        except CannotListenError as error:
+            reason = getattr(error.socketError, "strerror", None) or error.socketError
+            return f"--{option}-port: cannot listen on {interface} port {port}: {reason}"
+        except OSError as error:  # the interface is no address
+            return f"--{option}-interface: {interface}: {error.strerror or error}"
+        self._announce(self._listener.getHost().port)
+        return None
+
+    def _log_addresses(self, port: int) -> None:
+        host = self._listener.getHost().host
+        shown = f"[{host}]" if ":" in host else host
+        log.msg(f"pages: {', '.join(f'http://{shown}:{port}/{name}' for name in self._pages)}")
+
+    def close(self) -> Deferred[None]:
+        """Listen no more. Fires when this is so."""
+        listener, self._listener = self._listener, None
+        return succeed(None) if listener is None else maybeDeferred(listener.stopListening)
+
+
+def page_servers(
+    reactor: Any, asked: Iterable[Asked], announce: Callable[[int], object] | None = None
+) -> list[PageServer]:
+    """Return a server for each address. Options that name the same address share it."""
+    addresses: dict[tuple[str, int], list[Asked]] = {}
+    for each in asked:
+        addresses.setdefault((each.interface, each.port), []).append(each)
+    return [PageServer(reactor, one, announce) for one in addresses.values()]
