@@ -114,6 +114,9 @@ class Worker(Service):
         self._refused_since = RefusedSince()
         self._refusal: AMQPError | None = None  # the last one
 
+    def __repr__(self) -> str:
+        return f"<worker of {', '.join(self._served)}>"
+
     def _observe(self, services: list[ThriftService]) -> None:
         """Tell the observers among the interceptors of the events of this worker."""
         of_services = [each for service in services for each in service.interceptors]

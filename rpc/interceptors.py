@@ -95,6 +95,9 @@ class IWorkerInterceptor(Interface):
 class ClientInterceptor:
     """A client's interceptor that does nothing."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     def before(self, call: Any) -> None:
         """See :class:`IClientInterceptor`."""
 
@@ -111,6 +114,9 @@ class ClientInterceptor:
 @implementer(IWorkerInterceptor)
 class WorkerInterceptor:
     """A worker's interceptor that does nothing."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
 
     def before(self, call: Any) -> Any:
         """See :class:`IWorkerInterceptor`."""
@@ -151,7 +157,9 @@ def _providers(value: Any, interface: InterfaceClass) -> tuple[Any, ...]:
         try:
             verifyObject(interface, each)
         except Invalid as error:
-            raise ConfigurationError(f"interceptors: {each!r} is no {interface.__name__}: {error}") from error
+            name = type(each).__name__
+            why = str(error).replace(repr(each), name)
+            raise ConfigurationError(f"interceptors: a {name} is no {interface.__name__}: {why}") from error
     return given
 
 
@@ -177,6 +185,6 @@ def does(method: Callable[[Any], object]) -> bool:
 _NOTHING = frozenset(
     function
     for base in (ClientInterceptor, WorkerInterceptor)
-    for function in vars(base).values()
-    if isinstance(function, FunctionType)
+    for name, function in vars(base).items()
+    if isinstance(function, FunctionType) and not name.startswith("_")
 )

@@ -60,9 +60,6 @@ class _Tracing:
         headers.update(written)
         return context
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
-
 
 class ClientTracing(_Tracing, ClientInterceptor):
     """A span for each call of a client. Its parent is the current span, or the call that is being served.

@@ -71,6 +71,9 @@ class BrokerServer(Service):
         self._begun: Deferred[None] | None = None
         self._problem: Failure | None = None
 
+    def __repr__(self) -> str:
+        return f"<embedded broker on {self._interface}, port {self.port or 'not chosen yet'}>"
+
     def startService(self) -> None:
         """Load the state, and listen."""
         super().startService()

@@ -70,6 +70,9 @@ class RawClient:
         self._codec: Codec = CODECS[options.protocol]
         self._operations: dict[tuple[str, int], RawOperation] = {}
 
+    def __repr__(self) -> str:
+        return f"<raw client of {self._options.name}>"
+
     def call(self, message: bytes) -> Deferred[bytes]:
         """Send a message.
 

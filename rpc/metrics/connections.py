@@ -52,6 +52,3 @@ class ObserverMetrics(Collector):
             family = metric.family()
             family.add_metric((), values[name])
             yield family
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"

@@ -81,6 +81,9 @@ class Harness:
         self.worker: Worker | None = None
         self.calls: list[Call] = []
 
+    def __repr__(self) -> str:
+        return f"<harness of {', '.join(service.name for service in self._services) or 'no service'}>"
+
     def start(self) -> Deferred[Harness]:
         """Start the broker, serve the services, and connect.
 

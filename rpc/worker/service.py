@@ -78,7 +78,7 @@ def _check_bounds(_: object, attribute: attrs.Attribute[Any], value: Any) -> Non
         raise ConfigurationError(f"{attribute.name}={value!r}: must be True, False or a rpc.Deduplicate")
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class ThriftService(QueueOptions):
     """A service as a worker serves it.
 
@@ -185,6 +185,9 @@ class ThriftService(QueueOptions):
             raise ConfigurationError(f"service {self.name}: give either a handler or a factory=")
         if self.handler is not None:
             self._check(self.handler)
+
+    def __repr__(self) -> str:
+        return f"<service {self.name}>"
 
     def make_handler(self, connection: Any) -> Any:
         """Return the handler, which the factory makes of `connection` if there is one.
