@@ -113,6 +113,10 @@ class Caller:
             body = operation.encode(seqid, arguments, keywords)
         except RPCError as error:
             return _not_sent(operation, error)
+        except TypeError as error:
+            if operation.observer is not None:
+                operation.observer.not_sent(operation, error)
+            raise
         now = self._clock.seconds()
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:

@@ -58,8 +58,9 @@ class InterceptedCaller:
         try:
             return self._caller.call(operation, *arguments, **keywords)
         except BaseException as error:
-            self._beginning = None
-            self._tell_failed(call, error, len(self._interceptors))
+            if self._beginning is not None:  # not told yet: it is another thread
+                self._beginning = None
+                self._tell_failed(call, error, len(self._interceptors))
             raise
 
     def _new(self, operation: Operation) -> ClientCall:
@@ -77,7 +78,7 @@ class InterceptedCaller:
             call.sent = sent
             sent.seen = call
 
-    def not_sent(self, operation: Operation, error: RPCError) -> None:
+    def not_sent(self, operation: Operation, error: RPCError | TypeError) -> None:
         """Tell that a call has failed before it was in the table."""
         call, self._beginning = self._beginning or self._new(operation), None
         self._tell_failed(call, error, len(self._interceptors))

@@ -44,7 +44,7 @@ class CallObserver(Protocol):
     def begun(self, sent: Any, /) -> None:
         """A call is made, to be put into the table. Called if :attr:`asks`."""
 
-    def not_sent(self, operation: Any, error: RPCError, /) -> None:
+    def not_sent(self, operation: Any, error: RPCError | TypeError, /) -> None:
         """A call has failed before it was in the table."""
 
     def retrying(self, sent: Any, error: RPCError, /) -> None:

@@ -47,6 +47,8 @@ class ClientMetricsTests(AttemptTestCase):
         self.failureResultOf(late, CallTimedOut)
         self.wire.take()
         self.failureResultOf(self.client.add("one", 2), InvalidRequest)
+        with self.assertRaises(TypeError):
+            self.client.add(1)
         self.caller.subject.close()
         self.failureResultOf(self.client.add(1, 2), rpc.ConnectionLost)
         self.assertEqual(
@@ -57,6 +59,7 @@ class ClientMetricsTests(AttemptTestCase):
                 ("Calculator/add", "CancelledError", "cancelled"): 1,
                 ("Calculator/add", "CallTimedOut", "unknown"): 1,
                 ("Calculator/add", "InvalidRequest", "not_sent"): 1,
+                ("Calculator/add", "TypeError", "not_sent"): 1,
                 ("Calculator/add", "ConnectionLost", "not_sent"): 1,
             },
         )
