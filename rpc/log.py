@@ -23,24 +23,36 @@ class _Shown(Failure):
         return printable_lines(super().getTraceback(*args, **kwargs))
 
 
-def msg(text: str) -> None:
-    """Write a message to the log."""
-    log.msg(printable_lines(text))
+def msg(text: str, **fields: Any) -> None:
+    """Write a message to the log.
+
+    :param fields: facts in the text, for programs that read the log: ``rpc_fields`` of the event.
+    """
+    log.msg(printable_lines(text), rpc_fields=_shown(fields))
 
 
-def warn(text: str) -> None:
-    """Write a message to the log that an operator may have to act on."""
-    log.msg(printable_lines(text), log_level=LogLevel.warn)
+def warn(text: str, **fields: Any) -> None:
+    """Write a message to the log that an operator may have to act on.
+
+    :param fields: as for :func:`msg`.
+    """
+    log.msg(printable_lines(text), log_level=LogLevel.warn, rpc_fields=_shown(fields))
 
 
-def err(failure: Failure | BaseException | None, why: str) -> None:
+def err(failure: Failure | BaseException | None, why: str, **fields: Any) -> None:
     """Write an error to the log, with its traceback.
 
     :param failure: the error; ``None`` for the one that is being handled.
     :param why: what was done when it happened.
+    :param fields: as for :func:`msg`.
     """
     if not isinstance(failure, Failure):
         failure = Failure(failure)
     shown = _Shown.__new__(_Shown)
     shown.__dict__.update(failure.__dict__)
-    log.err(shown, printable_lines(why))
+    log.err(shown, printable_lines(why), rpc_fields=_shown(fields))
+
+
+def _shown(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields without characters that a terminal would obey: peers choose the ids of messages."""
+    return {name: printable_lines(value) if isinstance(value, str) else value for name, value in fields.items()}

@@ -41,7 +41,7 @@ class SecretWatch:
         takes = connection.broker.takes_new_secrets and connection.definition.has("connection.update-secret")
         if may_change(self._uri) and self._uri.auth_mechanism == "PLAIN" and takes:
             watching = self._loop.start(INTERVAL, now=False)
-            watching.addErrback(log.err, "while watching the file of a password")
+            watching.addErrback(lambda failure: log.err(failure, "while watching the file of a password"))
 
     def stop(self) -> None:
         """The connection is gone."""

@@ -41,7 +41,9 @@ class Changes(Service):
         super().startService()
         log.msg(f"reloading when a Python file changes in {', '.join(self._folders)}")
         watching = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._run)
-        self._stopped = watching.addErrback(log.err, "while watching for changes; there are no more restarts")
+        self._stopped = watching.addErrback(
+            lambda failure: log.err(failure, "while watching for changes; there are no more restarts")
+        )
 
     def _run(self) -> None:
         for changes in self._watch(*self._folders, watch_filter=self._filter, stop_event=self._stop):

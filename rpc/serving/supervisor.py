@@ -58,7 +58,9 @@ class Supervisor(Service):
             silence = max(self._notifier.watchdog, LEAST_SILENCE)
             self._pulse = LoopingCall(self._look, silence)
             self._pulse.clock = self._reactor
-            self._pulse.start(silence / 2, now=False).addErrback(log.err, "while looking for processes that hang")
+            self._pulse.start(silence / 2, now=False).addErrback(
+                lambda failure: log.err(failure, "while looking for processes that hang")
+            )
 
     def _look(self, silence: float) -> None:
         since = self._reactor.seconds() - silence
@@ -88,7 +90,9 @@ class Supervisor(Service):
             return
         self._restarting = True
         self._notifier.reloading()
-        Deferred.fromCoroutine(self._restart()).addErrback(log.err, "while replacing worker processes")
+        Deferred.fromCoroutine(self._restart()).addErrback(
+            lambda failure: log.err(failure, "while replacing worker processes")
+        )
 
     async def _restart(self) -> None:
         try:

@@ -54,7 +54,9 @@ class Watch:
     def start(self) -> None:
         """Begin to look."""
         half = self._notifier.watchdog / 2 if self._notifier.watchdog else INTERVAL
-        self._loop.start(min(half, INTERVAL)).addErrback(log.err, "while telling whether the program is ready")
+        self._loop.start(min(half, INTERVAL)).addErrback(
+            lambda failure: log.err(failure, "while telling whether the program is ready")
+        )
 
     def stop(self) -> None:
         """Look no more. The program begins to stop."""

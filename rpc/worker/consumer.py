@@ -142,9 +142,8 @@ class Consumer:
         if self._channel is not channel or self.state is not ConsumerState.SUBSCRIBING:
             return
         self.state = ConsumerState.CONSUMING
-        log.msg(
-            f"serving {self._name} from {self._topology.queue} as {self._topology.instance_key(self._link.instance)}"
-        )
+        queue, name = self._topology.queue, self._topology.instance_key(self._link.instance)
+        log.msg(f"serving {self._name} from {queue} as {name}", service=self._name, queue=queue, name=name)
         self._ask_for_quarantine()
         self._on_consuming()
 

@@ -59,7 +59,7 @@ class Drain:
         running = {each.service.name: each.dispatcher.limiter.running for each in self._served}
         for name, count in running.items():
             if count:
-                log.msg(f"{name}: finishing {_calls(count)}, at most {self._seconds:g} s")
+                log.msg(f"{name}: finishing {_calls(count)}, at most {self._seconds:g} s", service=name, calls=count)
         return any(running.values())
 
     def _running(self) -> int:
@@ -73,7 +73,7 @@ class Drain:
         """
         running = self._running()
         if running:
-            log.warn(f"stopping with {_calls(running)} in progress")
+            log.warn(f"stopping with {_calls(running)} in progress", calls=running)
         elif told:
             log.msg("all calls in progress have finished")
 

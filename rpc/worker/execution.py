@@ -125,7 +125,8 @@ class Execution:
         if method.has_result:
             result.success = value
             if value is None:
-                log.warn(f"{request.label} returned None instead of a value: is a return missing?")
+                text = f"{request.label} returned None instead of a value: is a return missing?"
+                log.warn(text, **self._fields(request))
         self._reply(request, method, TMessageType.REPLY, result, run)
 
     def _failed(self, failure: Failure, request: Request, method: StubMethod, run: Run | None) -> None:
@@ -143,7 +144,7 @@ class Execution:
             if isinstance(error, TApplicationException):
                 self._reply(request, method, TMessageType.EXCEPTION, error, run)
                 return
-        log.err(failure, f"{request.label} failed")
+        log.err(failure, f"{request.label} failed", **self._fields(request))
         if method.result_class is None:
             self._finish(request, None, run)  # also when it came as a CALL: a oneway method has no reply
         else:
@@ -162,17 +163,24 @@ class Execution:
                     method.check_result(struct)
                 body = request.reply(kind, struct)
             except Exception as error:
-                log.err(None, f"{request.label} returned a value that does not fit the IDL{_where(struct)}")
+                text = f"{request.label} returned a value that does not fit the IDL{_where(struct)}"
+                log.err(None, text, **self._fields(request))
                 self._unfit(request, error)
                 body = request.reply(TMessageType.EXCEPTION, internal_error())
             if request.context.has_reply_headers:
                 body = self._checked(request, body)
             if len(body) > self._max_message_size:
-                log.warn(f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size")
+                text = f"{request.label}: a reply of {len(body)} bytes, over the service's max_message_size"
+                log.warn(text, **self._fields(request))
                 too_large = reply_too_large(request.label)
                 body = request.reply(TMessageType.EXCEPTION, too_large)
                 self._unfit(request, too_large)
         self._finish(request, body, run)
+
+    def _fields(self, request: Request) -> dict[str, Any]:
+        """Return the fields of a log line about a request that runs."""
+        context = request.context
+        return {"service": self._name, "method": context.method, "message_id": context.message_id}
 
     def _unfit(self, request: Request, error: Exception) -> None:
         """Note that the result of a handler was not sent, because of `error`."""
@@ -190,7 +198,7 @@ class Execution:
             if request.signed is not None:
                 check_signable(request.context.reply_headers)
         except CodecError as error:
-            log.err(None, f"{request.label} set reply headers that cannot be sent")
+            log.err(None, f"{request.label} set reply headers that cannot be sent", **self._fields(request))
             self._unfit(request, error)
             request.context.reply_headers.clear()
             return request.reply(TMessageType.EXCEPTION, internal_error())

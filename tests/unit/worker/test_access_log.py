@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python import log
 
 from generated.calculator.ttypes import InvalidOperation
 from rpc.access_log import AccessLog
@@ -141,3 +142,18 @@ class AccessLogTests(AgainTestCase):
         """It names those that there are."""
         with self.assertRaisesRegex(ConfigurationError, "'xml' must be text or json"):
             AccessLog("xml")
+
+
+class FieldTests(AgainTestCase):
+    """Lines of the log about a request have its fields as well."""
+
+    def test_an_error_of_a_handler_has_fields(self) -> None:
+        """For programs that read events; what a peer has chosen is printable."""
+        events: list[log.EventDict] = []
+        log.addObserver(events.append)
+        self.addCleanup(log.removeObserver, events.append)
+        self.handler.answer = raising(ZeroDivisionError())
+        self.request("add", message_id="m\x1b1")
+        (failed,) = [event for event in events if event["isError"]]
+        self.assertEqual(failed["rpc_fields"], {"service": "Calculator", "method": "add", "message_id": "m\\u001b1"})
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
