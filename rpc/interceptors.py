@@ -44,7 +44,10 @@ class IClientInterceptor(Interface):
         """
 
     def after(call: Any) -> None:
-        """The call has succeeded: a result came; for a oneway call, the broker has confirmed the request."""
+        """The call has succeeded: a result came; for a oneway call, the broker has confirmed the request.
+
+        Called right before the call's Deferred fires, as is ``failed``.
+        """
 
     def failed(call: Any) -> None:
         """The call has failed with ``call.error``: the IDL's exception, a ``TApplicationException``, an
