@@ -54,7 +54,7 @@ class AccessLog(WorkerInterceptor):
         """
         :param form: ``"text"``: ``name=value``, with spaces between; or ``"json"``, with the ``time`` of the end.
         :param logger: where the lines go: Twisted's logger by default, or one of :mod:`logging`. Both get the fields as
-            well: as ``rpc_access`` of the event, or of the record.
+            well: as ``rpc_fields`` of the event, or of the record.
         :raises ConfigurationError: the form is another one.
         """
         if form not in (TEXT, JSON):
@@ -78,9 +78,9 @@ class AccessLog(WorkerInterceptor):
         fields = fields_of(call)
         line = _as_json(fields) if self._form == JSON else _as_text(fields)
         if isinstance(self._logger, logging.Logger):
-            self._logger.info("%s", line, extra={"rpc_access": fields})
+            self._logger.info("%s", line, extra={"rpc_fields": fields})
         else:
-            self._logger.info("{line}", line=line, rpc_access=fields)
+            self._logger.info("{log_line}", log_line=line, rpc_fields=fields)
 
     def __repr__(self) -> str:
         return f"<AccessLog as {self._form}>"

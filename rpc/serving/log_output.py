@@ -36,6 +36,9 @@ _LEGACY: Final = "log_legacy"
 _NO_FIELDS: Final = frozenset({"failure", "format", "isError", "message", "system", "time", "why"})
 """Keys of those events that are no fields of their authors."""
 
+_OURS: Final = "rpc_fields"
+"""The key of events of this package that has their fields, in a dictionary."""
+
 
 def text_line(event: Any) -> str:
     """Return an event as ``TIME LEVEL PROCESS: TEXT``, with a traceback if it has one."""
@@ -49,13 +52,14 @@ def json_line(event: Any) -> str:
     """Return an event as a JSON object in one line.
 
     Its keys are ``time``, ``level``, ``process``, ``logger``, ``message``, ``traceback`` if there is one, and the
-    fields with which the event was logged, if they are text, numbers, booleans or ``None``.
+    fields with which the event was logged, if they are text, numbers, booleans or ``None``. Lines of this package have
+    theirs in one dictionary (:func:`rpc.log.msg`), which is taken apart.
     """
-    fields = {
-        key: value
-        for key, value in event.items()
-        if not key.startswith("log_") and key not in _NO_FIELDS and _is_plain(value)
-    }
+    given = {key: value for key, value in event.items() if not key.startswith("log_") and key not in _NO_FIELDS}
+    ours = given.get(_OURS)
+    if isinstance(ours, dict):
+        given.update(ours)
+    fields = {key: value for key, value in given.items() if _is_plain(value)}
     failure = event.get("log_failure") or event.get("failure")  # of the new log, and of the old one
     shown = {
         **fields,

@@ -229,7 +229,7 @@ class AccessLogTests(ThreeServices):
         await client.sum(Numbers([1, 2]))
         await client.zip()
         await client.ping()
-        found = [json.loads(event["line"]) for event in events]
+        found = [json.loads(event["log_line"]) for event in events]
         calls = [(self.instances[each["service"]], each["method"], each["outcome"]) for each in found]
         self.assertEqual(
             calls,

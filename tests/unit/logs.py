@@ -5,13 +5,15 @@ from __future__ import annotations
 from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.access_log import NAMESPACE
+
 
 def access_log_events(case: SynchronousTestCase) -> list[log.EventDict]:
     """Return a list that gets every event of an access log that is logged until the test ends."""
     events: list[log.EventDict] = []
 
     def observe(event: log.EventDict) -> None:
-        if "rpc_access" in event:
+        if event.get("log_namespace") == NAMESPACE:
             events.append(event)
 
     log.addObserver(observe)

@@ -72,6 +72,22 @@ def test_json_has_the_fields_of_an_event(events: list[Any]) -> None:
     assert not {"nan", "infinite"} & set(second)
 
 
+def test_json_has_the_fields_of_this_package(events: list[Any]) -> None:
+    """Of its log and of an access log, also by way of logging. They replace no key of a line."""
+    log.warn("stopping", service="Glossary", calls=3, level="mine")
+    Logger("rpc.access").info("{log_line}", log_line="method=explain", rpc_fields={"method": "explain", "error": None})
+    logger = logging.Logger("access")
+    logger.addHandler(_Forward())
+    logger.info("method=define", extra={"rpc_fields": {"method": "define"}})
+    Logger("users").info("odd", rpc_fields="text")
+    ours, access, forwarded, odd = (json.loads(json_line(event)) for event in events)
+    assert (ours["service"], ours["calls"], ours["level"]) == ("Glossary", 3, "warn")
+    assert (access["message"], access["method"], access["error"]) == ("method=explain", "explain", None)
+    assert forwarded["method"] == "define"
+    assert odd["rpc_fields"] == "text"
+    assert all("rpc_fields" not in each for each in (ours, access, forwarded))
+
+
 def test_shows_no_characters_that_a_terminal_obeys(events: list[Any]) -> None:
     """Of other packages' events. JSON is one line."""
     Logger("n\x1b[2J").info("{what}", what="a\x1b[2Jb\x7f\u202e\nc")

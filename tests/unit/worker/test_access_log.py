@@ -10,9 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.python import log
 
 from generated.calculator.ttypes import InvalidOperation
-from rpc.access_log import AccessLog
+from rpc.access_log import FIELDS, AccessLog
 from rpc.errors import AccessDenied, ConfigurationError
 from rpc.interceptors import WorkerInterceptor
+from rpc.serving.log_output import json_line
 from tests.unit.logs import access_log_events
 from tests.unit.worker.again_case import AgainTestCase
 from tests.unit.worker.served import SHARED
@@ -47,7 +48,7 @@ class AccessLogTests(AgainTestCase):
 
     def lines(self) -> list[str]:
         """The lines of the access log since the last time."""
-        found = [event["line"] for event in self.events]
+        found = [event["log_line"] for event in self.events]
         self.events.clear()
         return found
 
@@ -58,7 +59,7 @@ class AccessLogTests(AgainTestCase):
         self.wire.clock.advance(2)
         (event,) = self.events
         self.events.clear()
-        fields: dict[str, Any] = event["rpc_access"]
+        fields: dict[str, Any] = event["rpc_fields"]
         return fields
 
     def test_a_line_has_what_became_of_a_call(self) -> None:
@@ -136,7 +137,15 @@ class AccessLogTests(AgainTestCase):
         self.request("add")
         (record,) = records
         self.assertIn("method=add outcome=returned", record.getMessage())
-        self.assertEqual(record.__dict__["rpc_access"]["method"], "add")
+        self.assertEqual(record.__dict__["rpc_fields"]["method"], "add")
+
+    def test_a_line_of_serve_in_json_has_each_fact_once(self) -> None:
+        """The fields are keys beside those of every line."""
+        self.handler.answer = lambda: 3
+        self.request("add")
+        (event,) = self.events
+        shown = json.loads(json_line(event))
+        self.assertEqual(set(shown), {"time", "level", "process", "logger", "message", *FIELDS} - {"error"})
 
     def test_refuses_another_form(self) -> None:
         """It names those that there are."""
