@@ -20,7 +20,7 @@ from rpc.serving.changes import Changes, folders_of
 from rpc.serving.marker_file import MarkerFile
 from rpc.serving.notifier import Notifier, service_manager, to_supervisor
 from rpc.serving.observed import ObservedService
-from rpc.serving.observed_worker import WorkerSettings, observed_worker
+from rpc.serving.observed_worker import LOOPBACK, WorkerSettings, observed_worker
 from rpc.serving.signals import obey_supervisor, on_signal, stop
 from rpc.serving.slot import Launch
 from rpc.serving.supervisor import Supervisor
@@ -77,19 +77,25 @@ def prepare(reactor: Any, settings: Settings) -> Run:
 def _single_process(reactor: Any, settings: Settings) -> Run:
     notifier = service_manager(os.environ)
     worker = settings.worker(reactor, load_services(settings.services))
-    service = observed_worker(reactor, settings, worker, notifier, settings.pid_file())
+    service = observed_worker(reactor, settings, worker, notifier, pid_file=settings.pid_file())
     return lambda: _run(reactor, service, lambda: None)  # the worker takes the signals
 
 
 def _worker_process(reactor: Any, settings: Settings) -> Run:
-    """Its supervisor has the files and the pages."""
+    """Its supervisor has the files and the pages, and asks this process for its metrics."""
     try:
         notifier = to_supervisor(STATE_DESCRIPTOR, lambda _: _orphaned(reactor))
     except OSError:
         raise click.UsageError("--supervised is for the processes of --workers.") from None
-    alone = attrs.evolve(settings, health_port=None, metrics_port=None, ready_file=None)
+    alone = attrs.evolve(
+        settings,
+        health_port=None,
+        metrics_port=None if settings.metrics_port is None else 0,
+        metrics_interface=LOOPBACK,
+        ready_file=None,
+    )
     worker = alone.worker(reactor, load_services(settings.services))
-    service = observed_worker(reactor, alone, worker, notifier)
+    service = observed_worker(reactor, alone, worker, notifier, announce=notifier.metrics_port)
     return lambda: _run(reactor, service, lambda: obey_supervisor(reactor, worker.abort))
 
 
@@ -119,7 +125,7 @@ def _observed_supervisor(
     reactor: Any, settings: Settings, main: MultiService, supervisor: Supervisor, notifier: Notifier
 ) -> ObservedService:
     watch = Watch(reactor, lambda: supervisor.readiness, notifier, settings.marker())
-    servers = settings.page_servers(reactor, lambda: supervisor.readiness)
+    servers = settings.page_servers(reactor, lambda: supervisor.readiness, processes=lambda: supervisor.metrics_ports)
     return ObservedService(reactor, main, watch, servers, settings.pid_file())
 
 

@@ -121,4 +121,10 @@ SERVER_METRICS = (
     SERVER_LAG,
     *SERVER_CONNECTION.values(),
 )
-METRICS = CLIENT_METRICS + SERVER_METRICS
+WORKER_UP = Metric(
+    "rpc_worker_up",
+    GAUGE,
+    ("worker",),
+    "Of `--workers`: 1 if the worker process of this number has told its metrics, else 0.",
+)
+METRICS = (*CLIENT_METRICS, *SERVER_METRICS, WORKER_UP)

@@ -19,6 +19,9 @@ from rpc import log
 from rpc.errors import ConfigurationError
 from rpc.metrics import ClientMetrics, WorkerMetrics
 from rpc.serving.pages import Page
+from rpc.serving.workers_metrics import WorkersMetrics
+
+__all__ = ["MetricsPage", "WorkersMetrics", "metrics_of_worker", "of_this_process"]
 
 Gather: TypeAlias = Callable[[], Deferred[CollectorRegistry]]
 """Returns a registry with the metrics of this moment."""

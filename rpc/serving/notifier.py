@@ -59,6 +59,10 @@ class Notifier:
         """Tell the state for people to read, and its name for programs."""
         self._tell(f"STATUS={text}\nX_READINESS={name}")
 
+    def metrics_port(self, port: int) -> None:
+        """Tell the port of 127.0.0.1 at which the program has its metrics."""
+        self._tell(f"X_METRICS_PORT={port}")
+
     def alive(self) -> None:
         """Give a sign of life."""
         if self.watchdog is not None:

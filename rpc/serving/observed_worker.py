@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -77,18 +77,27 @@ class WorkerSettings:
         return at_worker, at_client
 
     def page_servers(
-        self, reactor: Any, readiness: Callable[[], Readiness], announce: Callable[[int], object] | None = None
+        self,
+        reactor: Any,
+        readiness: Callable[[], Readiness],
+        *,
+        announce: Callable[[int], object] | None = None,
+        processes: Callable[[], Mapping[int, int | None]] | None = None,
     ) -> list[PageServer]:
         """Return the servers of health and metrics, if there are to be any.
 
         :param announce: see :class:`PageServer`.
+        :param processes: returns the ports of worker processes, which have the metrics; see :class:`WorkersMetrics`.
+            Without it, this process has them.
         :raises ConfigurationError: the extra ``metrics`` is not installed.
         """
         asked: list[Asked] = []
         if self.health_port is not None:
             asked.append(Asked("health", self.health_interface, self.health_port, health_pages(readiness)))
         if self.metrics_port is not None:
-            page = metrics_module().MetricsPage()
+            metrics = metrics_module()
+            gather = metrics.of_this_process if processes is None else metrics.WorkersMetrics(reactor, processes)
+            page = metrics.MetricsPage(gather)
             asked.append(Asked("metrics", self.metrics_interface, self.metrics_port, {"metrics": page}))
         return page_servers(reactor, asked, announce)
 
@@ -115,14 +124,21 @@ class WorkerSettings:
 
 
 def observed_worker(
-    reactor: Any, settings: WorkerSettings, worker: Worker, notifier: Notifier, pid_file: MarkerFile | None = None
+    reactor: Any,
+    settings: WorkerSettings,
+    worker: Worker,
+    notifier: Notifier,
+    *,
+    pid_file: MarkerFile | None = None,
+    announce: Callable[[int], object] | None = None,
 ) -> ObservedService:
     """Return the service that a program runs.
 
+    :param announce: see :class:`PageServer`.
     :raises ConfigurationError: a file cannot be written.
     """
     watch = settings.watch(reactor, worker, notifier, settings.marker())
-    servers = settings.page_servers(reactor, lambda: worker.readiness)
+    servers = settings.page_servers(reactor, lambda: worker.readiness, announce=announce)
     return ObservedService(reactor, worker, watch, servers, pid_file)
 
 

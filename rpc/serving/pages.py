@@ -40,6 +40,10 @@ class _QuietSite(Site):
     def log(self, request: object) -> None:
         """Do nothing."""
 
+    def logPrefix(self) -> str:
+        """Return what listens, for Twisted's line about the port."""
+        return "HTTP"
+
 
 def site(pages: Mapping[str, Page], reactor: Any) -> Site:
     """Return a site with the pages, by their names."""

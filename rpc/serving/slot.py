@@ -46,6 +46,11 @@ class Slot:
         """Of the process."""
         return Readiness.CONNECTING if self._process is None else self._process.readiness
 
+    @property
+    def metrics_port(self) -> int | None:
+        """Of the process. ``None``: there is no process, or it has not told its port."""
+        return None if self._process is None else self._process.metrics_port
+
     def start(self) -> None:
         """Start a process, now or later."""
         self._timer = None

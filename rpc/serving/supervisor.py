@@ -49,6 +49,11 @@ class Supervisor(Service):
         others = [slot.readiness for slot in self._slots if slot.readiness is not Readiness.READY]
         return others[0] if others else Readiness.READY
 
+    @property
+    def metrics_ports(self) -> dict[int, int | None]:
+        """The ports of the processes' metrics by their numbers; ``None``: the process cannot be asked."""
+        return {number: slot.metrics_port for number, slot in enumerate(self._slots, 1)}
+
     def startService(self) -> None:
         """Start the processes."""
         super().startService()

@@ -46,6 +46,7 @@ class WorkerProcess(ProcessProtocol):
     :ivar state: see :class:`ProcessState`.
     :ivar readiness: as the process has told last.
     :ivar heard: when it gave its last sign of life, by the reactor's clock.
+    :ivar metrics_port: where it has its metrics, on 127.0.0.1; ``None``: it has not told, or has none.
     :ivar ready_at: when it was ready first; ``None``: it never was.
     """
 
@@ -64,6 +65,7 @@ class WorkerProcess(ProcessProtocol):
         self.readiness = Readiness.CONNECTING
         self.heard = reactor.seconds()
         self.ready_at: float | None = None
+        self.metrics_port: int | None = None
         self._buffer = b""
         self._killer: IDelayedCall | None = None
         self._when_decided: list[Deferred[bool]] = []
@@ -101,6 +103,8 @@ class WorkerProcess(ProcessProtocol):
         name, _, value = line.partition(b"=")
         if name == b"X_READINESS":
             self.readiness = Readiness.__members__.get(value.decode(errors="replace"), self.readiness)
+        elif name == b"X_METRICS_PORT" and value.isdigit():
+            self.metrics_port = int(value)
         elif line == b"READY=1" and self.state is ProcessState.STARTING:
             self.state = ProcessState.READY
             self.ready_at = self.heard

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 import rpc
@@ -70,6 +73,43 @@ class MetricsPortTests(ServeTestCase):
             program.send(signal.SIGTERM)
             await deferToThread(program.wait)
             self.assertNotIn("GET /metrics", program.output())
+
+    async def until(self, url: str, **values: float) -> dict[tuple[str, str | None, str | None], float]:
+        """Wait until ``rpc_worker_up`` of each worker is so; return the samples."""
+        while True:
+            found = samples((await self.get(url))[1])
+            if all(found.get(("rpc_worker_up", None, name[1:])) == value for name, value in values.items()):
+                return found
+            await deferLater(reactor, 0.05)
+
+    async def test_one_port_has_the_metrics_of_all_worker_processes(self) -> None:
+        """Also after a restart. A process that hangs is missing, and the others are there. They stay on 127.0.0.1."""
+        options = ("--metrics-port", "0", "--metrics-interface", "127.0.0.2", "--workers", "2")
+        program = self.serve(*options, "slow:service")
+        url = await deferToThread(url_of, program)
+        self.assertTrue(url.startswith("http://127.0.0.2:"), url)
+        pids = [await deferToThread(program.worker_pid) for _ in range(2)]
+        for _ in range(6):
+            await self.call()
+        counted = "rpc_server_call_duration_seconds_count", f"{self.name}/add"
+        found = await self.until(url, w1=1, w2=1)
+        self.assertEqual(sum(value for key, value in found.items() if key[:2] == counted), 6)
+        for worker in "12":
+            self.assertEqual(found["rpc_server_connections", None, worker], 1)
+        os.kill(pids[0], signal.SIGSTOP)
+        found = samples((await self.get(url))[1])
+        self.assertEqual(sorted(value for key, value in found.items() if key[0] == "rpc_worker_up"), [0, 1])
+        self.assertIn("has not told its metrics: TimeoutError: no answer in 5 s", program.output())
+        os.kill(pids[0], signal.SIGCONT)
+        program.send(signal.SIGHUP)
+        await deferToThread(program.wait_for, "all worker processes were replaced")
+        found = await self.until(url, w1=1, w2=1)
+        self.assertEqual(sum(value for key, value in found.items() if key[:2] == counted), 0)
+        await self.call()
+        found = samples((await self.get(url))[1])
+        self.assertEqual(sum(value for key, value in found.items() if key[:2] == counted), 1)
+        program.send(signal.SIGTERM)
+        self.assertEqual(await deferToThread(program.wait), 0, program.output())
 
     async def test_health_and_metrics_share_a_port(self) -> None:
         """If both options have it. 0 is the same free one."""

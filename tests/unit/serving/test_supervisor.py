@@ -95,6 +95,24 @@ class SupervisorTests(SynchronousTestCase):
         supervisor.stopService()
         self.assertIs(supervisor.readiness, Readiness.STOPPING)
 
+    def test_knows_where_each_process_has_its_metrics(self) -> None:
+        """Of the process that serves: a new one takes the place of the old one when it serves itself."""
+        supervisor = self.start(2)
+        first, second = self.processes
+        self.assertEqual(supervisor.metrics_ports, {1: None, 2: None})
+        first.childDataReceived(3, b"X_METRICS_PORT=40001\n")
+        second.childDataReceived(3, b"X_METRICS_PORT=nonsense\nX_METRICS_PORT=\n")
+        self.assertEqual(supervisor.metrics_ports, {1: 40001, 2: None})
+        self.serves(first)
+        supervisor.restart()
+        third = self.processes[2]
+        third.childDataReceived(3, b"X_METRICS_PORT=40003\n")
+        self.assertEqual(supervisor.metrics_ports, {1: 40001, 2: None})
+        self.serves(third)
+        self.assertEqual(supervisor.metrics_ports, {1: 40003, 2: None})
+        self.end(third, -signal.SIGKILL)
+        self.assertEqual(supervisor.metrics_ports, {1: None, 2: None})
+
     def test_starts_processes_again_with_growing_pauses(self) -> None:
         """A process that has served for a while begins anew with a short pause."""
         self.start(1)
