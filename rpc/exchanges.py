@@ -1,9 +1,10 @@
 """Looks exchanges up, and declares them, with no more permissions than needed.
 
 RabbitMQ demands the configure permission for ``exchange.declare``, also when the exchange exists. The same permission
-allows ``exchange.delete``, which takes the calls of everybody down. It demands none for a passive declaration
-(https://www.rabbitmq.com/docs/access-control). So each exchange is looked up first, and is declared only when it is
-missing. A lookup that finds nothing closes its channel (AMQP 0-9-1, exchange.declare: 404), so it has one of its own.
+allows ``exchange.delete``, which takes the calls of everybody down. For a passive declaration it demands none, and from
+version 4.3 on any of the three (https://github.com/rabbitmq/rabbitmq-server/pull/16272). So each exchange is looked up
+first, and is declared only when it is missing. A lookup that finds nothing closes its channel (AMQP 0-9-1,
+exchange.declare: 404), so it has one of its own.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Until its deadline, a call without a consumer looks like a slow call. At the dea
 there is no time left to ask the broker. So it is asked shortly before, and only about calls that are still without a
 reply.
 
-The question is a passive ``queue.declare`` (AMQP 0-9-1, queue.declare), for which RabbitMQ asks no permission
-(https://www.rabbitmq.com/docs/access-control). An error closes its channel (404 for a queue of another name), so each
-question has a channel of its own.
+The question is a passive ``queue.declare`` (AMQP 0-9-1, queue.declare). RabbitMQ demands no permission for it, and from
+version 4.3 on any of the three (https://github.com/rabbitmq/rabbitmq-server/pull/16272). An error closes its channel
+(404 for a queue of another name), so each question has a channel of its own.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import pytest
@@ -115,7 +116,7 @@ class PermissionTests(NoConsumerTests):
     def client(self, url: str | None = None, **options: Any) -> Any:
         user = self.unique("client")
         yield deferToThread(self.broker.ctl, "add_user", user, "secret")
-        rights = (r"^amq\.gen.*$", r"^rpc(\.broadcast)?$", r"^amq\.gen.*$")
+        rights = (r"^amq\.gen.*$", rf"^rpc(\.broadcast|\.{re.escape(self.name)})?$", r"^amq\.gen.*$")
         yield deferToThread(self.broker.ctl, "set_permissions", user, *rights)
         client = yield super().client(self.url.replace("guest:guest", f"{user}:secret"), **options)
         return client
