@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +31,6 @@ from rpc.client.replies import REFUSALS
 from rpc.envelope import CODECS, CONTAINER_LIMIT, MAX_MESSAGE_SIZE, NUMBER_LIMIT
 from rpc.gateway.answers import type_of
 from rpc.metrics import METRICS, families
-from rpc.serving.worker_process import GRACE
 from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from rpc.worker.queue_options import QueueOptions
 from rpc.worker.service import ThriftService
@@ -385,36 +383,6 @@ class ContentTests(SynchronousTestCase):
         self.assertEqual(flags, {parameter[0] for parameter in parameters})
         self.assertEqual([row[0].strip("`") for row in rows if row[0]], list(signature(rpc.Worker).parameters))
 
-    def test_the_configuration_of_a_service_is_right(self) -> None:
-        """The unit starts the program with options that exist, and systemd accepts the unit. So does the TOML file."""
-        pages = {block.language: block.text for block in blocks(ROOT / "docs/operations.md")}
-        folder = Path(self.mktemp())
-        folder.mkdir(parents=True)
-        (folder / "password").write_text("secret")
-        config = folder / "serve.toml"
-        config.write_text(pages["toml"].replace("/etc/glossary/password", str(folder / "password")))
-        unit = pages["ini"].replace("/etc/glossary/serve.toml", str(config))
-        command = re.search(r"^ExecStart=\S+/thrift-rpc serve (.+)$", unit, re.MULTILINE)
-        assert command is not None
-        serve = main.get_command(click.Context(main), "serve")
-        assert serve is not None
-        with serve.make_context("serve", command[1].split()) as context:
-            self.assertEqual(
-                (context.params["services"], context.params["workers"]), (("services.glossary:service",), 2)
-            )
-            self.assertLess(context.params["connect_timeout"], seconds_of(unit, "TimeoutStartSec"))
-            self.assertLess(context.params["drain_timeout"] + GRACE, seconds_of(unit, "TimeoutStopSec"))
-        if shutil.which("systemd-analyze"):
-            program = Path(sys.executable).with_name("thrift-rpc")
-            checked = folder / "glossary.service"
-            checked.write_text(
-                re.sub(r"/srv/glossary/\S+/thrift-rpc", str(program), unit).replace("/srv/glossary", "/")
-            )
-            done = subprocess.run(
-                ["systemd-analyze", "verify", "--man=no", str(checked)], capture_output=True, text=True, check=False
-            )
-            self.assertNotIn("glossary.service", done.stderr)
-
     def test_the_table_of_metrics_agrees_with_the_code(self) -> None:
         """Names, kinds, labels and meanings, in order; and the outcomes of calls."""
         kinds = {families.COUNTER: "counter", families.GAUGE: "gauge", families.HISTOGRAM: "histogram"}
@@ -488,13 +456,6 @@ def long_options(command: click.Command) -> list[str]:
     """Options of a command, by the name that its table uses, in order."""
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     return [option.opts[0] for option in options if not option.hidden]
-
-
-def seconds_of(unit: str, name: str) -> float:
-    """Return a number of seconds in a unit of systemd."""
-    found = re.search(rf"^{name}=(\d+)$", unit, re.MULTILINE)
-    assert found is not None
-    return float(found[1])
 
 
 def anchors(document: Path) -> set[str]:

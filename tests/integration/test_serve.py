@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import unittest
 from pathlib import Path
@@ -24,6 +23,8 @@ from tools.processes import Process
 
 READY = (200, "ready: all services are consumed")
 
+NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""Starts a program as process 1 of a PID namespace, which ends with it."""
 
 ASYNCIO_SERVICE = """
 import asyncio
@@ -183,42 +184,6 @@ class ServeTests(ServeTestCase):
         self.assertEqual(program.wait(60), 1, program.output())
         self.assertIn("the worker ends: the broker refuses it", program.output())
 
-    def test_a_port_in_use_is_named(self) -> None:
-        """With status 2. The worker does not begin to serve."""
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-            for option, more in (("--health-port", ()), ("--metrics-port", ()), ("--health-port", ("--workers", "1"))):
-                program = self.serve(option, str(port), *more, "slow:service")
-                self.assertEqual(program.wait(60), 2, program.output())
-                self.assertIn(
-                    f"{option}: cannot listen on 127.0.0.1 port {port}: Address already in use", program.output()
-                )
-                self.assertNotIn(f"serving {self.name}", program.output())
-
-    def test_an_interface_that_does_not_exist_is_named(self) -> None:
-        """With status 2: an address of another machine (RFC 5737), and no address."""
-        for interface in ("192.0.2.1", "no address"):
-            program = self.serve("--health-port", "0", "--health-interface", interface, "slow:service")
-            self.assertEqual(program.wait(60), 2, program.output())
-            self.assertRegex(program.output(), f"--health-(port|interface): .*{interface}")
-
-    def test_twistd_has_the_same_observers(self) -> None:
-        """``twistd rpc-worker`` serves health pages, and ends with status 2 when it cannot."""
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = str(taken.getsockname()[1])
-            twistd = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "rpc-worker"]
-            done = subprocess.run(
-                [*twistd, "--broker", self.url, "--health-port", port, "slow:service"],
-                cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-        self.assertEqual(done.returncode, 2, done.stdout)
-        self.assertIn("--health-port: cannot listen on 127.0.0.1 port", done.stdout)
-
 
 class BlockedBrokerTests(ServeTestCase):
     """A broker with an alarm."""
@@ -245,26 +210,55 @@ class BlockedBrokerTests(ServeTestCase):
 class ContainerTests(ServeTestCase):
     """Process 1 of a PID namespace, as in a container."""
 
-    def start(self, *arguments: str) -> Process:
-        """Start the program in a namespace of its own."""
-        command = [str(Path(sys.executable).with_name("thrift-rpc")), "serve", *arguments]
+    unfinished: Any = None
+    """The call that the last program had begun when it was killed."""
+
+    def start(self, command: str, *arguments: str) -> Process:
+        """Start a program in a namespace of its own."""
         program = Process(
             "container",
-            ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command],
+            [*NAMESPACE, str(Path(sys.executable).with_name(command)), *arguments],
             folder=self.folder,
             environment={"PYTHONPATH": str(ROOT), "RPC_BROKER": self.url},
         )
         self.addCleanup(program.end)
         return program
 
-    def test_a_killed_container_starts_again(self) -> None:
-        """Also with a pid file and a ready file, which are left over, and with worker processes."""
-        files = ("--pidfile", "serve.pid", "--ready-file", "ready")
+    @inlineCallbacks
+    def live_once(self, program: Process, client: Any, *files: str) -> Any:
+        """Wait until a program serves, and has finished what the killed one before it had begun; begin a call, and kill
+        the program, and with it the namespace.
+        """
+        yield deferToThread(program.wait_for, f"serving {self.name} from")
+        if self.unfinished is not None:
+            yield deferToThread(program.wait_for_line, "adding 7")
+            self.assertEqual((yield self.unfinished), 37)
+        self.unfinished = client.add(7, 30).addErrback(lambda _: None)
+        yield deferToThread(program.wait_for_line, "adding 7")
+        for name in files:
+            path = self.folder / name
+            yield deferToThread(program.wait_until, lambda path=path: path.exists() or None, f"has no {path}", 30.0)
+        program.kill()
+
+    @inlineCallbacks
+    def test_a_killed_container_starts_again(self) -> Any:
+        """And finishes the call that was begun. Also with files that are left over, and with worker processes."""
+        client = yield self.client()
+        files = ("serve.pid", "ready")
         for more in ((), ("--workers", "1")):
             for _ in range(2):
-                program = self.start(*files, *more, "slow:service")
-                program.wait_for(f"serving {self.name} from")
-                program.wait_until(lambda: (self.folder / "ready").exists() or None, "was not ready", 30)
+                options = ("--pidfile", "serve.pid", "--ready-file", "ready", *more)
+                program = self.start("thrift-rpc", "serve", *options, "slow:service")
+                yield self.live_once(program, client, *files)
                 self.assertEqual((self.folder / "serve.pid").read_text(), "1\n")
-                program.kill()  # and with it the namespace
-                self.assertTrue((self.folder / "serve.pid").exists())
+                self.assertTrue((self.folder / "ready").exists())
+
+    @inlineCallbacks
+    def test_a_killed_container_of_twistd_starts_again(self) -> Any:
+        """As the page tells to start it. Without ``--pidfile=`` the second start is refused."""
+        client = yield self.client()
+        for options in (("--pidfile=",), ("--pidfile=",), ()):
+            yield self.live_once(self.start("twistd", "-n", *options, "rpc-worker", "slow:service"), client)
+        refused = self.start("twistd", "-n", "rpc-worker", "slow:service")
+        self.assertEqual((yield deferToThread(refused.wait)), 1, refused.output())
+        self.assertIn("Another twistd server is running, PID 1", " ".join(refused.output().split()))
