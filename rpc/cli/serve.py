@@ -27,6 +27,7 @@ from rpc.uri import BrokerURI
 from rpc.worker.refused_worker import EXIT, WAIT
 
 MOST_WORKERS = 1024
+DEFAULT_REACTOR = "default"
 
 
 def _broker(ctx: click.Context, parameter: click.Parameter, value: Any) -> BrokerURI:
@@ -35,6 +36,19 @@ def _broker(ctx: click.Context, parameter: click.Parameter, value: Any) -> Broke
     if in_file and is_in_environment(URL_VARIABLE, FILE_VARIABLE):
         value = None
     return checked_broker(ctx, parameter, value)
+
+
+def _reactor_name(ctx: click.Context, parameter: click.Parameter, name: str) -> str:
+    """Return the name of a reactor.
+
+    Twisted knows reactors by plugins, and writes a list of these into its own folder. So it is asked only for another
+    reactor than the default one: else the log of each start would say that a container's folder is read only.
+    """
+    if name != DEFAULT_REACTOR:
+        known = {reactor.shortName for reactor in getReactorTypes()}
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(sorted(known))}.", ctx, parameter)
+    return name
 
 
 def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
@@ -96,9 +110,8 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
 @_option(
     "Processes",
     "--reactor",
-    type=click.Choice([reactor.shortName for reactor in getReactorTypes()]),
-    default="default",
-    show_choices=False,
+    default=DEFAULT_REACTOR,
+    callback=_reactor_name,
     metavar="NAME",
     help="Twisted's reactor: asyncio for handlers that use asyncio.",
 )
@@ -189,7 +202,7 @@ def serve_command(context: click.Context, /, services: tuple[str, ...], reactor:
 
 def _install(name: str) -> None:
     """Make a reactor Twisted's global one."""
-    if name != "default":
+    if name != DEFAULT_REACTOR:
         try:
             installReactor(name)
         except ImportError as error:

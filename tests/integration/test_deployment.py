@@ -103,6 +103,17 @@ class DockerfileTests(SynchronousTestCase):
         """It knows the rules for Dockerfiles, and shellcheck those for their commands."""
         self.assertEqual(check(program("hadolint"), FOLDER / "Dockerfile"), "")
 
+    def test_the_build_gets_what_it_copies_and_nothing_else(self) -> None:
+        """All other files of the folder stay out: a password among them would be in the image."""
+        first, *patterns = (FOLDER / ".dockerignore").read_text().split()
+        sources = [
+            instruction.words[0]
+            for instruction in dockerfile(FOLDER / "Dockerfile")
+            if instruction.name == "COPY" and not instruction.text.startswith("--from")
+        ]
+        self.assertEqual(first, "*")
+        self.assertEqual({pattern[1:] for pattern in patterns if pattern[0] == "!"}, set(sources))
+
     def test_its_variables_are_options(self) -> None:
         """Others would be ignored. The ports are those that it names, and are open to other machines."""
         names = {name: value for name, value in self.variables.items() if name.startswith("RPC_")}

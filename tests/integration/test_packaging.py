@@ -52,6 +52,20 @@ def install(environment: Path, *what: str | Path, cwd: Path) -> None:
     run(*PIP, "--python", environment / "bin/python", "install", *OFFLINE, *what, cwd=cwd)
 
 
+def build_wheel(folder: Path) -> Path:
+    """Build the project's wheel in a folder, where a copy of the project is left as ``source``; return its path."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    # A copy, so that the build leaves nothing in the project.
+    for name in ("rpc", "services", "tests", "twisted"):
+        shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
+    for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
+        shutil.copy(PROJECT / name, source)
+    run(*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", folder, source, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
 class InstalledTests(SynchronousTestCase):
     """A wheel of the project, installed in an environment that has nothing but its dependencies.
 
@@ -67,15 +81,7 @@ class InstalledTests(SynchronousTestCase):
         if hasattr(InstalledTests, "folder"):
             return
         folder = Path(self.mktemp())
-        source = folder / "source"
-        source.mkdir(parents=True)
-        # A copy, so that the build leaves nothing in the project.
-        for name in ("rpc", "services", "tests", "twisted"):
-            shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
-        for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
-            shutil.copy(PROJECT / name, source)
-        run(*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", folder, source, cwd=folder)
-        (wheel,) = folder.glob("*.whl")
+        wheel = build_wheel(folder)
         environment = new_environment(folder / "environment")
         install(environment, wheel, cwd=folder)
         InstalledTests.wheel, InstalledTests.environment, InstalledTests.folder = wheel, environment, folder

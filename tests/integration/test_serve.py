@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import socket
 import sys
@@ -18,13 +16,11 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests.integration.serve_case import ROOT, SERVICE, ServeTestCase
+from tests.namespaces import container
 from tools.nodes.rabbitmq import free_ports
 from tools.processes import Process
 
 READY = (200, "ready: all services are consumed")
-
-NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-"""Starts a program as process 1 of a PID namespace, which ends with it."""
 
 ASYNCIO_SERVICE = """
 import asyncio
@@ -206,7 +202,7 @@ class BlockedBrokerTests(ServeTestCase):
             self.assertEqual((yield self.get(f"{url}/live")), (200, "live"))
 
 
-@unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"), "only root may make a PID namespace")
+@unittest.skipUnless(container(), "no PID namespace can be made here: neither by root nor by a user namespace")
 class ContainerTests(ServeTestCase):
     """Process 1 of a PID namespace, as in a container."""
 
@@ -217,7 +213,7 @@ class ContainerTests(ServeTestCase):
         """Start a program in a namespace of its own."""
         program = Process(
             "container",
-            [*NAMESPACE, str(Path(sys.executable).with_name(command)), *arguments],
+            [*(container() or ()), str(Path(sys.executable).with_name(command)), *arguments],
             folder=self.folder,
             environment={"PYTHONPATH": str(ROOT), "RPC_BROKER": self.url},
         )

@@ -118,6 +118,7 @@ def test_the_defaults_are_a_single_process_without_files_and_ports(prepared: lis
         ("--log-level", "loud"),
         ("--log-format", "xml"),
         ("--on-refusal", "fail"),
+        ("--reactor", "nonsense"),
         ("--broker", "http://host"),
     ],
 )
@@ -208,3 +209,10 @@ def test_the_option_of_worker_processes_needs_a_supervisor() -> None:
     )
     assert done.returncode == 2
     assert "--supervised is for the processes of --workers" in done.stderr
+
+
+def test_the_default_reactor_needs_no_plugins() -> None:
+    """Twisted writes what it finds into its own folder. Where it may not, each start would log this."""
+    look = "import sys; import rpc.cli.serve; print('twisted.plugins' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
