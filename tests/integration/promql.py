@@ -51,9 +51,14 @@ class Names:
     grouped: frozenset[str]
 
 
+def needs_parser() -> Any:
+    """Return the parser. Without one, the test is skipped."""
+    return pytest.importorskip("promql_parser")
+
+
 def names_in(expression: str) -> Names:
-    """Return the names in an expression. Without a parser, the test is skipped."""
-    parser = pytest.importorskip("promql_parser")
+    """Return the names in an expression."""
+    parser = needs_parser()
     selected: list[tuple[str, frozenset[str]]] = []
     grouped: set[str] = set()
 

@@ -23,7 +23,7 @@ from generated.calculator import Calculator
 from rpc.metrics import ClientMetrics
 from tests.integration.documents import ROOT
 from tests.integration.operations import FOLDER, check, documents_of, program
-from tests.integration.promql import expressions, labels_in, names_in, panels, plain, rules
+from tests.integration.promql import expressions, labels_in, names_in, needs_parser, panels, plain, rules
 from tests.integration.serve_case import ServeTestCase
 from tests.integration.test_docs import sections
 from tests.integration.test_metrics_port import url_of
@@ -126,6 +126,10 @@ class DashboardTests(SynchronousTestCase):
 
 class PageTests(ServeTestCase):
     """Pages of a worker and of a client on which everything has happened: a result, a retry, a dead letter."""
+
+    def setUp(self) -> None:
+        needs_parser()
+        super().setUp()
 
     async def test_metrics_and_labels_are_on_the_pages(self) -> None:
         """Those of RabbitMQ are on its own."""
