@@ -10,12 +10,12 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.web.pages import errorPage, notFound
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
 from rpc import log
+from rpc.serving.page_connections import PageSite
 
-TIMEOUT: Final = 10
-"""Seconds that a client may take for its request. Twisted closes its connection then."""
+METHODS: Final = "GET, HEAD"
 
 
 class Page(Resource):
@@ -28,31 +28,17 @@ class Page(Resource):
     def render(self, request: Request) -> Any:
         """Write the page, for methods that change nothing."""
         if request.method not in (b"GET", b"HEAD"):
+            request.setHeader("allow", METHODS)
             return errorPage(405, "Method Not Allowed", "Use GET.").render(request)
         return super().render(request)
 
 
-class _QuietSite(Site):
-    """A site without lines in the log: probes and scrapes come every few seconds."""
-
-    noisy = False
-
-    def log(self, request: object) -> None:
-        """Do nothing."""
-
-    def logPrefix(self) -> str:
-        """Return what listens, for Twisted's line about the port."""
-        return "HTTP"
-
-
-def site(pages: Mapping[str, Page], reactor: Any) -> Site:
+def site(pages: Mapping[str, Page], reactor: Any) -> PageSite:
     """Return a site with the pages, by their names."""
     root = Page()
     for name, page in pages.items():
         root.putChild(name.encode(), page)
-    quiet = _QuietSite(root, timeout=TIMEOUT, reactor=reactor)
-    quiet.displayTracebacks = False
-    return quiet
+    return PageSite(root, reactor)
 
 
 @attrs.frozen

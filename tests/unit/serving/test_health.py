@@ -7,7 +7,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.serving.health import health_pages
-from rpc.serving.pages import TIMEOUT, site
+from rpc.serving.pages import site
 from rpc.worker.readiness import Readiness
 from tests.unit.logs import log_lines
 
@@ -61,12 +61,3 @@ class HealthTests(SynchronousTestCase):
         lines = log_lines(self)
         self.answer("GET /live")
         self.assertEqual(lines, [])
-
-    def test_a_client_that_sends_nothing_is_disconnected(self) -> None:
-        """After ten seconds."""
-        protocol = self.site.buildProtocol(None)
-        transport = StringTransport()
-        protocol.makeConnection(transport)
-        protocol.dataReceived(b"GET /re")
-        self.clock.advance(TIMEOUT + 1)
-        self.assertTrue(transport.disconnecting)
