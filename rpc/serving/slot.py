@@ -21,14 +21,10 @@ Launch: TypeAlias = Callable[[int, Callable[[WorkerProcess, int], None]], Worker
 
 
 class Slot:
-    """Keeps one worker process running.
-
-    :ivar refused: the exit status of the last process, if it is :data:`FINAL` and the process has never served. Else
-        ``None``, also from the next process that serves on.
-    """
+    """Keeps one worker process running."""
 
     def __init__(self, reactor: Any, number: int, launch: Launch, on_refused: Callable[[], None]) -> None:
-        """:param on_refused: called when :attr:`refused` was set."""
+        """:param on_refused: called when a process was :attr:`refused`."""
         self._reactor = reactor
         self._number = number
         self._launch = launch
@@ -39,7 +35,15 @@ class Slot:
         self._timer: IDelayedCall | None = None
         self._failures = 0
         self._stopping = False
-        self.refused: int | None = None
+        self._refused: int | None = None
+
+    @property
+    def refused(self) -> int | None:
+        """The exit status of the last process, if it is :data:`FINAL` and the process has never served. Else ``None``,
+        also from the next process that serves on.
+        """
+        serves = self._process is not None and self._process.ready_at is not None
+        return None if serves else self._refused
 
     @property
     def readiness(self) -> Readiness:
@@ -82,10 +86,10 @@ class Slot:
             return
         self._process = None
         lasted = 0.0 if process.ready_at is None else self._reactor.seconds() - process.ready_at
-        self.refused = status if process.ready_at is None and status in FINAL else None
+        self._refused = status if process.ready_at is None and status in FINAL else None
         delay = self._start_again(lasted)
         log.warn(f"{process} has ended {in_words(status)}; another one is started in {delay:.1f} s")
-        if self.refused is not None:
+        if self._refused is not None:
             self._on_refused()
 
     async def replace(self) -> bool:
@@ -102,7 +106,7 @@ class Slot:
             self._timer.cancel()
             self._timer = None
         old, self._process = self._process, replacement
-        self._failures, self.refused = 0, None
+        self._failures, self._refused = 0, None
         if old is not None:
             await old.stop()
         return True

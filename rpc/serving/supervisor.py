@@ -61,13 +61,16 @@ class Supervisor(Service):
             slot.start()
         if self._notifier.watchdog is not None:
             silence = max(self._notifier.watchdog, LEAST_SILENCE)
-            self._pulse = LoopingCall(self._look, silence)
+            self._pulse = LoopingCall.withCount(lambda looks: self._look(looks, silence))
             self._pulse.clock = self._reactor
             self._pulse.start(silence / 2, now=False).addErrback(
                 lambda failure: log.err(failure, "while looking for processes that hang")
             )
 
-    def _look(self, silence: float) -> None:
+    def _look(self, looks: int, silence: float) -> None:
+        """Kill silent processes, unless this process has missed a look: what they have told may not be read yet."""
+        if looks > 1:
+            return
         since = self._reactor.seconds() - silence
         for slot in self._slots:
             slot.kill_silent(since)

@@ -110,6 +110,8 @@ class WorkerProcess(ProcessProtocol):
             self.ready_at = self.heard
             log.msg(f"{self} serves")
             self._decide(True)
+        elif line == b"STOPPING=1" and self.state in (ProcessState.STARTING, ProcessState.READY):
+            self._stops()  # it has got a signal from elsewhere, or the broker does not let it in
 
     def _decide(self, ready: bool) -> None:
         waiting, self._when_decided = self._when_decided, []
@@ -150,11 +152,14 @@ class WorkerProcess(ProcessProtocol):
             return ended
         self._when_ended.append(ended)
         if self.state is not ProcessState.STOPPING:
-            self.state = ProcessState.STOPPING
             self._signal(signal.SIGTERM)
-            self._kill_after(self._drain_timeout + GRACE)
-            self._decide(False)
+            self._stops()
         return ended
+
+    def _stops(self) -> None:
+        self.state = ProcessState.STOPPING
+        self._kill_after(self._drain_timeout + GRACE)
+        self._decide(False)
 
     def abort(self) -> None:
         """Have it end at once, without its calls."""

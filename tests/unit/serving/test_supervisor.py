@@ -149,6 +149,20 @@ class SupervisorTests(SynchronousTestCase):
             self.assertEqual(self.statuses, [status])
             supervisor.stopService()
 
+    def test_a_refusal_counts_until_another_process_serves(self) -> None:
+        """The broker may refuse a worker for a moment. Another one that is refused much later is not the last one."""
+        self.start(2)
+        first, second = self.processes
+        self.end(first, 1)
+        self.clock.advance(3)
+        self.serves(self.processes[2])
+        self.serves(second)
+        self.clock.advance(100)
+        self.end(second, -signal.SIGSEGV)
+        self.clock.advance(3)
+        self.end(self.processes[3], 1)
+        self.assertEqual(self.statuses, [])
+
     def test_goes_on_when_a_process_has_served(self) -> None:
         """One that ends with status 1 later is started again; so is one that ends by a signal at once."""
         self.start(1)
@@ -261,6 +275,34 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual(self.signals(self.processes)[1], [])
         self.assertEqual(set(self.signals(self.processes)[0]), {"SIGKILL"})
         supervisor.stopService()
+
+    def test_a_process_that_stops_by_itself_may_finish_its_calls(self) -> None:
+        """An operator may send SIGTERM to one process. It is silent meanwhile, and killed when it takes too long."""
+        self.start(1, watchdog=2.0)
+        (process,) = self.processes
+        self.serves(process)
+        process.childDataReceived(3, b"X_READINESS=STOPPING\nSTOPPING=1\n")
+        self.assertIs(process.state, ProcessState.STOPPING)
+        self.clock.pump([1] * int(DRAIN_TIMEOUT + GRACE - 1))
+        self.assertEqual(self.signals(self.processes), [[]])
+        self.clock.advance(1)
+        self.assertEqual(self.signals(self.processes), [["SIGKILL"]])
+        self.end(process, -signal.SIGKILL)
+        self.clock.advance(3)
+        self.assertEqual(len(self.processes), 2)
+
+    def test_kills_no_process_after_a_pause_of_its_own(self) -> None:
+        """The machine slept, or the supervisor was stopped: what the processes have told is still to be read."""
+        self.start(1, watchdog=2.0)
+        (process,) = self.processes
+        self.serves(process)
+        self.clock.advance(60)
+        self.assertEqual(self.signals(self.processes), [[]])
+        process.childDataReceived(3, b"WATCHDOG=1\n")
+        self.clock.advance(3)
+        self.assertEqual(self.signals(self.processes), [[]])
+        self.clock.pump([1] * 6)
+        self.assertEqual(self.signals(self.processes), [["SIGKILL"]])
 
     def test_a_machine_without_processes_is_tried_again(self) -> None:
         """``fork`` fails at times."""
