@@ -22,7 +22,7 @@ WATCHDOG_PID_VARIABLE: Final = "WATCHDOG_PID"
 
 
 class Notifier:
-    """Sends states. Without a receiver it does nothing.
+    """Sends states. Without a receiver it does nothing. What the receiver does not take is sent again later.
 
     :ivar watchdog: seconds within which the receiver wants a sign of life; ``None``: it wants none.
     """
@@ -36,54 +36,65 @@ class Notifier:
         """
         :param send: sends lines to the receiver; may raise :class:`OSError`.
         :param on_lost: called once, with the first error of `send`; nothing is sent from then on. Without it the error
-            is logged once, and later lines are still sent: the service manager may be there again.
+            is logged once: the service manager may be there again.
         """
         self.watchdog = watchdog
         self._send = send
         self._on_lost = on_lost
         self._failed = False
+        self._unsent: dict[str, str] = {}  # the last lines of each kind that the receiver has not taken
 
     def ready(self) -> None:
         """The program serves."""
-        self._tell("READY=1")
+        self._tell("state", "READY=1\n")
 
     def reloading(self) -> None:
         """The program begins to reload; :meth:`ready` ends this. The time is for ``Type=notify-reload``."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._tell("state", f"RELOADING=1\nMONOTONIC_USEC={now}\n")
 
     def stopping(self) -> None:
         """The program begins to stop."""
-        self._tell("STOPPING=1")
+        self._tell("state", "STOPPING=1\n")
 
     def status(self, name: str, text: str) -> None:
         """Tell the state for people to read, and its name for programs."""
-        self._tell(f"STATUS={text}\nX_READINESS={name}")
+        self._tell("status", f"STATUS={text}\nX_READINESS={name}\n")
 
     def metrics_port(self, port: int) -> None:
         """Tell the port of 127.0.0.1 at which the program has its metrics."""
-        self._tell(f"X_METRICS_PORT={port}")
+        self._tell("metrics port", f"X_METRICS_PORT={port}\n")
 
     def alive(self) -> None:
-        """Give a sign of life."""
-        if self.watchdog is not None:
-            self._tell("WATCHDOG=1")
+        """Give a sign of life, if one is wanted, and send what the receiver has not taken before."""
+        self._transmit("" if self.watchdog is None else "WATCHDOG=1\n")
 
-    def _tell(self, lines: str) -> None:
-        if self._send is None:
+    def _tell(self, kind: str, lines: str) -> None:
+        self._unsent.pop(kind, None)  # the order is that of the last lines
+        self._unsent[kind] = lines
+        self._transmit()
+
+    def _transmit(self, more: str = "") -> None:
+        """Send all that is unsent, as one datagram."""
+        data = "".join((*self._unsent.values(), more)).encode()
+        if self._send is None or not data:
             return
         try:
-            self._send(f"{lines}\n".encode())
+            self._send(data)
         except BlockingIOError:
-            pass  # the receiver does not read just now; the next line tells it more
+            pass  # the receiver does not read just now
         except OSError as error:
             self._lost(error)
+        else:
+            self._unsent.clear()
 
     def _lost(self, error: OSError) -> None:
         if self._on_lost is not None:
             self._send = None
             self._on_lost(error)
         elif not self._failed:
-            log.warn(f"the service manager is not told the state: {error.strerror}; {SOCKET_VARIABLE} names its socket")
+            why = error.strerror or error  # a name that is too long is no error of the system
+            log.warn(f"the service manager is not told the state: {why}; {SOCKET_VARIABLE} names its socket")
         self._failed = True
 
 

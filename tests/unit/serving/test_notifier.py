@@ -6,9 +6,12 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from twisted.logger import formatEvent, globalLogPublisher
 
 from rpc.serving.notifier import Notifier, service_manager, to_supervisor
 
@@ -21,6 +24,18 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
         receiver.bind(name.replace("@", "\0"))
         receiver.settimeout(10)
         yield name, receiver
+
+
+@contextmanager
+def logged(lines: list[str]) -> Iterator[None]:
+    """Gather the lines of the log."""
+
+    def observer(event: Any) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observer)
+    yield
+    globalLogPublisher.removeObserver(observer)
 
 
 def test_sends_each_state(manager: tuple[str, socket.socket]) -> None:
@@ -73,18 +88,55 @@ def test_does_nothing_without_a_socket(address: str) -> None:
     assert notifier.watchdog is None
 
 
-def test_a_socket_that_is_gone_ends_nothing() -> None:
-    """Later lines are sent again."""
-    attempts: list[bytes] = []
-
-    def send(data: bytes) -> None:
-        attempts.append(data)
-        raise ConnectionRefusedError(111, "Connection refused")
-
-    notifier = Notifier(send)
+def test_a_receiver_that_does_not_read_hears_the_state_later(manager: tuple[str, socket.socket]) -> None:
+    """With the next sign of life, also without a watchdog. Of several states it is the last one."""
+    name, receiver = manager
+    notifier = service_manager({"NOTIFY_SOCKET": name})
+    full = 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                other.sendto(b"x", name.replace("@", "\0"))
+                full += 1
+    notifier.status("CONNECTING", "not ready")
+    notifier.reloading()
+    notifier.status("READY", "ready")
     notifier.ready()
-    notifier.stopping()
-    assert len(attempts) == 2
+    for _ in range(full):
+        assert receiver.recv(1000) == b"x"
+    notifier.alive()
+    assert receiver.recv(1000) == b"STATUS=ready\nX_READINESS=READY\nREADY=1\n"
+    notifier.alive()
+    receiver.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        receiver.recv(1000)
+
+
+def test_a_socket_that_is_gone_ends_nothing(tmp_path: Path) -> None:
+    """It is logged once. The state is told when the socket is there again: the service manager was updated."""
+    name = str(tmp_path / "notify")
+    notifier = service_manager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "4000000"})
+    lines: list[str] = []
+    with logged(lines):
+        notifier.ready()
+        notifier.alive()
+    assert [line for line in lines if "No such file or directory" in line] == lines
+    assert len(lines) == 1
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(name)
+        receiver.settimeout(10)
+        notifier.alive()
+        assert receiver.recv(1000) == b"READY=1\nWATCHDOG=1\n"
+
+
+def test_a_name_that_is_too_long_is_named() -> None:
+    """Python refuses it without an error of the system."""
+    lines: list[str] = []
+    with logged(lines):
+        service_manager({"NOTIFY_SOCKET": "/" + "x" * 200}).ready()
+    assert len(lines) == 1
+    assert "AF_UNIX path too long" in lines[0]
 
 
 def test_a_worker_process_notices_the_end_of_its_supervisor() -> None:
