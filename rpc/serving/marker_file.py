@@ -30,24 +30,25 @@ class MarkerFile:
         except (OSError, ValueError) as error:  # ValueError: a zero byte
             words = error.strerror if isinstance(error, OSError) else str(error)
             raise ConfigurationError(f"{self._named}: no file can be written here: {words}") from error
-        self.exists = False
+        self._exists = False
+        self._failed = False
 
     def _write(self) -> None:
         """Replace the file at once: a reader sees all of it, or none. A link is replaced, not followed."""
         new = f"{self._path}.{os.getpid()}"
-        with open(new, "w", encoding="ascii") as file:
-            file.write(f"{os.getpid()}\n")
         try:
+            with open(new, "w", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
             os.replace(new, self._path)
         except OSError:
-            os.unlink(new)
+            with suppress(OSError):
+                os.unlink(new)
             raise
 
     def set(self, exists: bool) -> None:
-        """Write or remove the file. An error is logged: the program goes on."""
-        if exists == self.exists:
+        """Write or remove the file, unless that is done. An error is logged once, and the next call tries again."""
+        if exists == self._exists:
             return
-        self.exists = exists
         try:
             if exists:
                 self._write()
@@ -55,4 +56,8 @@ class MarkerFile:
                 with suppress(FileNotFoundError):
                     os.unlink(self._path)
         except OSError as error:
-            log.warn(f"{self._named}: cannot be {'written' if exists else 'removed'}: {error.strerror}")
+            if not self._failed:
+                log.warn(f"{self._named}: cannot be {'written' if exists else 'removed'}: {error.strerror}")
+            self._failed = True
+        else:
+            self._exists, self._failed = exists, False

@@ -63,6 +63,7 @@ class Watch:
         if self._loop.running:
             self._loop.stop()
         self._tell(Readiness.STOPPING)
+        self._mark(Readiness.STOPPING)
         self._notifier.stopping()
 
     def look(self) -> None:
@@ -72,6 +73,7 @@ class Watch:
         readiness = self._readiness()
         if readiness is not self._told:
             self._tell(readiness)
+        self._mark(readiness)
         if readiness is Readiness.READY and not self._was_ready:
             self._was_ready = True
             self._notifier.ready()
@@ -81,6 +83,9 @@ class Watch:
     def _tell(self, readiness: Readiness) -> None:
         self._told = readiness
         self._notifier.status(readiness.name, readiness.value)
+
+    def _mark(self, readiness: Readiness) -> None:
+        """Write or remove the file. That is done once, but may have failed before."""
         if self._ready_file is not None:
             self._ready_file.set(readiness is Readiness.READY)
 

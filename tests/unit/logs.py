@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -31,3 +34,16 @@ def log_lines(case: SynchronousTestCase) -> list[str]:
     log.addObserver(observe)
     case.addCleanup(log.removeObserver, observe)
     return lines
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """Yield such a list, for a test that is a function."""
+    lines: list[str] = []
+
+    def observe(event: log.EventDict) -> None:
+        lines.append(log.textFromEventDict(event) or "")
+
+    log.addObserver(observe)
+    yield lines
+    log.removeObserver(observe)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from rpc.errors import ConfigurationError
 from rpc.serving.marker_file import MarkerFile
+from tests.unit.logs import logged
 
 
 def test_exists_while_it_is_so(tmp_path: Path) -> None:
@@ -42,10 +44,21 @@ def test_refuses_a_place_where_it_cannot_be(tmp_path: Path, path: str) -> None:
 
 
 def test_a_folder_that_disappears_ends_nothing(tmp_path: Path) -> None:
-    """The log says so."""
+    """The log says so once, and the file is written when that is possible again."""
     folder = tmp_path / "folder"
     folder.mkdir()
     marker = MarkerFile("--ready-file", str(folder / "ready"))
     folder.rmdir()
+    with logged() as lines:
+        for _ in range(3):
+            marker.set(True)
+    assert len(lines) == 1
+    assert "ready: cannot be written: No such file or directory" in lines[0]
+    folder.mkdir()
     marker.set(True)
-    marker.set(False)
+    assert os.listdir(folder) == ["ready"]
+    shutil.rmtree(folder)
+    marker.set(False)  # it is gone, as it should be
+    folder.mkdir()
+    marker.set(True)
+    assert os.listdir(folder) == ["ready"]

@@ -6,14 +6,13 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from twisted.logger import formatEvent, globalLogPublisher
 
-from rpc.serving.notifier import Notifier, service_manager, to_supervisor
+from rpc.serving.notifier import service_manager, to_supervisor
+from tests.unit.logs import logged
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -24,18 +23,6 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
         receiver.bind(name.replace("@", "\0"))
         receiver.settimeout(10)
         yield name, receiver
-
-
-@contextmanager
-def logged(lines: list[str]) -> Iterator[None]:
-    """Gather the lines of the log."""
-
-    def observer(event: Any) -> None:
-        lines.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(observer)
-    yield
-    globalLogPublisher.removeObserver(observer)
 
 
 def test_sends_each_state(manager: tuple[str, socket.socket]) -> None:
@@ -117,8 +104,7 @@ def test_a_socket_that_is_gone_ends_nothing(tmp_path: Path) -> None:
     """It is logged once. The state is told when the socket is there again: the service manager was updated."""
     name = str(tmp_path / "notify")
     notifier = service_manager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "4000000"})
-    lines: list[str] = []
-    with logged(lines):
+    with logged() as lines:
         notifier.ready()
         notifier.alive()
     assert [line for line in lines if "No such file or directory" in line] == lines
@@ -132,8 +118,7 @@ def test_a_socket_that_is_gone_ends_nothing(tmp_path: Path) -> None:
 
 def test_a_name_that_is_too_long_is_named() -> None:
     """Python refuses it without an error of the system."""
-    lines: list[str] = []
-    with logged(lines):
+    with logged() as lines:
         service_manager({"NOTIFY_SOCKET": "/" + "x" * 200}).ready()
     assert len(lines) == 1
     assert "AF_UNIX path too long" in lines[0]

@@ -65,6 +65,16 @@ class WatchTests(SynchronousTestCase):
         )
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_a_file_that_cannot_be_written_is_tried_again(self) -> None:
+        """A disk may be full for a moment, while the readiness does not change."""
+        self.start()
+        self.file.parent.rename(self.file.parent.with_name("away"))
+        self.become(Readiness.READY)
+        self.assertFalse(self.file.exists())
+        self.file.parent.mkdir()
+        self.clock.advance(1)
+        self.assertTrue(self.file.exists())
+
     def test_gives_signs_of_life_twice_in_the_watchdogs_time(self) -> None:
         """Also when that is short."""
         self.start(watchdog=0.5)
