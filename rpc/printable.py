@@ -8,13 +8,20 @@ through these functions: standard output and errors (:mod:`rpc.cli.standard_outp
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 
 def printable(text: str) -> str:
     """Return the text with every character escaped, as in JSON, that a terminal does not show. JSON stays JSON."""
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
+    return "".join(map(_shown, text))
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str) -> str:
+    """Return a character, or its escape. Kept, because a text of a megabyte would hold the reactor for long."""
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def printable_lines(text: str) -> str:

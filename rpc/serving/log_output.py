@@ -16,19 +16,23 @@ from typing import IO, Any, Final
 from twisted.logger import (
     FileLogObserver,
     FilteringLogObserver,
-    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     eventAsText,
     formatEvent,
     globalLogBeginner,
+    globalLogPublisher,
 )
 from twisted.python.failure import Failure
+from twisted.python.reflect import safe_str
 
 from rpc.printable import printable, printable_lines
 
 LEVELS: Final = ("debug", "info", "warn", "error", "critical")
 FORMATS: Final = ("text", "json")
+
+LONGEST_NUMBER: Final = 64
+"""Bits of a number that is a field of a line."""
 
 _LEGACY: Final = "log_legacy"
 """The namespace of events that ``twisted.python.log`` writes, as this package does."""
@@ -41,10 +45,13 @@ _OURS: Final = "rpc_fields"
 
 
 def text_line(event: Any) -> str:
-    """Return an event as ``TIME LEVEL PROCESS: TEXT``, with a traceback if it has one."""
+    """Return an event as ``TIME LEVEL PROCESS: TEXT``, with a traceback if it has one.
+
+    Further lines of the text begin with a tab. So no text of a peer looks like another event.
+    """
     text = printable_lines(eventAsText(event, includeTimestamp=False, includeSystem=False).rstrip("\n"))
-    namespace = event.get("log_namespace", _LEGACY)
-    source = "" if namespace == _LEGACY else f" {printable_lines(namespace)}"
+    text = text.replace("\n", "\n\t")
+    source = "" if _namespace(event) == _LEGACY else f" {printable(_namespace(event))}"
     return f"{_time(event)} {_level(event)} {os.getpid()}{source}: {text}\n"
 
 
@@ -59,15 +66,15 @@ def json_line(event: Any) -> str:
     ours = given.get(_OURS)
     if isinstance(ours, dict):
         given.update(ours)
-    fields = {key: value for key, value in given.items() if _is_plain(value)}
+    fields = {key: value for key, value in given.items() if isinstance(key, str) and _is_plain(value)}
     failure = event.get("log_failure") or event.get("failure")  # of the new log, and of the old one
     shown = {
         **fields,
         "time": _time(event),
         "level": _level(event),
         "process": os.getpid(),
-        "logger": "rpc" if event.get("log_namespace", _LEGACY) == _LEGACY else event["log_namespace"],
-        "message": event.get("why") or formatEvent(event),
+        "logger": "rpc" if _namespace(event) == _LEGACY else _namespace(event),
+        "message": safe_str(event.get("why") or formatEvent(event)),
     }
     if failure is not None:
         shown["traceback"] = failure.getTraceback()
@@ -75,8 +82,16 @@ def json_line(event: Any) -> str:
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether a value is one of JSON: not NaN, and no infinity (RFC 8259)."""
-    return isinstance(value, str | int | None) or (isinstance(value, float) and math.isfinite(value))
+    """Return whether a value is one of JSON: not NaN, no infinity (RFC 8259), and no number of thousands of digits,
+    which Python does not write.
+    """
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | None) or (isinstance(value, int) and value.bit_length() <= LONGEST_NUMBER)
+
+
+def _namespace(event: Any) -> str:
+    return safe_str(event.get("log_namespace", _LEGACY))
 
 
 def _time(event: Any) -> str:
@@ -99,9 +114,23 @@ class _Forward(logging.Handler):
             for key, value in vars(record).items()
             if key not in self._STANDARD and key not in _NO_FIELDS and not key.startswith(("log_", "_"))
         }
+        try:
+            text = record.getMessage()
+        except Exception:  # the arguments do not fit the format, or one of them has no text
+            self.handleError(record)
+            return
         if record.exc_info and record.exc_info[1] is not None:
             fields["log_failure"] = Failure(record.exc_info[1], record.exc_info[0], record.exc_info[2])
-        Logger(record.name).emit(_twisted_level(record.levelno), "{log_line}", log_line=record.getMessage(), **fields)
+        globalLogPublisher(  # not by a Logger: its own arguments are no fields
+            {
+                **fields,
+                "log_level": _twisted_level(record.levelno),
+                "log_namespace": record.name,
+                "log_format": "{log_line}",
+                "log_line": text,
+                "log_time": record.created,
+            }
+        )
 
 
 def _twisted_level(number: int) -> Any:

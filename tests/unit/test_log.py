@@ -40,10 +40,10 @@ WRITERS = {
         "twisted.logger.FilteringLogObserver",
         "twisted.logger.LogLevel",
         "twisted.logger.LogLevelFilterPredicate",
-        "twisted.logger.Logger",
         "twisted.logger.eventAsText",
         "twisted.logger.formatEvent",
         "twisted.logger.globalLogBeginner",
+        "twisted.logger.globalLogPublisher",
     },
 }
 """The modules that may write, and by what. ``access_log`` escapes the fields of its lines; ``aio`` and ``blocking``

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -48,7 +48,7 @@ def test_a_failure_has_its_traceback(events: list[Any]) -> None:
     except ValueError:
         log.err(Failure(), "Glossary.explain failed")
     text = text_line(events[0])
-    assert "Glossary.explain failed\nTraceback" in text
+    assert "Glossary.explain failed\n\tTraceback" in text
     assert text.count("ValueError: no such word") == 1
     shown = json.loads(json_line(events[0]))
     assert shown["message"] == "Glossary.explain failed"
@@ -92,7 +92,7 @@ def test_shows_no_characters_that_a_terminal_obeys(events: list[Any]) -> None:
     """Of other packages' events. JSON is one line."""
     Logger("n\x1b[2J").info("{what}", what="a\x1b[2Jb\x7f\u202e\nc")
     text = text_line(events[0])
-    assert text.replace("\n", "").isprintable()
+    assert text.replace("\n\t", "").rstrip("\n").isprintable()
     line = json_line(events[0])
     assert line[:-1].isprintable()
     assert json.loads(line)["message"] == "a\x1b[2Jb\x7f\u202e\nc"
@@ -114,6 +114,44 @@ def test_records_of_logging_become_events(events: list[Any]) -> None:
     assert shown[0]["logger"] == "users.module"
     assert shown[0]["word_count"] == 3
     assert "KeyError: 'x'" in shown[2]["traceback"]
+
+
+def test_no_text_begins_a_line_of_its_own(events: list[Any]) -> None:
+    """It could be taken for another event. Further lines are indented, as in Twisted's own log."""
+    Logger("users.module").info("{what}", what="one\n2026-11-29T08:00:00.000+00:00 critical 1: forged\r\ntwo")
+    assert [line[:1] for line in text_line(events[0]).splitlines()] == ["2", "\t", "\t"]
+
+
+def test_a_record_that_cannot_be_forwarded_is_no_error_of_its_author(
+    events: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in logging itself: a handler's call must not fail because it logs. Odd names of fields are none."""
+    logger = logging.Logger("users.module")
+    logger.addHandler(_Forward())
+    logger.info("%d calls", "many")
+    said = capsys.readouterr().err
+    assert "TypeError" in said
+    assert __file__ in said
+    logger.info("fields", extra={"level": 5, "self": "me", "format": "x", "isError": True, "calls": 3})
+    (shown,) = [json.loads(json_line(event)) for event in events]
+    assert (shown["level"], shown["message"], shown["calls"], shown["self"]) == ("info", "fields", 3, "me")
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda: twisted_log.err(ValueError("x"), b"why\xff"), "why"),
+        (lambda: twisted_log.err(ValueError("x"), [1, 2]), "[1, 2]"),
+        (lambda: twisted_log.msg("odd", log_namespace=7), "odd"),
+        (lambda: twisted_log.msg("odd", number=10**5000), "odd"),
+        (lambda: twisted_log.msg("odd", rpc_fields={("a", "b"): 1, 5: 2, "c": 3}), "odd"),
+    ],
+)
+def test_no_event_is_lost(events: list[Any], write: Callable[[], object], message: str) -> None:
+    """An observer that raises has no other one to tell it to."""
+    write()
+    assert message in text_line(events[0])
+    assert message in json.loads(json_line(events[0]))["message"]
 
 
 def test_lines_to_act_on_are_warnings(events: list[Any]) -> None:
