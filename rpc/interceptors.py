@@ -170,7 +170,7 @@ def tell(method: Callable[[Any], object], call: Any) -> None:
     """Call a method of an interceptor that must not change anything. Its error is logged."""
     try:
         method(call)
-    except Exception:
+    except BaseException:  # also SystemExit, as a Deferred does: the call would never end
         log_error(method, call)
 
 

@@ -49,5 +49,5 @@ def tell_all(observers: Iterable[Any], event: str, *arguments: Any) -> None:
         method: Callable[..., object] = getattr(each, event)
         try:
             method(*arguments)
-        except Exception:
+        except BaseException:  # also SystemExit: the connection would not go on
             log.err(None, f"in {type(each).__name__}.{event}")

@@ -103,7 +103,7 @@ class InterceptedCaller:
             for after in self._after:
                 try:
                     after(call)
-                except Exception:
+                except BaseException:
                     log_error(after, call)
         else:
             self._tell_failed(call, error, len(self._interceptors))

@@ -86,7 +86,7 @@ class ObservedExecution(Execution):
             for after in self._after:  # not by tell(), which is a function more on the common path
                 try:
                     after(call)
-                except Exception:
+                except BaseException:
                     log_error(after, call)
         if body is not None and request.context.has_reply_headers:
             self._of(request)  # takes the error of headers that cannot be sent: all have been told

@@ -23,10 +23,11 @@ from tests.unit.test_link import LinkTestCase
 class Observer(ClientInterceptor, WorkerInterceptor):
     """Notes what it is told.
 
-    :ivar fails: whether it then fails.
+    :ivar fails: whether it then fails, with ``error``.
     """
 
     fails = False
+    error: BaseException = ZeroDivisionError()
 
     def __init__(self) -> None:
         self.told: list[Any] = []
@@ -34,7 +35,7 @@ class Observer(ClientInterceptor, WorkerInterceptor):
     def _note(self, *event: Any) -> None:
         self.told.append(event)
         if self.fails:
-            raise ZeroDivisionError
+            raise self.error
 
     def observe(self, source: Any) -> None:
         self._note("observe", source)
@@ -83,10 +84,10 @@ class LinkEventTests(LinkTestCase):
 
     def test_an_error_of_an_observer_changes_nothing(self) -> None:
         """It is logged."""
-        self.observer.fails = True
+        self.observer.fails, self.observer.error = True, SystemExit()
         self.connect()
         self.assertIsNotNone(self.link.connection)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
 
 
 class SourceTests(SynchronousTestCase):

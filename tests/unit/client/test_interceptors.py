@@ -74,7 +74,7 @@ class Recorder(ClientInterceptor):
         self._note("failed", call)
 
 
-def raising(error: Exception) -> Any:
+def raising(error: BaseException) -> Any:
     """Return a function that raises `error`."""
 
     def fails(*_: object) -> Any:
@@ -295,18 +295,19 @@ class RefusingTests(InterceptorTestCase):
         self.assertEqual(told, ["a before", "b before", "a failed"])
 
     def test_errors_at_the_end_change_nothing(self) -> None:
-        """They are logged."""
-        broken = Recorder()
-        broken.after = broken.failed = broken.retrying = raising(ZeroDivisionError())  # type: ignore[method-assign]
-        client = self.caller.client(interceptors=[self.recorder, broken], retry=True, timeout=60.0)
-        fired = outcome_of(client.add(1, 2))
-        self.wire.give_back(self.request())
-        self.caller.reply(self.again(), Calculator.add_result(3))
-        failing = outcome_of(client.add(1, 2))
-        self.caller.reply(self.request(), Calculator.add_result(ouch=InvalidOperation(1, "why")))
-        self.assertEqual((fired, type(failing[0])), ([3], InvalidOperation))
-        self.assertEqual(self.recorder.told, ["before", "retrying", "after", "before", "failed"])
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
+        """They are logged, also ``SystemExit``: else the call would never end."""
+        for error in (ZeroDivisionError(), SystemExit()):
+            broken, self.recorder = Recorder(), Recorder()
+            broken.after = broken.failed = broken.retrying = raising(error)  # type: ignore[method-assign]
+            client = self.caller.client(interceptors=[self.recorder, broken], retry=True, timeout=60.0)
+            fired = outcome_of(client.add(1, 2))
+            self.wire.give_back(self.request())
+            self.caller.reply(self.again(), Calculator.add_result(3))
+            failing = outcome_of(client.add(1, 2))
+            self.caller.reply(self.request(), Calculator.add_result(ouch=InvalidOperation(1, "why")))
+            self.assertEqual((fired, type(failing[0])), ([3], InvalidOperation))
+            self.assertEqual(self.recorder.told, ["before", "retrying", "after", "before", "failed"])
+            self.assertEqual(len(self.flushLoggedErrors(type(error))), 3)
 
 
 class OptionTests(SynchronousTestCase):

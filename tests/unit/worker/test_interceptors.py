@@ -318,21 +318,25 @@ class ChainTests(InterceptorTestCase):
         self.wire.settle()
 
     def test_errors_at_the_end_change_nothing(self) -> None:
-        """They are logged, with the names, and the other interceptors are told all the same."""
-        told: list[str] = []
-        broken, sound = Recorder("broken ", []), Recorder("", told)
-        broken.after = broken.failed = broken.rejected = raising(ZeroDivisionError())  # type: ignore[method-assign]
-        self.serve(interceptors=[sound, broken])
-        self.request("add")
-        self.reply()
-        self.handler.answer = raising(InvalidOperation(1, "why"))
-        self.request("add")
-        self.reply()
-        self.wire.deliver(b"junk", b"\0\0", SHARED)
-        self.wire.settle()
-        self.assertEqual(told, ["before", "after", "before", "failed", "rejected"])
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
-        self.assert_nothing_left()
+        """They are logged, also ``SystemExit``: no peer's call ends a worker."""
+        for error, waits in ((ZeroDivisionError(), False), (SystemExit(), False), (SystemExit(), True)):
+            told: list[str] = []
+            broken, sound = Recorder("broken ", []), Recorder("", told)
+            broken.after = broken.failed = broken.rejected = raising(error)  # type: ignore[method-assign]
+            self.serve(interceptors=[sound, broken])
+            handling: Deferred[int] = Deferred()
+            self.handler.answer = (lambda handling=handling: handling) if waits else lambda: 3
+            self.request("add")
+            handling.callback(3)
+            self.reply()
+            self.handler.answer = raising(InvalidOperation(1, "why"))
+            self.request("add")
+            self.reply()
+            self.wire.deliver(b"junk", b"\0\0", SHARED)
+            self.wire.settle()
+            self.assertEqual(told, ["before", "after", "before", "failed", "rejected"])
+            self.assertEqual(len(self.flushLoggedErrors(type(error))), 3)
+            self.assert_nothing_left()
 
 
 class RefusingTests(InterceptorTestCase):
