@@ -11,12 +11,19 @@ from weakref import WeakSet
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from rpc.call_labels import client_outcome, error_type, qualified
+from rpc.call_labels import OTHER, client_outcome, error_type, qualified
 from rpc.client.client_call import ClientCall
 from rpc.interceptors import ClientInterceptor
 from rpc.metrics import families
 from rpc.metrics.connections import ObserverMetrics
 from rpc.metrics.series import BUCKETS, CallSeries
+
+MOST_METHODS = 1000
+"""Methods that are counted each by itself. The names of raw calls come from messages, such as those of a gateway's
+clients, so a peer could make up any number.
+"""
+
+OTHERS = qualified(OTHER, OTHER)
 
 
 class ClientMetrics(ObserverMetrics, ClientInterceptor):
@@ -46,6 +53,7 @@ class ClientMetrics(ObserverMetrics, ClientInterceptor):
         """
         super().__init__(families.CLIENT_CONNECTION, seconds)
         self._bounds = tuple(buckets)
+        self._methods: set[tuple[str, str]] = set()
         self._answered: dict[tuple[str, str], CallSeries] = {}
         self._series: dict[tuple[str, str, str, str], CallSeries] = {}
         self._retries: Counter[tuple[str, str, str]] = Counter()
@@ -56,7 +64,7 @@ class ClientMetrics(ObserverMetrics, ClientInterceptor):
 
     def retrying(self, call: ClientCall) -> None:
         """See :class:`rpc.IClientInterceptor`."""
-        service, method = qualified(call.service, call.method)
+        service, method = self._labels(call.service, call.method)
         self._retries[service, method, error_type(call.error)] += 1
 
     def after(self, call: ClientCall) -> None:
@@ -73,16 +81,26 @@ class ClientMetrics(ObserverMetrics, ClientInterceptor):
     def failed(self, call: ClientCall) -> None:
         """See :class:`rpc.IClientInterceptor`."""
         assert call.ended is not None
-        series = self._find(*qualified(call.service, call.method), error_type(call.error), client_outcome(call.error))
+        labels = self._labels(call.service, call.method)
+        series = self._find(*labels, error_type(call.error), client_outcome(call.error))
         series.add(call.ended - call.began)
         series.attempts += call.attempt
 
     def _new_answered(self, key: tuple[str, str]) -> CallSeries:
-        service, _ = key
-        series = self._find(*qualified(*key), "", client_outcome(None))
-        if "@" not in service:  # instances come and go
+        labels = self._labels(*key)
+        series = self._find(*labels, "", client_outcome(None))
+        if labels is not OTHERS and "@" not in key[0]:  # instances come and go
             self._answered[key] = series
         return series
+
+    def _labels(self, service: str, method: str) -> tuple[str, str]:
+        """Return the labels of a method."""
+        labels = qualified(service, method)
+        if labels not in self._methods:
+            if len(self._methods) >= MOST_METHODS:
+                return OTHERS
+            self._methods.add(labels)
+        return labels
 
     def _find(self, *labels: str) -> CallSeries:
         service, method, error, outcome = labels
@@ -111,7 +129,7 @@ class ClientMetrics(ObserverMetrics, ClientInterceptor):
             active[labels[:2]] += 0
         for connection in list(self._connections):
             for called, number in connection.pending_calls().items():
-                active[qualified(*called)] += number
+                active[self._labels(*called)] += number
         retries, pending = families.CLIENT_RETRIES.family(), families.CLIENT_ACTIVE.family()
         _add(attempts, made)
         _add(retries, self._retries.copy())

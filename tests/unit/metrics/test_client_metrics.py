@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
+from thrift.Thrift import TMessageType
 from twisted.internet.defer import CancelledError
 
 import rpc
 from generated.calculator.ttypes import InvalidOperation
+from rpc.client.interception import intercept
+from rpc.client.options import ClientOptions
+from rpc.client.raw import RawClient
 from rpc.errors import CallTimedOut, InvalidRequest
 from rpc.metrics import ClientMetrics
+from rpc.metrics import client as client_metrics
 from tests.unit.amqp.peer import outcome_of
-from tests.unit.client.caller_in_memory import AttemptTestCase, Calculator
+from tests.unit.client.caller_in_memory import BINARY, AttemptTestCase, Calculator
 from tests.unit.metrics.scraped import ENDED, samples, value
 
 ADD = {"rpc_service": "Calculator", "rpc_method": "Calculator/add"}
@@ -96,6 +101,40 @@ class ClientMetricsTests(AttemptTestCase):
             self.caller.reply(self.request(), Calculator.add_result(3))
         self.assertEqual(self.counts(), {("Calculator/add", "", "ok"): 2})
         self.assertEqual(self.metrics._answered, {})
+
+    def test_methods_that_peers_make_up_are_counted_together(self) -> None:
+        """A gateway's clients choose the names of its calls. What is kept of them is bounded, and each call counts."""
+        self.patch(client_metrics, "MOST_METHODS", 3)
+        make_call, observer = intercept(self.caller.subject, (self.metrics,))
+        client = RawClient(make_call, ClientOptions(name="Calculator", retry=True, timeout=60.0), observer)
+        for number in range(10):
+            message = BINARY.encode_header(f"method{number}", TMessageType.CALL, 1) + b"\0"
+            for answered in (True, False):
+                calling = client.call(message)
+                request = self.request()
+                if number in (0, 9):
+                    self.wire.give_back(request)
+                    request = self.again()
+                if answered:
+                    name, _, seqid, _ = BINARY.read_header(request.body)
+                    reply = BINARY.encode_header(name, TMessageType.REPLY, seqid) + b"\0"
+                    self.caller.reply_bytes(request, reply)
+                    self.successResultOf(calling)
+                else:
+                    self.wire.clock.advance(61)
+                    self.failureResultOf(calling, CallTimedOut)
+                    self.wire.take()
+        counts = self.counts()
+        self.assertEqual(
+            {method for method, _, _ in counts},
+            {"Calculator/method0", "Calculator/method1", "Calculator/method2", "_OTHER/_OTHER"},
+        )
+        self.assertEqual(counts["_OTHER/_OTHER", "", "ok"], 7)
+        self.assertEqual(sum(counts.values()), 20)
+        for name, methods, others in (("rpc_client_attempts_total", 4, 16), ("rpc_client_retries_total", 2, 2)):
+            found = samples(self.registry, name, "rpc_service", "rpc_method")
+            self.assertEqual((len(found), found["_OTHER", "_OTHER/_OTHER"]), (methods, others), name)
+        self.assertLessEqual(len(self.metrics._answered), 4)
 
     def test_measures_how_long_the_broker_blocks(self) -> None:
         """Also while it still does, and on two connections at once."""
