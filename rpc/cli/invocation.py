@@ -132,7 +132,7 @@ def import_stub(name: str) -> ModuleType:
     search_current_directory()
     try:
         return importlib.import_module(name)
-    except Exception as error:  # the module's code may raise any error
+    except (Exception, SystemExit) as error:  # the module's code may raise any error, and a script ends the program
         why = why_missing(name, error) or f"{name} does not import: {type(error).__name__}: {error}"
         raise ConfigurationError(why) from error
 

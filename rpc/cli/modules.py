@@ -12,7 +12,7 @@ def search_current_directory() -> None:
         sys.path.insert(0, os.getcwd())
 
 
-def why_missing(name: str, error: Exception) -> str | None:
+def why_missing(name: str, error: BaseException) -> str | None:
     """Return where the module `name` was searched; ``None`` when it is there, and its import failed otherwise."""
     if not isinstance(error, ModuleNotFoundError) or not error.name or not f"{name}.".startswith(f"{error.name}."):
         return None

@@ -81,7 +81,7 @@ def read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> Non
         table = tomllib.loads(read_file("--config", path).decode())
     except ConfigurationError as error:
         raise click.BadParameter(str(error).partition("=")[2]) from None
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError; nested too deeply
         raise click.BadParameter(f"{path}: is no TOML: {error}") from None
     allowed = {_key(parameter): parameter for parameter in ctx.command.params if _is_in_file(parameter)}
     found: dict[str, Any] = {}

@@ -168,7 +168,7 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
             module = importlib.import_module(module_name)
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script may end the program
             why = why_missing(module_name, error) or f"{module_name} does not import: {_last_line(error)}"
             raise ConfigurationError(f"{name}: {why}") from error
         service = getattr(module, attribute, None)
@@ -179,7 +179,7 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
         yield service
 
 
-def _last_line(error: Exception) -> str:
+def _last_line(error: BaseException) -> str:
     """Return an import's error with the file and line that raised it, instead of a traceback."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -100,6 +101,11 @@ class InvocationTests(SynchronousTestCase):
         """With the error of the import."""
         self.assertIn("there is no module 'no' in ", self.refused("no.such.Stub", "x"))
         self.assertIn(".Stub does not import: TypeError", self.refused(".Stub", "x"))
+        script = Path(self.mktemp()).absolute()
+        script.mkdir()
+        (script / "call_script.py").write_text("raise SystemExit(0)\n")
+        self.patch(sys, "path", [str(script), *sys.path])
+        self.assertIn("call_script does not import: SystemExit", self.refused("call_script", "x"))
 
     def test_refuses_a_module_that_is_no_stub(self) -> None:
         """The error explains which module is one."""

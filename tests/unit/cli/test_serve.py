@@ -151,6 +151,7 @@ def test_wrong_values_are_named_with_their_place(tmp_path: Path, option: str, va
         ("workers = 2020-01-01", "workers: must be text, a number, true or false"),
         ("workers = ", "is no TOML: "),
         (b"\xff", "is no TOML: "),
+        ("workers = " + "[" * 20000, "is no TOML: "),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str | bytes, words: str) -> None:
