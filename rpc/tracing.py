@@ -9,6 +9,7 @@ shows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 try:
@@ -22,6 +23,8 @@ except ImportError as error:
         "rpc.tracing needs opentelemetry-api, which is not installed: pip install 'thrift-amqp-rpc[tracing]'"
     ) from error
 
+from twisted.python.reflect import safe_str
+
 from rpc.call_labels import OTHER, client_outcome, error_type, qualified
 from rpc.client.client_call import ClientCall
 from rpc.interceptors import ClientInterceptor, WorkerInterceptor
@@ -29,6 +32,9 @@ from rpc.version import __version__
 from rpc.worker.call import WorkerCall
 
 SYSTEM = {"rpc.system.name": "thrift", "messaging.system": "rabbitmq"}
+
+TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+"""The second belongs to the first: with another trace, it must not be sent (W3C Trace Context, section 3.3)."""
 
 
 class _Tracing:
@@ -45,9 +51,15 @@ class _Tracing:
         self._propagator = propagator or propagate.get_global_textmap()
 
     def _extract(self, headers: Mapping[str, Any]) -> Context:
-        """Return the context in the headers of a request. A peer may send values of any type: texts are read."""
+        """Return the context in the headers of a request. A peer may send values of any type: texts are read.
+
+        What the propagator cannot read is no context. It must not refuse the call.
+        """
         texts = {name: value for name, value in headers.items() if isinstance(value, str)}
-        return self._propagator.extract(texts, Context())
+        try:
+            return self._propagator.extract(texts, Context())
+        except Exception:
+            return Context()
 
     def _inject(self, span: Span, headers: dict[str, Any], base: Context | None = None) -> Context:
         """Write `span`, and the other values of the context `base`, into headers.
@@ -57,6 +69,8 @@ class _Tracing:
         context = trace.set_span_in_context(span, base)
         written: dict[str, str] = {}
         self._propagator.inject(written, context)
+        if TRACEPARENT in written:
+            headers.pop(TRACESTATE, None)
         headers.update(written)
         return context
 
@@ -169,7 +183,8 @@ class WorkerTracing(_Tracing, WorkerInterceptor):
 
 def _note_error(span: Span, error: BaseException | None) -> None:
     if isinstance(error, Exception):
-        span.record_exception(error)
+        with suppress(Exception):  # one whose text cannot be had
+            span.record_exception(error)
 
 
 def _end(span: Span, error: BaseException | None) -> None:
@@ -177,5 +192,5 @@ def _end(span: Span, error: BaseException | None) -> None:
     if error is not None:
         _note_error(span, error)
         span.set_attribute("error.type", error_type(error))
-        span.set_status(Status(StatusCode.ERROR, str(error)))
+        span.set_status(Status(StatusCode.ERROR, safe_str(error)))
     span.end()
