@@ -107,7 +107,7 @@ def fields_of(call: WorkerCall) -> dict[str, Any]:
 
 
 def _outcome(call: WorkerCall, ended: float) -> str:
-    if call.ending is Ending.CANCELLED and call.deadline is not None and call.deadline <= ended:
+    if call.ending in (Ending.CANCELLED, Ending.DROPPED) and call.deadline is not None and call.deadline <= ended:
         return EXPIRED
     return "unknown" if call.ending is None else call.ending.value
 

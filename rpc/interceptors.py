@@ -86,11 +86,11 @@ class IWorkerInterceptor(Interface):
         """The call has ended without a result. ``call.ending`` says how, and ``call.error`` is the exception."""
 
     def rejected(call: Any) -> None:
-        """A request was rejected before ``before`` was called, for ``call.error``.
+        """A request was rejected before ``before`` was called, for ``call.error``, or dropped.
 
         It was malformed, too large, for an unknown method, delivered too often, or for this worker alone, which is
-        stopping or has too many. (A request that another worker runs is not rejected. One that has expired or was
-        cancelled before it began is dropped.)
+        stopping or has too many. One that has expired, or was cancelled, before it began is dropped: ``call.ending`` is
+        ``rpc.Ending.DROPPED``. (A request that another worker runs is neither.)
         """
 
 

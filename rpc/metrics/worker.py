@@ -18,6 +18,8 @@ from rpc.metrics.connections import ObserverMetrics
 from rpc.metrics.series import BUCKETS, CallSeries, Histogram
 from rpc.worker.call import Ending, WorkerCall
 
+NOT_BEGUN = (Ending.REJECTED.value, Ending.DROPPED.value)
+
 
 class WorkerMetrics(ObserverMetrics, WorkerInterceptor):
     """Counts the requests of workers.
@@ -133,7 +135,7 @@ class WorkerMetrics(ObserverMetrics, WorkerInterceptor):
         for labels, series in list(self._series.items()):
             buckets = series.buckets()
             calls.add_metric(labels, buckets, series.total)
-            if labels[3] != Ending.REJECTED.value:
+            if labels[3] not in NOT_BEGUN:
                 begun[labels[0]] += int(buckets[-1][1])
         yield calls
         waits, repeated, redelivered, dead = (

@@ -33,6 +33,9 @@ class Ending(enum.Enum):
     REJECTED = "rejected"
     """The worker rejected it, before ``before`` was called or because of its arguments: the handler did not run."""
 
+    DROPPED = "dropped"
+    """Its caller cancelled it, or its deadline passed, before ``before`` was called: there is no reply."""
+
 
 class WorkerCall:
     """A call as a worker's interceptors see it. Arguments and results are not shown.

@@ -163,6 +163,10 @@ class Dispatcher:
             case Action.ACK:
                 self._channel.ack(request)
                 request.settle()
+            case Action.DROP:
+                self._channel.ack(request)
+                request.settle()
+                self._execution.dropped(request)
             case Action.REQUEUE:
                 self._give_back(request)
             case Action.REPUBLISH:

@@ -188,6 +188,9 @@ class Execution:
     def rejected(self, request: Request, rejection: Rejection, is_dead_letter: bool) -> None:
         """Called when the worker has rejected a request, also one that was not given to :meth:`run`."""
 
+    def dropped(self, request: Request) -> None:
+        """Called when a request has ended before it began: it was cancelled, or its deadline has passed."""
+
     def _checked(self, request: Request, body: bytes) -> bytes:
         """Return `body`, or an INTERNAL_ERROR when the handler has set reply headers that cannot be sent."""
         try:

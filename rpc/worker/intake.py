@@ -26,7 +26,8 @@ class Action(enum.Enum):
     JOIN = "the same call runs here already"
     ANSWER_AGAIN = "the call has run here; its caller may still need the reply"
     AWAIT_REPUBLISHED = "it may be a copy that this worker is publishing; the original must be acked first"
-    ACK = "its copy has been published, it was cancelled, or its deadline has passed"
+    ACK = "its copy has been published"
+    DROP = "it was cancelled, or its deadline has passed"
     REQUEUE = "this worker is stopping; another worker runs it"
     REPUBLISH = "another worker may have begun it: it is counted, and goes to the end of its queue"
     RENEW = "the broker would drop it after some more deliveries: an uncounted copy takes its place"
@@ -94,7 +95,7 @@ def on_arrival(request: Request, facts: Facts, now: float) -> Action:
 def on_free_slot(request: Request, facts: Facts, now: float) -> Action:
     """Decide about `request`, for which a slot is free. Other deliveries of its call may have come meanwhile."""
     if facts.in_progress.was_cancelled(request) or (request.deadline is not None and request.deadline <= now):
-        return Action.ACK
+        return Action.DROP
     if facts.deduplicates or request.may_be_a_copy:
         action = _seen_before(request, facts, now)
         if action is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from thrift.Thrift import TApplicationException
+from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
 from rpc.interceptors import does, log_error, tell
@@ -114,9 +115,17 @@ class ObservedExecution(Execution):
         if known is not None:
             known.call.dead_letter = known.call.dead_letter or is_dead_letter
             return
+        self._tell_rejected(request, Ending.REJECTED, rejection.answer, is_dead_letter)
+
+    def dropped(self, request: Request) -> None:
+        """See :class:`~rpc.worker.execution.Execution`. The interceptors are told as of a rejection."""
+        request.peek(self._name)
+        self._tell_rejected(request, Ending.DROPPED, CancelledError(), False)
+
+    def _tell_rejected(self, request: Request, ending: Ending, error: Exception, is_dead_letter: bool) -> None:
         now = self._clock.seconds()
         call = WorkerCall(request, self._name, request.name, now, None)
-        call.ended, call.ending, call.error = now, Ending.REJECTED, rejection.answer
+        call.ended, call.ending, call.error = now, ending, error
         call.dead_letter, call.is_known = is_dead_letter, request.name in self._methods
         for method in self._rejecting:
             tell(method, call)

@@ -101,6 +101,24 @@ class AccessLogTests(AgainTestCase):
         refused = self.outcome(lambda: 3)
         self.assertEqual((refused["outcome"], refused["error"]), ("refused", "AccessDenied"))
 
+    def test_a_request_that_is_dropped_has_a_line(self) -> None:
+        """With the time that it waited for a slot: its caller's deadline has passed, or it was cancelled."""
+        self.begin("text", concurrency=1)
+        held: Deferred[int] = Deferred()
+        self.handler.answer = lambda: held
+        self.request("add")
+        self.request("add", message_id="m1", expiration="1000")
+        self.request("add", message_id="m2")
+        self.worker.dispatcher.cancel([b"m2"])
+        self.wire.clock.advance(2)
+        held.callback(3)
+        self.wire.clock.advance(0)
+        self.wire.clock.advance(0)
+        _, expired, dropped = self.lines()
+        for line, outcome in ((expired, "expired"), (dropped, "dropped")):
+            self.assertIn(f"method=add outcome={outcome} milliseconds=2000.0 ", line)
+            self.assertIn(" error=CancelledError", line)
+
     def test_json_is_one_object_a_line(self) -> None:
         """With the time of the end."""
         self.begin("json")

@@ -57,6 +57,16 @@ class Recorder(WorkerInterceptor):
         self._note("rejected", call)
 
 
+class Ends(Recorder):
+    """Has no ``before``, so it is told by another execution."""
+
+    before = WorkerInterceptor.before
+
+    def __init__(self, told: list[Any], calls: list[WorkerCall]) -> None:
+        super().__init__("", told)
+        self.calls = calls
+
+
 def raising(error: BaseException) -> Any:
     """Return a function that raises `error`."""
 
@@ -235,6 +245,29 @@ class SeeingTests(InterceptorTestCase):
         self.assertIsInstance(self.call.error, TApplicationException)
         self.wire.settle()
         self.assert_nothing_left()
+
+    def test_is_told_of_requests_that_are_dropped(self) -> None:
+        """They waited for a slot until their deadline, or were cancelled meanwhile. There is no reply."""
+        for interceptor in (self.recorder, Ends(self.recorder.told, self.recorder.calls)):
+            self.serve(interceptors=[interceptor], concurrency=1)
+            self.handler.held.clear()
+            self.request("calculate")
+            expired = self.request("add", message_id="m1", expiration="1000")
+            cancelled = self.request("zip", message_id="m2")
+            self.worker.dispatcher.cancel([b"m2"])
+            self.wire.clock.advance(2)
+            self.told.clear()
+            self.handler.held[0].callback(9)
+            self.wire.clock.advance(0)
+            self.wire.clock.advance(0)
+            self.assertEqual(self.told, ["after", "rejected", "rejected"])
+            for call, method in zip(self.recorder.calls[-2:], ("add", "zip"), strict=True):
+                self.assertEqual((call.method, call.ending, call.is_known), (method, Ending.DROPPED, True))
+                self.assertIsInstance(call.error, CancelledError)
+                self.assertFalse(call.dead_letter)
+            self.reply()
+            self.assertTrue({expired, cancelled} <= set(self.acked()))
+            self.assert_nothing_left()
 
     def test_sees_arguments_that_cannot_be_decoded(self) -> None:
         """``before`` has admitted the call: it fails."""
