@@ -12,19 +12,18 @@ import click
 from click.core import ParameterSource
 from twisted.application.reactors import getReactorTypes, installReactor
 
-from rpc.access_log import JSON, TEXT
 from rpc.broker_address import FILE_VARIABLE, URL_VARIABLE
 from rpc.cli.running import BROKER_HELP, checked_broker, command_line_errors
 from rpc.cli.serve_processes import Settings, prepare
 from rpc.cli.settings import OTHERS, PREFIX, WORDS, GroupedCommand, Setting, is_in_environment, read_config
-from rpc.cli.worker_options import PORT, SECONDS, SOME_SECONDS
+from rpc.cli.worker_options import ACCESS_LOG, ON_REFUSAL, PORT, SECONDS, SOME_SECONDS
 from rpc.default_reactor import default_reactor
 from rpc.hosting import DRAIN_TIMEOUT
 from rpc.monotonic import use_monotonic_time
 from rpc.serving.log_output import FORMATS, LEVELS, begin_logging
 from rpc.serving.observed_worker import LOOPBACK
 from rpc.uri import BrokerURI
-from rpc.worker.refused_worker import EXIT, WAIT
+from rpc.worker.refused_worker import EXIT
 
 MOST_WORKERS = 1024
 DEFAULT_REACTOR = "default"
@@ -68,7 +67,7 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
 @_option(
     "Broker",
     "--on-refusal",
-    type=click.Choice([EXIT, WAIT]),
+    type=ON_REFUSAL,
     default=EXIT,
     help="What to do when the broker refuses the worker at its start: wrong user name or password, no such virtual "
     "host, no permission, a queue with other arguments. exit: end with status 1; wait: try again.",
@@ -132,7 +131,7 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
 @_option(
     "Log",
     "--access-log",
-    type=click.Choice([TEXT, JSON]),
+    type=ACCESS_LOG,
     help="Log each call, when it has ended: text (name=value), or json. Default: none.",
 )
 @_option(

@@ -16,7 +16,7 @@ from twisted.python import usage
 from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
 from rpc.cli.modules import search_current_directory, why_missing
 from rpc.cli.twistd_options import check_user, in_rundir
-from rpc.cli.worker_options import PORT, SECONDS, SOME_SECONDS
+from rpc.cli.worker_options import ACCESS_LOG, ON_REFUSAL, PORT, SECONDS, SOME_SECONDS
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.hosting import DRAIN_TIMEOUT
@@ -25,12 +25,15 @@ from rpc.serving.notifier import service_manager
 from rpc.serving.observed import ObservedService
 from rpc.serving.observed_worker import LOOPBACK, WorkerSettings, observed_worker
 from rpc.uri import hide_logins
-from rpc.worker.refused_worker import EXIT, WAIT
+from rpc.worker.refused_worker import EXIT
 from rpc.worker.service import ThriftService
 
-TYPES: Final = {
+TYPES: Final[dict[str, Any]] = {
+    "drain-timeout": SECONDS,
+    "on-refusal": ON_REFUSAL,
     "connect-timeout": SOME_SECONDS,
     "slow-call": SECONDS,
+    "access-log": ACCESS_LOG,
     "health-port": PORT,
     "metrics-port": PORT,
 }
@@ -61,8 +64,7 @@ class Options(usage.Options):
             "drain-timeout",
             None,
             DRAIN_TIMEOUT,
-            ("Seconds that calls in progress have to finish when the worker stops; then another worker runs them."),
-            float,
+            "Seconds that calls in progress have to finish when the worker stops; then another worker runs them.",
         ],
         [
             "on-refusal",
@@ -114,8 +116,6 @@ class Options(usage.Options):
         """Build the worker here, where an error can still be reported in one line."""
         if not self["services"]:
             raise SystemExit(f"rpc-worker: name at least one service\n\n{self}")
-        if self["on-refusal"] not in (EXIT, WAIT):
-            raise SystemExit(f"rpc-worker: --on-refusal: {self['on-refusal']!r} must be {EXIT} or {WAIT}")
         try:
             use_monotonic_time()
             with in_rundir(self):
@@ -131,11 +131,8 @@ class Options(usage.Options):
         check_user(self, [os.path.abspath(path) for path in modules if path])
         settings = WorkerSettings(
             broker=broker,
-            drain_timeout=self["drain-timeout"],
-            on_refusal=self["on-refusal"],
             spec=self["spec"],
             **{name.replace("-", "_"): self._typed(name) for name in TYPES},
-            access_log=self["access-log"],
             health_interface=self["health-interface"],
             metrics_interface=self["metrics-interface"],
             ready_file=self["ready-file"],

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rpc.access_log import JSON, TEXT
+from rpc.worker.refused_worker import EXIT, WAIT
+
 if TYPE_CHECKING:
     SecondsType = click.ParamType[float]
 else:
@@ -41,3 +44,6 @@ SECONDS: Final = Seconds(zero=True)
 SOME_SECONDS: Final = Seconds(zero=False)
 PORT: Final = click.IntRange(0, 65535)
 """A TCP port, or 0 for a free one."""
+
+ON_REFUSAL: Final = click.Choice([EXIT, WAIT])
+ACCESS_LOG: Final = click.Choice([TEXT, JSON])

@@ -139,7 +139,9 @@ class MetricsPortTests(ServeTestCase):
         for options, said in (
             (("--metrics-port", "many"), "rpc-worker: --metrics-port: 'many' is not a valid integer"),
             (("--metrics-port", "65536"), "rpc-worker: --metrics-port: 65536 is not in the range 0<=x<=65535"),
-            (("--access-log", "xml"), "rpc-worker: access log: the form 'xml' must be text or json"),
+            (("--access-log", "xml"), "rpc-worker: --access-log: 'xml' is not one of 'text', 'json'"),
+            (("--drain-timeout", "soon"), "rpc-worker: --drain-timeout: 'soon' is no number of seconds, 0 or more"),
+            (("--drain-timeout", "-1"), "rpc-worker: --drain-timeout: '-1' is no number of seconds, 0 or more"),
         ):
             ended = run_twistd("rpc-worker", *options, "slow:service", folder=self.folder)
             self.assertEqual((ended.returncode, ended.stderr.count("\n")), (1, 1), ended.stderr)

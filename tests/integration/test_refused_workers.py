@@ -98,7 +98,7 @@ class RefusedWorkerTests(RefusedWorkerTestCase):
         """In one line. A worker without a program around it has nothing to fail."""
         worker = self.start("rpc-worker", "--on-refusal", "fail", "adder:service")
         self.assertEqual(worker.wait(), 1)
-        self.assertIn("rpc-worker: --on-refusal: 'fail' must be exit or wait", worker.output())
+        self.assertIn("rpc-worker: --on-refusal: 'fail' is not one of 'exit', 'wait'", worker.output())
 
     def test_ends_as_a_daemon(self) -> None:
         """The daemon ends as well, with the line in its log, and leaves no pid file."""
