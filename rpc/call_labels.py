@@ -6,6 +6,7 @@ from thrift.Thrift import TApplicationException
 from twisted.internet.defer import CancelledError
 
 from rpc.errors import Outcome, RPCError
+from rpc.printable import printable
 
 OTHER = "_OTHER"
 """Instead of a method that the service does not have, as OpenTelemetry's conventions for RPC demand: a peer could make
@@ -44,6 +45,9 @@ def client_outcome(error: BaseException | None) -> str:
 
 
 def qualified(service: str, method: str) -> tuple[str, str]:
-    """Return the service, without the instance of a worker, and ``<service>/<method>``."""
-    name = service.partition("@")[0]
-    return name, f"{name}/{method}"
+    """Return the service, without the instance of a worker, and ``<service>/<method>``.
+
+    The names of raw calls come from messages. An operator may look at them in a terminal.
+    """
+    name = printable(service.partition("@")[0])
+    return name, f"{name}/{printable(method)}"

@@ -136,6 +136,16 @@ class ClientMetricsTests(AttemptTestCase):
             self.assertEqual((len(found), found["_OTHER", "_OTHER/_OTHER"]), (methods, others), name)
         self.assertLessEqual(len(self.metrics._answered), 4)
 
+    def test_a_name_that_a_peer_makes_up_is_printable(self) -> None:
+        """An operator looks at the page in a terminal."""
+        make_call, observer = intercept(self.caller.subject, (self.metrics,))
+        client = RawClient(make_call, ClientOptions(name="Calculator"), observer)
+        calling = client.call(BINARY.encode_header("a\x1b[2J\n", TMessageType.CALL, 1) + b"\0")
+        labels = ("Calculator/a\\u001b[2J\\n",)
+        calling.cancel()
+        self.failureResultOf(calling, CancelledError)
+        self.assertEqual(samples(self.registry, "rpc_client_attempts_total", "rpc_method"), {labels: 1})
+
     def test_measures_how_long_the_broker_blocks(self) -> None:
         """Also while it still does, and on two connections at once."""
         self.metrics.connected()
