@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib  # its suppress, as a name of this module, would be taken for trial's list of warnings
 import json
 import os
 import signal
+import socket
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -117,6 +119,24 @@ class MetricsPortTests(ServeTestCase):
         url = await deferToThread(url_of, program)
         await deferToThread(program.wait_for, f"serving {self.name} from")
         self.assertEqual((await self.get(url.replace("/metrics", "/live"))), (200, "live"))
+        self.assertEqual((await self.get(url))[0], 200)
+
+    async def test_a_client_that_asks_a_thousand_times_at_once_gets_one_answer(self) -> None:
+        """So it holds the worker for no longer, and its unread answers take no memory."""
+        program = self.serve("--metrics-port", "0", "slow:service")
+        url = await deferToThread(url_of, program)
+        host, port = url.removeprefix("http://").partition("/")[0].split(":")
+
+        def ask() -> bytes:
+            with socket.create_connection((host, int(port)), timeout=30) as client:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+                answer = b""
+                with contextlib.suppress(ConnectionResetError):  # what it has not read
+                    while data := client.recv(65536):
+                        answer += data
+                return answer
+
+        self.assertEqual((await deferToThread(ask)).count(b"HTTP/1.1 200 OK"), 1)
         self.assertEqual((await self.get(url))[0], 200)
 
     async def test_writes_an_access_log(self) -> None:

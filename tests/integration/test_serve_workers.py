@@ -140,6 +140,20 @@ class WorkersTests(ServeTestCase):
         program.wait_for("is killed: it has given no sign of life", timeout=60)
         self.assertNotEqual(program.worker_pid(), pid)
 
+    @inlineCallbacks
+    def test_a_worker_that_an_operator_stops_finishes_its_call(self) -> Any:
+        """It gives no sign of life meanwhile, which the watchdog must not take for a hang. Another one is started."""
+        manager = {"NOTIFY_SOCKET": str(self.folder / "notify"), "WATCHDOG_USEC": "2000000"}
+        program = yield deferToThread(lambda: self.serve("--workers", "1", "slow:service", **manager))
+        pid = yield deferToThread(program.worker_pid)
+        client = yield self.client()
+        call = client.add(7, 90)
+        yield deferToThread(program.wait_for_line, "adding 7")
+        os.kill(pid, signal.SIGTERM)
+        self.assertEqual((yield call), 97)
+        self.assertNotEqual((yield deferToThread(program.worker_pid)), pid)
+        self.assertNotIn("is killed", program.output())
+
 
 class ReloadTests(ServeTestCase):
     """``--reload``."""
