@@ -15,6 +15,7 @@ from typing import Any, Final
 import attrs
 
 from rpc.amqp.codec.fields import encode_field, encode_table, join_table, split_table
+from rpc.amqp.codec.headers import split_headers
 from rpc.amqp.codec.properties import (
     CONTENT_TYPE,
     CORRELATION_ID,
@@ -146,7 +147,7 @@ def verify(
     """
     headers = parts[HEADERS]
     try:
-        fields = {} if headers is None else split_table(headers)
+        fields = {} if headers is None else split_headers(headers)
     except CodecError as error:
         raise SignatureError(f"its headers cannot be read: {error}") from None
     encoded = fields.pop(SIGNATURE, None)

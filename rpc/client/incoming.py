@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall
 
 from rpc.amqp.channel import Channel
-from rpc.amqp.codec.fields import encode_short_string
+from rpc.amqp.codec.properties import CORRELATION_ID, split_properties
 from rpc.amqp.content import Delivery, Returned
 from rpc.client.attempts import Attempts
 from rpc.client.call import Call
@@ -112,7 +112,7 @@ class Incoming:
     def returned(self, returned: Returned) -> None:
         """Take a request that no queue took (``basic.return``)."""
         try:
-            call = self._pending.calls.get(encode_short_string(returned.properties.correlation_id or ""))
+            call = self._pending.calls.get(split_properties(returned.encoded_properties)[CORRELATION_ID] or b"")
         except CodecError:
             return
         if call is not None and call.state in IN_PROGRESS:

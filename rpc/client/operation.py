@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import attrs
 
-from rpc.amqp.codec.fields import SHORT_LENGTHS, encode_table
+from rpc.amqp.codec.fields import SHORT_LENGTHS
+from rpc.amqp.codec.headers import encode_headers
 from rpc.amqp.codec.properties import PropertyTemplate
 from rpc.client.options import ClientOptions
 from rpc.client.queue_states import lead_of
@@ -167,8 +168,8 @@ class Operation:
         :param call_id: correlation id and message id, encoded as a short string.
         :param expiration: milliseconds, in decimal digits.
         :param user: the connection's user; ``None`` when it is not known.
-        :raises CodecError: a header or the service's name does not fit its AMQP type, or the user is not known and the
-            option ``user_id`` asks for it.
+        :raises CodecError: a header or the service's name does not fit its AMQP type; there are too many headers; or
+            the user is not known, and the option ``user_id`` asks for it.
         """
         if inherited:
             headers = {**inherited, **(self.options.headers or {})}
@@ -191,7 +192,7 @@ class Operation:
             template = self._headed = PropertyTemplate(self._fixed(reply_to, None, user), HEADERS + self._variable)
             self._headed_to = reply_to
         try:
-            table = encode_table(self._with_liveness(headers))
+            table = encode_headers(self._with_liveness(headers))
         except CodecError as error:
             raise CodecError(f"headers: {error}") from None
         if self.oneway:

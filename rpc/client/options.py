@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import attrs
 from attrs.validators import optional
 
-from rpc.amqp.codec.fields import encode_table
+from rpc.amqp.codec.headers import encode_headers
 from rpc.envelope import CODECS, MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import CodecError, ConfigurationError
 from rpc.headers import SHORTEST_LIVENESS
@@ -37,7 +37,7 @@ def _copy_headers(headers: Any) -> dict[str, Any] | None:
     if headers is None:
         return None
     try:
-        encode_table(headers)
+        encode_headers(headers)
     except CodecError as error:
         raise ConfigurationError(
             f"headers={headers!r}: must be a mapping of texts to values that AMQP has: {error}"
@@ -131,7 +131,8 @@ class ClientOptions:
     :ivar invalid_utf8: what happens to bytes of a ``string`` in a reply that are not UTF-8: ``"refuse"`` the reply
         (``InvalidReply``), or ``"replace"`` them by U+FFFD.
     :ivar priority: 0 to 255, for queues with ``x-max-priority``.
-    :ivar headers: metadata of every call, AMQP field-table values by name.
+    :ivar headers: metadata of every call, AMQP field-table values by name; at most 500 values, those in tables and
+        arrays counted.
     :ivar name: the service's name when it differs from the stub's; ``<service>@<instance>`` reaches one worker.
     :ivar exchange: where requests are published; ``"rpc.broadcast"`` reaches every worker, and the first reply counts.
     :ivar queue: the request queue of a service with ``queue=``: shortly before a deadline the broker is asked whether a

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rpc import log
+from rpc.amqp.codec.headers import decode_headers
 from rpc.amqp.codec.properties import (
     CONTENT_TYPE,
     CORRELATION_ID,
     HEADERS,
-    decode_headers,
     decode_text,
     split_properties,
 )
@@ -62,7 +62,7 @@ def find_call(pending: PendingCalls, delivery: Delivery) -> tuple[Call | None, b
 def read_headers(call: Call, encoded: bytes) -> dict[str, Any]:
     """Return the headers of a message that answers `call`.
 
-    :raises InvalidReply: they cannot be decoded.
+    :raises InvalidReply: they cannot be decoded, or are too many.
     """
     try:
         return decode_headers(encoded)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import attrs
 
-from rpc.amqp.codec.properties import encode_properties
 from rpc.headers import DEAD_REASON, DEAD_SHA256, DEAD_SIZE
 from rpc.topology import DeadLetterKind
 from rpc.worker.outgoing import dead_letter_properties
@@ -55,4 +54,4 @@ class DeadLetter:
         :param with_headers: whether the request's own headers stay.
         :raises CodecError: a header cannot be encoded.
         """
-        return encode_properties(dead_letter_properties(self.request, self._headers, with_headers, keeps_caller))
+        return dead_letter_properties(self.request, self._headers, with_headers, keeps_caller)

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from rpc import context, log
-from rpc.amqp.codec.fields import encode_table
+from rpc.amqp.codec.headers import encode_headers
 from rpc.amqp.codec.properties import MESSAGE_ID
 from rpc.envelope import REPLACE, misfit
 from rpc.errors import CodecError
@@ -194,7 +194,7 @@ class Execution:
     def _checked(self, request: Request, body: bytes) -> bytes:
         """Return `body`, or an INTERNAL_ERROR when the handler has set reply headers that cannot be sent."""
         try:
-            size = len(encode_table(request.context.reply_headers))
+            size = len(encode_headers(request.context.reply_headers))
             most = min(LARGEST_REPLY_HEADERS, request.delivery.channel.client.max_body_frame - OTHER_PROPERTIES)
             if size > most:
                 raise CodecError(f"the headers have {size} bytes; at most {most} are allowed")

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
-import attrs
-
-from rpc.amqp.codec.fields import SHORT_LENGTHS
+from rpc.amqp.codec.fields import SHORT_LENGTHS, encode_short_string, encode_table
 from rpc.amqp.codec.properties import (
     CORRELATION_ID,
+    DELIVERY_MODE,
+    EXPIRATION,
+    HEADERS,
     MESSAGE_ID,
+    REPLY_TO,
+    USER_ID,
     PropertyTemplate,
     decode_text,
     encode_properties,
+    join_properties,
 )
 from rpc.headers import ATTEMPT, KEEPALIVE, MAYBE_EXECUTED, NOT_COPIED, OF_DEAD_LETTERS, OUTCOME, metadata_of, whole
 from rpc.messages import Properties
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.request import NO_HEADERS, Request
-from rpc.worker.sender import with_sender
+from rpc.worker.sender import name_sender
 
 RUNNING = DeliveryState.RUNNING
+
+PERSISTENT: Final = b"\x02"
+"""The delivery mode of messages that survive a restart of the broker (AMQP 0-9-1, class basic)."""
 
 
 def keepalive_properties(request: Request, instance: str) -> bytes | None:
@@ -35,42 +42,50 @@ def keepalive_properties(request: Request, instance: str) -> bytes | None:
     return None if correlation_id is None else _keepalive_template(instance, attempt).encode(correlation_id)
 
 
-def copy_properties(request: Request, headers: Mapping[str, Any], now: float, keeps_caller: bool = False) -> Properties:
-    """Return the properties of a copy for another queue, with further `headers` and the time that is left.
+def copy_properties(request: Request, headers: Mapping[str, Any], now: float, keeps_caller: bool = False) -> bytes:
+    """Return the encoded properties of a copy for another queue, with further `headers` and the time that is left.
 
     :param keeps_caller: whether the copy says who sent the original.
+    :raises CodecError: a header cannot be encoded.
     """
-    properties = _as_it_came(request, {**request.headers, **headers})
-    if keeps_caller:
-        properties = with_sender(properties, request.user_id, request.own_user)
-    if request.deadline is None:
-        return properties
-    return attrs.evolve(properties, expiration=str(max(1, int((request.deadline - now) * 1000))))
+    parts = _copied(request, {**request.headers, **headers}, keeps_caller)
+    if request.deadline is not None:
+        parts[EXPIRATION] = encode_short_string(b"%d" % max(1, int((request.deadline - now) * 1000)))
+    return join_properties(parts)
 
 
 def dead_letter_properties(
     request: Request, headers: Mapping[str, Any], with_headers: bool = True, keeps_caller: bool = False
-) -> Properties:
-    """Return the properties of the request as a dead letter; it must not be routed elsewhere.
+) -> bytes:
+    """Return the encoded properties of the request as a dead letter; it must not be routed elsewhere.
 
     :param headers: those of a dead letter, which its sender cannot write.
     :param with_headers: whether the request's own headers stay.
     :param keeps_caller: whether the letter says who has sent the request.
+    :raises CodecError: a header cannot be encoded.
     """
     came = request.headers if with_headers else NO_HEADERS
     kept = {name: value for name, value in came.items() if not name.startswith(OF_DEAD_LETTERS)}
-    properties = _as_it_came(request, {**kept, **headers})
-    letter = attrs.evolve(properties, expiration=None, delivery_mode=2, reply_to=request.reply_to)
-    return with_sender(letter, request.user_id, request.own_user) if keeps_caller else letter
+    parts = _copied(request, {**kept, **headers}, keeps_caller)
+    parts[EXPIRATION] = None
+    parts[DELIVERY_MODE] = PERSISTENT
+    if request.reply_to is None:
+        parts[REPLY_TO] = None
+    return join_properties(parts)
 
 
-def _as_it_came(request: Request, headers: Mapping[str, Any]) -> Properties:
-    """Return the request's properties with these headers, less those that are not copied, and without a user id:
-    RabbitMQ closes the channel when it is not our own.
+def _copied(request: Request, headers: Mapping[str, Any], keeps_caller: bool) -> list[bytes | None]:
+    """Return the encoded value of each of the request's properties, with these headers, less those that are not copied.
+    They have no user id but our own: RabbitMQ closes the channel for another one.
     """
-    properties = Properties() if request.problem is not None else request.delivery.properties
+    parts = [*request.parts]
     kept = {name: value for name, value in headers.items() if name not in NOT_COPIED}
-    return attrs.evolve(properties, headers=kept, user_id=None)
+    user: str | None = None
+    if keeps_caller:
+        kept, user = name_sender(kept, request.user_id, request.own_user)
+    parts[HEADERS] = encode_table(kept)
+    parts[USER_ID] = None if user is None else encode_short_string(user)
+    return parts
 
 
 def reply_properties(request: Request, now: float, rejection: str | None = None) -> bytes:

@@ -145,7 +145,7 @@ class Redelivery:
 
     def _copy(self, request: Request, headers: Mapping[str, int]) -> bytes:
         """Return the properties of a copy. Raises ``CodecError`` when they do not fit into a frame."""
-        return encode_properties(copy_properties(request, headers, self._clock.seconds(), self._knows_callers))
+        return copy_properties(request, headers, self._clock.seconds(), self._knows_callers)
 
     def stop(self) -> None:
         """Retry no more: unacked requests are delivered again."""

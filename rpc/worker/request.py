@@ -10,6 +10,7 @@ from typing import Any
 from thrift.Thrift import TApplicationException, TMessageType
 
 from rpc.amqp.codec.fields import encode_short_string
+from rpc.amqp.codec.headers import decode_headers
 from rpc.amqp.codec.properties import (
     ALL_ABSENT,
     APP_ID,
@@ -20,7 +21,6 @@ from rpc.amqp.codec.properties import (
     MESSAGE_ID,
     REPLY_TO,
     USER_ID,
-    decode_headers,
     decode_text,
     split_properties,
 )
@@ -93,7 +93,9 @@ class Request:
     :ivar parts: the encoded value of each property, by its place in the wire's order.
     :ivar reply_to: the queue for the reply; ``None`` when the caller named none, or one that cannot be answered.
     :ivar deadline: seconds of the clock that `now` was read from; ``None`` when the caller set none.
-    :ivar headers: all headers of the message.
+    :ivar headers: all headers of the message; none when they cannot be read, or are too many.
+    :ivar problem: why its properties cannot be read; ``None`` when they can. When only the headers cannot, it is
+        answered.
     :ivar signed: its signature, when it was verified and found right.
     :ivar source: the queue that it came from.
     :ivar arrived: seconds of the clock.
@@ -147,16 +149,17 @@ class Request:
         self.signed: Signed | None = None
         self.context: CallContext
         self.headers = NO_HEADERS
+        parts = ALL_ABSENT
         try:
-            self.parts = parts = split_properties(delivery.encoded_properties)
+            parts = split_properties(delivery.encoded_properties)
             headers = parts[HEADERS]
             if headers is not None:
                 self.headers = decode_headers(headers)
                 if DELIVERIES in self.headers:
                     self.headers = believed(self.headers, delivery.exchange)
         except CodecError as error:
-            self.parts = parts = ALL_ABSENT
             self.problem = f"malformed properties: {error}"
+        self.parts = parts
         self.reply_to: str | None = None
         self._is_reply_unsafe = False
         reply_to = parts[REPLY_TO]
@@ -178,7 +181,8 @@ class Request:
 
         :raises Rejection: the head is malformed, or there is no such method.
         """
-        if self.problem is not None:  # where to answer, and in which protocol, is unknown
+        if self.problem is not None:
+            self.peek(service)
             raise Rejection(TApplicationException.PROTOCOL_ERROR, self.problem, poison=True)
         try:
             content_type = self.parts[CONTENT_TYPE]

@@ -25,15 +25,22 @@ def sender_of(user_id: str | None, headers: Mapping[str, Any], own: str | None) 
     return caller if user_id is not None and user_id == own and isinstance(caller, str) else user_id
 
 
-def with_sender(copy: Properties, sender: str | None, own: str | None) -> Properties:
-    """Return the properties of a copy that says who has sent the original, if that is known.
+def name_sender(headers: Mapping[str, Any], sender: str | None, own: str | None) -> tuple[dict[str, Any], str | None]:
+    """Return the headers and the user id of a copy that says who has sent the original, if that is known.
 
+    :param headers: those of the original.
     :param own: our own user, as the broker knows it: RabbitMQ closes the channel for another name (406).
     """
-    headers = {name: value for name, value in (copy.headers or {}).items() if name != CALLER}
+    kept = {name: value for name, value in headers.items() if name != CALLER}
     if sender is None or own is None:
-        return attrs.evolve(copy, headers=headers or None, user_id=None)
-    return attrs.evolve(copy, headers={**headers, CALLER: sender}, user_id=own)
+        return kept, None
+    return {**kept, CALLER: sender}, own
+
+
+def with_sender(copy: Properties, sender: str | None, own: str | None) -> Properties:
+    """Return the properties of a copy that says who has sent the original; see :func:`name_sender`."""
+    headers, user = name_sender(copy.headers or {}, sender, own)
+    return attrs.evolve(copy, headers=headers or None, user_id=user)
 
 
 def without_sender(encoded: bytes) -> bytes:

@@ -214,6 +214,12 @@ class CoveredTests(SynchronousTestCase):
         parts[HEADERS] = b"\0\0\0\x05\x01a?\0\0"
         self.assertRaises(SignatureError, verify, self.keys, Kind.REQUEST, "Glossary", parts, REQUEST)
 
+    def test_too_many_headers_are_not_read(self) -> None:
+        """Verifying must not take longer than reading."""
+        headers: dict[str, Any] = {str(number): number for number in range(600)}
+        message = Message(attrs.evolve(PROPERTIES, headers=headers)).signed(self.keys)
+        self.assert_refused(message, "its headers cannot be read: the headers have more than 600 values")
+
     def test_values_that_cannot_be_signed_are_named(self) -> None:
         """The sender's error names the header."""
         for value in (1.5, None, [1], {"a": 1}, "\udcff"):

@@ -88,6 +88,7 @@ def odd_properties(service: str, reply_queue: str) -> list[Properties | bytes]:
         deep = b"\x01tF" + len(deep).to_bytes(4, "big") + deep
     odd.append(b"\x20\x00" + len(deep).to_bytes(4, "big") + deep)
     odd.append(b"\x20\x00\x00\x00\x00\x03\x01aV")
+    odd += map(_many_values, (b"V", b"A\x00\x00\x00\x00", b"D\x01\x00\x00\x00\x01"))
     odd.append(b"\x00\x00")
     return odd
 
@@ -125,6 +126,13 @@ def _odd_headers(service: str) -> list[dict[str, Any]]:
         {"k" * 128: "\udcff" * 100},
         _nested_table(60),
     ]
+
+
+def _many_values(value: bytes) -> bytes:
+    """Return properties whose only header is an array that fills a frame with encoded values."""
+    array = value * ((FRAME - 100) // len(value))
+    field = b"\x01aA" + len(array).to_bytes(4, "big") + array
+    return b"\x20\x00" + len(field).to_bytes(4, "big") + field
 
 
 def _nested_table(depth: int) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from rpc.errors import CodecError
 
 _unpack_long = Struct("!L").unpack_from
 
+_EXACT = decimal.Context(prec=10)
+"""A number of 32 bits has at most ten digits. The thread's own context could round it."""
+
 
 def decode_table(buffer: Buffer, offset: int) -> tuple[dict[str, Any], int]:
     """Return the field table at ``offset``, and the offset behind it.
@@ -123,8 +126,7 @@ def _timestamp(seconds: int) -> datetime | int:
 
 
 def _scaled(scale: int, mantissa: int) -> decimal.Decimal:
-    # Built from its parts: arithmetic would round to the thread's decimal context.
-    return decimal.Decimal((int(mantissa < 0), tuple(map(int, str(abs(mantissa)))), -scale))
+    return decimal.Decimal(mantissa).scaleb(-scale, _EXACT)
 
 
 def _fixed(layout: str, convert: Callable[..., Any] | None = None) -> tuple[Callable[..., Any], int, Any]:
@@ -148,6 +150,9 @@ _FIXED = {
     ord("D"): _fixed("!Bl", _scaled),
     ord("T"): _fixed("!Q", _timestamp),
 }
+
+FIXED_SIZES = {ord("V"): 0} | {kind: size for kind, (_, size, _) in _FIXED.items()}
+"""Bytes of the values of each type whose values are all of one size."""
 
 _COUNTED: dict[int, Callable[[Buffer, int, int, int], tuple[Any, int]]] = {
     ord("S"): _decode_long_string,

@@ -102,8 +102,14 @@ def split_properties(buffer: bytes) -> Sequence[bytes | None]:
 
 def join_properties(parts: Sequence[bytes | None]) -> bytes:
     """Return the flags and the property list of parts that :func:`split_properties` returns."""
-    present = [(flag, part) for flag, part in zip(_FLAGS, parts, strict=True) if part is not None]
-    return b"".join([_pack_word(sum(flag for flag, _ in present)), *(part for _, part in present)])
+    flags = 0
+    present = [b""]
+    for flag, part in zip(_FLAGS, parts, strict=True):
+        if part is not None:
+            flags |= flag
+            present.append(part)
+    present[0] = _pack_word(flags)
+    return b"".join(present)
 
 
 def decode_properties(buffer: bytes) -> Properties:
@@ -121,21 +127,13 @@ def _decode_property(kind: int, part: bytes) -> Any:
     if kind == _SHORT_STRING:
         return decode_text(part)
     if kind == _TABLE:
-        return decode_headers(part)
+        return decode_table(part, 0)[0]
     return int.from_bytes(part, "big")
 
 
 def decode_text(part: bytes) -> str:
     """Return the text of an encoded short string."""
     return str(part[1:], "utf-8", "surrogateescape")
-
-
-def decode_headers(part: bytes) -> dict[str, Any]:
-    """Return the headers of an encoded table.
-
-    :raises CodecError: it cannot be decoded.
-    """
-    return decode_table(part, 0)[0]
 
 
 class PropertyTemplate:

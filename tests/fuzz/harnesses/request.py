@@ -48,7 +48,7 @@ def one(data: bytes) -> None:
     decode_properties(reply_properties(request, NOW, None if rejection is None else rejection.outcome))
     keepalive = keepalive_properties(request, "instance")
     assert keepalive is None or decode_properties(keepalive).headers
-    with_headers(lambda: encode_properties(copy_properties(request, {DELIVERIES: 1}, NOW, keeps_caller=True)))
+    with_headers(lambda: copy_properties(request, {DELIVERIES: 1}, NOW, keeps_caller=True))
     assert request.liveness is None or request.liveness >= 1
     assert request.user_id is None or isinstance(request.user_id, str)
     hash((request.identity, request.message_key, request.app_id))

@@ -17,6 +17,7 @@ from rpc.client.call_ids import BATCH
 from rpc.client.caller import LARGEST_SEQID
 from rpc.client.options import ClientOptions
 from rpc.client.stub_client import Client
+from rpc.context import CallContext
 from rpc.envelope import CODECS
 from rpc.errors import (
     AuthenticationFailed,
@@ -36,7 +37,7 @@ from rpc.errors import (
 )
 from rpc.stub import Stub
 from tests.unit.amqp.peer import method, outcome_of
-from tests.unit.client.caller_in_memory import BINARY, Calculator, CallerInMemory, RequestTestCase
+from tests.unit.client.caller_in_memory import BINARY, Calculator, CallerInMemory, RequestTestCase, serving_call
 from tests.unit.wire import Published
 
 
@@ -160,6 +161,21 @@ class RequestTests(RequestTestCase):
         oneway = outcome_of(self.client.zip())
         self.wire.confirm(1)
         self.assertEqual(oneway, [None])
+
+    def test_too_many_headers_are_not_sent(self) -> None:
+        """No worker would read them. The client's own are refused when it is made, those it inherits at the call."""
+        metadata = {str(number): number for number in range(500)}
+        for headers, sent in (({}, True), ({"more": 1}, False)):
+            context = CallContext("Outer", "method", None, metadata, "id", False)
+            with serving_call(context):
+                fired = outcome_of(self.caller.client(headers=headers).add(1, 2))
+            if sent:
+                self.caller.reply(self.request(), Calculator.add_result(3))
+                self.assertEqual(fired, [3])
+            else:
+                text = self.assert_fails(fired, RPCError, Outcome.NOT_SENT)
+                self.assertIn("headers: the headers have more than 500 values", text)
+        self.assertEqual(self.wire.take(), [])
 
 
 class ReplyTests(RequestTestCase):

@@ -65,6 +65,17 @@ class ReplyLimitTests(RequestTestCase):
         self.caller.reply(self.request(), Calculator.blob_result(b"a" * 1000))
         return fired
 
+    def test_refuses_a_reply_with_too_many_headers(self) -> None:
+        """Also a refusal or keepalive: their headers are not read."""
+        many = {str(number): number for number in range(600)}
+        for further, fits in (({}, True), ({"more": 1}, False), ({"rpc-keepalive": "w"}, False)):
+            fired = outcome_of(self.client.blob(b""))
+            self.caller.reply(self.request(), Calculator.blob_result(b"a"), headers={**many, **further})
+            if fits:
+                self.assertEqual(fired, [b"a"])
+            else:
+                self.assertIn("more than 600 values", self.assert_fails(fired, InvalidReply, Outcome.UNKNOWN))
+
     def test_refuses_a_reply_that_was_not_gathered(self) -> None:
         """It is over the connection's limit, and only its beginning is there."""
         self.wire.peer.connection.max_content = 200_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from thrift.Thrift import TApplicationException
 
 from rpc.context import current_call
@@ -32,16 +34,40 @@ class CancellationTests(AgainTestCase):
         self.handler.held[0].callback(1)
 
 
+class ManyHeadersTests(AgainTestCase):
+    """Requests with more headers than a worker reads."""
+
+    def test_the_caller_is_told_and_the_request_is_kept(self) -> None:
+        """The letter has the other properties. The headers, which may route it, are not read, and so are left out."""
+        many = {"CC": ["other"], **{str(number): number for number in range(600)}}
+        self.request("add", message_id="m", expiration="1000", headers=many)
+        reply, letter = self.wire.take()
+        error = self.exception(reply)
+        self.assertEqual(error.type, TApplicationException.PROTOCOL_ERROR)
+        self.assertIn("the headers have more than 600 values", str(error))
+        self.assertEqual((letter.routing_key, letter.properties.message_id), ("Calculator@invalid", "m"))
+        self.assertEqual([*(letter.properties.headers or {})], ["rpc-dead-reason"])
+        self.assertEqual((self.handler.ran, self.acked()), ([], [1]))
+
+
 class ReplyHeadersTests(AgainTestCase):
     """Headers that a handler sets."""
 
     def test_reply_headers_that_do_not_fit_into_a_frame_are_an_error_of_the_handler(self) -> None:
         """The caller is told at once, and does not wait for its deadline."""
+        self.assert_refused({"filling": "x" * 131_000})
+
+    def test_too_many_reply_headers_are_an_error_of_the_handler(self) -> None:
+        """A client would not read them."""
+        self.assert_refused({"array": [None] * 500})
+
+    def assert_refused(self, headers: dict[str, Any]) -> None:
+        """Check that a handler cannot send such headers."""
 
         def answer() -> int:
             call = current_call()
             assert call is not None
-            call.reply_headers["filling"] = "x" * 131_000
+            call.reply_headers.update(headers)
             return 3
 
         self.handler.answer = answer

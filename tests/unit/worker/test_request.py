@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from thrift.Thrift import TApplicationException, TMessageType
@@ -13,7 +14,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from generated.calculator import Calculator as CalculatorStub
 from rpc.amqp.brokers import BrokerVersion
 from rpc.amqp.codec.fields import encode_short_string
-from rpc.amqp.codec.properties import decode_properties, encode_properties
+from rpc.amqp.codec.properties import (
+    HEADERS,
+    decode_properties,
+    encode_properties,
+    join_properties,
+    split_properties,
+)
 from rpc.amqp.content import Delivery
 from rpc.envelope import CODECS
 from rpc.messages import Properties
@@ -28,12 +35,20 @@ Calculator: Any = CalculatorStub
 
 WHY = {"rpc-dead-reason": "why"}
 
+MANY = Properties(headers={str(number): number for number in range(601)})
+
 METHODS = Stub.of(Calculator).methods
 BINARY = CODECS["binary"]
 ADD = BINARY.encode("add", TMessageType.CALL, 7, Calculator.add_args(1, 2))
 
 COPY = encode_short_string("") + encode_short_string("rpc.Calculator")
 """The routing of a copy that a worker has published."""
+
+
+def letter_of(asked: Request, headers: dict[str, Any], with_headers: bool = True) -> Properties:
+    """The properties of a request as a dead letter."""
+    return decode_properties(dead_letter_properties(asked, headers, with_headers))
+
 
 texts = st.none() | st.binary(max_size=255).map(lambda data: data.decode("utf-8", "surrogateescape"))
 
@@ -134,10 +149,31 @@ class ReadTests(SynchronousTestCase):
             (ADD, Properties(content_type="\udcff/x"), TApplicationException.INVALID_PROTOCOL),
             (BINARY.encode("add", 2, 7, Calculator.add_result(1)), Properties(), 2),
             (ADD, b"\x20\x00\x00\x00\x00\x03\x01a?", TApplicationException.PROTOCOL_ERROR),
+            (ADD, MANY, TApplicationException.PROTOCOL_ERROR),
         ):
             rejection = self.rejection(request(body, properties))
             self.assertTrue(rejection.poison, body)
             self.assertEqual(rejection.answer.type, code)
+
+    def test_answers_a_request_whose_headers_cannot_be_read(self) -> None:
+        """Also one with too many. Its other properties say where, and its dead letter has them."""
+        parts = [*split_properties(encode_properties(Properties(reply_to="amq.gen-q", correlation_id="c", app_id="i")))]
+        parts[HEADERS] = b"\x00\x00\x00\x03\x01a?"
+        malformed = join_properties(parts)
+        many = encode_properties(attrs.evolve(MANY, reply_to="amq.gen-q", correlation_id="c", app_id="i"))
+        for properties, why in ((malformed, "unknown field type"), (many, "more than 600 values")):
+            asked = request(properties=properties)
+            self.assertIn(why, str(self.rejection(asked).answer))
+            self.assertEqual((asked.wants_reply, asked.name, asked.seqid, dict(asked.headers)), (True, "add", 7, {}))
+            self.assertEqual(decode_properties(reply_properties(asked, 100.0)).correlation_id, "c")
+            kept = letter_of(asked, WHY)
+            self.assertEqual(
+                (kept.headers, kept.correlation_id, kept.reply_to, kept.app_id), (WHY, "c", "amq.gen-q", "i")
+            )
+        oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
+        asked = request(oneway, many)
+        self.rejection(asked)
+        self.assertFalse(asked.wants_reply)
 
     def test_rejects_an_invented_direct_reply_to(self) -> None:
         """RabbitMQ closes a connection that publishes to an invented direct reply-to."""
@@ -145,7 +181,7 @@ class ReadTests(SynchronousTestCase):
             asked = request(ADD, Properties(reply_to=reply_to))
             self.assertTrue(self.rejection(asked).poison)
             self.assertFalse(asked.wants_reply)
-            self.assertIsNone(dead_letter_properties(asked, WHY).reply_to)
+            self.assertIsNone(letter_of(asked, WHY).reply_to)
         oneway = BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args())
         read(request(oneway, Properties(reply_to="amq.rabbitmq.reply-to.abc.def")))
 
@@ -157,7 +193,7 @@ class ReadTests(SynchronousTestCase):
             self.assertTrue(rejection.poison)
             self.assertIn(f"{reply_to!r}, which is no reply queue of this service", str(rejection.answer))
             self.assertFalse(asked.wants_reply)
-            self.assertIsNone(dead_letter_properties(asked, WHY).reply_to)
+            self.assertIsNone(letter_of(asked, WHY).reply_to)
         read(request(BINARY.encode("zip", TMessageType.ONEWAY, 7, Calculator.zip_args()), Properties(reply_to="x")))
 
     def test_the_service_says_what_reply_queues_are(self) -> None:
@@ -184,7 +220,7 @@ class ReadTests(SynchronousTestCase):
         except Rejection as rejection:
             asked.reply(TMessageType.EXCEPTION, rejection.answer)
         decode_properties(reply_properties(asked, 100.0))
-        encode_properties(dead_letter_properties(asked, WHY))
+        letter_of(asked, WHY)
 
 
 class PropertiesTests(SynchronousTestCase):
@@ -240,15 +276,15 @@ class PropertiesTests(SynchronousTestCase):
         came = Properties(
             headers={"BCC": ["x"], "CC": ["y"], "a": 1}, expiration="5", user_id="u", reply_to="amq.gen-q", app_id="i"
         )
-        kept = dead_letter_properties(request(properties=came), WHY)
+        kept = letter_of(request(properties=came), WHY)
         self.assertEqual(kept.headers, {"a": 1, **WHY})
         self.assertEqual((kept.expiration, kept.user_id, kept.reply_to, kept.app_id), (None, None, "amq.gen-q", "i"))
-        self.assertEqual(dead_letter_properties(request(properties=came), WHY, False).headers, WHY)
+        self.assertEqual(letter_of(request(properties=came), WHY, False).headers, WHY)
 
     def test_a_sender_cannot_write_the_headers_of_a_dead_letter(self) -> None:
         """It could have its letter taken for the head of a larger one."""
         forged = {"rpc-dead-size": 9, "rpc-dead-sha256": "0", "rpc-dead-reason": "none", "a": 1}
-        kept = dead_letter_properties(request(properties=Properties(headers=forged)), WHY)
+        kept = letter_of(request(properties=Properties(headers=forged)), WHY)
         self.assertEqual(kept.headers, {"a": 1, **WHY})
 
     def test_only_a_worker_can_count_deliveries(self) -> None:
