@@ -12,11 +12,12 @@ from thrift.Thrift import TApplicationException, TType
 
 from rpc.errors import MalformedMessage
 
-_APPLICATION_EXCEPTION: Final = (
+APPLICATION_EXCEPTION: Final = (
     None,
     (1, TType.STRING, "message", "UTF8", None),
     (2, TType.I32, "type", None, None),
 )
+"""The ``thrift_spec`` of Thrift's exception, which has none: the one struct that no compiler made."""
 
 
 def described_fields(struct_class: type) -> list[tuple[Any, ...]]:
@@ -24,8 +25,8 @@ def described_fields(struct_class: type) -> list[tuple[Any, ...]]:
 
     :raises MalformedMessage: the class has no description of them.
     """
-    if issubclass(struct_class, TApplicationException):  # the one struct that no compiler made
-        specification: Any = _APPLICATION_EXCEPTION
+    if issubclass(struct_class, TApplicationException):
+        specification: Any = APPLICATION_EXCEPTION
     else:
         specification = getattr(struct_class, "thrift_spec", None)
     if specification is None:

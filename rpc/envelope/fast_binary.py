@@ -7,10 +7,11 @@ from io import BytesIO
 from struct import Struct
 from typing import Any, ClassVar
 
-from thrift.Thrift import TType
+from thrift.Thrift import TApplicationException, TType
 
 from rpc.envelope.binary_skim import BinarySkim
 from rpc.envelope.codec import Header, malformed, refuse_trailing
+from rpc.envelope.described_fields import APPLICATION_EXCEPTION
 from rpc.envelope.element_costs import message_cost
 from rpc.envelope.limits import CONTAINER_LIMIT, MAX_ELEMENTS, NAME_LIMIT, STRING_LIMIT
 from rpc.envelope.protocol_codec import ProtocolCodec
@@ -49,15 +50,23 @@ class _Plan:
     __slots__ = ("check_bytes", "cost", "per_byte", "readable", "search", "strings", "types")
 
     def __init__(self, struct_class: type) -> None:
-        specification = getattr(struct_class, "thrift_spec", None)
+        is_exception = struct_class is TApplicationException  # its own write takes 45 Python functions
+        specification = APPLICATION_EXCEPTION if is_exception else getattr(struct_class, "thrift_spec", None)
         description = None if specification is None else [struct_class, specification]
         self.types = description if is_written_accelerated(struct_class) else None
-        self.readable = description if is_accelerated(struct_class) and not is_immutable(struct_class) else None
+        is_readable = is_accelerated(struct_class) and not is_immutable(struct_class) and not is_exception
+        self.readable = description if is_readable else None
         self.strings = [field[2] for field in fields_of(struct_class) if field[1] == TType.STRING]
-        self.check_bytes = bytes_check(struct_class)
+        self.check_bytes = _check_message if is_exception else bytes_check(struct_class)
         self.search = replacement_search(struct_class)
         self.cost = message_cost(struct_class, in_python=False)
         self.per_byte = self.cost.per_byte
+
+
+def _check_message(error: Any) -> None:
+    """Refuse bytes that are not UTF-8 as the message of a ``TApplicationException``, as for any ``string``."""
+    if isinstance(error.message, bytes):
+        error.message.decode()
 
 
 class FastBinaryCodec:
@@ -93,8 +102,10 @@ class FastBinaryCodec:
             return self._general.encode(name, kind, seqid, struct)
         try:
             prefix = self._prefixes[name, kind]
-        except KeyError:  # bounded: only methods of a stub have structs, so a peer cannot add names
-            prefix = self._prefixes[name, kind] = self._prefix(name, kind)
+        except KeyError:
+            prefix = self._prefix(name, kind)
+            if struct_class is not TApplicationException:  # a peer chooses the name in the answer to an unknown method
+                self._prefixes[name, kind] = prefix
         check_bytes = plan.check_bytes
         for field_name in plan.strings:
             value = getattr(struct, field_name)

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from rpc.errors import AMQPError, CodecError
 from rpc.interfaces import IClock, IDeliveryChannel
 from rpc.log_limit import LogLimit
-from rpc.topology import DEAD
+from rpc.topology import DEAD, DeadLetterKind
 from rpc.worker.dead_letter import DeadLetter
 from rpc.worker.limiter import ConcurrencyLimiter
 from rpc.worker.rejection import Rejection
@@ -45,7 +45,10 @@ class Rejector:
         :param unpublished: writes the dead letters that the broker has not taken to the log.
         """
         self._service = service
-        self._topology = service.topology()
+        topology = service.topology()
+        self._destinations = {
+            kind: (topology.key_of_kind(kind), topology.dead_letters(kind)) for kind in DeadLetterKind
+        }
         self._channel = channel
         self._republisher = republisher
         self._limiter = limiter
@@ -104,7 +107,7 @@ class Rejector:
         published.addCallbacks(self._published, self._not_published, (letter.request,), errbackArgs=(letter,))
 
     def _publish(self, letter: DeadLetter, properties: bytes) -> Deferred[None]:
-        key, declarations = self._topology.key_of_kind(letter.kind), self._topology.dead_letters(letter.kind)
+        key, declarations = self._destinations[letter.kind]
         wanted = partial(self._is_wanted, letter.request)
         return self._republisher.publish(DEAD, key, properties, letter.body, declarations, wanted)
 

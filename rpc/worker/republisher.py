@@ -40,7 +40,6 @@ class _Message:
     properties: bytes
     body: bytes
     wanted: Callable[[], bool] = _always
-    done: Deferred[None] = attrs.field(factory=Deferred)  # of a message that waits for a channel
 
 
 @implementer(IChannelUser)
@@ -55,7 +54,7 @@ class Republisher:
         self.takes_user_id = True
         self._channel: Channel | None = None
         self._publisher: ConfirmedPublisher | None = None
-        self._pending: list[_Message] = []
+        self._pending: list[tuple[_Message, Deferred[None]]] = []  # they wait for a channel
 
     def publish(
         self,
@@ -107,9 +106,9 @@ class Republisher:
                 raise
             except AMQPError:  # the channel has just ended, and there will be another
                 pass
-        pending = attrs.evolve(message, done=Deferred())
-        self._pending.append(pending)
-        return pending.done
+        done: Deferred[None] = Deferred()
+        self._pending.append((message, done))
+        return done
 
     def _declare(
         self, failure: Failure, message: _Message, declarations: Sequence[Declaration]
@@ -136,13 +135,13 @@ class Republisher:
     def _begin(self, channel: Channel) -> None:
         self._channel, self._publisher = channel, publisher_class(channel)(channel)
         pending, self._pending = self._pending, []
-        for message in pending:
+        for message, done in pending:
             try:
                 published = self._publish(message)
             except CodecError as error:
-                message.done.errback(error)
+                done.errback(error)
             else:
-                published.chainDeferred(message.done)
+                published.chainDeferred(done)
 
     def lost(self, reason: Exception) -> None:
         """Fail all unconfirmed and pending messages: the channel of the originals may be lost as well."""
@@ -152,8 +151,8 @@ class Republisher:
         if publisher is not None:
             publisher.lost(reason)
         pending, self._pending = self._pending, []
-        for message in pending:
-            message.done.errback(NotPublished(NotPublishedCause.LOST, str(reason)))
+        for _, done in pending:
+            done.errback(NotPublished(NotPublishedCause.LOST, str(reason)))
 
     def blocked(self, reason: str | None) -> None:
         """Nothing to do: the broker confirms when it reads again."""

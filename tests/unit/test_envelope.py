@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TApplicationException, TMessageType
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,6 +26,10 @@ from tests.unit.envelope_messages import (
     plain_value,
     read,
 )
+
+
+class ErrorOfUser(TApplicationException):
+    """An error of a handler that is also one of Thrift's."""
 
 
 class BytesTests(SynchronousTestCase):
@@ -61,6 +66,26 @@ class BytesTests(SynchronousTestCase):
             self.assertEqual(header[:3], (name, kind, seqid))
             self.assertEqual(codec.read_struct(body, header[3], type(struct)), struct)
             self.assertEqual(plain_value(protocol, body, type(struct)), ((name, kind, seqid), struct))
+
+    @given(st.none() | st.text(), st.none() | st.integers(-(2**31), 2**31 - 1), st.text(max_size=20))
+    def test_application_exceptions_equal_those_of_plain_thrift(self, text: str | None, kind: Any, name: str) -> None:
+        """In binary they are written by another way than Thrift's own. A peer chooses the name, so it is not kept."""
+        binary: Any = CODECS["binary"]
+        kept = len(getattr(binary, "_prefixes", ()))
+        for error in (TApplicationException(kind, text), ErrorOfUser(kind, text)):
+            for protocol, codec in CODECS.items():
+                plain = plain_bytes(protocol, name, TMessageType.EXCEPTION, 7, error)
+                encoded = codec.encode(name, TMessageType.EXCEPTION, 7, error)
+                self.assertEqual(encoded, escaped(protocol, plain), protocol)
+        self.assertEqual(len(getattr(binary, "_prefixes", ())), kept)
+
+    def test_refuses_application_exceptions_that_do_not_fit(self) -> None:
+        """With an error, whatever a handler has put into them."""
+        wrong: list[tuple[Any, Any]] = [(6, 5), (2**31, ""), ("6", ""), (6, b"\xff")]
+        for kind, text in wrong:
+            for codec in CODECS.values():
+                with self.assertRaises((TypeError, ValueError, OverflowError, TProtocolException)):
+                    codec.encode("m", TMessageType.EXCEPTION, 7, TApplicationException(kind, text))
 
     @given(st.text(), st.integers(-(2**31), 2**31 - 1))
     def test_reads_application_exceptions_back(self, text: str, seqid: int) -> None:

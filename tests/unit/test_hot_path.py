@@ -48,6 +48,11 @@ INTERCEPTED_CLIENT_FUNCTIONS = 48
 INTERCEPTED_WORKER_FUNCTIONS = 59
 """The same with one interceptor that has a ``before``. Without one, a call has none of these functions."""
 
+REJECTED_FUNCTIONS = 104
+"""From a malformed request to its answer and its dead letter. A peer can send as many of them as calls, so they must
+not cost a multiple.
+"""
+
 COUNTED_CLIENT_FUNCTIONS = 44
 COUNTED_WORKER_FUNCTIONS = 54
 """The same with metrics, which are told of ends alone."""
@@ -221,12 +226,13 @@ class WorkerPathTests(SynchronousTestCase):
             self.serve()
         self.wire.peer.transport.clear()
 
-    def incoming(self) -> bytes:
-        """The next request, as our client sends it."""
+    def incoming(self, body: bytes | None = None, headers: dict[str, Any] | None = None) -> bytes:
+        """The next request, as our client sends it; or with another body, and headers."""
         self.number += 1
-        body = BINARY.encode("add", TMessageType.CALL, self.number, Calculator.add_args(1, 2))
+        body = body or BINARY.encode("add", TMessageType.CALL, self.number, Calculator.add_args(1, 2))
         properties = Properties(
             content_type=BINARY.content_type,
+            headers=headers,
             delivery_mode=1,
             correlation_id=str(self.number),
             reply_to="amq.gen-replies",
@@ -271,6 +277,22 @@ class WorkerPathTests(SynchronousTestCase):
             counted = count_functions(run)
             self.assertLessEqual(counted.total(), bound, described(counted))
             self.assertEqual(counted[Deferred.__init__.__code__], 0)
+
+    def test_a_rejection_calls_a_bounded_number_of_functions(self) -> None:
+        """However many headers the request has: none of them is decoded when there are too many."""
+        few: dict[str, Any] = {"tenant": "a"}
+        many = {str(number): number for number in range(3000)}
+        for headers in (few, few, many, few):
+            incoming = self.incoming(b"malformed", headers)
+
+            def run(incoming: bytes = incoming) -> None:
+                self.feed(incoming)
+
+            counted = count_functions(run)
+            self.assertEqual(len(self.wire.take()), 2)
+            if headers is many:  # by now, the caches are full
+                self.assertLessEqual(counted.total(), REJECTED_FUNCTIONS, described(counted))
+        self.assertLessEqual(counted.total(), REJECTED_FUNCTIONS, described(counted))
 
     def test_the_output_for_one_read_is_a_single_write(self) -> None:
         """Ten replies and the ack of their requests."""
