@@ -285,13 +285,14 @@ class Caller:
         """Take calls; also after :meth:`close`."""
         self._closed = False
         self._attempts.open()
+        self.incoming.open()
 
     def close(self) -> None:
         """Settle every call (``ConnectionLost``), tell their workers, and take no more calls."""
         self._closed = True
         self._attempts.close()
         self.pending.stop()
-        self.incoming.channel_lost()
+        self.incoming.close()
 
 
 def _not_sent(operation: Operation, error: RPCError) -> Deferred[Any]:

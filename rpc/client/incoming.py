@@ -21,6 +21,7 @@ from rpc.client.signed_calls import check_signature
 from rpc.errors import AMQPError, CodecError, InvalidReply, Overloaded, ServiceUnavailable
 from rpc.headers import ATTEMPT, KEEPALIVE, OUTCOME, metadata_of
 from rpc.interfaces import IClock
+from rpc.log_limit import LogLimit
 from rpc.signing import Kind
 from rpc.topology import BROADCAST, instance_of
 
@@ -42,11 +43,12 @@ class Incoming:
         self._health = ChannelHealth()
         self._draining: Channel | None = None
         self._drain_timer: IDelayedCall | None = None
+        self._unreadable = LogLimit(clock)
         self.late_replies = 0
 
     def replied(self, delivery: Delivery) -> None:
         """Take a message of the reply queue."""
-        call, encoded = find_call(self._pending, delivery)
+        call, encoded = find_call(self._pending, delivery, self._unreadable)
         if call is None or call.operation.oneway:
             self.late_replies += 1
             return
@@ -174,6 +176,15 @@ class Incoming:
         """The channel is gone."""
         self._stop_draining()
         self._health.begin()
+
+    def open(self) -> None:
+        """Take messages again."""
+        self._unreadable.resume()
+
+    def close(self) -> None:
+        """Take no more messages, and leave no timer."""
+        self.channel_lost()
+        self._unreadable.stop()
 
     def _stop_draining(self) -> None:
         self._draining = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rpc import log
 from rpc.amqp.codec.headers import decode_headers
 from rpc.amqp.codec.properties import (
     CONTENT_TYPE,
@@ -31,6 +30,7 @@ from rpc.errors import (
     UnknownProtocol,
 )
 from rpc.headers import ACCESS_DENIED, MAYBE_EXECUTED, OUTCOME, OVERLOADED, TOO_LARGE
+from rpc.log_limit import LogLimit
 
 REFUSALS: Mapping[str, type[MessageTooLarge | Overloaded | AccessDenied]] = {
     TOO_LARGE: MessageTooLarge,
@@ -40,11 +40,13 @@ REFUSALS: Mapping[str, type[MessageTooLarge | Overloaded | AccessDenied]] = {
 """Errors by the header ``rpc-outcome`` of a reply; other values are ``ServiceUnavailable``. The request was not run."""
 
 
-def find_call(pending: PendingCalls, delivery: Delivery) -> tuple[Call | None, bytes | None]:
+def find_call(pending: PendingCalls, delivery: Delivery, unreadable: LogLimit) -> tuple[Call | None, bytes | None]:
     """Return the call that a message answers, ``None`` when there is none, and the message's encoded headers.
 
     Some peers send no correlation id. Their replies are found by Thrift's seqid, which others can guess: only for calls
     with the option ``uncorrelated_replies``.
+
+    :param unreadable: writes the messages that cannot be read to the log.
     """
     try:
         parts = split_properties(delivery.encoded_properties)
@@ -55,7 +57,8 @@ def find_call(pending: PendingCalls, delivery: Delivery) -> tuple[Call | None, b
         codec = codec_for(None if content_type is None else decode_text(content_type), delivery.body)
         return pending.by_seqid.get(codec.read_header(delivery.body)[2]), parts[HEADERS]
     except (CodecError, MalformedMessage, UnknownProtocol) as error:
-        log.warn(f"a reply that cannot be read: {error}")
+        problem = str(error)
+        unreadable.note(lambda: f"a reply that cannot be read: {problem}")
         return None, None
 
 

@@ -15,7 +15,7 @@ def count_values(table: bytes, most: int) -> int:
     """
     counted = 0
     containers = [(4, len(table), True)]
-    while containers:
+    while containers and counted <= most:
         at, end, has_names = containers.pop()
         try:
             while at < end and counted <= most:
@@ -29,7 +29,7 @@ def count_values(table: bytes, most: int) -> int:
                 elif kind in (_STRING, _BYTES, _ARRAY, _TABLE):
                     start = at + 5
                     at = start + int.from_bytes(table[at + 1 : start], "big")
-                    if kind in (_ARRAY, _TABLE):
+                    if kind in (_ARRAY, _TABLE) and start < at:
                         containers.append((start, min(at, end), kind == _TABLE))
                 else:
                     break

@@ -11,8 +11,10 @@ from rpc.client.options import ClientOptions
 from rpc.client.raw import call_raw
 from rpc.envelope import CODECS
 from rpc.errors import InvalidReply, Outcome
+from rpc.messages import Properties
 from tests.unit.amqp.peer import outcome_of
 from tests.unit.client.caller_in_memory import RequestTestCase
+from tests.unit.logs import log_lines
 
 Calculator: Any = CalculatorStub
 
@@ -75,6 +77,21 @@ class ReplyLimitTests(RequestTestCase):
                 self.assertEqual(fired, [b"a"])
             else:
                 self.assertIn("more than 600 values", self.assert_fails(fired, InvalidReply, Outcome.UNKNOWN))
+
+    def test_a_flood_of_unreadable_replies_writes_a_line_a_second(self) -> None:
+        """And closing leaves no timer."""
+        lines = log_lines(self)
+        timers = len(self.wire.clock.getDelayedCalls())
+        for _ in range(100):
+            self.wire.deliver(b"malformed", b"\xff\xff\x00")
+        self.assertEqual(len(lines), 1)
+        self.wire.clock.advance(1.0)
+        self.assertEqual(len(lines), 2)
+        self.assertIn("a reply that cannot be read: ", lines[1])
+        self.assertIn("(98 more within 1 s are not in the log)", lines[1])
+        self.wire.deliver(b"malformed", Properties())
+        self.caller.subject.close()
+        self.assertEqual((len(lines), len(self.wire.clock.getDelayedCalls())), (3, timers))
 
     def test_refuses_a_reply_that_was_not_gathered(self) -> None:
         """It is over the connection's limit, and only its beginning is there."""
