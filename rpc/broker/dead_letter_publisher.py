@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from rpc.broker.dead_letters import REJECTED, dead_letter, is_cycle
+from rpc.broker.dead_letters import REJECTED, dead_letter, queues_of_cycle
 from rpc.broker.exchange import Exchange
 from rpc.broker.message import Message
 from rpc.broker.names import DEFAULT
@@ -65,7 +65,8 @@ class DeadLetterPublisher:
             dead, keys = dead_letter(message, queue.name, reason, now, exchange.name, key, self._broker.compatibility)
             targets, _ = self._vhost.route(exchange, keys, dead)
             if reason != REJECTED:
-                targets = [target for target in targets if not is_cycle(dead, target.name)]
+                cycle = queues_of_cycle(dead)  # once: the history of a peer may take long to decode
+                targets = [target for target in targets if target.name not in cycle]
         except CodecError as error:
             self._log_loss(queue, f"its headers are malformed: {error}")
             return

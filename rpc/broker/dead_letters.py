@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ X_DEATH: Final = "x-death"
 COPIES: Final = ("CC", "BCC")
 
 
-def copied_keys(headers: dict[str, Any]) -> list[str]:
+def copied_keys(headers: Mapping[str, Any]) -> list[str]:
     """Return further routing keys that a message's headers name (RabbitMQ extension: sender-selected distribution).
 
     :raises ProtocolError: 406, such a header is no array.
@@ -49,7 +49,7 @@ def dead_letter(
 
     :param seconds: since the epoch.
     :param routing_key: of the queue's arguments; ``None``: those it was published with.
-    :raises CodecError: its headers cannot be decoded.
+    :raises CodecError: a header that is needed cannot be decoded.
     """
     headers = message.decoded_headers()
     keys = [message.routing_key, *copied_keys(headers)]
@@ -76,7 +76,7 @@ def dead_letter(
     return message.changed(changes, without=["CC"], routing=routing), [routing_key]
 
 
-def _has_first_death(headers: dict[str, Any]) -> bool:
+def _has_first_death(headers: Mapping[str, Any]) -> bool:
     return any(name.startswith("x-first-death-") for name in headers)
 
 
@@ -85,7 +85,7 @@ def _named(prefix: str, death: dict[str, Any]) -> dict[str, Any]:
     return {f"{prefix}{part}": death.get(part, "") for part in ("reason", "queue", "exchange")}
 
 
-def deaths_of(headers: dict[str, Any]) -> list[dict[str, Any]]:
+def deaths_of(headers: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the history in a message's headers, the latest death first."""
     deaths = headers.get(X_DEATH)
     return [death for death in deaths if isinstance(death, dict)] if isinstance(deaths, list) else []
@@ -111,16 +111,17 @@ def _counted(death: dict[str, Any]) -> dict[str, Any]:
     return {**death, "count": LongLong(death["count"])} if written else death
 
 
-def is_cycle(message: Message, queue: str) -> bool:
-    """Whether dead-letter exchanges alone have returned a message to `queue` (RabbitMQ: "Dead Letter Exchanges").
+def queues_of_cycle(message: Message) -> set[str]:
+    """Return the queues to which dead-letter exchanges alone would return a message (RabbitMQ: "Dead Letter
+    Exchanges"). A rejection on the way from a queue means that a consumer wanted it so.
 
-    A rejection anywhere on the way means that a consumer wanted it so.
-
-    :raises CodecError: its headers cannot be decoded.
+    :raises CodecError: the history cannot be decoded.
     """
-    for death in deaths_of(message.decoded_headers()):
+    queues: set[str] = set()
+    for death in deaths_of(message.decoded_headers()):  # the latest first
         if death.get("reason") == REJECTED:
-            return False
-        if death.get("queue") == queue:
-            return True
-    return False
+            break
+        queue = death.get("queue")
+        if isinstance(queue, str):  # a publisher may have made up the history
+            queues.add(queue)
+    return queues

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
-from rpc.amqp.codec.fields import decode_short_string, decode_table, encode_field, join_table, split_table
+from rpc.amqp.codec.fields import TableView, decode_short_string, encode_field, join_table, split_table
 from rpc.amqp.codec.properties import (
     DELIVERY_MODE,
     EXPIRATION,
@@ -24,6 +25,7 @@ OVERHEAD: Final = 512
 
 _PERSISTENT = b"\x02"
 _NUMBER = re.compile(rb"[+-]?[0-9]+")
+NO_HEADERS: Final[Mapping[str, Any]] = MappingProxyType({})
 _EMPTY_TABLE = b"\x00\x00\x00\x00"
 
 
@@ -70,12 +72,12 @@ class Message:
         _, end = decode_short_string(self.routing, 0)
         return decode_short_string(self.routing, end)[0]
 
-    def decoded_headers(self) -> dict[str, Any]:
-        """Its headers; empty when there are none.
+    def decoded_headers(self) -> Mapping[str, Any]:
+        """Its headers, each decoded when it is read; empty when there are none.
 
-        :raises CodecError: they cannot be decoded.
+        :raises CodecError: they cannot be split; or later, the header that is read cannot be decoded.
         """
-        return {} if self.headers is None else decode_table(self.headers, 0)[0]
+        return NO_HEADERS if self.headers is None else TableView(self.headers)
 
     def changed(
         self, headers: Mapping[str, Any], *, without: Sequence[str] = (), routing: bytes | None = None
@@ -85,7 +87,7 @@ class Message:
         :param without: names of headers to remove.
         :param routing: its new exchange and routing key. The copy is a dead letter then, and has no expiration
             (RabbitMQ: "Dead Letter Exchanges").
-        :raises CodecError: its headers cannot be decoded.
+        :raises CodecError: its headers cannot be split.
         """
         fields = split_table(self.headers or _EMPTY_TABLE)
         fields = {name: value for name, value in fields.items() if name not in without and name not in headers}

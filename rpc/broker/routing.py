@@ -33,7 +33,7 @@ def route(
     keys = [*dict.fromkeys(routing_keys)]
     effort = 0
     found: dict[Queue, None] = {}
-    headers: dict[str, Any] | None = None
+    headers: Mapping[str, Any] | None = None
     pending, seen = [exchange], {exchange}
     for current in pending:  # grows meanwhile
         if current.name == DEFAULT:

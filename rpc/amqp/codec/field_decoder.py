@@ -40,19 +40,42 @@ def decode_table(buffer: Buffer, offset: int) -> tuple[dict[str, Any], int]:
 def split_table(buffer: bytes) -> dict[str, bytes]:
     """Return the fields of an encoded table, still encoded, by name: to change some and keep the others unchanged.
 
-    :raises CodecError: as :func:`decode_table`.
+    The inside of values is not looked at: a table or array may be malformed.
+
+    :raises CodecError: it ends past the buffer's end, a field past the table's end, or the type of one is unknown.
     """
     fields: dict[str, bytes] = {}
     try:
         start, end = _extent(buffer, 0, len(buffer))
         while start < end:
-            name, start = decode_short_string(buffer, start)
-            _, next_start = _decode_value(buffer, start, end, 1)
-            fields[name] = buffer[start:next_start]
+            at = start + 1 + buffer[start]  # behind the name
+            size = FIXED_SIZES.get(buffer[at])
+            next_start = _end_of_counted(buffer, at, end) if size is None else at + 1 + size
+            if next_start > end:
+                raise CodecError(f"the value at offset {at} ends past its table's end")
+            fields[str(buffer[start + 1 : at], "utf-8", "surrogateescape")] = buffer[at:next_start]
             start = next_start
     except (StructError, IndexError):
         raise CodecError("the table ends past the buffer's end") from None
     return fields
+
+
+def decode_field(field: bytes) -> Any:
+    """Return the value of a field that :func:`split_table` returns.
+
+    :raises CodecError: as :func:`decode_table`.
+    """
+    try:
+        return _decode_value(field, 0, len(field), 1)[0]
+    except (StructError, IndexError):
+        raise CodecError("the field ends past its buffer's end") from None
+
+
+def _end_of_counted(buffer: Buffer, offset: int, limit: int) -> int:
+    kind = buffer[offset]
+    if kind not in _COUNTED:
+        raise CodecError(f"unknown field type {chr(kind)!r} at offset {offset}")
+    return _extent(buffer, offset + 1, limit)[1]
 
 
 def _decode_table(buffer: Buffer, offset: int, limit: int, depth: int) -> tuple[dict[str, Any], int]:

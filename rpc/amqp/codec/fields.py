@@ -9,8 +9,9 @@ nor kept. Buffers may be ``bytes``, ``bytearray`` or ``memoryview``; decoded val
 
 from __future__ import annotations
 
-from rpc.amqp.codec.field_decoder import decode_table, split_table
+from rpc.amqp.codec.field_decoder import decode_field, decode_table, split_table
 from rpc.amqp.codec.field_encoder import MAX_DEPTH, LateTimestamp, LongLong, encode_field, encode_table, join_table
+from rpc.amqp.codec.field_view import TableView
 from rpc.amqp.codec.short_strings import SHORT_LENGTHS, Buffer, decode_short_string, encode_short_string
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Buffer",
     "LateTimestamp",
     "LongLong",
+    "TableView",
+    "decode_field",
     "decode_short_string",
     "decode_table",
     "encode_field",

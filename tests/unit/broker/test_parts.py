@@ -22,7 +22,7 @@ from rpc.amqp.codec.fields import (
 from rpc.amqp.codec.properties import decode_properties, encode_properties, join_properties, split_properties
 from rpc.broker.arguments import QueueArguments, read_queue_arguments
 from rpc.broker.compatibility import RABBITMQ_4
-from rpc.broker.dead_letters import dead_letter, is_cycle
+from rpc.broker.dead_letters import dead_letter, queues_of_cycle
 from rpc.broker.equivalence import check_equivalent_argument
 from rpc.broker.exchange import DIRECT, HEADERS, MATCHES, Exchange, headers_match, topic_matches, words_of
 from rpc.broker.memory import Memory
@@ -229,7 +229,7 @@ class MessageTests(SynchronousTestCase):
         original = message(headers=before, expiration="5", app_id="é", priority=3)
         changed = original.changed(changes)
         elsewhere = original.changed(changes, routing=b"\x00\x00")
-        self.assertEqual(changed.decoded_headers(), before | changes)
+        self.assertEqual(dict(changed.decoded_headers()), before | changes)
         self.assertEqual((changed.expiration, elsewhere.expiration), (5, None))
         self.assertEqual((changed.priority, decode_properties(changed.properties).app_id), (3, "é"))
         self.assertEqual((elsewhere.exchange, elsewhere.routing_key), ("", ""))
@@ -323,7 +323,7 @@ class DeadLetterTests(SynchronousTestCase):
         once, _ = dead_letter(message(), "a", "expired", 0, "", "b", RABBITMQ_4)
         twice, _ = dead_letter(once, "b", "expired", 0, "", "a", RABBITMQ_4)
         rejected, _ = dead_letter(once, "b", "rejected", 0, "", "a", RABBITMQ_4)
-        found = [is_cycle(each, queue) for each in (once, twice, rejected) for queue in ("a", "c")]
+        found = [queue in queues_of_cycle(each) for each in (once, twice, rejected) for queue in ("a", "c")]
         self.assertEqual(found, [True, False, True, False, False, False])
 
     def test_a_made_up_history_does_no_harm(self) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from rpc.amqp.codec.properties import encode_properties
+from rpc.broker.compatibility import RABBITMQ_3
 from rpc.broker.dead_letters import _with
 from rpc.broker.exchange import DIRECT, TOPIC, Exchange, topic_matches, words_of
 from rpc.broker.publishing import MAX_CACHED_TARGETS
@@ -15,8 +16,9 @@ from rpc.broker.routing import MAX_EFFORT
 from rpc.messages import Properties
 from tests.unit.amqp.peer import method
 from tests.unit.broker.hostile_case import HostileCase
-from tests.unit.broker.peer import Client
+from tests.unit.broker.peer import Client, publish
 from tests.unit.logs import log_lines
+from tests.unit.test_hot_path import count_functions
 
 patterns = some.lists(some.sampled_from(["a", "b", "*", "#"]), min_size=1, max_size=7).map(".".join)
 keys = some.lists(some.sampled_from(["a", "b", "*", "#"]), max_size=5).map(".".join)
@@ -118,6 +120,60 @@ class PublishTests(HostileCase):
         hostile.publish(1, "amq.fanout", "key")
         self.assertEqual(len(routes), 1)
         self.assert_nothing_left(hostile)
+
+
+class HeadersTests(HostileCase):
+    """Headers that take long to decode: the broker decodes those that it needs, and no other ones."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = Client(self.broker).login()
+        self.client.channel()
+
+    def publish_counted(self, exchange: str, key: str, values: int, **headers: Any) -> int:
+        """Publish a message with `headers` and an array of so many values; return the calls of Python functions."""
+        properties = encode_properties(Properties(headers={**headers, "values": [None] * values}))
+        chunk = publish(1, exchange, key, b"", properties=properties)
+        return count_functions(lambda: self.client.feed(chunk)).total()
+
+    def assert_same_effort(self, exchange: str, key: str, **headers: Any) -> None:
+        """Check that publishing does not depend on the number of values that the broker does not need."""
+        self.publish_counted(exchange, key, 10, **headers)  # fills the caches
+        few, many = (self.publish_counted(exchange, key, values, **headers) for values in (10, 4000))
+        self.assertEqual(few, many)
+
+    def test_further_routing_keys(self) -> None:
+        self.client.declare(1, "q", exclusive=True)
+        self.assert_same_effort("", "nobody", CC=["q"], BCC=["q"])
+        self.assertEqual(self.broker.vhosts["/"].queues["q"].ready.count, 3)
+
+    def test_headers_exchanges(self) -> None:
+        self.client.declare(1, "q", exclusive=True)
+        self.client.send(1, "queue.bind", 0, "q", "amq.headers", "", True, {"a": 1})
+        self.assert_same_effort("amq.headers", "", a=1)
+        self.assertEqual(self.broker.vhosts["/"].queues["q"].ready.count, 3)
+
+    def test_dead_letters(self) -> None:
+        self.client.declare(1, "dead", exclusive=True)
+        dying = {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+        self.client.declare(1, "dying", dying, exclusive=True)
+        self.assert_same_effort("", "dying")
+        self.assertEqual(self.broker.vhosts["/"].queues["dead"].ready.count, 3)
+
+    def test_a_history_is_decoded_once_for_all_queues(self) -> None:
+        """RabbitMQ 3 believes that of a publisher. It had been decoded for each queue."""
+        self.broker.compatibility = RABBITMQ_3
+        dying = {"x-max-length": 0, "x-dead-letter-exchange": "amq.fanout"}
+        self.client.declare(1, "dying", dying, exclusive=True)
+        efforts = []
+        for targets in (1, 11):
+            for number in range(targets):
+                queue = self.client.declare(1, f"{targets} {number}", exclusive=True)
+                self.client.send(1, "queue.bind", 0, queue, "amq.fanout", "", True, {})
+            history: list[Any] = [{}] * 1000
+            self.publish_counted("", "dying", 0, **{"x-death": history})
+            efforts.append(self.publish_counted("", "dying", 0, **{"x-death": history}))
+        self.assertLess(efforts[1] - efforts[0], 1000)
 
 
 class DeathTests(HostileCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import math
 import struct
@@ -17,6 +18,8 @@ from rpc.amqp.codec.fields import (
     MAX_DEPTH,
     LateTimestamp,
     LongLong,
+    TableView,
+    decode_field,
     decode_short_string,
     decode_table,
     encode_field,
@@ -348,15 +351,33 @@ class PartsTests(SynchronousTestCase):
         self.assertRaises(CodecError, join_table, {"a" * 256: b"V"})
 
     @given(st.binary(max_size=80))
-    def test_splits_exactly_the_tables_that_decode(self, data: bytes) -> None:
-        """Any bytes that split decode to the same names, and all others raise CodecError."""
+    def test_splits_all_tables_that_decode(self, data: bytes) -> None:
+        """With the same names. Other bytes raise CodecError, or the decoding of a field does."""
         for buffer in (data, struct.pack("!L", len(data)) + data):
             try:
-                decoded, _ = decode_table(buffer, 0)
+                fields = split_table(buffer)
             except CodecError:
-                self.assertRaises(CodecError, split_table, buffer)
+                self.assertRaises(CodecError, decode_table, buffer, 0)
                 continue
-            self.assertEqual([*split_table(buffer)], [*decoded])
+            try:
+                decoded = {name: decode_field(field) for name, field in fields.items()}
+            except CodecError:
+                self.assertRaises(CodecError, decode_table, buffer, 0)
+                continue
+            self.assertEqual(repr(dict(TableView(buffer))), repr(decoded))
+            with contextlib.suppress(CodecError):  # the last of equal names counts, but all must decode
+                self.assertEqual(repr(decode_table(buffer, 0)[0]), repr(decoded))
+
+    def test_splitting_does_not_look_into_values(self) -> None:
+        """They may be malformed, or many. A view decodes those that are read."""
+        fields = {"a": b"A\x00\x00\x00\x01?", "b": b"I\x00\x00\x00\x05"}
+        table = join_table(fields)
+        self.assertEqual(split_table(table), fields)
+        view = TableView(table)
+        self.assertEqual((view["b"], "a" in view, [*view], len(view)), (5, True, ["a", "b"], 2))
+        self.assertRaises(CodecError, view.__getitem__, "a")
+        self.assertRaises(KeyError, view.__getitem__, "c")
+        self.assertIsNone(view.get("c"))
 
     @given(tables)
     def test_refuses_to_split_a_truncated_table(self, table: dict[str, Any]) -> None:
