@@ -9,6 +9,7 @@ import attrs
 from thrift.Thrift import TMessageType
 
 from rpc.amqp.brokers import BrokerVersion
+from rpc.amqp.codec.headers import MOST_READ
 from rpc.amqp.codec.properties import decode_properties, encode_properties
 from rpc.amqp.content import Delivery
 from rpc.envelope import CODECS
@@ -37,6 +38,7 @@ def one(data: bytes) -> None:
         )
     )
     request = Request(Delivery(channel, 1, bool(size & 1), b"\x00\x00", data[2 : 2 + size], data[2 + size :]), NOW)
+    assert len(request.headers) <= MOST_READ
     rejection = rejected(request, READER)
     rejected(request, LENIENT)
     if rejection is not None:
@@ -84,6 +86,7 @@ def seeds() -> dict[str, bytes]:
             user_id="worker",
             app_id="app",
         ),
+        "many-headers": Properties(reply_to="amq.gen-q", correlation_id="1", headers={"a": [None] * MOST_READ}),
         "other-queue": Properties(reply_to="rpc.Calculator"),
         "direct": Properties(reply_to="amq.rabbitmq.reply-to.g1h2.x=="),
     }

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from decimal import Decimal
 
-from rpc.amqp.codec.fields import LateTimestamp, LongLong, decode_table, encode_table, join_table, split_table
+from rpc.amqp.codec.field_count import count_values
+from rpc.amqp.codec.fields import (
+    LateTimestamp,
+    LongLong,
+    TableView,
+    decode_table,
+    encode_table,
+    join_table,
+    split_table,
+)
 from rpc.errors import CodecError
 
 
@@ -17,6 +26,8 @@ def one(data: bytes) -> None:
         return
     fields = split_table(data)
     assert list(fields) == list(table)
+    assert repr(dict(TableView(data))) == repr(table)
+    assert count_values(data, len(data)) >= values_in(table)  # equal names are one value, and are counted
     assert repr(decode_table(join_table(fields), 0)[0]) == repr(table)
     try:
         encoded = encode_table(table)
@@ -25,6 +36,12 @@ def one(data: bytes) -> None:
         return
     assert repr(decode_table(encoded, 0)) == repr((table, len(encoded)))
     assert end <= len(data)
+
+
+def values_in(value: object) -> int:
+    """Return the number of values in a table or array."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(1 + values_in(each) for each in inner)
 
 
 def seeds() -> dict[str, bytes]:
