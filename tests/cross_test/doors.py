@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ from twisted.internet.threads import deferToThread
 
 import rpc.aio
 import rpc.blocking
+from rpc.envelope import CODECS
+from tests.cross_test.gateway_doors import FramedDoor, HeaderDoor, HttpDoor, NodeFramedDoor, NodeHttpDoor
 from tests.cross_test.json_values import Types
 from tests.cross_test.node_peer import NodePeer
 from tests.cross_test.plain_peer import PlainDoor
@@ -27,11 +29,14 @@ class Door(Protocol):
 
     def __init__(self, url: str, protocol: str) -> None: ...
 
-    async def open(self) -> None:
-        """Connect."""
+    async def open(self, services: Iterable[str]) -> None:
+        """Connect.
+
+        :param services: the names on the broker that will be called.
+        """
 
     async def call(self, case: Case, service: str, stub: ModuleType, arguments: tuple[Any, ...]) -> Outcome:
-        """Call, and return the outcome."""
+        """Call, and return the outcome. The broker has the request of a oneway call before that of the next call."""
 
     async def close(self) -> None:
         """Leave nothing behind."""
@@ -46,7 +51,7 @@ class AsyncioDoor:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._connection = rpc.aio.connect(url)
 
-    async def open(self) -> None:
+    async def open(self, services: Iterable[str]) -> None:
         self._thread.start()
         await self._run(self._connection)
 
@@ -84,7 +89,7 @@ class BlockingDoor:
     def __init__(self, url: str, protocol: str) -> None:
         self._url, self._protocol = url, protocol
 
-    async def open(self) -> None:
+    async def open(self, services: Iterable[str]) -> None:
         self._connection = await deferToThread(rpc.blocking.connect, self._url)
 
     async def call(self, case: Case, service: str, stub: ModuleType, arguments: tuple[Any, ...]) -> Outcome:
@@ -101,7 +106,7 @@ class NodeDoor:
     def __init__(self, url: str, protocol: str) -> None:
         self._url, self._protocol = url, protocol
 
-    async def open(self) -> None:
+    async def open(self, services: Iterable[str]) -> None:
         self._peer = await deferToThread(NodePeer, self._url)
 
     async def call(self, case: Case, service: str, stub: ModuleType, arguments: tuple[Any, ...]) -> Outcome:
@@ -127,5 +132,16 @@ DOORS: Mapping[str, type[Door]] = {
     "blocking": BlockingDoor,
     "node": NodeDoor,
     "plain": PlainDoor,
+    "gateway-framed": FramedDoor,
+    "gateway-header": HeaderDoor,
+    "gateway-http": HttpDoor,
+    "gateway-node-framed": NodeFramedDoor,
+    "gateway-node-http": NodeHttpDoor,
 }
 """The clients by name."""
+
+
+def protocols_of(door: str) -> Sequence[str]:
+    """Return the protocols that a client has."""
+    protocols: Sequence[str] = getattr(DOORS[door], "protocols", tuple(CODECS))
+    return protocols

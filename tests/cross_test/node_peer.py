@@ -52,10 +52,11 @@ def stubs_folder() -> str:
 class NodePeer:
     """The process. Its methods block, so a thread calls them."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | None = None) -> None:
+        """:param url: of the broker; ``None``: it calls through a gateway."""
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115
         self._process = launch(
-            ["node", str(FOLDER / "node" / "peer.js"), str(EXAMPLE), stubs_folder(), url],
+            ["node", str(FOLDER / "node" / "peer.js"), str(EXAMPLE), stubs_folder(), *([] if url is None else [url])],
             folder=PROJECT,
             environment={**os.environ, "NODE_PATH": str(EXAMPLE / "node_modules")},
             stdin=subprocess.PIPE,

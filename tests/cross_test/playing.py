@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -114,7 +113,7 @@ class Player:
         notes, types = self._notes[case.service], types_of(self._stubs[case.service])
         notes.answer = answer_of(case.answer, types)
         arguments = self.arguments(case)
-        played = Played(case, self._expected(case), await self._call(case, arguments))
+        played = Played(case, self._expected(case), await self._call_by(case, self._call_of_ours))
         if case.has_thrifts_bytes(self._protocol):
             played.thrifts = await self._call_of_thrift(played, arguments)
         return played
@@ -138,18 +137,17 @@ class Player:
         """Have a case called by another client; return the call that had to come, and the one that came."""
         notes, types = self._notes[case.service], types_of(self._stubs[case.service])
         notes.answer = answer_of(case.answer, types)
-        outcome = await caller(case, self.names[case.service], self._stub(case), self.arguments(case))
-        return self._expected(case), await self._noted(case, outcome)
+        return self._expected(case), await self._call_by(case, caller)
 
-    async def _call(self, case: Case, arguments: tuple[Any, ...]) -> Call:
+    async def _call_by(self, case: Case, caller: Caller) -> Call:
+        outcome = await caller(case, self.names[case.service], self._stub(case), self.arguments(case))
+        return await self._noted(case, outcome, caller)
+
+    async def _call_of_ours(self, case: Case, service: str, stub: ModuleType, arguments: tuple[Any, ...]) -> Outcome:
         client = self.harness.client(
-            self._stub(case),
-            name=self.names[case.service],
-            protocol=self._protocol,
-            headers={Spy.HEADER: case.name},
-            timeout=PATIENCE,
+            stub, name=service, protocol=self._protocol, headers={Spy.HEADER: case.name}, timeout=PATIENCE
         )
-        return await self._noted(case, await outcome_of(getattr(client, case.method)(*arguments)))
+        return await outcome_of(getattr(client, case.method)(*arguments))
 
     async def _call_of_thrift(self, played: Played, arguments: tuple[Any, ...]) -> Call:
         case = played.case
@@ -161,18 +159,17 @@ class Player:
             outcome = ends.settle(reply.message)
         except Exception as error:  # it fails this case alone
             outcome = "raises", error
-        return await self._noted(case, outcome)
+        return await self._noted(case, outcome, self._call_of_ours)
 
-    async def _noted(self, case: Case, outcome: Outcome) -> Call:
+    async def _noted(self, case: Case, outcome: Outcome, caller: Caller) -> Call:
         """Return a call that has ended, with what its handler saw.
 
-        A oneway call ends before its handler runs. The next call to its service is run after it.
+        A oneway call ends before its handler runs. The caller's next call to the service is run after it.
         """
         taken = self._notes[case.service].taken
         if Stub.of(self._stub(case)).methods[case.method].oneway:
-            client = self.harness.client(self._stubs[case.service], name=self.names[case.service])
-            with suppress(Exception):  # the handler still answers as the case says
-                await client.nothing()
+            after = Case(f"after_{case.name}", "nothing", service=case.service)
+            await caller(after, self.names[case.service], self._stub(after), ())
             assert taken.pop() == ()
         seen = taken.pop() if taken else None
         assert taken == [], "the handler ran more than once"

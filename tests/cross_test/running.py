@@ -56,7 +56,7 @@ def run_through(name: str, url: str, protocol: str, cases: list[Case]) -> tuple[
     async def begin() -> dict[str, Pair]:
         player, door = Player(url, protocol, stubs()), DOORS[name](url, protocol)
         async with player.harness:
-            await door.open()
+            await door.open(player.names.values())
             try:
                 return {case.name: await player.play_by(case, door.call) for case in cases}
             finally:

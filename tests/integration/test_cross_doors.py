@@ -8,7 +8,7 @@ import pytest
 
 from rpc.envelope import CODECS
 from tests.cross_test import node_peer, running
-from tests.cross_test.doors import DOORS
+from tests.cross_test.doors import DOORS, protocols_of
 from tests.cross_test.foreign_workers import WORKERS
 from tests.cross_test.limits import differing_cases, plays
 from tests.cross_test.running import Pair
@@ -34,12 +34,11 @@ def check(peer: str, protocol: str, run: Callable[[list[Case]], tuple[dict[str, 
 
 def needs_node(name: str) -> None:
     """Skip a test of Node.js where it, or its packages, cannot be had."""
-    if name == "node" and node_peer.missing():
+    if "node" in name and node_peer.missing():
         pytest.skip(f"no peer in Node.js: {node_peer.missing()}")
 
 
-@pytest.mark.parametrize("protocol", CODECS)
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(("door", "protocol"), [(door, each) for door in DOORS for each in protocols_of(door)])
 def test_another_client_plays_the_cases(door: str, protocol: str, broker: BrokerNode) -> None:
     """The handler sees its arguments, and it gets the answer."""
     needs_node(door)

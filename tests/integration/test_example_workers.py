@@ -165,7 +165,7 @@ class PlainExampleTests(ServiceTestCase):
         """The broker returns it."""
         await self.start()  # the exchange is there
         door = DOORS[self.example](self.url, "binary")
-        await door.open()
+        await door.open([])
         self.addCleanup(door.close)
         case = Case("text", "text", ("x",))
         what, error = await door.call(case, self.unique("Nobody"), stubs()["Harbour"], ("x",))

@@ -1,6 +1,7 @@
 // A client and a worker in Node.js that play the cases of the cross-language test, on the code of examples/node.
 //
-// node peer.js EXAMPLE STUBS URL; then one command a line on standard input, and one answer a line on standard output.
+// node peer.js EXAMPLE STUBS [URL]; then one command a line on standard input, and one answer a line on standard output.
+// With a URL it is connected to that broker. Without one, its calls go through a gateway.
 
 'use strict';
 
@@ -11,8 +12,9 @@ const [example, stubs, url] = process.argv.slice(2);
 const amqplib = require(path.join(example, 'node_modules/amqplib'));
 const { Caller } = require(path.join(example, 'caller'));
 const { serve } = require(path.join(example, 'server'));
-const { methodsOf } = require(path.join(example, 'messages'));
+const { PROTOCOLS, methodsOf } = require(path.join(example, 'messages'));
 const { setLogFunc } = require('thrift');
+const { Stock } = require('./stock');
 const { fromJSON, toJSON } = require('./values');
 
 setLogFunc(console.error); // standard output has the answers
@@ -64,24 +66,37 @@ const COMMANDS = {
   // Call a method, and return the outcome.
   async call({ stub, program, service, method, values, protocol }, _connection, caller) {
     const client = caller.client(stubOf(stub), service, { protocol, timeout: 20000 });
-    try {
-      const value = await client[method](...values.map((value) => fromJSON(value, typesOf(program))));
-      return { returns: toJSON(value) };
-    } catch (error) {
-      return { raises: toJSON(error) };
-    }
+    return outcomeOf(() => client[method](...values.map((value) => fromJSON(value, typesOf(program)))));
+  },
+
+  // The same with the connections of Thrift's library.
+  async call_stock({ stub, program, service, method, values, protocol, door, port }) {
+    stock ??= new Stock({ door, port, protocol: PROTOCOLS[protocol] });
+    const given = () => values.map((value) => fromJSON(value, typesOf(program)));
+    return outcomeOf(() => stock.call(stubOf(stub), service, method, given()));
   },
 };
 
+let stock = null;
+
+async function outcomeOf(call) {
+  try {
+    return { returns: toJSON(await call()) };
+  } catch (error) {
+    return { raises: typeof error === 'string' ? { error } : toJSON(error) };
+  }
+}
+
 async function main() {
-  const connection = await amqplib.connect(url);
+  const connection = url === undefined ? null : await amqplib.connect(url);
   let caller = null;
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const { command, ...rest } = JSON.parse(line);
     if (command === 'call' && caller === null) caller = await Caller.open(connection); // the exchange is there by now
     process.stdout.write(`${JSON.stringify(await COMMANDS[command](rest, connection, caller))}\n`);
   }
-  await connection.close();
+  stock?.close();
+  await connection?.close();
 }
 
 main();
