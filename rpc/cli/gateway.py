@@ -11,10 +11,12 @@ import click
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
+from rpc.cli.named_values import named_values
 from rpc.cli.running import WrongCommandLine, broker_option, keys_option, run
 from rpc.errors import ConfigurationError
 from rpc.gateway import Gateway, GatewayOptions
 from rpc.gateway.server import DEFAULT_OPTIONS
+from rpc.topology import REQUESTS
 
 SECONDS: Final = click.FloatRange(min=0, min_open=True)
 COUNT: Final = click.IntRange(min=1)
@@ -59,7 +61,26 @@ def _option(name: str, kind: Any, purpose: str) -> Callable[[Any], Any]:
 @_seconds("transfer-timeout", "Seconds that a client may take to send a request, or to read an answer.")
 @_count("max-buffered", "Bytes of requests and answers in memory, of all clients together.")
 @_seconds("drain-timeout", "Seconds that calls in progress have to finish when the gateway stops.")
+@click.option("--exchange", metavar="NAME", default=REQUESTS, show_default=True, help="Where requests are published.")
+@click.option("--queue", metavar="NAME", help="The service's request queue, when it is not rpc.SERVICE.")
+@click.option("--reply-exchange", metavar="NAME", help="The exchange that replies are published to.")
+@click.option("--uncorrelated-replies", is_flag=True, help="Accept replies without a correlation id.")
+@click.option("--retry", is_flag=True, help="Repeat a rejected call, within its deadline.")
+@click.option("--idempotent", metavar="METHOD", multiple=True, help="A method that may run twice; can be repeated.")
+@click.option(
+    "--liveness", type=float, metavar="SECONDS", help="Fail a call whose worker sends no keepalive this long."
+)
+@click.option("--priority", type=int, help="0 to 255, for services with max_priority.")
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=named_values("tenant=blue"),
+    help="Metadata of all calls; the value is JSON, or text. Can be repeated.",
+)
 @click.option("--user-id", is_flag=True, help="Name the URL's user in requests, for services with allow=.")
+@click.option("--app-id", metavar="NAME", help="A name for the gateway, which handlers see.")
 @keys_option("File of keys: sign requests, and verify replies.")
 @click.pass_context
 def gateway_command(context: click.Context, /, **_: Any) -> None:

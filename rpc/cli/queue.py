@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import attrs
@@ -11,6 +10,7 @@ import click
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.alarm import publishing_connection, unless_blocked
 from rpc.cli.confirmation import confirmed
+from rpc.cli.named_values import named_values
 from rpc.cli.queue_migration import Migration, lock_service
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
 from rpc.cli.service_queues import no_such_queue
@@ -44,22 +44,6 @@ def queue_command() -> None:
     """Give the queues of a service other arguments."""
 
 
-def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """Return the further arguments by name. A value that is no JSON is text."""
-    arguments = {}
-    for given in values:
-        name, equals, value = given.partition("=")
-        if not (name and equals):
-            raise click.BadParameter(f"{given!r}: write it as NAME=VALUE, such as x-max-length-bytes=1000000")
-        try:
-            arguments[name] = json.loads(value)
-        except ValueError:
-            arguments[name] = value
-        except RecursionError as error:
-            raise click.BadParameter(f"the value of {name} is nested too deeply") from error
-    return arguments
-
-
 @queue_command.command(name="migrate")
 @click.argument("service")
 @broker_option
@@ -74,7 +58,7 @@ def _argument(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     "queue_arguments",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_argument,
+    callback=named_values("x-max-length-bytes=1000000"),
     help="One of the service's queue_arguments; the value is JSON, or text. Can be repeated.",
 )
 @click.option(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
@@ -14,15 +14,15 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
-from rpc.client.interception import intercept
-from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawClientOptions
+from rpc.client.interception import MakeCall, intercept
+from rpc.client.operation import CallObserver
+from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawOptions, raw_options
 from rpc.client.raw import RawClient, call_raw
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
 from rpc.default_reactor import default_reactor
 from rpc.errors import InvalidRequest
 from rpc.interceptors import client_interceptors
-from rpc.keys import Keys
 from rpc.link import Link
 from rpc.monotonic import monotonic_reactor
 from rpc.observers import observers_among
@@ -105,18 +105,7 @@ class Connection(Service):
         chosen = DEFAULT_OPTIONS.changed(options) if options else DEFAULT_OPTIONS
         return Client(Stub.of(stub), self._caller_for, chosen, self._interceptors)
 
-    def call_raw(
-        self,
-        service: str,
-        message: bytes,
-        *,
-        timeout: float | None = None,
-        protocol: str = "binary",
-        headers: Mapping[str, Any] | None = None,
-        exchange: str = REQUESTS,
-        user_id: bool | str = False,
-        keys: Keys | str | os.PathLike[str] | None = None,
-    ) -> Deferred[RawReply]:
+    def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> Deferred[RawReply]:
         """Send the bytes of a Thrift message, without a stub.
 
         Example, with a message that a program of any language has encoded::
@@ -126,46 +115,36 @@ class Connection(Service):
 
         :param service: the service's name, or ``<service>@<instance>``.
         :param message: one message of type CALL or ONEWAY. Any seqid will do: the reply has the same.
-        :param timeout: seconds; default: 30.
-        :param protocol: of `message`: ``"binary"``, ``"compact"`` or ``"json"``.
-        :param headers: metadata, AMQP field-table values by name.
-        :param exchange: where the message is published.
-        :param user_id: as for :meth:`client`.
-        :param keys: to sign the request, and to verify the reply: :class:`rpc.Keys`, or the path of their file.
+        :param options: those of :meth:`client`, but not ``name`` and ``invalid_utf8``. ``protocol`` is that of
+            `message`. Without a stub the IDL's ``timeout_ms`` and ``idempotent`` are not known: the defaults are 30
+            seconds and no method.
         :return: fires with an :class:`rpc.RawReply`, for a ONEWAY message when the broker has confirmed it. The reply
             may be an EXCEPTION message. Fails with :class:`~rpc.errors.InvalidRequest` when `message` is no CALL or
             ONEWAY message of the protocol, and with any other :class:`~rpc.errors.RPCError`.
-        :raises ConfigurationError: an argument has a wrong value.
+        :raises ConfigurationError: an option has a wrong value.
+        :raises TypeError: an option is unknown.
         """
-        options = DEFAULT_OPTIONS.changed(
-            {
-                "name": service,
-                "timeout": timeout,
-                "protocol": protocol,
-                "headers": headers,
-                "exchange": exchange,
-                "user_id": user_id,
-                "keys": keys,
-            }
-        )
+        chosen = raw_options(service, options)
         try:
-            make_call, observer = intercept(self._caller_for(options), self._interceptors)
-            return call_raw(make_call, message, options, observer)
+            return call_raw(*self._raw(chosen), message)
         except InvalidRequest as error:
             return fail(error)
 
-    def raw_client(self, service: str, **options: Unpack[RawClientOptions]) -> RawClient:
+    def raw_client(self, service: str, **options: Unpack[RawOptions]) -> RawClient:
         """Return a client that sends Thrift messages as bytes. It checks its options once, not at each call, so a
         program that passes on many messages uses it instead of :meth:`call_raw`.
 
         :param service: the service's name, or ``<service>@<instance>``.
-        :param options: those of :meth:`call_raw`, and ``max_message_size`` as for :meth:`client`.
+        :param options: those of :meth:`call_raw`.
         :raises ConfigurationError: an option has a wrong value.
         :raises TypeError: an option is unknown.
         """
-        chosen = DEFAULT_OPTIONS.changed(cast(Options, {**options, "name": service}))
-        make_call, observer = intercept(self._caller_for(chosen), self._interceptors)
-        return RawClient(make_call, chosen, observer)
+        return RawClient(*self._raw(raw_options(service, options)))
+
+    def _raw(self, options: ClientOptions) -> tuple[MakeCall, ClientOptions, CallObserver | None]:
+        """Return what calls without a stub need."""
+        make_call, observer = intercept(self._caller_for(options), self._interceptors + options.interceptors)
+        return make_call, options, observer
 
     def _caller_for(self, options: ClientOptions) -> Caller:
         self._link.allow(options.max_message_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict, cast
 
 import attrs
 from attrs.validators import optional
@@ -75,18 +75,16 @@ def _names(methods: Any) -> frozenset[str] | None:
     return frozenset(methods)
 
 
-class Options(TypedDict, total=False):
-    """The options for type checkers; :class:`ClientOptions` documents them."""
+class RawOptions(TypedDict, total=False):
+    """The options of calls without a stub, for type checkers; :class:`ClientOptions` documents them."""
 
     timeout: float | None
     retry: bool
     idempotent: Iterable[str] | None
     liveness: float | None
     protocol: str
-    invalid_utf8: str
     priority: int | None
     headers: Mapping[str, Any] | None
-    name: str | None
     exchange: str
     queue: str | None
     reply_exchange: str | None
@@ -99,21 +97,11 @@ class Options(TypedDict, total=False):
     keys: Keys | str | os.PathLike[str] | None
 
 
-class RawOptions(TypedDict, total=False):
-    """The options of :meth:`rpc.Connection.call_raw`, which documents them, for type checkers."""
+class Options(RawOptions, total=False):
+    """All options of clients, for type checkers."""
 
-    timeout: float | None
-    protocol: str
-    headers: Mapping[str, Any] | None
-    exchange: str
-    user_id: bool | str
-    keys: Keys | str | os.PathLike[str] | None
-
-
-class RawClientOptions(RawOptions, total=False):
-    """The options of :meth:`rpc.Connection.raw_client`, for type checkers."""
-
-    max_message_size: int
+    name: str | None
+    invalid_utf8: str
 
 
 @attrs.frozen
@@ -197,3 +185,21 @@ class ClientOptions:
 
 
 DEFAULT_OPTIONS = ClientOptions()
+
+NOT_RAW: Final = {
+    "name": "the service is an argument",
+    "invalid_utf8": "the text in a reply is not read",
+}
+"""The options that calls without a stub do not have, and why."""
+
+
+def raw_options(service: str, options: RawOptions) -> ClientOptions:
+    """Return the options of calls of a service without a stub.
+
+    :raises TypeError: an option is unknown, or one of :data:`NOT_RAW`.
+    :raises ConfigurationError: an option has a wrong value.
+    """
+    for name, why in NOT_RAW.items():
+        if name in options:
+            raise TypeError(f"calls without a stub have no option {name!r}: {why}")
+    return DEFAULT_OPTIONS.changed(cast(Options, {**options, "name": service}))

@@ -110,10 +110,7 @@ class RawClient:
 
 
 def call_raw(
-    call: Callable[..., Deferred[Any]],
-    message: bytes,
-    options: ClientOptions,
-    observer: CallObserver | None = None,
+    call: Callable[..., Deferred[Any]], options: ClientOptions, observer: CallObserver | None, message: bytes
 ) -> Deferred[RawReply]:
     """Send one message to the service ``options.name``; see :meth:`rpc.Connection.call_raw`.
 
@@ -159,6 +156,7 @@ def raw_operation(
         options=options,
         service=options.name or "",
         timeout=options.timeout or DEFAULT_TIMEOUT,
+        idempotent=name in (options.idempotent or ()),
         make_reply=make_reply,
         observer=observer,
     )

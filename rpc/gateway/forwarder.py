@@ -35,14 +35,7 @@ class Forwarder:
         self._options = options
         self.first = self._services[0]
         self._clients: dict[tuple[str, str], RawClient] = {
-            (service, protocol): connection.raw_client(
-                service,
-                timeout=options.timeout,
-                protocol=protocol,
-                max_message_size=options.max_message_size,
-                user_id=options.user_id,
-                keys=options.keys,
-            )
+            (service, protocol): connection.raw_client(service, **options.of_calls(protocol))
             for service in self._services
             for protocol in CODECS
         }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import attrs
 
-from rpc.client.options import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from rpc.client.options import DEFAULT_TIMEOUT, LONGEST_TIMEOUT, ClientOptions, RawOptions
 from rpc.envelope import MAX_MESSAGE_SIZE
 from rpc.errors import ConfigurationError
 from rpc.keys import Keys, as_keys
@@ -26,6 +26,12 @@ def _origins(origins: Any) -> frozenset[str]:
     return chosen
 
 
+def _of_clients(name: str) -> Any:
+    """Return a field with the default and the checks that a client's option has."""
+    field = attrs.fields_dict(ClientOptions)[name]
+    return attrs.field(default=field.default, validator=field.validator, converter=field.converter)
+
+
 @attrs.frozen
 class GatewayOptions:
     """How a gateway serves its clients.
@@ -42,8 +48,9 @@ class GatewayOptions:
         refused.
     :ivar drain_timeout: seconds that calls in progress have to finish when the gateway stops.
     :ivar cors: origins of web pages that may call by HTTP, such as ``https://www.example.org``; ``*``: all.
-    :ivar user_id: whether requests name the user of the broker's URL.
-    :ivar keys: the path of a file of keys, or a :class:`rpc.Keys`: requests are signed, and so must replies be.
+    :ivar queue: as for clients. A queue belongs to one service.
+    :ivar retry, idempotent, liveness, priority, headers, exchange, reply_exchange, uncorrelated_replies, user_id,
+        app_id, keys: as for clients, for all calls: see :class:`~rpc.client.options.ClientOptions`.
     :raises ConfigurationError: an option has a wrong value.
     """
 
@@ -57,5 +64,21 @@ class GatewayOptions:
     max_buffered: int = attrs.field(default=512 * 1024 * 1024, validator=whole_number(1))
     drain_timeout: float = attrs.field(default=30.0, validator=_seconds)
     cors: frozenset[str] = attrs.field(default=frozenset(), converter=_origins)
-    user_id: bool = attrs.field(default=False, validator=check_truth)
+    retry: bool = _of_clients("retry")
+    idempotent: Iterable[str] | None = _of_clients("idempotent")
+    liveness: float | None = _of_clients("liveness")
+    priority: int | None = _of_clients("priority")
+    headers: Mapping[str, Any] | None = _of_clients("headers")
+    exchange: str = _of_clients("exchange")
+    queue: str | None = _of_clients("queue")
+    reply_exchange: str | None = _of_clients("reply_exchange")
+    uncorrelated_replies: bool = _of_clients("uncorrelated_replies")
+    user_id: bool | str = _of_clients("user_id")
+    app_id: str | None = _of_clients("app_id")
     keys: Keys | None = attrs.field(default=None, converter=as_keys)
+
+    def of_calls(self, protocol: str) -> RawOptions:
+        """Return the options of the calls in a protocol."""
+        mine, clients = attrs.fields_dict(GatewayOptions), attrs.fields_dict(ClientOptions)
+        chosen = {name: getattr(self, name) for name in clients if name in mine}
+        return cast(RawOptions, {**chosen, "protocol": protocol})

@@ -54,10 +54,13 @@ class Gateway(Service):
             ``ssl:9091:privateKey=key.pem:certKey=cert.pem``, ``unix:/run/rpc.sock``.
         :param http: endpoints for HTTP.
         :param interceptors: objects that provide :class:`rpc.IClientInterceptor`: they see all calls.
-        :raises ConfigurationError: there is no service or no endpoint, or one of them is wrong.
+        :raises ConfigurationError: there is no service or no endpoint, one of them is wrong, or `options` have a queue
+            for several services.
         :raises InvalidURI: the URL cannot be understood.
         """
         self._services = _checked_services(services)
+        if options.queue is not None and len(self._services) > 1:
+            raise ConfigurationError(f"queue={options.queue!r}: a queue has one service, not {len(self._services)}")
         reactor = monotonic_reactor(reactor or default_reactor())
         self._reactor = reactor
         self._options = options

@@ -7,9 +7,10 @@ import os
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
+from thrift.Thrift import TMessageType
 from twisted.internet.defer import gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
@@ -17,12 +18,15 @@ from twisted.internet.utils import getProcessOutputAndValue
 import rpc
 from generated.calculator import Calculator
 from rpc.envelope import CODECS
+from rpc.gateway import Gateway, GatewayOptions
 from rpc.topology import Declaration, direct_exchange
 from rpc.worker.refused_queues import explanation
 from services.calculator import CalculatorHandler
 from tests.ancestor import RESPONSES
+from tests.integration.test_gateway_process import exchange
 from tests.services.support import ServiceTestCase
 from tests.support import skip_without_transient_queues
+from tests.unit.gateway.gateway_in_memory import framed
 from tools.nodes.rabbitmq import RabbitMQNode
 from tools.processes import Process
 
@@ -97,6 +101,29 @@ class ProtocolTests(AncestorTestCase):
             server = await self.start_its_server(protocol)
             answered = await self.called_by_our_client(protocol, **REPLIES_AS_ITS_SERVERS_DO)
             self.assertEqual(answered, CALLS, protocol)
+            await deferToThread(server.kill)
+
+    async def test_its_server_serves_calls_without_a_stub(self) -> None:
+        """Those of a connection, and of Thrift's own clients through a gateway."""
+        await self.use_own_virtual_host()
+        for protocol in CODECS:
+            server = await self.start_its_server(protocol)
+            await self.called_by_our_client(protocol, **REPLIES_AS_ITS_SERVERS_DO)
+            codec, stub = CODECS[protocol], cast(Any, Calculator)
+            request = codec.encode("add", TMessageType.CALL, 7, stub.add_args(40, 2))
+            connection = await self.connect()
+            how: dict[str, Any] = {"exchange": self.exchange, **REPLIES_AS_ITS_SERVERS_DO}
+            reply = await connection.call_raw(self.key, request, protocol=protocol, **how)
+            expected = codec.encode("add", TMessageType.REPLY, 7, stub.add_result(42))
+            self.assertEqual(reply.message, expected)
+            options = GatewayOptions(**how)
+            gateway = Gateway(self.harness.url, [self.key], framed=["tcp:0:interface=127.0.0.1"], options=options)
+            gateway.startService()
+            self.addCleanup(gateway.stopService)
+            await gateway.when_listening()
+            port = gateway.ports[0].getHost().port  # type: ignore[attr-defined]
+            answer = await deferToThread(exchange, port, request, len(framed(expected)))
+            self.assertEqual(answer, framed(expected))
             await deferToThread(server.kill)
 
     async def test_oneway_calls_and_exceptions_of_its_server(self) -> None:

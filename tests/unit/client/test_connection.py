@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
-from typing import Any
+from typing import Any, get_type_hints
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
@@ -80,7 +80,7 @@ class OptionsTests(SynchronousTestCase):
                 self.assertIn(field.name, message)
 
     def test_type_checkers_know_all_options(self) -> None:
-        self.assertEqual(list(Options.__annotations__), [field.name for field in attrs.fields(ClientOptions)])
+        self.assertEqual({*get_type_hints(Options)}, {field.name for field in attrs.fields(ClientOptions)})
 
 
 class ClientTests(SynchronousTestCase):

@@ -103,6 +103,6 @@ class ReplyLimitTests(RequestTestCase):
         """Of :meth:`rpc.Connection.call_raw`, whose limit is the default."""
         message = CODECS["binary"].encode("blob", TMessageType.CALL, 1, Calculator.blob_args(b""))
         options = ClientOptions(name="Calculator", max_message_size=500)
-        fired = outcome_of(call_raw(self.caller.subject.call, message, options))
+        fired = outcome_of(call_raw(self.caller.subject.call, options, None, message))
         self.caller.reply(self.request(), Calculator.blob_result(b"a" * 1000))
         self.assertIn("max_message_size of 500", self.assert_fails(fired, InvalidReply))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from concurrent.futures import ThreadPoolExecutor
-from typing import get_type_hints
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc import Connection
-from rpc.client.options import RawOptions
 from tests.unit.client.caller_in_memory import CallerInMemory
 
 
@@ -28,12 +24,3 @@ class ThreadTests(SynchronousTestCase):
             caller.link.thread = None
             self.assertFalse(pool.submit(client.add, 1, 2).exception())
         self.assertEqual(len(caller.subject.pending.calls), 1)
-
-    def test_raw_options_are_those_of_call_raw(self) -> None:
-        """``rpc.aio`` and ``rpc.blocking`` pass them on."""
-        keywords = [
-            parameter.name
-            for parameter in inspect.signature(Connection.call_raw).parameters.values()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        ]
-        self.assertEqual(list(get_type_hints(RawOptions)), keywords)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, get_type_hints
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from thrift.Thrift import TApplicationException, TMessageType
@@ -11,8 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 import rpc
-from rpc.client.options import ClientOptions
-from rpc.client.raw import MOST_OPERATIONS, RawClient, call_raw
+from rpc.client.options import NOT_RAW, ClientOptions, RawOptions
+from rpc.client.raw import MOST_OPERATIONS, RawClient, call_raw, raw_operation
 from rpc.envelope import CODECS
 from rpc.errors import AccessDenied, InvalidReply, InvalidRequest, MessageTooLarge, ServiceUnavailable
 from tests.unit.amqp.memory_reactor import BrokerReactor
@@ -66,7 +68,9 @@ class RawTests(AttemptTestCase):
 
     def call(self, message: bytes, **options: Any) -> list[Any]:
         """Send a message, and return the outcome."""
-        return outcome_of(call_raw(self.caller.subject.call, message, ClientOptions(name="Calculator", **options)))
+        return outcome_of(
+            call_raw(self.caller.subject.call, ClientOptions(name="Calculator", **options), None, message)
+        )
 
     def request_of(self, seqid: int, protocol: str = "binary", kind: int = TMessageType.CALL) -> bytes:
         """A message as another program has encoded it."""
@@ -163,6 +167,61 @@ class RawTests(AttemptTestCase):
         connection.stopService()
         for outcome in (fired, other):
             self.assertIsInstance(outcome[0], rpc.ConnectionLost)
+
+
+class RawOptionTests(AttemptTestCase):
+    """The options of calls without a stub."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.connection = rpc.Connection("amqp://a:b@192.0.2.1/", reactor=BrokerReactor())
+        self.message = CODECS["binary"].encode("add", TMessageType.CALL, 5, Calculator.add_args(1, 2))
+
+    def test_are_those_of_clients(self) -> None:
+        """But for two, which are refused with the reason."""
+        fields = {field.name for field in attrs.fields(ClientOptions)}
+        self.assertEqual(get_type_hints(RawOptions).keys(), fields - NOT_RAW.keys())
+        for name, why in NOT_RAW.items():
+            for call in (self.connection.raw_client, partial(self.connection.call_raw, message=self.message)):
+                error = self.assertRaises(TypeError, call, "Calculator", **{name: "replace"})
+                self.assertIn(f"no option {name!r}: {why}", str(error))
+        self.assertRaises(TypeError, self.connection.raw_client, "Calculator", colour="red")
+
+    def test_choose_the_exchanges(self) -> None:
+        """Each pair has a channel of its own."""
+        self.connection.raw_client("Calculator", exchange="services", reply_exchange="responses")
+        outcome_of(self.connection.call_raw("Calculator", self.message, exchange="services", reply_exchange="others"))
+        self.assertEqual(list(self.connection._callers), [("services", "responses"), ("services", "others")])
+        self.connection.stopService()
+
+    def test_reach_the_request(self) -> None:
+        """Properties, and which calls are made again."""
+        options = ClientOptions(
+            name="Calculator", priority=3, app_id="proxy", headers={"a": 1}, liveness=5.0, idempotent=["add"]
+        )
+        client = RawClient(self.caller.subject.call, options)
+        outcome_of(client.call(self.message))
+        properties = self.request().properties
+        self.assertEqual((properties.priority, properties.app_id), (3, "proxy"))
+        self.assertEqual(properties.headers, {"a": 1, "rpc-liveness": 5000})
+        kinds = {name: raw_operation(name, TMessageType.CALL, options, None).idempotent for name in ("add", "zip")}
+        self.assertEqual(kinds, {"add": True, "zip": False})
+
+    def test_have_interceptors_behind_those_of_the_connection(self) -> None:
+        seen: list[str] = []
+
+        class Noting(rpc.ClientInterceptor):
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def before(self, call: rpc.ClientCall) -> None:
+                seen.append(self.name)
+
+        connection = rpc.Connection("amqp://a:b@192.0.2.1/", interceptors=[Noting("outer")], reactor=BrokerReactor())
+        outcome_of(connection.call_raw("Calculator", self.message, interceptors=[Noting("of a call")]))
+        outcome_of(connection.raw_client("Calculator", interceptors=[Noting("of a client")]).call(self.message))
+        self.assertEqual(seen, ["outer", "of a call", "outer", "of a client"])
+        connection.stopService()
 
 
 class SeqidTests(SynchronousTestCase):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from thrift.Thrift import TApplicationException
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc import errors
-from rpc.gateway import GatewayOptions
+from rpc.client.options import ClientOptions
+from rpc.gateway import Gateway, GatewayOptions
 from rpc.gateway.answers import error_text, protocol_of, type_of
+from tests.unit.amqp.memory_reactor import BrokerReactor
+from tests.unit.gateway.gateway_in_memory import GatewayTestCase, framed, request
 
 
 class OptionTests(SynchronousTestCase):
@@ -32,8 +36,18 @@ class OptionTests(SynchronousTestCase):
             ("cors", ["a.example"]),
             ("cors", ["https://a.example/"]),
             ("cors", 5),
-            ("user_id", "alice"),
+            ("user_id", ""),
             ("keys", "/nowhere"),
+            ("retry", 1),
+            ("idempotent", "add"),
+            ("liveness", 0.5),
+            ("priority", 256),
+            ("headers", {"a": object()}),
+            ("exchange", None),
+            ("queue", ""),
+            ("reply_exchange", ""),
+            ("uncorrelated_replies", "yes"),
+            ("app_id", 5),
         )
         for name, value in wrong:
             error = self.assertRaises(errors.ConfigurationError, lambda: GatewayOptions(**{name: value}))  # noqa: B023
@@ -41,6 +55,36 @@ class OptionTests(SynchronousTestCase):
 
     def test_takes_origins(self) -> None:
         self.assertEqual(GatewayOptions(cors=["*", "https://a.example:8443"]).cors, {"*", "https://a.example:8443"})
+
+    def test_has_the_options_of_clients(self) -> None:
+        """But those that the gateway has by other means, or does not need: it decodes no replies."""
+        absent = {"name", "interceptors", "invalid_utf8", "max_elements"}
+        known = {field.name for field in attrs.fields(ClientOptions)} - absent
+        self.assertEqual(GatewayOptions().of_calls("json").keys(), known)
+        chosen = ClientOptions(**GatewayOptions().of_calls("json"))
+        self.assertEqual(chosen, ClientOptions(timeout=30.0, protocol="json"))
+
+    def test_a_queue_is_that_of_one_service(self) -> None:
+        options = GatewayOptions(queue="pool")
+        Gateway("amqp://a", ["A"], framed=["tcp:0"], options=options, reactor=BrokerReactor())
+        error = self.assertRaises(
+            errors.ConfigurationError, Gateway, "amqp://a", ["A", "B"], framed=["tcp:0"], options=options
+        )
+        self.assertIn("queue='pool': a queue has one service, not 2", str(error))
+
+
+class CallOptionTests(GatewayTestCase):
+    """The options of calls."""
+
+    def test_reach_the_requests(self) -> None:
+        self.set_up(priority=3, headers={"tenant": "blue"}, app_id="gateway", liveness=5.0, idempotent=["add"])
+        client, _ = self.connect()
+        client.dataReceived(framed(request()))
+        (sent,) = self.requests()
+        properties = sent.properties
+        self.assertEqual((properties.priority, properties.app_id), (3, "gateway"))
+        self.assertEqual(properties.headers, {"tenant": "blue", "rpc-liveness": 5000})
+        self.assertTrue(self.forwarder._clients["Calculator", "binary"]._operations["add", 1].idempotent)
 
 
 class AnswerTests(SynchronousTestCase):
