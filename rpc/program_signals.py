@@ -1,4 +1,4 @@
-"""The signals of a program with workers: the first ends it in order, and a further one ends the wait for calls.
+"""The signals of a program that serves: the first ends it in order, and a further one ends the wait for calls.
 
 Twisted's reactor stops at the first SIGTERM or SIGINT. At a second one it only logs that it has stopped already. SIGHUP
 is sent when a terminal is closed, and by service managers to reload. Twisted has no handler for it, and without one the
@@ -26,7 +26,7 @@ REACTORS_OWN: Mapping[signal.Signals, str] = {signal.SIGTERM: "sigTerm", signal.
 
 
 class _Program:
-    """The handler of all signals of this process, while it has workers.
+    """The handler of all signals of this process, while it serves.
 
     Twisted's handlers log. A line that is logged while a signal interrupts the writing of another can be lost, so the
     reactor calls them.
@@ -81,7 +81,7 @@ class _Program:
 
 
 class ProgramSignals:
-    """What one worker does about the signals of its program."""
+    """What one worker or gateway does about the signals of its program."""
 
     def __init__(self, reactor: Any, abort: Callable[[], None]) -> None:
         """:param abort: called at each signal after the first."""
@@ -108,7 +108,7 @@ class ProgramSignals:
             self._program = program
 
     def end(self) -> None:
-        """Heed the signals no longer: the worker has stopped."""
+        """Heed the signals no longer: it has stopped."""
         beginning, self._beginning = self._beginning, None
         if beginning is not None and beginning.active():
             beginning.cancel()

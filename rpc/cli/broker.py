@@ -7,19 +7,14 @@ import sys
 from collections.abc import Sequence
 
 from twisted.application.service import IService
-from twisted.internet.defer import CancelledError
-from twisted.internet.error import CannotListenError
 from twisted.python import usage
-from twisted.python.failure import Failure
 
-from rpc import log
 from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import MEGABYTE, Limits
 from rpc.broker.server import BrokerServer
-from rpc.cli.twistd_options import check_user
+from rpc.cli.twistd_options import check_user, end_unless_listening
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
-from rpc.exit_status import end_program
 from rpc.monotonic import use_monotonic_time
 from rpc.small_files import read_text
 
@@ -146,15 +141,5 @@ class Options(usage.Options):
 def makeService(options: Options) -> IService:
     """Return the service that twistd runs. If it cannot listen, the log says why in one line; the exit status is 1."""
     broker: BrokerServer = options["broker"]
-    broker.when_listening().addErrback(_give_up)
+    end_unless_listening("rpc-broker", broker.when_listening())
     return broker
-
-
-def _give_up(failure: Failure) -> None:
-    if failure.check(CancelledError):  # it was stopped before it listened
-        return
-    if failure.check(ConfigurationError, CannotListenError):
-        log.msg(f"rpc-broker: {failure.getErrorMessage()}")
-    else:
-        log.err(failure, "rpc-broker: the broker does not start")
-    end_program(default_reactor(), 1)

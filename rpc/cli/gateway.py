@@ -87,8 +87,8 @@ def gateway_command(context: click.Context, /, **_: Any) -> None:
     """Serve unmodified Thrift clients, of any language, from services behind the broker.
 
     They call SERVICE by framed TCP, THeader or HTTP, in the binary, compact or JSON protocol. A multiplexed name, or
-    the path /SERVICE of HTTP, chooses among several; the first one is the default. Ends on SIGTERM or SIGINT, when the
-    calls in progress are finished.
+    the path /SERVICE of HTTP, chooses among several; the first one is the default. Ends on SIGTERM, SIGINT or SIGHUP,
+    when the calls in progress are finished; on a second signal at once.
     """
     with suppress(click.Abort):  # a signal is the usual end
         run(lambda reactor: serve(gateway_of(context, reactor)), sys.stdout)

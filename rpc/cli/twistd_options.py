@@ -1,4 +1,4 @@
-"""The options of ``twistd`` itself that a plugin has to know: the folder and the user of the daemon.
+"""What the plugins of ``twistd`` share: its own options that they have to know, and how their errors end the daemon.
 
 twistd changes the folder (``--rundir``) and the user (``--uid``) after the plugin has read its command line.
 """
@@ -13,9 +13,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import CannotListenError
 from twisted.python import usage
+from twisted.python.failure import Failure
 
+from rpc import log
+from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
+from rpc.exit_status import end_program
+from rpc.monotonic import use_monotonic_time
+from rpc.printable import printable_lines
 
 CHECK = "import sys, rpc.hosting, twisted.internet.reactor\nfor path in sys.argv[1:]: open(path).close()"
 """What another user must be able to do: import the package and Twisted, and read some files."""
@@ -46,6 +54,21 @@ def in_rundir(options: usage.Options) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+@contextmanager
+def prepared(options: usage.Options, program: str) -> Iterator[None]:
+    """Prepare a service as its daemon will run it: in the daemon's folder, with time that does not jump.
+
+    :param program: for the error.
+    :raises SystemExit: a :class:`~rpc.errors.ConfigurationError` was raised. It ends the process with one message.
+    """
+    try:
+        use_monotonic_time()
+        with in_rundir(options):
+            yield
+    except ConfigurationError as error:
+        raise SystemExit(printable_lines(f"{program}: {error}")) from error
 
 
 def check_user(options: usage.Options, paths: Iterable[str]) -> None:
@@ -92,3 +115,18 @@ def _problem_of(uid: int, gid: int | None, groups: list[int], paths: Iterable[st
         return None
     lines = tried.stderr.strip().splitlines()
     return lines[-1] if lines else f"it ended with {tried.returncode}"
+
+
+def end_unless_listening(program: str, listening: Deferred[Any]) -> None:
+    """End the daemon with status 1 when it cannot listen. The log says why, in one line."""
+
+    def give_up(failure: Failure) -> None:
+        if failure.check(CancelledError):  # it was stopped before it listened
+            return
+        if failure.check(ConfigurationError, CannotListenError):
+            log.msg(f"{program}: {failure.getErrorMessage()}")
+        else:
+            log.err(failure, f"{program}: it does not start")
+        end_program(default_reactor(), 1)
+
+    listening.addErrback(give_up)

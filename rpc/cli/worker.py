@@ -15,12 +15,11 @@ from twisted.python import usage
 
 from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
 from rpc.cli.modules import search_current_directory, why_missing
-from rpc.cli.twistd_options import check_user, in_rundir
+from rpc.cli.twistd_options import check_user, prepared
 from rpc.cli.worker_options import ACCESS_LOG, ON_REFUSAL, PORT, SECONDS, SOME_SECONDS
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.hosting import DRAIN_TIMEOUT
-from rpc.monotonic import use_monotonic_time
 from rpc.serving.notifier import service_manager
 from rpc.serving.observed import ObservedService
 from rpc.serving.observed_worker import LOOPBACK, WorkerSettings, observed_worker
@@ -116,12 +115,8 @@ class Options(usage.Options):
         """Build the worker here, where an error can still be reported in one line."""
         if not self["services"]:
             raise SystemExit(f"rpc-worker: name at least one service\n\n{self}")
-        try:
-            use_monotonic_time()
-            with in_rundir(self):
-                self["service"] = self._make_service()
-        except ConfigurationError as error:
-            raise SystemExit(f"rpc-worker: {error}") from error
+        with prepared(self, "rpc-worker"):
+            self["service"] = self._make_service()
 
     def _make_service(self) -> ObservedService:
         broker = resolve(self["broker"] or Origin.ENVIRONMENT)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
@@ -25,6 +25,7 @@ from rpc.gateway.framed import FramedConnection
 from rpc.gateway.http import CallChannel
 from rpc.gateway.options import GatewayOptions
 from rpc.monotonic import monotonic_reactor
+from rpc.program_signals import ProgramSignals
 from rpc.uri import BrokerURI
 
 DEFAULT_OPTIONS = GatewayOptions()
@@ -79,6 +80,9 @@ class Gateway(Service):
         self._listening: Deferred[Any] | None = None
         self._problem: Failure | None = None
         self._waiting: list[Deferred[None]] = []
+        self._signals = ProgramSignals(reactor, self.abort)
+        self._is_aborted = False
+        self._finishing: Deferred[None] | None = None
 
     def startService(self) -> None:
         """Connect to the broker, and listen. Calls wait for the connection, within their deadlines."""
@@ -86,6 +90,7 @@ class Gateway(Service):
         self._problem = None
         self._connections.resume()
         self._forwarder.resume()
+        self._signals.begin()
         self._connection.startService()
         listening = [self._listen(*each) for each in self._endpoints]
         self._listening = gatherResults(listening, consumeErrors=True)
@@ -141,22 +146,40 @@ class Gateway(Service):
             stopped = port.stopListening()
             if stopped is not None:
                 await stopped
-        finished = Deferred.fromCoroutine(self._finish_calls())
-        try:
-            await finished.addTimeout(self._options.drain_timeout, self._reactor)
-        except TookTooLong:
-            count = len(self._connections.open)
-            log.msg(f"after {self._options.drain_timeout:g} s the gateway aborts {count} connections with calls")
+        if not self._is_aborted:
+            await self._wait_for_calls()
         self._connections.abort()
         await self._connections.drain()
         await self._connection.stopService()
         self._connections.stop()
         self._forwarder.stop()
+        self._signals.end()
+        self._is_aborted = False
         log.msg("the gateway has stopped")
+
+    async def _wait_for_calls(self) -> None:
+        """Wait until the calls in progress are finished, within ``drain_timeout``; less long when it is aborted."""
+        self._finishing = Deferred.fromCoroutine(self._finish_calls())
+        try:
+            await self._finishing.addTimeout(self._options.drain_timeout, self._reactor)
+        except (TookTooLong, CancelledError):
+            count = len(self._connections.open)
+            log.msg(f"the gateway aborts {count} connection{'s'[: count != 1]} with calls in progress")
+        finally:
+            self._finishing = None
 
     async def _finish_calls(self) -> None:
         await self._connections.drain()
         await self._forwarder.when_settled()
+
+    def abort(self) -> None:
+        """Do not wait for calls in progress, when :meth:`stopService` was called or will be.
+
+        This applies until the gateway has stopped.
+        """
+        self._is_aborted = True
+        if self._finishing is not None:
+            self._finishing.cancel()
 
 
 def _checked_services(services: Iterable[str]) -> tuple[str, ...]:

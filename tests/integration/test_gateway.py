@@ -303,6 +303,29 @@ class StopTests(GatewayTestCase):
         while not cancelled.called:
             await pause(0.01)
 
+    async def test_an_abort_ends_this_stop_alone(self) -> None:
+        """Before it or during it."""
+        await self.serve_and_call()
+        gateway = await self.start(drain_timeout=1000.0)
+        for aborts_first in (True, False):
+            client = Client(self, gateway)
+            await client.send(framed(message("calculate", Calculator.calculate_args(1, None))))
+            await self.handler.holding(1)
+            cancelled = self.handler.held.pop().addErrback(lambda failure: failure)
+            if aborts_first:
+                gateway.abort()
+            stopped = gateway.stopService()
+            if not aborts_first:
+                await pause(0.1)
+                self.assertFalse(stopped.called)
+                gateway.abort()
+            await stopped
+            self.assertEqual(await client.receive(), b"")
+            while not cancelled.called:
+                await pause(0.01)
+            gateway.startService()
+            await gateway.when_listening()
+
     async def test_can_be_started_again(self) -> None:
         await self.serve_and_call(CalculatorHandler())
         gateway = await self.start()
