@@ -16,6 +16,9 @@ from rpc.client.stub_operation import check_reply_header
 from rpc.envelope import CODECS, Codec, Header, read_application_exception
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
 
+Answered = tuple[bytes, Header]
+"""The message of a reply, and its beginning. Its seqid is that of the call, not that of the caller's message."""
+
 MOST_OPERATIONS: Final = 1000
 """Operations that a client keeps. Their names come from messages, so a peer could make up any number."""
 
@@ -36,14 +39,16 @@ class RawOperation(Operation):
         return encoded
 
     def decode(self, seqid: int, body: bytes) -> tuple[Any, Exception | None]:
+        """Return the reply's message with its header, which has the seqid of the call, and ``None``."""
         try:
-            name, kind, answered, _ = self.codec.read_header(body)
-            check_reply_header(kind, answered, seqid)
-            if kind == TMessageType.REPLY and name != self.name:
-                raise MalformedMessage(f"the answer of {name[:80]!r}")
+            header = name, kind, answered, _ = self.codec.read_header(body)
+            if answered != seqid or kind != TMessageType.REPLY or name != self.name:
+                check_reply_header(kind, answered, seqid)
+                if kind == TMessageType.REPLY:
+                    raise MalformedMessage(f"the answer of {name[:80]!r}")
         except MalformedMessage as error:
             raise InvalidReply(f"{self.label}: the reply is {error}") from error
-        return body, None
+        return (body, header), None
 
     def refusal_text(self, seqid: int, body: bytes) -> str:
         self.decode(seqid, body)
@@ -82,14 +87,14 @@ class RawClient:
         :raises InvalidRequest: `message` is no CALL or ONEWAY message of the client's protocol.
         """
         header = read_request(self._codec, self._options.name or "", message)
-        return self.send(header, message).addCallback(self._answered, header[2])
+        return self.send(header, message).addCallback(with_seqid, self._codec, header[2])
 
-    def send(self, header: Header, message: bytes, timeout: float | None = None) -> Deferred[bytes | None]:
+    def send(self, header: Header, message: bytes, timeout: float | None = None) -> Deferred[Answered | None]:
         """Send a message whose beginning has been read; see :meth:`call`.
 
         :param header: of type CALL or ONEWAY. Its name is sent, also when `message` has another.
         :param timeout: seconds, when it is less than the client's.
-        :return: fires with the reply's message, whose seqid is any; with ``None`` for a ONEWAY message.
+        :return: fires with the reply, for :func:`with_seqid`; with ``None`` for a ONEWAY message.
         """
         name, kind, _, start = header
         operation = self._operations.get((name, kind))
@@ -105,8 +110,13 @@ class RawClient:
         operation = self._operations[name, kind] = raw_operation(name, kind, self._options, self._observer)
         return operation
 
-    def _answered(self, body: bytes | None, seqid: int) -> bytes:
-        return b"" if body is None else self._codec.with_seqid(body, seqid)
+
+def with_seqid(answered: Answered | None, codec: Codec, seqid: int) -> bytes:
+    """Return the message of a reply, with the seqid that its request had; ``b""`` for a ONEWAY message."""
+    if answered is None:
+        return b""
+    message, header = answered
+    return codec.with_seqid(message, header, seqid)
 
 
 def call_raw(
@@ -120,11 +130,10 @@ def call_raw(
     codec = CODECS[options.protocol]
     name, kind, seqid, start = read_request(codec, options.name or "", message)
 
-    def answered(reply: RawReply) -> RawReply:
-        return attrs.evolve(reply, message=codec.with_seqid(reply.message, seqid)) if reply.message else reply
+    def make_reply(answered: Answered | None, headers: Mapping[str, Any]) -> RawReply:
+        return RawReply(with_seqid(answered, codec, seqid), headers)
 
-    operation = raw_operation(name, kind, options, observer, _raw_reply)
-    return call(operation, message, start).addCallback(answered)
+    return call(raw_operation(name, kind, options, observer, make_reply), message, start)
 
 
 def read_request(codec: Codec, service: str, message: bytes) -> Header:
@@ -160,7 +169,3 @@ def raw_operation(
         make_reply=make_reply,
         observer=observer,
     )
-
-
-def _raw_reply(message: bytes | None, headers: Mapping[str, Any]) -> RawReply:
-    return RawReply(message or b"", headers)

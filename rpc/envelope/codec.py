@@ -43,10 +43,10 @@ class Codec(Protocol):
             ``NAME_LIMIT``.
         """
 
-    def with_seqid(self, message: bytes, seqid: int) -> bytes:
+    def with_seqid(self, message: bytes, header: Header, seqid: int) -> bytes:
         """Return a message with another seqid. Its struct is not read.
 
-        :raises MalformedMessage: as for :meth:`read_header`.
+        :param header: the beginning of `message`, from :meth:`read_header`.
         """
 
     def read_struct(

@@ -10,13 +10,13 @@ from thrift.transport.TTransport import TMemoryBuffer
 
 from rpc.envelope.binary_skim import BinarySkim
 from rpc.envelope.codec import Codec
+from rpc.envelope.compact_codec import CompactCodec
 from rpc.envelope.compact_skim import CompactSkim
 from rpc.envelope.fast_binary import AVAILABLE, FastBinaryCodec
 from rpc.envelope.json_codec import JSONCodec
 from rpc.envelope.limits import CONTAINER_LIMIT, MAX_ELEMENTS, STRING_LIMIT
 from rpc.envelope.plain_protocols import PlainBinaryProtocol, PlainCompactProtocol
 from rpc.envelope.protocol_codec import NewProtocol, ProtocolCodec
-from rpc.envelope.skim import Skim
 from rpc.errors import UnknownProtocol
 
 
@@ -40,21 +40,25 @@ def _plain_compact_protocol(transport: TMemoryBuffer) -> TProtocolBase:
     return PlainCompactProtocol(transport, string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT)
 
 
-def _codec_of(content_type: str, accelerated: NewProtocol, plain: NewProtocol, skim_class: type[Skim]) -> ProtocolCodec:
-    """Return the codec. Without the extension, Thrift's accelerated protocols would take other values than with it."""
-    return ProtocolCodec(content_type, accelerated if AVAILABLE else plain, plain, skim_class)
+def _usable(accelerated: NewProtocol, plain: NewProtocol) -> NewProtocol:
+    """Without the extension, Thrift's accelerated protocols would take other values than with it."""
+    return accelerated if AVAILABLE else plain
 
 
 def _binary_codec() -> Codec:
-    general = _codec_of(FastBinaryCodec.content_type, _binary_protocol, _plain_binary_protocol, BinarySkim)
+    protocol = _usable(_binary_protocol, _plain_binary_protocol)
+    general = ProtocolCodec(FastBinaryCodec.content_type, protocol, _plain_binary_protocol, BinarySkim)
     return FastBinaryCodec(general) if AVAILABLE else general
+
+
+def _compact_codec() -> Codec:
+    protocol = _usable(_compact_protocol, _plain_compact_protocol)
+    return CompactCodec("application/vnd.apache.thrift.compact", protocol, _plain_compact_protocol, CompactSkim)
 
 
 CODECS: dict[str, Codec] = {
     "binary": _binary_codec(),
-    "compact": _codec_of(
-        "application/vnd.apache.thrift.compact", _compact_protocol, _plain_compact_protocol, CompactSkim
-    ),
+    "compact": _compact_codec(),
     "json": JSONCodec(),
 }
 """The codecs by the name of the option ``protocol``."""

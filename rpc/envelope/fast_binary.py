@@ -103,7 +103,7 @@ class FastBinaryCodec:
         try:
             prefix = self._prefixes[name, kind]
         except KeyError:
-            prefix = self._prefix(name, kind)
+            prefix = self.encode_header(name, kind, 0)[:-4]
             if struct_class is not TApplicationException:  # a peer chooses the name in the answer to an unknown method
                 self._prefixes[name, kind] = prefix
         check_bytes = plan.check_bytes
@@ -119,7 +119,9 @@ class FastBinaryCodec:
         return prefix + self._seqid.pack(seqid) + encoded
 
     def encode_header(self, name: str, kind: int, seqid: int) -> bytes:
-        return self._prefix(name, kind) + self._seqid.pack(seqid)
+        encoded = name.encode()
+        length = len(encoded)
+        return self._begin.pack(self._VERSION_1 | kind, length) + encoded + self._seqid.pack(seqid)
 
     def _field_by_field(self, struct: Any, types: list[Any]) -> Iterator[bytes]:
         """Yield the fields of a struct with a long string, which the extension would copy byte by byte.
@@ -139,10 +141,6 @@ class FastBinaryCodec:
                 yield fastbinary.encode_binary(struct, [struct_class, (field,)])[:-1]  # without the struct's end
         yield b"\0"
 
-    def _prefix(self, name: str, kind: int) -> bytes:
-        encoded = name.encode()
-        return self._begin.pack(self._VERSION_1 | kind, len(encoded)) + encoded
-
     def read_header(self, body: bytes) -> Header:
         try:
             version, length = self._begin.unpack_from(body)
@@ -155,10 +153,10 @@ class FastBinaryCodec:
         except Exception as error:
             raise malformed("Thrift message", error) from error
 
-    def with_seqid(self, message: bytes, seqid: int) -> bytes:
-        *_, start = self.read_header(message)
+    def with_seqid(self, message: bytes, header: Header, seqid: int) -> bytes:
+        start = header[3]
         if message[0] != _VERSIONED:
-            return self._general.with_seqid(message, seqid)
+            return self._general.with_seqid(message, header, seqid)
         return message[: start - 4] + self._seqid.pack(seqid) + message[start:]
 
     def read_struct(

@@ -65,8 +65,8 @@ class JSONCodec:
         check_seqid(seqid)
         return name, kind, seqid, len(text[: numbers.end()].encode("utf-8", "surrogateescape"))
 
-    def with_seqid(self, message: bytes, seqid: int) -> bytes:
-        name, kind, _, start = self.read_header(message)
+    def with_seqid(self, message: bytes, header: Header, seqid: int) -> bytes:
+        name, kind, _, start = header
         return self.encode_header(name, kind, seqid) + message[start:]
 
     def read_struct(

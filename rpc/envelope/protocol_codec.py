@@ -64,8 +64,8 @@ class ProtocolCodec:
         check_seqid(seqid)
         return name, kind, seqid, transport.cstringio_buf.tell()
 
-    def with_seqid(self, message: bytes, seqid: int) -> bytes:
-        name, kind, _, start = self.read_header(message)
+    def with_seqid(self, message: bytes, header: Header, seqid: int) -> bytes:
+        name, kind, _, start = header
         return self.encode_header(name, kind, seqid) + message[start:]
 
     def read_struct(
