@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, overload
 
@@ -176,6 +176,16 @@ class Connection(Service):
         """Send the nested calls that wait for a route."""
         for caller in self._callers.values():
             caller.send_waiting()
+
+    def at_end_of_pass(self, function: Callable[[], None]) -> None:
+        """Call `function` once, behind the callbacks of all replies that the broker has sent together. When none are
+        being read, it is called in the reactor's next turn; without a connection at once.
+        """
+        connection = self._link.connection
+        if connection is None:
+            function()
+        else:
+            connection.at_end_of_pass(function)
 
     # -- start and stop: the callback of a settled call may ask for either; the last request counts
 

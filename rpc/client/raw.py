@@ -13,11 +13,8 @@ from rpc.client.operation import CallObserver, Operation
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_operation import check_reply_header
-from rpc.envelope import CODECS, Codec, Header, read_application_exception
+from rpc.envelope import CODECS, Codec, Header, Message, read_application_exception
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
-
-Answered = tuple[bytes, Header]
-"""The message of a reply, and its beginning. Its seqid is that of the call, not that of the caller's message."""
 
 MOST_OPERATIONS: Final = 1000
 """Operations that a client keeps. Their names come from messages, so a peer could make up any number."""
@@ -87,14 +84,14 @@ class RawClient:
         :raises InvalidRequest: `message` is no CALL or ONEWAY message of the client's protocol.
         """
         header = read_request(self._codec, self._options.name or "", message)
-        return self.send(header, message).addCallback(with_seqid, self._codec, header[2])
+        return self.send(header, message).addCallback(_message_of, self._codec, header[2])
 
-    def send(self, header: Header, message: bytes, timeout: float | None = None) -> Deferred[Answered | None]:
+    def send(self, header: Header, message: bytes, timeout: float | None = None) -> Deferred[Message | None]:
         """Send a message whose beginning has been read; see :meth:`call`.
 
         :param header: of type CALL or ONEWAY. Its name is sent, also when `message` has another.
         :param timeout: seconds, when it is less than the client's.
-        :return: fires with the reply, for :func:`with_seqid`; with ``None`` for a ONEWAY message.
+        :return: fires with the reply, whose seqid is any; with ``None`` for a ONEWAY message.
         """
         name, kind, _, start = header
         operation = self._operations.get((name, kind))
@@ -111,12 +108,9 @@ class RawClient:
         return operation
 
 
-def with_seqid(answered: Answered | None, codec: Codec, seqid: int) -> bytes:
-    """Return the message of a reply, with the seqid that its request had; ``b""`` for a ONEWAY message."""
-    if answered is None:
-        return b""
-    message, header = answered
-    return codec.with_seqid(message, header, seqid)
+def _message_of(reply: Message | None, codec: Codec, seqid: int) -> bytes:
+    """Return a reply with the seqid that its request had; ``b""``: there is none, for a ONEWAY message."""
+    return b"" if reply is None else codec.with_seqid(reply, seqid)
 
 
 def call_raw(
@@ -130,8 +124,8 @@ def call_raw(
     codec = CODECS[options.protocol]
     name, kind, seqid, start = read_request(codec, options.name or "", message)
 
-    def make_reply(answered: Answered | None, headers: Mapping[str, Any]) -> RawReply:
-        return RawReply(with_seqid(answered, codec, seqid), headers)
+    def make_reply(reply: Message | None, headers: Mapping[str, Any]) -> RawReply:
+        return RawReply(_message_of(reply, codec, seqid), headers)
 
     return call(raw_operation(name, kind, options, observer, make_reply), message, start)
 

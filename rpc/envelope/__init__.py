@@ -5,7 +5,7 @@ A body is exactly one Thrift message, not framed. Reading any bytes returns a va
 nearly any class. A value fits its type in all protocols or in none. The package is pure: bytes in, values out.
 """
 
-from rpc.envelope.codec import REFUSE, REPLACE, Codec, Header, read_value
+from rpc.envelope.codec import REFUSE, REPLACE, Codec, Header, Message, read_value
 from rpc.envelope.codecs import CODECS, codec_for, read_application_exception
 from rpc.envelope.differences import differences, has_unknown_exception
 from rpc.envelope.limits import CONTAINER_LIMIT, MAX_ELEMENTS, MAX_MESSAGE_SIZE, NAME_LIMIT, NUMBER_LIMIT, STRING_LIMIT
@@ -23,6 +23,7 @@ __all__ = [
     "STRING_LIMIT",
     "Codec",
     "Header",
+    "Message",
     "codec_for",
     "differences",
     "has_unknown_exception",

@@ -16,6 +16,9 @@ REFUSE, REPLACE = "refuse", "replace"
 Header = tuple[str, int, int, int]
 """The beginning of a Thrift message: name, ``TMessageType``, seqid, and the offset of the struct that follows."""
 
+Message = tuple[bytes, Header]
+"""The bytes of a Thrift message, and its beginning."""
+
 
 class Codec(Protocol):
     """One Thrift protocol.
@@ -43,11 +46,8 @@ class Codec(Protocol):
             ``NAME_LIMIT``.
         """
 
-    def with_seqid(self, message: bytes, header: Header, seqid: int) -> bytes:
-        """Return a message with another seqid. Its struct is not read.
-
-        :param header: the beginning of `message`, from :meth:`read_header`.
-        """
+    def with_seqid(self, message: Message, seqid: int) -> bytes:
+        """Return the bytes of a message with another seqid. They are not read."""
 
     def read_struct(
         self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from thrift.Thrift import TApplicationException, TType
 
 from rpc.envelope.binary_skim import BinarySkim
-from rpc.envelope.codec import Header, malformed, refuse_trailing
+from rpc.envelope.codec import Header, Message, malformed, refuse_trailing
 from rpc.envelope.described_fields import APPLICATION_EXCEPTION
 from rpc.envelope.element_costs import message_cost
 from rpc.envelope.limits import CONTAINER_LIMIT, MAX_ELEMENTS, NAME_LIMIT, STRING_LIMIT
@@ -153,11 +153,11 @@ class FastBinaryCodec:
         except Exception as error:
             raise malformed("Thrift message", error) from error
 
-    def with_seqid(self, message: bytes, header: Header, seqid: int) -> bytes:
-        start = header[3]
-        if message[0] != _VERSIONED:
-            return self._general.with_seqid(message, header, seqid)
-        return message[: start - 4] + self._seqid.pack(seqid) + message[start:]
+    def with_seqid(self, message: Message, seqid: int) -> bytes:
+        body, (_, _, _, start) = message
+        if body[0] != _VERSIONED:
+            return self._general.with_seqid(message, seqid)
+        return body[: start - 4] + self._seqid.pack(seqid) + body[start:]
 
     def read_struct(
         self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS

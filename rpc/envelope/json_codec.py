@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from rpc.envelope.codec import LONGEST_HEAD, Header, check_name, check_seqid, malformed, refuse_trailing
+from rpc.envelope.codec import LONGEST_HEAD, Header, Message, check_name, check_seqid, malformed, refuse_trailing
 from rpc.envelope.element_costs import message_cost
 from rpc.envelope.json_reader import parser, struct_reader
 from rpc.envelope.json_skim import JSONSkim, parsing_elements
@@ -65,9 +65,9 @@ class JSONCodec:
         check_seqid(seqid)
         return name, kind, seqid, len(text[: numbers.end()].encode("utf-8", "surrogateescape"))
 
-    def with_seqid(self, message: bytes, header: Header, seqid: int) -> bytes:
-        name, kind, _, start = header
-        return self.encode_header(name, kind, seqid) + message[start:]
+    def with_seqid(self, message: Message, seqid: int) -> bytes:
+        body, (name, kind, _, start) = message
+        return self.encode_header(name, kind, seqid) + body[start:]
 
     def read_struct(
         self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS

@@ -9,7 +9,16 @@ from thrift.protocol.TProtocol import TProtocolBase
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TMemoryBuffer
 
-from rpc.envelope.codec import LONGEST_HEAD, Header, check_name, check_seqid, malformed, read_value, refuse_trailing
+from rpc.envelope.codec import (
+    LONGEST_HEAD,
+    Header,
+    Message,
+    check_name,
+    check_seqid,
+    malformed,
+    read_value,
+    refuse_trailing,
+)
 from rpc.envelope.element_costs import message_cost
 from rpc.envelope.limits import MAX_ELEMENTS
 from rpc.envelope.skim import Skim, check_elements
@@ -64,9 +73,9 @@ class ProtocolCodec:
         check_seqid(seqid)
         return name, kind, seqid, transport.cstringio_buf.tell()
 
-    def with_seqid(self, message: bytes, header: Header, seqid: int) -> bytes:
-        name, kind, _, start = header
-        return self.encode_header(name, kind, seqid) + message[start:]
+    def with_seqid(self, message: Message, seqid: int) -> bytes:
+        body, (name, kind, _, start) = message
+        return self.encode_header(name, kind, seqid) + body[start:]
 
     def read_struct(
         self, body: bytes, start: int, struct_class: type, replace: bool = False, most: int = MAX_ELEMENTS

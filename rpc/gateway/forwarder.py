@@ -11,8 +11,8 @@ from twisted.python.failure import Failure
 
 from rpc import log
 from rpc.client.connection import Connection
-from rpc.client.raw import Answered, RawClient, with_seqid
-from rpc.envelope import CODECS, Codec, Header
+from rpc.client.raw import RawClient
+from rpc.envelope import CODECS, Codec, Header, Message
 from rpc.errors import MalformedMessage, Outcome, Overloaded, RPCError, ServiceUnavailable
 from rpc.gateway.answers import error_answer, error_text, exception
 from rpc.gateway.options import GatewayOptions
@@ -27,6 +27,7 @@ class Forwarder:
     """Forwards calls to some services, and to no others.
 
     :ivar first: the service of messages that name none.
+    :ivar at_end_of_pass: see :meth:`rpc.Connection.at_end_of_pass`.
     """
 
     def __init__(self, connection: Connection, services: Sequence[str], options: GatewayOptions, clock: IClock) -> None:
@@ -34,12 +35,13 @@ class Forwarder:
         self._services = tuple(services)
         self._options = options
         self.first = self._services[0]
+        self.at_end_of_pass = connection.at_end_of_pass
         self._clients: dict[tuple[str, str], RawClient] = {
             (service, protocol): connection.raw_client(service, **options.of_calls(protocol))
             for service in self._services
             for protocol in CODECS
         }
-        self._oneways: set[Deferred[Answered | None]] = set()
+        self._oneways: set[Deferred[Message | None]] = set()
         self._oneway_bytes = 0
         self._refused = LogLimit(clock, 10)
 
@@ -71,7 +73,7 @@ class Forwarder:
         if kind == TMessageType.CALL:
             sending = client.send(header, message, timeout)
             failed = codec, name, seqid
-            return sending.addCallbacks(with_seqid, self._call_failed, (codec, seqid), errbackArgs=failed), False
+            return sending.addCallbacks(codec.with_seqid, self._call_failed, (seqid,), errbackArgs=failed), False
         if kind == TMessageType.ONEWAY:
             most = self._options.max_buffered
             if self._oneway_bytes + len(message) > most:  # a client may leave and send again: its calls go on
@@ -97,7 +99,7 @@ class Forwarder:
         log.err(failure, "in the gateway")
         return exception(codec, name, seqid, TApplicationException.INTERNAL_ERROR, "Internal error")
 
-    def _send_oneway(self, sending: Deferred[Answered | None], size: int) -> Deferred[bytes]:
+    def _send_oneway(self, sending: Deferred[Message | None], size: int) -> Deferred[bytes]:
         """Note a oneway call until it is settled. Clients get no answer to it, so a failure is logged."""
         self._oneways.add(sending)
         self._oneway_bytes += size

@@ -33,6 +33,9 @@ HELD: Final = 1024 * 1024
 With more, no requests are read.
 """
 
+WRITE: Final = 64 * 1024
+"""Bytes of answers from which on a write takes no further one."""
+
 GRAIN: Final = 4096
 """Bytes of a change in memory from which on the registry of connections is told. Most calls change less."""
 
@@ -96,6 +99,7 @@ class FramedConnection(Protocol):
         self._is_congested = False  # the transport has more than it can send
         self._is_paused = False  # the transport does not read
         self._is_going_on = False
+        self._is_due = False  # it goes on at the end of the broker's pass
 
     # -- the connection
 
@@ -161,6 +165,7 @@ class FramedConnection(Protocol):
 
     def _go_on(self) -> None:
         """Send and take all that can be sent and taken now."""
+        self._is_due = False
         if self._is_going_on or self._state is State.GONE:
             return
         self._is_going_on = True
@@ -179,14 +184,17 @@ class FramedConnection(Protocol):
         self._note_memory()
 
     def _send(self) -> None:
+        """Send the answers whose turn it is, as long as the client reads. Many small ones go out in one write."""
         answers = self._answers
-        while answers and not self._is_congested:
-            frame = answers[0].frame
-            if frame is None:
-                break
-            answers.popleft()
-            self._held -= len(frame)
-            self.transport.write(frame)
+        while answers and answers[0].frame is not None and not self._is_congested:
+            frames: list[bytes] = []
+            size = 0
+            while answers and size < WRITE and (frame := answers[0].frame) is not None:
+                answers.popleft()
+                frames.append(frame)
+                size += len(frame)
+            self._held -= size
+            self.transport.write(b"".join(frames))
 
     def _take_requests(self) -> bool:
         """Take the requests that are there, until the connection has enough. Return whether there were any."""
@@ -278,7 +286,9 @@ class FramedConnection(Protocol):
             self._held += len(frame)
             if self._options.unordered:
                 self._answers.append(answer)
-        self._go_on()
+        if not self._is_due and not self._is_going_on:
+            self._is_due = True
+            self._forwarder.at_end_of_pass(self._go_on)  # with all answers that the broker has sent together
 
     def _oneway_failed(self, _: Failure, call: Deferred[bytes]) -> None:
         """The forwarder has logged it."""

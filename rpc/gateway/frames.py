@@ -76,14 +76,23 @@ class FrameReader:
             self._chunks.clear()
         data, begin = self._data, self._position + LENGTH.size
         (length,) = LENGTH.unpack_from(data, self._position)
-        if length > self._most:
-            return self._too_large(length, begin)
         end = begin + length
-        if end > len(data):
+        frame: bytes | TooLarge | None
+        if length > self._most:
+            frame, end = self._too_large(length, begin), min(end, len(data))
+            if frame is None:
+                return None
+        elif end > len(data):
             self._wanted = LENGTH.size + length
             return None
-        self._take(end)
-        return data[begin:end]
+        else:
+            frame = data[begin:end]
+        self.buffered -= end - self._position
+        self._position = end
+        self._wanted = LENGTH.size
+        if end == len(data):
+            self._data, self._position = b"", 0
+        return frame
 
     def _too_large(self, length: int, begin: int) -> TooLarge | None:
         head_size = min(length, LONGEST_HEAD)
@@ -91,18 +100,8 @@ class FrameReader:
         if len(head) < head_size and length <= LARGEST:
             self._wanted = LENGTH.size + head_size
             return None
-        end = begin + length
-        self._unwanted = max(0, end - len(self._data))
-        self._take(min(end, len(self._data)))
+        self._unwanted = max(0, begin + length - len(self._data))
         return TooLarge(length, head)
-
-    def _take(self, end: int) -> None:
-        """Go on behind a frame."""
-        self.buffered -= end - self._position
-        self._position = end
-        self._wanted = LENGTH.size
-        if end == len(self._data):
-            self._data, self._position = b"", 0
 
     def clear(self) -> None:
         """Forget all that has come."""

@@ -22,6 +22,7 @@ GOALS: Final = (
     ("stock client, gateway", "stock client, Thrift's server", 0.5),
     ("cheap client, gateway", "direct client", 0.6),
     ("stock client, gateway", "direct client", None),
+    ("direct client", "stock client, Thrift's server", None),  # no gateway can do better
 )
 """Ratios, with the least that they are to be."""
 

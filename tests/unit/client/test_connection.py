@@ -194,6 +194,18 @@ class ConnectionTests(SynchronousTestCase):
             self.assertIsInstance(sent[0], ConnectionLost)
             self.assertIn("closed", str(self.failureResultOf(client.ping(), ConnectionLost).value))
 
+    def test_functions_at_the_end_of_a_pass(self) -> None:
+        """At once without a connection, and in the next turn when nothing is being read."""
+        called: list[str] = []
+        self.connection.at_end_of_pass(lambda: called.append("unconnected"))
+        self.assertEqual(called, ["unconnected"])
+        socket = self.start()
+        self.connection.at_end_of_pass(lambda: called.append("idle"))
+        self.assertEqual(called, ["unconnected"])
+        self.reactor.advance(0)
+        self.assertEqual(called, ["unconnected", "idle"])
+        self.stop(socket)
+
     def test_a_second_start_changes_nothing(self) -> None:
         socket = self.start()
         self.connection.startService()

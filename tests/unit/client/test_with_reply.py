@@ -238,7 +238,7 @@ class SeqidTests(SynchronousTestCase):
         struct = Calculator.add_args(1, 2)
         message = codec.encode(name, TMessageType.CALL, first, struct)
         self.assertEqual(
-            codec.with_seqid(message, codec.read_header(message), second),
+            codec.with_seqid((message, codec.read_header(message)), second),
             codec.encode(name, TMessageType.CALL, second, struct),
         )
 
@@ -248,6 +248,6 @@ class SeqidTests(SynchronousTestCase):
         struct = codec.encode("add", TMessageType.CALL, 0, Calculator.add_args(1, 2))[15:]
         message = b"\0\0\0\3add\1\0\0\0\7" + struct
         self.assertEqual(
-            codec.with_seqid(message, codec.read_header(message), 9),
+            codec.with_seqid((message, codec.read_header(message)), 9),
             codec.encode("add", TMessageType.CALL, 9, Calculator.add_args(1, 2)),
         )

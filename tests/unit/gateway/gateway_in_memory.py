@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType
@@ -37,6 +38,10 @@ class ConnectionInMemory:
     def raw_client(self, service: str, **options: Any) -> RawClient:
         """Return a client on the broker in memory."""
         return RawClient(self._caller.subject.call, ClientOptions(name=service, **options))
+
+    def at_end_of_pass(self, function: Callable[[], None]) -> None:
+        """As the connection does."""
+        self._caller.wire.peer.connection.at_end_of_pass(function)
 
 
 class Transport(StringTransport):
