@@ -273,7 +273,8 @@ class Worker(Service):
         return isinstance(error, DeclarationRefused) and self._refused_since.add(self._reactor.seconds())
 
     def _enter_refused(self, error: AMQPError) -> None:
-        log.warn(log_line(self._on_refusal, error))
+        write = log.critical if self._on_refusal == EXIT else log.warn
+        write(log_line(self._on_refusal, error))
         self._state = WorkerState.REFUSED
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:

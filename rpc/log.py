@@ -39,6 +39,14 @@ def warn(text: str, **fields: Any) -> None:
     log.msg(printable_lines(text), log_level=LogLevel.warn, rpc_fields=_shown(fields))
 
 
+def critical(text: str, **fields: Any) -> None:
+    """Write to the log why the program ends. No log level leaves this line out.
+
+    :param fields: as for :func:`msg`.
+    """
+    log.msg(printable_lines(text), log_level=LogLevel.critical, rpc_fields=_shown(fields))
+
+
 def err(failure: Failure | BaseException | None, why: str, **fields: Any) -> None:
     """Write an error to the log, with its traceback.
 

@@ -42,7 +42,7 @@ class ObservedService(Service):
         for server in self._servers:
             self._problem = server.listen()
             if self._problem is not None:
-                log.warn(self._problem)
+                log.critical(self._problem)
                 end_program(self._reactor, WRONG)
                 return
 

@@ -114,7 +114,7 @@ class WorkerSettings:
 
         def give_up() -> None:
             problem = worker.problem or "the broker has not answered yet"
-            log.warn(f"the worker ends: for {timeout:g} s, not all services could be consumed: {problem}")
+            log.critical(f"the worker ends: for {timeout:g} s, not all services could be consumed: {problem}")
             end_program(reactor, EXIT_STATUS)
 
         watch = Watch(reactor, lambda: worker.readiness, notifier, ready_file, timeout, give_up)

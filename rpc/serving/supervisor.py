@@ -80,7 +80,9 @@ class Supervisor(Service):
         statuses = [slot.refused for slot in self._slots]
         if self._keep_trying or not self.running or None in statuses:
             return
-        log.warn(f"no worker process can serve: the program ends with status {statuses[0]}; the lines above say why")
+        log.critical(
+            f"no worker process can serve: the program ends with status {statuses[0]}; the lines above say why"
+        )
         end_program(self._reactor, statuses[0] or 1)
 
     def restart(self) -> None:

@@ -180,6 +180,27 @@ class ServeTests(ServeTestCase):
         self.assertEqual(program.wait(60), 1, program.output())
         self.assertIn("the worker ends: the broker refuses it", program.output())
 
+    def test_the_least_log_says_why_the_program_ends(self) -> None:
+        """A refused login, a broker that is not there, a port in use: with ``--log-level critical``, no other line."""
+        nowhere = f"amqp://127.0.0.1:{free_ports(1)[0]}"
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            for arguments, url, words in (
+                ((), self.wrong_password, "the worker ends: the broker refuses it: "),
+                (("--connect-timeout", "0.5"), nowhere, "the worker ends: for 0.5 s, "),
+                (("--health-port", port), self.url, f"--health-port: cannot listen on 127.0.0.1 port {port}: "),
+            ):
+                program = self.serve("--log-level", "critical", *arguments, "slow:service", url=url)
+                self.assertIn(program.wait(60), (1, 2), program.output())
+                (line,) = program.output().splitlines()
+                self.assertIn(f": {words}", line)
+
+    def test_the_least_log_of_a_supervisor_says_why_it_ends(self) -> None:
+        """Its workers say the reason, and it says that this ends the program."""
+        program = self.serve("--log-level", "critical", "--workers", "1", "slow:service", url=self.wrong_password)
+        self.assertEqual(program.wait(60), 1, program.output())
+        self.assertRegex(program.output(), "(?s)the worker ends: the broker refuses it.*no worker process can serve")
+
 
 class BlockedBrokerTests(ServeTestCase):
     """A broker with an alarm."""
