@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,6 +50,8 @@ class CallFuture(Future[T]):
 class Method(DoorMethod):
     """A method of a client."""
 
+    package = "rpc.aio"
+
     def __repr__(self) -> str:
         return repr(self.args[1])
 
@@ -69,13 +71,26 @@ class Client(DoorClient):
         return self.__dict__.get("_client")
 
     def _make_method(self, name: str) -> Method:
-        return Method(_call, self._loop, getattr(self._client, name))
+        return Method(begin_call, self._loop, getattr(self._client, name))
 
     def __replace__(self, **options: Unpack[Options]) -> Client:
         return Client(self._client.__replace__(**options), self._loop)
 
 
-def _call(loop: AbstractEventLoop, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+def begin_call(loop: AbstractEventLoop, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    """Call what returns a Deferred, on the reactor of `loop`.
+
+    :raises RuntimeError: another loop runs here, or `loop` is closed. The Deferred would never fire.
+    """
+    try:
+        belongs = get_running_loop() is loop
+    except RuntimeError:  # none runs: `loop` may run later
+        belongs = not loop.is_closed()
+    if not belongs:
+        raise RuntimeError(
+            "the client belongs to another event loop, or to one that is closed: open a connection in each loop, "
+            "by rpc.aio.connect"
+        )
     return CallFuture(method(*args, **kwargs), loop)
 
 
@@ -87,6 +102,6 @@ def with_reply(method: Callable[P, Future[T]], /, *args: P.args, **kwargs: P.kwa
     """
     given: object = method
     if not isinstance(given, Method):
-        raise TypeError(f"{given!r} is no method of a client of rpc.aio; give one such as client.add")
+        raise twisted_clients.no_method(given)
     loop, call = given.args
-    return _call(loop, twisted_clients.with_reply, call, *args, **kwargs)
+    return begin_call(loop, twisted_clients.with_reply, call, *args, **kwargs)

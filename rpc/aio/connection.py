@@ -10,7 +10,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 import rpc.client.connection as twisted_connections
-from rpc.aio.client import CallFuture, Client
+from rpc.aio.client import CallFuture, Client, begin_call
 from rpc.broker_address import Origin
 from rpc.client.reply_values import RawReply
 from rpc.errors import ConfigurationError
@@ -95,7 +95,7 @@ class Connection:
     def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> asyncio.Future[RawReply]:
         """Send the bytes of a Thrift message, without a stub: see :meth:`rpc.Connection.call_raw`."""
         opened = self._opened()
-        return CallFuture(opened.connection.call_raw(service, message, **options), opened.loop)
+        return begin_call(opened.loop, opened.connection.call_raw, service, message, **options)
 
     def _opened(self) -> _Open:
         if self._open is None:

@@ -31,6 +31,8 @@ class Waiter(Protocol):
 class Method(DoorMethod):
     """A method of a client."""
 
+    package = "rpc.blocking"
+
     def __repr__(self) -> str:
         source, name = self.args
         return repr(getattr(source.made[1], name))
@@ -90,7 +92,7 @@ def with_reply(method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> 
     """
     given: object = method
     if not isinstance(given, Method):
-        raise TypeError(f"{given!r} is no method of a client of rpc.blocking; give one such as client.add")
+        raise twisted_clients.no_method(given)
     source, name = given.args
     waiter, below = source.method(name)
     reply: Reply[T] = waiter(partial(twisted_clients.with_reply, below, *args, **kwargs))

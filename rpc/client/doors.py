@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from inspect import Signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rpc.client.options import Options
 from rpc.client.stub_client import Client
@@ -15,10 +15,14 @@ if TYPE_CHECKING:  # Python has it from 3.11 on
 
 
 class DoorMethod(partial[Any]):
-    """A method of a client. A partial adds no Python frame to a call. It has the attributes that help() reads."""
+    """A method of a client. A partial adds no Python frame to a call. It has the attributes that help() reads.
+
+    :cvar package: has the ``with_reply`` for it.
+    """
 
     __name__: str
     __signature__: Signature
+    package: ClassVar[str]
 
 
 class DoorClient:

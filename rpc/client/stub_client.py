@@ -32,6 +32,7 @@ class Method(partial[Deferred[Any]]):
 
     __name__: str
     __signature__: Signature
+    package = "rpc"
 
     @property
     def operation(self) -> Operation:
@@ -130,6 +131,14 @@ def _make_method(
     return call
 
 
+def no_method(given: object) -> TypeError:
+    """Return the error for what is no method of a client, or one of another package's clients."""
+    package = getattr(type(given), "package", None)
+    if package is None:
+        return TypeError(f"{given!r} is no method of a client; give one such as client.add")
+    return TypeError(f"{given!r} is a method of a client of {package}: use {package}.with_reply")
+
+
 def with_reply(method: Callable[P, Deferred[T]], /, *args: P.args, **kwargs: P.kwargs) -> Deferred[Reply[T]]:
     """Call a client's method, and get the reply's metadata as well.
 
@@ -144,6 +153,6 @@ def with_reply(method: Callable[P, Deferred[T]], /, *args: P.args, **kwargs: P.k
     """
     given: object = method
     if not isinstance(given, Method):
-        raise TypeError(f"{given!r} is no method of a client; give one such as client.add")
+        raise no_method(given)
     reply: Deferred[Reply[T]] = given.func(given.operation.with_reply, *args, **kwargs)
     return reply

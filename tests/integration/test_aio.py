@@ -169,6 +169,36 @@ class AsyncioTests(AsyncioWorkerTestCase):
             asyncio.run(call())
         loop.run_until_complete(connection.close())
 
+    def test_a_call_in_another_loop_is_refused(self) -> None:
+        """At once, with the remedy: while the client's loop is open, and when it has ended. Without a running loop, a
+        call may begin, and is answered when the client's loop runs.
+        """
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+
+        async def enter() -> rpc.aio.Connection:
+            return await rpc.aio.connect(self.url)
+
+        connection = loop.run_until_complete(enter())
+        client = connection.client(Calculator, name=self.name)
+        self.assertEqual(loop.run_until_complete(client.add(1, 2)), 3)
+
+        async def refused() -> None:
+            for call in (
+                client.ping,
+                lambda: rpc.aio.with_reply(client.ping),
+                lambda: connection.call_raw(self.name, b""),
+            ):
+                with self.assertRaisesRegex(RuntimeError, "another event loop, .*: open a connection in each loop"):
+                    call()
+
+        asyncio.run(refused())
+        loop.close()
+        asyncio.run(refused())
+        asyncio.run(connection.close())
+        with self.assertRaisesRegex(RuntimeError, "another event loop"):
+            client.ping()
+
     def test_a_raw_call_is_a_future_too(self) -> None:
         """It begins at once, as other calls do."""
 
@@ -214,12 +244,14 @@ class AsyncioTests(AsyncioWorkerTestCase):
         async def main() -> None:
             async with rpc.aio.connect(self.url) as connection:
                 client = connection.client(Calculator, name=self.name)
-                with self.assertRaises(TypeError):
+                with self.assertRaisesRegex(TypeError, "a method of a client of rpc.aio: use rpc.aio.with_reply"):
                     await rpc.with_reply(client.ping)
+                with self.assertRaisesRegex(TypeError, "use rpc.aio.with_reply"):
+                    rpc.blocking.with_reply(client.ping)
                 self.assertIsNone(await rpc.with_options(client, timeout=1.0).ping())
                 with self.assertRaises(TypeError):
                     rpc.aio.with_options(Calculator, timeout=1.0)
-                with self.assertRaises(TypeError):
+                with self.assertRaisesRegex(TypeError, "is no method of a client; give one such as client.add"):
                     await rpc.aio.with_reply(len, ())  # type: ignore[arg-type]
                 with self.assertRaises(AttributeError):
                     _ = client.subtract
