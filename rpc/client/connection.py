@@ -20,7 +20,7 @@ from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawOptio
 from rpc.client.raw import RawClient, call_raw
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
-from rpc.default_reactor import default_reactor
+from rpc.default_reactor import default_reactor, refuse_foreign_loop
 from rpc.errors import InvalidRequest
 from rpc.interceptors import client_interceptors
 from rpc.link import Link
@@ -287,7 +287,11 @@ def connect(
     :raises InvalidURI: the URL cannot be understood.
     :raises ConfigurationError: a file of the URL, with a password or certificate, or that of `spec`, cannot be read or
         used.
+    :raises RuntimeError: asyncio runs here, and Twisted's reactor does not: use :func:`rpc.aio.connect`.
     """
+    if reactor is None:
+        reactor = default_reactor()
+        refuse_foreign_loop(reactor)
     connection = Connection(broker_url, interceptors=interceptors, spec=spec, reactor=reactor)
     connection.startService()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import pydoc
 from typing import Any, get_type_hints
@@ -23,6 +24,29 @@ from tests.unit.amqp.memory_reactor import BrokerReactor, Socket
 from tests.unit.amqp.peer import outcome_of
 
 URL = "amqp://me:secret@192.0.2.1/mine?heartbeat=0"
+
+
+class AsyncioTests(SynchronousTestCase):
+    """rpc.connect in a program on asyncio."""
+
+    def test_connect_names_rpc_aio_where_only_asyncio_runs(self) -> None:
+        """Twisted's reactor does not run there, so the connection would never open."""
+
+        async def main() -> None:
+            with self.assertRaisesRegex(RuntimeError, "use rpc.aio.connect"):
+                await rpc.connect(URL)
+
+        asyncio.run(main())
+
+    def test_connect_takes_a_reactor_that_is_given(self) -> None:
+        """It may live on the loop."""
+
+        async def main() -> None:
+            connecting = rpc.connect(URL, reactor=BrokerReactor())
+            self.assertEqual(outcome_of(connecting), [])
+            connecting.cancel()
+
+        asyncio.run(main())
 
 
 class OptionsTests(SynchronousTestCase):
