@@ -34,6 +34,7 @@ from rpc.cli.running import (
     run,
 )
 from rpc.cli.standard_output import say, warn
+from rpc.cli.worker_options import WholeNumber
 from rpc.errors import DeclarationRefused
 from rpc.keys import Keys
 from rpc.topology import DeadLetterKind, ServiceTopology
@@ -139,7 +140,7 @@ async def _listed(reactor: Any, broker: BrokerURI, topology: ServiceTopology, ki
 @click.option(
     "--bytes",
     "most",
-    type=click.IntRange(min=0),
+    type=WholeNumber(0),
     default=BYTES_SHOWN,
     show_default=True,
     help="Bytes to show of a body that is not shown as arguments.",

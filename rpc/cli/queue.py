@@ -15,6 +15,7 @@ from rpc.cli.queue_migration import Migration, lock_service
 from rpc.cli.running import broker_option, command_line_errors, errors_in_words, open_connection, run
 from rpc.cli.service_queues import no_such_queue
 from rpc.cli.standard_output import say, warn
+from rpc.cli.worker_options import SOME_SECONDS, WholeNumber
 from rpc.errors import ConfigurationError
 from rpc.exchanges import declare_exchanges
 from rpc.topology import BROADCAST, CONSUMER_TIMEOUT, DEAD, REQUESTS, ServiceTopology, direct_exchange
@@ -50,8 +51,8 @@ def queue_command() -> None:
 @click.option("--queue", metavar="NAME", help="The service's request queue, when it is not rpc.SERVICE.")
 @click.option("--exchange", metavar="NAME", default=REQUESTS, show_default=True, help="Where requests are published.")
 @click.option("--queue-type", type=click.Choice(QUEUE_TYPES), default="classic", show_default=True)
-@click.option("--backlog", type=click.IntRange(min=1), help="The most ready requests. Default: no limit.")
-@click.option("--max-priority", type=click.IntRange(1, HIGHEST_PRIORITY), help="The highest priority. Default: none.")
+@click.option("--backlog", type=WholeNumber(1), help="The most ready requests. Default: no limit.")
+@click.option("--max-priority", type=WholeNumber(1, HIGHEST_PRIORITY), help="The highest priority. Default: none.")
 @click.option("--consumer-timeout", type=float, metavar="SECONDS", help="How long a call may run unacked.")
 @click.option(
     "--queue-argument",
@@ -67,7 +68,7 @@ def queue_command() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--patience",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SOME_SECONDS,
     default=PATIENCE,
     show_default=True,
     metavar="SECONDS",

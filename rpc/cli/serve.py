@@ -16,7 +16,7 @@ from rpc.broker_address import FILE_VARIABLE, URL_VARIABLE
 from rpc.cli.running import BROKER_HELP, checked_broker, command_line_errors
 from rpc.cli.serve_processes import Settings, prepare
 from rpc.cli.settings import OTHERS, PREFIX, WORDS, GroupedCommand, Setting, is_in_environment, read_config
-from rpc.cli.worker_options import ACCESS_LOG, ON_REFUSAL, PORT, SECONDS, SOME_SECONDS
+from rpc.cli.worker_options import ACCESS_LOG, ON_REFUSAL, PORT, SECONDS, SOME_SECONDS, WholeNumber
 from rpc.default_reactor import default_reactor
 from rpc.hosting import DRAIN_TIMEOUT
 from rpc.monotonic import use_monotonic_time
@@ -48,6 +48,11 @@ def _reactor_name(ctx: click.Context, parameter: click.Parameter, name: str) -> 
         if name not in known:
             raise click.BadParameter(f"{name!r} is not one of {', '.join(sorted(known))}.", ctx, parameter)
     return name
+
+
+def _path(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return a path. An empty one is none, as with twistd's ``--pidfile=``, and as in the environment."""
+    return value or None
 
 
 def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
@@ -88,7 +93,7 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
 @_option(
     "Processes",
     "--workers",
-    type=click.IntRange(1, MOST_WORKERS),
+    type=WholeNumber(1, MOST_WORKERS),
     metavar="N",
     help="Number of worker processes. A supervisor starts them again when they end, and replaces them one after the "
     "other on SIGHUP. Default: this process serves, without a supervisor.",
@@ -118,6 +123,7 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
     "Processes",
     "--pidfile",
     type=click.Path(),
+    callback=_path,
     help="File that has the process id while the program runs. One that is left over is replaced. Default: none.",
 )
 @_option("Log", "--log-level", type=click.Choice(LEVELS), default="info", help="Leave out less important lines.")
@@ -152,6 +158,7 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
     "Health",
     "--ready-file",
     type=click.Path(),
+    callback=_path,
     help="File that exists while all services are consumed. Default: none.",
 )
 @_option(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, Final
 
 import click
@@ -36,6 +38,10 @@ TYPES: Final[dict[str, Any]] = {
     "health-port": PORT,
     "metrics-port": PORT,
 }
+
+
+NAME_FORM: Final = re.compile(r"[^\s:/\\,.]+(\.[^\s:/\\,.]+)*:[^\W\d]\w*")
+"""``module:attribute``. The name of a module may be no identifier, such as ``my-service``."""
 
 
 class Options(usage.Options):
@@ -153,22 +159,28 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
     for name in names:
         if "://" in name:
             raise ConfigurationError(f"{hide_logins(name)}: is no service; write --broker before the broker's URL")
-        module_name, colon, attribute = name.partition(":")
-        if not (module_name and colon and attribute):
-            raise ConfigurationError(f"{name}: write it as MODULE:SERVICE, such as services.calculator:service")
+        if not NAME_FORM.fullmatch(name):
+            raise ConfigurationError(f"{name!r}: write it as MODULE:SERVICE, such as services.calculator:service")
+        module_name, _, attribute = name.partition(":")
         try:
             module = importlib.import_module(module_name)
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}: {error}") from error
-        except (Exception, SystemExit) as error:  # a script may end the program
+        except (Exception, SystemExit) as error:  # a script may end with the latter, as react does
             why = why_missing(module_name, error) or f"{module_name} does not import: {_last_line(error)}"
             raise ConfigurationError(f"{name}: {why}") from error
-        service = getattr(module, attribute, None)
-        if service is None:
-            raise ConfigurationError(f"{name}: {module_name} has no {attribute!r}")
-        if not isinstance(service, ThriftService):
-            raise ConfigurationError(f"{name}: this is a {type(service).__name__}, not a rpc.ThriftService")
-        yield service
+        yield _service(module, attribute, name)
+
+
+def _service(module: ModuleType, attribute: str, name: str) -> ThriftService:
+    if not hasattr(module, attribute):
+        services = [known for known, value in vars(module).items() if isinstance(value, ThriftService)]
+        others = f"but these services: {', '.join(services)}" if services else "and no rpc.ThriftService"
+        raise ConfigurationError(f"{name}: {module.__name__} has no {attribute!r}, {others}")
+    service = getattr(module, attribute)
+    if not isinstance(service, ThriftService):
+        raise ConfigurationError(f"{name}: is of the type {type(service).__name__}, not an rpc.ThriftService")
+    return service
 
 
 def _last_line(error: BaseException) -> str:
@@ -181,6 +193,8 @@ def _last_line(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename not in ours and not frame.filename.startswith("<frozen")
     ]
+    if isinstance(error, SystemExit):  # the line of the module says more than that of sys.exit
+        return f"it ends the program ({frames[0].filename}, line {frames[0].lineno})"
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"
 

@@ -1,4 +1,4 @@
-"""Types of the options that ``thrift-rpc serve`` and ``twistd rpc-worker`` share."""
+"""Types of options, for several verbs of ``thrift-rpc`` and for ``twistd rpc-worker``."""
 
 from __future__ import annotations
 
@@ -40,9 +40,24 @@ class Seconds(SecondsType):
         return seconds
 
 
+class WholeNumber(click.IntRange):
+    """A number of a range. Its error says what is allowed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number.
+
+        :raises click.BadParameter: the value is none, or is not in the range.
+        """
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            allowed = f"{self.min} or more" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"{value!r} is no whole number {allowed}", param, ctx)
+
+
 SECONDS: Final = Seconds(zero=True)
 SOME_SECONDS: Final = Seconds(zero=False)
-PORT: Final = click.IntRange(0, 65535)
+PORT: Final = WholeNumber(0, 65535)
 """A TCP port, or 0 for a free one."""
 
 ON_REFUSAL: Final = click.Choice([EXIT, WAIT])

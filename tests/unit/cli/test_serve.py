@@ -134,6 +134,21 @@ def test_wrong_values_are_named_with_their_place(tmp_path: Path, option: str, va
     assert f"{path}: {option[2:]}: " in named
 
 
+def test_a_wrong_number_is_told_what_is_allowed() -> None:
+    """In words, not in those of click's types."""
+    assert refusal("--workers", "two", "m:s").endswith("'two' is no whole number from 1 to 1024")
+    assert refusal("--workers", "0", "m:s").endswith("'0' is no whole number from 1 to 1024")
+    assert refusal("--health-port", "1.5", "m:s").endswith("'1.5' is no whole number from 0 to 65535")
+    assert refusal("--connect-timeout", "0", "m:s").endswith("'0' is no number of seconds, more than 0")
+
+
+@pytest.mark.parametrize("option", ["--pidfile", "--ready-file"])
+def test_an_empty_path_is_none(prepared: list[Settings], option: str) -> None:
+    """As with twistd, whose users write ``--pidfile=``."""
+    settings = settings_of(prepared, f"{option}=", "m:s")
+    assert (settings.pidfile, settings.ready_file) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

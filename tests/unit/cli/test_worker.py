@@ -38,9 +38,35 @@ class LoadServicesTests(SynchronousTestCase):
 
     def test_refuses_a_name_that_is_no_service(self) -> None:
         """A colon separates the module from the attribute, which must be a service."""
-        self.assertIn("MODULE:SERVICE", self.refusal("services.calculator"))
-        self.assertIn("has no 'nothing'", self.refusal("services.calculator:nothing"))
-        self.assertIn("this is a module, not a rpc.ThriftService", self.refusal("services.calculator:rpc"))
+        self.assertIn("has no 'nothing', but these services: service", self.refusal("services.calculator:nothing"))
+        self.assertIn("is of the type module, not an rpc.ThriftService", self.refusal("services.calculator:rpc"))
+        self.write("worker_empty", "number: int")
+        self.assertIn("has no 'number', and no rpc.ThriftService", self.refusal("worker_empty:number"))
+
+    def test_refuses_words_of_another_form(self) -> None:
+        """Before it imports anything: a path, a list with commas, a blank, a relative name, two colons."""
+        for name in (
+            "services.calculator",
+            "services.calculator:",
+            ":service",
+            "",
+            "services/calculator:service",
+            "services.calculator:service,services.shared:service",
+            "services.calculator :service",
+            "..calculator:service",
+            "services.calculator:service:other",
+        ):
+            self.assertEqual(
+                self.refusal(name), f"{name!r}: write it as MODULE:SERVICE, such as services.calculator:service"
+            )
+
+    def test_a_module_that_ends_the_program_is_named(self) -> None:
+        """Such as a script without a check of ``__name__``, whose ``react`` ends the process."""
+        path = self.write("worker_script", "\nraise SystemExit(0)\n")
+        self.assertEqual(
+            self.refusal("worker_script:service"),
+            f"worker_script:service: worker_script does not import: it ends the program ({path}, line 2)",
+        )
 
     def test_refuses_a_module_that_does_not_exist(self) -> None:
         """The error does not name the importing code."""
