@@ -12,7 +12,7 @@ from twisted.python import usage
 from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import MEGABYTE, Limits
 from rpc.broker.server import BrokerServer
-from rpc.cli.twistd_options import check_user, end_unless_listening
+from rpc.cli.twistd_options import check_user, end_unless_listening, one_line
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
 from rpc.monotonic import use_monotonic_time
@@ -67,6 +67,7 @@ class Options(usage.Options):
         self._users: dict[str, str] = {}
         self._vhosts = ["/"]
 
+    @one_line
     def opt_user(self, user: str) -> None:
         """NAME:PASSWORD of a user that may connect, also from other machines; may be given several times. guest may
         then connect only when it is named, too. Every user of this machine can read the command line, and the password:
@@ -74,6 +75,7 @@ class Options(usage.Options):
         """
         self._add_user("--user", user)
 
+    @one_line
     def opt_users(self, path: str) -> None:
         """File of users as --user has them: one NAME:PASSWORD a line; empty lines are skipped. It is read once, at the
         start; may be given several times.
@@ -94,6 +96,7 @@ class Options(usage.Options):
             raise usage.UsageError(f"{where}: {name} is given twice")
         self._users[name] = password
 
+    @one_line
     def opt_vhost(self, name: str) -> None:
         """Name of a virtual host beside "/"; may be given several times."""
         if not name:

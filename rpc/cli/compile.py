@@ -22,7 +22,7 @@ def _reason(out: Path, compiler: str) -> str:
     return f"{out} is not what the IDL compiles to; run this without --check"
 
 
-@click.command(name="compile")
+@click.command(name="compile", short_help="Compile .thrift files into Twisted stubs and their types.")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",

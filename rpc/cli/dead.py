@@ -49,7 +49,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Kinds: TypeAlias = tuple[DeadLetterKind, ...]
 
 
-@click.group(name="dead")
+@click.group(name="dead", short_help="List, show, replay or delete the dead letters of a service.")
 def dead_command() -> None:
     """List, show, replay or delete the dead letters of a service: requests that its workers rejected for good.
 
@@ -108,7 +108,7 @@ def _topology(service: str, queue: str | None) -> ServiceTopology:
     return ServiceTopology(service) if queue is None else ServiceTopology(service, queue=queue)
 
 
-@dead_command.command(name="list")
+@dead_command.command(name="list", short_help="List dead letters, one a line.")
 @_of_service
 @click.option("--json", "as_json", is_flag=True, help="For programs: only a JSON object per line.")
 def list_command(service: str, broker: BrokerURI, queue: str | None, kinds: Kinds, as_json: bool) -> None:
@@ -195,7 +195,7 @@ async def _chosen(dead: DeadQueues, choice: Choice, *, with_content: bool) -> li
     return chosen
 
 
-@dead_command.command(name="replay")
+@dead_command.command(name="replay", short_help="Republish letters to the service's queue.")
 @_of_service
 @click.argument("letters", nargs=-1, metavar="[NUMBER|ID]...")
 @click.option("--all", "all_letters", is_flag=True, help="All letters of these kinds that are there now.")

@@ -35,7 +35,7 @@ def _option(name: str, kind: Any, purpose: str) -> Callable[[Any], Any]:
     return click.option(f"--{name}", type=kind, default=default, show_default=True, help=purpose)
 
 
-@click.command("gateway")
+@click.command("gateway", short_help="Serve stock Thrift clients of any language.")
 @click.argument("services", metavar="SERVICE...", nargs=-1, required=True)
 @broker_option
 @click.option(

@@ -45,7 +45,7 @@ def queue_command() -> None:
     """Give the queues of a service other arguments."""
 
 
-@queue_command.command(name="migrate")
+@queue_command.command(name="migrate", short_help="Replace the queues of a service, and move all messages.")
 @click.argument("service")
 @broker_option
 @click.option("--queue", metavar="NAME", help="The service's request queue, when it is not rpc.SERVICE.")

@@ -59,7 +59,12 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
     return click.option(*names, cls=Setting, group=group, **attributes)
 
 
-@click.command("serve", cls=GroupedCommand, context_settings={"auto_envvar_prefix": PREFIX, "show_default": True})
+@click.command(
+    "serve",
+    cls=GroupedCommand,
+    context_settings={"auto_envvar_prefix": PREFIX, "show_default": True},
+    short_help="Serve services, in one process or in several.",
+)
 @click.argument("services", metavar="MODULE:SERVICE...", nargs=-1, envvar=f"{PREFIX}_SERVICES")
 @_option(
     "Broker",
@@ -188,7 +193,7 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
 @click.option("--supervised", is_flag=True, hidden=True, allow_from_autoenv=False)
 @click.pass_context
 def serve_command(context: click.Context, /, services: tuple[str, ...], reactor: str, **values: Any) -> None:
-    """Serve each MODULE:SERVICE, a rpc.ThriftService in an importable module; the current directory is searched first.
+    """Serve each MODULE:SERVICE, an rpc.ThriftService in an importable module; the current directory is searched first.
 
     Ends on SIGTERM or SIGINT, when the calls in progress are finished, with status 0; on a second signal at once. The
     status is 1 when the broker refuses the worker, and 2 when an option or a module is wrong.

@@ -9,9 +9,9 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
@@ -30,6 +30,15 @@ CHECK = "import sys, rpc.hosting, twisted.internet.reactor\nfor path in sys.argv
 
 CHECK_LIMIT = 60.0
 """Seconds."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def one_line(method: F) -> F:
+    """Join the lines of an option's docstring: twistd would show their indentation."""
+    method.__doc__ = " ".join((method.__doc__ or "").split())
+    return method
 
 
 def _given(options: usage.Options, name: str) -> Any:

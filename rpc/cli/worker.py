@@ -49,7 +49,7 @@ class Options(usage.Options):
 
     synopsis = "[options] MODULE:SERVICE [MODULE:SERVICE ...]"
     longdesc = (
-        "Serves each MODULE:SERVICE, a rpc.ThriftService in an importable module; the current directory is searched "
+        "Serves each MODULE:SERVICE, an rpc.ThriftService in an importable module; the current directory is searched "
         "first, or that of --rundir. Ends on SIGTERM, SIGINT or SIGHUP, when the calls in progress are finished; on a "
         "second signal at once."
     )

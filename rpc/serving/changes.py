@@ -26,7 +26,7 @@ class Changes(Service):
             import watchfiles  # noqa: PLC0415  # an extra
         except ImportError:
             raise ConfigurationError(
-                "--reload: the package watchfiles is missing; install thrift-amqp-rpc[reload]"
+                "--reload needs watchfiles, which is not installed: pip install 'thrift-amqp-rpc[reload]'"
             ) from None
         self._reactor = reactor
         self._folders = list(folders)
