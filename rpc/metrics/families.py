@@ -25,7 +25,7 @@ class Metric:
     :ivar name: as a scrape shows it: that of a counter ends with ``_total``.
     :ivar kind: the class of its families.
     :ivar labels: the names of its labels.
-    :ivar text: what it says.
+    :ivar text: its meaning, in a scrape and in ``docs/observability.md``.
     """
 
     name: str
@@ -125,6 +125,6 @@ WORKER_UP = Metric(
     "rpc_worker_up",
     GAUGE,
     ("worker",),
-    "Of `--workers`: 1 if the worker process of this number has told its metrics, else 0.",
+    "With --workers: 1 if the worker process of this number has told its metrics, else 0.",
 )
 METRICS = (*CLIENT_METRICS, *SERVER_METRICS, WORKER_UP)
