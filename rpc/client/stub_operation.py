@@ -9,6 +9,7 @@ import attrs
 from thrift.Thrift import TApplicationException, TMessageType
 
 from rpc.client.operation import Operation
+from rpc.client.options import Options
 from rpc.envelope import REPLACE, differences, has_unknown_exception, misfit, read_application_exception
 from rpc.errors import InvalidReply, InvalidRequest, MalformedMessage
 from rpc.struct_checks import Check
@@ -18,6 +19,10 @@ EMPTY_STRUCT = 1
 """Bytes of a struct without fields, in the binary and in the compact protocol."""
 
 EMPTY_JSON_STRUCT = b"{}]"
+
+
+OPTION_NAMES = frozenset(Options.__annotations__)
+"""Clients of other libraries, such as gRPC's, take options as arguments of a call."""
 
 
 @attrs.define(eq=False, slots=False)
@@ -61,7 +66,9 @@ class StubOperation(Operation):
         unexpected = [repr(name) for name in keywords if name not in self.method.argument_names]
         if unexpected:  # often a name is misspelt, and Python would complain that the right one is missing
             plural = "s" if len(unexpected) > 1 else ""
-            raise TypeError(f"{self._shown}: unexpected argument{plural} {', '.join(unexpected)}")
+            option = next((name for name in keywords if name in OPTION_NAMES), None)
+            hint = f"; an option is set by rpc.with_options(client, {option}=...)" if option else ""
+            raise TypeError(f"{self._shown}: unexpected argument{plural} {', '.join(unexpected)}{hint}")
         try:
             return self.method.signature.bind(*arguments, **keywords).args
         except TypeError as error:

@@ -47,6 +47,11 @@ class OperationTests(SynchronousTestCase):
             ((1, 2), {"num3": 3}, "unexpected argument 'num3'"),
             ((1,), {"nmu2": 3}, "unexpected argument 'nmu2'"),
             ((), {"num1": 1, "a": 2, "b": 3}, "unexpected arguments 'a', 'b'"),
+            (
+                (1, 2),
+                {"timeout": 3.0},
+                "unexpected argument 'timeout'; an option is set by rpc.with_options(client, timeout=...)",
+            ),
         ):
             error = self.assertRaises(TypeError, operation().encode, 1, arguments, keywords)
             self.assertEqual(str(error), f"Calculator.add(num1, num2): {told}")
