@@ -42,12 +42,14 @@ FIELDS = (
 
 
 class AccessLog(WorkerInterceptor):
-    """Writes what became of each call: names, identity, outcome, time and sizes. Arguments and results are not shown.
+    """Writes a line for each call that has ended. Arguments and results are not in it.
 
-    The fields are ``service``, ``method``, ``outcome``, ``milliseconds`` (from the arrival in the worker to the reply),
-    ``attempt``, ``request_bytes``, ``reply_bytes``, ``caller`` (the verified user, else the name that the program gives
-    itself, else the reply queue), ``message_id``, and ``error`` (its type) if there is one. An outcome is a value of
-    :class:`rpc.Ending`, or ``expired`` for a call whose deadline has passed.
+    Its fields are :data:`FIELDS`. ``docs/observability.md`` has their meanings.
+
+    - ``outcome``: a value of :class:`rpc.Ending`, or ``expired`` for a call whose deadline has passed.
+    - ``milliseconds``: from the arrival in the worker to the reply.
+    - ``caller``: the verified user, else the name that the program gives itself, else the reply queue.
+    - ``error``: the type of the error, if there is one.
     """
 
     def __init__(self, form: str = TEXT, logger: logging.Logger | Logger | None = None) -> None:
@@ -55,7 +57,7 @@ class AccessLog(WorkerInterceptor):
         :param form: ``"text"``: ``name=value``, with spaces between; or ``"json"``, with the ``time`` of the end.
         :param logger: where the lines go: Twisted's logger by default, or one of :mod:`logging`. Both get the fields as
             well: as ``rpc_fields`` of the event, or of the record.
-        :raises ConfigurationError: the form is another one.
+        :raises ConfigurationError: `form` is neither of the two.
         """
         if form not in (TEXT, JSON):
             raise ConfigurationError(f"access log: the form {form!r} must be {TEXT} or {JSON}")

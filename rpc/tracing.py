@@ -1,9 +1,9 @@
 """Traces by OpenTelemetry: a span at the client and one at the worker for each call, linked over AMQP headers.
 
 The headers are those of W3C's Trace Context (``traceparent``, ``tracestate``), or of the propagator that is configured.
-They are metadata of the request. So a nested call belongs to the trace of its handler's call, also by a client without
-traces. Needs the extra ``tracing`` (opentelemetry-api). The program sets up the exporter, as ``docs/observability.md``
-shows.
+They are metadata of the request, which nested calls inherit. So a nested call belongs to the trace of its handler's
+call even when its client has no :class:`ClientTracing`. Needs the extra ``tracing`` (opentelemetry-api). The program
+sets up the exporter, as ``docs/observability.md`` shows.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 
 
 class _Tracing:
-    """What both sides have."""
+    """The tracer and the propagator of both interceptors."""
 
     def __init__(
         self, tracer_provider: TracerProvider | None = None, propagator: TextMapPropagator | None = None
@@ -141,8 +141,8 @@ class ClientTracing(_Tracing, ClientInterceptor):
 class WorkerTracing(_Tracing, WorkerInterceptor):
     """A span for each request of a worker: a child of the client's.
 
-    It is the current span of the handler's own code and coroutines. Nested calls inherit it in any case: it is in the
-    metadata of the request.
+    It is the current span of the handler's own code and coroutines. Nested calls find it in any case, because it is
+    also in the metadata of the request.
     """
 
     def before(self, call: WorkerCall) -> None:

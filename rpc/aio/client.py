@@ -78,7 +78,7 @@ class Client(DoorClient):
 
 
 def begin_call(loop: AbstractEventLoop, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-    """Call what returns a Deferred, on the reactor of `loop`.
+    """Call a method that returns a Deferred, on the reactor of `loop`. Return a future for its result.
 
     :raises RuntimeError: another loop runs here, or `loop` is closed. The Deferred would never fire.
     """

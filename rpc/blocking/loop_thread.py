@@ -21,7 +21,7 @@ class LoopThread:
     """Runs a reactor, on an event loop, until :meth:`stop`. The thread is a daemon: it does not keep a program from
     its end.
 
-    :ivar reactor: to be used by what :meth:`call` calls.
+    :ivar reactor: for the functions that :meth:`call` calls.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class LoopThread:
             del begun  # the error has a reference to this frame
 
     def stop(self) -> None:
-        """End the reactor and the thread. What was begun, and has not ended, is cancelled."""
+        """End the reactor and the thread. Calls that have not ended are cancelled."""
         self.check_thread()
         self._stop_soon()
         if not sys.is_finalizing():
@@ -101,7 +101,7 @@ class LoopThread:
 
 
 def _context() -> Context | None:
-    """Return the context for what this thread begins; ``None`` for this one.
+    """Return the context for calls of this thread; ``None`` for the thread's own.
 
     When a handler's thread calls, the nested call inherits deadline and metadata. But only the worker's own thread may
     count nested calls.
@@ -115,7 +115,7 @@ def _context() -> Context | None:
 
 
 class _Begun:
-    """What was begun in the reactor's thread for another thread.
+    """A function that runs in the reactor's thread for another thread, which waits for its result.
 
     The other thread waits by a plain lock. A signal can interrupt it at any moment. It could leave the lock of a
     ``concurrent.futures.Future`` locked, and so stop the reactor's thread.

@@ -34,8 +34,8 @@ class ClientMetrics(ObserverMetrics, ClientInterceptor):
         metrics = ClientMetrics()
         connection = await rpc.connect(interceptors=[metrics])
 
-    Calls in progress and connections are those of connections that it was given to, by :func:`rpc.connect` or as
-    ``client_interceptors`` of a worker.
+    Calls in progress and connections are counted only for connections that got the object: from :func:`rpc.connect`,
+    :class:`rpc.Connection`, or as ``client_interceptors`` of a worker.
     """
 
     def __init__(

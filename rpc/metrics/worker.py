@@ -26,8 +26,8 @@ class WorkerMetrics(ObserverMetrics, WorkerInterceptor):
 
     Give the same object to all workers of a process::
 
-    metrics = WorkerMetrics()
-    worker = rpc.Worker(url, services, interceptors=[metrics])
+        metrics = WorkerMetrics()
+        worker = rpc.Worker(url, services, interceptors=[metrics])
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class WorkerMetrics(ObserverMetrics, WorkerInterceptor):
             self._dead_letters[call.service, error] += 1
 
     def _note_history(self, call: WorkerCall) -> None:
-        """Note what came before a call that began."""
+        """Count the wait, the earlier attempts and the redelivery of a call that began."""
         wait = call.began - call.arrived
         if wait > 0:
             self._waits.setdefault(call.service, Histogram(self._bounds)).add(wait)

@@ -1,7 +1,7 @@
 """The log of a program that serves: lines of text, or one JSON object a line.
 
-It has the events of Twisted's log and of :mod:`logging`, and what handlers print. Text of peers is shown without
-characters that a terminal obeys.
+It has the events of Twisted's log and of :mod:`logging`, and the text that handlers print. Text of peers is shown
+without characters that a terminal obeys.
 """
 
 from __future__ import annotations

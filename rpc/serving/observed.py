@@ -1,4 +1,4 @@
-"""A worker, or a supervisor of workers, with all that tells others about its state."""
+"""A worker, or a supervisor of workers, with the parts that report its state."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ObservedService(Service):
         self._watch.start()
 
     def stopService(self) -> Deferred[None]:
-        """Say so, then stop. Fires when all is closed."""
+        """Report the stop, then stop. Fires when everything is closed."""
         if not self.running:
             return self._close_servers()
         super().stopService()

@@ -1,4 +1,4 @@
-"""A worker with all that observes it: the one code behind ``thrift-rpc serve`` and ``twistd rpc-worker``."""
+"""A worker with its observers: the one code behind ``thrift-rpc serve`` and ``twistd rpc-worker``."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class WorkerSettings:
         )
 
     def _interceptors(self, reactor: Any) -> tuple[list[Any], list[Any]]:
-        """Return what the options ask for: interceptors of the worker, and of its handlers' clients."""
+        """Return the interceptors of the worker, and those of its handlers' clients, as the options ask for."""
         at_worker: list[Any] = []
         at_client: list[Any] = []
         if self.metrics_port is not None:
@@ -109,7 +109,7 @@ class WorkerSettings:
         return None if self.ready_file is None else MarkerFile("--ready-file", self.ready_file)
 
     def watch(self, reactor: Any, worker: Worker, notifier: Notifier, ready_file: MarkerFile | None) -> Watch:
-        """Return what watches the worker, and ends the program when the broker does not let it in."""
+        """Return the watch on the worker. It ends the program when the broker lets the worker wait too long."""
         timeout = self.connect_timeout
 
         def give_up() -> None:

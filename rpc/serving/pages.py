@@ -43,9 +43,9 @@ def site(pages: Mapping[str, Page], reactor: Any) -> PageSite:
 
 @attrs.frozen
 class Asked:
-    """Pages that a user wants.
+    """Pages, and the address that the user has chosen for them.
 
-    :ivar option: what asks for them: ``--<option>-port`` and ``--<option>-interface``.
+    :ivar option: the middle of the options' names: ``--<option>-port`` and ``--<option>-interface``.
     :ivar port: 0 for a free one.
     """
 
@@ -70,7 +70,7 @@ class PageServer:
         self._listener: Any = None
 
     def listen(self) -> str | None:
-        """Listen. Return why this is not possible, or ``None``."""
+        """Listen. Return the problem in words, or ``None`` when there is none."""
         option, interface, port = self._first.option, self._first.interface, self._first.port
         try:
             self._listener = self._reactor.listenTCP(port, site(self._pages, self._reactor), interface=interface)
@@ -88,7 +88,7 @@ class PageServer:
         log.msg(f"pages: {', '.join(f'http://{shown}:{port}/{name}' for name in self._pages)}")
 
     def close(self) -> Deferred[None]:
-        """Listen no more. Fires when this is so."""
+        """Close the port. Fires when it is closed."""
         listener, self._listener = self._listener, None
         return succeed(None) if listener is None else maybeDeferred(listener.stopListening)
 

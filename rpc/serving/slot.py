@@ -1,4 +1,4 @@
-"""One of the worker processes that a supervisor is to keep: what follows when it ends, and its replacement."""
+"""One place of a supervisor's worker processes: the restart of its process, and its replacement."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Slot:
     async def replace(self) -> bool:
         """Start another process. When it serves, it takes the place of the present one, which finishes its calls.
 
-        :return: whether this is so; ``False``: the other one has ended before, and the present one goes on.
+        :return: ``True``; or ``False`` when the other one has ended before, and the present one goes on.
         """
         replacement = self._replacement = self._spawn()
         ready = replacement is not None and await replacement.when_ready()
@@ -117,7 +117,7 @@ class Slot:
             self._replacement.stop()
 
     def kill_silent(self, since: float) -> None:
-        """Kill a process that serves, and has given no sign of life since then. Another one is started."""
+        """Kill each process that serves and was last heard before `since`. Another one is started."""
         for process in list(self._alive):
             if process.state is ProcessState.READY and process.heard < since:
                 process.kill("it has given no sign of life; most often, a handler blocks its reactor")

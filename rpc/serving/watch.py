@@ -1,4 +1,4 @@
-"""Looks at the readiness of a program each second, and tells it to those who want to know."""
+"""Looks at the readiness of a program each second, and reports its changes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OUTSIDE: Final = (Readiness.CONNECTING,)
 
 
 class Watch:
-    """Tells a notifier and a file whether the program is ready, and ends a wait for the broker.
+    """Reports to a notifier, and by a file, whether the program is ready. It also ends a long wait for the broker.
 
-    It looks instead of being told: the readiness depends on the connection, on each service, and on the broker's alarm.
-    A look costs microseconds, and the watchdog needs a timer anyway.
+    It polls, because the readiness depends on the connection, on each service, and on the broker's alarm. A look costs
+    microseconds, and the watchdog needs a timer anyway.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Watch:
         )
 
     def stop(self) -> None:
-        """Look no more. The program begins to stop."""
+        """End the looks: the program begins to stop. This is reported, too."""
         if self._loop.running:
             self._loop.stop()
         self._tell(Readiness.STOPPING)
@@ -67,7 +67,7 @@ class Watch:
         self._notifier.stopping()
 
     def look(self) -> None:
-        """Look now. Nothing before :meth:`start` and after :meth:`stop`."""
+        """Look now. It does nothing before :meth:`start` and after :meth:`stop`."""
         if not self._loop.running:
             return
         readiness = self._readiness()

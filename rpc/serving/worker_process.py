@@ -89,7 +89,7 @@ class WorkerProcess(ProcessProtocol):
         """The process id, or ``None`` when it has ended."""
         return None if self.transport is None else self.transport.pid
 
-    # -- what the process says
+    # -- messages of the process
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         """Take whole lines."""

@@ -3,8 +3,8 @@
 A process listens at a free port of 127.0.0.1, and tells its supervisor which. So Prometheus has one address, which no
 restart changes. The processes answer in OpenMetrics: it has exemplars, and an end, so half an answer is none.
 
-Each sample gets the label ``worker``, the number of its process: sums over processes would drop when a process ends,
-and Prometheus would take the rest of the sum for new calls.
+Each sample gets the label ``worker``, the number of its process. The samples are not summed up: a sum would drop when a
+process ends, and Prometheus would take the rest of the sum for new calls.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PATIENCE: Final = 5.0
 """Seconds that a process has to answer. Prometheus waits ten, unless it is configured otherwise."""
 
 WORKER: Final = "worker"
-"""The label. Like Prometheus, we rename one of the user's that is in its way."""
+"""The label. As Prometheus does, a label of the user's with this name is renamed."""
 
 LINES: Final = 10
 """Of the log in a second, at most, about processes that have not answered."""
@@ -48,7 +48,7 @@ class WorkersMetrics:
     def __call__(self) -> Deferred[CollectorRegistry]:
         """Return a registry with the metrics of this moment. It fires after :data:`PATIENCE` at the latest.
 
-        When it is cancelled, the processes are not: their answers are dropped.
+        Its cancellation does not reach the processes: their answers are dropped.
         """
         ports = self._ports()
         waiting: Deferred[CollectorRegistry] = Deferred()
@@ -79,7 +79,7 @@ class WorkersMetrics:
 
 
 def _timed_out(_: object, seconds: float) -> NoReturn:
-    """Say so, whatever the question failed with when it was cancelled."""
+    """Fail with the time-out. The error of the cancelled question is dropped."""
     raise TimeoutError(f"no answer in {seconds:g} s")
 
 
