@@ -15,6 +15,6 @@ service Glossary {
   /** Return the explanation of a term. */
   string explain(1: string term) throws (1: UnknownTerm unknown)
 
-  /** Note that a term was looked up. Nobody waits for this. */
+  /** Note that a term was looked up. There is no answer. */
   oneway void noticed(1: string term)
 }

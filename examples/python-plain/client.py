@@ -26,6 +26,7 @@ def ask(connection):
 
 
 if __name__ == "__main__":
-    opened = pika.BlockingConnection(pika.URLParameters(sys.argv[1]))
+    url = sys.argv[1] if sys.argv[1:] else "amqp://localhost"
+    opened = pika.BlockingConnection(pika.URLParameters(url))
     ask(opened)
     opened.close()

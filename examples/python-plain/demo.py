@@ -21,4 +21,4 @@ def main(url):
     of_worker.close()
 
 
-main(sys.argv[1])
+main(sys.argv[1] if sys.argv[1:] else "amqp://localhost")

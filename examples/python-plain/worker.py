@@ -35,7 +35,8 @@ def serve_glossary(connection):
 
 
 if __name__ == "__main__":
-    opened = pika.BlockingConnection(pika.URLParameters(sys.argv[1]))
+    url = sys.argv[1] if sys.argv[1:] else "amqp://localhost"
+    opened = pika.BlockingConnection(pika.URLParameters(url))
     consuming = serve_glossary(opened)
     print("serving Glossary", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
