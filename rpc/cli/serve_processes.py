@@ -13,7 +13,8 @@ import click
 from twisted.application.service import MultiService
 
 from rpc import log
-from rpc.cli.worker import load_services
+from rpc.amqp.codec.spec import load_definition
+from rpc.cli.worker import check_name, load_services
 from rpc.exit_status import end_program
 from rpc.program_signals import ProgramSignals
 from rpc.serving.changes import Changes, folders_of
@@ -105,6 +106,10 @@ def _orphaned(reactor: Any) -> None:
 
 
 def _supervisor(reactor: Any, settings: Settings) -> Run:
+    """It imports no service, but checks what it can: each of its processes would say the same again."""
+    for name in settings.services:
+        check_name(name)
+    load_definition(settings.spec)
     notifier = service_manager(os.environ)
     launch = _launcher(reactor, settings)
     supervisor = Supervisor(reactor, settings.workers or 1, launch, notifier, keep_trying=settings.reload)

@@ -150,6 +150,17 @@ class Options(usage.Options):
             raise ConfigurationError(f"--{name}: {error.message}") from error
 
 
+def check_name(name: str) -> None:
+    """Check the form of ``module:attribute``.
+
+    :raises ConfigurationError: the name has another form.
+    """
+    if "://" in name:
+        raise ConfigurationError(f"{hide_logins(name)}: is no service; write --broker before the broker's URL")
+    if not NAME_FORM.fullmatch(name):
+        raise ConfigurationError(f"{name!r}: write it as MODULE:SERVICE, such as services.calculator:service")
+
+
 def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
     """Import each ``module:attribute`` and yield its service; the current directory is searched first.
 
@@ -157,10 +168,7 @@ def load_services(names: tuple[str, ...]) -> Iterator[ThriftService]:
     """
     search_current_directory()
     for name in names:
-        if "://" in name:
-            raise ConfigurationError(f"{hide_logins(name)}: is no service; write --broker before the broker's URL")
-        if not NAME_FORM.fullmatch(name):
-            raise ConfigurationError(f"{name!r}: write it as MODULE:SERVICE, such as services.calculator:service")
+        check_name(name)
         module_name, _, attribute = name.partition(":")
         try:
             module = importlib.import_module(module_name)

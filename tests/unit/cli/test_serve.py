@@ -204,6 +204,16 @@ def test_names_what_is_missing() -> None:
     )
 
 
+def test_a_supervisor_says_it_once() -> None:
+    """Its processes would say it as often as there are processes."""
+    assert refusal("--workers", "2", "services/calculator:service").endswith(
+        "'services/calculator:service': write it as MODULE:SERVICE, such as services.calculator:service"
+    )
+    assert "spec='1-0': is no definition of AMQP" in refusal(
+        "--workers", "2", "--spec", "1-0", "services.calculator:service"
+    )
+
+
 def test_the_help_groups_the_options() -> None:
     """Each option is in one group; those of worker processes are hidden."""
     output = serve("--help").output
