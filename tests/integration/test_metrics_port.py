@@ -157,8 +157,8 @@ class MetricsPortTests(ServeTestCase):
     def test_twistd_refuses_wrong_options_in_one_line(self) -> None:
         """They are named, with their values."""
         for options, said in (
-            (("--metrics-port", "many"), "rpc-worker: --metrics-port: 'many' is not a valid integer"),
-            (("--metrics-port", "65536"), "rpc-worker: --metrics-port: 65536 is not in the range 0<=x<=65535"),
+            (("--metrics-port", "many"), "rpc-worker: --metrics-port: 'many' is no whole number from 0 to 65535"),
+            (("--metrics-port", "65536"), "rpc-worker: --metrics-port: '65536' is no whole number from 0 to 65535"),
             (("--access-log", "xml"), "rpc-worker: --access-log: 'xml' is not one of 'text', 'json'"),
             (("--drain-timeout", "soon"), "rpc-worker: --drain-timeout: 'soon' is no number of seconds, 0 or more"),
             (("--drain-timeout", "-1"), "rpc-worker: --drain-timeout: '-1' is no number of seconds, 0 or more"),

@@ -288,7 +288,9 @@ class MistakeTests(BrokerTestCase):
 
     def test_rejects_an_attribute_that_is_no_service(self) -> None:
         """An attribute that is something else."""
-        self.assertIn("is a int, not a rpc.ThriftService", self.refused("m:service", files={"m.py": "service = 1"}))
+        self.assertIn(
+            "is of the type int, not an rpc.ThriftService", self.refused("m:service", files={"m.py": "service = 1"})
+        )
 
     def test_rejects_a_handler_that_lacks_a_method(self) -> None:
         """The missing methods are named, with their arguments."""
