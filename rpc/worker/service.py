@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from types import ModuleType
 from typing import Any
 
 import attrs
 from attrs.validators import optional
+from twisted.internet.defer import Deferred
 
 from rpc.envelope import MAX_ELEMENTS, MAX_MESSAGE_SIZE, REFUSE, REPLACE
 from rpc.errors import ConfigurationError
@@ -192,7 +193,8 @@ class ThriftService(QueueOptions):
     def make_handler(self, connection: Any) -> Any:
         """Return the handler, which the factory makes of `connection` if there is one.
 
-        :raises ConfigurationError: the factory failed, or its handler lacks a method of the stub's ``Iface``.
+        :raises ConfigurationError: the factory failed, returned a coroutine or a Deferred, or its handler lacks a
+            method of the stub's ``Iface``.
         """
         if self.factory is None:
             return self.handler
@@ -201,6 +203,13 @@ class ThriftService(QueueOptions):
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             raise ConfigurationError(f"service {self.name}: its factory failed: {why}") from error
+        if isinstance(handler, Coroutine | Deferred):
+            if isinstance(handler, Coroutine):
+                handler.close()  # else Python warns that it was never awaited
+            raise ConfigurationError(
+                f"service {self.name}: its factory returned a {type(handler).__name__}: it must return the handler at "
+                "once"
+            )
         self._check(handler)
         return handler
 

@@ -180,6 +180,23 @@ class ServeTests(ServeTestCase):
         self.assertEqual(program.wait(60), 1, program.output())
         self.assertIn("the worker ends: the broker refuses it", program.output())
 
+    @inlineCallbacks
+    def test_what_a_handler_has_opened_is_closed_after_the_last_call(self) -> Any:
+        """By Twisted's event, in this process and in a worker process."""
+        self.write_module(
+            SERVICE + '\nreactor.addSystemEventTrigger("during", "shutdown", lambda: print("closed", flush=True))\n'
+        )
+        client = yield self.client()
+        for words in ((), ("--workers", "1")):
+            program = self.serve(*words, "slow:service")
+            yield deferToThread(program.wait_for, f"serving {self.name} from")
+            adding = client.add(2, 10)
+            yield deferToThread(program.wait_for, "adding 2")
+            program.send(signal.SIGTERM)
+            self.assertEqual((yield adding), 12)
+            self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
+            self.assertRegex(program.output(), "(?s)all calls in progress have finished.*: closed")
+
     def test_the_least_log_says_why_the_program_ends(self) -> None:
         """A refused login, a broker that is not there, a port in use: with ``--log-level critical``, no other line."""
         nowhere = f"amqp://127.0.0.1:{free_ports(1)[0]}"

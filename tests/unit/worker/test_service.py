@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from typing import Any
 
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from generated.report import Report
@@ -151,6 +152,19 @@ class ServiceTests(SynchronousTestCase):
         self.assertIn("Handler is a class; pass an instance: Handler()", self.refusal(SharedService, Handler))
         service = ThriftService(SharedService, factory=lambda _: Handler)
         self.assertIn("is a class", str(self.assertRaises(ConfigurationError, service.make_handler, None)))
+
+    def test_explains_a_factory_that_waits(self) -> None:
+        """Its coroutine or Deferred is no handler."""
+
+        async def coroutine(_: object) -> Handler:
+            return Handler()
+
+        for factory, kind in ((coroutine, "coroutine"), (lambda _: succeed(Handler()), "Deferred")):
+            service = ThriftService(SharedService, factory=factory, name="Shared")
+            error = self.assertRaises(ConfigurationError, service.make_handler, None)
+            self.assertEqual(
+                str(error), f"service Shared: its factory returned a {kind}: it must return the handler at once"
+            )
 
     def test_explains_a_factory_that_fails(self) -> None:
         """The text has the name of the service and the error, which is its cause."""
