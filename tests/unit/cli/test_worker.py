@@ -83,12 +83,6 @@ class LoadServicesTests(SynchronousTestCase):
         message = self.refusal("worker_raises:service")
         self.assertTrue(message.endswith(f"No module named 'worker_missing' ({path}, line 2)"), message)
 
-    def test_a_module_that_ends_the_program_is_refused(self) -> None:
-        """A script that is no module: else the program would end with its status, and say nothing."""
-        path = self.write("worker_script", "import sys\nsys.exit(0)\n")
-        message = self.refusal("worker_script:service")
-        self.assertTrue(message.endswith(f"worker_script does not import: SystemExit: 0 ({path}, line 2)"), message)
-
     def test_names_the_line_of_a_syntax_error(self) -> None:
         """In the module that has it, also when another one imports it."""
         path = self.write("worker_syntax", "\n\ndef f(:\n")
