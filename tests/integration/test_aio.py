@@ -12,6 +12,7 @@ import warnings
 from typing import Any, ClassVar
 
 import pytest
+import uvloop
 
 import rpc
 import rpc.aio
@@ -32,26 +33,31 @@ Calculator: Any = CalculatorStub
 class AsyncioTests(AsyncioWorkerTestCase):
     """The worker is a process. The tests run event loops of asyncio, and Twisted's reactor stands still meanwhile."""
 
+    async def make_calls(self) -> None:
+        """Futures, gathered or alone, with options and metadata."""
+        async with rpc.aio.connect(self.url) as connection:
+            client = connection.client(Calculator, name=self.name)
+            self.assertEqual(await client.add(1, 2), 3)
+            self.assertEqual(await asyncio.gather(*(client.add(n, 1) for n in range(20))), [*range(1, 21)])
+            with self.assertRaises(InvalidOperation):
+                await client.calculate(1, Work(1, 0, Operation.DIVIDE))
+            reply = await rpc.aio.with_reply(client.echo, Work(1, comment="x"))
+            self.assertEqual((reply.value.comment, reply.headers), ("x", {}))
+            other = rpc.aio.with_options(client, protocol="json", timeout=5.0)
+            self.assertEqual(await other.blob(b"\0\xff"), b"\0\xff")
+            self.assertIsNone(await client.zip())
+
     def test_calls_in_two_loops_one_after_the_other(self) -> None:
-        """Futures, gathered or alone, with options and metadata; no thread and no descriptor stays."""
-
-        async def main() -> None:
-            async with rpc.aio.connect(self.url) as connection:
-                client = connection.client(Calculator, name=self.name)
-                self.assertEqual(await client.add(1, 2), 3)
-                self.assertEqual(await asyncio.gather(*(client.add(n, 1) for n in range(20))), [*range(1, 21)])
-                with self.assertRaises(InvalidOperation):
-                    await client.calculate(1, Work(1, 0, Operation.DIVIDE))
-                reply = await rpc.aio.with_reply(client.echo, Work(1, comment="x"))
-                self.assertEqual((reply.value.comment, reply.headers), ("x", {}))
-                other = rpc.aio.with_options(client, protocol="json", timeout=5.0)
-                self.assertEqual(await other.blob(b"\0\xff"), b"\0\xff")
-                self.assertIsNone(await client.zip())
-
+        """No thread and no descriptor stays."""
         before = threading.active_count(), open_descriptors()
         for _ in range(2):
-            asyncio.run(main())
+            asyncio.run(self.make_calls())
         self.assertEqual((threading.active_count(), open_descriptors()), before)
+
+    def test_calls_in_loops_of_uvloop(self) -> None:
+        """The same, and a time limit, in another kind of event loop."""
+        for main in (self.make_calls, self.cancel_calls):
+            uvloop.run(main())
 
     def test_a_connection_can_be_awaited_and_closed(self) -> None:
         """Calls on a closed connection fail; so does one that was waiting."""
@@ -70,22 +76,22 @@ class AsyncioTests(AsyncioWorkerTestCase):
 
         asyncio.run(main())
 
+    async def cancel_calls(self) -> None:
+        """Cancel calls whose handlers await a future of asyncio, and a Deferred, until the handlers are cancelled."""
+        async with rpc.aio.connect(self.url) as connection:
+            client = connection.client(Calculator, name=self.name)
+            before = await client.sum(Numbers([]))
+            for number, key in enumerate((ASYNCIO, TWISTED), 1):
+                call = client.getStruct(key)
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(call, 0.3)
+                self.assertTrue(call.cancelled())
+                while await client.sum(Numbers([])) < before + number:
+                    await asyncio.sleep(0.01)
+
     def test_a_timeout_of_asyncio_cancels_the_call(self) -> None:
         """The worker is told, and cancels what its handler awaits: a future of asyncio, or a Deferred."""
-
-        async def main() -> None:
-            async with rpc.aio.connect(self.url) as connection:
-                client = connection.client(Calculator, name=self.name)
-                before = await client.sum(Numbers([]))
-                for number, key in enumerate((ASYNCIO, TWISTED), 1):
-                    call = client.getStruct(key)
-                    with self.assertRaises(asyncio.TimeoutError):
-                        await asyncio.wait_for(call, 0.3)
-                    self.assertTrue(call.cancelled())
-                    while await client.sum(Numbers([])) < before + number:
-                        await asyncio.sleep(0.01)
-
-        asyncio.run(main())
+        asyncio.run(self.cancel_calls())
 
     def test_handlers_await_futures_and_deferreds(self) -> None:
         """Many at once, each in its own context. An error of a Deferred is raised where it is awaited."""
