@@ -6,6 +6,7 @@ from rpc.client.reply_values import RawReply, Reply
 from rpc.client.stub_client import with_reply
 from rpc.client.with_options import with_options
 from rpc.context import CallContext, current_call
+from rpc.control.serving import ControlOptions
 from rpc.errors import (
     AccessDenied,
     AMQPError,
@@ -51,6 +52,7 @@ __all__ = [
     "ConfigurationError",
     "Connection",
     "ConnectionLost",
+    "ControlOptions",
     "DeclarationRefused",
     "Deduplicate",
     "Ending",

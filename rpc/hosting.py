@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
@@ -17,6 +16,8 @@ from rpc import log
 from rpc.broker_address import Origin, resolve
 from rpc.client.connection import SharedConnection
 from rpc.client.operation import Operation
+from rpc.control.call_stats import CallStats
+from rpc.control.serving import ControlOptions, control_options, control_service
 from rpc.default_reactor import default_reactor
 from rpc.errors import AMQPError, ConfigurationError, DeclarationRefused
 from rpc.exit_status import end_program
@@ -27,7 +28,8 @@ from rpc.monotonic import monotonic_reactor
 from rpc.observers import observers_among
 from rpc.program_signals import ProgramSignals
 from rpc.uri import BrokerURI
-from rpc.worker.consumer import Consumer, ConsumerState
+from rpc.worker.assembly import Assembly, refuse_doubles
+from rpc.worker.consumer import ConsumerState
 from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.drain import Drain
 from rpc.worker.limiter import Load
@@ -35,8 +37,8 @@ from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.readiness import Readiness, readiness_of
 from rpc.worker.refused_worker import EXIT, FAIL, ON_REFUSAL, WAIT, RefusedSince, log_line
 from rpc.worker.republisher import Republisher
-from rpc.worker.request import Source
-from rpc.worker.server import Served, Server
+from rpc.worker.served import Served
+from rpc.worker.server import Server
 from rpc.worker.service import ThriftService
 from rpc.worker.worker_state import CONNECTS, WorkerState
 
@@ -65,6 +67,8 @@ class Worker(Service):
         interceptors: Iterable[Any] = (),
         client_interceptors: Iterable[Any] = (),
         spec: str | os.PathLike[str] | None = None,
+        control: bool | ControlOptions = True,
+        stats: bool = False,
         reactor: Any = None,
     ) -> None:
         """
@@ -78,6 +82,9 @@ class Worker(Service):
             make of the worker's connection.
         :param spec: the version of AMQP: see :class:`rpc.client.connection.Connection`. Without publisher confirms,
             services have no ``backlog``.
+        :param control: whether the worker answers :class:`rpc.control.Control`; or a :class:`rpc.ControlOptions` that
+            says to whom.
+        :param stats: whether it counts calls by method, for :meth:`rpc.control.Control.stats`.
         :raises InvalidURI: the URL cannot be understood.
         :raises ConfigurationError: an option has another value, a file of the URL or of `spec` cannot be read or used,
             there are no services, a service needs more than `spec` has, two have one name or a queue in common, or a
@@ -89,12 +96,15 @@ class Worker(Service):
             raise ConfigurationError(f"on_refusal={on_refusal!r}: must be one of {', '.join(map(repr, ON_REFUSAL))}")
         reactor = monotonic_reactor(reactor or default_reactor())
         services = list(services)
-        _refuse_doubles(services)
+        refuse_doubles(services)
         self._reactor = reactor
         self._drain_timeout = drain_timeout
-        self._interceptors = worker_interceptors(interceptors)
+        self.call_stats = CallStats() if stats else None
+        own = () if self.call_stats is None else (self.call_stats,)
+        self._interceptors = own + worker_interceptors(interceptors)
         client_interceptors = checked_client_interceptors(client_interceptors)
         self._state = WorkerState.STOPPED
+        self._started_at: float | None = None
         self._link = Link(reactor, resolve(broker_url), "worker", self._refused, spec)
         self._republisher = Republisher()
         self._watch = ReactorWatch(reactor, self._running_methods)
@@ -103,7 +113,8 @@ class Worker(Service):
         self._connection: SharedConnection | None = None
         if any(service.factory for service in services):
             self._connection = SharedConnection(self._link, reactor, self._route, client_interceptors)
-        self._served = {service.name: self._serve(service) for service in services}
+        self._control: list[Dispatcher] = []
+        self._served = self._serve_all(services, control_options(control))
         self._link.attach(self._republisher)
         self._link.attach(self._server)
         self._waiting: list[Deferred[None]] = []
@@ -124,29 +135,22 @@ class Worker(Service):
         self._link.observers += observers
         self._watch.observers += observers
 
-    def _serve(self, service: ThriftService) -> Served:
-        if not self._link.definition.has_confirms:
-            _refuse_bounds(service, self._link.definition.name)
-        self._link.allow(service.max_message_size)
-        handler = service.make_handler(self._connection)
-        server, republisher = self._server, self._republisher
-        quarantined = partial(server.consume_quarantine, service.name)
-        dispatcher = Dispatcher(
-            service, handler, server, republisher, self._reactor, self._watch, quarantined, self._interceptors
-        )
+    def _serve_all(self, services: list[ThriftService], control: ControlOptions | None) -> dict[str, Served]:
+        """Serve the services by name. The control service has slots of its own, and the drain leaves it alone: it
+        answers while the others are busy or stop.
+        """
         nested = self._connection is not None
-        consumer = Consumer(
-            service,
-            self._link,
-            republisher,
-            dispatcher.deliver,
-            partial(dispatcher.deliver, source=Source.QUARANTINE),
-            server,
-            self._consuming,
-            nested,
+        assembly = Assembly(
+            self._link, self._server, self._republisher, self._reactor, self._watch, self._interceptors, self._consuming
         )
-        served = Served(service, dispatcher, consumer)
-        server.add(served)
+        served = {
+            each.name: assembly.serve(each, each.make_handler(self._connection), nested=nested) for each in services
+        }
+        if control is not None:
+            service = control_service(self, control)
+            if service.name in served:
+                raise ConfigurationError(f"a service has the name {service.name!r}: give it another, or control=False")
+            self._control.append(assembly.serve_direct(service).dispatcher)
         return served
 
     @property
@@ -183,6 +187,35 @@ class Worker(Service):
         """How busy each service is now, by its name."""
         return {name: served.dispatcher.limiter.load for name, served in self._served.items()}
 
+    @property
+    def state(self) -> WorkerState:
+        """The state of its life, a :class:`rpc.worker.worker_state.WorkerState`."""
+        return self._state
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the last start; 0 before."""
+        return 0.0 if self._started_at is None else self._reactor.seconds() - self._started_at
+
+    @property
+    def services(self) -> list[ThriftService]:
+        """The services, without the control service."""
+        return [served.service for served in self._served.values()]
+
+    @property
+    def service_states(self) -> dict[str, ConsumerState]:
+        """The state of each service, by its name."""
+        return {name: served.consumer.state for name, served in self._served.items()}
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The worker's own options, as text."""
+        return {
+            "drain_timeout": f"{self._drain_timeout:g}",
+            "on_refusal": self._on_refusal,
+            "stats": str(self.call_stats is not None),
+        }
+
     def _running_methods(self) -> list[str]:
         requests = [request for served in self._served.values() for request in served.dispatcher.in_progress.requests()]
         return sorted({str(request.label) for request in requests})
@@ -218,9 +251,12 @@ class Worker(Service):
         self._state = WorkerState.STARTING
         self._drain = self._new_drain()
         self._refused_since.forget()
+        self._started_at = self._reactor.seconds()
         for served in self._served.values():
             served.dispatcher.resume()
             served.consumer.resume()
+        for dispatcher in self._control:
+            dispatcher.resume()
         self._signals.begin()
         self._link.startService()
 
@@ -309,8 +345,8 @@ class Worker(Service):
     def _close(self, _: object) -> None:
         self._server.abandon()
         self._watch.stop()
-        for served in self._served.values():
-            served.dispatcher.stop()
+        for dispatcher in (*(served.dispatcher for served in self._served.values()), *self._control):
+            dispatcher.stop()
         if self._connection is not None:
             self._connection.stopService()  # its channels need not be closed first: a blocked broker does not answer
         self._link.stopService().addBoth(self._end)
@@ -331,27 +367,3 @@ class Worker(Service):
         This applies until the worker has stopped, or starts anew.
         """
         self._drain.abort()
-
-
-def _refuse_bounds(service: ThriftService, version: str) -> None:
-    """Refuse a bound of a queue: without confirms, the broker drops a worker's copy of a request silently."""
-    if "x-overflow" in service.topology().request_queue().arguments.get("arguments", {}):
-        raise ConfigurationError(
-            f"service {service.name}: backlog= and x-max-length-bytes need publisher confirms, which {version} lacks: "
-            "leave spec= out, or the bounds"
-        )
-
-
-def _refuse_doubles(services: list[ThriftService]) -> None:
-    names = [service.name for service in services]
-    if not names:
-        raise ConfigurationError("a worker needs at least one service")
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(f"two services are named {name!r}: give one of them another with name=")
-    topologies = [service.topology() for service in services]
-    taken: set[str] = set()
-    for queue in (queue for each in topologies for queue in each.queues):
-        if queue in taken:
-            raise ConfigurationError(f"two services use the queue {queue!r}: give one of them another with queue=")
-        taken.add(queue)

@@ -11,7 +11,7 @@ services took RabbitMQ 21 CPU seconds to start.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -231,6 +231,16 @@ def sentinel(queue: str, exchange: str) -> Declaration:
     with the queue's name.
     """
     return _bind(queue, exchange, queue)
+
+
+def direct_bindings(service: str, instance: str, queue: str, exchanges: Iterable[str]) -> list[Declaration]:
+    """Return the bindings of a service without a request queue to a worker's own queue.
+
+    One worker is reached by its key at each of the `exchanges`, and all workers by the service's name at
+    ``rpc.broadcast``.
+    """
+    one = [_bind(queue, exchange, instance_key(service, instance)) for exchange in exchanges]
+    return [*one, _bind(queue, BROADCAST, service)]
 
 
 def _durable_queue(name: str, arguments: Mapping[str, Any]) -> Declaration:

@@ -14,9 +14,11 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
+from rpc.client.gathering import Gathered, Question, gather
 from rpc.client.interception import MakeCall, intercept
 from rpc.client.operation import CallObserver
 from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawOptions, raw_options
+from rpc.client.queue_counts import QueueCounts, queue_counts
 from rpc.client.raw import RawClient, call_raw
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
@@ -171,6 +173,17 @@ class Connection(Service):
         """Return how many calls are not settled, by service and method, as :class:`rpc.ClientCall` names them."""
         pending = [call for caller in list(self._callers.values()) for call in list(caller.pending.calls.values())]
         return Counter((call.operation.service, call.operation.name) for call in pending)
+
+    def gather(self, question: Question) -> Deferred[Gathered[Any]]:
+        """Ask many workers one question; see :func:`rpc.client.gathering.gather`. It is no call, so interceptors do not
+        see it. :class:`rpc.control.Control` asks all that workers can answer.
+        """
+        self._link.allow(question.operation.options.max_message_size)
+        return gather(self._link, self._reactor, question)
+
+    def queue_counts(self, queue: str) -> Deferred[QueueCounts | None]:
+        """Ask the broker about a queue; see :func:`rpc.client.queue_counts.queue_counts`."""
+        return queue_counts(self._link, queue)
 
     def send_waiting(self) -> None:
         """Send the nested calls that wait for a route."""

@@ -15,7 +15,7 @@ from rpc.idl.descriptions import (
     StructDescription,
 )
 from rpc.idl.document import FILE_NAME, FORMAT, parse, read
-from rpc.idl.loading import is_union, load
+from rpc.idl.loading import is_union, load, text_of
 from rpc.idl.python_names import RENAMED, python_name
 from rpc.idl.types import BASE_TYPES, BaseType, EnumType, ListType, MapType, SetType, StructType, Type
 
@@ -43,4 +43,5 @@ __all__ = [
     "parse",
     "python_name",
     "read",
+    "text_of",
 ]

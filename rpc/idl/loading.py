@@ -26,6 +26,20 @@ def load(stub: ModuleType) -> ServiceDescription | None:
     return None
 
 
+@lru_cache(maxsize=32)
+def text_of(stub: ModuleType) -> str | None:
+    """Return the text of the ``idl.json`` that describes a stub module, for peers without the stub.
+
+    ``None`` when there is none, as for :func:`load`.
+
+    :raises ValueError: the file is damaged, or has another format.
+    """
+    for root, interface in _interfaces(stub.__name__):
+        if stub.__name__[len(root) + 1 :] in interface.services:
+            return _read(root)
+    return None
+
+
 def is_union(struct: type) -> bool:
     """Return whether a generated class is a union. Only ``idl.json`` tells; without one the answer is ``False``.
 
@@ -53,11 +67,17 @@ def _interfaces(module: str) -> Iterator[tuple[str, Interface]]:
     parts = module.split(".")
     for length in range(len(parts) - 1, 0, -1):
         root = ".".join(parts[:length])
-        try:
-            text = importlib.resources.files(root).joinpath(FILE_NAME).read_text("utf-8")
-        except (OSError, ImportError, TypeError):
-            continue
-        yield root, _interface(text, root)
+        text = _read(root)
+        if text is not None:
+            yield root, _interface(text, root)
+
+
+def _read(root: str) -> str | None:
+    """Return the text of the ``idl.json`` in a package; ``None`` when there is none."""
+    try:
+        return importlib.resources.files(root).joinpath(FILE_NAME).read_text("utf-8")
+    except (OSError, ImportError, TypeError):
+        return None
 
 
 @lru_cache(maxsize=32)

@@ -10,9 +10,9 @@ except ImportError as error:
         "rpc.metrics needs prometheus-client, which is not installed: pip install 'thrift-amqp-rpc[metrics]'"
     ) from error
 
+from rpc.histogram import BUCKETS
 from rpc.metrics.client import ClientMetrics
 from rpc.metrics.families import METRICS, Metric
-from rpc.metrics.series import BUCKETS
 from rpc.metrics.worker import WorkerMetrics
 
 del _needed

@@ -13,10 +13,11 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from rpc.call_labels import OTHER, client_outcome, error_type, qualified
 from rpc.client.client_call import ClientCall
+from rpc.histogram import BUCKETS
 from rpc.interceptors import ClientInterceptor
 from rpc.metrics import families
 from rpc.metrics.connections import ObserverMetrics
-from rpc.metrics.series import BUCKETS, CallSeries
+from rpc.metrics.series import CallSeries
 
 MOST_METHODS = 1000
 """Methods that are counted each by itself. The names of raw calls come from messages, such as those of a gateway's

@@ -12,10 +12,11 @@ from weakref import WeakSet
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from rpc.call_labels import OTHER, error_type, qualified
+from rpc.histogram import BUCKETS, Histogram
 from rpc.interceptors import WorkerInterceptor
 from rpc.metrics import families
 from rpc.metrics.connections import ObserverMetrics
-from rpc.metrics.series import BUCKETS, CallSeries, Histogram
+from rpc.metrics.series import CallSeries
 from rpc.worker.call import Ending, WorkerCall
 
 NOT_BEGUN = (Ending.REJECTED.value, Ending.DROPPED.value)

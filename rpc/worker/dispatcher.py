@@ -58,10 +58,12 @@ class Dispatcher:
         watch: ReactorWatch,
         on_quarantined: Callable[[], None],
         interceptors: tuple[Any, ...] = (),
+        keeps_dead_letters: bool = True,
     ) -> None:
         """
         :param on_quarantined: called when a request is in quarantine, so the queue exists.
         :param interceptors: of the worker. Those of the service come after them.
+        :param keeps_dead_letters: ``False``: requests that would become dead letters are dropped.
         """
         self.accepting = True
         self._stopped = False
@@ -90,7 +92,15 @@ class Dispatcher:
         self._recent = None if service.deduplicate is None else RecentReplies(service.deduplicate)
         interceptors = interceptors + service.all_interceptors(denials)
         self._rejector = Rejector(
-            service, channel, republisher, self.limiter, clock, self._rejected, rejections, unpublished
+            service,
+            channel,
+            republisher,
+            self.limiter,
+            clock,
+            self._rejected,
+            rejections,
+            unpublished,
+            keeps_dead_letters,
         )
         self._redelivery = Redelivery(
             service, channel, republisher, self.limiter, self._rejector, clock, on_quarantined, unpublished

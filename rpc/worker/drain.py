@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 
 from rpc import log
-from rpc.worker.server import Served, Server
+from rpc.worker.served import Served
+from rpc.worker.server import Server
 
 LEAVING_TIMEOUT = 1.0
 """Least seconds for rejecting the last requests for this worker alone, also after the drain timeout."""

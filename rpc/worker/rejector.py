@@ -38,12 +38,15 @@ class Rejector:
         on_rejected: Callable[[Request, Rejection, bool], None],
         rejections: LogLimit,
         unpublished: LogLimit,
+        keeps_dead_letters: bool = True,
     ) -> None:
         """
         :param on_rejected: called with a request, its rejection, and whether it becomes a dead letter.
         :param rejections: writes the rejections to the log.
         :param unpublished: writes the dead letters that the broker has not taken to the log.
+        :param keeps_dead_letters: ``False``: requests that would become dead letters are dropped.
         """
+        self._keeps_dead_letters = keeps_dead_letters
         self._service = service
         topology = service.topology()
         self._destinations = {
@@ -70,7 +73,7 @@ class Rejector:
             body = request.reply(TMessageType.EXCEPTION, rejection.answer)
             self._channel.send(request, body, self._clock.seconds(), rejection.outcome)
         small = request.delivery.size <= self._service.max_message_size
-        is_dead_letter = (rejection.poison and small) or not request.wants_reply
+        is_dead_letter = ((rejection.poison and small) or not request.wants_reply) and self._keeps_dead_letters
         self._on_rejected(request, rejection, is_dead_letter)
         if is_dead_letter:
             request.republish()

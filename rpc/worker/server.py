@@ -7,9 +7,9 @@ channel for each service, 300 services in a worker cost the broker 2.5 times as 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
-import attrs
 from thrift.Thrift import TMessageType
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
@@ -18,7 +18,6 @@ from zope.interface import implementer
 from rpc import log
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
-from rpc.amqp.codec.fields import encode_short_string
 from rpc.amqp.content import Delivery
 from rpc.amqp.pipelining import all_answered
 from rpc.amqp.reasons import broker_limit
@@ -27,16 +26,14 @@ from rpc.exchanges import declare_exchanges
 from rpc.interfaces import IChannelUser, IClock, IDeliveryChannel
 from rpc.link import Link
 from rpc.signing import Kind, answer
-from rpc.topology import BROADCAST, EXCHANGES, REQUESTS, Declaration, exclusive_queue, sentinel
+from rpc.topology import EXCHANGES, REQUESTS, Declaration, exclusive_queue, sentinel
 from rpc.worker.binding_watch import BindingWatch
-from rpc.worker.consumer import Consumer
-from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.notices import CANCEL_TYPE, QUARANTINE_TYPE, cancelled_ids, message_type
 from rpc.worker.outgoing import keepalive_properties, reply_properties
 from rpc.worker.rejection import reply_too_large
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import Request, Source
-from rpc.worker.service import ThriftService
+from rpc.worker.served import Direct, Served
 
 OWN_AT_ONCE = 20_000
 """Prefetch of the worker's own queue. Nested calls and cancellations must arrive, even when every slot is taken. So the
@@ -48,15 +45,6 @@ TIMED_OUT = (
     "requests in progress again. Give the service consumer_timeout= in seconds, longer than its longest call; see "
     "docs/operations.md, section 'A call takes longer than the acknowledgement timeout'"
 )
-
-
-@attrs.frozen
-class Served:
-    """A service on the worker's channel."""
-
-    service: ThriftService
-    dispatcher: Dispatcher
-    consumer: Consumer
 
 
 @implementer(IChannelUser, IDeliveryChannel)
@@ -74,7 +62,8 @@ class Server:
         self._republisher = republisher
         self._on_open = on_open
         self._served: list[Served] = []
-        self._routes: dict[bytes, tuple[Served, Source]] = {}
+        self._direct: list[Direct] = []
+        self._routes: dict[bytes, tuple[Direct, Source]] = {}
         self._channel: Channel | None = None
         self._acks: AckCollector | None = None
         self._queues = 0
@@ -89,6 +78,10 @@ class Server:
     def add(self, served: Served) -> None:
         """Serve a service from the next channel on."""
         self._served.append(served)
+
+    def add_direct(self, direct: Direct) -> None:
+        """Serve a service without a request queue from the next channel on."""
+        self._direct.append(direct)
 
     def consume_quarantine(self, name: str) -> None:
         """Consume the quarantine of a service: its queue exists now."""
@@ -119,20 +112,24 @@ class Server:
         return [each for each in EXCHANGES if shared or each.arguments["exchange"] != REQUESTS]
 
     def _bind_sentinels(self, channel: Channel) -> Deferred[None]:
+        """Bind the sentinels of the shared exchanges, and the services without a request queue."""
         names = [each.arguments["exchange"] for each in self._exchanges()]
-        return all_answered(channel.declare(sentinel(self._queue, name)) for name in names)
+        bindings = [*(sentinel(self._queue, name) for name in names), *self._direct_bindings()]
+        return all_answered(map(channel.declare, bindings))
+
+    def _direct_bindings(self) -> list[Declaration]:
+        """The bindings of services without a request queue. A worker whose services have exchanges of their own may not
+        read the shared one (docs/security.md), so there it is reached by ``rpc.broadcast`` alone.
+        """
+        names = [each.arguments["exchange"] for each in self._exchanges()]
+        bindings = (each.bindings(self._link.instance, self._queue, names) for each in self._direct)
+        return [*chain.from_iterable(bindings)]
 
     def _set_routes(self) -> None:
         """Note which service and source each routing key of the own queue stands for, as bytes of the wire."""
-        instance = self._link.instance
-        for served in self._served:
-            topology = served.service.topology()
-            for exchange, key, source in (
-                (topology.exchange, topology.instance_key(instance), Source.DIRECT),
-                (topology.exchange, topology.nested_key(instance), Source.NESTED),
-                (BROADCAST, served.service.name, Source.DIRECT),
-            ):
-                self._routes[encode_short_string(exchange) + encode_short_string(key)] = served, source
+        for each in (*self._served, *self._direct):
+            for route, source in each.routes(self._link.instance):
+                self._routes[route] = each, source
 
     def _begin(self, channel: Channel, queue: str) -> None:
         if self._channel is not channel:
@@ -189,6 +186,8 @@ class Server:
         for served in self._served:
             served.consumer.lost()
             served.dispatcher.lost()
+        for direct in self._direct:
+            direct.dispatcher.lost()
 
     def _explain_timeout(self) -> None:
         """Log the remedy once: the channel is lost again and again while a long call runs."""
@@ -210,17 +209,18 @@ class Server:
             if delivery.channel is self._channel and self._acks is not None:
                 self._acks.ack(delivery.delivery_tag)
             return
-        served, source = found
+        direct, source = found
         kind = message_type(delivery)
         if kind == CANCEL_TYPE:
             self.ack_delivery(delivery)
-            if served.dispatcher.obeys(delivery):
-                served.dispatcher.cancel(cancelled_ids(delivery))
+            if direct.dispatcher.obeys(delivery):
+                direct.dispatcher.cancel(cancelled_ids(delivery))
         elif kind == QUARANTINE_TYPE and not delivery.body:
             self.ack_delivery(delivery)
-            served.consumer.consume_quarantine()
+            if isinstance(direct, Served):
+                direct.consumer.consume_quarantine()
         else:
-            served.dispatcher.deliver(delivery, source)
+            direct.dispatcher.deliver(delivery, source)
 
     # -- IDeliveryChannel, for the services
 
@@ -307,7 +307,10 @@ class Server:
         channel, queue = self._channel, self._queue
         if channel is None:
             return succeed(None)
-        left: Deferred[Any] = all_answered(answer for each in self._served for answer in each.consumer.leave(channel))
+        unbound = [channel.queue_unbind(**each.arguments) for each in self._direct_bindings()]
+        for each in self._served:
+            unbound += each.consumer.leave(channel)
+        left: Deferred[Any] = all_answered(unbound)
         left.addCallback(lambda _: channel.queue_declare(queue=queue, passive=True))
         left.addCallback(lambda _: channel.basic_qos(prefetch_count=OWN_AT_ONCE))
         return left.addCallbacks(lambda _: None, _lost_meanwhile)

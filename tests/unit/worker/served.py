@@ -15,7 +15,8 @@ from rpc.worker.dispatcher import Dispatcher
 from rpc.worker.reactor_watch import ReactorWatch
 from rpc.worker.republisher import Republisher
 from rpc.worker.request import Source
-from rpc.worker.server import Served, Server
+from rpc.worker.served import Served
+from rpc.worker.server import Server
 from rpc.worker.service import ThriftService
 from tests.unit.wire import Wire
 

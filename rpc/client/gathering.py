@@ -1,0 +1,289 @@
+"""One question to many workers: a request that is published once, and all replies to it until a wait is over.
+
+An ordinary call takes the first reply. Here each worker that the exchange routes the request to may reply. The reply
+queue is the question's own, on a channel of its own: an error closes that channel alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as SetUpTimedOut
+
+from rpc.amqp.channel import Channel
+from rpc.amqp.codec.properties import CORRELATION_ID, HEADERS, decode_headers, split_properties
+from rpc.amqp.content import Delivery
+from rpc.amqp.protocol import AMQPConnection
+from rpc.client.call_ids import random_ids
+from rpc.client.operation import NO_HEADERS, Operation
+from rpc.errors import (
+    AMQPError,
+    BrokerBlocked,
+    CallTimedOut,
+    ChannelClosed,
+    CodecError,
+    ConnectionLost,
+    InvalidReply,
+    Outcome,
+    RPCError,
+    ServiceUnavailable,
+)
+from rpc.headers import OUTCOME
+from rpc.interfaces import IClock
+from rpc.link import Link
+from rpc.reply_codes import ACCESS_REFUSED, NOT_FOUND
+from rpc.topology import EXCLUSIVE_QUEUE
+
+SET_UP_LIMIT = 10.0
+"""Seconds for the reply queue: the broker may not answer."""
+
+MOST_ANSWERS = 10_000
+"""Replies to one question. A worker that replies again and again must not fill the memory."""
+
+MOST_BYTES = 256 * 1024 * 1024
+"""Bytes of these replies."""
+
+SEQID = 1
+
+NOT_SENT = Outcome.NOT_SENT
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@attrs.frozen
+class Answer(Generic[T]):
+    """The reply of one worker.
+
+    :ivar instance: the worker's name; ``None`` when the reply does not tell it.
+    :ivar seconds: from the publishing of the question to the reply.
+    """
+
+    instance: str | None
+    seconds: float
+    value: T
+
+    def with_value(self, value: U) -> Answer[U]:
+        """Return the same with another value."""
+        return Answer(self.instance, self.seconds, value)
+
+
+@attrs.frozen
+class BadAnswer:
+    """A reply that is no answer: it cannot be read, or the worker has refused the question.
+
+    :ivar instance: the worker's name; ``None`` when the reply does not tell it.
+    :ivar problem: in words.
+    """
+
+    instance: str | None
+    seconds: float
+    problem: str
+
+
+@attrs.frozen
+class Gathered(Generic[T]):
+    """All replies to one question.
+
+    :ivar answers: in the order in which they came.
+    :ivar problem: why the wait ended before its time, in words; ``None`` otherwise.
+    """
+
+    answers: tuple[Answer[T], ...] = ()
+    bad: tuple[BadAnswer, ...] = ()
+    problem: str | None = None
+
+
+IsComplete = Callable[[list[Answer[Any]]], bool]
+"""Whether no further answers are expected. Called after each."""
+
+
+@attrs.frozen
+class Question:
+    """What is asked, and for how long.
+
+    :ivar operation: of a method with a reply. Its options have the exchange, and the limits for replies.
+    :ivar routing_key: of the request; default: the operation's service.
+    :ivar wait: seconds.
+    :ivar is_complete: ends the wait.
+    """
+
+    operation: Operation
+    arguments: tuple[Any, ...]
+    routing_key: str
+    wait: float
+    is_complete: IsComplete
+
+
+def gather(link: Link, clock: IClock, question: Question) -> Deferred[Gathered[Any]]:
+    """Ask, and gather the replies.
+
+    :return: fires when the answers are complete, no queue takes the question, the channel is lost, or ``wait`` is over.
+        A reply that is no answer fails nothing. Fails before the question is sent, with
+        :class:`~rpc.errors.ServiceUnavailable` (no exchange, or no permission for it),
+        :class:`~rpc.errors.BrokerBlocked`, :class:`~rpc.errors.ConnectionLost`, or
+        :class:`~rpc.errors.CallTimedOut` when the broker does not answer. Cancelling it closes the channel.
+    """
+    return Deferred.fromCoroutine(_gather(link, clock, question))
+
+
+async def _gather(link: Link, clock: IClock, question: Question) -> Gathered[Any]:
+    label = question.operation.label
+    try:
+        body = question.operation.encode(SEQID, question.arguments, {})
+        channel = await _usable(link, label).open_channel()
+    except AMQPError as error:
+        raise ConnectionLost(f"{label}: not sent: {error}", NOT_SENT) from error
+    replies = _Replies(channel, clock, question)
+    try:
+        queue = await _reply_queue(channel, replies.replied).addTimeout(SET_UP_LIMIT, clock)
+        return await replies.ask(queue, body)
+    except SetUpTimedOut as error:
+        raise CallTimedOut(f"{label}: not sent: the broker does not answer", NOT_SENT) from error
+    except (AMQPError, CodecError) as error:
+        raise ConnectionLost(f"{label}: not sent: {error}", NOT_SENT) from error
+    finally:
+        replies.stop()
+        channel.close()
+
+
+def _usable(link: Link, label: str) -> AMQPConnection:
+    """Return the open connection.
+
+    :raises RPCError: there is none, or the broker takes no messages.
+    """
+    connection = link.connection
+    if connection is None:
+        raise ConnectionLost(f"{label}: not sent: not connected: {link.problem}", NOT_SENT)
+    if connection.blocked is not None:
+        raise BrokerBlocked(f"{label}: not sent: the broker is blocked: {connection.blocked}", NOT_SENT)
+    return connection
+
+
+def _reply_queue(channel: Channel, replied: Callable[[Delivery], None]) -> Deferred[str]:
+    """Declare and consume the reply queue. Fires with its name."""
+
+    async def declare() -> str:
+        queue: str = (await channel.declare(EXCLUSIVE_QUEUE)).queue
+        gone = AMQPError(f"the reply queue {queue} was deleted")
+        await channel.consume(queue, replied, lambda: _abandon(channel, gone), no_ack=True, exclusive=True)
+        return queue
+
+    return Deferred.fromCoroutine(declare())
+
+
+def _abandon(channel: Channel, reason: Exception) -> None:
+    channel.abandon(reason)
+
+
+class _Replies:
+    """The replies to one question, until its end."""
+
+    def __init__(self, channel: Channel, clock: IClock, question: Question) -> None:
+        self._channel = channel
+        self._clock = clock
+        self._question = question
+        self._operation = question.operation
+        self._id = random_ids()[0]
+        self._answers: list[Answer[Any]] = []
+        self._bad: list[BadAnswer] = []
+        self._bytes = 0
+        self._sent_at = 0.0
+        self._ended: Deferred[str | None] = Deferred()
+
+    async def ask(self, queue: str, body: bytes) -> Gathered[Any]:
+        """Publish the question, and wait for the end."""
+        question, channel = self._question, self._channel
+        milliseconds = b"%d" % max(1, int(question.wait * 1000))
+        user = channel.client.credentials.user
+        properties = self._operation.properties(queue, self._id, milliseconds, NO_HEADERS, user)
+        channel.on_return = lambda _: self._end(None)
+        channel.on_closed = self._lost
+        self._sent_at = self._clock.seconds()
+        channel.publish(self._operation.options.exchange, question.routing_key, properties, body, True)
+        timer = self._clock.callLater(question.wait, self._end, None)
+        try:
+            problem = await self._ended
+        finally:
+            if timer.active():
+                timer.cancel()
+        return Gathered(tuple(self._answers), tuple(self._bad), problem)
+
+    def stop(self) -> None:
+        """Take no more replies."""
+        self._channel.on_return = None
+
+    def _end(self, problem: str | None) -> None:
+        if not self._ended.called:
+            self._ended.callback(problem)
+
+    def _lost(self, reason: Exception) -> None:
+        """The channel is gone. A publish that is refused closes it (AMQP 0-9-1, basic.publish: 403, 404)."""
+        if isinstance(reason, ChannelClosed) and reason.code in (ACCESS_REFUSED, NOT_FOUND):
+            if not self._ended.called:
+                self._ended.errback(self._unavailable(reason))
+        else:
+            self._end(str(reason))
+
+    def _unavailable(self, reason: ChannelClosed) -> RPCError:
+        label, exchange = self._operation.label, self._operation.options.exchange
+        if reason.code == NOT_FOUND:
+            why = f"the exchange {exchange!r} does not exist on this virtual host: no worker has ever served there"
+        else:
+            why = f"the user lacks a permission: {reason}. See docs/security.md, section 'Permissions'"
+        return ServiceUnavailable(f"{label}: {why}", Outcome.REJECTED)
+
+    # -- replies
+
+    def replied(self, delivery: Delivery) -> None:
+        """Take a message of the reply queue. One without the id of the question is dropped."""
+        try:
+            parts = split_properties(delivery.encoded_properties)
+            if parts[CORRELATION_ID] != self._id or self._ended.called:
+                return
+            encoded = parts[HEADERS]
+            headers = NO_HEADERS if encoded is None else decode_headers(encoded)
+        except CodecError as error:
+            self._note_bad(NO_HEADERS, f"the headers of the reply: {error}")
+        else:
+            self._read(delivery, headers)
+        self._bytes += delivery.size
+        if len(self._answers) + len(self._bad) >= MOST_ANSWERS or self._bytes >= MOST_BYTES:
+            self._end(f"there are too many answers: {len(self._answers)} and {len(self._bad)} bad ones were taken")
+        elif self._question.is_complete(self._answers):
+            self._end(None)
+
+    def _read(self, delivery: Delivery, headers: Mapping[str, Any]) -> None:
+        operation = self._operation
+        try:
+            if delivery.size > operation.options.max_message_size:
+                raise operation.reply_too_large(delivery.size)
+            if OUTCOME in headers:
+                self._note_bad(headers, operation.refusal_text(SEQID, delivery.body))
+                return
+            value, error = operation.decode(SEQID, delivery.body)
+        except InvalidReply as invalid:
+            self._note_bad(headers, str(invalid))
+            return
+        if error is None:
+            self._answers.append(Answer(_instance(headers), self._passed(), value))
+        else:
+            self._note_bad(headers, f"{type(error).__name__}: {error}")
+
+    def _note_bad(self, headers: Mapping[str, Any], problem: str) -> None:
+        self._bad.append(BadAnswer(_instance(headers), self._passed(), problem))
+
+    def _passed(self) -> float:
+        return self._clock.seconds() - self._sent_at
+
+
+INSTANCE = "instance"
+"""The metadata of a reply in which a worker tells its name."""
+
+
+def _instance(headers: Mapping[str, Any]) -> str | None:
+    instance = headers.get(INSTANCE)
+    return instance if isinstance(instance, str) else None

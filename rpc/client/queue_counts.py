@@ -1,0 +1,50 @@
+"""How many messages a queue has, and how many consumers.
+
+The question is a passive ``queue.declare`` (AMQP 0-9-1, queue.declare), for which RabbitMQ asks no permission
+(https://www.rabbitmq.com/docs/access-control). An error closes its channel, so each question has one of its own.
+"""
+
+from __future__ import annotations
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from rpc.errors import AMQPError, DeclarationRefused
+from rpc.link import Link
+from rpc.topology import existing_queue
+
+
+@attrs.frozen
+class QueueCounts:
+    """What the broker says of a queue.
+
+    :ivar ready: messages that no consumer has. Unacked ones are not told.
+    """
+
+    queue: str
+    ready: int
+    consumers: int
+
+
+def queue_counts(link: Link, queue: str) -> Deferred[QueueCounts | None]:
+    """Ask the broker about a queue.
+
+    :return: fires with the counts, or with ``None`` when there is no such queue. Fails with
+        :class:`~rpc.errors.ChannelClosed` when another connection has it alone (405) or its node is down (404, too),
+        and with another :class:`~rpc.errors.AMQPError` when there is no connection, or it is lost.
+    """
+    return Deferred.fromCoroutine(_queue_counts(link, queue))
+
+
+async def _queue_counts(link: Link, queue: str) -> QueueCounts | None:
+    connection = link.connection
+    if connection is None:
+        raise AMQPError(f"not connected: {link.problem}")
+    channel = await connection.open_channel()
+    try:
+        declared = await channel.declare(existing_queue(queue))
+    except DeclarationRefused:
+        return None
+    finally:
+        channel.close()
+    return QueueCounts(queue, declared.message_count, declared.consumer_count)

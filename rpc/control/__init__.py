@@ -1,0 +1,42 @@
+"""The control service: what every worker tells of itself, and the client that asks.
+
+:class:`Control` asks workers. The answers are structs of ``rpc/control/idl/control.thrift``, re-exported here. A worker
+answers unless it was made with ``control=False``.
+"""
+
+from rpc.client.gathering import Answer, BadAnswer
+from rpc.control.answers import Answers
+from rpc.control.asking import Control
+from rpc.control.names import NAME
+from rpc.control.stubs.control.ttypes import (
+    Latency,
+    MethodDescription,
+    MethodStats,
+    Pong,
+    ServiceDescription,
+    ServiceState,
+    ServiceStats,
+    Status,
+    UnknownKey,
+    WorkerDescription,
+    WorkerStats,
+)
+
+__all__ = [
+    "NAME",
+    "Answer",
+    "Answers",
+    "BadAnswer",
+    "Control",
+    "Latency",
+    "MethodDescription",
+    "MethodStats",
+    "Pong",
+    "ServiceDescription",
+    "ServiceState",
+    "ServiceStats",
+    "Status",
+    "UnknownKey",
+    "WorkerDescription",
+    "WorkerStats",
+]

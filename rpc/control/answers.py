@@ -1,0 +1,48 @@
+"""What workers have answered to one question, and who did not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import attrs
+
+from rpc.client.gathering import Answer, BadAnswer
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Answers(Generic[T]):
+    """What workers have answered. Iterating gives the values.
+
+    :ivar good: the answers of workers that serve the service, if one was named; one of each worker, in the order in
+        which they came.
+    :ivar bad: replies that are no answer, of any worker: they cannot be read, or the worker refused the question.
+    :ivar expected: how many workers were to answer: those that consume the queue of the named service, or the one
+        instance that was named; ``None``: it is not known.
+    :ivar problem: why the wait ended early, in words; ``None``: it did not.
+    """
+
+    good: tuple[Answer[T], ...]
+    bad: tuple[BadAnswer, ...] = ()
+    expected: int | None = None
+    problem: str | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        return (each.value for each in self.good)
+
+    def __len__(self) -> int:
+        return len(self.good)
+
+    @property
+    def silent(self) -> int:
+        """How many expected workers gave no good answer: they hang, are older than the control service, or have it
+        switched off.
+        """
+        return max(0, (self.expected or 0) - len(self.good))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether at least one worker has answered, and no expected one is missing."""
+        return bool(self.good) and not self.silent

@@ -1,0 +1,74 @@
+"""The control service as a worker serves it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from rpc.client.gathering import INSTANCE
+from rpc.control.facts import WorkerFacts
+from rpc.control.handler import ControlHandler
+from rpc.control.names import NAME
+from rpc.control.stubs.control import Control as ControlStub
+from rpc.errors import ConfigurationError
+from rpc.interceptors import WorkerInterceptor
+from rpc.worker.call import WorkerCall
+from rpc.worker.caller_limits import CallerLimits
+from rpc.worker.service import ThriftService
+
+MOST_A_SECOND: Final = 100
+"""Requests of one caller that a worker answers. One message to all workers costs each of them a reply."""
+
+LONGEST_REQUEST: Final = 1000
+"""Elements of a request: the longest has a name."""
+
+
+@attrs.frozen
+class ControlOptions:
+    """Options of the control service of a worker.
+
+    :ivar allow: who may ask; see :class:`rpc.ThriftService`. Default: everybody who may publish to the worker.
+    """
+
+    allow: Any = None
+
+
+def control_options(value: Any) -> ControlOptions | None:
+    """Return the option ``control`` of a worker; ``None``: there is no control service.
+
+    :raises ConfigurationError: it is neither a truth value nor :class:`ControlOptions`.
+    """
+    if isinstance(value, ControlOptions):
+        return value
+    if isinstance(value, bool):
+        return ControlOptions() if value else None
+    raise ConfigurationError(f"control={value!r}: must be True, False or a rpc.ControlOptions")
+
+
+def control_service(worker: WorkerFacts, options: ControlOptions) -> ThriftService:
+    """Return the control service of `worker`.
+
+    :raises ConfigurationError: an option is wrong.
+    """
+    return ThriftService(
+        ControlStub,
+        ControlHandler(worker),
+        name=NAME,
+        redelivery_limit=None,
+        max_elements=LONGEST_REQUEST,
+        limits=CallerLimits(rate=MOST_A_SECOND),
+        allow=options.allow,
+        interceptors=[_NameOfWorker(worker)],
+    )
+
+
+class _NameOfWorker(WorkerInterceptor):
+    """Writes the worker's name into each answer, so that one that cannot be read has a name."""
+
+    def __init__(self, worker: WorkerFacts) -> None:
+        self._worker = worker
+
+    def after(self, call: WorkerCall) -> None:
+        """See :class:`rpc.IWorkerInterceptor`."""
+        call.reply_headers[INSTANCE] = self._worker.instance

@@ -1,0 +1,1 @@
+"""Made by `thrift-rpc compile`; it writes over what is changed here."""
