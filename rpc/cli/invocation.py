@@ -117,10 +117,11 @@ def methods(stub: str) -> list[str]:
 
     :raises ConfigurationError: the module `stub` does not import, or is no stub.
     """
-    return _signatures(describe_service(import_stub(stub)))
+    return signatures(describe_service(import_stub(stub)))
 
 
-def _signatures(service: idl.ServiceDescription) -> list[str]:
+def signatures(service: idl.ServiceDescription) -> list[str]:
+    """Return the signatures of the methods of a described service, as the IDL writes them."""
     return [_signature(method) for method in service.methods.values()]
 
 

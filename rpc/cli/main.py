@@ -17,9 +17,13 @@ VERBS: Final = {
     "call": "rpc.cli.call:call_command",
     "compile": "rpc.cli.compile:compile_command",
     "dead": "rpc.cli.dead:dead_command",
+    "describe": "rpc.cli.describe:describe_command",
     "gateway": "rpc.cli.gateway:gateway_command",
+    "list": "rpc.cli.list:list_command",
+    "ping": "rpc.cli.ping:ping_command",
     "queue": "rpc.cli.queue:queue_command",
     "serve": "rpc.cli.serve:serve_command",
+    "stats": "rpc.cli.stats:stats_command",
 }
 """The module and name of each verb's click command. Only the module of the verb in use is imported."""
 
@@ -70,6 +74,6 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, name="thrift-rpc", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="thrift-rpc")
 def main() -> None:
-    """Thrift RPC over AMQP: compile IDL into stubs, serve and call services, serve stock Thrift clients, inspect
-    or replay dead letters, and migrate queues.
+    """Thrift RPC over AMQP: compile IDL into stubs, serve and call services, see what runs, serve stock Thrift
+    clients, inspect or replay dead letters, and migrate queues.
     """

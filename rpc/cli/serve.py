@@ -182,6 +182,24 @@ def _option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
     help="Address to listen on for that; 0.0.0.0: all IPv4 addresses of this machine.",
 )
 @_option(
+    "Control service",
+    "--no-control",
+    is_flag=True,
+    help="Do not answer thrift-rpc list, ping, describe and stats.",
+)
+@_option(
+    "Control service",
+    "--control-allow",
+    metavar="USERS",
+    help="The users that are answered: names, or patterns such as ops-*, with commas. Default: all users.",
+)
+@_option(
+    "Control service",
+    "--no-stats",
+    is_flag=True,
+    help="Do not count the calls of each method for thrift-rpc stats.",
+)
+@_option(
     OTHERS,
     "--config",
     type=click.Path(),

@@ -111,6 +111,11 @@ class Options(usage.Options):
         ],
         ["metrics-interface", None, LOOPBACK, "Address to listen on for that; 0.0.0.0: all IPv4 addresses."],
         ["ready-file", None, None, "File that exists while all services are consumed."],
+        ["control-allow", None, None, "Users, with commas, that thrift-rpc list, ping, describe and stats answer to."],
+    ]
+    optFlags = [  # noqa: RUF012  # Twisted reads it from the class
+        ["no-control", None, "Do not answer thrift-rpc list, ping, describe and stats."],
+        ["no-stats", None, "Do not count the calls of each method for thrift-rpc stats."],
     ]
 
     def parseArgs(self, *services: str) -> None:
@@ -137,6 +142,9 @@ class Options(usage.Options):
             health_interface=self["health-interface"],
             metrics_interface=self["metrics-interface"],
             ready_file=self["ready-file"],
+            no_control=bool(self["no-control"]),
+            control_allow=self["control-allow"],
+            no_stats=bool(self["no-stats"]),
         )
         reactor = default_reactor()
         return observed_worker(reactor, settings, settings.worker(reactor, services), service_manager(os.environ))

@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from rpc.broker_address import Origin, resolve
 from rpc.client.attempts import Route
 from rpc.client.caller import Caller, route_by_service
-from rpc.client.gathering import Gathered, Question, gather
+from rpc.client.gathered import Gathered, Question
+from rpc.client.gathering import gather
 from rpc.client.interception import MakeCall, intercept
 from rpc.client.operation import CallObserver
-from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawOptions, raw_options
 from rpc.client.queue_counts import QueueCounts, queue_counts
 from rpc.client.raw import RawClient, call_raw
 from rpc.client.reply_values import RawReply

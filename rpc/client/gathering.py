@@ -7,9 +7,8 @@ queue is the question's own, on a channel of its own: an error closes that chann
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as SetUpTimedOut
 
@@ -18,7 +17,8 @@ from rpc.amqp.codec.properties import CORRELATION_ID, HEADERS, decode_headers, s
 from rpc.amqp.content import Delivery
 from rpc.amqp.protocol import AMQPConnection
 from rpc.client.call_ids import random_ids
-from rpc.client.operation import NO_HEADERS, Operation
+from rpc.client.gathered import Answer, BadAnswer, End, Gathered, Question
+from rpc.client.operation import NO_HEADERS
 from rpc.errors import (
     AMQPError,
     BrokerBlocked,
@@ -48,74 +48,10 @@ MOST_BYTES = 256 * 1024 * 1024
 
 SEQID = 1
 
+INSTANCE = "instance"
+"""The metadata of a reply in which a worker tells its name."""
+
 NOT_SENT = Outcome.NOT_SENT
-
-T = TypeVar("T")
-U = TypeVar("U")
-
-
-@attrs.frozen
-class Answer(Generic[T]):
-    """The reply of one worker.
-
-    :ivar instance: the worker's name; ``None`` when the reply does not tell it.
-    :ivar seconds: from the publishing of the question to the reply.
-    """
-
-    instance: str | None
-    seconds: float
-    value: T
-
-    def with_value(self, value: U) -> Answer[U]:
-        """Return the same with another value."""
-        return Answer(self.instance, self.seconds, value)
-
-
-@attrs.frozen
-class BadAnswer:
-    """A reply that is no answer: it cannot be read, or the worker has refused the question.
-
-    :ivar instance: the worker's name; ``None`` when the reply does not tell it.
-    :ivar problem: in words.
-    """
-
-    instance: str | None
-    seconds: float
-    problem: str
-
-
-@attrs.frozen
-class Gathered(Generic[T]):
-    """All replies to one question.
-
-    :ivar answers: in the order in which they came.
-    :ivar problem: why the wait ended before its time, in words; ``None`` otherwise.
-    """
-
-    answers: tuple[Answer[T], ...] = ()
-    bad: tuple[BadAnswer, ...] = ()
-    problem: str | None = None
-
-
-IsComplete = Callable[[list[Answer[Any]]], bool]
-"""Whether no further answers are expected. Called after each."""
-
-
-@attrs.frozen
-class Question:
-    """What is asked, and for how long.
-
-    :ivar operation: of a method with a reply. Its options have the exchange, and the limits for replies.
-    :ivar routing_key: of the request; default: the operation's service.
-    :ivar wait: seconds.
-    :ivar is_complete: ends the wait.
-    """
-
-    operation: Operation
-    arguments: tuple[Any, ...]
-    routing_key: str
-    wait: float
-    is_complete: IsComplete
 
 
 def gather(link: Link, clock: IClock, question: Question) -> Deferred[Gathered[Any]]:
@@ -192,7 +128,7 @@ class _Replies:
         self._bad: list[BadAnswer] = []
         self._bytes = 0
         self._sent_at = 0.0
-        self._ended: Deferred[str | None] = Deferred()
+        self._ended: Deferred[tuple[End, str | None]] = Deferred()
 
     async def ask(self, queue: str, body: bytes) -> Gathered[Any]:
         """Publish the question, and wait for the end."""
@@ -200,25 +136,25 @@ class _Replies:
         milliseconds = b"%d" % max(1, int(question.wait * 1000))
         user = channel.client.credentials.user
         properties = self._operation.properties(queue, self._id, milliseconds, NO_HEADERS, user)
-        channel.on_return = lambda _: self._end(None)
+        channel.on_return = lambda _: self._end(End.UNROUTABLE)
         channel.on_closed = self._lost
         self._sent_at = self._clock.seconds()
         channel.publish(self._operation.options.exchange, question.routing_key, properties, body, True)
-        timer = self._clock.callLater(question.wait, self._end, None)
+        timer = self._clock.callLater(question.wait, self._end, End.WAITED)
         try:
-            problem = await self._ended
+            end, problem = await self._ended
         finally:
             if timer.active():
                 timer.cancel()
-        return Gathered(tuple(self._answers), tuple(self._bad), problem)
+        return Gathered(tuple(self._answers), tuple(self._bad), end, problem)
 
     def stop(self) -> None:
         """Take no more replies."""
         self._channel.on_return = None
 
-    def _end(self, problem: str | None) -> None:
+    def _end(self, end: End, problem: str | None = None) -> None:
         if not self._ended.called:
-            self._ended.callback(problem)
+            self._ended.callback((end, problem))
 
     def _lost(self, reason: Exception) -> None:
         """The channel is gone. A publish that is refused closes it (AMQP 0-9-1, basic.publish: 403, 404)."""
@@ -226,7 +162,7 @@ class _Replies:
             if not self._ended.called:
                 self._ended.errback(self._unavailable(reason))
         else:
-            self._end(str(reason))
+            self._end(End.LOST, str(reason))
 
     def _unavailable(self, reason: ChannelClosed) -> RPCError:
         label, exchange = self._operation.label, self._operation.options.exchange
@@ -252,9 +188,10 @@ class _Replies:
             self._read(delivery, headers)
         self._bytes += delivery.size
         if len(self._answers) + len(self._bad) >= MOST_ANSWERS or self._bytes >= MOST_BYTES:
-            self._end(f"there are too many answers: {len(self._answers)} and {len(self._bad)} bad ones were taken")
+            taken = f"{len(self._answers)} and {len(self._bad)} bad ones were taken, of {self._bytes} bytes"
+            self._end(End.TOO_MANY, f"there are too many answers: {taken}")
         elif self._question.is_complete(self._answers):
-            self._end(None)
+            self._end(End.COMPLETE)
 
     def _read(self, delivery: Delivery, headers: Mapping[str, Any]) -> None:
         operation = self._operation
@@ -278,10 +215,6 @@ class _Replies:
 
     def _passed(self) -> float:
         return self._clock.seconds() - self._sent_at
-
-
-INSTANCE = "instance"
-"""The metadata of a reply in which a worker tells its name."""
 
 
 def _instance(headers: Mapping[str, Any]) -> str | None:

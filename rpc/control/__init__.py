@@ -4,7 +4,7 @@
 answers unless it was made with ``control=False``.
 """
 
-from rpc.client.gathering import Answer, BadAnswer
+from rpc.client.gathered import Answer, BadAnswer, End
 from rpc.control.answers import Answers
 from rpc.control.asking import Control
 from rpc.control.names import NAME
@@ -28,6 +28,7 @@ __all__ = [
     "Answers",
     "BadAnswer",
     "Control",
+    "End",
     "Latency",
     "MethodDescription",
     "MethodStats",

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from rpc.client.gathering import Answer, BadAnswer
+from rpc.client.gathered import Answer, BadAnswer, End
 
 T = TypeVar("T")
 
@@ -21,12 +21,14 @@ class Answers(Generic[T]):
     :ivar bad: replies that are no answer, of any worker: they cannot be read, or the worker refused the question.
     :ivar expected: how many workers were to answer: those that consume the queue of the named service, or the one
         instance that was named; ``None``: it is not known.
-    :ivar problem: why the wait ended early, in words; ``None``: it did not.
+    :ivar end: why the wait ended, an :class:`~rpc.client.gathered.End`.
+    :ivar problem: what happened, when the channel was lost or there were too many answers; else ``None``.
     """
 
     good: tuple[Answer[T], ...]
     bad: tuple[BadAnswer, ...] = ()
     expected: int | None = None
+    end: End = End.COMPLETE
     problem: str | None = None
 
     def __iter__(self) -> Iterator[T]:

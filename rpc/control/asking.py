@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from rpc.client.connection import Connection
-from rpc.client.gathering import Answer, Question
+from rpc.client.gathered import Answer, Question
 from rpc.client.options import DEFAULT_OPTIONS
 from rpc.client.stub_operation import StubOperation
 from rpc.control.answers import Answers
@@ -34,6 +34,8 @@ class Control:
         for worker in await control.workers("Glossary"):
             print(worker.instance, worker.version, worker.uptime)
 
+    :ivar connection: over which it asks.
+
     The connection's user needs write permission for the exchange ``rpc.broadcast``.
 
     Each method returns a Deferred. It fires when all expected workers have answered, or after `wait` seconds. A worker
@@ -49,14 +51,14 @@ class Control:
         :param app_id: the same.
         :raises ConfigurationError: an option has a wrong value.
         """
-        self._connection = connection
+        self.connection = connection
         self._options = DEFAULT_OPTIONS.changed(
             {"name": NAME, "exchange": BROADCAST, "user_id": user_id, "app_id": app_id}
         )
         self._methods = Stub.of(ControlStub).methods
 
     def __repr__(self) -> str:
-        return f"<control over {self._connection!r}>"
+        return f"<control over {self.connection!r}>"
 
     def ping(
         self, service: str | None = None, *, instance: str | None = None, queue: str | None = None, wait: float = WAIT
@@ -125,15 +127,17 @@ class Control:
             timeout=wait,
         )
         key = NAME if instance is None else instance_key(NAME, instance)
-        gathered = await self._connection.gather(Question(operation, arguments, key, wait, is_complete))
-        return Answers(_chosen(gathered.answers, serves, service), gathered.bad, expected, gathered.problem)
+        gathered = await self.connection.gather(Question(operation, arguments, key, wait, is_complete))
+        return Answers(
+            _chosen(gathered.answers, serves, service), gathered.bad, expected, gathered.end, gathered.problem
+        )
 
     async def _consumers(self, service: str | None, queue: str | None) -> int | None:
         """Return how many workers consume the queue of a service; ``None``: it is not known."""
         if service is None:
             return None
         try:
-            counts = await self._connection.queue_counts(queue or ServiceTopology(service).queue)
+            counts = await self.connection.queue_counts(queue or ServiceTopology(service).queue)
         except AMQPError:  # the question itself says what is wrong with the connection
             return None
         return None if counts is None else counts.consumers

@@ -11,6 +11,9 @@ from rpc.histogram import BUCKETS, Histogram
 from rpc.interceptors import WorkerInterceptor
 from rpc.worker.call import Ending, WorkerCall
 
+BOUNDS = (0.0001, 0.00025, 0.0005, *BUCKETS, 60.0, 300.0)
+"""Upper bounds of the buckets, in seconds. Workers of all versions need the same ones, so that counts can be added."""
+
 RETURNED = Ending.RETURNED.value
 REJECTED = Ending.REJECTED.value
 
@@ -25,7 +28,7 @@ class _Method(Histogram):
     __slots__ = ("errors", "outcomes")
 
     def __init__(self) -> None:
-        super().__init__(BUCKETS)
+        super().__init__(BOUNDS)
         self.outcomes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 
@@ -51,7 +54,7 @@ class CallStats(WorkerInterceptor):
         ended = call.ended
         assert ended is not None
         duration = ended - call.began
-        method.counts[bisect_left(BUCKETS, duration)] += 1
+        method.counts[bisect_left(BOUNDS, duration)] += 1
         method.total += duration
 
     def failed(self, call: WorkerCall) -> None:

@@ -8,6 +8,7 @@ import time
 
 from zope.interface import implementer
 
+from rpc.control.call_stats import BOUNDS
 from rpc.control.describing import describe_service, service_state_of, status_of
 from rpc.control.facts import WorkerFacts
 from rpc.control.stubs.control import Control as ControlStub
@@ -19,7 +20,6 @@ from rpc.control.stubs.control.ttypes import (
     WorkerDescription,
     WorkerStats,
 )
-from rpc.histogram import BUCKETS
 from rpc.version import __version__
 from rpc.worker.call import Ending
 from rpc.worker.service import ThriftService
@@ -111,7 +111,7 @@ class ControlHandler:
             instance=worker.instance,
             kept=worker.call_stats is not None,
             uptime=worker.uptime,
-            bounds=list(BUCKETS),
+            bounds=list(BOUNDS),
             services=[self._stats_of(service.name) for service in self._chosen(name)],
         )
 

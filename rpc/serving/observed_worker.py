@@ -10,6 +10,7 @@ import attrs
 
 from rpc import log
 from rpc.access_log import AccessLog
+from rpc.control.serving import ControlOptions
 from rpc.errors import ConfigurationError
 from rpc.exit_status import end_program
 from rpc.hosting import EXIT_STATUS, Worker
@@ -43,6 +44,9 @@ class WorkerSettings:
     metrics_port: int | None = None
     metrics_interface: str = LOOPBACK
     ready_file: str | None = None
+    no_control: bool = False
+    control_allow: str | None = None
+    no_stats: bool = False
 
     def worker(self, reactor: Any, services: Iterable[ThriftService]) -> Worker:
         """Return the worker.
@@ -59,8 +63,21 @@ class WorkerSettings:
             spec=self.spec,
             interceptors=interceptors,
             client_interceptors=client_interceptors,
+            control=self._control(),
+            stats=not self.no_stats,
             reactor=reactor,
         )
+
+    def _control(self) -> bool | ControlOptions:
+        """Return the worker's option ``control``.
+
+        :raises ConfigurationError: users are given, and no control service.
+        """
+        if self.control_allow is None:
+            return not self.no_control
+        if self.no_control:
+            raise ConfigurationError("--control-allow: leave it out with --no-control")
+        return ControlOptions(allow=[user.strip() for user in self.control_allow.split(",")])
 
     def _interceptors(self, reactor: Any) -> tuple[list[Any], list[Any]]:
         """Return the interceptors of the worker, and those of its handlers' clients, as the options ask for."""

@@ -1,0 +1,85 @@
+"""A question to many workers, and what came of it: values."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from rpc.client.operation import Operation
+
+T = TypeVar("T")
+
+
+class End(enum.Enum):
+    """Why the wait for answers ended."""
+
+    COMPLETE = "no further answers are expected"
+    WAITED = "the time is over"
+    UNROUTABLE = "no queue takes the question: no worker is there that it is for"
+    LOST = "the channel was lost"
+    TOO_MANY = "there were too many answers"
+
+
+@attrs.frozen
+class Answer(Generic[T]):
+    """The reply of one worker.
+
+    :ivar instance: the worker's name; ``None`` when the reply does not tell it.
+    :ivar seconds: from the publishing of the question to the reply.
+    """
+
+    instance: str | None
+    seconds: float
+    value: T
+
+
+@attrs.frozen
+class BadAnswer:
+    """A reply that is no answer: it cannot be read, or the worker has refused the question.
+
+    :ivar instance: the worker's name; ``None`` when the reply does not tell it.
+    :ivar problem: in words.
+    """
+
+    instance: str | None
+    seconds: float
+    problem: str
+
+
+@attrs.frozen
+class Gathered(Generic[T]):
+    """All replies to one question.
+
+    :ivar answers: in the order in which they came.
+    :ivar end: why the wait ended.
+    :ivar problem: with :attr:`End.LOST` and :attr:`End.TOO_MANY`: what happened, in words.
+    """
+
+    answers: tuple[Answer[T], ...]
+    bad: tuple[BadAnswer, ...]
+    end: End
+    problem: str | None = None
+
+
+IsComplete = Callable[[list[Answer[Any]]], bool]
+"""Whether no further answers are expected. Called after each."""
+
+
+@attrs.frozen
+class Question:
+    """What is asked, and for how long.
+
+    :ivar operation: of a method with a reply. Its options have the exchange, and the limits for replies.
+    :ivar routing_key: of the request; default: the operation's service.
+    :ivar wait: seconds.
+    :ivar is_complete: ends the wait.
+    """
+
+    operation: Operation
+    arguments: tuple[Any, ...]
+    routing_key: str
+    wait: float
+    is_complete: IsComplete

@@ -1,0 +1,277 @@
+"""Answers to the control service's questions that are wrong, missing, repeated or from other versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.Thrift import TApplicationException, TMessageType, TType
+from thrift.transport.TTransport import TMemoryBuffer
+
+import rpc
+from generated.calculator import Calculator
+from rpc.amqp.codec.properties import encode_properties
+from rpc.amqp.content import Delivery
+from rpc.client import gathering
+from rpc.client.gathered import End
+from rpc.control import NAME, Answers, Control, Pong
+from rpc.control.stubs.control import Control as ControlStub
+from rpc.envelope import CODECS
+from rpc.errors import ConfigurationError
+from rpc.messages import Properties
+from rpc.topology import BROADCAST, EXCHANGES, ServiceTopology
+from tests.integration.amqp_case import AMQPTestCase
+from tests.integration.call_case import Handler
+
+BINARY = CODECS["binary"]
+STUB: Any = ControlStub
+
+WAIT = 20.0
+"""Seconds, for questions whose answers are all expected: they end before."""
+
+SHORT = 0.5
+"""Seconds, for questions with too few answers: all of them pass."""
+
+Reply = tuple[bytes, dict[str, Any]]
+Answer = Callable[[int], list[Reply]]
+
+
+def pong(seqid: int, instance: str = "odd", *services: str) -> bytes:
+    """Return a right answer to ``ping``."""
+    answer = STUB.ping_result(Pong(instance=instance, status=2, services=list(services)))
+    return BINARY.encode("ping", TMessageType.REPLY, seqid, answer)
+
+
+def of_a_later_version(seqid: int, service: str) -> bytes:
+    """Return an answer with fields that are not known, and a known one of another type."""
+    memory = TMemoryBuffer()
+    protocol = TBinaryProtocol(memory)
+    protocol.writeMessageBegin("ping", TMessageType.REPLY, seqid)
+    protocol.writeFieldBegin("success", TType.STRUCT, 0)
+    protocol.writeFieldBegin("instance", TType.STRING, 1)
+    protocol.writeString("later")
+    protocol.writeFieldBegin("status", TType.STRING, 2)
+    protocol.writeString("ALIVE")
+    protocol.writeFieldBegin("services", TType.LIST, 3)
+    protocol.writeListBegin(TType.STRING, 1)
+    protocol.writeString(service)
+    protocol.writeFieldBegin("news", TType.I64, 99)
+    protocol.writeI64(1)
+    protocol.writeFieldStop()
+    protocol.writeFieldStop()
+    return bytes(memory.getvalue())
+
+
+class AnswersTests(AMQPTestCase):
+    """A good worker beside odd ones, in a virtual host of their own."""
+
+    timeout = 60.0
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        self.home = self.virtual_host()
+        self.connection = await rpc.connect(self.home)
+        self.addCleanup(self.connection.close)
+        self.control = Control(self.connection)
+
+    async def serve(self, name: str = "Calculator", **options: Any) -> rpc.Worker:
+        """Start a good worker."""
+        worker = rpc.Worker(self.home, [rpc.ThriftService(Calculator, Handler(), name=name)], **options)
+        worker.startService()
+        self.addCleanup(worker.stopService)
+        await worker.when_serving()
+        return worker
+
+    async def answer(self, answer: Answer, *, consumes: bool = True) -> None:
+        """Be a worker of Calculator that answers questions so.
+
+        :param consumes: whether it consumes the service's queue, too.
+        """
+        channel = await self.channel(self.home)
+        for declaration in (*EXCHANGES, *ServiceTopology("Calculator").requests()):
+            await channel.declare(declaration)
+        queue = await self.queue(channel)
+        await channel.queue_bind(queue=queue, exchange=BROADCAST, routing_key=NAME)
+
+        def asked(delivery: Delivery) -> None:
+            seqid = BINARY.read_header(delivery.body)[2]
+            for body, changed in answer(seqid):
+                question = delivery.properties
+                given = {"correlation_id": question.correlation_id, **changed}
+                channel.publish("", question.reply_to or "", encode_properties(Properties(**given)), body)
+
+        await channel.consume(queue, asked, lambda: None, no_ack=True)
+        if consumes:
+            await channel.consume("rpc.Calculator", lambda _: None, lambda: None)
+
+    async def ping(self, wait: float = SHORT) -> Answers[Pong]:
+        """Ping Calculator."""
+        return await self.control.ping("Calculator", wait=wait)
+
+    # -- one bad worker does not lose the others
+
+    async def test_names_each_bad_answer_and_keeps_the_good_one(self) -> None:
+        worker = await self.serve()
+        unknown = TApplicationException(TApplicationException.UNKNOWN_METHOD, "Unknown function ping")
+
+        def bad(seqid: int) -> list[Reply]:
+            named = {"headers": {"instance": "odd"}}
+            return [
+                (b"garbage", named),
+                (b"", {}),
+                (pong(seqid)[:-3], named),
+                (pong(seqid + 1), named),
+                (BINARY.encode("stats", TMessageType.REPLY, seqid, STUB.stats_result()), named),
+                (BINARY.encode("ping", TMessageType.EXCEPTION, seqid, unknown), named),
+                (
+                    BINARY.encode("ping", TMessageType.EXCEPTION, seqid, unknown),
+                    {"headers": {"rpc-outcome": "stopping"}},
+                ),
+                (BINARY.encode("ping", TMessageType.REPLY, seqid, STUB.ping_result()), {"headers": {"instance": 3}}),
+                (b"\x00" * 100_001, {}),
+            ]
+
+        self.control._options = self.control._options.changed({"max_message_size": 100_000})
+        await self.answer(bad)
+        answers = await self.ping(2.0)
+        self.assertEqual([each.instance for each in answers], [worker.instance])
+        self.assertEqual((answers.expected, answers.silent, answers.end), (2, 1, End.WAITED))
+        self.assertFalse(answers.is_complete)
+        named = [(each.instance, each.problem.partition("ping: ")[2] or each.problem) for each in answers.bad]
+        self.assertEqual(len(named), 9, named)
+        self.assertEqual([instance for instance, _ in named], ["odd", None, *["odd"] * 4, None, None, None])
+        for (_, problem), expected in zip(
+            named,
+            (
+                "the reply is",
+                "the reply is",
+                "the reply is",
+                "the answer to seqid",
+                "the answer of 'stats'",
+                "Unknown function ping",
+                "Unknown function ping",
+                "unknown result",
+                "over the client's max_message_size",
+            ),
+            strict=True,
+        ):
+            self.assertIn(expected, problem)
+
+    async def test_reads_what_it_knows_of_a_later_version(self) -> None:
+        await self.answer(lambda seqid: [(of_a_later_version(seqid, "Calculator"), {})])
+        answers = await self.ping(WAIT)
+        (later,) = answers
+        self.assertEqual((later.instance, later.status, later.services), ("later", 0, ["Calculator"]))
+        self.assertEqual(answers.end, End.COMPLETE)
+
+    async def test_counts_each_worker_once(self) -> None:
+        await self.serve()
+        await self.answer(lambda seqid: [(pong(seqid, "odd", "Calculator"), {})] * 3)
+        answers = await self.ping(WAIT)
+        self.assertEqual((answers.expected, len(answers), answers.silent), (2, 2, 0))
+
+    async def test_leaves_out_workers_of_other_services(self) -> None:
+        await self.serve("Other")
+        await self.serve()
+        answers = await self.ping(WAIT)
+        self.assertEqual([each.services for each in answers], [["Calculator"]])
+        everywhere = await self.control.ping(wait=SHORT)
+        self.assertEqual((len(everywhere), everywhere.expected), (2, None))
+
+    async def test_drops_replies_without_the_id_of_the_question(self) -> None:
+        """Another peer can write to the reply queue, if it knows the name."""
+        await self.answer(
+            lambda seqid: [
+                (pong(seqid, "forged", "Calculator"), {"correlation_id": None}),
+                (pong(seqid, "forged", "Calculator"), {"correlation_id": "0" * 32}),
+                (pong(seqid, "true", "Calculator"), {}),
+            ]
+        )
+        answers = await self.ping(WAIT)
+        self.assertEqual(([each.instance for each in answers], answers.bad), (["true"], ()))
+
+    # -- a worker that says nothing
+
+    async def test_a_silent_worker_is_counted(self) -> None:
+        await self.serve()
+        await self.answer(lambda _: [])
+        answers = await self.ping()
+        self.assertEqual((answers.expected, len(answers), answers.silent), (2, 1, 1))
+
+    async def test_workers_without_control_are_silent(self) -> None:
+        await self.serve(control=False)
+        answers = await self.ping(WAIT)
+        self.assertEqual((answers.expected, answers.silent, answers.end), (1, 1, End.UNROUTABLE))
+
+    async def test_a_named_worker_that_is_gone_ends_the_wait_at_once(self) -> None:
+        await self.serve()
+        answers = await self.control.ping(instance="nobody.1.ab", wait=WAIT)
+        self.assertEqual((answers.end, answers.expected, answers.silent), (End.UNROUTABLE, 1, 1))
+
+    async def test_a_worker_answers_the_users_that_it_allows(self) -> None:
+        await self.serve(control=rpc.ControlOptions(allow="guest"))
+        refused = await self.ping()
+        self.assertEqual(len(refused), 0)
+        self.assertIn("the request names no user", refused.bad[0].problem)
+        allowed = await Control(self.connection, user_id=True).ping("Calculator", wait=WAIT)
+        self.assertEqual(len(allowed), 1)
+
+    # -- a flood
+
+    async def test_a_flood_of_answers_is_bounded(self) -> None:
+        self.patch(gathering, "MOST_ANSWERS", 50)
+        await self.answer(lambda seqid: [(b"garbage", {})] * 60)
+        answers = await self.ping(WAIT)
+        self.assertEqual((len(answers.bad), answers.end), (50, End.TOO_MANY))
+        self.assertIn("too many answers: 0 and 50 bad ones", answers.problem or "")
+
+    async def test_the_bytes_of_answers_are_bounded(self) -> None:
+        self.patch(gathering, "MOST_BYTES", 1000)
+        await self.answer(lambda seqid: [(b"x" * 400, {})] * 60)
+        answers = await self.ping(WAIT)
+        self.assertEqual((len(answers.bad), answers.end), (3, End.TOO_MANY))
+
+    # -- no question can be sent
+
+    async def test_says_that_no_worker_ever_served(self) -> None:
+        error: Any = await self.assertFailure(self.control.ping("Calculator", wait=WAIT), rpc.ServiceUnavailable)
+        self.assertIn("the exchange 'rpc.broadcast' does not exist", str(error))
+        self.assertIs(error.outcome, rpc.Outcome.REJECTED)
+
+    async def test_says_that_the_connection_is_closed(self) -> None:
+        await self.connection.close()
+        error: Any = await self.assertFailure(self.control.ping("Calculator", wait=WAIT), rpc.ConnectionLost)
+        self.assertIs(error.outcome, rpc.Outcome.NOT_SENT)
+
+    async def test_a_lost_channel_keeps_the_answers_so_far(self) -> None:
+        await self.serve()
+        await self.serve("Other")
+
+        def closing(seqid: int) -> list[Reply]:
+            (channel,) = (
+                each
+                for each in self.connection._link.connection.channels.values()  # type: ignore[union-attr]
+                if each.on_closed is not None and each.consumers
+            )
+            self.connection._reactor.callLater(0.2, channel.abandon, rpc.AMQPError("lost by the test"))
+            return []
+
+        await self.answer(closing)
+        answers = await self.control.ping(wait=WAIT)
+        self.assertEqual((len(answers), answers.end, answers.problem), (2, End.LOST, "lost by the test"))
+
+    async def test_leaves_no_channel_behind(self) -> None:
+        await self.serve()
+        asked = self.control.ping(wait=WAIT)
+        await self.control.ping("Calculator", wait=WAIT)
+        asked.cancel()
+        await self.assertFailure(asked, Exception)
+        await self.control.ping("Calculator", wait=WAIT)
+        connection: Any = self.connection._link.connection
+        channel = await connection.open_channel()
+        self.assertLessEqual(channel.id, 4)
+
+    def test_refuses_a_wait_that_is_none(self) -> None:
+        for wait in (0, -1, float("nan"), True, "1", 1e6):
+            with self.assertRaisesRegex(ConfigurationError, "wait="):
+                self.control.ping("Calculator", wait=wait)  # type: ignore[arg-type]
