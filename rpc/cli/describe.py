@@ -64,9 +64,9 @@ def describe_command(service: str, queue: str | None, **options: Any) -> None:
         raise SystemExit(FAILED)
     found = Described(workers, described)
     if asking.as_json:
-        say_json(_json(found))
+        say_json(as_json(found))
     else:
-        say_lines(_lines(found))
+        say_lines(lines(found))
 
 
 async def _look(
@@ -81,7 +81,8 @@ async def _look(
     return workers, next(each for each in found.services if each.name == name)
 
 
-def _lines(found: Described) -> Iterator[str]:
+def lines(found: Described) -> Iterator[str]:
+    """Yield the lines for a terminal."""
     service = found.service
     yield f"{service.name}  (service {service.idl_name} of {service.stub})"
     yield f"  queue {service.queue}, exchange {service.exchange}"
@@ -135,7 +136,8 @@ def _is_alike(one: ServiceDescription, other: ServiceDescription) -> bool:
     )
 
 
-def _json(found: Described) -> dict[str, Any]:
+def as_json(found: Described) -> dict[str, Any]:
+    """Return the JSON object."""
     service = found.service
     return {
         "service": service.name,

@@ -10,11 +10,15 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from twisted.internet.task import Clock
 
+import rpc
 from rpc.cli import serve as serve_module
 from rpc.cli.main import main
 from rpc.cli.serve import serve_command
 from rpc.cli.serve_processes import Settings
+from rpc.errors import ConfigurationError
+from services import calculator
 
 
 @pytest.fixture
@@ -96,6 +100,27 @@ def test_the_defaults_are_a_single_process_without_files_and_ports(prepared: lis
     assert (settings.health_port, settings.connect_timeout, settings.slow_call) == (None, None, None)
     assert (settings.access_log, settings.metrics_port, settings.metrics_interface) == (None, None, "127.0.0.1")
     assert (settings.health_interface, settings.log_level, settings.log_format) == ("127.0.0.1", "info", "text")
+
+
+def test_a_worker_answers_everybody_and_counts_calls_unless_told_otherwise(prepared: list[Settings]) -> None:
+    """By the command line or the environment."""
+
+    def worker(*words: str, **environment: str) -> rpc.Worker:
+        return settings_of(prepared, *words, "m:s", **environment).worker(Clock(), [calculator.service])
+
+    def control_of(made: rpc.Worker) -> Any:
+        return [direct.service.allow for direct in made._server._direct]
+
+    made = worker()
+    assert (control_of(made), made.options["stats"]) == ([None], "True")
+    made = worker("--no-control", "--no-stats")
+    assert (control_of(made), made.options["stats"]) == ([], "False")
+    made = worker(RPC_NO_CONTROL="true", RPC_NO_STATS="1")
+    assert (control_of(made), made.options["stats"]) == ([], "False")
+    assert control_of(worker("--control-allow", "ada, ops-*")) == [["ada", "ops-*"]]
+    for words in (("--control-allow", "ada", "--no-control"), ("--control-allow", "")):
+        with pytest.raises(ConfigurationError, match="allow"):
+            worker(*words)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +242,8 @@ def test_a_supervisor_says_it_once() -> None:
 def test_the_help_groups_the_options() -> None:
     """Each option is in one group; those of worker processes are hidden."""
     output = serve("--help").output
-    groups = ["\nBroker:\n", "\nProcesses:\n", "\nLog:\n", "\nHealth:\n", "\nMetrics:\n", "\nOther options:\n"]
+    groups = ["\nBroker:\n", "\nProcesses:\n", "\nLog:\n", "\nHealth:\n", "\nMetrics:\n"]
+    groups += ["\nControl service:\n", "\nOther options:\n"]
     assert [group for group in groups if group in output] == groups
     for parameter in serve_command.params:
         if isinstance(parameter, click.Option):

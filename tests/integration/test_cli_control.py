@@ -1,0 +1,197 @@
+"""``thrift-rpc list``, ``ping``, ``describe`` and ``stats`` as processes, against workers that are processes, too."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
+
+from rpc.amqp.codec.properties import encode_properties
+from rpc.cli.running import open_connection
+from rpc.messages import Properties
+from rpc.topology import DeadLetterKind, ServiceTopology
+from rpc.uri import parse
+from tests.integration.serve_case import ROOT, ServeTestCase
+from tests.processes import WorkerProcess
+from tools.processes import Process
+
+COMMAND = str(Path(sys.executable).with_name("thrift-rpc"))
+
+
+class ControlVerbsTests(ServeTestCase):
+    """Workers of a service of the test's own, in a virtual host of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.home = self.virtual_host()
+
+    @inlineCallbacks
+    def run_verb(self, *words: str) -> Any:
+        """Return the exit status, standard output and standard error."""
+        output, error, status = yield getProcessOutputAndValue(
+            COMMAND, [*words, "--broker", self.home], os.environ, str(ROOT)
+        )
+        return status, output.decode(), error.decode()
+
+    @inlineCallbacks
+    def json_of(self, *words: str) -> Any:
+        """Return the exit status, and the JSON object of a verb."""
+        status, output, error = yield self.run_verb(*words, "--json")
+        self.assertTrue(output, error)
+        return status, json.loads(output)
+
+    def serving(self, *words: str) -> Deferred[Any]:
+        """Start a program that serves. Fires with it when it does."""
+        program = self.serve(*words, "slow:service", url=self.home)
+        return deferToThread(program.wait_for, f"serving {self.name} from").addCallback(lambda _: program)
+
+    @inlineCallbacks
+    def call(self, *arguments: str) -> Any:
+        """Call a method by the command."""
+        status, output, _ = yield self.run_verb(
+            "call", "generated.calculator.Calculator", *arguments, "--name", self.name, "--timeout", "30"
+        )
+        return status, output
+
+    @inlineCallbacks
+    def test_ping_says_whether_all_workers_answer(self) -> Any:
+        """A worker that hangs makes the status 1, and one that continues makes it 0 again."""
+        program = yield self.serving()
+        yield self.serving()
+        status, found = yield self.json_of("ping", self.name, "--wait", "30")
+        self.assertEqual((status, found["expected"], found["silent"]), (0, 2, 0))
+        self.assertEqual([each["status"] for each in found["workers"]], ["ALIVE"] * 2)
+        instance = next(each["instance"] for each in found["workers"] if f".{program.pid}." in each["instance"])
+        status, output, error = yield self.run_verb("ping", f"{self.name}@{instance}", "--wait", "30")
+        self.assertEqual((status, error), (0, ""))
+        self.assertRegex(output, rf"INSTANCE +STATUS +TIME\n{instance}  ALIVE +[\d.]+ ms\n")
+        program.send(signal.SIGSTOP)
+        status, found = yield self.json_of("ping", self.name)
+        self.assertEqual((status, len(found["workers"]), found["silent"]), (1, 1, 1))
+        program.send(signal.SIGCONT)
+        status, found = yield self.json_of("ping", self.name, "--wait", "30")
+        self.assertEqual((status, found["silent"]), (0, 0))
+
+    @inlineCallbacks
+    def test_ping_fails_without_a_worker(self) -> Any:
+        """Whether workers ever served on the virtual host, or not."""
+        status, _, error = yield self.run_verb("ping", "Nobody")
+        self.assertEqual(status, 1)
+        self.assertIn("service unavailable: ", error)
+        yield self.serving()
+        for service, words in (
+            ("Nobody", "no worker of Nobody answered"),
+            (f"{self.name}@nobody.1.ab", "no worker is there that answers: "),
+        ):
+            status, output, error = yield self.run_verb("ping", service, "--wait", "0.3")
+            self.assertEqual((status, output), (1, ""))
+            self.assertIn(words, error)
+        status, _, _ = yield self.run_verb("ping", "@")
+        self.assertEqual(status, 2)
+
+    @inlineCallbacks
+    def test_lists_services_with_their_workers_and_queues(self) -> Any:
+        """Requests wait in the queue of a service whose worker was killed, so it is listed by its name."""
+        program = yield self.serving()
+        status, output, error = yield self.run_verb("list")
+        self.assertEqual((status, error), (0, ""))
+        self.assertEqual([line.split() for line in output.splitlines()][1:], [[self.name, "1", "0", "0", "0"]])
+        calling = self.call("add", "1", "600")
+        yield deferToThread(program.wait_for_line, "adding 1")
+        status, found = yield self.json_of("list")
+        self.assertEqual([(each["running"], each["answered"]) for each in found["services"]], [(1, 1)])
+        program.send(signal.SIGKILL)
+        yield deferToThread(program.wait)
+        while True:
+            status, found = yield self.json_of("list", self.name, "Nobody", "--wait", "0.2")
+            nobody, mine = sorted(found["services"], key=lambda each: each["consumers"] is not None)
+            if mine["consumers"] == 0 and mine["waiting"] == 1:
+                break
+        self.assertEqual((status, nobody["service"], mine["answered"]), (1, "Nobody", 0))
+        yield self.serving()
+        yield calling
+
+    @inlineCallbacks
+    def test_lists_dead_letters_of_all_kinds(self) -> Any:
+        yield self.serving()
+        topology = ServiceTopology(self.name)
+        connection = yield Deferred.fromCoroutine(open_connection(reactor, parse(self.home), "test"))
+        self.addCleanup(connection.close)
+        channel = yield connection.open_channel()
+        for kind in DeadLetterKind:
+            for declaration in topology.dead_letters(kind):
+                yield channel.declare(declaration)
+            channel.publish("rpc.dead", topology.key_of_kind(kind), encode_properties(Properties()), b"letter")
+        yield channel.queue_declare(queue=topology.dead_queue, passive=True)
+        _, found = yield self.json_of("list")
+        self.assertEqual([each["dead"] for each in found["services"]], [len(DeadLetterKind)])
+
+    @inlineCallbacks
+    def test_describes_a_service_without_its_stub(self) -> Any:
+        """The types come from the worker."""
+        yield self.serving()
+        status, output, error = yield self.run_verb("describe", self.name)
+        self.assertEqual((status, error), (0, ""))
+        self.assertIn(f"{self.name}  (service Calculator of generated.calculator.Calculator)\n", output)
+        self.assertIn("\ni32 add(i32 num1, i32 num2)\n", output)
+        status, found = yield self.json_of("describe", self.name)
+        self.assertEqual((status, found["queue"]), (0, f"rpc.{self.name}"))
+        self.assertIn("calculator.Calculator", json.loads(found["idl_json"])["services"])
+        status, _, error = yield self.run_verb("describe", "Nobody", "--wait", "0.3")
+        self.assertEqual((status, error), (1, "no worker of Nobody answered\n"))
+
+    @inlineCallbacks
+    def test_stats_adds_up_worker_processes(self) -> Any:
+        """Those of a supervisor, too."""
+        yield self.serving("--workers", "2")
+        while True:
+            status, found = yield self.json_of("stats", self.name)
+            if found["expected"] == 2 and not found["silent"]:
+                break
+        self.assertEqual((status, found["concurrency"], found["methods"]), (0, 128, {}))
+        for _ in range(3):
+            self.assertEqual((yield self.call("add", "1", "0")), (0, "1\n"))
+        status, found = yield self.json_of("stats", self.name, "--wait", "30")
+        add = found["methods"]["add"]
+        self.assertEqual((add["calls"], add["errors"], add["outcomes"]), (3, 0, {"returned": 3}))
+        self.assertGreater(add["p99"], 0)
+        status, output, _ = yield self.run_verb("stats", self.name, "--wait", "30")
+        self.assertIn("0 of 128 slots in use", output)
+        self.assertRegex(output, r"\nadd +3 +0 +- ")
+
+    @inlineCallbacks
+    def test_watch_shows_rates_until_ctrl_c(self) -> Any:
+        yield self.serving()
+        words = ("stats", self.name, "--watch", "--json", "--interval", "0.3", "--broker", self.home)
+        watch = Process("watch", [COMMAND, *words], folder=ROOT)
+        self.addCleanup(watch.end)
+        yield deferToThread(watch.wait_for_line, '"methods": {}')
+        yield self.call("add", "1", "0")
+        line = yield deferToThread(watch.wait_for_line, '"calls": 1,')
+        self.assertGreater(json.loads(line)["methods"]["add"]["rate"], 0)
+        watch.send(signal.SIGINT)
+        self.assertEqual((yield deferToThread(watch.wait)), 0, watch.output())
+
+    @inlineCallbacks
+    def test_a_worker_answers_whom_it_is_told_to(self) -> Any:
+        """By twistd, too, whose options are the same."""
+        yield self.serving("--no-control", "--no-stats")
+        status, found = yield self.json_of("ping", self.name, "--wait", "0.5")
+        self.assertEqual((status, found["expected"], found["silent"]), (1, 1, 1))
+        words = ("--broker", self.home, "--control-allow", "guest,ops-*", "--no-stats", "slow:service")
+        environment = {"PYTHONPATH": str(ROOT)}
+        twistd = WorkerProcess("rpc-worker", *words, folder=self.folder, environment=environment)
+        self.addCleanup(twistd.end)
+        yield deferToThread(twistd.wait_until_serving, self.name)
+        status, found = yield self.json_of("stats", self.name, "--wait", "0.5")
+        self.assertIn("the request names no user", found["bad"][0]["problem"])
+        status, found = yield self.json_of("stats", self.name, "--wait", "0.5", "--user-id")
+        self.assertEqual((status, found["uncounted"], found["bad"]), (0, found["workers"], []))
