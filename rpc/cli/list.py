@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 import click
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.python.failure import Failure
 
 from rpc.cli.control_options import (
     FAILED,
@@ -22,29 +23,37 @@ from rpc.cli.control_options import (
 from rpc.cli.standard_output import warn
 from rpc.client.queue_counts import QueueCounts
 from rpc.control import Answers, Control, WorkerDescription, WorkerStats
-from rpc.control.totals import add_up
+from rpc.control.totals import ServiceTotal, add_up
+from rpc.errors import ChannelClosed, CodecError
 from rpc.topology import DeadLetterKind, ServiceTopology
 
 AT_ONCE: Final = 20
 """Questions about queues: each has a channel."""
+
+Counts: TypeAlias = QueueCounts | Exception | None
+"""What the broker says of a queue; ``None``: there is none."""
 
 
 @attrs.frozen
 class Line:
     """What is known of one service.
 
-    :ivar consumers: how many workers consume its queue; ``None``: it has no queue.
+    :ivar has_queue: whether it has a request queue; ``None``: the broker does not tell.
+    :ivar consumers: how many workers consume its queue; ``None``: it has none, or the broker does not tell.
     :ivar answered: how many workers of it have answered.
-    :ivar waiting: requests in its queue, and in its workers without a slot.
-    :ivar dead: dead letters.
+    :ivar waiting: requests in its queue, and in its workers without a slot; ``None``: the broker does not tell.
+    :ivar dead: dead letters; ``None``: the broker does not tell.
+    :ivar problem: why the broker does not tell.
     """
 
     service: str
+    has_queue: bool | None
     consumers: int | None
     answered: int
-    waiting: int
+    waiting: int | None
     running: int
-    dead: int
+    dead: int | None
+    problem: str | None
 
 
 @click.command("list")
@@ -57,12 +66,13 @@ def list_command(services: tuple[str, ...], **options: Any) -> None:
     these are others; requests that wait in the queue or in a worker; calls in progress; dead letters. No command can
     ask the broker which queues it has, so a service without a worker is listed only when it is named.
 
-    Exit status: 0 when the list is complete; 1 when a named service has never been served here, a worker gave no
-    answer that can be read, or the command failed.
+    Exit status: 0 when the list is complete; 1 when a named service has never been served here, the broker tells
+    nothing of a queue, a worker gave no answer that can be read, or the command failed.
     """
     asking = Asking(**options)
     answers, lines = asking.run(lambda control: _look(control, services, asking.wait))
-    unknown = [line.service for line in lines if line.consumers is None and line.service in services]
+    unknown = [line.service for line in lines if line.has_queue is False and line.service in services]
+    refused = [line for line in lines if line.problem is not None]
     if asking.as_json:
         say_json({"services": [attrs.asdict(line) for line in lines], **json_of_problems(answers)})
     else:
@@ -71,15 +81,21 @@ def list_command(services: tuple[str, ...], **options: Any) -> None:
         tell_problems(answers, asking.wait)
     for service in unknown:
         warn(f"{service}: no worker has ever served it here")
-    if unknown or answers.bad or answers.problem is not None:
+    for line in refused:
+        warn(f"{line.service}: the broker tells nothing of a queue: {line.problem}")
+    if unknown or refused or answers.bad or answers.problem is not None:
         raise SystemExit(FAILED)
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    workers = "-" if line.consumers is None else str(line.consumers)
+    workers = "-" if line.has_queue is False else _number(line.consumers)
     if line.answered != (line.consumers or 0):
         workers += f"/{line.answered}"
-    return line.service, workers, str(line.waiting), str(line.running), str(line.dead)
+    return line.service, workers, _number(line.waiting), str(line.running), _number(line.dead)
+
+
+def _number(known: int | None) -> str:
+    return "?" if known is None else str(known)
 
 
 async def _look(control: Control, named: Iterable[str], wait: float) -> tuple[Answers[WorkerDescription], list[Line]]:
@@ -93,23 +109,51 @@ async def _look(control: Control, named: Iterable[str], wait: float) -> tuple[An
         for service in worker.services:
             answered[service.name] = answered.get(service.name, 0) + 1
             topologies[service.name] = ServiceTopology(service.name, service.exchange, queue=service.queue)
-    queues = DeferredSemaphore(AT_ONCE)
-
-    def counts(queue: str) -> Deferred[QueueCounts | None]:
-        return queues.run(control.connection.queue_counts, queue)
+    turn = DeferredSemaphore(AT_ONCE)
 
     async def line(topology: ServiceTopology) -> Line:
-        names = [topology.queue, *map(topology.queue_of_kind, DeadLetterKind)]
-        requests, *dead = await gatherResults(map(counts, names), consumeErrors=True)
+        asked = (_asked(control, turn, queue) for queue in _queues(topology))
+        counts: list[Counts] = await gatherResults(asked, consumeErrors=True)
         total = add_up(stats, topology.service)
-        return Line(
-            topology.service,
-            None if requests is None else requests.consumers,
-            answered.get(topology.service, 0),
-            (0 if requests is None else requests.ready) + total.waiting,
-            total.running,
-            sum(each.ready for each in dead if each is not None),
-        )
+        return _line(topology.service, answered.get(topology.service, 0), total, counts)
 
     lines = [Deferred.fromCoroutine(line(topologies[service])) for service in sorted(topologies)]
     return workers, await gatherResults(lines, consumeErrors=True)
+
+
+def _queues(topology: ServiceTopology) -> list[str]:
+    """Return the request queue, and the queues of dead letters."""
+    return [topology.queue, *map(topology.queue_of_kind, DeadLetterKind)]
+
+
+def _asked(control: Control, turn: DeferredSemaphore, queue: str) -> Deferred[Counts]:
+    """Ask the broker about a queue. Fires with its counts, ``None`` when there is no such queue, or a refusal."""
+
+    def refused(failure: Failure) -> Exception:
+        failure.trap(ChannelClosed, CodecError)  # workers tell the names
+        refusal: Exception = failure.value
+        return refusal
+
+    return turn.run(control.connection.queue_counts, queue).addErrback(refused)
+
+
+def _line(service: str, answered: int, total: ServiceTotal, counts: Sequence[Counts]) -> Line:
+    """Return the line of a service.
+
+    :param counts: of :func:`_queues`.
+    """
+    requests, *dead = counts
+    is_told = not isinstance(requests, Exception)
+    ready = requests.ready if isinstance(requests, QueueCounts) else 0
+    problems = [str(each) for each in counts if isinstance(each, Exception)]
+    letters = [each.ready if isinstance(each, QueueCounts) else 0 for each in dead]
+    return Line(
+        service,
+        requests is not None if is_told else None,
+        requests.consumers if isinstance(requests, QueueCounts) else None,
+        answered,
+        ready + total.waiting if is_told else None,
+        total.running,
+        None if any(isinstance(each, Exception) for each in dead) else sum(letters),
+        problems[0] if problems else None,
+    )

@@ -18,6 +18,7 @@ from rpc.client.gathered import Gathered, Question
 from rpc.client.gathering import gather
 from rpc.client.interception import MakeCall, intercept
 from rpc.client.operation import CallObserver
+from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawOptions, raw_options
 from rpc.client.queue_counts import QueueCounts, queue_counts
 from rpc.client.raw import RawClient, call_raw
 from rpc.client.reply_values import RawReply

@@ -120,12 +120,30 @@ class ControlVerbsTests(ServeTestCase):
         yield calling
 
     @inlineCallbacks
-    def test_lists_dead_letters_of_all_kinds(self) -> Any:
-        yield self.serving()
-        topology = ServiceTopology(self.name)
+    def channel(self) -> Any:
+        """Return a channel of another connection."""
         connection = yield Deferred.fromCoroutine(open_connection(reactor, parse(self.home), "test"))
         self.addCleanup(connection.close)
         channel = yield connection.open_channel()
+        return channel
+
+    @inlineCallbacks
+    def test_a_queue_that_the_broker_does_not_show_hides_no_other(self) -> Any:
+        """Here another connection has it for itself alone (405). RabbitMQ 4.3 demands a permission, too (403)."""
+        channel = yield self.channel()
+        yield channel.queue_declare(queue="rpc.Locked", exclusive=True)
+        yield self.serving()
+        status, output, error = yield self.run_verb("list", "Locked")
+        self.assertEqual(status, 1)
+        rows = [line.split() for line in output.splitlines()][1:]
+        self.assertEqual(rows, [["Locked", "?", "?", "0", "0"], [self.name, "1", "0", "0", "0"]])
+        self.assertIn("Locked: the broker tells nothing of a queue: 405", error)
+
+    @inlineCallbacks
+    def test_lists_dead_letters_of_all_kinds(self) -> Any:
+        yield self.serving()
+        topology = ServiceTopology(self.name)
+        channel = yield self.channel()
         for kind in DeadLetterKind:
             for declaration in topology.dead_letters(kind):
                 yield channel.declare(declaration)

@@ -378,7 +378,7 @@ class ContentTests(SynchronousTestCase):
         everywhere = {(option, verb) for option in shared for verb in dead_command.commands}
         self.assertEqual({pair for pair in documented if pair[1] != "all"} | everywhere, actual)
         (rows,) = sections("options.md", "`rpc.Worker`")
-        parameters: Any = WorkerOptions.optParameters
+        parameters: Any = WorkerOptions.optParameters + WorkerOptions.optFlags
         flags = {flag for row in rows for flag in re.findall(r"`--([\w-]+)`", row[1])}
         self.assertEqual(flags, {parameter[0] for parameter in parameters})
         self.assertEqual([row[0].strip("`") for row in rows if row[0]], list(signature(rpc.Worker).parameters))
@@ -472,12 +472,13 @@ def words(document: str) -> str:
 def sections(document: str, heading: str) -> list[list[list[str]]]:
     """The tables of a document with this heading of the first column, as rows of cells."""
     found: list[list[list[str]]] = []
-    lines = iter((ROOT / "docs" / document).read_text("utf-8").splitlines())
-    for line in lines:
-        if line.startswith(f"| {heading} |"):
+    text = (ROOT / "docs" / document).read_text("utf-8").splitlines()
+    lines = iter(zip(text, [*text[1:], ""], strict=True))
+    for line, below in lines:
+        if line.startswith(f"| {heading} |") and below.startswith("|---"):
             next(lines)
             rows = []
-            for row in lines:
+            for row, _ in lines:
                 if not row.startswith("|"):
                     break
                 rows.append([cell.strip() for cell in row.strip("|").split(" | ")])

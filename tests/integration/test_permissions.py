@@ -21,6 +21,7 @@ from generated.calculator.ttypes import Work
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.client.call_state import CallState
+from rpc.control import Control
 from rpc.envelope import CODECS
 from rpc.errors import ChannelClosed
 from rpc.messages import Properties
@@ -35,7 +36,7 @@ PAGE = DOCS / "security.md"
 
 PASSWORD = "a-secret"
 
-USERS = ("orders-client", "orders-migrator", "orders-operator", "orders-worker", "stock-worker")
+USERS = ("monitor", "orders-client", "orders-migrator", "orders-operator", "orders-worker", "stock-worker")
 
 _stub: Any = Calculator
 ARGUMENTS = _stub.add_args(2, 3)
@@ -176,6 +177,24 @@ class PermissionsTests(AMQPTestCase):
         unknown.cancel()
         await self.assertFailure(unknown, CancelledError)
         self.assertEqual(await client.add(2, 3), 5)
+
+    async def test_all_workers_are_asked_by_the_user_for_that(self) -> None:
+        """They have exchanges of their own, and no permission beyond those for their services."""
+        await self.serve_both()
+        connection = await rpc.connect(self.url_of("monitor"))
+        self.addCleanup(connection.close)
+        control = Control(connection)
+        for service in ("Orders", "Stock"):
+            answers = await control.ping(service, wait=20.0)
+            self.assertTrue(answers.is_complete, answers)
+            (named,) = await control.describe(service, instance=answers.good[0].instance, wait=20.0)
+            self.assertEqual(named.services[0].exchange, f"rpc-{service}")
+        await self.assert_may_not_publish("monitor", "rpc-Orders", "Orders")
+        await self.assert_refused("monitor", "basic_consume", queue="rpc.Orders")
+        client = Control(await rpc.connect(self.url_of("orders-client")))
+        self.addCleanup(client.connection.close)
+        error: Any = await self.assertFailure(client.ping("Orders"), rpc.ServiceUnavailable)
+        self.assertIn("the user lacks a permission: 403 ACCESS_REFUSED", str(error))
 
     async def test_a_dead_letter_is_listed_and_replayed(self) -> None:
         """By the user for that."""

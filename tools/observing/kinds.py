@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import rpc
 from rpc.access_log import AccessLog
+from rpc.control.call_stats import CallStats
 from rpc.metrics import ClientMetrics, WorkerMetrics
 from rpc.tracing import ClientTracing, WorkerTracing
 
@@ -25,6 +26,7 @@ CLIENT: dict[str, Callable[[], list[Any]]] = {
 WORKER: dict[str, Callable[[], list[Any]]] = {
     NONE: list,
     "no-op": lambda: [rpc.WorkerInterceptor()],
+    "stats": lambda: [CallStats()],
     "metrics": lambda: [WorkerMetrics()],
     "traces": lambda: [WorkerTracing(TracerProvider())],
     "access-log": lambda: [AccessLog("json")],
