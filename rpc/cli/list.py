@@ -30,7 +30,7 @@ from rpc.topology import DeadLetterKind, ServiceTopology
 AT_ONCE: Final = 20
 """Questions about queues: each has a channel."""
 
-Counts: TypeAlias = QueueCounts | Exception | None
+Counts: TypeAlias = QueueCounts | BaseException | None
 """What the broker says of a queue; ``None``: there is none."""
 
 
@@ -129,10 +129,9 @@ def _queues(topology: ServiceTopology) -> list[str]:
 def _asked(control: Control, turn: DeferredSemaphore, queue: str) -> Deferred[Counts]:
     """Ask the broker about a queue. Fires with its counts, ``None`` when there is no such queue, or a refusal."""
 
-    def refused(failure: Failure) -> Exception:
+    def refused(failure: Failure) -> BaseException | None:
         failure.trap(ChannelClosed, CodecError)  # workers tell the names
-        refusal: Exception = failure.value
-        return refusal
+        return failure.value
 
     return turn.run(control.connection.queue_counts, queue).addErrback(refused)
 
@@ -143,9 +142,9 @@ def _line(service: str, answered: int, total: ServiceTotal, counts: Sequence[Cou
     :param counts: of :func:`_queues`.
     """
     requests, *dead = counts
-    is_told = not isinstance(requests, Exception)
+    is_told = not isinstance(requests, BaseException)
     ready = requests.ready if isinstance(requests, QueueCounts) else 0
-    problems = [str(each) for each in counts if isinstance(each, Exception)]
+    problems = [str(each) for each in counts if isinstance(each, BaseException)]
     letters = [each.ready if isinstance(each, QueueCounts) else 0 for each in dead]
     return Line(
         service,
@@ -154,6 +153,6 @@ def _line(service: str, answered: int, total: ServiceTotal, counts: Sequence[Cou
         answered,
         ready + total.waiting if is_told else None,
         total.running,
-        None if any(isinstance(each, Exception) for each in dead) else sum(letters),
+        None if any(isinstance(each, BaseException) for each in dead) else sum(letters),
         problems[0] if problems else None,
     )

@@ -1,8 +1,8 @@
 """How many messages a queue has, and how many consumers.
 
 The question is a passive ``queue.declare`` (AMQP 0-9-1, queue.declare). RabbitMQ demands no permission for it, and from
-version 4.3 on any of the three (https://github.com/rabbitmq/rabbitmq-server/pull/16272). An error closes its channel, so
-each question has one of its own.
+version 4.3 on any of the three (https://github.com/rabbitmq/rabbitmq-server/pull/16272). An error closes its channel,
+so each question has one of its own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def queue_counts(link: Link, queue: str) -> Deferred[QueueCounts | None]:
 
     :return: fires with the counts, or with ``None`` when there is no such queue. Fails with
         :class:`~rpc.errors.ChannelClosed` when the user may not look at it (403), another connection has it alone (405)
-        or its node is down (404, too), and with another :class:`~rpc.errors.AMQPError` when there is no connection, or it is lost.
+        or its node is down (404, too), and with another :class:`~rpc.errors.AMQPError` when there is no connection, or
+        it is lost.
     """
     return Deferred.fromCoroutine(_queue_counts(link, queue))
 
