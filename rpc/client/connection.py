@@ -184,7 +184,7 @@ class Connection(Service):
 
     def queue_counts(self, queue: str) -> Deferred[QueueCounts | None]:
         """Ask the broker about a queue; see :func:`rpc.client.queue_counts.queue_counts`."""
-        return queue_counts(self._link, queue)
+        return queue_counts(self._link, self._reactor, queue)
 
     def send_waiting(self) -> None:
         """Send the nested calls that wait for a route."""

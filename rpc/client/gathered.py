@@ -20,6 +20,7 @@ class End(enum.Enum):
     WAITED = "the time is over"
     UNROUTABLE = "no queue takes the question: no worker is there that it is for"
     LOST = "the channel was lost"
+    BLOCKED = "the time is over, and the broker takes no messages"
     TOO_MANY = "there were too many answers"
 
 
@@ -55,7 +56,7 @@ class Gathered(Generic[T]):
 
     :ivar answers: in the order in which they came.
     :ivar end: why the wait ended.
-    :ivar problem: with :attr:`End.LOST` and :attr:`End.TOO_MANY`: what happened, in words.
+    :ivar problem: with :attr:`End.LOST`, :attr:`End.BLOCKED` and :attr:`End.TOO_MANY`: what happened, in words.
     """
 
     answers: tuple[Answer[T], ...]

@@ -68,22 +68,20 @@ def gather(link: Link, clock: IClock, question: Question) -> Deferred[Gathered[A
 
 async def _gather(link: Link, clock: IClock, question: Question) -> Gathered[Any]:
     label = question.operation.label
+    body = question.operation.encode(SEQID, question.arguments, {})
     try:
-        body = question.operation.encode(SEQID, question.arguments, {})
-        channel = await _usable(link, label).open_channel()
-    except AMQPError as error:
-        raise ConnectionLost(f"{label}: not sent: {error}", NOT_SENT) from error
-    replies = _Replies(channel, clock, question)
-    try:
-        queue = await _reply_queue(channel, replies.replied).addTimeout(SET_UP_LIMIT, clock)
-        return await replies.ask(queue, body)
+        channel = await _usable(link, label).open_channel().addTimeout(SET_UP_LIMIT, clock)
+        replies = _Replies(channel, clock, question)
+        try:
+            queue = await _reply_queue(channel, replies.replied).addTimeout(SET_UP_LIMIT, clock)
+            return await replies.ask(queue, body)
+        finally:
+            replies.stop()
+            channel.close()
     except SetUpTimedOut as error:
         raise CallTimedOut(f"{label}: not sent: the broker does not answer", NOT_SENT) from error
     except (AMQPError, CodecError) as error:
         raise ConnectionLost(f"{label}: not sent: {error}", NOT_SENT) from error
-    finally:
-        replies.stop()
-        channel.close()
 
 
 def _usable(link: Link, label: str) -> AMQPConnection:
@@ -146,6 +144,9 @@ class _Replies:
         finally:
             if timer.active():
                 timer.cancel()
+        blocked = channel.client.blocked
+        if end is End.WAITED and blocked is not None:  # RabbitMQ tells it only after a message was published
+            end, problem = End.BLOCKED, f"the broker is blocked: {blocked}"
         return Gathered(tuple(self._answers), tuple(self._bad), end, problem)
 
     def stop(self) -> None:
@@ -178,9 +179,12 @@ class _Replies:
         """Take a message of the reply queue. One without the id of the question is dropped."""
         try:
             parts = split_properties(delivery.encoded_properties)
-            if parts[CORRELATION_ID] != self._id or self._ended.called:
-                return
-            encoded = parts[HEADERS]
+        except CodecError:
+            return
+        if parts[CORRELATION_ID] != self._id or self._ended.called:
+            return
+        encoded = parts[HEADERS]
+        try:
             headers = NO_HEADERS if encoded is None else decode_headers(encoded)
         except CodecError as error:
             self._note_bad(NO_HEADERS, f"the headers of the reply: {error}")

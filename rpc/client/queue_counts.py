@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as AnswerTimedOut
+from twisted.python.failure import Failure
 
 from rpc.errors import AMQPError, DeclarationRefused
+from rpc.interfaces import IClock
 from rpc.link import Link
 from rpc.topology import existing_queue
+
+LIMIT = 10.0
+"""Seconds for the broker's answer."""
 
 
 @attrs.frozen
@@ -27,21 +33,30 @@ class QueueCounts:
     consumers: int
 
 
-def queue_counts(link: Link, queue: str) -> Deferred[QueueCounts | None]:
+def queue_counts(link: Link, clock: IClock, queue: str) -> Deferred[QueueCounts | None]:
     """Ask the broker about a queue.
 
     :return: fires with the counts, or with ``None`` when there is no such queue. Fails with
         :class:`~rpc.errors.ChannelClosed` when the user may not look at it (403), another connection has it alone (405)
-        or its node is down (404, too), and with another :class:`~rpc.errors.AMQPError` when there is no connection, or
-        it is lost.
+        or its node is down (404, too), and with another :class:`~rpc.errors.AMQPError` when there is no connection, it
+        is lost or blocked, or the broker does not answer.
     """
-    return Deferred.fromCoroutine(_queue_counts(link, queue))
+    asked = Deferred.fromCoroutine(_queue_counts(link, queue)).addTimeout(LIMIT, clock)
+    return asked.addErrback(_not_answered, queue)
+
+
+def _not_answered(failure: Failure, queue: str) -> Failure:
+    if failure.check(AnswerTimedOut):
+        raise AMQPError(f"the broker does not answer about the queue {queue}")
+    return failure
 
 
 async def _queue_counts(link: Link, queue: str) -> QueueCounts | None:
     connection = link.connection
     if connection is None:
         raise AMQPError(f"not connected: {link.problem}")
+    if connection.blocked is not None:  # RabbitMQ reads nothing from it
+        raise AMQPError(f"the broker is blocked: {connection.blocked}")
     channel = await connection.open_channel()
     try:
         declared = await channel.declare(existing_queue(queue))

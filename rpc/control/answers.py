@@ -22,7 +22,8 @@ class Answers(Generic[T]):
     :ivar expected: how many workers were to answer: those that consume the queue of the named service, or the one
         instance that was named; ``None``: it is not known.
     :ivar end: why the wait ended, an :class:`~rpc.client.gathered.End`.
-    :ivar problem: what happened, when the channel was lost or there were too many answers; else ``None``.
+    :ivar problem: what happened, when the channel was lost, the broker takes no messages, or there were too many
+        answers; else ``None``.
     """
 
     good: tuple[Answer[T], ...]

@@ -8,6 +8,7 @@ from typing import Any
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TApplicationException, TMessageType, TType
 from thrift.transport.TTransport import TMemoryBuffer
+from twisted.internet.threads import deferToThread
 
 import rpc
 from generated.calculator import Calculator
@@ -21,7 +22,7 @@ from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError
 from rpc.messages import Properties
 from rpc.topology import BROADCAST, EXCHANGES, ServiceTopology
-from tests.integration.amqp_case import AMQPTestCase
+from tests.integration.amqp_case import AMQPTestCase, later
 from tests.integration.call_case import Handler
 
 BINARY = CODECS["binary"]
@@ -275,3 +276,35 @@ class AnswersTests(AMQPTestCase):
         for wait in (0, -1, float("nan"), True, "1", 1e6):
             with self.assertRaisesRegex(ConfigurationError, "wait="):
                 self.control.ping("Calculator", wait=wait)  # type: ignore[arg-type]
+
+
+class AlarmTests(AMQPTestCase):
+    """A broker that takes no messages."""
+
+    timeout = 120.0
+    own_broker = True
+
+    async def test_says_that_the_broker_is_blocked(self) -> None:
+        """The broker tells a connection so when it publishes. The question arrives, and the worker's answer waits."""
+        worker = rpc.Worker(self.url, [rpc.ThriftService(Calculator, Handler())])
+        worker.startService()
+        self.addCleanup(worker.stopService)
+        await worker.when_serving()
+        connection = await rpc.connect(self.url)
+        self.addCleanup(connection.close)
+        await deferToThread(self.broker.set_memory_alarm, True)
+        while worker.readiness is not rpc.Readiness.BLOCKED:  # its watch on bindings publishes, too
+            await later(0.05)
+        answers = await Control(connection).ping("Calculator", wait=1.0)
+        self.assertEqual((len(answers), answers.end), (0, End.BLOCKED))
+        self.assertIn("the broker is blocked: ", answers.problem or "")
+        await self.assertFailure(Control(connection).ping("Calculator"), rpc.BrokerBlocked)
+        await deferToThread(self.broker.set_memory_alarm, False)
+        while True:
+            try:
+                answers = await Control(connection).ping("Calculator", wait=20.0)
+            except rpc.BrokerBlocked:
+                await later(0.05)
+            else:
+                break
+        self.assertTrue(answers.is_complete)

@@ -9,7 +9,7 @@ from typing import Any
 from rpc.amqp.confirms import ConfirmLedger
 from rpc.deadlines import Deadlines
 
-CONSTANT = {"_methods", "_handlers", "_served", "_routes", "_tags", "_destinations"}
+CONSTANT = {"_methods", "_handlers", "_served", "_direct", "_routes", "_tags", "_destinations"}
 """Tables of a worker that list its services or their parts, and are not empty while it serves."""
 
 BOUNDED = {"_answered", "_unacked", "_replaced", "_never_began", "_logged", "_states", "_asked_again_at", "cancelled"}
