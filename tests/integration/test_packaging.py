@@ -103,6 +103,8 @@ class InstalledTests(SynchronousTestCase):
         plugins = [f"twisted/plugins/rpc_{name}_plugin.py" for name in ("broker", "gateway", "worker")]
         self.assertEqual(sorted(foreign), plugins)
         self.assertIn("rpc/py.typed", names)
+        control = ("idl/control.thrift", "stubs/idl.json", "stubs/control/Control.pyi", "stubs/control/ttypes.py")
+        self.assertLessEqual({f"rpc/control/{name}" for name in control}, set(names))
 
     def test_the_package_is_whole(self) -> None:
         """Types marker and specification are found, and Twisted is still Twisted."""
