@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as SetUpTimedOut
 
 from rpc.amqp.channel import Channel
-from rpc.amqp.codec.properties import CORRELATION_ID, HEADERS, decode_headers, split_properties
+from rpc.amqp.codec.headers import decode_headers
+from rpc.amqp.codec.properties import CORRELATION_ID, HEADERS, split_properties
 from rpc.amqp.content import Delivery
 from rpc.amqp.protocol import AMQPConnection
 from rpc.client.call_ids import random_ids

@@ -15,7 +15,6 @@ BOUNDS = (0.0001, 0.00025, 0.0005, *BUCKETS, 60.0, 300.0)
 """Upper bounds of the buckets, in seconds. Workers of all versions need the same ones, so that counts can be added."""
 
 RETURNED = Ending.RETURNED.value
-REJECTED = Ending.REJECTED.value
 
 
 class _Method(Histogram):
@@ -23,20 +22,21 @@ class _Method(Histogram):
 
     :ivar outcomes: calls without a result, by how they ended.
     :ivar errors: the same by the name of their error.
+    :ivar in_vain: how many of them began.
     """
 
-    __slots__ = ("errors", "outcomes")
+    __slots__ = ("errors", "in_vain", "outcomes")
 
     def __init__(self) -> None:
         super().__init__(BOUNDS)
         self.outcomes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
+        self.in_vain = 0
 
     @property
     def returned(self) -> int:
         """How many calls had a result: they are not counted by themselves, since most calls have one."""
-        begun_in_vain = sum(self.outcomes.values()) - self.outcomes[REJECTED]
-        return sum(self.counts) - begun_in_vain
+        return sum(self.counts) - self.in_vain
 
 
 class CallStats(WorkerInterceptor):
@@ -61,6 +61,7 @@ class CallStats(WorkerInterceptor):
         """See :class:`rpc.IWorkerInterceptor`."""
         assert call.ended is not None
         method = self._note(call, call.method)
+        method.in_vain += 1
         method.add(call.ended - call.began)
 
     def rejected(self, call: WorkerCall) -> None:

@@ -99,11 +99,11 @@ struct Latency {
 struct MethodStats {
   /** The name in the IDL; _OTHER stands for all names that are no method. */
   1: string method = ""
-  /** Calls by how they ended: returned, raised, failed, cancelled, refused or rejected. */
+  /** Calls by how they ended: returned, raised, failed, cancelled, refused, rejected or dropped. */
   2: map<string, i64> outcomes = {}
   /** Calls without a result by the name of their error. */
   3: map<string, i64> errors = {}
-  /** Of all of them, from the beginning of the call to its reply. */
+  /** Of those that began, from the beginning of the call to its reply. */
   4: Latency latency = {}
 }
 

@@ -9,12 +9,20 @@ from twisted.internet.defer import Deferred
 from generated.calculator.ttypes import InvalidOperation
 from rpc.control import MethodStats
 from rpc.control.call_stats import BOUNDS, CallStats
+from rpc.interceptors import WorkerInterceptor
 from rpc.messages import Properties
 from tests.unit.metrics.test_worker_metrics import Refusing
 from tests.unit.worker.again_case import AgainTestCase
 from tests.unit.worker.served import SHARED
 
 PROPERTIES = Properties(content_type="application/vnd.apache.thrift.binary")
+
+
+class Admitting(WorkerInterceptor):
+    """Admits all calls, before their arguments are read."""
+
+    def before(self, call: Any) -> None:
+        """Do nothing."""
 
 
 class CallStatsTests(AgainTestCase):
@@ -73,6 +81,22 @@ class CallStatsTests(AgainTestCase):
         self.assertEqual((add.method, add.outcomes, add.errors), ("add", {"refused": 1}, {"AccessDenied": 1}))
         self.assertEqual((other.method, other.outcomes), ("_OTHER", {"rejected": 1}))
         self.assertEqual((sum(add.latency.counts), sum(other.latency.counts)), (1, 0))
+
+    def test_tells_calls_that_began_from_those_that_did_not(self) -> None:
+        """A call that was admitted is rejected for its arguments; one that expired while it waited is dropped."""
+        self.serve(interceptors=[self.stats, Admitting()], concurrency=1)
+        arguments = b"\x80\x01\x00\x01\x00\x00\x00\x03add\x00\x00\x00\x01\x08"
+        self.wire.deliver(arguments, PROPERTIES, SHARED)
+        first: Deferred[int] = Deferred()
+        self.handler.answer = lambda: first
+        self.request("add")
+        self.request("add", message_id="one", expiration="1000")
+        self.wire.clock.advance(2)
+        first.callback(3)
+        self.wire.clock.advance(0)
+        stats = self.counted()
+        self.assertEqual(stats.outcomes, {"returned": 1, "rejected": 1, "dropped": 1})
+        self.assertEqual(sum(stats.latency.counts), 2)
 
     def test_a_peer_cannot_make_up_methods(self) -> None:
         for name in (b"abc", b"xyz"):

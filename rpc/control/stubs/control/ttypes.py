@@ -699,9 +699,9 @@ class MethodStats(object):
 
     Attributes:
      - method: The name in the IDL; _OTHER stands for all names that are no method.
-     - outcomes: Calls by how they ended: returned, raised, failed, cancelled, refused or rejected.
+     - outcomes: Calls by how they ended: returned, raised, failed, cancelled, refused, rejected or dropped.
      - errors: Calls without a result by the name of their error.
-     - latency: Of all of them, from the beginning of the call to its reply.
+     - latency: Of those that began, from the beginning of the call to its reply.
 
     """
 

@@ -122,11 +122,11 @@ class MethodStats:
     method: str
     """The name in the IDL; _OTHER stands for all names that are no method."""
     outcomes: dict[str, int]
-    """Calls by how they ended: returned, raised, failed, cancelled, refused or rejected."""
+    """Calls by how they ended: returned, raised, failed, cancelled, refused, rejected or dropped."""
     errors: dict[str, int]
     """Calls without a result by the name of their error."""
     latency: _idl_control_ttypes.Latency
-    """Of all of them, from the beginning of the call to its reply."""
+    """Of those that began, from the beginning of the call to its reply."""
     thrift_spec: _ClassVar[_Any]
     def __init__(self, method: str = ..., outcomes: dict[str, int] = ..., errors: dict[str, int] = ..., latency: _idl_control_ttypes.Latency = ...) -> None: ...
     def read(self, iprot: _Any) -> None: ...
