@@ -92,7 +92,7 @@ def _split(ctx: click.Context, parameters: list[click.Parameter], args: list[str
     return options, words
 
 
-@click.command(name="call", cls=CallCommand, help=HELP)
+@click.command(name="call", cls=CallCommand, short_help="Call a method, and print its result as JSON.", help=HELP)
 @click.argument("stub")
 @click.argument("method", required=False)
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)

@@ -42,7 +42,7 @@ class Described:
     service: ServiceDescription
 
 
-@click.command("describe")
+@click.command("describe", short_help="Show methods, options and workers of a service.")
 @click.argument("service", metavar="SERVICE[@INSTANCE]")
 @queue_option
 @asks_workers

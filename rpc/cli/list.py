@@ -56,7 +56,7 @@ class Line:
     problem: str | None
 
 
-@click.command("list")
+@click.command("list", short_help="List services, their workers and queues.")
 @click.argument("services", metavar="[SERVICE]...", nargs=-1)
 @asks_workers
 def list_command(services: tuple[str, ...], **options: Any) -> None:

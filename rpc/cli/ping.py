@@ -24,7 +24,7 @@ from rpc.control import Answers, Pong
 from rpc.control.names import status_name
 
 
-@click.command("ping")
+@click.command("ping", short_help="Ask the workers of a service for a sign of life.")
 @click.argument("service", metavar="SERVICE[@INSTANCE]")
 @queue_option
 @asks_workers

@@ -62,7 +62,7 @@ class Shown:
     seconds: float | None
 
 
-@click.command("stats")
+@click.command("stats", short_help="Show calls, errors and durations of each method.")
 @click.argument("service", metavar="SERVICE[@INSTANCE]")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C, and show what happened in between.")
 @click.option(
