@@ -85,12 +85,14 @@ class Stub:
     :ivar service: the service's name in the IDL.
     :ivar interface: the generated zope interface, ``Iface``.
     :ivar methods: by name in the IDL, in alphabetical order; inherited ones, too.
+    :ivar description: the IDL's; ``None`` when no ``idl.json`` has it.
     :ivar attributes: the methods by their name in Python.
     """
 
     service: str
     interface: InterfaceClass
     methods: dict[str, StubMethod]
+    description: idl.ServiceDescription | None
     attributes: dict[str, StubMethod] = attrs.field(init=False)
 
     @attributes.default
@@ -122,8 +124,13 @@ class Stub:
             methods = _read_methods(interface, description)
         except (AttributeError, ValueError) as error:
             raise ConfigurationError(f"{module.__name__!r} is not a sound service stub: {error}") from error
-        read = _stubs[module] = cls(service, interface, methods)
+        read = cls(service, interface, methods, description)
+        read.keep(module)
         return read
+
+    def keep(self, module: ModuleType) -> None:
+        """Have :meth:`of` return this stub for a module, as long as the module's ``Iface`` is this interface."""
+        _stubs[module] = self
 
 
 _stubs: WeakKeyDictionary[ModuleType, Stub] = WeakKeyDictionary()
@@ -143,25 +150,45 @@ def _read_methods(interface: InterfaceClass, description: idl.ServiceDescription
 
 def _read_method(name: str, declared: Method, description: idl.ServiceDescription | None) -> StubMethod:
     module = sys.modules[declared.interface.__module__]
-    attribute = declared.getName()
-    arguments_class = getattr(module, f"{name}_args")
-    result_class = getattr(module, f"{name}_result", None)
+    return make_method(
+        name,
+        declared.getName(),
+        tuple(declared.getSignatureInfo()["positional"]),
+        (getattr(module, f"{name}_args"), getattr(module, f"{name}_result", None)),
+        description,
+    )
+
+
+def make_method(
+    name: str,
+    attribute: str,
+    argument_names: tuple[str, ...],
+    structs: tuple[type, Any],
+    description: idl.ServiceDescription | None,
+) -> StubMethod:
+    """Return a method of a stub, and repair the classes of its structs and exceptions.
+
+    :param name: in the IDL.
+    :param attribute: its name in Python.
+    :param structs: the classes of its arguments and of its result; no class of a result for a oneway method.
+    :raises ConfigurationError: the IDL's annotation ``timeout_ms`` is no whole number above 0.
+    """
+    arguments_class, result_class = structs
     fields = [field for field in result_class.thrift_spec if field is not None] if result_class else []
     throws = tuple((field[2], field[3][0]) for field in fields if field[0] != 0)
     for _, exception in throws:
         repair(exception)
-    for struct in filter(None, (arguments_class, result_class)):
+    for struct in filter(None, structs):
         repair_defaults(struct)
-    names = tuple(declared.getSignatureInfo()["positional"])
     return StubMethod(
         name=name,
-        argument_names=names,
+        argument_names=argument_names,
         arguments_class=arguments_class,
         result_class=result_class,
         has_result=any(field[0] == 0 for field in fields),
         throws=throws,
         signature=inspect.Signature(
-            [inspect.Parameter(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD) for argument in names]
+            [inspect.Parameter(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD) for argument in argument_names]
         ),
         doc=description.methods[name].doc if description and name in description.methods else "",
         timeout=_annotated_timeout(name, description),

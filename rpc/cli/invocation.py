@@ -81,7 +81,7 @@ class Invocation:
         """Return an exception's name and its fields as JSON; ``None`` when the method does not declare it."""
         for thrown in self.method.throws:
             assert isinstance(thrown.type, idl.StructType)
-            if isinstance(error, self._values.struct_class(thrown.type)):
+            if isinstance(error, self._values.interface.struct_class(thrown.type.name)):
                 return f"{type(error).__name__} {self._show(thrown.type, error)}"
         return None
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Hashable
-from importlib import import_module
 from typing import Any, Final
 
 import attrs
 
-from rpc.cli.base_values import BASE_VALUES, double_to_json
 from rpc.cli.json_text import Object, TooLarge, dump, parse
 from rpc.errors import InvalidRequest
 from rpc.frozen import freeze
 from rpc.idl import BaseType, EnumType, Interface, ListType, MapType, SetType, StructType, Type, python_name
+from rpc.idl.base_values import BASE_VALUES, double_to_json
 
 _WHOLE: Final = re.compile(r"-?[0-9]{1,10}")
 
@@ -117,12 +116,6 @@ class Values:
                 )
                 return {field.name: self.to_json(field.type, item) for field, item in fields if item is not None}
 
-    def struct_class(self, kind: StructType) -> type:
-        """Return the generated class of a struct, union or exception."""
-        module, name = self.interface.struct_path(kind.name)
-        found: type = getattr(import_module(module), name)
-        return found
-
     def _from_text(self, kind: Type, text: str, where: str) -> Any:
         return self.from_json(kind, text if is_text(kind) else _parse(kind, text, where), where)
 
@@ -181,7 +174,7 @@ class Values:
             python_name(name): self.from_json(fields[name].type, item, f"{where}.{name}")
             for name, item in given.items()
         }
-        return self.struct_class(kind)(**content)
+        return self.interface.struct_class(kind.name)(**content)
 
 
 def is_text(kind: Type) -> bool:

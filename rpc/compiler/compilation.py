@@ -22,6 +22,7 @@ from rpc.compiler import (
     sources,
     unnumbered,
 )
+from rpc.compiler.default_values import add_defaults
 from rpc.compiler.hashed_types import Definitions
 from rpc.compiler.idl_xml import Program
 from rpc.compiler.known_types import KnownTypes
@@ -102,6 +103,7 @@ class _Run:
         types = pyi.write(idl.parse(self._content), packages)
         for path, text in types.items():
             finishing.refuse_broken(path, text)
+        add_defaults(texts, self._definitions())
         texts.update(types)
         self._content["files"] = sorted([*texts, idl.FILE_NAME])
         texts[idl.FILE_NAME] = json.dumps(self._content, indent=1, sort_keys=False, ensure_ascii=False) + "\n"

@@ -15,7 +15,7 @@ from rpc.idl.descriptions import (
     StructDescription,
 )
 from rpc.idl.document import FILE_NAME, FORMAT, parse, read
-from rpc.idl.loading import is_union, load, text_of
+from rpc.idl.loading import IS_UNION, is_union, load, text_of
 from rpc.idl.python_names import RENAMED, python_name
 from rpc.idl.types import BASE_TYPES, BaseType, EnumType, ListType, MapType, SetType, StructType, Type
 
@@ -23,6 +23,7 @@ __all__ = [
     "BASE_TYPES",
     "FILE_NAME",
     "FORMAT",
+    "IS_UNION",
     "RENAMED",
     "BaseType",
     "ConstantDescription",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 import attrs
 
@@ -16,6 +18,8 @@ class Field:
 
     :ivar requiredness: ``"required"``, ``"optional"`` or ``"default"`` (written neither way).
     :ivar has_default: whether the IDL gives the field a default value.
+    :ivar default: the default value as JSON (:mod:`rpc.reflection.defaults`); ``None`` when there is none, or when an
+        earlier version has written the file.
     """
 
     id: int
@@ -24,6 +28,7 @@ class Field:
     requiredness: str
     has_default: bool
     doc: str
+    default: Any = attrs.field(default=None, eq=False)
 
 
 @attrs.frozen
@@ -108,6 +113,7 @@ class Interface:
     """The content of one ``idl.json``. A key is the Python package below the root, a dot and the name in the IDL.
 
     :ivar root: the importable name of the package that holds the file, such as ``generated``; ``""`` when unknown.
+    :ivar classes: the classes of structs that are made at run time, by key; all others are imported.
     """
 
     root: str
@@ -115,6 +121,7 @@ class Interface:
     enums: dict[str, EnumDescription] = attrs.field(factory=dict, init=False)
     constants: dict[str, ConstantDescription] = attrs.field(factory=dict, init=False)
     services: dict[str, ServiceDescription] = attrs.field(factory=dict, init=False)
+    classes: dict[str, type] = attrs.field(factory=dict, init=False, repr=False)
 
     def struct_path(self, name: str) -> tuple[str, str]:
         """Return the module of a struct's class, and the class's name.
@@ -124,3 +131,15 @@ class Interface:
         description = self.structs[name]
         module = f"{self.root}.{description.module}" if self.root else description.module
         return module, python_name(description.name)
+
+    def struct_class(self, name: str) -> type:
+        """Return a struct's class. Its module is imported.
+
+        :raises KeyError: no struct has this key.
+        """
+        made = self.classes.get(name)
+        if made is not None:
+            return made
+        module, class_name = self.struct_path(name)
+        found: type = getattr(import_module(module), class_name)
+        return found

@@ -157,6 +157,7 @@ def _fields(items: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
             _value(item, "requiredness", str, ("required", "optional", "default")),
             _value(item, "has_default", bool),
             _value(item, "doc", str),
+            item.get("default"),
         )
         for item in items
     )

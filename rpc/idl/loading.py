@@ -6,6 +6,7 @@ import importlib.resources
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from types import ModuleType
+from typing import Final
 
 from rpc.idl.descriptions import Interface, ServiceDescription
 from rpc.idl.document import FILE_NAME, read
@@ -40,12 +41,17 @@ def text_of(stub: ModuleType) -> str | None:
     return None
 
 
+IS_UNION: Final = "__idl_is_union__"
+"""The attribute by which a class that was made at run time (:mod:`rpc.reflection`) says whether it is a union."""
+
+
 def is_union(struct: type) -> bool:
-    """Return whether a generated class is a union. Only ``idl.json`` tells; without one the answer is ``False``.
+    """Return whether a class is a union. Only ``idl.json`` tells; without one the answer is ``False``.
 
     :raises ValueError: the file is damaged, or has another format.
     """
-    return (struct.__module__, struct.__name__) in _unions(struct.__module__)
+    said: bool | None = getattr(struct, IS_UNION, None)
+    return (struct.__module__, struct.__name__) in _unions(struct.__module__) if said is None else said
 
 
 @cache

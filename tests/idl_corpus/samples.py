@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import uuid
 from typing import Any
 
@@ -88,11 +87,10 @@ class Samples:
 
     def _struct(self, name: str, depth: int) -> Any:
         description = self._interface.structs[name]
-        module, class_name = self._interface.struct_path(name)
         fields = list(description.fields)
         if description.kind == "union":
             fields = [fields[self._count % len(fields)]] if depth < DEEPEST else fields[:1]
         elif depth >= DEEPEST:
             fields = [field for field in fields if field.requiredness == "required" or field.has_default]
         content = {python_name(field.name): self.make(field.type, depth + 1) for field in fields}
-        return getattr(importlib.import_module(module), class_name)(**content)
+        return self._interface.struct_class(name)(**content)

@@ -7,23 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from rpc.cli.values import describe
+from rpc.errors import ConfigurationError
+from rpc.idl import Interface
 from rpc.idl.document import read
+from rpc.reflection import Reflection
+from rpc.stub import Stub
 
 FILE = Path(__file__).parents[3] / "generated" / "idl.json"
 
 
 def one(data: bytes) -> None:
-    """Text is the description of an IDL whose types can be shown, or a ValueError."""
+    """Text is the description of an IDL whose types can be shown, and made into stubs, or a ValueError."""
     try:
         interface = read(data.decode("utf-8", "replace"), "generated")
     except ValueError:
         return
+    _reflect(interface)
     for service in interface.services.values():
         for method in service.methods.values():
             for field in (*method.arguments, *method.throws):
                 describe(field.type)
     for key in interface.structs:
         interface.struct_path(key)
+
+
+def _reflect(interface: Interface) -> None:
+    """Make the stubs of all services. Not all descriptions whose types can be shown can be made into stubs."""
+    try:
+        reflection = Reflection(interface)
+        for key in reflection.services:
+            Stub.of(reflection.stub(key))
+    except (ValueError, ConfigurationError):
+        pass
 
 
 def seeds() -> dict[str, bytes]:

@@ -18,3 +18,12 @@ struct Defaults {
   14: list<i32> empty = []
 }
 service Defaulting { Defaults fill(1: Defaults it, 2: list<i32> numbers = [3]) }
+// Defaults that Thrift's XML does not have as they are written: all digits, control characters, a binary.
+struct Exact {
+  1: double pi = 3.14159265358979
+  2: string control = "tab\t, line\n and \"quotes\""
+  3: binary raw = "raw"
+  4: map<i32, set<i32>> deep = {1: [2, 3]}
+  5: Defaults all = {"must": 7}
+}
+service Exactly { Exact keep(1: Exact it) }

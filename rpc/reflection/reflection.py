@@ -1,0 +1,150 @@
+"""The classes and stubs of one description, each made when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from types import ModuleType
+from typing import Any, Final
+
+from thrift.TRecursive import fix_spec
+from zope.interface import Interface as RootInterface
+from zope.interface.interface import InterfaceClass, Method
+
+from rpc import idl
+from rpc.generated_structs import freeze_specs
+from rpc.reflection.checks import check, result_fields
+from rpc.reflection.defaults import DefaultValues
+from rpc.reflection.specs import make_spec
+from rpc.reflection.structs import MODULE, make_class, make_enum
+from rpc.stub import Stub, StubMethod, make_method
+
+KEPT: Final = 32
+"""Descriptions whose classes are kept. Codecs keep every class that they have seen, so equal texts share theirs."""
+
+
+class Reflection:
+    """The classes of one ``idl.json``, and a module for each of its services.
+
+    A module is used as a compiled stub: ``connection.client(module)``. It has the ``Iface``, and the classes of all
+    structs and enums that its methods need, by name. Of two with one name in different files, it has that of the
+    service's own file.
+    """
+
+    def __init__(self, interface: idl.Interface) -> None:
+        """:raises ValueError: no classes can be made of the description: a name or number is wrong, or a default."""
+        check(interface)
+        self._interface = interface
+        self._defaults = DefaultValues(self._struct, lambda key: interface.structs[key].fields)
+        self._enums = {key: make_enum(enum) for key, enum in interface.enums.items()}
+        self._modules: dict[str, ModuleType] = {}
+        self._make_structs()
+
+    @classmethod
+    def read(cls, text: str) -> Reflection:
+        """Return that of the text of an ``idl.json``.
+
+        :raises ValueError: the text is not JSON, not a description, or none of which classes can be made.
+        """
+        return _read(text)
+
+    @property
+    def services(self) -> dict[str, str]:
+        """The names of all services by key."""
+        return {key: service.name for key, service in self._interface.services.items()}
+
+    def stub(self, key: str) -> ModuleType:
+        """Return the module of a service, by its key in ``idl.json``, such as ``calculator.Calculator``.
+
+        :raises KeyError: there is no such service.
+        :raises ConfigurationError: a method's annotation ``timeout_ms`` is wrong.
+        """
+        if key not in self._modules:
+            self._modules[key] = self._make_module(self._interface.services[key])
+        return self._modules[key]
+
+    def named(self, name: str) -> ModuleType | None:
+        """Return the module of the service of a name, or key; ``None`` when there is none, or more than one."""
+        keys = [key for key, service in self.services.items() if name in (key, service)]
+        return self.stub(keys[0]) if len(keys) == 1 else None
+
+    def _struct(self, key: str) -> type:
+        return self._interface.classes[key]
+
+    def _make_structs(self) -> None:
+        classes = self._interface.classes
+        makers = {key: self._default_makers(struct.fields) for key, struct in self._interface.structs.items()}
+        for key, struct in self._interface.structs.items():
+            name = idl.python_name(struct.name)
+            classes[key] = make_class(name, struct.kind, struct.fields, makers[key], struct.doc)
+        for key, struct in self._interface.structs.items():
+            self._set_spec(classes[key], struct.fields, makers[key])
+        freeze_specs(classes.values())
+        fix_spec(list(classes.values()))
+
+    def _default_makers(self, fields: Sequence[idl.Field]) -> dict[str, Callable[[], Any]]:
+        makers: dict[str, Callable[[], Any]] = {}
+        for field in fields:
+            if field.default is not None:
+                self._check_default(field)
+                makers[idl.python_name(field.name)] = partial(self._defaults.make, field.type, field.default)
+        return makers
+
+    def _check_default(self, field: idl.Field) -> None:
+        try:
+            self._defaults.check(field.type, field.default)
+        except (ValueError, OverflowError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"the default of {field.name!r} does not fit its type: {error or 'no such value'}"
+            ) from error
+
+    def _set_spec(self, struct: Any, fields: Sequence[idl.Field], makers: dict[str, Callable[[], Any]]) -> None:
+        struct.thrift_spec = make_spec(fields, makers, self._struct)
+
+    def _make_helper(self, name: str, fields: Sequence[idl.Field]) -> type:
+        """Return the class of a method's arguments or result."""
+        makers = self._default_makers(fields)
+        made = make_class(name, "struct", fields, makers)
+        self._set_spec(made, fields, makers)
+        freeze_specs([made])
+        fix_spec([made])
+        return made
+
+    def _make_module(self, service: idl.ServiceDescription) -> ModuleType:
+        module = ModuleType(service.name, service.doc or None)
+        package = service.module.rpartition(".")[0]
+        types = {**self._interface.classes, **self._enums}
+        for key in sorted(types, key=lambda key: key.rpartition(".")[0] == package):  # those of the own file last
+            setattr(module, types[key].__name__, types[key])
+        methods = [self._make_method(module, service, method) for method in service.methods.values()]
+        by_name = {method.name: method for method in sorted(methods, key=lambda method: method.name)}
+        interface = _make_interface(service, by_name)
+        module.Iface = interface  # type: ignore[attr-defined]
+        Stub(service.name, interface, by_name, service).keep(module)
+        return module
+
+    def _make_method(
+        self, module: ModuleType, service: idl.ServiceDescription, method: idl.MethodDescription
+    ) -> StubMethod:
+        arguments = self._make_helper(f"{method.name}_args", method.arguments)
+        result = None if method.oneway else self._make_helper(f"{method.name}_result", result_fields(method))
+        setattr(module, f"{method.name}_args", arguments)
+        if result is not None:
+            setattr(module, f"{method.name}_result", result)
+        names = tuple(idl.python_name(field.name) for field in method.arguments)
+        return make_method(method.name, idl.python_name(method.name), names, (arguments, result), service)
+
+
+def _make_interface(service: idl.ServiceDescription, methods: dict[str, StubMethod]) -> InterfaceClass:
+    declared: dict[str, Any] = {}
+    for method in methods.values():
+        declaration = declared[method.attribute] = Method(method.attribute, method.doc)
+        declaration.positional = declaration.required = method.argument_names
+        declaration.optional = {}
+        declaration.varargs = declaration.kwargs = None
+    return InterfaceClass("Iface", (RootInterface,), declared, service.doc, MODULE)
+
+
+@lru_cache(maxsize=KEPT)
+def _read(text: str) -> Reflection:
+    return Reflection(idl.read(text))
