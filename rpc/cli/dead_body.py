@@ -10,7 +10,7 @@ import attrs
 
 from rpc.amqp.content import Delivery
 from rpc.cli.dead_letters import Letter
-from rpc.cli.invocation import describe_service, import_stub
+from rpc.cli.targets import Target
 from rpc.cli.values import Values
 from rpc.idl import ServiceDescription, python_name
 from rpc.printable import printable
@@ -36,9 +36,8 @@ class Arguments:
 
         :raises ConfigurationError: the module does not import, is no stub, or has no ``idl.json``.
         """
-        module = import_stub(stub)
-        service = describe_service(module)
-        return cls(service, Stub.of(module).methods, Values(service.interface))
+        target = Target.compiled(stub)
+        return cls(target.description, Stub.of(target.stub).methods, Values(target.description.interface))
 
     def show(self, delivery: Delivery) -> str:
         """Return ``method {arguments as JSON}``.

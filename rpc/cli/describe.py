@@ -23,7 +23,7 @@ from rpc.cli.control_options import (
     table,
     tell_problems,
 )
-from rpc.cli.invocation import signatures
+from rpc.cli.invocation import methods
 from rpc.cli.standard_output import warn
 from rpc.control import Answers, Control, ServiceDescription, WorkerDescription
 from rpc.control.described_idl import idl_of
@@ -107,7 +107,7 @@ def _methods(service: ServiceDescription) -> list[str]:
     except ValueError as error:
         warn(f"the worker's idl.json cannot be read: {error}")
     if known is not None:
-        return signatures(known)
+        return methods(known)
     return [f"{'oneway ' if method.is_oneway else ''}{method.name}" for method in service.methods]
 
 

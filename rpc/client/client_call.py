@@ -21,6 +21,10 @@ class Sent(Protocol):
     reply_size: int
     reply_headers: Mapping[str, Any]
 
+    @property
+    def possible_workers(self) -> frozenset[str | None]:
+        """The workers that may have it."""
+
 
 class ClientCall:
     """A call as a client's interceptors see it. Arguments and results are not shown.
@@ -101,6 +105,14 @@ class ClientCall:
     def reply_headers(self) -> Mapping[str, Any]:
         """The metadata of a reply with a result."""
         return NO_HEADERS if self.sent is None else self.sent.reply_headers
+
+    @property
+    def workers(self) -> frozenset[str]:
+        """The names of the workers that may have begun the call, as far as they are known: those that the request was
+        for, or that have sent keepalives. With the option ``liveness``, each worker sends one when it begins.
+        """
+        possible = frozenset[str | None]() if self.sent is None else self.sent.possible_workers
+        return frozenset(worker for worker in possible if worker is not None)
 
     @property
     def label(self) -> str:

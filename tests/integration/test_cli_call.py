@@ -16,6 +16,7 @@ from thrift.Thrift import TApplicationException
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
@@ -43,8 +44,17 @@ class Ended:
     error: str
 
 
-async def run(*arguments: str) -> Ended:
-    """Run ``thrift-rpc call`` in the project's folder."""
+async def run(*arguments: str, given: str | None = None) -> Ended:
+    """Run ``thrift-rpc call`` in the project's folder.
+
+    :param given: its standard input.
+    """
+    if given is not None:
+        command = [str(COMMAND), "call", *arguments]
+        done = await deferToThread(
+            subprocess.run, command, input=given, cwd=PROJECT, capture_output=True, text=True, check=False
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
     output, error, status = await getProcessOutputAndValue(
         str(COMMAND), ["call", *arguments], env=os.environ, path=str(PROJECT)
     )
@@ -65,6 +75,13 @@ class Stubborn(CalculatorHandler):
 
     def sum(self, numbers: object) -> int:
         raise RuntimeError("a secret of the service")
+
+
+class Waiting(CalculatorHandler):
+    """A calculator that adds later: callers who ask for keepalives learn of the worker."""
+
+    def add(self, num1: int, num2: int) -> Any:
+        return deferLater(reactor, 0, int.__add__, num1, num2)
 
 
 HOSTILE = "\x1b]0;title\x07\n\x9b2J\x7f\u202e"
@@ -89,10 +106,11 @@ class CallTests(ServiceTestCase):
 
     timeout = 60.0
 
-    async def serve_calculator(self) -> None:
+    async def serve_calculator(self, handler: CalculatorHandler | None = None) -> None:
         """Start a worker under a name of the test's own."""
         self.name = self.unique("Calculator")
-        self.serve(attrs.evolve(calculator.service, name=self.name))
+        service = calculator.service if handler is None else rpc.ThriftService(Calculator, handler)
+        self.serve(attrs.evolve(service, name=self.name))
         await self.client(Calculator, "ping", name=self.name)
 
     async def serve_stubborn(self) -> Stubborn:
@@ -129,6 +147,77 @@ class CallTests(ServiceTestCase):
         self.assertEqual(await self.answer("echo", work, "--protocol", "json"), json.loads(work))
         data = base64.b64encode(bytes(range(256))).decode()
         self.assertEqual(await self.answer("blob", data, "--protocol=compact", "--timeout", "20"), data)
+
+    async def test_takes_all_arguments_from_standard_input(self) -> None:
+        """As JSON, by name or in order."""
+        await self.serve_calculator()
+        for given in ('{"num2": 3, "num1": 2}', "[2, 3]"):
+            ended = await run("--broker", self.url, "--name", self.name, STUB, "add", "-", given=given)
+            self.assertEqual(ended, Ended(0, "5\n", ""))
+        ended = await run("--broker", self.url, "--name", self.name, STUB, "add", "-", given='{"num1": 2}')
+        self.assertEqual((ended.status, ended.output), (2, ""))
+        self.assertIn("needs the argument 'num2'", ended.error)
+
+    async def test_needs_no_stub_beside_the_idl(self) -> None:
+        """The exceptions of the IDL are known as well."""
+        await self.serve_calculator()
+        options = ("--broker", self.url, "--name", self.name, "--idl", "idl/calculator.thrift", "Calculator")
+        work = '{"num1": 6, "num2": 7, "op": "MULTIPLY"}'
+        self.assertEqual(await run(*options, "calculate", "1", work), Ended(0, "42\n", ""))
+        error = await self.failure(1, *options, "calculate", "1", '{"num1": 1, "num2": 0, "op": "DIVIDE"}')
+        self.assertTrue(error.startswith("InvalidOperation {"), error)
+        self.assertIn("i32 add(i32 num1, i32 num2)\n", (await run(*options)).output)
+        error = await self.failure(2, "--idl", "idl/calculator.thrift", "Other", "add", "1", "2")
+        self.assertIn("no service 'Other'; its services: Calculator, SharedService", error)
+
+    async def test_sends_metadata(self) -> None:
+        """As text. A wrong word is not repeated: it may be a secret."""
+        self.name = self.unique("Headers")
+        seen: list[Any] = []
+
+        class Seeing(CalculatorHandler):
+            def ping(self) -> None:
+                call = rpc.current_call()
+                assert call is not None
+                seen.append(dict(call.metadata))
+
+        self.serve(rpc.ThriftService(Calculator, Seeing(), name=self.name))
+        await self.client(Calculator, "ping", name=self.name)
+        seen.clear()
+        options = ("--broker", self.url, "--name", self.name, STUB, "ping")
+        self.assertEqual(await run(*options, "-H", "tenant=a=b", "--header", "empty="), Ended(0, "", ""))
+        self.assertEqual(seen, [{"tenant": "a=b", "empty": ""}])
+        for wrong, said in {"s3cret": "must be NAME=VALUE", "=s3cret": "must be NAME=VALUE"}.items():
+            ended = await run(*options, "-H", wrong)
+            self.assertEqual(ended.status, 2)
+            self.assertIn(said, ended.error)
+            self.assertNotIn("s3cret", ended.error)
+        ended = await run(*options, "-H", "a=1", "-H", "a=2")
+        self.assertIn("'a' is given twice", ended.error)
+        ended = await run(*options, "-H", f"{'n' * 300}=1")
+        self.assertEqual(ended.status, 2)
+
+    async def test_tells_the_course_of_a_call(self) -> None:
+        """On standard error, with the worker that answered, and without values that may be secrets."""
+        await self.serve_calculator(Waiting())
+        url = self.url
+        options = ("--broker", url, "--name", self.name, STUB, "-v", "-H", "token=s3cret", "--timeout", "20")
+        ended = await run(*options, "add", "2", "3")
+        self.assertEqual((ended.status, ended.output), (0, "5\n"), ended.error)
+        self.assertNotIn("s3cret", ended.error)
+        self.assertNotIn("guest:guest", ended.error)
+        lines = ended.error.splitlines()
+        self.assertEqual(
+            [line.partition(":")[0] for line in lines], ["broker", "connected", "request", "message", "end"]
+        )
+        self.assertIn(f"{self.name}.add to exchange 'rpc', routing key {self.name!r}, binary, deadline in ", lines[2])
+        self.assertTrue(lines[2].endswith(" s, metadata token"), lines[2])
+        self.assertRegex(lines[3], r"^message: id [\w-]+, \d+ bytes, sent in 1 attempt$")
+        self.assertRegex(lines[4], r"^end: after [\d.]+ ms, \d+ bytes, worker [\w.-]+$")
+        ended = await run(*options, "calculate", "1", '{"num1": 1, "num2": 0, "op": "DIVIDE"}')
+        self.assertRegex(ended.error, r"\nend: after [\d.]+ ms, InvalidOperation\nError: InvalidOperation ")
+        ended = await run("--broker", url, "--name", self.unique("Nobody"), STUB, "--verbose", "ping")
+        self.assertRegex(ended.error, r"\nend: after [\d.]+ ms, ServiceUnavailable, outcome REJECTED\n")
 
     async def test_prints_nothing_for_a_method_without_result(self) -> None:
         """Void or oneway."""

@@ -1,0 +1,83 @@
+"""The service that a command line names, with the types of its methods.
+
+They come from a stub module, from a ``.thrift`` file, or from the service's own workers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import attrs
+
+from rpc import idl
+from rpc.cli.modules import search_current_directory, why_missing
+from rpc.compiler import compile_idl
+from rpc.errors import ConfigurationError
+from rpc.reflection import Reflection
+from rpc.stub import Stub
+
+
+@attrs.frozen
+class Target:
+    """A service whose methods can be called.
+
+    :ivar stub: its module, as a client takes it.
+    :ivar description: its methods and their types.
+    """
+
+    stub: ModuleType
+    description: idl.ServiceDescription
+
+    @classmethod
+    def compiled(cls, name: str) -> Target:
+        """Return that of a stub module, which is imported; the current directory is searched first.
+
+        :raises ConfigurationError: the module does not import, is no stub, or no ``idl.json`` describes it.
+        """
+        return cls.of(_import_module(name))
+
+    @classmethod
+    def of(cls, stub: ModuleType) -> Target:
+        """Return that of a module.
+
+        :raises ConfigurationError: the module is no stub, or no ``idl.json`` describes it.
+        """
+        description = Stub.of(stub).description
+        if description is None:
+            raise ConfigurationError(
+                f"no {idl.FILE_NAME} around {stub.__name__} describes its types: compile the IDL with "
+                "'thrift-rpc compile'"
+            )
+        return cls(stub, description)
+
+    @classmethod
+    def in_file(cls, path: Path, service: str) -> Target:
+        """Return that of a service in a ``.thrift`` file or in its includes. Nothing is written.
+
+        :raises CompileError: the file cannot be compiled.
+        :raises ConfigurationError: it has no such service.
+        """
+        reflection = Reflection.read(compile_idl([path]).files[idl.FILE_NAME].decode())
+        stub = reflection.named(service)
+        if stub is None:
+            known = ", ".join(sorted(reflection.services.values())) or "none"
+            raise ConfigurationError(
+                f"{path} has no service {service!r}; its services: {known}. The name on the broker is --name"
+            )
+        return cls.of(stub)
+
+
+def is_module_name(word: str) -> bool:
+    """Return whether a word names a stub module: a stub lies in a package, and services have no dot in their names."""
+    return "." in word and all(part.isidentifier() for part in word.split("."))
+
+
+def _import_module(name: str) -> ModuleType:
+    search_current_directory()
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # the module's code may raise any error, and a script ends the program
+        why = why_missing(name, error) or f"{name} does not import: {type(error).__name__}: {error}"
+        raise ConfigurationError(why) from error
