@@ -80,7 +80,7 @@ class Connection:
     def client(self, stub: AsyncioStub[ClientType], **options: Unpack[Options]) -> ClientType: ...
 
     @overload
-    def client(self, stub: ModuleType | type, **options: Unpack[Options]) -> Any: ...
+    def client(self, stub: ModuleType | type | str, **options: Unpack[Options]) -> Any: ...
 
     def client(self, stub: Any, **options: Unpack[Options]) -> Any:
         """Return a client whose methods return asyncio futures. A future that is cancelled cancels its call.
@@ -91,6 +91,14 @@ class Connection:
         """
         opened = self._opened()
         return Client(opened.connection.client(stub, **options), opened.loop)
+
+    def reflect(
+        self, service: str, *, queue: str | None = None, user_id: bool | str = False, app_id: str | None = None
+    ) -> asyncio.Future[ModuleType]:
+        """Make the stub of a service from the description of one of its workers: see :meth:`rpc.Connection.reflect`."""
+        opened = self._opened()
+        stub = opened.connection.reflect(service, queue=queue, user_id=user_id, app_id=app_id)
+        return CallFuture(stub, opened.loop)
 
     def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> asyncio.Future[RawReply]:
         """Send the bytes of a Thrift message, without a stub: see :meth:`rpc.Connection.call_raw`."""

@@ -83,7 +83,7 @@ class Connection:
     def client(self, stub: BlockingStub[ClientType], **options: Unpack[Options]) -> ClientType: ...
 
     @overload
-    def client(self, stub: ModuleType | type, **options: Unpack[Options]) -> Any: ...
+    def client(self, stub: ModuleType | type | str, **options: Unpack[Options]) -> Any: ...
 
     def client(self, stub: Any, **options: Unpack[Options]) -> Any:
         """Return a client whose methods wait for the result and return it. Ctrl-C cancels the call.
@@ -91,6 +91,15 @@ class Connection:
         For the arguments and errors, see :meth:`rpc.Connection.client`.
         """
         return Client(Source(self._make, stub, options))
+
+    def reflect(
+        self, service: str, *, queue: str | None = None, user_id: bool | str = False, app_id: str | None = None
+    ) -> ModuleType:
+        """Make the stub of a service from the description of one of its workers: see :meth:`rpc.Connection.reflect`."""
+        opened = self._opened()
+        reflect = partial(opened.connection.reflect, service, queue=queue, user_id=user_id, app_id=app_id)
+        stub: ModuleType = opened.thread.call(reflect)
+        return stub
 
     def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> RawReply:
         """Send the bytes of a Thrift message, without a stub: see :meth:`rpc.Connection.call_raw`."""

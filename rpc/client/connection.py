@@ -21,8 +21,10 @@ from rpc.client.operation import CallObserver
 from rpc.client.options import DEFAULT_OPTIONS, ClientOptions, Options, RawOptions, raw_options
 from rpc.client.queue_counts import QueueCounts, queue_counts
 from rpc.client.raw import RawClient, call_raw
+from rpc.client.reflected import ReflectedClient
 from rpc.client.reply_values import RawReply
 from rpc.client.stub_client import Client
+from rpc.client.stub_source import StubQuestion, ask_for_stub
 from rpc.default_reactor import default_reactor, refuse_foreign_loop
 from rpc.errors import InvalidRequest
 from rpc.interceptors import client_interceptors
@@ -94,19 +96,46 @@ class Connection(Service):
     def client(self, stub: type[ClientType], **options: Unpack[Options]) -> ClientType: ...
 
     @overload
-    def client(self, stub: ModuleType, **options: Unpack[Options]) -> Any: ...
+    def client(self, stub: ModuleType | str, **options: Unpack[Options]) -> Any: ...
 
     def client(self, stub: Any, **options: Unpack[Options]) -> Any:
         """Return a client of the service of `stub`, such as ``generated.calculator.Calculator``.
 
         :param stub: the service's module, or the class ``Client`` in it. For type checkers, the client is one of this
-            class.
+            class. Without a compiled stub, the service's name on the broker: the first call asks a worker for the
+            methods and their types, as :meth:`reflect` does.
         :param options: see :class:`~rpc.client.options.ClientOptions`.
         :raises ConfigurationError: the module is no stub, or an option has a wrong value.
         :raises TypeError: an option is unknown.
         """
         chosen = DEFAULT_OPTIONS.changed(options) if options else DEFAULT_OPTIONS
+        if isinstance(stub, str):
+            return ReflectedClient(self, self._reactor, chosen.changed({"name": chosen.name or stub}))
         return Client(Stub.of(stub), self._caller_for, chosen, self._interceptors)
+
+    def reflect(
+        self, service: str, *, queue: str | None = None, user_id: bool | str = False, app_id: str | None = None
+    ) -> Deferred[ModuleType]:
+        """Make the stub of a service from the description of one of its workers.
+
+        Example::
+
+            glossary = await connection.reflect("Glossary")
+            client = connection.client(glossary)
+            await client.define(glossary.Entry(term="RPC", meaning="a call to another process"))
+
+        :param service: the service's name on the broker, or ``<service>@<instance>``.
+        :param queue: the service's request queue, when it has another name than ``rpc.<service>``.
+        :param user_id: as for :meth:`client`.
+        :param app_id: as for :meth:`client`.
+        :return: fires with the module of the stub, which has the classes of the IDL. Fails with
+            :class:`~rpc.errors.ServiceUnavailable` when no worker answers; with :class:`~rpc.errors.InvalidReply` when
+            the description cannot be used; as :class:`rpc.control.Control` otherwise. The name of the worker may not be
+            verified, and the description is not signed.
+        :raises ConfigurationError: an argument has a wrong value.
+        """
+        DEFAULT_OPTIONS.changed({"name": service, "queue": queue, "user_id": user_id, "app_id": app_id})
+        return ask_for_stub(self, StubQuestion(service, queue, user_id, app_id))
 
     def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> Deferred[RawReply]:
         """Send the bytes of a Thrift message, without a stub.

@@ -27,18 +27,30 @@ if TYPE_CHECKING:  # Python has them from 3.11 and 3.10 on
 T = TypeVar("T")
 
 
-class Method(partial[Deferred[Any]]):
-    """A method of a client. A partial adds no Python frame to a call. It has the attributes that help() reads."""
+class ClientMethod(partial[Deferred[Any]]):
+    """A method of any client. A partial adds no Python frame to a call. It has the attributes that help() reads."""
 
     __name__: str
     __signature__: Signature
     package = "rpc"
+
+    def with_reply(self, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        """Call it, and get the reply's metadata as well."""
+        raise NotImplementedError
+
+
+class Method(ClientMethod):
+    """A method of a client with a stub."""
 
     @property
     def operation(self) -> Operation:
         """The operation that it calls."""
         operation: Operation = self.args[0]
         return operation
+
+    def with_reply(self, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        """Call it, and get the reply's metadata as well."""
+        return self.func(self.operation.with_reply, *args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<{self.operation.label}{self.__signature__}>"
@@ -152,7 +164,7 @@ def with_reply(method: Callable[P, Deferred[T]], /, *args: P.args, **kwargs: P.k
     :raises TypeError: `method` is not a client's, or the arguments are not the method's.
     """
     given: object = method
-    if not isinstance(given, Method):
+    if not isinstance(given, ClientMethod):
         raise no_method(given)
-    reply: Deferred[Reply[T]] = given.func(given.operation.with_reply, *args, **kwargs)
+    reply: Deferred[Reply[T]] = given.with_reply(*args, **kwargs)
     return reply

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from rpc.client.doors import DoorClient
 from rpc.client.options import Options
+from rpc.client.reflected import ReflectedClient
 from rpc.client.stub_client import Client
 
 if TYPE_CHECKING:  # Python has it from 3.11 on
@@ -21,6 +22,6 @@ def with_options(client: C, **options: Unpack[Options]) -> C:
     :raises ConfigurationError: an option has a wrong value.
     """
     given: object = client
-    if not isinstance(given, (Client, DoorClient)):
+    if not isinstance(given, (Client, ReflectedClient, DoorClient)):
         raise TypeError(f"{given!r} is no client; give one made by connection.client(stub)")
     return cast(C, given.__replace__(**options))

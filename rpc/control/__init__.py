@@ -5,9 +5,11 @@ answers unless it was made with ``control=False``.
 """
 
 from rpc.client.gathered import Answer, BadAnswer, End
+from rpc.client.stub_source import use_source
 from rpc.control.answers import Answers
 from rpc.control.asking import Control
 from rpc.control.names import NAME
+from rpc.control.reflecting import reflect
 from rpc.control.stubs.control.ttypes import (
     Latency,
     MethodDescription,
@@ -41,3 +43,5 @@ __all__ = [
     "WorkerDescription",
     "WorkerStats",
 ]
+
+use_source(reflect)

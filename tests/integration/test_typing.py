@@ -40,6 +40,8 @@ async def right(connection: rpc.Connection, harness: Harness, module: ModuleType
     assert_type((await rpc.with_reply(client.blob, b"")).value, bytes)
     anything: Any = connection.client(module)
     await anything.whatever()
+    described: Any = connection.client("Calculator", timeout=1.0)
+    assert_type(await connection.reflect("Calculator"), ModuleType)
 
 async def right_in_asyncio(url: str) -> None:
     async with rpc.aio.connect(url) as connection:
@@ -63,7 +65,7 @@ async def wrong(connection: rpc.Connection, harness: Harness) -> None:
     await connection.client(Calculator).subtract(1, 2)
     text: str = await harness.client(Calculator).add(1, 2)
     connection.client(Calculator, timeuot=1.0)
-    connection.client("Calculator")
+    connection.client(5)
     await (await rpc.aio.connect()).client(Calculator).add("one", 2)
     rpc.blocking.connect().client(Calculator).subtract(1, 2)
 """

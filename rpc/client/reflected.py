@@ -1,0 +1,215 @@
+"""A client of a service without a stub: the stub is made from the description of a worker, at the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from inspect import Parameter, Signature
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import TimeoutError as WaitedTooLong
+from twisted.internet.task import deferLater
+
+from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions, Options
+from rpc.client.stub_client import Client, ClientMethod, with_reply
+from rpc.errors import (
+    AMQPError,
+    AuthenticationFailed,
+    CallTimedOut,
+    ConnectionLost,
+    InvalidRequest,
+    Outcome,
+    ServiceUnavailable,
+    VirtualHostRefused,
+)
+from rpc.interfaces import IClock
+from rpc.reflection.plain_values import from_plain
+from rpc.stub import Stub
+
+if TYPE_CHECKING:  # Python has it from 3.11 on
+    from typing_extensions import Unpack
+
+PAUSE: Final = 0.25
+"""Seconds before workers are asked again, after the connection was lost."""
+
+NEAR: Final = 5
+"""Methods that an error names when there is none of the name: those whose names are the nearest."""
+
+SIGNATURE: Final = Signature([Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)])
+"""Of a method whose parameters are not known yet."""
+
+
+class ReflectedMethod(ClientMethod):
+    """A method of a client without a stub. Whether the service has it is known when it is called."""
+
+    def with_reply(self, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        """Call it, and get the reply's metadata as well."""
+        client, name, _ = self.args
+        return self.func(client, name, True, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        client, name, _ = self.args
+        return f"<method {name} of {client!r}>"
+
+
+class ReflectedClient:
+    """A client of one service, without a stub. Made by :meth:`rpc.Connection.client` with the name of a service.
+
+    The first call asks a worker for the description of its service; further calls use it. A struct may be given as a
+    mapping, and a member of an enum by its name. The Deferred of a call also fails with
+    :class:`~rpc.errors.InvalidRequest` when the service has no such method, with ``TypeError`` when the arguments are
+    not the method's, and as :meth:`rpc.Connection.reflect` does.
+    """
+
+    _connection: Any
+    _clock: IClock
+    _options: ClientOptions
+    _described: _Described | None
+    _waiting: list[Deferred[_Described]] | None
+
+    def __init__(self, connection: Any, clock: IClock, options: ClientOptions) -> None:
+        """
+        :param connection: the :class:`rpc.Connection` that makes the client.
+        :param options: with the service's name.
+        """
+        self.__dict__.update(_connection=connection, _clock=clock, _options=options, _described=None, _waiting=None)
+
+    def __getattr__(self, name: str) -> ReflectedMethod:
+        """Make a method when it is first asked for."""
+        if name.startswith("__") or "_options" not in self.__dict__:  # the latter while it is copied
+            raise AttributeError(name)
+        method = self.__dict__[name] = ReflectedMethod(ReflectedClient._call, self, name, False)
+        method.__name__ = name
+        method.__doc__ = f"Call {self._options.name}.{name}."
+        method.__signature__ = SIGNATURE
+        return method
+
+    def __dir__(self) -> Iterable[str]:
+        known = [] if self._described is None else self._described.stub.attributes
+        return [*super().__dir__(), *known]
+
+    def __repr__(self) -> str:
+        return f"<client of {self._options.name} without a stub>"
+
+    def __replace__(self, **options: Unpack[Options]) -> ReflectedClient:
+        """Return a client with other options, as :func:`copy.replace` does (Python 3.13)."""
+        return ReflectedClient(self._connection, self._clock, self._options.changed(options))
+
+    def _call(self, name: str, wants_reply: bool, /, *args: Any, **kwargs: Any) -> Deferred[Any]:
+        described = self._described
+        if described is not None:
+            return described.call(name, wants_reply, args, kwargs)
+        return Deferred.fromCoroutine(self._first_call(name, wants_reply, args, kwargs))
+
+    async def _first_call(self, name: str, wants_reply: bool, args: Any, kwargs: Any) -> Any:
+        """Call when the service is described. The time until then is part of the call's."""
+        began = self._clock.seconds()
+        described = await self._description()
+        return await described.call(name, wants_reply, args, kwargs, self._clock.seconds() - began)
+
+    def _description(self) -> Deferred[_Described]:
+        """Fires with the description. All calls that wait for it share one question."""
+        limit, label = self._options.timeout or DEFAULT_TIMEOUT, self._options.name
+        waiting: Deferred[_Described] = Deferred()
+        waiting.addTimeout(limit, self._clock)
+        waiting.addErrback(_too_late, f"{label}: no worker has described it within {limit:g} s")
+        if self._waiting is None:
+            self.__dict__["_waiting"] = [waiting]
+            Deferred.fromCoroutine(self._ask()).addBoth(self._answer)
+        else:
+            self._waiting.append(waiting)
+        return waiting
+
+    def _answer(self, answer: Any) -> None:
+        waiting, self.__dict__["_waiting"] = self._waiting or [], None
+        if isinstance(answer, _Described):
+            self.__dict__["_described"] = answer
+        for each in waiting:
+            if not each.called:  # it was cancelled, or its time has passed
+                each.callback(answer)
+
+    async def _ask(self) -> _Described:
+        """Ask until there is an answer, or no call waits for it any more."""
+        options = self._options
+        while True:
+            try:
+                await self._connection.when_connected()
+                stub = await self._connection.reflect(
+                    str(options.name), queue=options.queue, user_id=options.user_id, app_id=options.app_id
+                )
+                return _Described.of(self._connection, stub, options)
+            except CancelledError:
+                raise ConnectionLost(f"{options.name}: the connection is closed", Outcome.NOT_SENT) from None
+            except (AuthenticationFailed, VirtualHostRefused) as error:
+                raise ServiceUnavailable(f"{options.name}: {error}", Outcome.NOT_SENT) from error
+            except (AMQPError, ConnectionLost) as error:
+                if all(each.called for each in self._waiting or ()):
+                    raise ConnectionLost(f"{options.name}: {error}", Outcome.NOT_SENT) from error
+                await deferLater(self._clock, PAUSE)
+
+
+@attrs.frozen
+class _Described:
+    """A service whose stub is known.
+
+    :ivar client: a client of the stub.
+    """
+
+    client: Client
+    stub: Stub
+    options: ClientOptions
+
+    @classmethod
+    def of(cls, connection: Any, module: ModuleType, options: ClientOptions) -> _Described:
+        client = connection.client(module, **attrs.asdict(options, recurse=False))
+        return cls(client, Stub.of(module), options)
+
+    def call(self, name: str, wants_reply: bool, args: Any, kwargs: Any, passed: float = 0.0) -> Deferred[Any]:
+        """Make a call.
+
+        :param passed: seconds of its time that have passed.
+        """
+        method = self.stub.attributes.get(name)
+        if method is None:
+            near = get_close_matches(name, self.stub.attributes, NEAR) or list(self.stub.attributes)
+            return fail(InvalidRequest(f"{self.options.name} has no method {name!r}; it has {', '.join(near[:NEAR])}"))
+        client = self.client
+        if passed:
+            left = (self.options.timeout or method.timeout or DEFAULT_TIMEOUT) - passed
+            if left <= 0:
+                return fail(CallTimedOut(f"{self.options.name}.{name}: described too late", Outcome.NOT_SENT))
+            client = client.__replace__(timeout=left)
+        try:
+            values = self._values(method.name, args)
+            named = self._named_values(method.name, kwargs)
+            bound = getattr(client, name)
+            return with_reply(bound, *values, **named) if wants_reply else bound(*values, **named)
+        except (InvalidRequest, TypeError):
+            return fail()
+
+    def _values(self, method: str, args: tuple[Any, ...]) -> list[Any]:
+        assert self.stub.description is not None
+        fields = self.stub.description.methods[method].arguments
+        interface = self.stub.description.interface
+        plain = [
+            from_plain(interface, field.type, value, field.name) for field, value in zip(fields, args, strict=False)
+        ]
+        return [*plain, *args[len(plain) :]]
+
+    def _named_values(self, method: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        assert self.stub.description is not None
+        names = self.stub.methods[method].argument_names
+        fields = dict(zip(names, self.stub.description.methods[method].arguments, strict=True))
+        interface = self.stub.description.interface
+        return {
+            name: from_plain(interface, fields[name].type, value, name) if name in fields else value
+            for name, value in kwargs.items()
+        }
+
+
+def _too_late(failure: Any, message: str) -> Any:
+    failure.trap(WaitedTooLong)
+    raise CallTimedOut(message, Outcome.NOT_SENT)

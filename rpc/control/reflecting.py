@@ -1,0 +1,90 @@
+"""Makes the stub of a service from the description of one of its workers."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+
+from rpc.client.connection import Connection
+from rpc.client.stub_source import StubQuestion
+from rpc.control.answers import Answers
+from rpc.control.asking import Control
+from rpc.control.stubs.control.ttypes import WorkerDescription
+from rpc.errors import ConfigurationError, InvalidReply, Outcome, RPCError, ServiceUnavailable
+from rpc.reflection import Reflection
+
+WAIT: Final = 2.0
+"""Seconds that workers have to answer each question."""
+
+MOST_ASKED: Final = 3
+"""Workers that are asked one after the other, when a description cannot be used."""
+
+LARGEST: Final = 4 * 1024 * 1024
+"""Characters of a description. Classes are made of it while the reactor waits: of 3,000 structs in 0.3 s."""
+
+
+def reflect(connection: Connection, question: StubQuestion) -> Deferred[ModuleType]:
+    """Return the stub of a service; see :meth:`rpc.Connection.reflect`."""
+    return Deferred.fromCoroutine(_reflect(connection, question))
+
+
+async def _reflect(connection: Connection, question: StubQuestion) -> ModuleType:
+    service, _, instance = question.service.partition("@")
+    control = Control(connection, user_id=question.user_id, app_id=question.app_id)
+    instances = [instance] if instance else await _serving(control, service, question.queue)
+    problems: list[str] = []
+    for name in instances[:MOST_ASKED]:
+        answers = await control.describe(service, instance=name, wait=WAIT)
+        if not answers.good:
+            problems.append(f"{name}: {_why_none(answers)}")
+            continue
+        try:
+            return _stub_in(answers.good[0].value, service)
+        except (ValueError, ConfigurationError) as error:
+            problems.append(f"{name}: {error}")
+    raise _unusable(service, problems)
+
+
+async def _serving(control: Control, service: str, queue: str | None) -> list[str]:
+    """Return the names of the workers that serve a service.
+
+    :raises ServiceUnavailable: no worker has answered.
+    """
+    answers = await control.ping(service, queue=queue, wait=WAIT)
+    if not answers.good:
+        raise ServiceUnavailable(f"{service}: no worker that serves it has answered: {_why_none(answers)}")
+    return [each.value.instance for each in answers.good]
+
+
+def _why_none(answers: Answers[Any]) -> str:
+    if answers.bad:
+        return answers.bad[0].problem
+    return answers.problem or f"there was no answer within {WAIT:g} s"
+
+
+def _stub_in(worker: WorkerDescription, service: str) -> ModuleType:
+    """Return the stub of a service that a worker has described.
+
+    :raises ValueError: the description cannot be used.
+    :raises ConfigurationError: the same.
+    """
+    described = next(each for each in worker.services if each.name == service)
+    text = described.idl_json
+    if text is None:
+        raise ValueError("it has no idl.json for its stub: compile the IDL with 'thrift-rpc compile'")
+    if len(text) > LARGEST:
+        raise ValueError(f"its idl.json has {len(text)} characters; at most {LARGEST} are taken")
+    reflection = Reflection.read(text)
+    parts = str(described.stub).split(".")
+    keys = [".".join(parts[start:]) for start in range(len(parts))]
+    key = next((key for key in keys if key in reflection.services), None)
+    if key is None:
+        raise ValueError(f"its idl.json does not describe its stub {described.stub[:100]!r}")
+    return reflection.stub(key)
+
+
+def _unusable(service: str, problems: list[str]) -> RPCError:
+    what = f"{service}: no worker has given a description that can be used: {'; '.join(problems)}"
+    return InvalidReply(what[:1000], Outcome.NOT_SENT)
