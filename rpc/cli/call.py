@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,15 +11,17 @@ import attrs
 import click
 from thrift.Thrift import TApplicationException
 from thrift.Thrift import TException as ThriftException
+from twisted.internet.defer import Deferred
 
 from rpc.cli.argument_words import STANDARD_INPUT, read_standard_input
 from rpc.cli.call_trace import LIVENESS, CallTrace
 from rpc.cli.call_words import CallCommand
+from rpc.cli.described_target import described
 from rpc.cli.invocation import Invocation, methods
 from rpc.cli.metadata_option import metadata_option
 from rpc.cli.running import OUTCOMES, broker_option, command_line_errors, errors_in_words, keys_option, run_connected
 from rpc.cli.standard_output import say
-from rpc.cli.targets import Target
+from rpc.cli.targets import Target, is_module_name
 from rpc.client.client_call import ClientCall
 from rpc.client.connection import Connection
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
@@ -30,10 +33,12 @@ from rpc.printable import printable
 from rpc.uri import BrokerURI
 
 HELP: Final = """
-Call METHOD of the service of STUB, and print its result as JSON. Without METHOD, list the service's methods.
+Call METHOD of a service, and print its result as JSON. Without METHOD, list the service's methods.
 
-STUB is a module made by "thrift-rpc compile", such as generated.calculator.Calculator; the current directory is
-searched first. With --idl, it is the name of a service in the file.
+SERVICE is the service's name on the broker, or SERVICE@INSTANCE: one of its workers is asked for the methods and their
+types. With --idl, they are those of the service of this name in the file. A word with dots whose first part is a
+package names a module made by "thrift-rpc compile" instead, such as generated.calculator.Calculator; the current
+directory is searched first.
 
 \b
 ARGS are JSON, one for each argument of the method:
@@ -61,7 +66,7 @@ the IDL, with the reason on standard error; 2 when the command line is wrong; 14
 
 
 @click.command(name="call", cls=CallCommand, short_help="Call a method, and print its result as JSON.", help=HELP)
-@click.argument("stub")
+@click.argument("service")
 @click.argument("method", required=False)
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
 @broker_option
@@ -78,16 +83,14 @@ the IDL, with the reason on standard error; 2 when the command line is wrong; 14
 @click.option(
     "--idl",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The .thrift file of the service: no compiled stub is needed, but Thrift's compiler is.",
+    help="The .thrift file of the service: no worker is asked for it, but Thrift's compiler is needed.",
 )
 @metadata_option
 @click.option("--user-id", is_flag=True, help="Name the URL's user, for services that ask who calls.")
 @keys_option("A file of keys: the request is signed with the first, and the reply must be signed.")
-@click.option(
-    "--verbose", "-v", is_flag=True, help="Tell on standard error what is sent where, and which worker answers."
-)
+@click.option("--verbose", "-v", is_flag=True, help="Tell on standard error what is sent where, and who answers.")
 def call_command(
-    stub: str,
+    service: str,
     method: str | None,
     arguments: tuple[str, ...],
     broker: BrokerURI,
@@ -97,45 +100,111 @@ def call_command(
 ) -> None:
     """Call a method, or list the methods of a service."""
     with command_line_errors():
-        target = _target(stub, idl)
-        if method is None:
-            say("\n".join(methods(target.description)))
-            return
+        target = _local_target(service, idl)
+        name = options.pop("name") or _name_on_broker(service, target)
         given = read_standard_input() if arguments == (STANDARD_INPUT,) else arguments
-        invocation = Invocation.read(target, method, given)
-        _, at, instance = stub.partition("@")
-        name = options.pop("name") or f"{target.description.name}{at}{instance}"
         chosen = ClientOptions(name=name, liveness=LIVENESS if verbose else None, **options)
+        call = _Call(chosen, method, given, CallTrace(broker) if verbose else None)
+        if target is not None:
+            call.read(target)
+            if method is None:
+                call.list_methods()
+                return
     with errors_in_words():
-        _call(invocation, broker, chosen, CallTrace(broker) if verbose else None)
+        call.run(broker)
 
 
-def _target(stub: str, path: Path | None) -> Target:
+def _local_target(service: str, path: Path | None) -> Target | None:
+    """Return the service whose types are known here; ``None``: a worker is to be asked."""
     if path is not None:
-        return Target.in_file(path, stub.partition("@")[0])
-    return Target.compiled(stub)
+        return Target.in_file(path, service.partition("@")[0])
+    return Target.compiled(service) if is_module_name(service) else None
 
 
-def _call(invocation: Invocation, broker: BrokerURI, options: ClientOptions, trace: CallTrace | None) -> None:
-    label = f"{options.name}.{invocation.method.name}"
-    sent = _Sent()
-    interceptors = [sent] if trace is None else [sent, trace]
-    try:
-        result = run_connected(broker, options.timeout, partial(_perform, invocation, options, trace), interceptors)
-    except click.Abort:
-        known = OUTCOMES[Outcome.UNKNOWN if sent else Outcome.NOT_SENT]
-        raise click.ClickException(f"interrupted: {label} ({known})") from None
-    except TApplicationException as error:
-        log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
-        raise click.ClickException(f"service failed: {label}: {printable(str(error))}{log}") from error
-    except ThriftException as error:
-        thrown = invocation.show_thrown(error)
-        if thrown is None:
-            raise
-        raise click.ClickException(thrown) from error
-    shown = invocation.show(result)
-    if shown is not None:
-        say(shown, f"{label} was executed")
+def _name_on_broker(service: str, target: Target | None) -> str:
+    _, at, instance = service.partition("@")
+    return service if target is None else f"{target.description.name}{at}{instance}"
+
+
+@attrs.define
+class _Call:
+    """The call of a command line.
+
+    :ivar target: the service, when its types are known.
+    :ivar invocation: the call that is made of the words then.
+    """
+
+    options: ClientOptions
+    method: str | None
+    given: Sequence[str] | str
+    trace: CallTrace | None
+    target: Target | None = None
+    invocation: Invocation | None = None
+
+    @property
+    def label(self) -> str:
+        """``<service>.<method>``."""
+        return f"{self.options.name}.{self.method}"
+
+    def read(self, target: Target) -> None:
+        """Read the words by the types of a service.
+
+        :raises ConfigurationError: the service lacks the method.
+        :raises InvalidRequest: the arguments do not fit.
+        """
+        self.target = target
+        if self.method is not None:
+            self.invocation = Invocation.read(target, self.method, self.given)
+
+    def list_methods(self) -> None:
+        """Print the methods of the service."""
+        assert self.target is not None
+        say("\n".join(methods(self.target.description)))
+
+    def run(self, broker: BrokerURI) -> None:
+        """Call, and print the result."""
+        sent = _Sent()
+        interceptors = [sent] if self.trace is None else [sent, self.trace]
+        try:
+            result = run_connected(broker, self.options.timeout, self._perform, interceptors)
+        except click.Abort:
+            known = OUTCOMES[Outcome.UNKNOWN if sent else Outcome.NOT_SENT]
+            raise click.ClickException(f"interrupted: {self.label} ({known})") from None
+        except TApplicationException as error:
+            log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
+            raise click.ClickException(f"service failed: {self.label}: {printable(str(error))}{log}") from error
+        except ThriftException as error:
+            thrown = None if self.invocation is None else self.invocation.show_thrown(error)
+            if thrown is None:
+                raise
+            raise click.ClickException(thrown) from error
+        if self.invocation is None:
+            self.list_methods()
+            return
+        shown = self.invocation.show(result)
+        if shown is not None:
+            say(shown, f"{self.label} was executed")
+
+    def _perform(self, connection: Connection, left: float | None) -> Deferred[Any]:
+        """Make the call, within the seconds that are `left`."""
+        return Deferred.fromCoroutine(self._call(connection, left))
+
+    async def _call(self, connection: Connection, left: float | None) -> Any:
+        began = time.monotonic()
+        if self.trace is not None:
+            self.trace.connected(connection)
+        if self.target is None:
+            target = await described(connection, self.options, left)
+            with command_line_errors():
+                self.read(target)
+        invocation = self.invocation
+        if invocation is None:
+            return None
+        if left is not None:
+            left = max(left - (time.monotonic() - began), 0.001)
+        options = attrs.evolve(self.options, timeout=left)
+        client = connection.client(invocation.stub, **attrs.asdict(options, recurse=False))
+        return await getattr(client, python_name(invocation.method.name))(*invocation.arguments)
 
 
 class _Sent(ClientInterceptor):
@@ -150,18 +219,3 @@ class _Sent(ClientInterceptor):
 
     def __bool__(self) -> bool:
         return self._call is not None and self._call.attempt > 0
-
-
-def _perform(
-    invocation: Invocation,
-    options: ClientOptions,
-    trace: CallTrace | None,
-    connection: Connection,
-    left: float | None,
-) -> Any:
-    """Make the call, within the seconds that are `left`; return its Deferred."""
-    if trace is not None:
-        trace.connected(connection)
-    options = attrs.evolve(options, timeout=left)
-    client = connection.client(invocation.stub, **attrs.asdict(options, recurse=False))
-    return getattr(client, python_name(invocation.method.name))(*invocation.arguments)

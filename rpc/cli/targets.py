@@ -6,6 +6,8 @@ They come from a stub module, from a ``.thrift`` file, or from the service's own
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -70,8 +72,29 @@ class Target:
 
 
 def is_module_name(word: str) -> bool:
-    """Return whether a word names a stub module: a stub lies in a package, and services have no dot in their names."""
+    """Return whether a word names a stub module: it has a dot, and its first part is a package that can be found.
+
+    A service's name may have dots as well.
+    """
+    return _has_parts(word) and _is_found(word.partition(".")[0])
+
+
+def why_no_module(word: str) -> str:
+    """Return why a word with dots is taken for the name of a service; empty for a word without dots."""
+    package = word.partition(".")[0]
+    return f"; nor is there a package {package!r} in {os.getcwd()} or on Python's path" if _has_parts(word) else ""
+
+
+def _has_parts(word: str) -> bool:
     return "." in word and all(part.isidentifier() for part in word.split("."))
+
+
+def _is_found(package: str) -> bool:
+    search_current_directory()
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # a module that was made by hand
+        return True
 
 
 def _import_module(name: str) -> ModuleType:

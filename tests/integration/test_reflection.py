@@ -46,14 +46,8 @@ class FalseControl:
         return WorkerDescription(instance=self.pong.instance, services=[self.described])
 
 
-class ReflectionTests(CallTestCase):
-    """Twisted's clients."""
-
-    async def reflected(self, handler: Any = None, **options: Any) -> Any:
-        """Serve, and return a client that has the service's name alone."""
-        await self.serve_and_call(handler, **options)
-        self.connection = await self.connect()
-        return self.connection.client(self.name, timeout=20.0)
+class FalseControlTestCase(CallTestCase):
+    """Serves with a control service of the test's."""
 
     async def serve_falsely(self, **described: Any) -> FalseControl:
         """Start a worker with a false control service in the place of its own."""
@@ -67,6 +61,16 @@ class ReflectionTests(CallTestCase):
         await worker.when_serving()
         self.connection = await self.connect()
         return control
+
+
+class ReflectionTests(FalseControlTestCase):
+    """Twisted's clients."""
+
+    async def reflected(self, handler: Any = None, **options: Any) -> Any:
+        """Serve, and return a client that has the service's name alone."""
+        await self.serve_and_call(handler, **options)
+        self.connection = await self.connect()
+        return self.connection.client(self.name, timeout=20.0)
 
     async def test_calls_without_a_stub(self) -> None:
         """Structs may be mappings, and members of enums names; results are objects."""

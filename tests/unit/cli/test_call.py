@@ -66,18 +66,18 @@ class CommandLineTests(SynchronousTestCase):
 
     def test_lists_the_methods_without_a_method(self) -> None:
         """Without a stub the command line is wrong."""
-        self.refused(2, "Missing argument 'STUB'")
+        self.refused(2, "Missing argument 'SERVICE'")
         listed = call(STUB)
         self.assertEqual((listed.exit_code, listed.stderr), (0, ""))
         self.assertIn("i32 add(i32 num1, i32 num2)\n", listed.stdout)
         self.assertIn("oneway zip()\n", listed.stdout)
-        self.refused(2, "not possible: there is no module 'no' in ", "no.such")
+        self.refused(2, "not possible: there is no module 'generated.no' in ", "generated.no.such")
 
     def test_refuses_an_unknown_method_module_or_argument(self) -> None:
         """The error says which of them is wrong."""
         self.refused(2, "not possible: Calculator has no method 'x'", STUB, "x")
-        self.refused(2, "not possible: 'json' is not a service stub", "json", "x")
-        self.refused(2, "not possible: there is no module 'no' in ", "no.such", "x")
+        self.refused(2, "not possible: 'json.decoder' is not a service stub", "json.decoder", "x")
+        self.refused(2, "not possible: there is no module 'generated.no' in ", "generated.no.such", "x")
         self.refused(2, "wrong argument: num1: i32 takes", STUB, "add", "x", "1")
 
     def test_help_explains_how_each_type_is_written(self) -> None:

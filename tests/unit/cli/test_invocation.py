@@ -195,8 +195,8 @@ class TargetTests(SynchronousTestCase):
         self.assertIn("glossary.thrift:1: ", str(error))
 
     def test_words_with_a_dot_are_modules(self) -> None:
-        """A name of a worker may have one, too."""
-        for word in ("generated.calculator.Calculator", "a.b"):
+        """If their first part is a package. A name of a service or worker may have one, too."""
+        for word in ("generated.calculator.Calculator", "generated.nothing"):
             self.assertTrue(is_module_name(word))
-        for word in ("Calculator", "Calculator@host.1.abc", "a..b", "a-b.c"):
+        for word in ("Calculator", "Calculator@host.1.abc", "generated..b", "generated.a-b", "no_package.b"):
             self.assertFalse(is_module_name(word))
