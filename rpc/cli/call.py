@@ -26,11 +26,11 @@ from rpc.client.client_call import ClientCall
 from rpc.client.connection import Connection
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
 from rpc.envelope import CODECS
-from rpc.errors import Outcome
+from rpc.errors import ConfigurationError, Outcome
 from rpc.idl import python_name
 from rpc.interceptors import ClientInterceptor
 from rpc.printable import printable
-from rpc.uri import BrokerURI
+from rpc.uri import BrokerURI, hide_logins
 
 HELP: Final = """
 Call METHOD of a service, and print its result as JSON. Without METHOD, list the service's methods.
@@ -116,6 +116,8 @@ def call_command(
 
 def _local_target(service: str, path: Path | None) -> Target | None:
     """Return the service whose types are known here; ``None``: a worker is to be asked."""
+    if "://" in service:  # it may have a password, which must not be sent as a name
+        raise ConfigurationError(f"{hide_logins(service)} is no service: a broker's URL is written behind --broker")
     if path is not None:
         return Target.in_file(path, service.partition("@")[0])
     return Target.compiled(service) if is_module_name(service) else None
