@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from rpc.cli.argument_words import STANDARD_INPUT, read_standard_input
 from rpc.cli.call_trace import LIVENESS, CallTrace
 from rpc.cli.call_words import CallCommand
+from rpc.cli.completion import complete_method, complete_target
 from rpc.cli.described_target import described
 from rpc.cli.invocation import Invocation, methods
 from rpc.cli.metadata_option import metadata_option
@@ -66,8 +67,8 @@ the IDL, with the reason on standard error; 2 when the command line is wrong; 14
 
 
 @click.command(name="call", cls=CallCommand, short_help="Call a method, and print its result as JSON.", help=HELP)
-@click.argument("service")
-@click.argument("method", required=False)
+@click.argument("service", shell_complete=complete_target)
+@click.argument("method", required=False, shell_complete=complete_method)
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
 @broker_option
 @click.option(

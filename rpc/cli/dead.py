@@ -14,6 +14,7 @@ import click
 
 from rpc.amqp.channel import Channel
 from rpc.cli.alarm import publishing_connection, unless_blocked
+from rpc.cli.completion import complete_service
 from rpc.cli.confirmation import confirmed
 from rpc.cli.copies import copy_revived, copy_signed_anew, own_user
 from rpc.cli.dead_body import Arguments, body_lines
@@ -92,7 +93,7 @@ def _of_service(command: Command) -> Command:
             help="Only letters of this kind; can be repeated. Their numbers stay the same.",
         ),
         broker_option,
-        click.argument("service"),
+        click.argument("service", shell_complete=complete_service),
     ):
         command = option(command)
     return command

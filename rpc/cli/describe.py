@@ -9,6 +9,7 @@ import attrs
 import click
 
 from rpc import idl
+from rpc.cli.completion import complete_service
 from rpc.cli.control_options import (
     FAILED,
     Asking,
@@ -43,7 +44,7 @@ class Described:
 
 
 @click.command("describe", short_help="Show methods, options and workers of a service.")
-@click.argument("service", metavar="SERVICE[@INSTANCE]")
+@click.argument("service", metavar="SERVICE[@INSTANCE]", shell_complete=complete_service)
 @queue_option
 @asks_workers
 def describe_command(service: str, queue: str | None, **options: Any) -> None:

@@ -11,6 +11,7 @@ import click
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
+from rpc.cli.completion import complete_service
 from rpc.cli.named_values import named_values
 from rpc.cli.running import WrongCommandLine, broker_option, keys_option, run
 from rpc.errors import ConfigurationError
@@ -36,7 +37,7 @@ def _option(name: str, kind: Any, purpose: str) -> Callable[[Any], Any]:
 
 
 @click.command("gateway", short_help="Serve stock Thrift clients of any language.")
-@click.argument("services", metavar="SERVICE...", nargs=-1, required=True)
+@click.argument("services", metavar="SERVICE...", nargs=-1, required=True, shell_complete=complete_service)
 @broker_option
 @click.option(
     "--framed",

@@ -10,6 +10,7 @@ import click
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.python.failure import Failure
 
+from rpc.cli.completion import complete_service
 from rpc.cli.control_options import (
     FAILED,
     Asking,
@@ -57,7 +58,7 @@ class Line:
 
 
 @click.command("list", short_help="List services, their workers and queues.")
-@click.argument("services", metavar="[SERVICE]...", nargs=-1)
+@click.argument("services", metavar="[SERVICE]...", nargs=-1, shell_complete=complete_service)
 @asks_workers
 def list_command(services: tuple[str, ...], **options: Any) -> None:
     """List the services of a virtual host: those of all workers that answer, and each SERVICE that is named.

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from rpc.cli.standard_output import output_errors, printable_errors
 from rpc.uri import hide_logins
@@ -61,6 +62,11 @@ class _Verbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer verbs and options. No verb is imported, as click would do for its help: a shell waits."""
+        verbs = [CompletionItem(verb) for verb in VERBS if verb.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from rpc.cli.completion import complete_service
 from rpc.cli.control_options import (
     FAILED,
     Asking,
@@ -25,7 +26,7 @@ from rpc.control.names import status_name
 
 
 @click.command("ping", short_help="Ask the workers of a service for a sign of life.")
-@click.argument("service", metavar="SERVICE[@INSTANCE]")
+@click.argument("service", metavar="SERVICE[@INSTANCE]", shell_complete=complete_service)
 @queue_option
 @asks_workers
 def ping_command(service: str, queue: str | None, **options: Any) -> None:

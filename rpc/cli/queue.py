@@ -9,6 +9,7 @@ import click
 
 from rpc.amqp.protocol import AMQPConnection
 from rpc.cli.alarm import publishing_connection, unless_blocked
+from rpc.cli.completion import complete_service
 from rpc.cli.confirmation import confirmed
 from rpc.cli.named_values import named_values
 from rpc.cli.queue_migration import Migration, lock_service
@@ -46,7 +47,7 @@ def queue_command() -> None:
 
 
 @queue_command.command(name="migrate", short_help="Replace the queues of a service, and move all messages.")
-@click.argument("service")
+@click.argument("service", shell_complete=complete_service)
 @broker_option
 @click.option("--queue", metavar="NAME", help="The service's request queue, when it is not rpc.SERVICE.")
 @click.option("--exchange", metavar="NAME", default=REQUESTS, show_default=True, help="Where requests are published.")

@@ -12,6 +12,7 @@ import click
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from rpc.cli.completion import complete_service
 from rpc.cli.control_options import (
     FAILED,
     Asking,
@@ -63,7 +64,7 @@ class Shown:
 
 
 @click.command("stats", short_help="Show calls, errors and durations of each method.")
-@click.argument("service", metavar="SERVICE[@INSTANCE]")
+@click.argument("service", metavar="SERVICE[@INSTANCE]", shell_complete=complete_service)
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C, and show what happened in between.")
 @click.option(
     "--interval", type=SOME_SECONDS, default=INTERVAL, show_default=True, help="Seconds between the looks of --watch."

@@ -61,7 +61,7 @@ class Target:
         :raises CompileError: the file cannot be compiled.
         :raises ConfigurationError: it has no such service.
         """
-        reflection = Reflection.read(compile_idl([path]).files[idl.FILE_NAME].decode())
+        reflection = _compile(path)
         stub = reflection.named(service)
         if stub is None:
             known = ", ".join(sorted(reflection.services.values())) or "none"
@@ -69,6 +69,18 @@ class Target:
                 f"{path} has no service {service!r}; its services: {known}. The name on the broker is --name"
             )
         return cls.of(stub)
+
+    @staticmethod
+    def services_in(path: Path) -> list[str]:
+        """Return the names of the services in a ``.thrift`` file and its includes.
+
+        :raises CompileError: the file cannot be compiled.
+        """
+        return sorted(_compile(path).services.values())
+
+
+def _compile(path: Path) -> Reflection:
+    return Reflection.read(compile_idl([path]).files[idl.FILE_NAME].decode())
 
 
 def is_module_name(word: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from rpc import idl
 from rpc.control.stubs.control.ttypes import ServiceDescription
 
@@ -16,6 +18,16 @@ def idl_of(service: ServiceDescription) -> idl.ServiceDescription | None:
     if service.idl_json is None:
         return None
     services = idl.read(service.idl_json).services
-    parts = service.stub.split(".")
-    keys = (".".join(parts[place:]) for place in range(len(parts)))  # the package around idl.json may have any name
-    return next((services[key] for key in keys if key in services), None)
+    key = key_of(service.stub, services)
+    return None if key is None else services[key]
+
+
+def key_of(stub: str, services: Container[str]) -> str | None:
+    """Return the key in an ``idl.json`` of a worker's stub module; ``None`` when it is not there.
+
+    The package around ``idl.json`` may have any name.
+
+    :param services: the keys.
+    """
+    parts = stub.split(".")
+    return next((key for key in (".".join(parts[place:]) for place in range(len(parts))) if key in services), None)

@@ -8,9 +8,11 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from rpc.client.connection import Connection
+from rpc.client.gathered import End
 from rpc.client.stub_source import StubQuestion
 from rpc.control.answers import Answers
 from rpc.control.asking import Control
+from rpc.control.described_idl import key_of
 from rpc.control.stubs.control.ttypes import WorkerDescription
 from rpc.errors import ConfigurationError, InvalidReply, Outcome, RPCError, ServiceUnavailable
 from rpc.reflection import Reflection
@@ -24,6 +26,9 @@ MOST_ASKED: Final = 3
 LARGEST: Final = 4 * 1024 * 1024
 """Characters of a description. Classes are made of it while the reactor waits: of 3,000 structs in 0.3 s."""
 
+MOST_SAID: Final = 1000
+"""Characters of an error: workers have written parts of it."""
+
 
 def reflect(connection: Connection, question: StubQuestion) -> Deferred[ModuleType]:
     """Return the stub of a service; see :meth:`rpc.Connection.reflect`."""
@@ -34,17 +39,17 @@ async def _reflect(connection: Connection, question: StubQuestion) -> ModuleType
     service, _, instance = question.service.partition("@")
     control = Control(connection, user_id=question.user_id, app_id=question.app_id)
     instances = [instance] if instance else await _serving(control, service, question.queue)
-    problems: list[str] = []
+    silent: list[str] = []
+    useless: list[str] = []
     for name in instances[:MOST_ASKED]:
         answers = await control.describe(service, instance=name, wait=WAIT)
-        if not answers.good:
-            problems.append(f"{name}: {_why_none(answers)}")
-            continue
         try:
-            return _stub_in(answers.good[0].value, service)
+            if answers.good:
+                return _stub_in(answers.good[0].value, service)
+            silent.append(f"{name}: {_why_none(answers)}")
         except (ValueError, ConfigurationError) as error:
-            problems.append(f"{name}: {error}")
-    raise _unusable(service, problems)
+            useless.append(f"{name}: {error}")
+    raise _no_description(service, silent, useless)
 
 
 async def _serving(control: Control, service: str, queue: str | None) -> list[str]:
@@ -61,6 +66,8 @@ async def _serving(control: Control, service: str, queue: str | None) -> list[st
 def _why_none(answers: Answers[Any]) -> str:
     if answers.bad:
         return answers.bad[0].problem
+    if answers.end is End.UNROUTABLE:
+        return "no such worker is there, or it is older than the control service, or has none"
     return answers.problem or f"there was no answer within {WAIT:g} s"
 
 
@@ -77,14 +84,14 @@ def _stub_in(worker: WorkerDescription, service: str) -> ModuleType:
     if len(text) > LARGEST:
         raise ValueError(f"its idl.json has {len(text)} characters; at most {LARGEST} are taken")
     reflection = Reflection.read(text)
-    parts = str(described.stub).split(".")
-    keys = [".".join(parts[start:]) for start in range(len(parts))]
-    key = next((key for key in keys if key in reflection.services), None)
+    key = key_of(described.stub, reflection.services)
     if key is None:
         raise ValueError(f"its idl.json does not describe its stub {described.stub[:100]!r}")
     return reflection.stub(key)
 
 
-def _unusable(service: str, problems: list[str]) -> RPCError:
-    what = f"{service}: no worker has given a description that can be used: {'; '.join(problems)}"
-    return InvalidReply(what[:1000], Outcome.NOT_SENT)
+def _no_description(service: str, silent: list[str], useless: list[str]) -> RPCError:
+    if useless:
+        what = f"{service}: no worker has given a description that can be used: {'; '.join(useless)}"
+        return InvalidReply(what[:MOST_SAID], Outcome.NOT_SENT)
+    return ServiceUnavailable(f"{service}: no worker has described it: {'; '.join(silent)}"[:MOST_SAID])
