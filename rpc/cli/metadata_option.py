@@ -20,8 +20,8 @@ def _read(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dict
 
 
 metadata_option: Final = click.option(
-    "-H",
     "--header",
+    "-H",
     "headers",
     metavar="NAME=VALUE",
     multiple=True,
