@@ -19,7 +19,8 @@ from rpc.frozen import FrozenDict
 from rpc.generated_classes import fields_of, types_in
 from rpc.generated_exceptions import repair
 
-_REPAIRED = "_rpc_fresh_defaults"
+FRESH = "_rpc_fresh_defaults"
+"""An attribute of classes whose defaults are fresh: they were repaired, or made so (:mod:`rpc.reflection`)."""
 
 
 def repair_defaults(struct: type) -> None:
@@ -27,13 +28,13 @@ def repair_defaults(struct: type) -> None:
 
     It may be called twice. A class without a default that can be changed stays as it is.
     """
-    if _REPAIRED in vars(struct):
+    if FRESH in vars(struct):
         return
-    setattr(struct, _REPAIRED, True)  # before its fields: a struct may contain itself
+    setattr(struct, FRESH, True)  # before its fields: a struct may contain itself
     try:
         _repair(struct)
     except BaseException:
-        delattr(struct, _REPAIRED)  # otherwise the next use would share its defaults
+        delattr(struct, FRESH)  # otherwise the next use would share its defaults
         raise
 
 

@@ -32,23 +32,44 @@ class StructChecks:
         self._of_struct = of_struct
         self._of_base = of_base
         self._made: dict[type, Check | None] = {}
+        self._is_checked: dict[type, bool] = {}
 
     def check_of(self, struct: type) -> Check | None:
         """Return the check for values of a generated class; ``None`` when nothing inside it needs one."""
         if struct not in self._made:
-            self._made[struct] = self._struct_check(struct) if self._is_checked(struct, set()) else None
+            if struct not in self._is_checked:
+                self._decide(struct)
+            self._made[struct] = self._struct_check(struct) if self._is_checked[struct] else None
         return self._made[struct]
 
-    def _is_checked(self, struct: type, seen: set[type]) -> bool:
-        if struct in seen:
-            return False
-        seen.add(struct)
-        if self._of_struct(struct) is not None:
-            return True
-        return any(
-            self._is_checked(details[0], seen) if ttype == TType.STRUCT else self._of_base(ttype, details) is not None
-            for ttype, details in types_in(struct)
-        )
+    def _decide(self, struct: type) -> None:
+        """Find out whether a struct, and each that it can contain, needs a check. Each is looked at once: there may be
+        thousands, which contain one another.
+        """
+        holders: dict[type, list[type]] = {struct: []}
+        checked: list[type] = []
+        pending = [struct]
+        while pending:
+            owner = pending.pop()
+            needed = self._of_struct(owner) is not None
+            for ttype, details in types_in(owner):
+                if ttype != TType.STRUCT:
+                    needed = needed or self._of_base(ttype, details) is not None
+                elif details[0] in self._is_checked:
+                    needed = needed or self._is_checked[details[0]]
+                else:
+                    if details[0] not in holders:
+                        holders[details[0]] = []
+                        pending.append(details[0])
+                    holders[details[0]].append(owner)
+            if needed:
+                checked.append(owner)
+        self._is_checked.update(dict.fromkeys(holders, False))
+        while checked:
+            each = checked.pop()
+            if not self._is_checked[each]:
+                self._is_checked[each] = True
+                checked += holders[each]
 
     def _struct_check(self, struct: type) -> Check:
         check_struct = self._of_struct(struct)

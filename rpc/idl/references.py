@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rpc.idl.descriptions import Field, Interface
+from rpc.idl.descriptions import Field, Interface, ServiceDescription
 from rpc.idl.types import EnumType, ListType, MapType, SetType, StructType, Type
 
 
@@ -21,16 +21,35 @@ def check_references(interface: Interface) -> None:
                 interface.enums[named.name]
 
 
+def types_of(interface: Interface, service: ServiceDescription) -> tuple[list[str], list[str]]:
+    """Return the keys of the structs and of the enums that a service's methods need, also within others."""
+    structs: dict[str, None] = {}
+    enums: dict[str, None] = {}
+    pending = list(_types_of_methods(service))
+    while pending:
+        for named in _named(pending.pop()):
+            if isinstance(named, EnumType):
+                enums[named.name] = None
+            elif named.name not in structs:
+                structs[named.name] = None
+                pending += _types_of(interface.structs[named.name].fields)
+    return list(structs), list(enums)
+
+
 def _types(interface: Interface) -> Iterator[Type]:
     yield from (constant.type for constant in interface.constants.values())
     for struct in interface.structs.values():
         yield from _types_of(struct.fields)
     for service in interface.services.values():
-        for method in service.methods.values():
-            yield from _types_of(method.arguments)
-            yield from _types_of(method.throws)
-            if method.returns is not None:
-                yield method.returns
+        yield from _types_of_methods(service)
+
+
+def _types_of_methods(service: ServiceDescription) -> Iterator[Type]:
+    for method in service.methods.values():
+        yield from _types_of(method.arguments)
+        yield from _types_of(method.throws)
+        if method.returns is not None:
+            yield method.returns
 
 
 def _types_of(fields: tuple[Field, ...]) -> Iterator[Type]:

@@ -10,10 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rpc.idl import Field, Interface, MethodDescription, python_name
-from rpc.reflection.specs import spec_length
-
-MOST_ENTRIES: Final = 1_000_000
-"""Entries of all ``thrift_spec`` together: a struct has as many as its largest field number."""
 
 _STRUCT_ATTRIBUTES: Final = frozenset({"self", "thrift_spec"})
 _EXCEPTION_ATTRIBUTES: Final = _STRUCT_ATTRIBUTES | {"args", "with_traceback", "add_note"}
@@ -24,12 +20,8 @@ def check(interface: Interface) -> None:
 
     :raises ValueError: one cannot be used.
     """
-    entries = 0
     for owner, fields, taken in _structs(interface):
         _check_fields(owner, fields, taken)
-        entries += spec_length(fields)
-        if entries > MOST_ENTRIES:
-            raise ValueError(f"its field numbers are too large: over {MOST_ENTRIES} entries")
     for enum in interface.enums.values():
         _check_names(enum.name, map(python_name, enum.members), frozenset())
     for service in interface.services.values():

@@ -16,6 +16,9 @@ from rpc.idl.base_values import BASE_VALUES
 LARGEST: Final = 10_000
 """Values in one default, of all levels. The defaults of structs in a default may double it with each struct."""
 
+MOST: Final = 100_000
+"""Values in all defaults together."""
+
 
 class DefaultValues:
     """Makes the default values of one reflection.
@@ -28,13 +31,16 @@ class DefaultValues:
         self._struct_class = struct_class
         self._fields_of = fields_of
         self._sizes: dict[str, int] = {}
+        self._total = 0
 
     def check(self, kind: Type, default: Any) -> None:
         """Check a default before it is made.
 
-        :raises ValueError: it does not fit its type, has too many values, or contains itself.
+        :raises ValueError: it does not fit its type, has too many values, with all before it, or contains itself.
         """
-        self._size(kind, default)
+        self._total += self._size(kind, default)
+        if self._total > MOST:
+            raise ValueError(f"the defaults have more than {MOST} values")
 
     def make(self, kind: Type, default: Any, hashed: bool = False) -> Any:
         """Return a new value.

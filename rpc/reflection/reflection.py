@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final
 
-from thrift.TRecursive import fix_spec
 from zope.interface import Interface as RootInterface
 from zope.interface.interface import InterfaceClass, Method
 
 from rpc import idl
-from rpc.generated_structs import freeze_specs
+from rpc.idl.references import types_of
 from rpc.reflection.checks import check, result_fields
-from rpc.reflection.defaults import DefaultValues
-from rpc.reflection.specs import make_spec
-from rpc.reflection.structs import MODULE, make_class, make_enum
+from rpc.reflection.classes import Classes
+from rpc.reflection.structs import MODULE
 from rpc.stub import Stub, StubMethod, make_method
 
 KEPT: Final = 32
@@ -32,13 +29,11 @@ class Reflection:
     """
 
     def __init__(self, interface: idl.Interface) -> None:
-        """:raises ValueError: no classes can be made of the description: a name or number is wrong, or a default."""
+        """:raises ValueError: no classes can be made of the description: a name or number is wrong."""
         check(interface)
         self._interface = interface
-        self._defaults = DefaultValues(self._struct, lambda key: interface.structs[key].fields)
-        self._enums = {key: make_enum(enum) for key, enum in interface.enums.items()}
+        self._classes = Classes(interface)
         self._modules: dict[str, ModuleType] = {}
-        self._make_structs()
 
     @classmethod
     def read(cls, text: str) -> Reflection:
@@ -57,10 +52,15 @@ class Reflection:
         """Return the module of a service, by its key in ``idl.json``, such as ``calculator.Calculator``.
 
         :raises KeyError: there is no such service.
+        :raises ValueError: no classes can be made of its types: a default does not fit, or they are too many, too large
+            or nested too deeply.
         :raises ConfigurationError: a method's annotation ``timeout_ms`` is wrong.
         """
         if key not in self._modules:
-            self._modules[key] = self._make_module(self._interface.services[key])
+            try:
+                self._modules[key] = self._make_module(self._interface.services[key])
+            except RecursionError:
+                raise ValueError("its types are nested too deeply") from None
         return self._modules[key]
 
     def named(self, name: str) -> ModuleType | None:
@@ -68,52 +68,12 @@ class Reflection:
         keys = [key for key, service in self.services.items() if name in (key, service)]
         return self.stub(keys[0]) if len(keys) == 1 else None
 
-    def _struct(self, key: str) -> type:
-        return self._interface.classes[key]
-
-    def _make_structs(self) -> None:
-        classes = self._interface.classes
-        makers = {key: self._default_makers(struct.fields) for key, struct in self._interface.structs.items()}
-        for key, struct in self._interface.structs.items():
-            name = idl.python_name(struct.name)
-            classes[key] = make_class(name, struct.kind, struct.fields, makers[key], struct.doc)
-        for key, struct in self._interface.structs.items():
-            self._set_spec(classes[key], struct.fields, makers[key])
-        freeze_specs(classes.values())
-        fix_spec(list(classes.values()))
-
-    def _default_makers(self, fields: Sequence[idl.Field]) -> dict[str, Callable[[], Any]]:
-        makers: dict[str, Callable[[], Any]] = {}
-        for field in fields:
-            if field.default is not None:
-                self._check_default(field)
-                makers[idl.python_name(field.name)] = partial(self._defaults.make, field.type, field.default)
-        return makers
-
-    def _check_default(self, field: idl.Field) -> None:
-        try:
-            self._defaults.check(field.type, field.default)
-        except (ValueError, OverflowError, TypeError, KeyError) as error:
-            raise ValueError(
-                f"the default of {field.name!r} does not fit its type: {error or 'no such value'}"
-            ) from error
-
-    def _set_spec(self, struct: Any, fields: Sequence[idl.Field], makers: dict[str, Callable[[], Any]]) -> None:
-        struct.thrift_spec = make_spec(fields, makers, self._struct)
-
-    def _make_helper(self, name: str, fields: Sequence[idl.Field]) -> type:
-        """Return the class of a method's arguments or result."""
-        makers = self._default_makers(fields)
-        made = make_class(name, "struct", fields, makers)
-        self._set_spec(made, fields, makers)
-        freeze_specs([made])
-        fix_spec([made])
-        return made
-
     def _make_module(self, service: idl.ServiceDescription) -> ModuleType:
         module = ModuleType(service.name, service.doc or None)
         package = service.module.rpartition(".")[0]
-        types = {**self._interface.classes, **self._enums}
+        structs, enums = types_of(self._interface, service)
+        self._classes.make(structs)
+        types = {key: self._classes.struct(key) for key in structs} | {key: self._classes.enum(key) for key in enums}
         for key in sorted(types, key=lambda key: key.rpartition(".")[0] == package):  # those of the own file last
             setattr(module, types[key].__name__, types[key])
         methods = [self._make_method(module, service, method) for method in service.methods.values()]
@@ -126,8 +86,8 @@ class Reflection:
     def _make_method(
         self, module: ModuleType, service: idl.ServiceDescription, method: idl.MethodDescription
     ) -> StubMethod:
-        arguments = self._make_helper(f"{method.name}_args", method.arguments)
-        result = None if method.oneway else self._make_helper(f"{method.name}_result", result_fields(method))
+        arguments = self._classes.helper(f"{method.name}_args", method.arguments)
+        result = None if method.oneway else self._classes.helper(f"{method.name}_result", result_fields(method))
         setattr(module, f"{method.name}_args", arguments)
         if result is not None:
             setattr(module, f"{method.name}_result", result)

@@ -12,6 +12,7 @@ from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TException
 
 from rpc.frozen import struct_hash
+from rpc.generated_defaults import FRESH
 from rpc.generated_structs import reads_frozen
 from rpc.idl import IS_UNION, EnumDescription, Field, python_name
 from rpc.reflection.writing import write_struct
@@ -52,6 +53,7 @@ def make_class(
         "write": write_struct,
         "validate": _no_check,
         IS_UNION: kind == "union",
+        FRESH: True,
     }
     if kind == "exception":
         content["__str__"] = _show

@@ -159,6 +159,16 @@ HOSTILE = {
         "structs": doubling(12),
         "services": {"a.S": service(method("a", field(type={"list": {"struct": "a.S0"}}, default=[{}] * 9)))},
     },
+    "defaults that are many together": {
+        "structs": {f"a.S{n}": struct(field(type={"list": "i32"}, default=[1] * 9000)) for n in range(12)}
+    },
+    "structs nested too deeply, with a union": {
+        "structs": {
+            **{f"a.S{n}": struct(field(type={"struct": f"a.S{n + 1}"})) for n in range(2000)},
+            "a.S2000": struct(field(), kind="union"),
+        }
+    },
+    "too many structs": {"structs": {f"a.S{n}": struct() for n in range(10_001)}},
     "a timeout that is no number": {"services": {"a.S": service(method("a", annotations={"timeout_ms": "soon"}))}},
 }
 
@@ -166,7 +176,9 @@ HOSTILE = {
 @pytest.mark.parametrize("sections", HOSTILE.values(), ids=list(HOSTILE))
 def test_refuses(sections: dict[str, Any]) -> None:
     """In words, before a class is used, and at once."""
-    text = json.dumps(description(**sections))
+    structs = [field(type={"struct": key}) for key in sections.get("structs", ())]
+    uses = service(*[method(f"m{number}", one) for number, one in enumerate(structs)])
+    text = json.dumps(description(**{"services": {"a.Uses": uses}, **sections}))
     with pytest.raises((ValueError, ConfigurationError)) as caught:
         reflection = Reflection.read(text)
         for key in reflection.services:
@@ -209,3 +221,17 @@ def test_a_field_may_have_the_name_of_a_method(name: str) -> None:
         ends = OurEnds(stub, protocol)
         ends.serve(ends.call("a", (value,)))
         assert ends.notes.taken == [(value,)]
+
+
+def test_structs_may_be_nested_deeply() -> None:
+    """And contain one another."""
+    structs = {
+        f"a.S{n}": struct(*[field(id=i, name=f"f{i}", type={"struct": f"a.S{(n + i * i) % 150}"}) for i in range(1, 5)])
+        for n in range(150)
+    }
+    methods = [method(f"m{n}", field(type={"struct": f"a.S{n}"})) for n in range(150)]
+    text = json.dumps(description(structs=structs, services={"a.S": service(*methods)}))
+    stub: Any = Reflection.read(text).stub("a.S")
+    ends = OurEnds(stub, "binary")
+    ends.serve(ends.call("m0", (stub.S0(f1=stub.S1()),)))
+    assert ends.notes.taken == [(stub.S0(f1=stub.S1()),)]
