@@ -164,9 +164,15 @@ class ShownTests(SynchronousTestCase):
                 self.assert_shown(result.stderr)
 
     def test_words_of_the_command_line_are_shown_printable(self) -> None:
-        """An unknown verb, option, stub and file, as a script may pass them on."""
+        """An unknown verb, option and file, as a script may pass them on."""
         word = "a\x1b[2J\x9b\x7f\u202e"
-        for words in ([word], ["call", word], ["call", f"--{word}"], ["compile", word, "--out", "x"], ["dead", word]):
+        for words in (
+            [word],
+            ["call", "--idl", word, "S"],
+            ["call", f"--{word}"],
+            ["compile", word, "--out", "x"],
+            ["dead", word],
+        ):
             result = runner().invoke(main, words)
             self.assertNotEqual(result.exit_code, 0)
             self.assert_shown(result.stderr)
