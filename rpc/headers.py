@@ -39,6 +39,11 @@ SIGNATURE = "rpc-signature"
 KEEPALIVE = "rpc-keepalive"
 """Of a message that is no reply: the instance that runs the call."""
 
+WORKER = "rpc-worker"
+"""Of the reply to a request with :data:`LIVENESS`: the instance that has run the call. A run that ended at once has
+sent no keepalive.
+"""
+
 OUTCOME = "rpc-outcome"
 """Of a reply: one of the outcome words below. The worker rejected the request and did not run it."""
 

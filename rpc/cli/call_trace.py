@@ -13,9 +13,7 @@ from rpc.interceptors import ClientInterceptor
 from rpc.uri import BrokerURI
 
 LIVENESS: Final = 86400.0
-"""Seconds. A worker that is asked for keepalives sends one at once, and thereby tells its name. A call whose handler
-returns at once has none, so its worker stays unknown.
-"""
+"""Seconds. A worker that is asked for keepalives tells its name, in them and in the reply."""
 
 
 class CallTrace(ClientInterceptor):

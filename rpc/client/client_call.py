@@ -109,7 +109,7 @@ class ClientCall:
     @property
     def workers(self) -> frozenset[str]:
         """The names of the workers that may have begun the call, as far as they are known: those that the request was
-        for, or that have sent keepalives. With the option ``liveness``, each worker sends one when it begins.
+        for, and with the option ``liveness`` those that have sent a keepalive or the reply.
         """
         possible = frozenset[str | None]() if self.sent is None else self.sent.possible_workers
         return frozenset(worker for worker in possible if worker is not None)

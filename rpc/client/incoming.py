@@ -19,7 +19,7 @@ from rpc.client.pending_calls import PendingCalls
 from rpc.client.replies import find_call, read_headers, refusal
 from rpc.client.signed_calls import check_signature
 from rpc.errors import AMQPError, CodecError, InvalidReply, Overloaded, ServiceUnavailable
-from rpc.headers import ATTEMPT, KEEPALIVE, OUTCOME, metadata_of
+from rpc.headers import ATTEMPT, KEEPALIVE, OUTCOME, WORKER, metadata_of
 from rpc.interfaces import IClock
 from rpc.log_limit import LogLimit
 from rpc.signing import Kind
@@ -83,6 +83,8 @@ class Incoming:
                 if call.state in IN_PROGRESS and operation.options.exchange != BROADCAST:
                     self._attempts.fail(call, refusal(call, headers, delivery))
                 return
+            if isinstance(headers.get(WORKER), str):
+                call.add_worker(headers[WORKER])
             result, error = operation.decode(call.seqid, delivery.body)
         except InvalidReply as invalid:
             self._attempts.fail(call, invalid)

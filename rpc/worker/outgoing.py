@@ -20,7 +20,17 @@ from rpc.amqp.codec.properties import (
     encode_properties,
     join_properties,
 )
-from rpc.headers import ATTEMPT, KEEPALIVE, MAYBE_EXECUTED, NOT_COPIED, OF_DEAD_LETTERS, OUTCOME, metadata_of, whole
+from rpc.headers import (
+    ATTEMPT,
+    KEEPALIVE,
+    MAYBE_EXECUTED,
+    NOT_COPIED,
+    OF_DEAD_LETTERS,
+    OUTCOME,
+    WORKER,
+    metadata_of,
+    whole,
+)
 from rpc.messages import Properties
 from rpc.worker.delivery_state import DeliveryState
 from rpc.worker.request import NO_HEADERS, Request
@@ -88,10 +98,11 @@ def _copied(request: Request, headers: Mapping[str, Any], keeps_caller: bool) ->
     return parts
 
 
-def reply_properties(request: Request, now: float, rejection: str | None = None) -> bytes:
+def reply_properties(request: Request, now: float, rejection: str | None = None, instance: str | None = None) -> bytes:
     """Return the encoded properties of the reply: the ids of the call are copied unchanged.
 
     :param rejection: an outcome word of ``rpc/headers.py``.
+    :param instance: the worker's name, if the reply tells it.
     """
     correlation_id, message_id = request.parts[CORRELATION_ID], request.parts[MESSAGE_ID]
     expiration = None
@@ -101,17 +112,19 @@ def reply_properties(request: Request, now: float, rejection: str | None = None)
         expiration = SHORT_LENGTHS[len(left)] + left
     maybe_executed = rejection is not None and request.maybe_executed
     if rejection is None and request.state is RUNNING and request.context.has_reply_headers:
-        return _with_reply_headers(request, expiration)
+        return _with_reply_headers(request, expiration, instance)
     if correlation_id is not None and expiration is not None and message_id is not None:
-        template = _reply_template(request.codec.content_type, request.label, rejection, maybe_executed)
+        template = _reply_template(request.codec.content_type, request.label, rejection, maybe_executed, instance)
         return template.encode(correlation_id, expiration, message_id)
     given = {"correlation_id": correlation_id, "expiration": expiration, "message_id": message_id}
     there = {name: value for name, value in given.items() if value is not None}
-    template = _reply_template(request.codec.content_type, request.label, rejection, maybe_executed, tuple(there))
+    template = _reply_template(
+        request.codec.content_type, request.label, rejection, maybe_executed, instance, tuple(there)
+    )
     return template.encode(*there.values())
 
 
-def _with_reply_headers(request: Request, expiration: bytes | None) -> bytes:
+def _with_reply_headers(request: Request, expiration: bytes | None, instance: str | None) -> bytes:
     """Return the encoded properties of a reply whose handler has set headers.
 
     :raises CodecError: the headers are no values that AMQP has.
@@ -119,7 +132,7 @@ def _with_reply_headers(request: Request, expiration: bytes | None) -> bytes:
     return encode_properties(
         Properties(
             content_type=request.codec.content_type,
-            headers=metadata_of(request.context.reply_headers),
+            headers=metadata_of(request.context.reply_headers) | _naming(instance),
             delivery_mode=1,
             correlation_id=_text(request.parts[CORRELATION_ID]),
             expiration=_text(expiration),
@@ -127,6 +140,10 @@ def _with_reply_headers(request: Request, expiration: bytes | None) -> bytes:
             type=request.label,
         )
     )
+
+
+def _naming(instance: str | None) -> dict[str, Any]:
+    return {} if instance is None else {WORKER: instance}
 
 
 def _text(part: bytes | None) -> str | None:
@@ -145,9 +162,10 @@ def _reply_template(
     label: str | None,
     rejection: str | None,
     maybe_executed: bool,
+    instance: str | None,
     variable: tuple[str, ...] = ("correlation_id", "expiration", "message_id"),
 ) -> PropertyTemplate:
-    headers: dict[str, Any] | None = None
+    headers: dict[str, Any] | None = _naming(instance) or None
     if rejection is not None:
         headers = {OUTCOME: rejection} | ({MAYBE_EXECUTED: True} if maybe_executed else {})
     fixed = Properties(content_type=content_type, headers=headers, delivery_mode=1, type=label)

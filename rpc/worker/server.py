@@ -18,6 +18,7 @@ from zope.interface import implementer
 from rpc import log
 from rpc.amqp.acks import AckCollector
 from rpc.amqp.channel import Channel
+from rpc.amqp.codec.properties import HEADERS
 from rpc.amqp.content import Delivery
 from rpc.amqp.pipelining import all_answered
 from rpc.amqp.reasons import broker_limit
@@ -233,7 +234,8 @@ class Server:
             log.warn(f"{request.label}: a reply of {len(body)} bytes, over the broker's max_message_size")
             body = request.reply(TMessageType.EXCEPTION, reply_too_large(request.label))
         try:
-            properties = reply_properties(request, now, rejection)
+            named = rejection is None and request.parts[HEADERS] is not None and request.liveness is not None
+            properties = reply_properties(request, now, rejection, self._link.instance if named else None)
             if request.signed is not None:
                 properties = answer(request.signed, Kind.REPLY, properties, body)
             if self._channel is None:
