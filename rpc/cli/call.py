@@ -19,7 +19,7 @@ from rpc.cli.call_words import CallCommand
 from rpc.cli.completion import complete_method, complete_target
 from rpc.cli.described_target import described
 from rpc.cli.invocation import Invocation, methods
-from rpc.cli.metadata_option import metadata_option
+from rpc.cli.named_values import named_values
 from rpc.cli.running import OUTCOMES, broker_option, command_line_errors, errors_in_words, keys_option, run_connected
 from rpc.cli.standard_output import say
 from rpc.cli.targets import Target, is_module_name
@@ -86,7 +86,15 @@ the IDL, with the reason on standard error; 2 when the command line is wrong; 14
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The .thrift file of the service: no worker is asked for it, but Thrift's compiler is needed.",
 )
-@metadata_option
+@click.option(
+    "--header",
+    "-H",
+    "headers",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=named_values("tenant=blue"),
+    help="Metadata that the handler sees; the value is JSON, or text. Can be repeated.",
+)
 @click.option("--user-id", is_flag=True, help="Name the URL's user, for services that ask who calls.")
 @keys_option("A file of keys: the request is signed with the first, and the reply must be signed.")
 @click.option("--verbose", "-v", is_flag=True, help="Tell on standard error what is sent where, and who answers.")

@@ -20,7 +20,7 @@ def named_values(example: str) -> Callable[[click.Context, click.Parameter, tupl
         for given in values:
             name, equals, value = given.partition("=")
             if not (name and equals):
-                raise click.BadParameter(f"{given!r}: write it as NAME=VALUE, such as {example}")
+                raise click.BadParameter(f"write it as NAME=VALUE, such as {example}")  # the word may be a secret
             try:
                 found[name] = json.loads(value)
             except ValueError:

@@ -91,7 +91,7 @@ def compare_method(
 
 def unnumbered(ends: OurEnds, message: bytes) -> bytes:
     """Return a message with the seqid 1: clients choose their own."""
-    return ends.codec.with_seqid(message, 1) if message else b""
+    return ends.codec.with_seqid(message, ends.codec.read_header(message), 1) if message else b""
 
 
 def test_unset_fields_have_the_defaults_of_the_idl(corpus: Compiled) -> None:
