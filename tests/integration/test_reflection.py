@@ -171,7 +171,7 @@ class ReflectionTests(FalseControlTestCase):
             "[1]": "is damaged",
             "{}": "has format None",
             json.dumps(document): "has the name '__class__', which no stub can have",
-            " " * (4 * 2**20 + 1): "at most 4194304 are taken",
+            " " * (3 * 2**20 + 1): "at most 3145728 are taken",
         }.items():
             control = await self.serve_falsely(text=text)
             client = self.connection.client(self.name)

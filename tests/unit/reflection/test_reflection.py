@@ -168,7 +168,7 @@ HOSTILE = {
             "a.S2000": struct(field(), kind="union"),
         }
     },
-    "too many structs": {"structs": {f"a.S{n}": struct() for n in range(10_001)}},
+    "too many structs": {"structs": {f"a.S{n}": struct() for n in range(4_001)}},
     "a timeout that is no number": {"services": {"a.S": service(method("a", annotations={"timeout_ms": "soon"}))}},
 }
 
