@@ -17,6 +17,7 @@ from rpc.version import __version__
 VERBS: Final = {
     "call": "rpc.cli.call:call_command",
     "compile": "rpc.cli.compile:compile_command",
+    "dashboard": "rpc.cli.dashboard:dashboard_command",
     "dead": "rpc.cli.dead:dead_command",
     "describe": "rpc.cli.describe:describe_command",
     "gateway": "rpc.cli.gateway:gateway_command",

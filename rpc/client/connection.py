@@ -215,6 +215,11 @@ class Connection(Service):
         """Ask the broker about a queue; see :func:`rpc.client.queue_counts.queue_counts`."""
         return queue_counts(self._link, self._reactor, queue)
 
+    @property
+    def problem(self) -> str | None:
+        """Why there is no connection to the broker, or no channel, in words; ``None`` when all is well."""
+        return self._link.problem
+
     def send_waiting(self) -> None:
         """Send the nested calls that wait for a route."""
         for caller in self._callers.values():

@@ -41,6 +41,31 @@ def site(pages: Mapping[str, Page], reactor: Any) -> PageSite:
     return PageSite(root, reactor)
 
 
+class CannotListen(Exception):
+    """A port or interface cannot be used; the message names the option, and the reason."""
+
+
+def listen(reactor: Any, factory: Any, interface: str, port: int, options: str = "") -> Any:
+    """Listen on a port.
+
+    :param options: the beginning of the options' names in the error: ``<options>port`` and ``<options>interface``.
+    :raises CannotListen: see there.
+    """
+    try:
+        return reactor.listenTCP(port, factory, interface=interface)
+    except CannotListenError as error:
+        reason = getattr(error.socketError, "strerror", None) or error.socketError
+        raise CannotListen(f"--{options}port: cannot listen on {interface} port {port}: {reason}") from error
+    except OSError as error:  # the interface is no address
+        raise CannotListen(f"--{options}interface: {interface}: {error.strerror or error}") from error
+
+
+def address(listener: Any) -> str:
+    """Return the URL of a port."""
+    host = listener.getHost()
+    return f"http://{f'[{host.host}]' if ':' in host.host else host.host}:{host.port}"
+
+
 @attrs.frozen
 class Asked:
     """Pages, and the address that the user has chosen for them.
@@ -71,21 +96,17 @@ class PageServer:
 
     def listen(self) -> str | None:
         """Listen. Return the problem in words, or ``None`` when there is none."""
-        option, interface, port = self._first.option, self._first.interface, self._first.port
+        first, pages = self._first, site(self._pages, self._reactor)
         try:
-            self._listener = self._reactor.listenTCP(port, site(self._pages, self._reactor), interface=interface)
-        except CannotListenError as error:
-            reason = getattr(error.socketError, "strerror", None) or error.socketError
-            return f"--{option}-port: cannot listen on {interface} port {port}: {reason}"
-        except OSError as error:  # the interface is no address
-            return f"--{option}-interface: {interface}: {error.strerror or error}"
+            self._listener = listen(self._reactor, pages, first.interface, first.port, f"{first.option}-")
+        except CannotListen as error:
+            return str(error)
         self._announce(self._listener.getHost().port)
         return None
 
-    def _log_addresses(self, port: int) -> None:
-        host = self._listener.getHost().host
-        shown = f"[{host}]" if ":" in host else host
-        log.msg(f"pages: {', '.join(f'http://{shown}:{port}/{name}' for name in self._pages)}")
+    def _log_addresses(self, _: int) -> None:
+        here = address(self._listener)
+        log.msg(f"pages: {', '.join(f'{here}/{name}' for name in self._pages)}")
 
     def close(self) -> Deferred[None]:
         """Close the port. Fires when it is closed."""

@@ -1,0 +1,101 @@
+"""``thrift-rpc dashboard``: a page about services and workers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any, Final
+
+import click
+from twisted.internet.defer import Deferred
+
+from rpc import log
+from rpc.cli.running import WrongCommandLine, broker_option, run
+from rpc.cli.standard_output import say
+from rpc.cli.worker_options import PORT
+from rpc.dashboard.access import is_loopback, new_token
+from rpc.dashboard.server import DEFAULT_PORT, LOOPBACK, Dashboard
+from rpc.errors import ConfigurationError
+from rpc.serving.pages import CannotListen
+from rpc.small_files import read_text
+from rpc.uri import BrokerURI
+
+TOKEN_VARIABLE: Final = "RPC_DASHBOARD_TOKEN"  # noqa: S105  # the name of a variable
+
+
+@click.command("dashboard")
+@broker_option
+@click.option(
+    "--port", type=PORT, default=DEFAULT_PORT, show_default=True, help="Serve the page here; 0: a free port."
+)
+@click.option(
+    "--interface",
+    metavar="ADDRESS",
+    default=LOOPBACK,
+    show_default=True,
+    help="Address to listen on; 0.0.0.0: all IPv4 addresses of this machine. Beyond loopback, the page needs a token.",
+)
+@click.option(
+    "--token-file",
+    metavar="PATH",
+    help=f"File with the token, of 16 characters or more. Default: the environment variable {TOKEN_VARIABLE}; on "
+    "loopback no token; elsewhere a new one, which is printed once.",
+)
+@click.option(
+    "--service",
+    "services",
+    metavar="SERVICE",
+    multiple=True,
+    help="Show this service also when no worker has served it since the page was opened; can be repeated.",
+)
+def dashboard_command(
+    broker: BrokerURI, port: int, interface: str, token_file: str | None, services: tuple[str, ...]
+) -> None:
+    """Show services and workers on a page that updates itself: rates, times, errors, dead letters, requests that wait.
+
+    Open the address that is printed. The page is for browsers of this machine, unless --interface says otherwise. It
+    shows no arguments, results or passwords. Ends on SIGTERM or SIGINT.
+    """
+    with suppress(click.Abort):  # a signal is the usual end
+        run(lambda reactor: _serve(_dashboard_of(reactor, broker, port, interface, token_file, services)), sys.stdout)
+
+
+def _dashboard_of(
+    reactor: Any, broker: BrokerURI, port: int, interface: str, token_file: str | None, services: tuple[str, ...]
+) -> Dashboard:
+    """Return the dashboard of a command line.
+
+    :raises WrongCommandLine: an option has a wrong value.
+    """
+    try:
+        token = _given_token(token_file)
+        if token is None and not is_loopback(interface):
+            token = new_token()
+            say(f"the token of this page, until it ends: {token}")
+        return Dashboard(broker, interface=interface, port=port, token=token, services=services, reactor=reactor)
+    except ConfigurationError as error:
+        raise WrongCommandLine(str(error)) from error
+
+
+def _given_token(path: str | None) -> str | None:
+    """Return the token of the file, or of the environment."""
+    if path is not None:
+        return read_text("--token-file", path)
+    return os.environ.get(TOKEN_VARIABLE) or None
+
+
+async def _serve(dashboard: Dashboard) -> None:
+    """Serve until cancelled.
+
+    :raises ClickException: the dashboard cannot listen.
+    """
+    try:
+        dashboard.startService()
+    except CannotListen as error:
+        raise click.ClickException(str(error)) from error
+    log.msg(f"dashboard: {dashboard.url}")
+    try:
+        await Deferred()
+    finally:
+        await dashboard.stopService()

@@ -1,0 +1,105 @@
+"""How many requests wait, and how many dead letters there are, by the queues of each service.
+
+The question about a missing queue is an error to the broker: it closes a channel, and RabbitMQ logs it. Queues of dead
+letters are only declared with their first letter, so most are missing. So a missing queue is asked about again only
+after a minute, and a few such questions are asked at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
+
+from rpc.dashboard.readings import QueueCounts
+from rpc.errors import ChannelClosed
+from rpc.topology import DeadLetterKind, ServiceTopology
+
+AT_ONCE: Final = 10
+"""Questions without an answer: each has a channel of its own."""
+
+DOUBTFUL_AT_ONCE: Final = 40
+"""Questions of one look about queues that may be missing."""
+
+MISSING_FOR: Final = 60.0
+"""Seconds until a missing queue is asked about again."""
+
+Ask = Callable[[str], Deferred[Any]]
+"""Returns what the broker says of a queue; ``None``: there is none."""
+
+
+class Queues:
+    """The queues of all services."""
+
+    def __init__(self, clock: Any, ask: Ask) -> None:
+        self._clock = clock
+        self._ask = ask
+        self._ready: dict[str, int] = {}  # of queues that exist
+        self._missing_since: dict[str, float] = {}
+
+    async def counts(self, services: Mapping[str, str]) -> dict[str, QueueCounts]:
+        """Ask the broker.
+
+        :param services: their request queues, by their names.
+        :raises AMQPError: the connection was lost.
+        """
+        topologies = {name: ServiceTopology(name, queue=queue) for name, queue in services.items()}
+        wanted = {topology.queue: None for topology in topologies.values()}
+        for topology in topologies.values():
+            wanted.update(dict.fromkeys(_dead_queues(topology)))
+        self._forget_others(wanted)
+        turns = DeferredSemaphore(AT_ONCE)
+        await together([turns.run(self._look, queue) for queue in self._due(wanted)])
+        return {name: self._counts_of(topology) for name, topology in topologies.items()}
+
+    def is_missing(self, queue: str) -> bool:
+        """Return whether the broker has said that there is no such queue."""
+        return queue in self._missing_since
+
+    def _due(self, wanted: Iterable[str]) -> list[str]:
+        """Return the queues to ask about now: all that exist, and some of the others."""
+        now = self._clock.seconds()
+        doubtful = [
+            queue
+            for queue in wanted
+            if queue not in self._ready and now - self._missing_since.get(queue, -MISSING_FOR) >= MISSING_FOR
+        ]
+        return [queue for queue in wanted if queue in self._ready] + doubtful[:DOUBTFUL_AT_ONCE]
+
+    async def _look(self, queue: str) -> None:
+        try:
+            counts = await self._ask(queue)
+        except ChannelClosed:  # its node is down, or another connection has it alone
+            counts = None
+        if counts is None:
+            self._ready.pop(queue, None)
+            self._missing_since[queue] = self._clock.seconds()
+        else:
+            self._missing_since.pop(queue, None)
+            self._ready[queue] = counts.ready
+
+    def _counts_of(self, topology: ServiceTopology) -> QueueCounts:
+        dead = _dead_queues(topology)
+        known = all(queue in self._ready or queue in self._missing_since for queue in dead)
+        return QueueCounts(
+            waiting=self._ready.get(topology.queue),
+            dead=sum(self._ready.get(queue, 0) for queue in dead) if known else None,
+        )
+
+    def _forget_others(self, wanted: Iterable[str]) -> None:
+        for known in (self._ready, self._missing_since):
+            for queue in known.keys() - set(wanted):
+                del known[queue]
+
+
+def _dead_queues(topology: ServiceTopology) -> list[str]:
+    return [topology.queue_of_kind(kind) for kind in DeadLetterKind]
+
+
+async def together(work: Iterable[Deferred[Any]]) -> list[Any]:
+    """Wait for all of the Deferreds, or for the first error, which is raised. Cancelled with the caller."""
+    try:
+        return await gatherResults(list(work), consumeErrors=True)
+    except FirstError as error:
+        raise error.subFailure.value from None

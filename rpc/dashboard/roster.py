@@ -1,0 +1,142 @@
+"""The workers that have answered lately, and the services that were seen. No I/O.
+
+A worker that is busy may miss a question, so its last answer stays for some seconds. A service stays without workers
+as long as it has a request queue: that nobody serves it any more is what an operator must see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import attrs
+
+from rpc.control import Answers, MethodStats, ServiceState, ServiceStats, Status, WorkerDescription, WorkerStats
+from rpc.dashboard.readings import MethodCounts, WorkerReading, WorkerService
+from rpc.topology import ServiceTopology
+
+LATE: Final = 3.0
+"""Seconds without an answer after which a worker's state is :data:`SILENT`."""
+
+GONE: Final = 10.0
+"""Seconds without an answer after which a worker is not shown any more."""
+
+SILENT: Final = "NO ANSWER"
+
+RESULTS: Final = ("returned", "raised")
+"""The outcomes of calls that did not fail: a result, or an exception of the IDL."""
+
+
+@attrs.define
+class _Known:
+    """What is known of one worker.
+
+    :ivar heard: when it last answered, by the clock.
+    """
+
+    stats: WorkerStats
+    heard: float
+    started: float
+    description: WorkerDescription | None = None
+
+
+class Roster:
+    """Workers and services."""
+
+    def __init__(self, services: Iterable[str] = ()) -> None:
+        """:param services: are looked at, even if no worker serves them."""
+        self._workers: dict[str, _Known] = {}
+        self._wanted = frozenset(services)
+        self._queues = {name: ServiceTopology(name).queue for name in self._wanted}
+        self.bounds: tuple[float, ...] = ()
+
+    @property
+    def queues(self) -> Mapping[str, str]:
+        """The request queues of services, by name."""
+        return self._queues
+
+    @property
+    def has_strangers(self) -> bool:
+        """Whether a worker has not described itself yet."""
+        return any(known.description is None for known in self._workers.values())
+
+    def take_stats(self, answers: Answers[WorkerStats], now: float, time: float) -> list[str]:
+        """Take answers; return problems with them, in words.
+
+        :param now: by the clock.
+        :param time: of day, in seconds since the epoch.
+        """
+        problems = [f"{each.instance or 'a worker'}: {each.problem}" for each in answers.bad]
+        if answers.problem is not None:
+            problems.append(answers.problem)
+        for stats in answers:
+            known = self._workers.get(stats.instance)
+            bounds = tuple(stats.bounds)
+            self.bounds = self.bounds or bounds
+            if bounds != self.bounds and stats.kept:
+                problems.append(f"{stats.instance}: counts times by other bounds than the others: its calls are left out")
+                stats.kept = False
+            if known is None:
+                self._workers[stats.instance] = _Known(stats, now, time - stats.uptime)
+            else:
+                known.stats, known.heard = stats, now
+            for service in stats.services:
+                self._queues.setdefault(service.name, ServiceTopology(service.name).queue)
+        for instance, known in list(self._workers.items()):
+            if now - known.heard > GONE:
+                del self._workers[instance]
+        return problems
+
+    def take_descriptions(self, answers: Iterable[WorkerDescription]) -> None:
+        """Take what workers say of themselves."""
+        for description in answers:
+            known = self._workers.get(description.instance)
+            if known is not None:
+                known.description = description
+            for service in description.services:
+                self._queues[service.name] = service.queue or ServiceTopology(service.name).queue
+
+    def forget_services(self, missing: Iterable[str]) -> None:
+        """Forget services without a request queue, unless a worker serves them, or the user has named them."""
+        served = {service.name for known in self._workers.values() for service in known.stats.services}
+        for name in set(missing) - served - self._wanted:
+            self._queues.pop(name, None)
+
+    def readings(self, now: float) -> tuple[WorkerReading, ...]:
+        """Return the workers."""
+        return tuple(_reading(known, now) for known in self._workers.values())
+
+
+def _reading(known: _Known, now: float) -> WorkerReading:
+    description = known.description or WorkerDescription()
+    status = Status._VALUES_TO_NAMES.get(description.status, str(description.status))
+    return WorkerReading(
+        instance=known.stats.instance,
+        host=description.host,
+        pid=description.pid,
+        version=description.version,
+        state=SILENT if now - known.heard > LATE else "" if known.description is None else status,
+        started=known.started,
+        services=tuple(_service(service, known.stats.kept) for service in known.stats.services),
+    )
+
+
+def _service(stats: ServiceStats, kept: bool) -> WorkerService:
+    return WorkerService(
+        name=stats.name,
+        state=ServiceState._VALUES_TO_NAMES.get(stats.state, str(stats.state)),
+        running=stats.running,
+        waiting=stats.waiting,
+        concurrency=stats.concurrency,
+        methods={each.method: _counts(each) for each in stats.methods} if kept else None,
+    )
+
+
+def _counts(stats: MethodStats) -> MethodCounts:
+    calls = sum(stats.outcomes.values())
+    return MethodCounts(
+        calls=calls,
+        failed=calls - sum(stats.outcomes.get(outcome, 0) for outcome in RESULTS),
+        errors=dict(stats.errors),
+        latencies=tuple(stats.latency.counts),
+    )

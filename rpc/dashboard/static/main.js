@@ -1,0 +1,297 @@
+// The page: from events to tiles, charts and tables.
+
+import { Chart } from "./charts.js";
+import { clock, counted, duration, latency, number } from "./format.js";
+import { Model } from "./model.js";
+import { Stream } from "./stream.js";
+import { Table } from "./table.js";
+
+const byId = (id) => document.getElementById(id);
+
+const model = new Model();
+let paused = false;
+
+// The columns of a point: time, rate, errors, p50, p99, running, waiting.
+const charts = [
+  new Chart(byId("rate-chart"), byId("rate-text"), [
+    { title: "calls/s", color: "--blue", column: 1, format: number },
+    { title: "errors/s", color: "--red", column: 2, format: number, dash: [6, 3] },
+  ]),
+  new Chart(byId("latency-chart"), byId("latency-text"), [
+    { title: "p50", color: "--green", column: 3, format: latency },
+    { title: "p99", color: "--amber", column: 4, format: latency, dash: [6, 3] },
+  ]),
+  new Chart(byId("load-chart"), byId("load-text"), [
+    { title: "in flight", color: "--blue", column: 5, format: number },
+    { title: "waiting", color: "--amber", column: 6, format: number, dash: [6, 3] },
+  ]),
+];
+
+const figureColumns = [
+  figure("rate", "calls/s", number),
+  { ...figure("errors", "errors/s", number), level: (row) => (row.figures.errors > 0 ? "bad" : "") },
+  figure("p50", "p50", latency),
+  figure("p99", "p99", latency),
+];
+
+const services = new Table(
+  byId("services-table"),
+  "Services, with their calls of all workers",
+  [
+    { key: "name", title: "Service", value: (row) => row.name, text: (row) => row.name, press: (name) => select(name) },
+    ...figureColumns.map((column) => ({
+      ...column,
+      text: (row) => (row.counted ? column.text(row) : "–"),
+      note: (row) => (row.counted ? "" : "No worker counts the calls of this service: start it with statistics."),
+    })),
+    plain("running", "in flight"),
+    { ...plain("waiting", "waiting"), level: (row) => (row.waiting > 0 && row.workers === 0 ? "bad" : "") },
+    { ...plain("dead", "dead letters"), level: (row) => (row.dead > 0 ? "bad" : "") },
+    { ...plain("workers", "workers"), level: (row) => (row.workers === 0 ? "bad" : ""), note: states },
+  ],
+  "name",
+);
+
+const methods = new Table(
+  byId("methods"),
+  "Methods of the service",
+  [
+    { key: "name", title: "Method", value: (row) => row.name, text: (row) => row.name },
+    ...figureColumns,
+    plain("calls", "calls"),
+    {
+      key: "failures",
+      title: "errors by name",
+      value: (row) => Object.values(row.errors).reduce((sum, count) => sum + count, 0),
+      text: (row) => pairs(row.errors) || "none",
+    },
+  ],
+  "name",
+);
+
+const workers = new Table(
+  byId("workers-table"),
+  "Workers",
+  [
+    { key: "instance", title: "Worker", value: (row) => row.instance, text: (row) => row.instance },
+    { key: "state", title: "state", value: (row) => row.state, text: (row) => row.state, level: stateLevel },
+    { ...plain("running", "in flight"), text: (row) => `${number(row.running)} of ${number(row.concurrency)}` },
+    {
+      key: "services",
+      title: "services",
+      numeric: true,
+      value: (row) => row.services.length,
+      text: (row) => number(row.services.length),
+      note: (row) => row.services.join(", "),
+    },
+    {
+      key: "started",
+      title: "up for",
+      numeric: true,
+      value: (row) => -row.started,
+      text: (row) => duration(Date.now() / 1000 - row.started),
+    },
+    { key: "host", title: "host", value: (row) => row.host, text: (row) => row.host },
+    { key: "pid", title: "process", numeric: true, value: (row) => row.pid, text: (row) => String(row.pid) },
+    { key: "version", title: "version", value: (row) => row.version, text: (row) => row.version },
+  ],
+  "instance",
+);
+
+function figure(key, title, format) {
+  return { key, title, numeric: true, value: (row) => row.figures[key], text: (row) => format(row.figures[key]) };
+}
+
+function plain(key, title) {
+  return { key, title, numeric: true, value: (row) => row[key], text: (row) => number(row[key]) };
+}
+
+function pairs(counts) {
+  return Object.entries(counts)
+    .map(([name, count]) => `${name} ${number(count)}`)
+    .join(", ");
+}
+
+function states(row) {
+  return pairs(row.states);
+}
+
+function stateLevel(row) {
+  return row.state === "ALIVE" ? "good" : "bad";
+}
+
+/** The service that is looked at: the part of the address after #, so that links and the back button work. */
+function selected() {
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  return parameters.get("service");
+}
+
+function select(name) {
+  location.hash = name === null ? "" : new URLSearchParams({ service: name }).toString();
+}
+
+function show() {
+  showStatus();
+  const name = selected();
+  const row = name === null ? null : (model.services.get(name) ?? null);
+  showFocus(name, row);
+  showServices(name);
+  showWorkers(name);
+  showProblems();
+}
+
+function showFocus(name, row) {
+  setText("focus-title", name ?? "All services");
+  byId("back").hidden = name === null;
+  const detail = name !== null && model.detail?.name === name ? model.detail : null;
+  const points = name === null ? model.points : (detail?.points ?? []);
+  for (const chart of charts) chart.show(points);
+  showTiles(name === null ? totalTiles() : serviceTiles(row));
+  byId("methods-section").hidden = name === null;
+  methods.show((detail?.methods ?? []).map((each) => [each.name, each]));
+  byId("methods-empty").hidden = Boolean(detail?.methods.length);
+  setText("methods-empty", row && !row.counted ? "No worker counts the calls of this service." : "No method was called yet.");
+}
+
+function totalTiles() {
+  const totals = model.totals;
+  if (!totals) return [];
+  return [
+    ["services", number(totals.services)],
+    ["workers", number(totals.workers), totals.workers === 0 ? "bad" : ""],
+    ...figureTiles(totals),
+    ["dead letters", number(totals.dead), totals.dead > 0 ? "bad" : ""],
+  ];
+}
+
+function serviceTiles(row) {
+  if (!row) return [["workers", "0", "bad"]];
+  return [
+    ["workers", number(row.workers), row.workers === 0 ? "bad" : ""],
+    ["slots", number(row.concurrency)],
+    ...figureTiles(row),
+    ["dead letters", number(row.dead), row.dead > 0 ? "bad" : ""],
+  ];
+}
+
+function figureTiles(row) {
+  return [
+    ["calls/s", number(row.figures.rate)],
+    ["errors/s", number(row.figures.errors), row.figures.errors > 0 ? "bad" : ""],
+    ["p50", latency(row.figures.p50)],
+    ["p99", latency(row.figures.p99)],
+    ["in flight", number(row.running)],
+    ["waiting", number(row.waiting)],
+  ];
+}
+
+function showTiles(tiles) {
+  const list = byId("tiles");
+  while (list.children.length > tiles.length) list.lastChild.remove();
+  tiles.forEach(([title, text, level = ""], index) => {
+    let tile = list.children[index];
+    if (!tile) {
+      tile = document.createElement("div");
+      tile.append(document.createElement("dt"), document.createElement("dd"));
+      list.append(tile);
+    }
+    tile.dataset.level = level;
+    if (tile.firstChild.textContent !== title) tile.firstChild.textContent = title;
+    if (tile.lastChild.textContent !== text) tile.lastChild.textContent = text;
+  });
+}
+
+function showServices(current) {
+  const wanted = byId("filter").value.trim().toLowerCase();
+  const all = [...model.services];
+  const found = all.filter(([name]) => name.toLowerCase().includes(wanted));
+  services.current = current ?? undefined;
+  services.show(found);
+  setText("services-count", wanted ? `${number(found.length)} of ${counted(all.length, "service")}` : counted(all.length, "service"));
+  byId("services-empty").hidden = found.length > 0;
+  setText("services-empty", all.length ? "No service has this in its name." : "No service is known yet.");
+}
+
+function showWorkers(service) {
+  const all = [...model.workers];
+  const found = service === null ? all : all.filter(([, row]) => row.services.includes(service));
+  workers.show(found);
+  setText("workers-title", service === null ? "Workers" : `Workers of ${service}`);
+  setText("workers-count", counted(found.length, "worker"));
+  byId("workers-empty").hidden = found.length > 0;
+}
+
+function showProblems() {
+  const list = byId("problems");
+  byId("problems-section").hidden = model.problems.length === 0;
+  if (list.dataset.shown === JSON.stringify(model.problems)) return;
+  list.dataset.shown = JSON.stringify(model.problems);
+  list.replaceChildren(
+    ...model.problems.map((line) => {
+      const item = document.createElement("li");
+      item.textContent = line;
+      return item;
+    }),
+  );
+}
+
+function showStatus() {
+  const [state, text] = status();
+  byId("status").dataset.state = state;
+  setText("status", text);
+  setText("broker-url", model.broker?.url ?? "");
+  document.body.classList.toggle("stale", state !== "up");
+}
+
+function status() {
+  if (paused) return ["paused", "paused"];
+  if (!stream.connected) return ["away", "dashboard not reachable, trying again"];
+  const broker = model.broker;
+  if (!broker) return ["connecting", "connecting …"];
+  const problem = broker.problem ? `: ${broker.problem}` : "";
+  if (broker.state === "away") return ["away", `broker away since ${clock(broker.since)}${problem}`];
+  if (broker.state === "connecting") return ["connecting", `connecting to the broker${problem}`];
+  return ["up", "live"];
+}
+
+function setPaused(now) {
+  paused = now;
+  byId("pause").setAttribute("aria-pressed", String(paused));
+  if (paused) stream.close();
+  else stream.open(selected());
+  show();
+}
+
+function setText(id, text) {
+  const element = byId(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function taking(take) {
+  return (data) => {
+    take(data);
+    show();
+  };
+}
+
+const stream = new Stream(
+  {
+    full: taking((data) => model.full(data)),
+    delta: taking((data) => model.delta(data)),
+    service: taking((data) => model.service(data)),
+  },
+  show,
+);
+
+byId("filter").addEventListener("input", show);
+byId("back").addEventListener("click", () => select(null));
+byId("pause").addEventListener("click", () => setPaused(!paused));
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && selected() !== null) select(null);
+});
+addEventListener("hashchange", () => {
+  setPaused(false); // there is nothing to show of another service yet
+  byId("focus-title").focus();
+});
+
+setPaused(false);

@@ -1,0 +1,35 @@
+"""Readings of made-up workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rpc.dashboard.readings import MethodCounts, QueueCounts, Reading, WorkerReading, WorkerService
+
+BOUNDS = (0.01, 0.1, 1.0)
+EPOCH = 1_700_000_000.0
+
+
+def counts(*latencies: int, failed: int = 0) -> MethodCounts:
+    """Calls by their time; the rest of the buckets is empty."""
+    padded = (*latencies, *(0 for _ in range(len(BOUNDS) + 1 - len(latencies))))
+    return MethodCounts(sum(latencies), failed, {"ValueError": failed} if failed else {}, padded)
+
+
+def service(
+    name: str, methods: Mapping[str, MethodCounts] | None = None, *, running: int = 0, waiting: int = 0
+) -> WorkerService:
+    """A service with 10 slots."""
+    return WorkerService(name, "CONSUMING", running, waiting, 10, methods)
+
+
+def worker(instance: str, *services: WorkerService) -> WorkerReading:
+    """A worker that serves."""
+    return WorkerReading(instance, "host", 7, "1.0", "ALIVE", EPOCH, services)
+
+
+def reading(
+    clock: float, *workers: WorkerReading, queues: Mapping[str, QueueCounts] | None = None, problems: tuple[str, ...] = ()
+) -> Reading:
+    """What these workers answer."""
+    return Reading(clock, EPOCH + clock, BOUNDS, workers, queues or {}, problems)
