@@ -26,9 +26,7 @@ TOKEN_VARIABLE: Final = "RPC_DASHBOARD_TOKEN"  # noqa: S105  # the name of a var
 
 @click.command("dashboard")
 @broker_option
-@click.option(
-    "--port", type=PORT, default=DEFAULT_PORT, show_default=True, help="Serve the page here; 0: a free port."
-)
+@click.option("--port", type=PORT, default=DEFAULT_PORT, show_default=True, help="Serve the page here; 0: a free port.")
 @click.option(
     "--interface",
     metavar="ADDRESS",

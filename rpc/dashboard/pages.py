@@ -61,7 +61,7 @@ class File(Page):
     def render_GET(self, request: Request) -> bytes:
         request.setHeader(b"content-type", self._type)
         request.setResponseCode(self._status)
-        if self._status == 200 and request.setETag(str(hash(self._content)).encode()) is CACHED:
+        if self._status == 200 and request.setETag(f'"{hash(self._content):x}"'.encode()) is CACHED:
             return b""
         return self._content
 

@@ -36,7 +36,8 @@ class Queues:
         self._clock = clock
         self._ask = ask
         self._ready: dict[str, int] = {}  # of queues that exist
-        self._missing_since: dict[str, float] = {}
+        self._asked_in_vain: dict[str, float] = {}  # when, by queue
+        self._missing: set[str] = set()
 
     async def counts(self, services: Mapping[str, str]) -> dict[str, QueueCounts]:
         """Ask the broker.
@@ -55,7 +56,7 @@ class Queues:
 
     def is_missing(self, queue: str) -> bool:
         """Return whether the broker has said that there is no such queue."""
-        return queue in self._missing_since
+        return queue in self._missing
 
     def _due(self, wanted: Iterable[str]) -> list[str]:
         """Return the queues to ask about now: all that exist, and some of the others."""
@@ -63,34 +64,43 @@ class Queues:
         doubtful = [
             queue
             for queue in wanted
-            if queue not in self._ready and now - self._missing_since.get(queue, -MISSING_FOR) >= MISSING_FOR
+            if queue not in self._ready and now - self._asked_in_vain.get(queue, -MISSING_FOR) >= MISSING_FOR
         ]
         return [queue for queue in wanted if queue in self._ready] + doubtful[:DOUBTFUL_AT_ONCE]
 
     async def _look(self, queue: str) -> None:
         try:
             counts = await self._ask(queue)
-        except ChannelClosed:  # its node is down, or another connection has it alone
-            counts = None
+        except ChannelClosed:  # its node is down, or another connection has it alone: what it holds is not known
+            self._in_vain(queue)
+            self._missing.discard(queue)
+            return
         if counts is None:
-            self._ready.pop(queue, None)
-            self._missing_since[queue] = self._clock.seconds()
+            self._in_vain(queue)
+            self._missing.add(queue)
         else:
-            self._missing_since.pop(queue, None)
+            self._asked_in_vain.pop(queue, None)
+            self._missing.discard(queue)
             self._ready[queue] = counts.ready
+
+    def _in_vain(self, queue: str) -> None:
+        self._ready.pop(queue, None)
+        self._asked_in_vain[queue] = self._clock.seconds()
 
     def _counts_of(self, topology: ServiceTopology) -> QueueCounts:
         dead = _dead_queues(topology)
-        known = all(queue in self._ready or queue in self._missing_since for queue in dead)
+        known = all(queue in self._ready or queue in self._missing for queue in dead)
         return QueueCounts(
             waiting=self._ready.get(topology.queue),
             dead=sum(self._ready.get(queue, 0) for queue in dead) if known else None,
         )
 
     def _forget_others(self, wanted: Iterable[str]) -> None:
-        for known in (self._ready, self._missing_since):
-            for queue in known.keys() - set(wanted):
-                del known[queue]
+        gone = (self._ready.keys() | self._asked_in_vain.keys()) - set(wanted)
+        for queue in gone:
+            self._ready.pop(queue, None)
+            self._asked_in_vain.pop(queue, None)
+            self._missing.discard(queue)
 
 
 def _dead_queues(topology: ServiceTopology) -> list[str]:
@@ -102,4 +112,4 @@ async def together(work: Iterable[Deferred[Any]]) -> list[Any]:
     try:
         return await gatherResults(list(work), consumeErrors=True)
     except FirstError as error:
-        raise error.subFailure.value from None
+        error.subFailure.raiseException()

@@ -13,6 +13,7 @@ import attrs
 
 from rpc.control import Answers, MethodStats, ServiceState, ServiceStats, Status, WorkerDescription, WorkerStats
 from rpc.dashboard.readings import MethodCounts, WorkerReading, WorkerService
+from rpc.dashboard.snapshot import MOST_SERVICES
 from rpc.topology import ServiceTopology
 
 LATE: Final = 3.0
@@ -25,6 +26,15 @@ SILENT: Final = "NO ANSWER"
 
 RESULTS: Final = ("returned", "raised")
 """The outcomes of calls that did not fail: a result, or an exception of the IDL."""
+
+
+def _names(enum: type) -> dict[object, str]:
+    """Return the names of an enum of the IDL, by number."""
+    return {number: name for name, number in vars(enum).items() if isinstance(number, int)}
+
+
+_STATUS: Final = _names(Status)
+_STATES: Final = _names(ServiceState)
 
 
 @attrs.define
@@ -74,14 +84,17 @@ class Roster:
             bounds = tuple(stats.bounds)
             self.bounds = self.bounds or bounds
             if bounds != self.bounds and stats.kept:
-                problems.append(f"{stats.instance}: counts times by other bounds than the others: its calls are left out")
+                problems.append(
+                    f"{stats.instance}: counts times by other bounds than the others: its calls are left out"
+                )
                 stats.kept = False
             if known is None:
                 self._workers[stats.instance] = _Known(stats, now, time - stats.uptime)
             else:
                 known.stats, known.heard = stats, now
             for service in stats.services:
-                self._queues.setdefault(service.name, ServiceTopology(service.name).queue)
+                if service.name not in self._queues:
+                    self._note(service.name, "")
         for instance, known in list(self._workers.items()):
             if now - known.heard > GONE:
                 del self._workers[instance]
@@ -94,7 +107,12 @@ class Roster:
             if known is not None:
                 known.description = description
             for service in description.services:
-                self._queues[service.name] = service.queue or ServiceTopology(service.name).queue
+                self._note(service.name, service.queue)
+
+    def _note(self, service: str, queue: str) -> None:
+        """Note a service, unless there are too many: peers choose the names."""
+        if service in self._queues or len(self._queues) < MOST_SERVICES:
+            self._queues[service] = queue or ServiceTopology(service).queue
 
     def forget_services(self, missing: Iterable[str]) -> None:
         """Forget services without a request queue, unless a worker serves them, or the user has named them."""
@@ -109,7 +127,7 @@ class Roster:
 
 def _reading(known: _Known, now: float) -> WorkerReading:
     description = known.description or WorkerDescription()
-    status = Status._VALUES_TO_NAMES.get(description.status, str(description.status))
+    status = _STATUS.get(description.status, str(description.status))
     return WorkerReading(
         instance=known.stats.instance,
         host=description.host,
@@ -124,7 +142,7 @@ def _reading(known: _Known, now: float) -> WorkerReading:
 def _service(stats: ServiceStats, kept: bool) -> WorkerService:
     return WorkerService(
         name=stats.name,
-        state=ServiceState._VALUES_TO_NAMES.get(stats.state, str(stats.state)),
+        state=_STATES.get(stats.state, str(stats.state)),
         running=stats.running,
         waiting=stats.waiting,
         concurrency=stats.concurrency,

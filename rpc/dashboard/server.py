@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.protocols.policies import LimitTotalConnectionsFactory
+from twisted.protocols.policies import WrappingFactory
 
 from rpc.client.connection import Connection
 from rpc.dashboard.access import SHORTEST_TOKEN, Access, is_loopback
@@ -27,8 +27,14 @@ MOST_CONNECTIONS: Final = 500
 """Connections of browsers at a time. Further ones are closed."""
 
 
-class _Limited(LimitTotalConnectionsFactory):
+class _Limited(WrappingFactory):
+    """A site with a bounded number of connections."""
+
     noisy = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Return the protocol of a connection; ``None`` closes it."""
+        return super().buildProtocol(addr) if len(self.protocols) < MOST_CONNECTIONS else None
 
 
 class Dashboard(Service):
@@ -80,7 +86,6 @@ class Dashboard(Service):
         :raises CannotListen: the port or the interface cannot be used.
         """
         site = _Limited(site_of(self._root, self._reactor))
-        site.connectionLimit = MOST_CONNECTIONS
         self._listener = listen(self._reactor, site, self._interface, self._port)
         self._connection.startService()
         super().startService()

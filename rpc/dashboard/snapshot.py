@@ -21,6 +21,9 @@ MOST_WORKERS: Final = 2000
 MOST_PROBLEMS: Final = 20
 """Lines about answers that are shown."""
 
+MOST_ERRORS: Final = 20
+"""Names of errors of a method that are shown: the most frequent ones."""
+
 LONGEST_NAME: Final = 255
 """Characters of a text of a peer that are shown. AMQP's names have 255 bytes at most."""
 
@@ -53,7 +56,7 @@ class MethodRow:
     """One method of a service, of all workers together.
 
     :ivar calls: since the workers have started.
-    :ivar errors: of these calls, by the way in which they failed.
+    :ivar errors: of these calls, by name.
     """
 
     name: str
@@ -81,7 +84,7 @@ class ServiceRow:
     figures: Figures
     running: int
     concurrency: int
-    waiting: int | None
+    waiting: int
     dead: int | None
 
 
@@ -177,7 +180,12 @@ def _method_rows(service: str, parts: list[WorkerService], rates: Rates) -> list
             calls[name] += counts.calls
             errors.setdefault(name, Counter()).update(counts.errors)
     return [
-        MethodRow(_shown(name), rates.methods.get((service, name), IDLE), calls[name], dict(errors[name]))
+        MethodRow(
+            name=_shown(name),
+            figures=rates.methods.get((service, name), IDLE),
+            calls=calls[name],
+            errors={_shown(error): count for error, count in errors[name].most_common(MOST_ERRORS)},
+        )
         for name in sorted(calls)
     ]
 

@@ -61,7 +61,9 @@ class BrokerWatch(ClientInterceptor):
 class BrokerSource:
     """Asks by one connection."""
 
-    def __init__(self, clock: Any, connection: Connection, watch: BrokerWatch, url: str, services: Iterable[str]) -> None:
+    def __init__(
+        self, clock: Any, connection: Connection, watch: BrokerWatch, url: str, services: Iterable[str]
+    ) -> None:
         """
         :param watch: an interceptor of the connection.
         :param url: of the broker, without the password.

@@ -42,9 +42,7 @@ class Viewer:
     """
 
     def __init__(self, request: Request, clock: Any, service: str | None, present: Callable[[Viewer], bytes]) -> None:
-        """
-        :param present: returns the events that tell a viewer the present state.
-        """
+        """:param present: returns the events that tell a viewer the present state."""
         self.service = service
         self.state = State.CURRENT
         self._request = request
@@ -97,7 +95,8 @@ class Viewer:
 
     def _drop(self) -> None:
         """Abort the connection: what it has buffered would be sent before an orderly end."""
-        self._request.channel.transport.abortConnection()
+        transport: Any = self._request.channel.transport
+        transport.abortConnection()
 
     def _leave(self) -> None:
         self.state = State.CLOSED

@@ -24,7 +24,7 @@ const charts = [
   new Chart(byId("load-chart"), byId("load-text"), [
     { title: "in flight", color: "--blue", column: 5, format: number },
     { title: "waiting", color: "--amber", column: 6, format: number, dash: [6, 3] },
-  ]),
+  ], true),
 ];
 
 const figureColumns = [

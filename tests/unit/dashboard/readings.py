@@ -29,7 +29,10 @@ def worker(instance: str, *services: WorkerService) -> WorkerReading:
 
 
 def reading(
-    clock: float, *workers: WorkerReading, queues: Mapping[str, QueueCounts] | None = None, problems: tuple[str, ...] = ()
+    clock: float,
+    *workers: WorkerReading,
+    queues: Mapping[str, QueueCounts] | None = None,
+    problems: tuple[str, ...] = (),
 ) -> Reading:
     """What these workers answer."""
     return Reading(clock, EPOCH + clock, BOUNDS, workers, queues or {}, problems)

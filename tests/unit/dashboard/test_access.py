@@ -20,7 +20,14 @@ class HostTests(SynchronousTestCase):
     def test_other_names(self) -> None:
         """That of another site, which has its name resolved to 127.0.0.1."""
         others = ("evil.example", "evil.example:8088", "localhost.evil.example", "10.0.0.1", "", ":", "::1", "[::2]:80")
-        for host in (*others, "localhost@evil.example", "evil@localhost", "[localhost]", "127.0.0.1:80:80", "127.0.0.1:x"):
+        for host in (
+            *others,
+            "localhost@evil.example",
+            "evil@localhost",
+            "[localhost]",
+            "127.0.0.1:80:80",
+            "127.0.0.1:x",
+        ):
             self.assertFalse(is_own_host(host), host)
 
     def test_interfaces(self) -> None:

@@ -1,0 +1,118 @@
+"""Streams of viewers: slow ones, silent ones, and those that leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.test.requesthelper import DummyChannel, DummyRequest
+
+from rpc.dashboard.viewer import LONGEST_PAUSE, State, Viewer
+
+
+class Channel(DummyChannel):
+    """A channel whose connection can be aborted."""
+
+    aborted = 0
+
+    class TCP(DummyChannel.TCP):
+        """Its transport."""
+
+        aborted = False
+
+        def abortConnection(self) -> None:
+            """Note it."""
+            self.aborted = True
+
+
+class ViewerTests(SynchronousTestCase):
+    """One viewer."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        request: Any = DummyRequest([])
+        self.request = request
+        self.request.channel = Channel()
+        self.closed: list[Viewer] = []
+        self.present = 0
+        # The stand-in for a request would pull from its producer at once.
+        self.request.registerProducer = lambda producer, streaming: None
+        self.request.unregisterProducer = lambda: None
+        self.viewer = Viewer(self.request, self.clock, None, self.tell)
+        self.viewer.begin(self.closed.append)
+
+    def tell(self, viewer: Viewer) -> bytes:
+        """Return the present state."""
+        self.present += 1
+        return b"full %d." % self.present
+
+    def sent(self) -> bytes:
+        """Return what was sent since the last call."""
+        sent = b"".join(self.request.written)
+        self.request.written.clear()
+        return sent
+
+    def test_begins_with_the_present_state(self) -> None:
+        """And gets all events from then on."""
+        self.viewer.send(b"one.")
+        self.assertEqual(self.sent(), b"full 1.one.")
+
+    def test_a_slow_viewer_misses_events(self) -> None:
+        """Nothing is kept for it. When it has read what was sent, it gets the present state."""
+        self.sent()
+        self.viewer.pauseProducing()
+        for _ in range(1000):
+            self.viewer.send(b"delta.")
+        self.assertEqual(self.sent(), b"")
+        self.assertIs(self.viewer.state, State.BEHIND)
+        self.viewer.resumeProducing()
+        self.viewer.send(b"next.")
+        self.assertEqual(self.sent(), b"full 2.next.")
+
+    def test_a_full_transport_alone_is_no_loss(self) -> None:
+        """An event of more than the transport's buffer pauses each time: it is not sent again and again."""
+        for _ in range(3):
+            self.viewer.pauseProducing()
+            self.assertIs(self.viewer.state, State.FULL)
+            self.viewer.resumeProducing()
+        self.assertEqual(self.sent(), b"full 1.")
+
+    def test_a_viewer_that_never_reads_is_closed(self) -> None:
+        """After some time, without an orderly end: it would wait for the browser to read."""
+        self.viewer.pauseProducing()
+        self.clock.advance(LONGEST_PAUSE - 1)
+        self.assertFalse(self.request.channel.transport.aborted)
+        self.clock.advance(1)
+        self.assertTrue(self.request.channel.transport.aborted)
+
+    def test_reading_in_time_ends_the_wait(self) -> None:
+        """A viewer may be slow for ever."""
+        for _ in range(5):
+            self.viewer.pauseProducing()
+            self.clock.advance(LONGEST_PAUSE - 1)
+            self.viewer.resumeProducing()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertFalse(self.request.channel.transport.aborted)
+
+    def test_a_viewer_that_leaves_leaves_nothing(self) -> None:
+        """In each state. No timer is left, and events to it are dropped."""
+        self.viewer.pauseProducing()
+        self.request.processingFailed(Failure(ConnectionDone()))
+        self.assertEqual(self.closed, [self.viewer])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.sent()
+        for step in (self.viewer.resumeProducing, self.viewer.pauseProducing, self.viewer.close):
+            step()
+            self.viewer.send(b"late.")
+        self.assertEqual(self.sent(), b"")
+        self.assertIs(self.viewer.state, State.CLOSED)
+
+    def test_close_ends_the_stream(self) -> None:
+        """Once."""
+        self.viewer.close()
+        self.viewer.close()
+        self.assertEqual(self.request.finished, 1)
+        self.assertEqual(self.closed, [self.viewer])
