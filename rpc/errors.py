@@ -153,7 +153,7 @@ class FrameError(AMQPError):
         self.text = text
 
     def __str__(self) -> str:
-        return f"{self.code} {self.text}"
+        return f"{self.code} {self.text}" if self.code else self.text
 
 
 class VersionRefused(FrameError):
@@ -173,7 +173,7 @@ class ClosedByBroker(AMQPError):
         self.text = text
 
     def __str__(self) -> str:
-        return f"{self.code} {self.text}"
+        return f"{self.code} {self.text}" if self.code else self.text
 
 
 class ChannelClosed(ClosedByBroker):

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from rpc.dashboard.history import History
-from rpc.dashboard.snapshot import Broker, Snapshot, as_json
+from rpc.dashboard.snapshot import Broker, BrokerState, Snapshot, as_json
 
 RETRY: Final = b"retry: 2000\n\n"
 """Has the browser wait two seconds before it connects again."""
@@ -42,10 +42,13 @@ class Feed:
         self._details: dict[str, bytes] = {}
 
     def broker(self, broker: Broker) -> bytes:
-        """Take a new state of the connection to the broker; return the event ``delta``."""
+        """Take a new state of the connection to the broker; return the event ``delta``. Problems of the last answers
+        are told no more: they came from the loss of the connection, or are old.
+        """
         self._forget_events()
-        self._head["broker"] = as_json(broker)
-        return event("delta", {"broker": self._head["broker"]})
+        changed = {"broker": as_json(broker)} | ({} if broker.state is BrokerState.UP else {"problems": []})
+        self._head.update(changed)
+        return event("delta", changed)
 
     def snapshot(self, snapshot: Snapshot) -> bytes:
         """Take a new snapshot; return the event ``delta``."""

@@ -3,6 +3,9 @@
 const HEIGHT = 170;
 const HEIGHT_OF_PHONES = 130;
 
+/** Steps of the axis of times, in seconds. */
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300];
+
 /** Steps of an axis of whole numbers. */
 const WHOLE = [1, 2, 5].flatMap((step) => [0, 1, 2, 3, 4, 5, 6].map((zeros) => step * 10 ** zeros)).sort((a, b) => a - b);
 
@@ -20,9 +23,12 @@ export class Chart {
     this.series = series;
     this.whole = whole;
     this.points = [];
+    this.at = null; // the index of the point that the arrow keys have chosen
     this.plot = null;
     this.build();
     new ResizeObserver(() => this.resize()).observe(element);
+    element.addEventListener("keydown", (event) => this.key(event));
+    element.addEventListener("blur", () => this.point(null));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.build());
   }
 
@@ -46,7 +52,7 @@ export class Chart {
       legend: { live: true, markers: { width: 0, fill: (_, index) => color(this.series[index - 1]?.color ?? "--muted") } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, space: 70, size: 28, values: (_, ticks) => ticks.map(timeOfDay) },
+        { ...axis, space: 70, size: 28, incrs: STEPS, values: (_, ticks) => ticks.map(timeOfDay) },
         { ...axis, space: 34, size: 58, incrs: this.whole ? WHOLE : undefined, values: (_, ticks) => ticks.map((tick) => format(tick)) },
       ],
       series: [
@@ -69,9 +75,31 @@ export class Chart {
     this.points = points;
     this.plot.setData(this.data());
     if (this.plot.cursor.idx === null) this.plot.setLegend({ idx: points.length ? points.length - 1 : null });
-    const last = points.at(-1);
-    const values = last ? this.series.map((each) => `${each.title}: ${each.format(last[each.column])}`) : ["no values yet"];
-    const text = values.join(", ");
+    if (this.at === null) this.say(points.at(-1));
+  }
+
+  /** Have the arrow keys do what the mouse does: show the values of a moment. */
+  key(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (step === undefined || this.points.length === 0) return;
+    event.preventDefault();
+    const last = this.points.length - 1;
+    this.point(Math.min(last, Math.max(0, (this.at ?? last) + step)));
+  }
+
+  /** Show the values of the point with this index; null: of the newest one. */
+  point(index) {
+    this.at = index;
+    const left = index === null ? -10 : this.plot.valToPos(this.points[index][0], "x");
+    this.plot.setCursor({ left, top: index === null ? -10 : 1 });
+    this.say(this.points.at(index ?? -1));
+    if (index === null) this.show(this.points);
+  }
+
+  /** Tell screen readers the values of a point. */
+  say(point) {
+    const values = (point && this.series.map((each) => `${each.title}: ${each.format(point[each.column])}`)) || ["no values yet"];
+    const text = [...(this.at === null ? [] : [timeOfDay(point[0])]), ...values].join(", ");
     if (this.text.textContent !== text) this.text.textContent = text;
   }
 

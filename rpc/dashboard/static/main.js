@@ -236,21 +236,23 @@ function showProblems() {
 }
 
 function showStatus() {
-  const [state, text] = status();
+  const [state, text, reason = ""] = status();
   byId("status").dataset.state = state;
   setText("status", text);
+  byId("reason").hidden = !reason;
+  setText("reason", reason);
   setText("broker-url", model.broker?.url ?? "");
   document.body.classList.toggle("stale", state !== "up");
 }
 
 function status() {
   if (paused) return ["paused", "paused"];
-  if (!stream.connected) return ["away", "dashboard not reachable, trying again"];
+  if (!stream.connected) return ["away", "dashboard not reachable", "The page tries to reach it again."];
   const broker = model.broker;
   if (!broker) return ["connecting", "connecting …"];
-  const problem = broker.problem ? `: ${broker.problem}` : "";
-  if (broker.state === "away") return ["away", `broker away since ${clock(broker.since)}${problem}`];
-  if (broker.state === "connecting") return ["connecting", `connecting to the broker${problem}`];
+  const reason = broker.problem ?? "";
+  if (broker.state === "away") return ["away", `broker away since ${clock(broker.since)}`, reason];
+  if (broker.state === "connecting") return ["connecting", "connecting to the broker …", reason];
   return ["up", "live"];
 }
 

@@ -69,6 +69,12 @@ class FeedTests(SynchronousTestCase):
         self.assertEqual([point[1] for point in full["points"]], [0.0, 1.0, 1.0])
         self.assertEqual(full["problems"], ["bad"])
 
+    def test_a_broker_that_is_away_ends_the_problems(self) -> None:
+        """Those of answers that were cut off, or are old."""
+        self.delta(reading(1, problems=("the channel was lost",)))
+        _, data = decoded(self.feed.broker(Broker("amqp://here", BrokerState.AWAY, EPOCH)))
+        self.assertEqual((data["problems"], self.full()["problems"]), ([], []))
+
     def test_events_are_encoded_once_for_all_viewers(self) -> None:
         """Until there is something new."""
         self.delta(reading(1, worker("a", service("Adder", {"add": counts(1)}))))

@@ -37,7 +37,7 @@ def stats(instance: str, *services: str, kept: bool = True, bounds: tuple[float,
 
 def answers(*values: WorkerStats, bad: tuple[BadAnswer, ...] = (), problem: str | None = None) -> Answers[WorkerStats]:
     """Return what was gathered."""
-    return Answers(tuple(Answer(value.instance, 0.1, value) for value in values), bad, None, problem)
+    return Answers(tuple(Answer(value.instance, 0.1, value) for value in values), bad, problem=problem)
 
 
 class RosterTests(SynchronousTestCase):
