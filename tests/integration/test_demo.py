@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -72,6 +74,22 @@ class DemoTests(SynchronousTestCase):
         self.assertNotIn("\r", out)
         self.assert_nothing_left()
         return out
+
+    def test_watch_shows_the_dashboard_until_ctrl_c(self) -> None:
+        """Calls go on meanwhile. Ctrl-C is the usual end."""
+        demo = self.start("--watch", "--port", "0")
+        address = self.read_until(demo, "Open http").split()[1]
+        rate = 0.0
+        with urllib.request.urlopen(f"{address}events", timeout=30) as stream:  # noqa: S310  # a URL of the test
+            while not rate:
+                line = stream.readline().decode()
+                if line.startswith("data: "):
+                    rate = json.loads(line[6:]).get("totals", {}).get("figures", {}).get("rate", 0.0)
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=60)
+        self.assertEqual((demo.returncode, err), (0, ""), out)
+        self.assertIn("Nothing is left running.", out)
+        self.assert_nothing_left()
 
     def test_ctrl_c_ends_the_demo_in_order(self) -> None:
         """Interrupted in the midst of its calls, it ends with the status of a Ctrl-C, without complaints."""

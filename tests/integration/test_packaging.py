@@ -22,6 +22,9 @@ print(rpc.__file__)
 print(twisted.__file__)
 print(resources.files("rpc").joinpath("py.typed").is_file())
 print(len(load_spec().classes) > 5)
+from rpc.dashboard.pages import guarded
+from rpc.dashboard.access import Access
+print(guarded(Access(None), None, None) is not None)
 """
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
@@ -59,7 +62,7 @@ def build_wheel(folder: Path) -> Path:
     # A copy, so that the build leaves nothing in the project.
     for name in ("rpc", "services", "tests", "twisted"):
         shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
-    for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
+    for name in ("setup.cfg", "pyproject.toml", "LICENSE", "NOTICE", "README.md"):
         shutil.copy(PROJECT / name, source)
     run(*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", folder, source, cwd=folder)
     (wheel,) = folder.glob("*.whl")
@@ -105,14 +108,16 @@ class InstalledTests(SynchronousTestCase):
         self.assertIn("rpc/py.typed", names)
         control = ("idl/control.thrift", "stubs/idl.json", "stubs/control/Control.pyi", "stubs/control/ttypes.py")
         self.assertLessEqual({f"rpc/control/{name}" for name in control}, set(names))
+        for name in ("rpc/dashboard/static/uplot/LICENSE", "NOTICE"):
+            self.assertTrue([each for each in names if each.endswith(name)], name)
 
     def test_the_package_is_whole(self) -> None:
-        """Types marker and specification are found, and Twisted is still Twisted."""
+        """Types marker, specification and the files of the dashboard are found, and Twisted is still Twisted."""
         output = run(self.environment / "bin/python", "-W", "ignore", "-c", PACKAGE_FACTS, cwd=self.folder)
-        ours, twisteds, typed, specification = output.splitlines()
+        ours, twisteds, typed, specification, dashboard = output.splitlines()
         self.assertTrue(ours.startswith(str(self.environment)), ours)
         self.assertFalse(twisteds.startswith(str(self.environment)), twisteds)
-        self.assertEqual((typed, specification), ("True", "True"))
+        self.assertEqual((typed, specification, dashboard), ("True", "True", "True"))
 
     def test_the_commands_are_there(self) -> None:
         """``thrift-rpc --help`` names its verbs, and ``twistd`` knows its three plugins."""

@@ -45,7 +45,7 @@ class SetupTests(SynchronousTestCase):
             shutil.copy(PROJECT / name, self.folder / name)
         self.program(".venv/bin/python", PYTHON)
         # The programs that come from Debian, lest the test install them.
-        for name in ("rabbitmq-server", "thrift", "npm", "debootstrap"):
+        for name in ("rabbitmq-server", "thrift", "npm", "debootstrap", "chromium"):
             self.program(f"bin/{name}", "#!/bin/sh\n")
 
     def program(self, name: str, text: str) -> None:
@@ -62,9 +62,12 @@ class SetupTests(SynchronousTestCase):
         self.ended(*command).check_returncode()
         return installed.read_text().splitlines() if installed.exists() else []
 
-    def ended(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a script to its end."""
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    def ended(self, *command: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a script to its end.
+
+        :param path: where programs are looked for; default: in ``bin``, then as usual.
+        """
+        path = path or f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             command, cwd=self.folder, env={"PATH": path}, capture_output=True, text=True, timeout=30, check=False
         )
@@ -104,6 +107,17 @@ class SetupTests(SynchronousTestCase):
         self.assertEqual(ended.returncode, 0)
         self.assertIn("setup: the fuzzer atheris cannot be installed here", ended.stderr.splitlines()[-1])
         self.assertEqual(self.run_script("scripts/setup", "--quick"), [])
+
+    def test_works_without_the_browser(self) -> None:
+        """Which is no package of some systems. It says so in one line."""
+        (self.folder / "bin/chromium").unlink()
+        self.program("bin/apt-get", "#!/bin/sh\nexit 1\n")
+        for name in ("bash", "sh", "env", "dirname", "cat", "sha256sum", "cut", "grep", "id", "rm", "chmod"):
+            (self.folder / "bin" / name).symlink_to(shutil.which(name) or "")
+        ended = self.ended("scripts/setup", path=str(self.folder / "bin"))
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertIn("setup: without Chromium, the tests of the dashboard's page are skipped", ended.stderr)
+        self.assertEqual((self.folder / "installed").read_text().splitlines(), TOOLS)
 
     def test_repeats_an_installation_that_was_interrupted(self) -> None:
         """The stamp is written last."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,10 +23,12 @@ from generated.calculator import Calculator
 from generated.kvstore import KeyValueStore
 from generated.report import Report
 from generated.report.ttypes import Summary
+from rpc.dashboard.server import DEFAULT_PORT
 from tools.demo.brokers import Broker, EmbeddedBroker, RabbitMQBroker
 from tools.demo.processes import TwistdProcess
 from tools.demo.run import Interruption, Tally, call_all
 from tools.demo.text import figures, project_lines
+from tools.demo.watch import address_of, start_dashboard, watch
 from tools.demo.workers import SERVICES, start_worker, wait_until_serving
 from tools.processes import ProcessFailed
 
@@ -190,29 +192,48 @@ def show_logs(broker: Broker, workers: list[TwistdProcess]) -> None:
         click.echo(text, err=True)
 
 
-def run_demo(stack: ExitStack, options: Options, interruption: Interruption) -> Demo:
-    """Start everything, take the steps, and end the worker that is left; `stack` ends the rest."""
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="rpc-demo-", ignore_cleanup_errors=True)))
-    broker = RabbitMQBroker() if options.rabbitmq else EmbeddedBroker()
-    with step(f"Starting {broker.name} on a free port") as remarks:
-        stack.enter_context(broker)
-        remarks.append(f"port {broker.url.rpartition(':')[2]}")
-    workers: list[TwistdProcess] = []
-    demo = Demo(options, broker, workers)
-    try:
-        with step(f"Starting two twistd workers, each with {len(SERVICES)} services") as remarks:
-            workers.extend(stack.enter_context(start_worker(number, broker.url, folder)) for number in (1, 2))
-            for worker in workers:
-                wait_until_serving(worker)
-            remarks.append(f"processes {workers[0].pid} and {workers[1].pid}")
+@contextmanager
+def running(rabbitmq: bool) -> Iterator[tuple[Broker, list[TwistdProcess]]]:
+    """Start a broker and two workers, which end with the context. Their logs are shown when it fails."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="rpc-demo-", ignore_cleanup_errors=True)))
+        broker = RabbitMQBroker() if rabbitmq else EmbeddedBroker()
+        with step(f"Starting {broker.name} on a free port") as remarks:
+            stack.enter_context(broker)
+            remarks.append(f"port {broker.url.rpartition(':')[2]}")
+        workers: list[TwistdProcess] = []
+        try:
+            with step(f"Starting two twistd workers, each with {len(SERVICES)} services") as remarks:
+                workers.extend(stack.enter_context(start_worker(number, broker.url, folder)) for number in (1, 2))
+                for worker in workers:
+                    wait_until_serving(worker)
+                remarks.append(f"processes {workers[0].pid} and {workers[1].pid}")
+            yield broker, workers
+        except Exception:
+            show_logs(broker, workers)
+            raise
+
+
+def run_demo(options: Options, interruption: Interruption) -> Demo:
+    """Start everything, take the steps, and end it."""
+    with running(options.rabbitmq) as (broker, workers):
+        demo = Demo(options, broker, workers)
         interruption.run(demo.run())
         with step(f"Stopping {workers[1].name}"):
             if not workers[1].stop():
                 raise ProcessFailed(f"{workers[1].name} did not stop in good order")
-    except Exception:
-        show_logs(broker, workers)
-        raise
-    return demo
+        return demo
+
+
+def run_watch(rabbitmq: bool, port: int, interruption: Interruption) -> None:
+    """Start everything with the dashboard, and make calls until a signal comes."""
+    with running(rabbitmq) as (broker, _):
+        with step("Starting the dashboard"):
+            dashboard = start_dashboard(broker.url, port)
+        with dashboard:
+            click.echo(f"\nOpen {address_of(dashboard)} in a browser. Calls go on until Ctrl-C.")
+            with suppress(SystemExit):  # the signal is the usual end
+                interruption.run(watch(broker.url))
 
 
 @click.command(context_settings={"show_default": True})
@@ -221,13 +242,18 @@ def run_demo(stack: ExitStack, options: Options, interruption: Interruption) -> 
 @click.option("--in-flight", default=1000, type=click.IntRange(min=1), help="Calls that wait for answers at a time.")
 @click.option("--timeout", default=30.0, type=click.FloatRange(min=0, min_open=True), help="Seconds for each call.")
 @click.option("--rabbitmq", is_flag=True, help="Run on a private RabbitMQ node, as in production.")
-def main(lines: int, calls: int, in_flight: int, timeout: float, rabbitmq: bool) -> None:
+@click.option("--watch", "watching", is_flag=True, help="Show the dashboard instead, while calls go on, until Ctrl-C.")
+@click.option("--port", default=DEFAULT_PORT, type=click.IntRange(0, 65535), help="Of the dashboard; 0: a free one.")
+def main(lines: int, calls: int, in_flight: int, timeout: float, rabbitmq: bool, watching: bool, port: int) -> None:
     """Show thousands of Thrift calls being answered, though one of two workers is killed: on the embedded broker."""
     began = time.monotonic()
     interruption = Interruption()
     try:
-        with ExitStack() as stack:
-            demo = run_demo(stack, Options(lines, calls, in_flight, timeout, rabbitmq), interruption)
+        if watching:
+            run_watch(rabbitmq, port, interruption)
+            click.echo("\nNothing is left running.")
+            return
+        demo = run_demo(Options(lines, calls, in_flight, timeout, rabbitmq), interruption)
     except Exception as error:
         click.echo(f"\nFAILED: {type(error).__name__}: {error}", err=True)
         sys.exit(1)

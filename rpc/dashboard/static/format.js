@@ -7,7 +7,7 @@ export function number(value) {
   if (value === null || value === undefined) return DASH;
   if (value === 0) return "0";
   if (value < 0.01) return "<0.01";
-  if (value < 10 && !Number.isInteger(value)) return value.toFixed(value < 1 ? 2 : 1);
+  if (value < 9.95 && !Number.isInteger(value)) return value.toFixed(value < 0.995 ? 2 : 1);
   if (value < 10_000) return Math.round(value).toLocaleString("en-US");
   if (value < 1_000_000) return `${(value / 1000).toFixed(value < 100_000 ? 1 : 0)}k`;
   return `${(value / 1_000_000).toFixed(1)}M`;
@@ -46,5 +46,5 @@ export function counted(count, noun) {
 }
 
 function digits(value) {
-  return value < 10 ? value.toFixed(1) : Math.round(value).toString();
+  return value < 9.95 ? value.toFixed(1) : Math.round(value).toString();
 }

@@ -42,12 +42,15 @@ const services = new Table(
     ...figureColumns.map((column) => ({
       ...column,
       text: (row) => (row.counted ? column.text(row) : "–"),
-      note: (row) => (row.counted ? "" : "No worker counts the calls of this service: start it with statistics."),
     })),
     plain("running", "in flight"),
     { ...plain("waiting", "waiting"), level: (row) => (row.waiting > 0 && row.workers === 0 ? "bad" : "") },
     { ...plain("dead", "dead letters"), level: (row) => (row.dead > 0 ? "bad" : "") },
-    { ...plain("workers", "workers"), level: (row) => (row.workers === 0 ? "bad" : ""), note: states },
+    {
+      ...plain("workers", "workers"),
+      text: (row) => [number(row.workers), otherStates(row)].filter(Boolean).join(": "),
+      level: (row) => (row.workers === 0 || otherStates(row) ? "bad" : ""),
+    },
   ],
   "name",
 );
@@ -79,10 +82,8 @@ const workers = new Table(
     {
       key: "services",
       title: "services",
-      numeric: true,
       value: (row) => row.services.length,
-      text: (row) => number(row.services.length),
-      note: (row) => row.services.join(", "),
+      text: (row) => (row.services.length > 3 ? counted(row.services.length, "service") : row.services.join(", ")),
     },
     {
       key: "started",
@@ -112,8 +113,9 @@ function pairs(counts) {
     .join(", ");
 }
 
-function states(row) {
-  return pairs(row.states);
+/** How many workers of a service do not consume its queue, by their states. */
+function otherStates(row) {
+  return pairs(Object.fromEntries(Object.entries(row.states).filter(([state]) => state !== "CONSUMING")));
 }
 
 function stateLevel(row) {

@@ -5,7 +5,7 @@ export class Table {
   /**
    * @param element the <table>
    * @param caption what the table has, for screen readers
-   * @param columns {key, title, value(row), text(row), numeric, button(row), note(row), level(row)}
+   * @param columns {key, title, value(row), text(row), numeric, press(key), level(row)}; with `press` the cell is a button
    * @param sort the key of the first sort
    */
   constructor(element, caption, columns, sort) {
@@ -111,8 +111,6 @@ export class Table {
       if (target.textContent !== text) target.textContent = text;
       const level = column.level?.(row) ?? "";
       if ((cell.dataset.level ?? "") !== level) cell.dataset.level = level;
-      const note = column.note?.(row) ?? "";
-      if (cell.title !== note) cell.title = note;
     });
     const current = this.current !== undefined && element === this.rows.get(this.current);
     if (current) element.setAttribute("aria-current", "true");
