@@ -30,7 +30,7 @@ class Series:
     def __init__(self) -> None:
         self._points: deque[bytes] = deque(maxlen=POINTS)
 
-    def add(self, at: float, figures: Figures, running: int, waiting: int) -> None:
+    def add(self, at: float, figures: Figures, running: int, waiting: int | None) -> None:
         """Add a point; the oldest one leaves. When the time of day was set back, the series begins anew."""
         if self._points and _FORMAT.unpack(self._points[-1])[0] >= at:
             self._points.clear()

@@ -13,7 +13,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
 
 from rpc.dashboard.readings import QueueCounts
-from rpc.errors import ChannelClosed
+from rpc.errors import ChannelClosed, CodecError
 from rpc.topology import DeadLetterKind, ServiceTopology
 
 AT_ONCE: Final = 10
@@ -38,6 +38,7 @@ class Queues:
         self._ready: dict[str, int] = {}  # of queues that exist
         self._asked_in_vain: dict[str, float] = {}  # when, by queue
         self._missing: set[str] = set()
+        self._refused: dict[str, str] = {}  # why the broker tells nothing of a queue
 
     async def counts(self, services: Mapping[str, str]) -> dict[str, QueueCounts]:
         """Ask the broker.
@@ -58,6 +59,17 @@ class Queues:
         """Return whether the broker has said that there is no such queue."""
         return queue in self._missing
 
+    @property
+    def problems(self) -> list[str]:
+        """What the broker refuses to tell, in one line: the user may not look at a queue (RabbitMQ 4.3 and later), its
+        node is down, or another connection has it alone.
+        """
+        if not self._refused:
+            return []
+        queue, why = next(iter(self._refused.items()))
+        more = f", and {len(self._refused) - 1} more" if len(self._refused) > 1 else ""
+        return [f"the broker tells nothing of the queue {queue}{more}: {why}"]
+
     def _due(self, wanted: Iterable[str]) -> list[str]:
         """Return the queues to ask about now: all that exist, and some of the others."""
         now = self._clock.seconds()
@@ -71,10 +83,12 @@ class Queues:
     async def _look(self, queue: str) -> None:
         try:
             counts = await self._ask(queue)
-        except ChannelClosed:  # its node is down, or another connection has it alone: what it holds is not known
+        except (ChannelClosed, CodecError) as error:  # workers tell the names, so one may be none of AMQP's
             self._in_vain(queue)
             self._missing.discard(queue)
+            self._refused[queue] = str(error)
             return
+        self._refused.pop(queue, None)
         if counts is None:
             self._in_vain(queue)
             self._missing.add(queue)
@@ -101,6 +115,7 @@ class Queues:
             self._ready.pop(queue, None)
             self._asked_in_vain.pop(queue, None)
             self._missing.discard(queue)
+            self._refused.pop(queue, None)
 
 
 def _dead_queues(topology: ServiceTopology) -> list[str]:

@@ -6,22 +6,19 @@ drop when a worker ends.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
 
-from rpc.dashboard.readings import MethodCounts, Reading
+from rpc.control.call_stats import BOUNDS
+from rpc.control.totals import NOTHING, MethodTotal
+from rpc.dashboard.readings import Reading
 
 WINDOW: Final = 10
 """Readings whose calls make a percentile. The calls of one second are too few for a 99th percentile."""
-
-CALLS: Final = -1
-FAILED: Final = -2
-
-Counts = Counter[int]
-"""Numbers by what they count: :data:`CALLS`, :data:`FAILED`, or the index of a latency."""
 
 Key = tuple[str, str]
 """A service and its method."""
@@ -32,7 +29,7 @@ class Figures:
     """How calls go.
 
     :ivar rate: calls that end in a second, between the last two readings.
-    :ivar errors: those that fail.
+    :ivar errors: those without a result.
     :ivar p50: seconds that half of the calls of the last readings took at most; ``None``: there were none.
     :ivar p99: the same for 99 of 100.
     """
@@ -48,38 +45,21 @@ IDLE: Final = Figures()
 
 @attrs.frozen
 class Rates:
-    """The figures of one reading."""
+    """The figures of one reading. A service or method that is missing is idle."""
 
     total: Figures
     services: Mapping[str, Figures]
     methods: Mapping[Key, Figures]
 
 
-def percentile(share: float, latencies: Sequence[int], bounds: Sequence[float]) -> float | None:
-    """Return the seconds that this share of the calls took at most; ``None`` without calls.
-
-    Within a bucket, calls are taken for evenly spread, as Prometheus does. Calls above the last bound have no upper
-    end, so they count as the last bound.
-    """
-    rank = share * sum(latencies)
-    if not rank:
-        return None
-    below, lower = 0, 0.0
-    for count, bound in zip(latencies, bounds, strict=False):
-        if count and below + count >= rank:
-            return lower + (bound - lower) * (rank - below) / count
-        below, lower = below + count, bound
-    return lower
-
-
 class RateMeter:
     """Takes readings, one after the other."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[str, str, str], MethodCounts] = {}  # by worker, service and method
+        self._last: dict[tuple[str, str, str], MethodTotal] = {}  # by worker, service and method
         self._last_clock: float | None = None
-        self._window: deque[dict[Key, Counts]] = deque()
-        self._recent: dict[Key, Counts] = {}  # the sum of the window
+        self._window: deque[dict[Key, MethodTotal]] = deque()
+        self._recent: dict[Key, MethodTotal] = {}  # the sum of the window
 
     def take(self, reading: Reading) -> Rates:
         """Return the figures of a reading. A worker's first answer has nothing to be compared with."""
@@ -87,20 +67,14 @@ class RateMeter:
         seconds = 0.0 if self._last_clock is None else reading.clock - self._last_clock
         self._last_clock = reading.clock
         self._enter(moved)
-        by_service: dict[str, Counts] = {}
-        recent_by_service: dict[str, Counts] = {}
-        for by_method, by_name in ((moved, by_service), (self._recent, recent_by_service)):
-            for (service, _), counts in by_method.items():
-                by_name.setdefault(service, Counter()).update(counts)
-
-        def figures(now: Counts, recent: Counts) -> Figures:
-            return _figures(now, recent, seconds, reading.bounds)
-
-        none: Counts = Counter()
+        moved_by_service, recent_by_service = _by_service(moved), _by_service(self._recent)
         return Rates(
-            total=figures(_sum(by_service.values()), _sum(recent_by_service.values())),
-            services={name: figures(by_service.get(name, none), recent) for name, recent in recent_by_service.items()},
-            methods={key: figures(moved.get(key, none), recent) for key, recent in self._recent.items()},
+            total=_figures(_sum(moved.values()), _sum(self._recent.values()), seconds),
+            services={
+                name: _figures(moved_by_service.get(name, NOTHING), recent, seconds)
+                for name, recent in recent_by_service.items()
+            },
+            methods={key: _figures(moved.get(key, NOTHING), recent, seconds) for key, recent in self._recent.items()},
         )
 
     def restart(self) -> None:
@@ -108,56 +82,60 @@ class RateMeter:
         self._window.clear()
         self._recent.clear()
 
-    def _moved(self, reading: Reading) -> dict[Key, Counts]:
+    def _moved(self, reading: Reading) -> dict[Key, MethodTotal]:
         """Return the calls since the last reading."""
-        moved: dict[Key, Counts] = {}
-        present: dict[tuple[str, str, str], MethodCounts] = {}
+        moved: dict[Key, MethodTotal] = {}
+        present: dict[tuple[str, str, str], MethodTotal] = {}
         for worker in reading.workers:
             for service in worker.services:
-                for method, counts in (service.methods or {}).items():
-                    key = (worker.instance, service.name, method)
-                    present[key] = counts
-                    before = self._last.get(key)
-                    if before is not None and counts != before and counts.calls >= before.calls:
-                        difference = _as_counts(counts)
-                        difference.subtract(_as_counts(before))
-                        moved.setdefault((service.name, method), Counter()).update(difference)
+                for method, total in (service.methods or {}).items():
+                    worker_key, key = (worker.instance, service.name, method), (service.name, method)
+                    present[worker_key] = total
+                    before = self._last.get(worker_key)
+                    if before is not None and total != before and total.calls >= before.calls:
+                        moved[key] = moved.get(key, NOTHING).plus(total.minus(before))
         self._last = present
         return moved
 
-    def _enter(self, moved: dict[Key, Counts]) -> None:
+    def _enter(self, moved: dict[Key, MethodTotal]) -> None:
         """Add to the window, and drop what leaves it."""
         self._window.append(moved)
-        for key, counts in moved.items():
-            self._recent.setdefault(key, Counter()).update(counts)
+        for key, total in moved.items():
+            self._recent[key] = self._recent.get(key, NOTHING).plus(total)
         if len(self._window) <= WINDOW:
             return
-        for key, counts in self._window.popleft().items():
-            left = self._recent[key] - counts
-            if left:
+        for key, total in self._window.popleft().items():
+            left = self._recent[key].minus(total)
+            if left.calls:
                 self._recent[key] = left
             else:
                 del self._recent[key]
 
 
-def _as_counts(counts: MethodCounts) -> Counts:
-    found: Counts = Counter(dict(enumerate(counts.latencies)))
-    found[CALLS], found[FAILED] = counts.calls, counts.failed
+def _by_service(methods: Mapping[Key, MethodTotal]) -> dict[str, MethodTotal]:
+    found: dict[str, MethodTotal] = {}
+    for (service, _), total in methods.items():
+        found[service] = found.get(service, NOTHING).plus(total)
     return found
 
 
-def _sum(several: Iterable[Counts]) -> Counts:
-    total: Counts = Counter()
-    for each in several:
-        total.update(each)
-    return total
+def _sum(totals: Iterable[MethodTotal]) -> MethodTotal:
+    found = NOTHING
+    for total in totals:
+        found = found.plus(total)
+    return found
 
 
-def _figures(now: Counts, recent: Counts, seconds: float, bounds: Sequence[float]) -> Figures:
-    latencies = [recent[index] for index in range(len(bounds) + 1)]
+def _figures(now: MethodTotal, recent: MethodTotal, seconds: float) -> Figures:
     return Figures(
-        rate=now[CALLS] / seconds if seconds else 0.0,
-        errors=now[FAILED] / seconds if seconds else 0.0,
-        p50=percentile(0.5, latencies, bounds),
-        p99=percentile(0.99, latencies, bounds),
+        rate=now.calls / seconds if seconds else 0.0,
+        errors=now.failures / seconds if seconds else 0.0,
+        p50=_percentile(recent, 50),
+        p99=_percentile(recent, 99),
     )
+
+
+def _percentile(total: MethodTotal, percent: float) -> float | None:
+    """Return a percentile. Calls above the last bound have no upper end, so they count as the last bound."""
+    seconds = total.percentile(percent)
+    return BOUNDS[-1] if seconds == math.inf else seconds

@@ -9,20 +9,7 @@ from collections.abc import Mapping
 
 import attrs
 
-
-@attrs.frozen
-class MethodCounts:
-    """The calls of one method that have ended in one worker, since the worker has started.
-
-    :ivar failed: those of them with neither a result nor an exception of the IDL.
-    :ivar errors: calls without a result, by the name of their error.
-    :ivar latencies: calls by their time: one number for each of :attr:`Reading.bounds`, and one for longer calls.
-    """
-
-    calls: int
-    failed: int
-    errors: Mapping[str, int]
-    latencies: tuple[int, ...]
+from rpc.control.totals import MethodTotal
 
 
 @attrs.frozen
@@ -32,7 +19,7 @@ class WorkerService:
     :ivar running: calls in progress.
     :ivar waiting: requests that have arrived in the worker, and wait for a slot.
     :ivar concurrency: its slots.
-    :ivar methods: by name; ``None``: the worker does not count calls.
+    :ivar methods: by name; what the worker has counted since its start; ``None``: nothing.
     """
 
     name: str
@@ -40,7 +27,7 @@ class WorkerService:
     running: int
     waiting: int
     concurrency: int
-    methods: Mapping[str, MethodCounts] | None
+    methods: Mapping[str, MethodTotal] | None
 
 
 @attrs.frozen
@@ -81,13 +68,11 @@ class Reading:
 
     :ivar clock: seconds of a clock that does not jump.
     :ivar at: the time of day, in seconds since the epoch.
-    :ivar bounds: upper bounds of the latencies, in seconds, ascending.
     :ivar problems: what is wrong with single answers, in words.
     """
 
     clock: float
     at: float
-    bounds: tuple[float, ...]
     workers: tuple[WorkerReading, ...]
     queues: Mapping[str, QueueCounts]
     problems: tuple[str, ...] = ()

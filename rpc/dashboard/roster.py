@@ -6,13 +6,15 @@ as long as it has a request queue: that nobody serves it any more is what an ope
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
 
-from rpc.control import Answers, MethodStats, ServiceState, ServiceStats, Status, WorkerDescription, WorkerStats
-from rpc.dashboard.readings import MethodCounts, WorkerReading, WorkerService
+from rpc.control import Answers, ServiceState, ServiceStats, Status, WorkerDescription, WorkerStats
+from rpc.control.totals import MethodTotal, add_up
+from rpc.dashboard.readings import WorkerReading, WorkerService
 from rpc.dashboard.snapshot import MOST_SERVICES
 from rpc.topology import ServiceTopology
 
@@ -23,9 +25,6 @@ GONE: Final = 10.0
 """Seconds without an answer after which a worker is not shown any more."""
 
 SILENT: Final = "NO ANSWER"
-
-RESULTS: Final = ("returned", "raised")
-"""The outcomes of calls that did not fail: a result, or an exception of the IDL."""
 
 
 def _names(enum: type) -> dict[object, str]:
@@ -44,7 +43,7 @@ class _Known:
     :ivar heard: when it last answered, by the clock.
     """
 
-    stats: WorkerStats
+    services: tuple[WorkerService, ...]
     heard: float
     started: float
     description: WorkerDescription | None = None
@@ -58,7 +57,6 @@ class Roster:
         self._workers: dict[str, _Known] = {}
         self._wanted = frozenset(services)
         self._queues = {name: ServiceTopology(name).queue for name in self._wanted}
-        self.bounds: tuple[float, ...] = ()
 
     @property
     def queues(self) -> Mapping[str, str]:
@@ -80,18 +78,14 @@ class Roster:
         if answers.problem is not None:
             problems.append(answers.problem)
         for stats in answers:
+            services = tuple(_service(each, stats) for each in stats.services)
+            if stats.kept and any(each.methods is None for each in services):
+                problems.append(f"{stats.instance}: counts calls in a way that cannot be added to that of others")
             known = self._workers.get(stats.instance)
-            bounds = tuple(stats.bounds)
-            self.bounds = self.bounds or bounds
-            if bounds != self.bounds and stats.kept:
-                problems.append(
-                    f"{stats.instance}: counts times by other bounds than the others: its calls are left out"
-                )
-                stats.kept = False
             if known is None:
-                self._workers[stats.instance] = _Known(stats, now, time - stats.uptime)
+                self._workers[stats.instance] = _Known(services, now, time - _finite(stats.uptime))
             else:
-                known.stats, known.heard = stats, now
+                known.services, known.heard = services, now
             for service in stats.services:
                 if service.name not in self._queues:
                     self._note(service.name, "")
@@ -116,45 +110,47 @@ class Roster:
 
     def forget_services(self, missing: Iterable[str]) -> None:
         """Forget services without a request queue, unless a worker serves them, or the user has named them."""
-        served = {service.name for known in self._workers.values() for service in known.stats.services}
+        served = {service.name for known in self._workers.values() for service in known.services}
         for name in set(missing) - served - self._wanted:
             self._queues.pop(name, None)
 
     def readings(self, now: float) -> tuple[WorkerReading, ...]:
         """Return the workers."""
-        return tuple(_reading(known, now) for known in self._workers.values())
+        return tuple(_reading(instance, known, now) for instance, known in self._workers.items())
 
 
-def _reading(known: _Known, now: float) -> WorkerReading:
+def _reading(instance: str, known: _Known, now: float) -> WorkerReading:
     description = known.description or WorkerDescription()
     status = _STATUS.get(description.status, str(description.status))
     return WorkerReading(
-        instance=known.stats.instance,
+        instance=instance,
         host=description.host,
         pid=description.pid,
         version=description.version,
         state=SILENT if now - known.heard > LATE else "" if known.description is None else status,
         started=known.started,
-        services=tuple(_service(service, known.stats.kept) for service in known.stats.services),
+        services=known.services,
     )
 
 
-def _service(stats: ServiceStats, kept: bool) -> WorkerService:
+def _finite(seconds: float) -> float:
+    """Return a number of a peer; 0 for one that is none in JSON."""
+    return seconds if math.isfinite(seconds) else 0.0
+
+
+def _service(stats: ServiceStats, worker: WorkerStats) -> WorkerService:
     return WorkerService(
         name=stats.name,
         state=_STATES.get(stats.state, str(stats.state)),
         running=stats.running,
         waiting=stats.waiting,
         concurrency=stats.concurrency,
-        methods={each.method: _counts(each) for each in stats.methods} if kept else None,
+        methods=_methods(stats, worker),
     )
 
 
-def _counts(stats: MethodStats) -> MethodCounts:
-    calls = sum(stats.outcomes.values())
-    return MethodCounts(
-        calls=calls,
-        failed=calls - sum(stats.outcomes.get(outcome, 0) for outcome in RESULTS),
-        errors=dict(stats.errors),
-        latencies=tuple(stats.latency.counts),
-    )
+def _methods(stats: ServiceStats, worker: WorkerStats) -> Mapping[str, MethodTotal] | None:
+    """Return what a worker has counted for a service; ``None``: nothing that can be added to the counts of others."""
+    alone = WorkerStats(worker.instance, worker.kept, worker.uptime, worker.bounds, [stats])
+    total = add_up([alone], stats.name)
+    return None if total.uncounted else total.methods

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from rpc.control.totals import NOTHING, MethodTotal
 from rpc.dashboard.rates import IDLE, Figures, Rates
 from rpc.dashboard.readings import NO_COUNTS, Reading, WorkerReading, WorkerService
 from rpc.printable import printable
@@ -73,7 +74,7 @@ class ServiceRow:
     :ivar counted: whether a worker counts the service's calls. If none does, the figures say nothing.
     :ivar running: calls in progress.
     :ivar concurrency: all slots.
-    :ivar waiting: requests in the queue, and in workers without a free slot.
+    :ivar waiting: requests in the queue, and in workers without a free slot; ``None``: not known.
     :ivar dead: dead letters; ``None``: not known yet.
     """
 
@@ -84,7 +85,7 @@ class ServiceRow:
     figures: Figures
     running: int
     concurrency: int
-    waiting: int
+    waiting: int | None
     dead: int | None
 
 
@@ -147,7 +148,7 @@ def snapshot_of(reading: Reading, rates: Rates) -> Snapshot:
             workers=len(workers),
             figures=rates.total,
             running=sum(row.running for row in rows),
-            waiting=sum(row.waiting for row in rows),
+            waiting=sum(row.waiting or 0 for row in rows),
             dead=sum(row.dead or 0 for row in rows),
         ),
         services=rows,
@@ -167,26 +168,24 @@ def _service_row(name: str, parts: list[WorkerService], reading: Reading, rates:
         figures=rates.services.get(name, IDLE),
         running=sum(part.running for part in parts),
         concurrency=sum(part.concurrency for part in parts),
-        waiting=(counts.waiting or 0) + sum(part.waiting for part in parts),
+        waiting=None if counts.waiting is None else counts.waiting + sum(part.waiting for part in parts),
         dead=counts.dead,
     )
 
 
 def _method_rows(service: str, parts: list[WorkerService], rates: Rates) -> list[MethodRow]:
-    calls: Counter[str] = Counter()
-    errors: dict[str, Counter[str]] = {}
+    totals: dict[str, MethodTotal] = {}
     for part in parts:
-        for name, counts in (part.methods or {}).items():
-            calls[name] += counts.calls
-            errors.setdefault(name, Counter()).update(counts.errors)
+        for name, total in (part.methods or {}).items():
+            totals[name] = totals.get(name, NOTHING).plus(total)
     return [
         MethodRow(
             name=_shown(name),
             figures=rates.methods.get((service, name), IDLE),
-            calls=calls[name],
-            errors={_shown(error): count for error, count in errors[name].most_common(MOST_ERRORS)},
+            calls=totals[name].calls,
+            errors={_shown(error): count for error, count in Counter(totals[name].errors).most_common(MOST_ERRORS)},
         )
-        for name in sorted(calls)
+        for name in sorted(totals)
     ]
 
 

@@ -94,10 +94,10 @@ class BrokerSource:
             [self._ask_stats(), Deferred.fromCoroutine(self._queues.counts(roster.queues)), self._ask_descriptions()]
         )
         now, at = self._clock.seconds(), time.time()
-        problems = roster.take_stats(stats, now, at)
+        problems = roster.take_stats(stats, now, at) + self._queues.problems
         roster.take_descriptions(described)
         roster.forget_services(name for name, queue in roster.queues.items() if self._queues.is_missing(queue))
-        return Reading(now, at, roster.bounds, roster.readings(now), queues, tuple(problems))
+        return Reading(now, at, roster.readings(now), queues, tuple(problems))
 
     def _ask_stats(self) -> Deferred[Answers[WorkerStats]]:
         """Ask all workers. Where no worker has ever served, there is none: that is a problem, and no error."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rpc.dashboard.readings import MethodCounts, QueueCounts, Reading, WorkerReading, WorkerService
+from rpc.control.call_stats import BOUNDS
+from rpc.control.totals import MethodTotal
+from rpc.dashboard.readings import QueueCounts, Reading, WorkerReading, WorkerService
 
-BOUNDS = (0.01, 0.1, 1.0)
 EPOCH = 1_700_000_000.0
 
 
-def counts(*latencies: int, failed: int = 0) -> MethodCounts:
-    """Calls by their time; the rest of the buckets is empty."""
+def counts(*latencies: int, failed: int = 0) -> MethodTotal:
+    """Calls by their time; the rest of the buckets is empty. Some of them failed."""
     padded = (*latencies, *(0 for _ in range(len(BOUNDS) + 1 - len(latencies))))
-    return MethodCounts(sum(latencies), failed, {"ValueError": failed} if failed else {}, padded)
+    outcomes = {"returned": sum(latencies) - failed} | ({"failed": failed} if failed else {})
+    return MethodTotal(outcomes, {"ValueError": failed} if failed else {}, padded, float(sum(latencies)))
 
 
 def service(
-    name: str, methods: Mapping[str, MethodCounts] | None = None, *, running: int = 0, waiting: int = 0
+    name: str, methods: Mapping[str, MethodTotal] | None = None, *, running: int = 0, waiting: int = 0
 ) -> WorkerService:
     """A service with 10 slots."""
     return WorkerService(name, "CONSUMING", running, waiting, 10, methods)
@@ -35,4 +37,4 @@ def reading(
     problems: tuple[str, ...] = (),
 ) -> Reading:
     """What these workers answer."""
-    return Reading(clock, EPOCH + clock, BOUNDS, workers, queues or {}, problems)
+    return Reading(clock, EPOCH + clock, workers, queues or {}, problems)

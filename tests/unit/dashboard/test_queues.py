@@ -103,8 +103,12 @@ class QueuesTests(SynchronousTestCase):
         self.assertEqual(self.counts(ADDER), {"Adder": QueueCounts(None, None)})
         self.assertFalse(self.queues.is_missing("rpc.Adder"))
         self.assertTrue(self.queues.is_missing("rpc.Adder.dead.invalid"))
+        (problem,) = self.queues.problems
+        self.assertEqual(problem, "the broker tells nothing of the queue rpc.Adder, and 1 more: 404 down")
         self.counts(ADDER)
         self.assertEqual(self.asked, [])
+        self.counts({})
+        self.assertEqual(self.queues.problems, [])
 
     def test_a_lost_connection_is_an_error(self) -> None:
         """Of the whole look."""

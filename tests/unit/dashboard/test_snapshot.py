@@ -6,6 +6,7 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rpc.control.call_stats import BOUNDS
 from rpc.dashboard.rates import RateMeter
 from rpc.dashboard.readings import QueueCounts, Reading
 from rpc.dashboard.snapshot import LONGEST_NAME, MOST_PROBLEMS, MOST_SERVICES, Snapshot, as_json, snapshot_of
@@ -86,5 +87,5 @@ class SnapshotTests(SynchronousTestCase):
             reading(4, worker("a", service("Adder", {"add": counts(1)}))),
         )
         row = json.loads(json.dumps(as_json(snapshot.services[0])))
-        self.assertEqual(row["figures"], {"rate": 0.3333, "errors": 0.0, "p50": 0.005, "p99": 0.0099})
+        self.assertEqual(row["figures"], {"rate": 0.3333, "errors": 0.0, "p50": BOUNDS[0] / 2, "p99": float(f"{BOUNDS[0] * 0.99:.4g}")})
         self.assertEqual(as_json(snapshot.workers[0])["started"], 1_700_000_000.0)
