@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any, Final
 
 from twisted.web.http import CACHED, SEE_OTHER
+from twisted.web.pages import errorPage
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
@@ -79,6 +80,9 @@ class Events(Page):
         return b""
 
     def render_GET(self, request: Request) -> Any:
+        if request.getHeader(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+            # It could not read the events, but keep the user's own pages out (W3C, "Fetch Metadata Request Headers").
+            return errorPage(403, "Forbidden", "Another site has asked for the events.").render(request)
         request.setHeader(b"content-type", b"text/event-stream")
         request.setHeader(b"x-accel-buffering", b"no")  # nginx would gather the events
         names = request.args.get(b"service")

@@ -65,6 +65,7 @@ const methods = new Table(
     {
       key: "failures",
       title: "errors by name",
+      wide: true,
       value: (row) => Object.values(row.errors).reduce((sum, count) => sum + count, 0),
       text: (row) => pairs(row.errors) || "none",
     },
@@ -80,12 +81,6 @@ const workers = new Table(
     { key: "state", title: "state", value: (row) => row.state, text: (row) => row.state, level: stateLevel },
     { ...plain("running", "in flight"), text: (row) => `${number(row.running)} of ${number(row.concurrency)}` },
     {
-      key: "services",
-      title: "services",
-      value: (row) => row.services.length,
-      text: (row) => (row.services.length > 3 ? counted(row.services.length, "service") : row.services.join(", ")),
-    },
-    {
       key: "started",
       title: "up for",
       numeric: true,
@@ -95,6 +90,13 @@ const workers = new Table(
     { key: "host", title: "host", value: (row) => row.host, text: (row) => row.host },
     { key: "pid", title: "process", numeric: true, value: (row) => row.pid, text: (row) => String(row.pid) },
     { key: "version", title: "version", value: (row) => row.version, text: (row) => row.version },
+    {
+      key: "services",
+      title: "services",
+      wide: true,
+      value: (row) => row.services.length,
+      text: (row) => (row.services.length > 3 ? counted(row.services.length, "service") : row.services.join(", ")),
+    },
   ],
   "instance",
 );

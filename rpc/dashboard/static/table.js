@@ -5,7 +5,7 @@ export class Table {
   /**
    * @param element the <table>
    * @param caption what the table has, for screen readers
-   * @param columns {key, title, value(row), text(row), numeric, press(key), level(row)}; with `press` the cell is a button
+   * @param columns {key, title, value(row), text(row), numeric, wide, press(key), level(row)}; with `press` the cell is a button
    * @param sort the key of the first sort
    */
   constructor(element, caption, columns, sort) {
@@ -92,6 +92,7 @@ export class Table {
       const cell = document.createElement(first ? "th" : "td");
       if (first) cell.scope = "row";
       if (column.numeric) cell.className = "numeric";
+      if (column.wide) cell.className = "wide";
       if (column.press) {
         const button = document.createElement("button");
         button.type = "button";

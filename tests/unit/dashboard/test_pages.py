@@ -72,6 +72,13 @@ class FilesTests(SynchronousTestCase):
             for method in ("POST", "PUT", "DELETE"):
                 self.assertEqual(self.browser.get(path, method=method).status, 405, path)
 
+    def test_another_site_opens_no_stream(self) -> None:
+        """In the user's browser, which tells who asks."""
+        for site in ("cross-site", "same-site"):
+            self.assertEqual(self.browser.get("/events", f"Sec-Fetch-Site: {site}").status, 403)
+        transport, _ = self.browser.open("/events", "Sec-Fetch-Site: same-origin")
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 200 "))
+
     def test_the_host_of_another_site_gets_nothing(self) -> None:
         """DNS rebinding: the name of that site leads to this machine."""
         for path in ("/", "/events", "/static/main.js", "/nope/nope"):

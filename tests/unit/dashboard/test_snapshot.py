@@ -87,5 +87,8 @@ class SnapshotTests(SynchronousTestCase):
             reading(4, worker("a", service("Adder", {"add": counts(1)}))),
         )
         row = json.loads(json.dumps(as_json(snapshot.services[0])))
-        self.assertEqual(row["figures"], {"rate": 0.3333, "errors": 0.0, "p50": BOUNDS[0] / 2, "p99": float(f"{BOUNDS[0] * 0.99:.4g}")})
+        self.assertEqual(
+            row["figures"],
+            {"rate": 0.3333, "errors": 0.0, "p50": BOUNDS[0] / 2, "p99": float(f"{BOUNDS[0] * 0.99:.4g}")},
+        )
         self.assertEqual(as_json(snapshot.workers[0])["started"], 1_700_000_000.0)
