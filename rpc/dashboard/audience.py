@@ -17,6 +17,7 @@ from rpc.dashboard.readings import Reading
 from rpc.dashboard.snapshot import Broker, snapshot_of
 from rpc.dashboard.viewer import Viewer
 from rpc.errors import AMQPError, RPCError
+from rpc.printable import printable
 
 INTERVAL: Final = 1.0
 """Seconds from the begin of a look to that of the next one."""
@@ -101,12 +102,12 @@ class Audience:
         self._tell_broker()
         try:
             reading = await self._source.read()
-        except (AMQPError, RPCError):
-            self._tell_broker()  # which says what is wrong
+        except (AMQPError, RPCError) as error:
+            self._tell(self._feed.failed(printable(str(error))))
+            self._tell_broker()
         else:
-            delta = self._feed.snapshot(snapshot_of(reading, self._meter.take(reading)))
+            self._tell(self._feed.snapshot(snapshot_of(reading, self._meter.take(reading))))
             for viewer in list(self._viewers):
-                viewer.send(delta)
                 if viewer.service is not None:
                     viewer.send(self._feed.service(viewer.service, begin=False))
 
@@ -115,9 +116,11 @@ class Audience:
         broker = self._source.broker()
         if broker != self._broker:
             self._broker = broker
-            delta = self._feed.broker(broker)
-            for viewer in list(self._viewers):
-                viewer.send(delta)
+            self._tell(self._feed.broker(broker))
+
+    def _tell(self, event: bytes) -> None:
+        for viewer in list(self._viewers):
+            viewer.send(event)
 
     def _present(self, viewer: Viewer) -> bytes:
         """Return the events that tell a viewer everything."""

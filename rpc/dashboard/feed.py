@@ -50,13 +50,19 @@ class Feed:
         self._head.update(changed)
         return event("delta", changed)
 
+    def failed(self, why: str) -> bytes:
+        """Note that nothing could be asked; return the event ``delta``. The next snapshot ends this."""
+        self._forget_events()
+        self._head["failure"] = why
+        return event("delta", {"failure": why})
+
     def snapshot(self, snapshot: Snapshot) -> bytes:
         """Take a new snapshot; return the event ``delta``."""
         self._forget_events()
         self._history.add(snapshot)
         services = {row.name: as_json(row) for row in snapshot.services}
         workers = {row.instance: as_json(row) for row in snapshot.workers}
-        head = {"totals": as_json(snapshot.totals), "problems": list(snapshot.problems)}
+        head = {"totals": as_json(snapshot.totals), "problems": list(snapshot.problems), "failure": None}
         delta = {name: value for name, value in head.items() if self._head.get(name) != value}
         delta["services"] = _changed(self._services, services)
         delta["workers"] = _changed(self._workers, workers)

@@ -295,6 +295,20 @@ class BrokerAwayTests(BrowserCase):
             expect(page.locator("#status")).to_have_text("live", timeout=60_000)
             expect(cell(page, service, 1)).to_have_text(re.compile(r"^[1-9]"), timeout=60_000)
 
+    def test_says_that_the_broker_is_blocked(self) -> None:
+        """It takes no questions then: a page that goes on being live would be wrong."""
+        service = self.unique("Adder")
+        self.fleet(service)
+        with self.page(self.address(self.dashboard())) as page:
+            expect(cell(page, service, 8)).to_have_text("1")
+            self.broker.set_memory_alarm(True)
+            try:
+                expect(page.locator("#status")).to_have_text("no answers")
+                expect(page.locator("#reason")).to_contain_text("the broker is blocked")
+            finally:
+                self.broker.set_memory_alarm(False)
+            expect(page.locator("#status")).to_have_text("live")
+
     def test_begins_without_a_broker(self) -> None:
         """The page opens, and says what is wrong."""
         self.broker.stop()

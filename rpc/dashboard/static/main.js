@@ -257,7 +257,7 @@ function status() {
   const reason = broker.problem ?? "";
   if (broker.state === "away") return ["away", `broker away since ${clock(broker.since)}`, reason];
   if (broker.state === "connecting") return ["connecting", "connecting to the broker …", reason];
-  return ["up", "live"];
+  return model.failure ? ["away", "no answers", model.failure] : ["up", "live"];
 }
 
 function setPaused(now) {

@@ -8,6 +8,7 @@ export class Model {
     this.broker = null;
     this.totals = null;
     this.problems = [];
+    this.failure = null; // why the workers could not be asked
     this.services = new Map();
     this.workers = new Map();
     this.points = [];
@@ -24,7 +25,7 @@ export class Model {
 
   /** Take the event `delta`: a row that is null is gone. */
   delta(data) {
-    for (const name of ["broker", "totals", "problems"]) {
+    for (const name of ["broker", "totals", "problems", "failure"]) {
       if (name in data) this[name] = data[name];
     }
     merge(this.services, data.services);

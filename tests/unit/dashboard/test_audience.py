@@ -91,13 +91,16 @@ class AudienceTests(SynchronousTestCase):
             self.source.next.addErrback(lambda failure: failure)
             self.source.next.errback(error)
             self.clock.advance(1)
-        ((name, data),) = self.events(transport)
-        self.assertEqual((name, data["broker"]["state"], data["broker"]["since"]), ("delta", "away", 5.0))
+        events = [data for _, data in self.events(transport)]
+        (broker,) = [data["broker"] for data in events if "broker" in data]
+        self.assertEqual((broker["state"], broker["since"]), ("away", 5.0))
+        self.assertEqual([data["failure"] for data in events if "failure" in data], ["not connected", "lost"])
         self.source.state, self.source.next = UP, None
         self.clock.advance(1)
         back, delta = self.events(transport)
         self.assertEqual(back[1]["broker"]["state"], "up")
         self.assertIn("point", delta[1])
+        self.assertIsNone(delta[1]["failure"])
 
     def test_there_are_so_many_viewers_at_most(self) -> None:
         """Further ones are told so. One that leaves makes room."""

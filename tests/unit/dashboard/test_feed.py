@@ -63,7 +63,7 @@ class FeedTests(SynchronousTestCase):
         for second in range(3):
             self.delta(reading(second, worker("a", service("Adder", {"add": counts(second)})), problems=("bad",)))
         full = self.full()
-        self.assertEqual(sorted(full), ["broker", "points", "problems", "services", "totals", "workers"])
+        self.assertEqual(sorted(full), ["broker", "failure", "points", "problems", "services", "totals", "workers"])
         self.assertEqual(full["broker"]["state"], "up")
         self.assertEqual(full["services"]["Adder"]["figures"]["rate"], 1.0)
         self.assertEqual([point[1] for point in full["points"]], [0.0, 1.0, 1.0])
