@@ -40,6 +40,7 @@ FILES: Final = (
     "model.js",
     "table.js",
     "charts.js",
+    "columns.js",
     "format.js",
     "uplot/uPlot.iife.min.js",
     "uplot/uPlot.min.css",
