@@ -134,7 +134,7 @@ class WatchTests(SynchronousTestCase):
     def test_logs_each_problem_once_and_a_restoration_when_a_check_has_found_it(self) -> None:
         """An exchange can be missing for hours, with an attempt every two seconds."""
         lines = log_lines(self)
-        not_restored = "exchanges and bindings are not restored; an attempt follows every 2 s: 0"
+        not_restored = "exchanges and bindings are not restored; an attempt follows every 2 s:"
         restored = "the exchange rpc or its bindings were deleted, and are restored"
         self.wire.missing = {"rpc"}
         for text in ("one", "one", "two"):
