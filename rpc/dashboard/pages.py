@@ -47,6 +47,9 @@ FILES: Final = (
 )
 """What the page loads, from :mod:`rpc.dashboard`'s folder ``static``."""
 
+FORM_SIZE: Final = 4096
+"""Bytes of the form with the token."""
+
 STATIC: Final = b"static"
 
 

@@ -7,34 +7,21 @@ from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.protocols.policies import WrappingFactory
 
 from rpc.client.connection import Connection
 from rpc.dashboard.access import SHORTEST_TOKEN, Access, is_loopback
 from rpc.dashboard.audience import Audience
-from rpc.dashboard.pages import guarded
+from rpc.dashboard.pages import FORM_SIZE, guarded
 from rpc.dashboard.source import BrokerSource, BrokerWatch
 from rpc.errors import ConfigurationError
 from rpc.log_limit import LogLimit
 from rpc.monotonic import monotonic_reactor
-from rpc.serving.pages import address, listen, site_of
+from rpc.serving.page_connections import PageSite
+from rpc.serving.pages import address, listen
 from rpc.uri import BrokerURI
 
 LOOPBACK: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8088
-
-MOST_CONNECTIONS: Final = 500
-"""Connections of browsers at a time. Further ones are closed."""
-
-
-class _Limited(WrappingFactory):
-    """A site with a bounded number of connections."""
-
-    noisy = False
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """Return the protocol of a connection; ``None`` closes it."""
-        return super().buildProtocol(addr) if len(self.protocols) < MOST_CONNECTIONS else None
 
 
 class Dashboard(Service):
@@ -85,7 +72,7 @@ class Dashboard(Service):
 
         :raises CannotListen: the port or the interface cannot be used.
         """
-        site = _Limited(site_of(self._root, self._reactor))
+        site = PageSite(self._root, self._reactor, FORM_SIZE)
         self._listener = listen(self._reactor, site, self._interface, self._port)
         self._connection.startService()
         super().startService()

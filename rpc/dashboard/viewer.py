@@ -49,6 +49,7 @@ class Viewer:
         self._clock = clock
         self._present = present
         self._limit: Any = None
+        self._connection: Any = request.channel
 
     def begin(self, on_closed: Callable[[Viewer], None]) -> None:
         """Send the present state.
@@ -61,6 +62,7 @@ class Viewer:
             on_closed(self)
 
         self._request.notifyFinish().addBoth(closed)
+        self._connection.outlive()
         self._request.registerProducer(self, True)
         self.send(self._present(self))
 
@@ -72,8 +74,10 @@ class Viewer:
             self.state = State.BEHIND
 
     def close(self) -> None:
-        """End the stream in order."""
-        if self.state is not State.CLOSED:
+        """End the stream: in order, unless the browser does not read what was sent before."""
+        if self.state in (State.FULL, State.BEHIND):
+            self._drop()
+        elif self.state is State.CURRENT:
             self._leave()
             self._request.unregisterProducer()
             self._request.finish()
@@ -95,8 +99,7 @@ class Viewer:
 
     def _drop(self) -> None:
         """Abort the connection: what it has buffered would be sent before an orderly end."""
-        transport: Any = self._request.channel.transport
-        transport.abortConnection()
+        self._connection.abort()
 
     def _leave(self) -> None:
         self.state = State.CLOSED

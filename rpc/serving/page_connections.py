@@ -1,7 +1,8 @@
 """Connections to pages. What a client can cost is bounded: its pages are served by a process that has calls to run.
 
 A connection has one answer. Probes ask so seldom that they gain nothing from a second one, and a client that sends
-thousands of requests at once, and reads no answer, would hold the reactor and fill the memory.
+thousands of requests at once, and reads no answer, would hold the reactor and fill the memory. An answer that has no
+end, such as the events of the dashboard, has bounds of its own.
 """
 
 from __future__ import annotations
@@ -23,18 +24,24 @@ MOST_CONNECTIONS: Final = 100
 
 
 class _Request(Request):
-    """A request without its body: Twisted would keep it in a temporary file, and parse forms."""
+    """A request without its body, or with the beginning that pages need: Twisted would keep all in a temporary file."""
+
+    channel: Any
+    content: Any
 
     def gotLength(self, length: int | None) -> None:
         """Begin a body that stays empty."""
         self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Drop it."""
+        """Keep as much as pages need."""
+        room = self.channel.site.form_size - self.content.tell()
+        self.content.write(data[:room])
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Answer, as if the body had no type."""
-        self.requestHeaders.removeHeader(b"content-type")
+        """Answer; where pages need no form, as if the body had no type."""
+        if not self.channel.site.form_size:
+            self.requestHeaders.removeHeader(b"content-type")
         super().requestReceived(command, path, version)
 
 
@@ -56,15 +63,19 @@ class _Connection(HTTPChannel):
         request.responseHeaders.setRawHeaders(b"connection", [b"close"])
         return False
 
+    def outlive(self) -> None:
+        """Let it last, and do not count it: the page bounds the number of such connections, and their lives."""
+        if self._end is not None and self._end.active():
+            self._end.cancel()
+        self.site.remove(self)
+
     def abort(self) -> None:
         """End it, also when the client does not read its answer."""
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget it."""
-        if self._end is not None and self._end.active():
-            self._end.cancel()
-        self.site.remove(self)
+        self.outlive()
         super().connectionLost(reason)
 
 
@@ -75,8 +86,10 @@ class PageSite(Site):
     protocol: Any = _Connection
     requestFactory = _Request
 
-    def __init__(self, resource: Any, reactor: Any) -> None:
+    def __init__(self, resource: Any, reactor: Any, form_size: int = 0) -> None:
+        """:param form_size: bytes of a form that a page takes."""
         super().__init__(resource, timeout=None, reactor=reactor)
+        self.form_size = form_size
         self._open: dict[_Connection, None] = {}  # the oldest first
 
     def add(self, connection: _Connection) -> None:

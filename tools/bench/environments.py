@@ -21,7 +21,7 @@ from tools.processes import PROJECT
 
 COMMON = PEERS_FOLDER / "common"
 SPECIFICATION = PROJECT / "rpc" / "amqp" / "codec" / "spec" / "amqp0-9-1.xml"
-PACKAGED = ("rpc", "twisted", "setup.cfg", "pyproject.toml", "LICENSE", "README.md")
+PACKAGED = ("rpc", "twisted", "setup.cfg", "pyproject.toml", "LICENSE", "NOTICE", "README.md")
 """The files of the checkout that ``pip install .`` needs."""
 
 LAST_LINES = 15

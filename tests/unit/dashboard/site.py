@@ -13,10 +13,10 @@ from zope.interface import implementer
 
 from rpc.dashboard.access import Access
 from rpc.dashboard.audience import Audience, ISource
-from rpc.dashboard.pages import guarded
+from rpc.dashboard.pages import FORM_SIZE, guarded
 from rpc.dashboard.readings import Reading
 from rpc.dashboard.snapshot import Broker, BrokerState
-from rpc.serving.pages import site_of
+from rpc.serving.page_connections import PageSite
 from tests.unit.dashboard.readings import EPOCH, reading
 
 UP = Broker("amqp://user:***@broker", BrokerState.UP, EPOCH)
@@ -69,7 +69,7 @@ class Browser:
         self.audience = Audience(self.clock, self.source)
         self.access = Access(token)
         self.wrong: list[str] = []
-        self.site = site_of(guarded(self.access, self.audience.admit, self.wrong.append), self.clock)
+        self.site = PageSite(guarded(self.access, self.audience.admit, self.wrong.append), self.clock, FORM_SIZE)
 
     def open(
         self, path: str, *lines: str, method: str = "GET", host: str = "localhost:8088", body: str = ""

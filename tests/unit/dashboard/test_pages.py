@@ -7,7 +7,7 @@ from importlib import resources
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.dashboard.pages import FILES, HEADERS
+from rpc.dashboard.pages import FILES, FORM_SIZE, HEADERS
 from tests.unit.dashboard.site import Browser
 
 TOKEN = "a token of more than 16"
@@ -138,6 +138,12 @@ class TokenTests(SynchronousTestCase):
         """Not the token, only the client."""
         self.assertEqual(self.browser.get("/login", method="POST", body="token=wrong").status, 401)
         self.assertEqual(self.browser.wrong, ["127.0.0.1"])
+
+    def test_of_a_large_form_only_the_beginning_is_read(self) -> None:
+        """Twisted would keep all of it in a file."""
+        answer = self.browser.get("/login", method="POST", body=f"{'x' * FORM_SIZE}&token={TOKEN.replace(' ', '+')}")
+        self.assertEqual(answer.status, 401)
+        self.assertEqual(self.browser.wrong, [])
 
     def test_odd_credentials_are_wrong_ones(self) -> None:
         """Bytes that are no text."""

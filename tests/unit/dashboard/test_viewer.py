@@ -13,19 +13,19 @@ from twisted.web.test.requesthelper import DummyChannel, DummyRequest
 from rpc.dashboard.viewer import LONGEST_PAUSE, State, Viewer
 
 
-class Channel(DummyChannel):
-    """A channel whose connection can be aborted."""
+class Connection(DummyChannel):
+    """The connection of a viewer."""
 
-    aborted = 0
+    is_aborted = False
+    is_bounded = True
 
-    class TCP(DummyChannel.TCP):
-        """Its transport."""
+    def abort(self) -> None:
+        """Note it."""
+        self.is_aborted = True
 
-        aborted = False
-
-        def abortConnection(self) -> None:
-            """Note it."""
-            self.aborted = True
+    def outlive(self) -> None:
+        """Note it."""
+        self.is_bounded = False
 
 
 class ViewerTests(SynchronousTestCase):
@@ -35,7 +35,7 @@ class ViewerTests(SynchronousTestCase):
         self.clock = Clock()
         request: Any = DummyRequest([])
         self.request = request
-        self.request.channel = Channel()
+        self.request.channel = self.connection = Connection()
         self.closed: list[Viewer] = []
         self.present = 0
         # The stand-in for a request would pull from its producer at once.
@@ -59,6 +59,7 @@ class ViewerTests(SynchronousTestCase):
         """And gets all events from then on."""
         self.viewer.send(b"one.")
         self.assertEqual(self.sent(), b"full 1.one.")
+        self.assertFalse(self.connection.is_bounded)  # it lasts as long as the page is open
 
     def test_a_slow_viewer_misses_events(self) -> None:
         """Nothing is kept for it. When it has read what was sent, it gets the present state."""
@@ -84,9 +85,9 @@ class ViewerTests(SynchronousTestCase):
         """After some time, without an orderly end: it would wait for the browser to read."""
         self.viewer.pauseProducing()
         self.clock.advance(LONGEST_PAUSE - 1)
-        self.assertFalse(self.request.channel.transport.aborted)
+        self.assertFalse(self.connection.is_aborted)
         self.clock.advance(1)
-        self.assertTrue(self.request.channel.transport.aborted)
+        self.assertTrue(self.connection.is_aborted)
 
     def test_reading_in_time_ends_the_wait(self) -> None:
         """A viewer may be slow for ever."""
@@ -95,7 +96,7 @@ class ViewerTests(SynchronousTestCase):
             self.clock.advance(LONGEST_PAUSE - 1)
             self.viewer.resumeProducing()
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertFalse(self.request.channel.transport.aborted)
+        self.assertFalse(self.connection.is_aborted)
 
     def test_a_viewer_that_leaves_leaves_nothing(self) -> None:
         """In each state. No timer is left, and events to it are dropped."""
@@ -116,3 +117,9 @@ class ViewerTests(SynchronousTestCase):
         self.viewer.close()
         self.assertEqual(self.request.finished, 1)
         self.assertEqual(self.closed, [self.viewer])
+
+    def test_close_does_not_wait_for_a_browser_that_does_not_read(self) -> None:
+        """Its connection is aborted."""
+        self.viewer.pauseProducing()
+        self.viewer.close()
+        self.assertEqual((self.request.finished, self.connection.is_aborted), (0, True))

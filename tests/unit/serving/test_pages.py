@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.serving.metrics import Gather, MetricsPage
-from rpc.serving.pages import MOST_BODY, Asked, Page, page_servers, site
+from rpc.serving.pages import Asked, Page, page_servers, site
 from tests.unit.logs import log_lines
 
 
@@ -46,36 +46,6 @@ class PageServerTests(SynchronousTestCase):
         shown = f"{self.reactor.listenTCP(8080, site({}, self.reactor), interface='127.0.0.1').getHost().host}:8080"
         self.assertEqual(lines, [f"pages: http://{shown}/live, http://{shown}/ready"])
         self.assertEqual(told, [8080])
-
-
-class BodyTests(SynchronousTestCase):
-    """Bodies of requests, which no page needs."""
-
-    def send(self, *chunks: bytes) -> StringTransport:
-        """Send parts of a request; return its connection's transport."""
-        transport = StringTransport(peerAddress=IPv4Address("TCP", "127.0.0.1", 1))
-        protocol = site({"live": Page()}, Clock()).buildProtocol(None)
-        protocol.makeConnection(transport)
-        for chunk in chunks:
-            if not transport.disconnected:
-                protocol.dataReceived(chunk)
-        return transport
-
-    def test_a_small_body_is_read(self) -> None:
-        """And has no effect."""
-        transport = self.send(
-            b"POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % MOST_BODY, b"x" * MOST_BODY
-        )
-        self.assertTrue(transport.value().startswith(b"HTTP/1.1 405 "), transport.value())
-
-    def test_a_large_body_ends_the_connection(self) -> None:
-        """Twisted would write it to a file, of any size. Announced, or in chunks."""
-        for head, chunk in (
-            (b"Content-Length: 1000000000", b"x" * 1000),
-            (b"Transfer-Encoding: chunked", b"3e8\r\n" + b"x" * 1000 + b"\r\n"),
-        ):
-            transport = self.send(b"POST /live HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n", *[chunk] * 10)
-            self.assertTrue(transport.disconnected, head)
 
 
 class Broken(Collector):
