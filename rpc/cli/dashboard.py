@@ -50,10 +50,11 @@ TOKEN_VARIABLE: Final = "RPC_DASHBOARD_TOKEN"  # noqa: S105  # the name of a var
 def dashboard_command(
     broker: BrokerURI, port: int, interface: str, token_file: str | None, services: tuple[str, ...]
 ) -> None:
-    """Show services and workers on a page that updates itself: rates, times, errors, dead letters, requests that wait.
+    """Show services and workers on a page.
 
-    Open the address that is printed. The page is for browsers of this machine, unless --interface says otherwise. It
-    shows no arguments, results or passwords. Ends on SIGTERM or SIGINT.
+    The page updates itself: rates, times, errors, dead letters, requests that wait. Open the address that is logged.
+    It is for browsers of this machine, unless --interface says otherwise. It shows no arguments, results or passwords.
+    Ends on SIGTERM or SIGINT.
     """
     with suppress(click.Abort):  # a signal is the usual end
         run(lambda reactor: _serve(_dashboard_of(reactor, broker, port, interface, token_file, services)), sys.stdout)
