@@ -7,7 +7,7 @@ import attrs
 MEGABYTE = 1_000_000
 """Not 2^20: 16 MiB is the limit of brokers, and ours, for a whole message."""
 
-PARTS = ("throughput", "latency", "growth", "jam", "profile")
+PARTS = ("throughput", "callers", "latency", "growth", "jam", "profile")
 
 
 @attrs.frozen
@@ -16,6 +16,7 @@ class Effort:
 
     :ivar calls: calls of one measurement; 0: as many as take about `seconds`, which a first round finds out.
     :ivar rates: calls begun a second, for latencies; each for `rate_seconds`.
+    :ivar caller_seconds: the same of the ways to call.
     :ivar slow_rounds: rounds of the long measurements.
     :ivar crowd: calls in flight, where another quantity is varied.
     :ivar reply_bytes: bytes that are fetched in replies of each of the sizes.
@@ -26,6 +27,7 @@ class Effort:
     rounds: int = 5
     calls: int = 0
     seconds: float = 3.0
+    caller_seconds: float = 1.0
     slow_rounds: int = 3
     rates: tuple[int, ...] = (250, 500, 1000, 2000, 4000, 8000)
     rate_seconds: float = 2.0

@@ -91,7 +91,7 @@ def _build(peer: Peer, folder: Path) -> None:
         _run("thrift", "-r", "--gen", "py:twisted", "-out", str(made), str(COMMON / "work.thrift"))
     elif peer.build == "proto":
         output = (f"--python_out={made}", f"--grpc_python_out={made}")
-        _run(python, "-m", "grpc_tools.protoc", f"-I{peer.folder}", *output, "calc.proto")
+        _run(python, "-m", "grpc_tools.protoc", f"-I{COMMON}", *output, "calc.proto")
 
 
 def _versions(peer: Peer, folder: Path) -> dict[str, str]:
@@ -116,8 +116,8 @@ def _install_project(pip: tuple[str, ...]) -> None:
 def _digest(peer: Peer) -> str:
     """Return a digest of all files whose change makes the environment out of date."""
     digest = hashlib.sha256(f"{sys.version}{peer.build}".encode())
-    files = [*peer.folder.glob("requirements.txt"), *peer.folder.glob("*.c"), *peer.folder.glob("*.proto")]
-    files += COMMON.glob("*.thrift")
+    files = [*peer.folder.glob("requirements.txt"), *peer.folder.glob("*.c")]
+    files += (*COMMON.glob("*.thrift"), *COMMON.glob("*.proto"))
     if peer.build == "project":
         for name in PACKAGED:
             files += (PROJECT / name, *(PROJECT / name).rglob("*"))

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from tools.bench.catalogue import BY_NAME, LIBRABBITMQ, ON_EMBEDDED, OURS
+from tools.bench.catalogue import (
+    BY_NAME,
+    IN_THREADS,
+    KOMBU_IN_THREADS,
+    LIBRABBITMQ,
+    ON_ASYNCIO,
+    ON_EMBEDDED,
+    OURS,
+)
 from tools.bench.effort import MEGABYTE
 from tools.bench.figures import Spread, best, ratios
 from tools.bench.growth import GROWTHS
@@ -102,10 +110,20 @@ GOALS = (
     Goal("the same, one call at a time", (OURS.name,), 1, least=0.667, of=ON_EMBEDDED.name),
 )
 
+CALLER_GOALS = (
+    Goal("rpc.aio's rate beside Twisted's", (OURS.name,), 100, least=0.85, of=ON_ASYNCIO.name),
+    Goal("rpc.blocking's rate beside kombu's, in threads", (KOMBU_IN_THREADS.name,), 8, least=3, of=IN_THREADS.name),
+)
+
 
 def judge(results: Results) -> list[Verdict]:
     """Each goal beside other libraries."""
     return [goal.judge(results.samples) for goal in GOALS]
+
+
+def judge_callers(results: Results) -> list[Verdict]:
+    """Each goal of the ways to call."""
+    return [goal.judge(results.callers) for goal in CALLER_GOALS]
 
 
 def judge_growth(results: Results) -> list[Verdict]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from tools.bench.catalogue import BY_NAME, OURS, PEERS, PY_AMQP
+from tools.bench.catalogue import BY_NAME, CALLERS, OURS, PEERS, PY_AMQP, Peer
 from tools.bench.figures import Spread, ratios, round_number
-from tools.bench.goals import Verdict, judge, judge_growth
+from tools.bench.goals import Verdict, judge, judge_callers, judge_growth
 from tools.bench.growth import DAY, GROWTHS
 from tools.bench.profiles import LAYERS, layer
 from tools.bench.results import GrowthSample, JamSample, LatencySample, Results, Sample
@@ -39,6 +39,23 @@ THROUGHPUT = """\
 ## Calls a second
 
 The columns are calls in flight. When a call is answered, the next one begins."""
+
+CALLING = """\
+## Ways to call
+
+Calls a second from Twisted, from asyncio, from threads, and through the gateway. They are measured side by side in one
+part of a run; the end of this page has its time and commit. So compare these rates with each other only. The columns
+are calls in flight.
+
+A program with threads has a thread for each call in flight. The threads share one connection of `rpc.blocking`, and one
+channel of grpc. kombu's connections are not for several threads, so each thread has its own. The gateway is
+`twistd -n rpc-gateway`, called by Thrift's own TTwisted client over one connection. aio-pika runs on uvloop."""
+
+WHERE = """\
+## When and on what
+
+Each part of this page can be of another run, as the times and commits tell. The machine and the versions are those of
+the last run."""
 
 CPU = """\
 ## Processor time of a call
@@ -79,7 +96,7 @@ def write(results: Results, notes: str = "") -> str:
     :param notes: written by hand, put before the facts about the machine.
     """
     sections = [INTRODUCTION, *_goals(results), *_throughput(results), *_cpu(results), *_latency(results)]
-    sections += [*_growth(results), *_jam(results), *_profile(results)]
+    sections += [*_callers(results), *_growth(results), *_jam(results), *_profile(results)]
     if notes.strip():
         sections.append(notes.strip())
     sections += _failures(results)
@@ -115,27 +132,38 @@ def _verdict(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _throughput(results: Results) -> list[str]:
-    columns = sorted({sample.in_flight for sample in results.samples})
-    if not columns:
+    if not results.samples:
         return []
-    rows = []
-    for peer in PEERS:
-        measured = [_of(results, peer.name, each) for each in columns]
-        if any(measured):
-            rates = [told(Spread.of(sample.rate for sample in samples)) for samples in measured]
-            rows.append((peer.title, peer.carrier, *rates))
     picture = "![Calls a second against calls in flight](charts/throughput.svg)"
-    return [THROUGHPUT, picture, table(("", "through", *(f"{each:,}" for each in columns)), rows)]
+    return [THROUGHPUT, picture, _rates(results.samples, PEERS)]
 
 
-def _of(results: Results, peer: str, in_flight: int) -> list[Sample]:
-    return [each for each in results.samples if (each.peer, each.in_flight) == (peer, in_flight)]
+def _rates(samples: Sequence[Sample], peers: Iterable[Peer]) -> str:
+    columns = sorted({sample.in_flight for sample in samples})
+    rows = []
+    for peer in peers:
+        measured = [_of(samples, peer.name, each) for each in columns]
+        if any(measured):
+            rates = [told(Spread.of(sample.rate for sample in cell)) for cell in measured]
+            rows.append((peer.title, peer.carrier, *rates))
+    return table(("", "through", *(f"{each:,}" for each in columns)), rows)
+
+
+def _of(samples: Iterable[Sample], peer: str, in_flight: int) -> list[Sample]:
+    return [each for each in samples if (each.peer, each.in_flight) == (peer, in_flight)]
+
+
+def _callers(results: Results) -> list[str]:
+    if not results.callers:
+        return []
+    verdicts = table(("ours", "in flight", "goal", "seen", ""), [_verdict(each) for each in judge_callers(results)])
+    return [CALLING, _rates(results.callers, CALLERS), verdicts]
 
 
 def _cpu(results: Results) -> list[str]:
     rows = []
     for peer in PEERS:
-        samples = _of(results, peer.name, CPU_IN_FLIGHT)
+        samples = _of(results.samples, peer.name, CPU_IN_FLIGHT)
         if samples:
             rows.append((peer.title, *(told(each) for each in cpu_per_call(samples).values())))
     if not rows:
@@ -263,11 +291,11 @@ def _where(results: Results) -> list[str]:
         *((f"{part} measured", taken) for part, taken in results.taken.items()),
     ]
     peers = []
-    for peer in PEERS:
+    for peer in BY_NAME.values():
         found = results.peer_versions.get(peer.name)
         if found:
             peers.append((peer.title, ", ".join(f"{name} {found[name]}" for name in peer.shown if name in found)))
-    parts = ["## When and on what", _text_table(("", ""), facts)]
+    parts = [WHERE, _text_table(("", ""), facts)]
     return [*parts, _text_table(("peer", "versions"), peers)] if peers else parts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,9 @@ from tools.bench.machine import Machine
 
 Record = TypeVar("Record")
 
+INSTALLATION = "installation"
+"""The part of a run before those that are measured."""
+
 
 @attrs.frozen
 class Sample:
@@ -20,7 +23,7 @@ class Sample:
 
     :ivar seconds: from the first call to the last answer.
     :ivar client_cpu: seconds of processor time meanwhile; ``server_cpu`` and ``broker_cpu`` likewise, the last ``None``
-        where there is no broker.
+        where there is no broker. A gateway counts for the server.
     """
 
     peer: str
@@ -121,8 +124,10 @@ class Failure:
 class Results:
     """Everything that the report tells.
 
+    :ivar samples: of libraries beside each other; ``callers``: of the ways to call.
     :ivar taken: when each part was measured, and of which state of the project.
-    :ivar versions: of the software that all share, and by peer of its distributions.
+    :ivar versions: of the software that all share; ``peer_versions``: of distributions, by the name of the peer's
+        folder. They and the machine are those of the last run.
     """
 
     machine: Machine
@@ -130,11 +135,22 @@ class Results:
     versions: dict[str, str] = attrs.field(factory=dict)
     peer_versions: dict[str, dict[str, str]] = attrs.field(factory=dict)
     samples: list[Sample] = attrs.field(factory=list)
+    callers: list[Sample] = attrs.field(factory=list)
     latencies: list[LatencySample] = attrs.field(factory=list)
     growth: list[GrowthSample] = attrs.field(factory=list)
     jam: list[JamSample] = attrs.field(factory=list)
     profile: list[ProfileSample] = attrs.field(factory=list)
     failures: list[Failure] = attrs.field(factory=list)
+
+    def replace_failures(self, part: str, asked: Collection[str], failures: Iterable[Failure]) -> None:
+        """Take over the `failures` of a run in which `part` was measured again.
+
+        The failures of other parts stay. So do those at the installation of peers that are not among the run's: `asked`
+        has the names of those that are.
+        """
+        stay = [each for each in self.failures if each.part not in (INSTALLATION, part)]
+        stay += [each for each in self.failures if each.part == INSTALLATION and each.peer not in asked]
+        self.failures = stay + [each for each in failures if each.part in (INSTALLATION, part)]
 
     def write(self, file: Path) -> None:
         """Write all of it, a record a line so that differences can be read."""
@@ -157,6 +173,7 @@ def read(file: Path) -> Results:
         versions=found["versions"],
         peer_versions=found["peer_versions"],
         samples=_records(Sample, found["samples"]),
+        callers=_records(Sample, found.get("callers", ())),
         latencies=_records(LatencySample, found["latencies"]),
         growth=_records(GrowthSample, found["growth"]),
         jam=_records(JamSample, found["jam"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import attrs
 import click
 
 from tools.bench import charts, report, results
-from tools.bench.catalogue import BY_NAME, PEERS, Peer
+from tools.bench.catalogue import BY_NAME, CALLERS, PEERS, Peer, needed
 from tools.bench.effort import PARTS, QUICK, Effort
 from tools.bench.growth import growth
 from tools.bench.jam import jam
@@ -22,7 +22,7 @@ from tools.bench.machine import project_state, this_machine
 from tools.bench.profiles import profile
 from tools.bench.results import Results
 from tools.bench.rounds import latencies, throughput
-from tools.bench.testbed import INSTALLATION, PEER_TROUBLE, Testbed
+from tools.bench.testbed import PEER_TROUBLE, Testbed
 from tools.processes import PROJECT
 
 NOTES = PROJECT / "tools" / "bench" / "notes.md"
@@ -42,21 +42,35 @@ def say(text: str) -> None:
         click.echo(f"{minutes:3}:{seconds:02}  {line}")
 
 
-RECORDS = {"throughput": "samples", "latency": "latencies", "growth": "growth", "jam": "jam", "profile": "profile"}
+RECORDS = {
+    "throughput": "samples",
+    "callers": "callers",
+    "latency": "latencies",
+    "growth": "growth",
+    "jam": "jam",
+    "profile": "profile",
+}
 """Where the records of each part are kept."""
 
 
-def measure(peers: list[Peer], parts: tuple[str, ...], effort: Effort, cache: Path, folder: Path) -> Results:
-    """Measure `parts`, and write them to `folder` as they are done; results of other parts stay."""
+def measure(only: Collection[str], parts: tuple[str, ...], effort: Effort, cache: Path, folder: Path) -> Results:
+    """Measure `parts`, and write them to `folder` as they are done; results of other parts stay.
+
+    :param only: names of peers; empty: all.
+    """
     file = folder / RESULTS
     found = results.read(file) if file.exists() else Results(this_machine())
     found.machine = this_machine()
     say("starting a private RabbitMQ node")
     with Testbed(cache) as testbed:
         found.versions = {**testbed.versions(), "Python": platform.python_version()}
-        peers = installed(testbed, peers, found)
+        asked = needed(parts, only)
+        able = installed(testbed, asked, found)
+        peers = [peer for peer in PEERS if peer.name in able]
+        callers = [peer for peer in CALLERS if peer.name in able]
         measures: dict[str, Callable[[], list[Any]]] = {
             "throughput": lambda: throughput(testbed, peers, effort, say),
+            "callers": lambda: throughput(testbed, callers, attrs.evolve(effort, seconds=effort.caller_seconds), say),
             "latency": lambda: latencies(testbed, peers, effort, say),
             "growth": lambda: growth(testbed, peers, effort, say),
             "jam": lambda: jam(testbed, peers, effort, say),
@@ -67,9 +81,7 @@ def measure(peers: list[Peer], parts: tuple[str, ...], effort: Effort, cache: Pa
             testbed.part = part
             setattr(found, RECORDS[part], measures[part]())
             found.taken[part] = f"{taken:%Y-%m-%d %H:%M} UTC, {project_state()}"
-            mine = (INSTALLATION, part)
-            found.failures = [each for each in found.failures if each.part not in mine]
-            found.failures += [each for each in testbed.failures if each.part in mine]
+            found.replace_failures(part, asked, testbed.failures)
             found.write(file)
             publish(found, folder)
     return found
@@ -82,13 +94,14 @@ def publish(found: Results, folder: Path) -> None:
     (folder / "performance.md").write_text(report.write(found, notes))
 
 
-def installed(testbed: Testbed, peers: list[Peer], found: Results) -> list[Peer]:
-    """Install all `peers`; return those that could be."""
-    able = []
-    for peer in peers:
+def installed(testbed: Testbed, asked: dict[str, Peer], found: Results) -> set[str]:
+    """Install all `asked`; return the names of those that could be."""
+    able = set()
+    for peer in asked.values():
         try:
-            found.peer_versions[peer.name] = testbed.environment(peer).versions
-            able.append(peer)
+            for each in {peer, peer.caller or peer}:
+                found.peer_versions[each.folder.name] = testbed.environment(each).versions
+            able.add(peer.name)
             say(f"  {peer.title} is installed")
         except PEER_TROUBLE as error:
             say(f"  {peer.title} cannot be installed: {error}")
@@ -99,7 +112,7 @@ def installed(testbed: Testbed, peers: list[Peer], found: Results) -> list[Peer]
 @click.command(context_settings={"show_default": True})
 @click.option("--rounds", type=click.IntRange(min=1), help=f"Rounds.  [default: {Effort().rounds}]")
 @click.option("--calls", type=click.IntRange(min=1), help="Calls of one measurement, instead of --seconds.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), help="How long one takes.  [default: 3]")
+@click.option("--seconds", type=click.FloatRange(min=0.1), help="How long one takes.  [default: 3; callers: 1]")
 @click.option("--depth", type=click.IntRange(min=1), help="The deepest request queue.  [default: 1000000]")
 @click.option("--day", type=click.IntRange(min=1), help="Calls of the longest run.  [default: 2000000]")
 @click.option("--only", multiple=True, type=click.Choice(sorted(BY_NAME)), help="These peers; again for more.")
@@ -140,9 +153,8 @@ def main(
         found = results.read(folder / RESULTS)
         publish(found, folder)
     else:
-        peers = [peer for peer in PEERS if not only or peer.name in only]
         effort = chosen_effort(QUICK if quick else Effort(), rounds, calls, seconds, depth, day)
-        found = measure(peers, parts or PARTS, effort, cache.absolute(), folder)
+        found = measure(only, parts or PARTS, effort, cache.absolute(), folder)
     say(f"written: {folder / 'performance.md'}")
     for failure in found.failures:
         say(f"FAILED: {BY_NAME[failure.peer].title}, {failure.doing}")
@@ -152,7 +164,7 @@ def chosen_effort(
     effort: Effort, rounds: int | None, calls: int | None, seconds: float | None, depth: int | None, day: int | None
 ) -> Effort:
     """`effort` with the changes of the command line."""
-    changes: dict[str, Any] = {"calls": calls, "seconds": seconds, "rounds": rounds}
+    changes: dict[str, Any] = {"calls": calls, "seconds": seconds, "caller_seconds": seconds, "rounds": rounds}
     if seconds is not None and calls is None:
         changes["calls"] = 0
     if rounds is not None:

@@ -12,18 +12,15 @@ from typing import Any
 
 import attrs
 
-from tools.bench.catalogue import EMBEDDED, NATS, RABBITMQ, READY, TCP, Peer
+from tools.bench.catalogue import EMBEDDED, GATEWAY, NATS, RABBITMQ, READY, TCP, Peer
 from tools.bench.environments import Environment, InstallationFailed, clean_variables, install
 from tools.bench.processes import PeerProcess
-from tools.bench.results import Failure
+from tools.bench.results import INSTALLATION, Failure
 from tools.nodes.rabbitmq import NodeFailed, RabbitMQNode, free_ports
 from tools.processes import ProcessFailed, cpu_seconds
 
 LIMIT = 180.0
 """Seconds that a client has, unless its work is long by nature."""
-
-INSTALLATION = "installation"
-"""The part before those that are measured."""
 
 
 @attrs.frozen
@@ -88,7 +85,11 @@ class Testbed:
         url, broker = self._address(peer)
         with self._process(peer, "server", "--broker", url, *options) as process:
             process.wait_for(peer.ready, times=times)
-            yield Server(url, process, broker)
+            if peer.carrier != GATEWAY:
+                yield Server(url, process, broker)
+                return
+            with self._gateway(self.environment(peer), url) as (gateway_url, gateway):
+                yield Server(gateway_url, process, broker, gateway.pid)
 
     @contextmanager
     def client(self, peer: Peer, url: str, *options: str, verb: str = "client") -> Iterator[PeerProcess]:
@@ -96,7 +97,8 @@ class Testbed:
 
         :raises ProcessFailed: it does not get so far.
         """
-        with self._process(peer, verb, "--broker", url, "--wait", *peer.client, *options) as process:
+        caller = peer.caller or peer
+        with self._process(caller, verb, "--broker", url, "--wait", *caller.client, *options) as process:
             process.wait_for(READY, timeout=LIMIT)
             yield process
             process.leave()
@@ -140,7 +142,7 @@ class Testbed:
 
     def _address(self, peer: Peer) -> tuple[str, int | None]:
         """The URL that server and client are to use, and the broker's process id."""
-        if peer.carrier == RABBITMQ:
+        if peer.carrier in (RABBITMQ, GATEWAY):
             return self.node.url, self.node.pid
         if peer.carrier == EMBEDDED:
             return self._embedded_address(self.environment(peer))
@@ -162,6 +164,19 @@ class Testbed:
             self._embedded.wait_for("the embedded broker listens on")
         return f"amqp://127.0.0.1:{self._embedded_port}", self._embedded.pid
 
+    @contextmanager
+    def _gateway(self, environment: Environment, broker: str) -> Iterator[tuple[str, PeerProcess]]:
+        """A gateway to the service of the worker that serves, with the prefetch of the servers."""
+        folder = self._folder / f"gateway-{time.monotonic_ns()}"
+        folder.mkdir()
+        (port,) = free_ports(1)
+        twistd = str(Path(environment.command[0]).with_name("twistd"))
+        command = [twistd, "-n", "--pidfile=", "rpc-gateway", "--broker", broker]
+        command += ["--framed", f"tcp:{port}:interface=127.0.0.1", "--in-flight", "1000", "Bench"]
+        with PeerProcess("gateway", command, environment.variables, folder) as gateway:
+            gateway.wait_for("the gateway listens on")
+            yield f"tcp://127.0.0.1:{port}", gateway
+
     def _nats_address(self) -> tuple[str, int]:
         if self._nats is None:
             folder = self._folder / "nats-server"
@@ -179,15 +194,18 @@ class Server:
 
     :ivar url: where its clients reach it.
     :ivar broker: process id of the broker between, if there is one.
+    :ivar gateway: that of the gateway before the broker, if there is one.
     """
 
     url: str
     process: PeerProcess
     broker: int | None
+    gateway: int | None = None
 
     def cpu(self) -> tuple[float, float | None]:
-        """Processor time of server and broker so far."""
-        return cpu_seconds(self.process.pid), None if self.broker is None else cpu_seconds(self.broker)
+        """Processor time so far: of the server, with the gateway before it; and of the broker."""
+        serving = cpu_seconds(self.process.pid) + (0.0 if self.gateway is None else cpu_seconds(self.gateway))
+        return serving, None if self.broker is None else cpu_seconds(self.broker)
 
 
 PEER_TROUBLE = (InstallationFailed, ProcessFailed, NodeFailed, OSError)

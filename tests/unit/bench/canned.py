@@ -17,6 +17,7 @@ def sample(peer: str, round_number: int, rate: int, in_flight: int = 100, client
 def canned() -> Results:
     """Three rounds of some peers, one of which failed; growth, latencies and a traffic jam."""
     results = Results(MACHINE, versions={"RabbitMQ": "3.10.8"}, taken={"throughput": "2026-01-02 03:04 UTC, abc"})
+    results.taken["callers"] = "2026-01-05 06:07 UTC, def"
     results.peer_versions["ours"] = {"thrift-amqp-rpc": "0.1.0", "Twisted": "26.10.0", "six": "1.17.0"}
     for number, (ours, c, aio, grpc) in enumerate(
         [(1000, 2000, 100, 500), (1200, 2000, 150, 400), (900, 1000, 90, 300)]
@@ -26,6 +27,13 @@ def canned() -> Results:
             sample("librabbitmq", number, c, client_cpu=0.01),
             sample("aio_pika", number, aio),
             sample("grpc_aio", number, grpc),
+        ]
+    for number, (twisted, asyncio, blocking, kombu) in enumerate([(1000, 1000, 300, 100), (1200, 900, 240, 120)]):
+        results.callers += [
+            sample("ours", number, twisted),
+            sample("ours_asyncio", number, asyncio),
+            sample("ours_blocking", number, blocking, in_flight=8),
+            sample("kombu_threads", number, kombu, in_flight=8),
         ]
     results.latencies = [
         LatencySample("ours", 1000, 1, 999.0, {"50": 0.001, "99": 0.0025}),

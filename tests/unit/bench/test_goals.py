@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.bench.canned import MACHINE, canned, sample
 from tools.bench.figures import Spread
-from tools.bench.goals import GOALS, Goal, Verdict, judge, judge_growth
+from tools.bench.goals import CALLER_GOALS, GOALS, Goal, Verdict, judge, judge_callers, judge_growth
 from tools.bench.results import GrowthSample, Results
 
 
@@ -33,9 +33,16 @@ class GoalTests(SynchronousTestCase):
 
     def test_a_goal_without_figures_is_neither_met_nor_missed(self) -> None:
         """Every goal is judged, and says so."""
-        verdicts = judge(Results(MACHINE)) + judge_growth(Results(MACHINE))
-        self.assertGreater(len(verdicts), len(GOALS))
+        nothing = Results(MACHINE)
+        verdicts = judge(nothing) + judge_callers(nothing) + judge_growth(nothing)
+        self.assertGreater(len(verdicts), len(GOALS) + len(CALLER_GOALS))
         self.assertEqual({(each.seen, each.met) for each in verdicts}, {(None, None)})
+
+    def test_callers_are_compared_within_their_own_run(self) -> None:
+        """``rpc.aio`` with Twisted in that run, and ``rpc.blocking`` with kombu, in eight threads."""
+        asyncio, blocking = judge_callers(canned())
+        self.assertEqual((asyncio.at, asyncio.seen, asyncio.met), ("100", Spread(0.875, 0.75, 1.0, 2), True))
+        self.assertEqual((blocking.at, blocking.seen, blocking.met), ("8", Spread(2.5, 2.0, 3.0, 2), False))
 
 
 class GrowthTests(SynchronousTestCase):

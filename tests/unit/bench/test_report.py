@@ -34,6 +34,22 @@ class ReportTests(SynchronousTestCase):
         """The median of the rounds, the least and the most."""
         self.assert_line("| this project | RabbitMQ | 1,000 (900–1,200) |")
 
+    def test_callers_have_a_table_of_their_own(self) -> None:
+        """Their rates, and the ratios of the same run. The run is named."""
+        section = self.page.partition("## Ways to call")[2].partition("\n## ")[0]
+        self.assertIn("| this project, Twisted | RabbitMQ | – | 1,100 (1,000–1,200) |\n", section)
+        self.assertIn("| this project, rpc.blocking in threads | RabbitMQ | 270 (240–300) | – |\n", section)
+        self.assertIn("| 100 | ≥ 0.85 × | 0.875 × (0.75–1) | met |\n", section)
+        self.assertIn("| 8 | ≥ 3 × | 2.5 × (2–3) | **not met** |", section)
+        self.assert_line("| callers measured | 2026-01-05 06:07 UTC, def |")
+
+    def test_figures_of_callers_are_in_no_other_table(self) -> None:
+        """The other tables are of other runs."""
+        results = canned()
+        results.callers = []
+        before, _, rest = self.page.partition("## Ways to call")
+        self.assertEqual(write(results), before + rest[rest.index("## ") :])
+
     def test_where_there_is_no_broker_it_takes_no_time(self) -> None:
         """Microseconds of client, server and broker."""
         self.assert_line("| this project | 100 (83.3–111) | 200 (167–222) | 300 (250–333) |")
@@ -75,6 +91,7 @@ class ReportTests(SynchronousTestCase):
         self.assert_line("machine", "2 cores of Some Processor, 4 GiB, Linux 6")
         self.assert_line("| throughput measured | 2026-01-02 03:04 UTC, abc |")
         self.assert_line("| this project | thrift-amqp-rpc 0.1.0, Twisted 26.10.0 |")
+        self.assertNotIn("| this project, Twisted |", self.page[self.page.index("## When and on what") :])
 
     def test_notes_are_taken_over(self) -> None:
         """Notes stand before the facts."""

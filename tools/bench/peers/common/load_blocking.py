@@ -23,22 +23,32 @@ def in_turn(call, meter, in_flight):
 
 def in_threads(call, meter, in_flight):
     """A thread for each call in flight."""
+    in_own_threads([call] * in_flight, meter, in_flight)
+
+
+def in_own_threads(calls, meter, in_flight):
+    """A thread for each of `calls`, which makes one after the other. The main thread alone where there is one."""
+    if in_flight == 1:
+        in_turn(calls[0], meter, in_flight)
+        return
+    numbers = iter(range(meter.calls))  # its next() is a single step for other threads
     counting = Lock()
 
-    def one(number):
-        began = time.perf_counter()
-        try:
-            answer = call(number, 1)
-        except Exception as error:
-            with counting:
-                meter.failed(repr(error), began)
-        else:
-            with counting:
-                meter.answered(number, answer, began)
+    def one_after_another(call):
+        for number in numbers:
+            began = time.perf_counter()
+            try:
+                answer = call(number, 1)
+            except Exception as error:
+                with counting:
+                    meter.failed(repr(error), began)
+            else:
+                with counting:
+                    meter.answered(number, answer, began)
 
     with ThreadPoolExecutor(in_flight) as threads:
         meter.start()
-        deque(threads.map(one, range(meter.calls)), maxlen=0)
+        deque(threads.map(one_after_another, calls), maxlen=0)
 
 
 def measure(options, loop):
@@ -56,7 +66,7 @@ def measure(options, loop):
     finish(options, meter)
 
 
-def run(server, client, publish=None):
+def run(server, client, publish=None, options=None):
     """Run the program: each is a function of the options; `server` does not come back."""
-    options = parser(*(["publish"] if publish else [])).parse_args()
+    options = options or parser(*(["publish"] if publish else [])).parse_args()
     {"server": server, "client": client, "publish": publish}[options.verb](options)

@@ -1,4 +1,7 @@
-"""gRPC's asyncio client and server, over TCP without a broker. `calc_pb2` is made of `calc.proto` at installation."""
+"""gRPC's asyncio client and server, over TCP without a broker.
+
+`calc_pb2` is made of `../common/calc.proto` at installation.
+"""
 
 from urllib.parse import urlsplit
 

@@ -1,14 +1,19 @@
 """kombu on py-amqp: the RPC of kombu's tutorial, with several calls in flight on one connection.
 
+With ``--threads``, each thread has a connection, and one call in flight.
+
 py-amqp reads its socket whenever it publishes, and calls back from there. So callbacks only take notes: one that
 published would come back to itself, to any depth, and the loop that waits for events must not overlook a note.
 """
 
 import time
 from collections import deque
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from kombu import Connection, Consumer, Producer, Queue
-from load_blocking import measure, run
+from load import parser
+from load_blocking import in_own_threads, measure, run
 
 QUEUE = Queue("bench.kombu", durable=False, auto_delete=True)
 PREFETCH = 1000
@@ -78,4 +83,45 @@ def client(options):
             measure(options, loop)
 
 
-run(server, client)
+@contextmanager
+def caller(options):
+    """Open a connection; its function makes one call at a time."""
+    with Connection(options.broker) as connection:
+        producer = Producer(connection.channel())
+        answers = {}
+
+        def on_reply(body, message):
+            answers[message.properties["correlation_id"]] = body["sum"]
+
+        with Consumer(
+            connection, [Queue(exclusive=True, auto_delete=True)], callbacks=[on_reply], no_ack=True
+        ) as replies:
+            reply_to = replies.queues[0].name
+
+            def call(a, b):
+                producer.publish(
+                    {"a": a, "b": b},
+                    exchange="",
+                    routing_key=QUEUE.name,
+                    reply_to=reply_to,
+                    correlation_id=str(a),
+                    serializer="json",
+                )
+                while str(a) not in answers:
+                    connection.drain_events()
+                return answers.pop(str(a))
+
+            yield call
+
+
+def client_in_threads(options):
+    """Call from as many threads as calls are in flight."""
+    with ExitStack() as stack:
+        calls = [stack.enter_context(caller(options)) for _ in range(options.in_flight)]
+        measure(options, partial(in_own_threads, calls))
+
+
+command_line = parser()
+command_line.add_argument("--threads", action="store_true", help="a thread and a connection for each call in flight")
+arguments = command_line.parse_args()
+run(server, client_in_threads if arguments.threads else client, options=arguments)

@@ -71,13 +71,13 @@ async def asyncio_client(options):
 def blocking_client(options):
     """Call through ``rpc.blocking``, from as many threads as calls are in flight."""
     from generated.work import Bench
-    from load_blocking import in_threads, in_turn, measure
+    from load_blocking import in_threads, measure
 
     import rpc.blocking
 
     with rpc.blocking.connect(options.broker) as connection:
         call = connection.client(Bench).add
-        measure(options, partial(in_turn if options.in_flight == 1 else in_threads, call))
+        measure(options, partial(in_threads, call))
 
 
 def run_client(options):
