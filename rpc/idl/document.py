@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from rpc.idl.descriptions import (
     ConstantDescription,
     EnumDescription,
@@ -27,6 +29,9 @@ FORMAT: Final = 1
 
 MOST_NESTED: Final = 64
 """Types in one another, at most: lists, sets and maps. Descriptions are walked by functions that call themselves."""
+
+MOST_METHODS: Final = 100_000
+"""Methods of all services, at most. A service has all that it inherits, so services of a few bytes may have many."""
 
 T = TypeVar("T")
 
@@ -69,8 +74,9 @@ def _parse(document: Mapping[str, Any], root: str) -> Interface:
         interface.constants[key] = ConstantDescription(
             name, f"{package}.constants", _type(constant["type"]), _value(constant, "doc", str)
         )
+    services = _Services(interface, document["services"])
     for key in document["services"]:
-        _add_service(interface, document["services"], key)
+        services.add(key)
     check_references(interface)
     return interface
 
@@ -104,26 +110,39 @@ def _enum(key: str, enum: Mapping[str, Any]) -> EnumDescription:
     )
 
 
-def _add_service(interface: Interface, services: Mapping[str, Any], key: str) -> ServiceDescription:
-    if key in interface.services:
-        return interface.services[key]
-    service = services[key]
-    extends = None if service["extends"] is None else _value(service, "extends", str)
-    methods: dict[str, MethodDescription] = {}
-    if extends is not None:
-        methods.update(_add_service(interface, services, extends).methods)
-    methods.update({_value(method, "name", str): _method(method) for method in service["methods"]})
-    description = ServiceDescription(
-        _split(key)[1],
-        key,
-        _value(service, "doc", str),
-        extends,
-        MappingProxyType(methods),
-        _annotations(service),
-        interface,
-    )
-    interface.services[key] = description
-    return description
+@attrs.define
+class _Services:
+    """Adds services to an interface, each after the one that it extends.
+
+    :ivar methods: how many those have that were added, with inherited ones.
+    """
+
+    interface: Interface
+    items: Mapping[str, Any]
+    methods: int = 0
+
+    def add(self, key: str) -> ServiceDescription:
+        """Return a service, which is added unless it is there."""
+        if key in self.interface.services:
+            return self.interface.services[key]
+        service = self.items[key]
+        extends = None if service["extends"] is None else _value(service, "extends", str)
+        inherited = {} if extends is None else self.add(extends).methods
+        self.methods += len(inherited) + len(service["methods"])
+        if self.methods > MOST_METHODS:
+            raise ValueError(f"{FILE_NAME} has more than {MOST_METHODS} methods, with those that services inherit")
+        methods = {_value(method, "name", str): _method(method) for method in service["methods"]}
+        description = ServiceDescription(
+            _split(key)[1],
+            key,
+            _value(service, "doc", str),
+            extends,
+            MappingProxyType({**inherited, **methods}),
+            _annotations(service),
+            self.interface,
+        )
+        self.interface.services[key] = description
+        return description
 
 
 def _method(method: Mapping[str, Any]) -> MethodDescription:

@@ -23,6 +23,7 @@ def check(interface: Interface) -> None:
     for owner, fields, taken in _structs(interface):
         _check_fields(owner, fields, taken)
     for enum in interface.enums.values():
+        _check_names(enum.name, [python_name(enum.name)], frozenset())
         _check_names(enum.name, map(python_name, enum.members), frozenset())
     for service in interface.services.values():
         _check_names(service.name, [python_name(name) for name in service.methods], frozenset())

@@ -110,9 +110,14 @@ def method(name: str, *arguments: dict[str, Any], **changed: Any) -> dict[str, A
     return {**plain, "arguments": list(arguments), **changed}
 
 
-def service(*methods: dict[str, Any]) -> dict[str, Any]:
+def service(*methods: dict[str, Any], extends: str | None = None) -> dict[str, Any]:
     """Return a service."""
-    return {"doc": "", "extends": None, "methods": list(methods), "annotations": {}}
+    return {"doc": "", "extends": extends, "methods": list(methods), "annotations": {}}
+
+
+def enum() -> dict[str, Any]:
+    """Return an enum."""
+    return {"doc": "", "members": [{"name": "A", "value": 1, "doc": ""}]}
 
 
 def doubling(levels: int) -> dict[str, Any]:
@@ -141,6 +146,8 @@ HOSTILE = {
     "an enum with a member that is no name": {
         "enums": {"a.E": {"doc": "", "members": [{"name": "a-b", "value": 1, "doc": ""}]}}
     },
+    "an enum that is a property of modules": {"enums": {"a.__class__": enum()}},
+    "an enum that is no name": {"enums": {"a.E\x1b[2J": enum()}},
     "a method that is no name": {"services": {"a.S": service(method("a.b"))}},
     "a method of all objects": {"services": {"a.S": service(method("__init__"))}},
     "two arguments of one name": {"services": {"a.S": service(method("a", field(), field(id=2)))}},
@@ -185,6 +192,14 @@ def test_refuses(sections: dict[str, Any]) -> None:
             reflection.stub(key)
     assert type(caught.value) in (ValueError, ConfigurationError)
     assert str(caught.value)
+
+
+def test_services_that_inherit_many_methods_are_refused() -> None:
+    """Each has all methods of its base, so a description of a megabyte could fill the memory."""
+    base = {"a.Base": service(*[method(f"m{number}") for number in range(1_100)])}
+    heirs = {f"a.S{number}": service(extends="a.Base") for number in range(100)}
+    with pytest.raises(ValueError, match="more than 100000 methods"):
+        Reflection.read(json.dumps(description(services={**base, **heirs})))
 
 
 def test_names_of_modules_here_are_not_looked_up() -> None:
