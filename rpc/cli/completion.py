@@ -7,6 +7,7 @@ all that is written. So nothing is written here, and a broker that is away or sl
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -58,7 +59,15 @@ def complete_method(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
 
 
 def _begin_with(incomplete: str, words: Iterable[str]) -> list[CompletionItem]:
-    return [CompletionItem(word) for word in sorted(set(words)) if word.startswith(incomplete)]
+    return [CompletionItem(word) for word in sorted(set(words)) if word.startswith(incomplete) and _is_plain(word)]
+
+
+def _is_plain(word: str) -> bool:
+    """Return whether a shell takes a word as it is: it writes the word into the command line, without quotes.
+
+    Peers choose the names of services. One with a command in it would be run at the return key.
+    """
+    return shlex.quote(word) == word and not word.startswith("-")
 
 
 def _quietly(find: Callable[[], T], otherwise: T) -> T:

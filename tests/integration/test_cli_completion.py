@@ -16,6 +16,7 @@ import rpc
 from generated.calculator import Calculator
 from services.calculator import CalculatorHandler
 from tests.integration.call_case import PROJECT, CallTestCase
+from tests.integration.test_reflection import FalseControlTestCase
 from tools.nodes.rabbitmq import free_ports
 
 COMMAND = Path(sys.executable).with_name("thrift-rpc")
@@ -84,3 +85,32 @@ class CompletionTests(CallTestCase):
         for url in (f"amqp://127.0.0.1:{port}", "http://wrong"):
             for words in (("call", "Calc"), ("call", "Calculator", "a")):
                 self.assertEqual(await deferToThread(complete, *words, broker=url), [])
+
+
+class HostileNamesTests(FalseControlTestCase):
+    """What a worker answers is written into the command line, and obeyed at the next return key."""
+
+    async def test_offers_no_name_that_a_shell_would_obey(self) -> None:
+        """Nor one of two lines, or one that would be an option."""
+        control = await self.serve_falsely()
+        name = self.name
+        commands = (
+            "$(id)",
+            "`id`",
+            ";id",
+            "|id",
+            ">id",
+            "&",
+            " id",
+            "\nplain,id",
+            "\tid",
+            "\x1b[2J",
+            "*",
+            "'",
+            '"',
+            "\\",
+        )
+        control.pong.services = [name, f"--{name}", f"~{name}", *(f"{name}{command}" for command in commands)]
+        self.assertEqual(await deferToThread(complete, "call", name, broker=self.url), [name])
+        everything = await deferToThread(complete, "ping", "", broker=self.url)
+        self.assertEqual([each for each in everything if name in each], [name])
