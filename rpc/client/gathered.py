@@ -65,8 +65,8 @@ class Gathered(Generic[T]):
     problem: str | None = None
 
 
-IsComplete = Callable[[list[Answer[Any]]], bool]
-"""Whether no further answers are expected. Called after each."""
+IsComplete = Callable[[Answer[Any]], bool]
+"""Takes each answer as it comes, and returns whether no further ones are expected."""
 
 
 @attrs.frozen
@@ -76,7 +76,7 @@ class Question:
     :ivar operation: of a method with a reply. Its options have the exchange, and the limits for replies.
     :ivar routing_key: of the request; default: the operation's service.
     :ivar wait: seconds.
-    :ivar is_complete: ends the wait.
+    :ivar is_complete: takes the answers, and ends the wait.
     """
 
     operation: Operation

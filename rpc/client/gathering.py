@@ -185,35 +185,40 @@ class _Replies:
         if parts[CORRELATION_ID] != self._id or self._ended.called:
             return
         encoded = parts[HEADERS]
+        answer: Answer[Any] | None = None
         try:
             headers = NO_HEADERS if encoded is None else decode_headers(encoded)
         except CodecError as error:
             self._note_bad(NO_HEADERS, f"the headers of the reply: {error}")
         else:
-            self._read(delivery, headers)
+            answer = self._read(delivery, headers)
         self._bytes += delivery.size
+        is_complete = answer is not None and self._question.is_complete(answer)
         if len(self._answers) + len(self._bad) >= MOST_ANSWERS or self._bytes >= MOST_BYTES:
             taken = f"{len(self._answers)} and {len(self._bad)} bad ones were taken, of {self._bytes} bytes"
             self._end(End.TOO_MANY, f"there are too many answers: {taken}")
-        elif self._question.is_complete(self._answers):
+        elif is_complete:
             self._end(End.COMPLETE)
 
-    def _read(self, delivery: Delivery, headers: Mapping[str, Any]) -> None:
+    def _read(self, delivery: Delivery, headers: Mapping[str, Any]) -> Answer[Any] | None:
+        """Note a reply; return it if it is an answer."""
         operation = self._operation
         try:
             if delivery.size > operation.options.max_message_size:
                 raise operation.reply_too_large(delivery.size)
             if OUTCOME in headers:
                 self._note_bad(headers, operation.refusal_text(SEQID, delivery.body))
-                return
+                return None
             value, error = operation.decode(SEQID, delivery.body)
         except InvalidReply as invalid:
             self._note_bad(headers, str(invalid))
-            return
-        if error is None:
-            self._answers.append(Answer(_instance(headers), self._passed(), value))
-        else:
+            return None
+        if error is not None:
             self._note_bad(headers, f"{type(error).__name__}: {error}")
+            return None
+        answer = Answer(_instance(headers), self._passed(), value)
+        self._answers.append(answer)
+        return answer
 
     def _note_bad(self, headers: Mapping[str, Any], problem: str) -> None:
         self._bad.append(BadAnswer(_instance(headers), self._passed(), problem))

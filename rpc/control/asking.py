@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from rpc.client.connection import Connection
-from rpc.client.gathered import Answer, Question
+from rpc.client.gathered import Answer, BadAnswer, Question
 from rpc.client.options import DEFAULT_OPTIONS
 from rpc.client.stub_operation import StubOperation
 from rpc.control.answers import Answers
@@ -23,6 +23,9 @@ WAIT = 1.0
 """Seconds that workers have to answer."""
 
 LONGEST_WAIT = 3600.0
+
+LONGEST_KEY = 255
+"""Bytes of a routing key (AMQP 0-9-1, 4.2.5.3, "Strings")."""
 
 
 class Control:
@@ -115,8 +118,11 @@ class Control:
     ) -> Answers[Any]:
         expected = 1 if instance is not None else await self._consumers(service, queue)
 
-        def is_complete(answers: list[Answer[Any]]) -> bool:
-            return bool(expected) and len(_chosen(answers, serves, service)) >= (expected or 0)
+        chosen = _Chosen(serves, service)
+
+        def is_complete(answer: Answer[Any]) -> bool:
+            chosen.take(answer)
+            return bool(expected) and len(chosen.good) >= (expected or 0)
 
         operation = StubOperation(
             method=self._methods[method],
@@ -128,9 +134,8 @@ class Control:
         )
         key = NAME if instance is None else instance_key(NAME, instance)
         gathered = await self.connection.gather(Question(operation, arguments, key, wait, is_complete))
-        return Answers(
-            _chosen(gathered.answers, serves, service), gathered.bad, expected, gathered.end, gathered.problem
-        )
+        good, bad = tuple(chosen.good.values()), (*gathered.bad, *chosen.bad)
+        return Answers(good, bad, expected, gathered.end, gathered.problem)
 
     async def _consumers(self, service: str | None, queue: str | None) -> int | None:
         """Return how many workers consume the queue of a service; ``None``: it is not known."""
@@ -143,15 +148,27 @@ class Control:
         return None if counts is None else counts.consumers
 
 
-def _chosen(
-    answers: Iterable[Answer[Any]], serves: Callable[[Any, str], bool], service: str | None
-) -> tuple[Answer[Any], ...]:
-    """Return the answers of workers that serve a service, of each worker the first."""
-    chosen: dict[object, Answer[Any]] = {}
-    for each in answers:
-        if service is None or serves(each.value, service):
-            chosen.setdefault(each.value.instance or each.instance, each)
-    return tuple(chosen.values())
+class _Chosen:
+    """The answers of workers that serve a service, of each worker the first.
+
+    :ivar good: by the name of the worker.
+    :ivar bad: those of peers with a name that no worker can have.
+    """
+
+    def __init__(self, serves: Callable[[Any, str], bool], service: str | None) -> None:
+        self.good: dict[str, Answer[Any]] = {}
+        self.bad: list[BadAnswer] = []
+        self._serves = serves
+        self._service = service
+
+    def take(self, answer: Answer[Any]) -> None:
+        """Take an answer as it comes. Thousands may come to one question."""
+        instance: str = answer.value.instance or answer.instance or ""
+        if len(instance_key(NAME, instance).encode()) > LONGEST_KEY:
+            problem = f"its name has {len(instance)} characters, with which no question reaches it"
+            self.bad.append(BadAnswer(None, answer.seconds, problem))
+        elif self._service is None or self._serves(answer.value, self._service):
+            self.good.setdefault(instance, answer)
 
 
 def _pong_serves(pong: Pong, service: str) -> bool:

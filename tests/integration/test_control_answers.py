@@ -16,7 +16,7 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.client import gathering
 from rpc.client.gathered import End
-from rpc.control import NAME, Answers, Control, Pong
+from rpc.control import NAME, Answers, Control, Pong, asking
 from rpc.control.stubs.control import Control as ControlStub
 from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError
@@ -231,6 +231,28 @@ class AnswersTests(AMQPTestCase):
         await self.answer(lambda seqid: [(b"x" * 400, {})] * 60)
         answers = await self.ping(WAIT)
         self.assertEqual((len(answers.bad), answers.end), (3, End.TOO_MANY))
+
+    async def test_answers_of_other_services_cost_the_same_each(self) -> None:
+        """A worker may answer thousands of times, and never as one that is expected."""
+        looked_at: list[str] = []
+
+        def serves(found: Pong, service: str) -> bool:
+            looked_at.append(found.instance)
+            return service in found.services
+
+        self.patch(asking, "_pong_serves", serves)
+        await self.answer(lambda seqid: [(pong(seqid, "odd", "Other"), {})] * 300)
+        self.assertEqual(len(await self.ping(1.0)), 0)
+        self.assertLessEqual(len(looked_at), 300)
+
+    async def test_a_name_that_no_worker_can_have_is_no_answer(self) -> None:
+        """No question could be sent to it: that would fail as if the connection was lost."""
+        worker = await self.serve()
+        await self.answer(lambda seqid: [(pong(seqid, "é" * 122, "Calculator"), {})])
+        answers = await self.ping()
+        self.assertEqual([each.instance for each in answers], [worker.instance])
+        self.assertEqual([each.instance for each in answers.bad], [None])
+        self.assertIn("its name has 122 characters", answers.bad[0].problem)
 
     # -- no question can be sent
 
