@@ -17,6 +17,9 @@ from rpc.worker.call import Ending
 
 RETURNED = Ending.RETURNED.value
 
+LONGEST = 1e15
+"""Seconds of all calls of a method that can be right: 30 million years. Sums of them are finite, as JSON demands."""
+
 NO_COUNTS = (0,) * (len(BOUNDS) + 1)
 
 
@@ -128,7 +131,7 @@ def _is_addable(worker: WorkerStats, stats: ServiceStats) -> bool:
 def _is_sound(stats: MethodStats, places: int) -> bool:
     """Whether numbers of a peer can be added and divided."""
     numbers = (*stats.outcomes.values(), *stats.errors.values(), *stats.latency.counts)
-    return len(stats.latency.counts) == places and math.isfinite(stats.latency.total) and min(numbers) >= 0
+    return len(stats.latency.counts) == places and 0 <= stats.latency.total <= LONGEST and min(numbers) >= 0
 
 
 def _total(stats: MethodStats) -> MethodTotal:

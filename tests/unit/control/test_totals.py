@@ -57,6 +57,8 @@ class TotalTests(SynchronousTestCase):
             "no number": worker(method(latency=Latency(total=math.nan, counts=counts(p0=1)))),
             "infinite": worker(method(latency=Latency(total=math.inf, counts=counts(p0=1)))),
             "negative": worker(method(outcomes={"returned": -1})),
+            "negative durations": worker(method(latency=Latency(total=-1.0, counts=counts(p0=1)))),
+            "durations whose sum is infinite": worker(method(latency=Latency(total=1.7e308, counts=counts(p0=1)))),
         }
         for name, answer in strange.items():
             answer.instance = name
