@@ -31,6 +31,9 @@ from rpc.topology import DeadLetterKind, ServiceTopology
 AT_ONCE: Final = 20
 """Questions about queues: each has a channel."""
 
+MOST_SERVICES: Final = 1000
+"""Services that are listed without being named. Workers tell the names, and RabbitMQ logs each missing queue."""
+
 Counts: TypeAlias = QueueCounts | BaseException | None
 """What the broker says of a queue; ``None``: there is none."""
 
@@ -67,15 +70,19 @@ def list_command(services: tuple[str, ...], **options: Any) -> None:
     these are others; requests that wait in the queue or in a worker; calls in progress; dead letters. No command can
     ask the broker which queues it has, so a service without a worker is listed only when it is named.
 
+    At most 1000 services are listed that are not named.
+
     Exit status: 0 when the list is complete; 1 when a named service has never been served here, the broker tells
     nothing of a queue, a worker gave no answer that can be read, or the command failed.
     """
     asking = Asking(**options)
-    answers, lines = asking.run(lambda control: _look(control, services, asking.wait))
+    answers, lines, left_out = asking.run(lambda control: _look(control, services, asking.wait))
     unknown = [line.service for line in lines if line.has_queue is False and line.service in services]
     refused = [line for line in lines if line.problem is not None]
     if asking.as_json:
-        say_json({"services": [attrs.asdict(line) for line in lines], **json_of_problems(answers)})
+        say_json(
+            {"services": [attrs.asdict(line) for line in lines], "left_out": left_out, **json_of_problems(answers)}
+        )
     else:
         head = ("SERVICE", "WORKERS", "WAITING", "IN PROGRESS", "DEAD LETTERS")
         say_lines(table(head, [_cells(line) for line in lines], (1, 2, 3, 4)))
@@ -84,7 +91,9 @@ def list_command(services: tuple[str, ...], **options: Any) -> None:
         warn(f"{service}: no worker has ever served it here")
     for line in refused:
         warn(f"{line.service}: the broker tells nothing of a queue: {line.problem}")
-    if unknown or refused or answers.bad or answers.problem is not None:
+    if left_out:
+        warn(f"{left_out} further services are not listed: name those that you look for")
+    if unknown or refused or left_out or answers.bad or answers.problem is not None:
         raise SystemExit(FAILED)
 
 
@@ -99,8 +108,13 @@ def _number(known: int | None) -> str:
     return "?" if known is None else str(known)
 
 
-async def _look(control: Control, named: Iterable[str], wait: float) -> tuple[Answers[WorkerDescription], list[Line]]:
-    """Ask all workers, then the broker about the queues of their services."""
+async def _look(
+    control: Control, named: Iterable[str], wait: float
+) -> tuple[Answers[WorkerDescription], list[Line], int]:
+    """Ask all workers, then the broker about the queues of their services.
+
+    :return: the answers, the lines, and how many services were left out.
+    """
     asked: list[Any] = await gatherResults([control.workers(wait=wait), control.stats(wait=wait)], consumeErrors=True)
     workers: Answers[WorkerDescription] = asked[0]
     stats: Answers[WorkerStats] = asked[1]
@@ -110,6 +124,8 @@ async def _look(control: Control, named: Iterable[str], wait: float) -> tuple[An
         for service in worker.services:
             answered[service.name] = answered.get(service.name, 0) + 1
             topologies[service.name] = ServiceTopology(service.name, service.exchange, queue=service.queue)
+    others = sorted(topologies.keys() - set(named))
+    listed = sorted({*named, *others[:MOST_SERVICES]})
     turn = DeferredSemaphore(AT_ONCE)
 
     async def line(topology: ServiceTopology) -> Line:
@@ -118,8 +134,8 @@ async def _look(control: Control, named: Iterable[str], wait: float) -> tuple[An
         total = add_up(stats, topology.service)
         return _line(topology.service, answered.get(topology.service, 0), total, counts)
 
-    lines = [Deferred.fromCoroutine(line(topologies[service])) for service in sorted(topologies)]
-    return workers, await gatherResults(lines, consumeErrors=True)
+    lines = [Deferred.fromCoroutine(line(topologies[service])) for service in listed]
+    return workers, await gatherResults(lines, consumeErrors=True), len(topologies) - len(listed)
 
 
 def _queues(topology: ServiceTopology) -> list[str]:
