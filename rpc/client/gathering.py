@@ -7,6 +7,7 @@ queue is the question's own, on a channel of its own: an error closes that chann
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from time import thread_time
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -46,6 +47,11 @@ MOST_ANSWERS = 10_000
 
 MOST_BYTES = 256 * 1024 * 1024
 """Bytes of these replies."""
+
+MOST_SECONDS = 2.0
+"""Seconds of the processor for reading these replies. The reactor waits meanwhile. And values that are read in a second
+take 100 MB at most (``rpc/envelope/element_costs.py``), while a reply of 25 KB may become 7 MB.
+"""
 
 SEQID = 1
 
@@ -126,6 +132,7 @@ class _Replies:
         self._answers: list[Answer[Any]] = []
         self._bad: list[BadAnswer] = []
         self._bytes = 0
+        self._seconds = 0.0
         self._sent_at = 0.0
         self._ended: Deferred[tuple[End, str | None]] = Deferred()
 
@@ -185,6 +192,7 @@ class _Replies:
         if parts[CORRELATION_ID] != self._id or self._ended.called:
             return
         encoded = parts[HEADERS]
+        began = thread_time()
         answer: Answer[Any] | None = None
         try:
             headers = NO_HEADERS if encoded is None else decode_headers(encoded)
@@ -194,11 +202,16 @@ class _Replies:
             answer = self._read(delivery, headers)
         self._bytes += delivery.size
         is_complete = answer is not None and self._question.is_complete(answer)
-        if len(self._answers) + len(self._bad) >= MOST_ANSWERS or self._bytes >= MOST_BYTES:
+        self._seconds += thread_time() - began
+        if self._is_over_a_limit():
             taken = f"{len(self._answers)} and {len(self._bad)} bad ones were taken, of {self._bytes} bytes"
-            self._end(End.TOO_MANY, f"there are too many answers: {taken}")
+            self._end(End.TOO_MANY, f"there are too many answers: {taken}, read in {self._seconds:.1f} s")
         elif is_complete:
             self._end(End.COMPLETE)
+
+    def _is_over_a_limit(self) -> bool:
+        taken = len(self._answers) + len(self._bad)
+        return taken >= MOST_ANSWERS or self._bytes >= MOST_BYTES or self._seconds >= MOST_SECONDS
 
     def _read(self, delivery: Delivery, headers: Mapping[str, Any]) -> Answer[Any] | None:
         """Note a reply; return it if it is an answer."""

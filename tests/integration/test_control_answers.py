@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
 from rpc.client import gathering
 from rpc.client.gathered import End
-from rpc.control import NAME, Answers, Control, Pong, asking
+from rpc.control import NAME, Answers, Control, Pong, WorkerDescription, asking
 from rpc.control.stubs.control import Control as ControlStub
 from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError
@@ -231,6 +232,22 @@ class AnswersTests(AMQPTestCase):
         await self.answer(lambda seqid: [(b"x" * 400, {})] * 60)
         answers = await self.ping(WAIT)
         self.assertEqual((len(answers.bad), answers.end), (3, End.TOO_MANY))
+
+    async def test_the_time_for_reading_answers_is_bounded(self) -> None:
+        """A byte may become an object of hundreds, so neither number nor bytes of replies bound time and memory."""
+        self.patch(gathering, "MOST_SECONDS", 0.01)
+        empty = struct.pack(">i", 20_000) + b"\0" * 20_000
+
+        def swollen(seqid: int) -> list[Reply]:
+            answer = STUB.describe_result(WorkerDescription(instance="odd"))
+            body = BINARY.encode("describe", TMessageType.REPLY, seqid, answer)
+            head, none, end = body.partition(b"\x0f\x00\x09\x0c\x00\x00\x00\x00")
+            return [(head + none[:4] + empty + end, {})] * 50
+
+        await self.answer(swollen)
+        answers = await self.control.workers(wait=WAIT)
+        self.assertEqual((len(answers), answers.end, answers.bad), (1, End.TOO_MANY, ()))
+        self.assertIn("too many answers", answers.problem or "")
 
     async def test_answers_of_other_services_cost_the_same_each(self) -> None:
         """A worker may answer thousands of times, and never as one that is expected."""
