@@ -19,6 +19,9 @@ MOST_SERVICES: Final = 1000
 MOST_WORKERS: Final = 2000
 """Workers that are shown."""
 
+MOST_METHODS: Final = 500
+"""Methods of a service that are shown. Each is sent to the page once a second."""
+
 MOST_PROBLEMS: Final = 20
 """Lines about answers that are shown."""
 
@@ -140,6 +143,7 @@ def snapshot_of(reading: Reading, rates: Rates) -> Snapshot:
     names = sorted(served)
     shown = names[:MOST_SERVICES]
     rows = tuple(_service_row(name, served[name], reading, rates) for name in shown)
+    methods = {_shown(name): _method_rows(name, served[name], rates) for name in shown}
     workers = sorted(reading.workers, key=lambda worker: worker.instance)
     return Snapshot(
         at=reading.at,
@@ -153,8 +157,8 @@ def snapshot_of(reading: Reading, rates: Rates) -> Snapshot:
         ),
         services=rows,
         workers=tuple(map(_worker_row, workers[:MOST_WORKERS])),
-        methods={_shown(name): _method_rows(name, served[name], rates) for name in shown},
-        problems=_problems(reading, len(names), len(workers)),
+        methods={name: rows[:MOST_METHODS] for name, rows in methods.items()},
+        problems=_problems(reading, len(names), len(workers), {name: len(rows) for name, rows in methods.items()}),
     )
 
 
@@ -203,13 +207,15 @@ def _worker_row(worker: WorkerReading) -> WorkerRow:
     )
 
 
-def _problems(reading: Reading, services: int, workers: int) -> tuple[str, ...]:
-    lines = [
-        f"{count - most} {what} more are not shown"
-        for what, count, most in (("services", services, MOST_SERVICES), ("workers", workers, MOST_WORKERS))
-        if count > most
-    ]
+def _problems(reading: Reading, services: int, workers: int, methods: dict[str, int]) -> tuple[str, ...]:
+    rows = (("services", services, MOST_SERVICES), ("workers", workers, MOST_WORKERS))
+    lines = [f"{count - most} {what} more are not shown" for what, count, most in rows if count > most]
     lines += map(_shown, reading.problems)
+    lines += [
+        f"{name}: {count - MOST_METHODS} methods more are not shown"
+        for name, count in methods.items()
+        if count > MOST_METHODS
+    ]
     left = len(lines) - MOST_PROBLEMS
     return tuple(lines[:MOST_PROBLEMS] + ([f"{left} further problems"] if left > 0 else []))
 

@@ -9,7 +9,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from rpc.control.call_stats import BOUNDS
 from rpc.dashboard.rates import RateMeter
 from rpc.dashboard.readings import QueueCounts, Reading
-from rpc.dashboard.snapshot import LONGEST_NAME, MOST_PROBLEMS, MOST_SERVICES, Snapshot, as_json, snapshot_of
+from rpc.dashboard.snapshot import (
+    LONGEST_NAME,
+    MOST_METHODS,
+    MOST_PROBLEMS,
+    MOST_SERVICES,
+    Snapshot,
+    as_json,
+    snapshot_of,
+)
 from tests.unit.dashboard.readings import counts, reading, service, worker
 
 
@@ -79,6 +87,13 @@ class SnapshotTests(SynchronousTestCase):
         self.assertEqual(len(snapshot.problems), MOST_PROBLEMS + 1)
         self.assertEqual(snapshot.problems[0], "3 services more are not shown")
         self.assertEqual(snapshot.problems[-1], "81 further problems")
+
+    def test_a_service_has_a_bounded_number_of_methods(self) -> None:
+        """The page says how many there are more."""
+        methods = {f"m{number:06}": counts(1) for number in range(MOST_METHODS + 2)}
+        snapshot = shown(reading(1, worker("a", service("Adder", methods))))
+        self.assertEqual([row.name for row in snapshot.methods["Adder"]], list(methods)[:MOST_METHODS])
+        self.assertEqual(snapshot.problems, ("Adder: 2 methods more are not shown",))
 
     def test_rows_are_json(self) -> None:
         """Figures have four digits, so that a row does not change with every call."""
