@@ -51,6 +51,8 @@ class Dashboard(Service):
             raise ConfigurationError(f"interface={interface}: others than this machine reach it: give a token")
         if token is not None and len(token) < SHORTEST_TOKEN:
             raise ConfigurationError(f"the token has {len(token)} characters: it must have {SHORTEST_TOKEN} or more")
+        if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):
+            raise ConfigurationError("the token must be of letters, digits and punctuation of ASCII, as headers are")
         clock = monotonic_reactor(reactor)
         watch = BrokerWatch()
         self._reactor = reactor

@@ -176,6 +176,14 @@ class CommandLineTests(DashboardCase):
             self.assertNotIn("short", output)
         self.assertIn("--token-file=/nowhere: No such file", self.fails("--token-file", "/nowhere"))
 
+    def test_a_token_that_no_browser_could_show(self) -> None:
+        """Headers are ASCII. Every look at the page would fail."""
+        for token in ("ü" * 20, "\udcff" * 20, f" {TOKEN}", f"{TOKEN}\t{TOKEN}"):
+            program = self.dashboard(environment={"RPC_DASHBOARD_TOKEN": token})
+            self.assertEqual(program.wait(), 2)
+            self.assertIn("the token must be of letters, digits", program.output())
+            self.assertNotIn(token.strip(), program.output())
+
     def test_beyond_loopback_there_is_always_a_token(self) -> None:
         """One that is made is printed once, before the address."""
         program = self.dashboard("--interface", "0.0.0.0")  # noqa: S104  # what is tested
