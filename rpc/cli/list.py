@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 import click
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
 from rpc.cli.completion import complete_service
@@ -24,6 +24,7 @@ from rpc.cli.control_options import (
 from rpc.cli.standard_output import warn
 from rpc.client.queue_counts import QueueCounts
 from rpc.control import Answers, Control, WorkerDescription, WorkerStats
+from rpc.control.together import together
 from rpc.control.totals import ServiceTotal, add_up
 from rpc.errors import ChannelClosed, CodecError
 from rpc.topology import DeadLetterKind, ServiceTopology
@@ -115,7 +116,7 @@ async def _look(
 
     :return: the answers, the lines, and how many services were left out.
     """
-    asked: list[Any] = await gatherResults([control.workers(wait=wait), control.stats(wait=wait)], consumeErrors=True)
+    asked = await together([control.workers(wait=wait), control.stats(wait=wait)])
     workers: Answers[WorkerDescription] = asked[0]
     stats: Answers[WorkerStats] = asked[1]
     topologies = {service: ServiceTopology(service) for service in named}
@@ -130,12 +131,12 @@ async def _look(
 
     async def line(topology: ServiceTopology) -> Line:
         asked = (_asked(control, turn, queue) for queue in _queues(topology))
-        counts: list[Counts] = await gatherResults(asked, consumeErrors=True)
+        counts: list[Counts] = await together(asked)
         total = add_up(stats, topology.service)
         return _line(topology.service, answered.get(topology.service, 0), total, counts)
 
     lines = [Deferred.fromCoroutine(line(topologies[service])) for service in listed]
-    return workers, await gatherResults(lines, consumeErrors=True), len(topologies) - len(listed)
+    return workers, await together(lines), len(topologies) - len(listed)
 
 
 def _queues(topology: ServiceTopology) -> list[str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
+from rpc.control.together import together
 from rpc.dashboard.readings import QueueCounts
 from rpc.errors import ChannelClosed, CodecError
 from rpc.topology import DeadLetterKind, ServiceTopology
@@ -120,11 +121,3 @@ class Queues:
 
 def _dead_queues(topology: ServiceTopology) -> list[str]:
     return [topology.queue_of_kind(kind) for kind in DeadLetterKind]
-
-
-async def together(work: Iterable[Deferred[Any]]) -> list[Any]:
-    """Wait for all of the Deferreds, or for the first error, which is raised. Cancelled with the caller."""
-    try:
-        return await gatherResults(list(work), consumeErrors=True)
-    except FirstError as error:
-        error.subFailure.raiseException()

@@ -12,8 +12,9 @@ from zope.interface import implementer
 
 from rpc.client.connection import Connection
 from rpc.control import Answers, Control, WorkerDescription, WorkerStats
+from rpc.control.together import together
 from rpc.dashboard.audience import ISource
-from rpc.dashboard.queues import Queues, together
+from rpc.dashboard.queues import Queues
 from rpc.dashboard.readings import Reading
 from rpc.dashboard.roster import Roster
 from rpc.dashboard.snapshot import Broker, BrokerState

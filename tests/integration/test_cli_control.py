@@ -81,6 +81,14 @@ class ControlVerbsTests(ServeTestCase):
         self.assertEqual((status, found["silent"]), (0, 0))
 
     @inlineCallbacks
+    def test_list_fails_where_no_worker_ever_served(self) -> Any:
+        """In words: two questions are sent at once, and the error of one is told."""
+        status, output, error = yield self.run_verb("list")
+        self.assertEqual((status, output), (1, ""))
+        self.assertTrue(error.startswith("Error: service unavailable: rpc.control."), error)
+        self.assertIn("no worker has ever served there", error)
+
+    @inlineCallbacks
     def test_ping_fails_without_a_worker(self) -> Any:
         """Whether workers ever served on the virtual host, or not."""
         status, _, error = yield self.run_verb("ping", "Nobody")
