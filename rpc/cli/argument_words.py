@@ -30,10 +30,16 @@ def read_arguments(values: Values, method: idl.MethodDescription, words: Sequenc
     :raises InvalidRequest: there are too many words or too few, or one does not fit its type.
     """
     if len(words) != len(method.arguments):
-        raise InvalidRequest(f"{signature(method)} takes {len(method.arguments)} arguments, not {len(words)}")
+        raise _wrong_number(method, len(words))
     for field, text in zip(method.arguments, words, strict=True):
         _refuse_named(method, field, text)
     return [values.argument(field.type, text, field.name) for field, text in zip(method.arguments, words, strict=True)]
+
+
+def _wrong_number(method: idl.MethodDescription, given: int) -> InvalidRequest:
+    number = len(method.arguments)
+    takes = "1 argument" if number == 1 else f"{number} arguments"
+    return InvalidRequest(f"{signature(method)} takes {takes}, not {given}")
 
 
 def read_json(values: Values, method: idl.MethodDescription, text: str) -> list[Any]:
@@ -52,7 +58,7 @@ def read_json(values: Values, method: idl.MethodDescription, text: str) -> list[
     else:
         raise InvalidRequest(f"standard input must be an array or object of the arguments of {signature(method)}")
     if len(items) != len(method.arguments):
-        raise InvalidRequest(f"{signature(method)} takes {len(method.arguments)} arguments, not {len(items)}")
+        raise _wrong_number(method, len(items))
     try:
         return [
             values.from_json(field.type, item, field.name) for field, item in zip(method.arguments, items, strict=True)

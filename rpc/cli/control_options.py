@@ -23,6 +23,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 FAILED: Final = 1
 
+DEAF: Final = "it was started with --no-control, or is older than this command"
+"""Why a worker that runs gives no answer, though it could."""
+
+BLOCKED: Final = f"most often, a handler blocks its reactor; else {DEAF}"
+"""The same of a worker that may not be able to."""
+
 
 @attrs.frozen(kw_only=True)
 class Asking:
@@ -90,30 +96,42 @@ def say_json(value: object) -> None:
     say(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-def problems(answers: Answers[Any], wait: float) -> list[str]:
+def problems(answers: Answers[Any], wait: float, service: str | None = None) -> list[str]:
     """Return a line for each reply that is no answer, for the workers that did not answer, and for a lost channel.
-    Nothing when all expected workers have answered.
+    Nothing when all expected workers have answered; without an answer, one line at least.
+
+    :param service: the service that was asked, or ``SERVICE@INSTANCE``; ``None``: all workers were.
     """
     lines = []
     if answers.expected is None or answers.silent:  # otherwise they are of workers of other services
         lines = [f"{each.instance or 'a worker'}: no answer: {each.problem}" for each in answers.bad]
     if answers.end is End.UNROUTABLE:
-        lines.append(
-            "no worker is there that answers: it has ended, is older than the control service, or --no-control"
-        )
+        none = "this worker has ended" if service is not None and "@" in service else "none runs"
+        lines.append(f"the question reached no worker: {none}, or {DEAF}")
     elif answers.silent:
         number = "1 worker" if answers.silent == 1 else f"{answers.silent} workers"
-        lines.append(
-            f"{number} did not answer within {wait:g} s: hanging, older than the control service, or --no-control"
-        )
+        lines.append(f"{number} did not answer within {wait:g} s: {BLOCKED}")
     if answers.problem is not None:
         lines.append(f"the answers are incomplete: {answers.problem}")
+    if not answers.good and not lines:
+        lines.append(_no_answer(answers, wait, service))
     return [printable(line) for line in lines]
 
 
-def tell_problems(answers: Answers[Any], wait: float) -> None:
+def _no_answer(answers: Answers[Any], wait: float, service: str | None) -> str:
+    """Return the line about a question that reached workers, none of which has answered for the service."""
+    if service is None:
+        return (
+            f"at least one worker runs, and none answered within {wait:g} s: {BLOCKED}. Name a service to see its queue"
+        )
+    if answers.expected == 0:
+        return f"no worker of {service} answered: none consumes its queue"
+    return f"no worker of {service} answered: 'thrift-rpc list' shows the services that are there"
+
+
+def tell_problems(answers: Answers[Any], wait: float, service: str | None = None) -> None:
     """Write :func:`problems` to standard error."""
-    for line in problems(answers, wait):
+    for line in problems(answers, wait, service):
         warn(line)
 
 

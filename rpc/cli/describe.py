@@ -59,9 +59,8 @@ def describe_command(service: str, queue: str | None, **options: Any) -> None:
     name, instance = split(service)
     asking = Asking(**options)
     workers, described = asking.run(lambda control: _look(control, name, instance, queue, asking.wait))
-    tell_problems(workers, asking.wait)
+    tell_problems(workers, asking.wait, service)
     if described is None:
-        warn(f"no worker of {service} answered")
         raise SystemExit(FAILED)
     found = Described(workers, described)
     if asking.as_json:

@@ -23,7 +23,7 @@ from rpc.cli.control_options import (
 )
 from rpc.cli.standard_output import warn
 from rpc.client.queue_counts import QueueCounts
-from rpc.control import Answers, Control, WorkerDescription, WorkerStats
+from rpc.control import Answers, Control, End, WorkerDescription, WorkerStats
 from rpc.control.together import together
 from rpc.control.totals import ServiceTotal, add_up
 from rpc.errors import ChannelClosed, CodecError
@@ -74,7 +74,8 @@ def list_command(services: tuple[str, ...], **options: Any) -> None:
     At most 1000 services are listed that are not named.
 
     Exit status: 0 when the list is complete; 1 when a named service has never been served here, the broker tells
-    nothing of a queue, a worker gave no answer that can be read, or the command failed.
+    nothing of a queue, a worker gave no answer that can be read, workers run and none of them answered, or the
+    command failed.
     """
     asking = Asking(**options)
     answers, lines, left_out = asking.run(lambda control: _look(control, services, asking.wait))
@@ -94,7 +95,8 @@ def list_command(services: tuple[str, ...], **options: Any) -> None:
         warn(f"{line.service}: the broker tells nothing of a queue: {line.problem}")
     if left_out:
         warn(f"{left_out} further services are not listed: name those that you look for")
-    if unknown or refused or left_out or answers.bad or answers.problem is not None:
+    hang = not answers.good and answers.end is End.WAITED
+    if unknown or refused or hang or left_out or answers.bad or answers.problem is not None:
         raise SystemExit(FAILED)
 
 

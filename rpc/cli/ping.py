@@ -43,7 +43,7 @@ def ping_command(service: str, queue: str | None, **options: Any) -> None:
     answers: Answers[Pong] = asking.run(
         lambda control: control.ping(name, instance=instance, queue=queue, wait=asking.wait)
     )
-    missing = problems(answers, asking.wait) or ([] if answers.good else [f"no worker of {service} answered"])
+    missing = problems(answers, asking.wait, service)
     if asking.as_json:
         say_json({"service": name, "workers": [_json(each) for each in answers.good], **json_of_problems(answers)})
     elif answers.good:

@@ -26,7 +26,6 @@ from rpc.cli.control_options import (
     table,
     tell_problems,
 )
-from rpc.cli.standard_output import warn
 from rpc.cli.worker_options import SOME_SECONDS
 from rpc.control import Answers, Control, WorkerStats
 from rpc.control.call_stats import BOUNDS
@@ -90,7 +89,7 @@ def stats_command(service: str, watch: bool, interval: float, queue: str | None,
             answers = await control.stats(name, instance=instance, queue=queue, wait=asking.wait)
             look = Look(default_reactor().seconds(), answers)
             if not watch or before is not None:
-                _show(name, look, before, asking, clear=watch)
+                _show(service, look, before, asking, clear=watch)
             if not watch:
                 return bool(answers.good)
             before = look
@@ -103,8 +102,6 @@ def stats_command(service: str, watch: bool, interval: float, queue: str | None,
             raise
         return  # Ctrl-C is how it ends
     if not answered:
-        if not asking.as_json:
-            warn(f"no worker of {service} answered")
         raise SystemExit(FAILED)
 
 
@@ -113,15 +110,17 @@ def _pause(seconds: float) -> Deferred[None]:
     return paused
 
 
-def _show(name: str, look: Look, before: Look | None, asking: Asking, *, clear: bool) -> None:
+def _show(service: str, look: Look, before: Look | None, asking: Asking, *, clear: bool) -> None:
+    name, _ = split(service)
     shown = compare(name, look, before)
     if asking.as_json:
         say_json({**as_json(name, look, shown), **json_of_problems(look.answers)})
         return
     if clear and sys.stdout.isatty():
         click.clear()
-    say_lines(lines(name, len(look.answers), shown))
-    tell_problems(look.answers, asking.wait)
+    if look.answers.good:
+        say_lines(lines(name, len(look.answers), shown))
+    tell_problems(look.answers, asking.wait, service)
 
 
 def compare(name: str, look: Look, before: Look | None) -> Shown:
@@ -144,7 +143,7 @@ def lines(name: str, workers: int, shown: Shown) -> Iterator[str]:
     total = shown.total
     yield (
         f"{name}: {workers} {'worker' if workers == 1 else 'workers'}, {total.running} of {total.concurrency} slots in "
-        f"use, {total.waiting} waiting"
+        f"use, {total.waiting} waiting in {'it' if workers == 1 else 'them'}"
     )
     if total.uncounted:
         yield f"these count no calls (--no-stats or stats=False), or in another way: {', '.join(total.uncounted)}"

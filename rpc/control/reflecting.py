@@ -20,6 +20,8 @@ from rpc.reflection import Reflection
 WAIT: Final = 2.0
 """Seconds that workers have to answer each question."""
 
+BLOCKED: Final = "most often, a handler blocks its reactor"
+
 MOST_ASKED: Final = 3
 """Workers that are asked one after the other, when a description cannot be used."""
 
@@ -48,7 +50,7 @@ async def _reflect(connection: Connection, question: StubQuestion) -> ModuleType
         try:
             if answers.good:
                 return _stub_in(answers.good[0].value, service)
-            silent.append(f"{name}: {_why_none(answers)}")
+            silent.append(f"{name}: {_why_none(answers, is_instance=True)}")
         except (ValueError, ConfigurationError) as error:
             useless.append(f"{name}: {error}")
     raise _no_description(service, silent, useless)
@@ -61,16 +63,29 @@ async def _serving(control: Control, service: str, queue: str | None) -> list[st
     """
     answers = await control.ping(service, queue=queue, wait=WAIT)
     if not answers.good:
-        raise ServiceUnavailable(f"{service}: no worker that serves it has answered: {_why_none(answers)}")
+        raise ServiceUnavailable(
+            f"{service}: no worker that serves it has answered: {_why_none(answers, is_instance=False)}"
+        )
     return [each.value.instance for each in answers.good]
 
 
-def _why_none(answers: Answers[Any]) -> str:
+def _why_none(answers: Answers[Any], *, is_instance: bool) -> str:
+    """Return why there is no answer: of the workers of a service, or of one instance."""
     if answers.bad:
         return answers.bad[0].problem
     if answers.end is End.UNROUTABLE:
-        return "no such worker is there, or it is older than the control service, or has none"
-    return answers.problem or f"there was no answer within {WAIT:g} s"
+        gone = "it has ended" if is_instance else "none runs"
+        return f"the question reached no worker: {gone}, or was started with --no-control, or is too old for it"
+    if answers.problem is not None:
+        return answers.problem
+    if is_instance:
+        return f"it did not answer within {WAIT:g} s: {BLOCKED}"
+    if answers.expected:
+        workers = "1 worker consumes" if answers.expected == 1 else f"{answers.expected} workers consume"
+        return f"{workers} its queue, and did not answer within {WAIT:g} s: {BLOCKED}"
+    if answers.expected == 0:
+        return "none consumes its queue"
+    return f"there was no answer within {WAIT:g} s; 'thrift-rpc list' shows the services that are there"
 
 
 def _stub_in(worker: WorkerDescription, service: str) -> ModuleType:

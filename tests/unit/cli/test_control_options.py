@@ -40,8 +40,24 @@ class ProblemTests(SynchronousTestCase):
         self.assertEqual(unnamed, "a worker: no answer: why")
 
     def test_says_that_no_worker_is_there(self) -> None:
-        (line,) = problems(Answers((), (), 1, End.UNROUTABLE), 1.0)
-        self.assertTrue(line.startswith("no worker is there that answers: "))
+        for service, reason in (
+            (None, "none runs"),
+            ("Glossary", "none runs"),
+            ("Glossary@a", "this worker has ended"),
+        ):
+            (line,) = problems(Answers((), (), 1, End.UNROUTABLE), 1.0, service)
+            self.assertTrue(line.startswith(f"the question reached no worker: {reason}, or "), line)
+
+    def test_says_that_workers_run_and_none_answers(self) -> None:
+        """All of them were asked, so their number is not known. An empty list alone would look as if none ran."""
+        (line,) = problems(Answers((), (), None, End.WAITED), 1.5)
+        self.assertTrue(line.startswith("at least one worker runs, and none answered within 1.5 s: "), line)
+
+    def test_says_why_no_worker_of_a_service_answers(self) -> None:
+        """Workers of other services have got the question."""
+        for expected, words in ((0, "none consumes its queue"), (None, "'thrift-rpc list' shows the services")):
+            (line,) = problems(Answers((), (), expected, End.WAITED), 1.0, "Glosary")
+            self.assertTrue(line.startswith(f"no worker of Glosary answered: {words}"), line)
 
     def test_says_that_the_answers_are_incomplete(self) -> None:
         (line,) = problems(Answers((GOOD,), (), None, End.LOST, "504 channel error"), 1.0)

@@ -23,7 +23,7 @@ class StatsTests(SynchronousTestCase):
         seen = look(5.0, worker(method(returned=3)), worker(instance="b", kept=False))
         shown = compare("Calculator", seen, None)
         text = "\n".join(lines("Calculator", 2, shown))
-        self.assertIn("Calculator: 2 workers, 2 of 8 slots in use, 4 waiting", text)
+        self.assertIn("Calculator: 2 workers, 2 of 8 slots in use, 4 waiting in them", text)
         self.assertIn("count no calls (--no-stats or stats=False), or in another way: b", text)
         row = next(line for line in text.splitlines() if line.startswith("add"))
         self.assertEqual(row.split(), ["add", "3", "0", "-", "166.7", "ms", "0.1", "ms", "0.1", "ms"])
