@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from threading import get_ident
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.internet import ClientService
 from twisted.application.service import Service
@@ -33,6 +33,9 @@ from rpc.observers import tell_all
 from rpc.refusals import is_permanent
 from rpc.secret_watch import SecretWatch
 from rpc.uri import BrokerURI
+
+NOT_YET: Final = "not connected yet"
+"""The problem of a link that has begun to connect."""
 
 WITHOUT_CONFIRMS = (
     ": oneway calls fail at once, because their callers could not be told that the broker has them; a call that a full "
@@ -80,7 +83,7 @@ class Link(Service):
         self.observers: list[Any] = []
         self._is_blocked = False
         self._connected_at = 0.0
-        self._problem: str | None = "not connected yet"
+        self._problem: str | None = NOT_YET
         self._endpoint = BrokerEndpoint(
             reactor, uri, lambda: f"{role} {self.instance}", self._not_connected, self.definition
         )
@@ -163,6 +166,8 @@ class Link(Service):
         self.connection = connection
         self.thread = get_ident()
         self._connected_at = self._reactor.seconds()
+        if self._problem is not NOT_YET:  # the log says that there was none
+            log.msg(f"connection to {self._endpoint.uri} is open again")
         self._problem = self.refusal = None
         self._tell_what_is_missing()
         self._begin_round()

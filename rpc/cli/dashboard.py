@@ -23,6 +23,9 @@ from rpc.uri import BrokerURI
 
 TOKEN_VARIABLE: Final = "RPC_DASHBOARD_TOKEN"  # noqa: S105  # the name of a variable
 
+ALL_ADDRESSES: Final = ("0.0.0.0", "::")  # noqa: S104  # compared with
+"""Values of ``--interface`` that a browser of another machine cannot open."""
+
 
 @click.command("dashboard")
 @broker_option
@@ -57,7 +60,10 @@ def dashboard_command(
     Ends on SIGTERM or SIGINT.
     """
     with suppress(click.Abort):  # a signal is the usual end
-        run(lambda reactor: _serve(_dashboard_of(reactor, broker, port, interface, token_file, services)), sys.stdout)
+        run(
+            lambda reactor: _serve(_dashboard_of(reactor, broker, port, interface, token_file, services), interface),
+            sys.stdout,
+        )
 
 
 def _dashboard_of(
@@ -84,7 +90,14 @@ def _given_token(path: str | None) -> str | None:
     return os.environ.get(TOKEN_VARIABLE) or None
 
 
-async def _serve(dashboard: Dashboard) -> None:
+def all_addresses(interface: str) -> str:
+    """Return the words after the page's address, when this stands for every address of the machine."""
+    if interface not in ALL_ADDRESSES:
+        return ""
+    return f" (from another machine, write the name or address of this one instead of {interface})"
+
+
+async def _serve(dashboard: Dashboard, interface: str) -> None:
     """Serve until cancelled.
 
     :raises ClickException: the dashboard cannot listen.
@@ -93,7 +106,7 @@ async def _serve(dashboard: Dashboard) -> None:
         dashboard.startService()
     except CannotListen as error:
         raise click.ClickException(str(error)) from error
-    log.msg(f"dashboard: {dashboard.url}")
+    log.msg(f"dashboard: {dashboard.url}{all_addresses(interface)}")
     try:
         await Deferred()
     finally:

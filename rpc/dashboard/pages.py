@@ -52,14 +52,21 @@ FORM_SIZE: Final = 4096
 
 STATIC: Final = b"static"
 
+WRONG_MARK: Final = b"<!-- wrong -->"
+WRONG_TOKEN: Final = (
+    b'<p role="alert">That was not the token of this page. A restarted dashboard may have a new one.</p>'
+)
+"""What the form says after a wrong token, in the place of the mark."""
+
 
 class File(Page):
     """A file of the package, which is read once."""
 
-    def __init__(self, name: str, status: int = 200) -> None:
+    def __init__(self, name: str, status: int = 200, mark: bytes = b"", text: bytes = b"") -> None:
+        """:param text: replaces `mark` in the file."""
         super().__init__()
         path = resources.files("rpc.dashboard").joinpath("static", *name.split("/"))
-        self._content = path.read_bytes()
+        self._content = path.read_bytes().replace(mark, text) if mark else path.read_bytes()
         self._type = TYPES[name[name.rindex(".") :]]
         self._status = status
 
@@ -107,6 +114,7 @@ class Entrance(Page):
         self._access = access
         self._wrong = wrong
         self._form = File("login.html", 401)
+        self._form_again = File("login.html", 401, WRONG_MARK, WRONG_TOKEN)
 
     def render(self, request: Request) -> Any:
         """Let a browser in that has the token, and ask others for it."""
@@ -121,7 +129,7 @@ class Entrance(Page):
         if token is not None:
             self._wrong(request.getClientAddress().host)
         request.setHeader(b"www-authenticate", b"Bearer")
-        return self._form.render_GET(request)
+        return (self._form if token is None else self._form_again).render_GET(request)
 
 
 def given_token(request: Request) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from errno import EACCES, EADDRINUSE
 from typing import Any, Final
 
 import attrs
@@ -55,7 +56,8 @@ def listen(reactor: Any, factory: Any, interface: str, port: int, options: str =
         return reactor.listenTCP(port, factory, interface=interface)
     except CannotListenError as error:
         reason = getattr(error.socketError, "strerror", None) or error.socketError
-        raise CannotListen(f"--{options}port: cannot listen on {interface} port {port}: {reason}") from error
+        wrong = "port" if getattr(error.socketError, "errno", None) in (EADDRINUSE, EACCES) else "interface"
+        raise CannotListen(f"--{options}{wrong}: cannot listen on {interface} port {port}: {reason}") from error
     except OSError as error:  # the interface is no address
         raise CannotListen(f"--{options}interface: {interface}: {error.strerror or error}") from error
 

@@ -27,7 +27,7 @@ class DashboardCase(BrokerTestCase):
 
     def address(self, dashboard: Process) -> str:
         """Block until the page is served; return its address."""
-        return dashboard.wait_for_line("dashboard: http").partition("dashboard: ")[2].strip()
+        return dashboard.wait_for_line("dashboard: http").partition("dashboard: ")[2].split()[0]
 
     def fleet(self, *names: str, url: str | None = None) -> Process:
         """Start a worker with services of these names, which are called a few times a second."""

@@ -149,7 +149,7 @@ class CommandLineTests(DashboardCase):
 
     def test_an_interface_that_is_none(self) -> None:
         """The same."""
-        self.assertIn("cannot listen on nowhere port 0", self.fails("--interface", "nowhere"))
+        self.assertIn("--interface: cannot listen on nowhere port 0", self.fails("--interface", "nowhere"))
 
     def test_tokens_of_the_user(self) -> None:
         """In a file or the environment; never printed."""
@@ -191,6 +191,7 @@ class CommandLineTests(DashboardCase):
         with self.assertRaises(urllib.error.HTTPError) as caught:
             next(events(f"{address}events"))
         caught.exception.close()
+        self.assertIn("write the name or address of this one instead of 0.0.0.0)", program.output())
         token = program.output().split("until it ends: ")[1].split()[0]
         with closing(events(f"{address}events", ("Authorization", f"Bearer {token}"))) as stream:
             self.assertEqual(next(stream)[0], "full")

@@ -119,6 +119,15 @@ class ConnectionTests(LinkTestCase):
             self.assertIsInstance(user.losses[0], ConnectionClosed)
         self.assertIsNone(self.link.problem)
 
+    def test_logs_that_a_lost_connection_is_open_again(self) -> None:
+        """Without that, the log of a client ends with the loss. The first connection is no news."""
+        lines = log_lines(self)
+        first = self.connect()
+        self.assertEqual([line for line in lines if "open again" in line], [])
+        first.lose()
+        self.reconnect()
+        self.assertEqual([line for line in lines if "connection to" in line][-1].partition(" is ")[2], "open again")
+
     def test_gathers_bodies_of_the_largest_size_that_was_allowed(self) -> None:
         """On the connection that is open, and on the next ones. Without an option it is the default of the options."""
         first = self.connect()

@@ -136,8 +136,10 @@ class TokenTests(SynchronousTestCase):
 
     def test_a_wrong_token_is_noted(self) -> None:
         """Not the token, only the client."""
-        self.assertEqual(self.browser.get("/login", method="POST", body="token=wrong").status, 401)
-        self.assertEqual(self.browser.wrong, ["127.0.0.1"])
+        answer = self.browser.get("/login", method="POST", body="token=wrong")
+        self.assertEqual((answer.status, self.browser.wrong), (401, ["127.0.0.1"]))
+        self.assertIn(b"That was not the token of this page.", answer.body)
+        self.assertNotIn(b"That was not", self.browser.get("/login").body)
 
     def test_of_a_large_form_only_the_beginning_is_read(self) -> None:
         """Twisted would keep all of it in a file."""
