@@ -110,7 +110,8 @@ def problems(answers: Answers[Any], wait: float, service: str | None = None) -> 
         lines.append(f"the question reached no worker: {none}, or {DEAF}")
     elif answers.silent:
         number = "1 worker" if answers.silent == 1 else f"{answers.silent} workers"
-        lines.append(f"{number} did not answer within {wait:g} s: {BLOCKED}")
+        is_explained = answers.bad or answers.problem is not None
+        lines.append(f"{number} did not answer within {wait:g} s{'' if is_explained else f': {BLOCKED}'}")
     if answers.problem is not None:
         lines.append(f"the answers are incomplete: {answers.problem}")
     if not answers.good and not lines:

@@ -88,7 +88,13 @@ async def _gather(link: Link, clock: IClock, question: Question) -> Gathered[Any
     except SetUpTimedOut as error:
         raise CallTimedOut(f"{label}: not sent: the broker does not answer", NOT_SENT) from error
     except (AMQPError, CodecError) as error:
+        if isinstance(error, ChannelClosed) and error.code == ACCESS_REFUSED:  # of the reply queue
+            raise ServiceUnavailable(f"{label}: not sent: {_forbidden(error)}", NOT_SENT) from error
         raise ConnectionLost(f"{label}: not sent: {error}", NOT_SENT) from error
+
+
+def _forbidden(reason: ChannelClosed) -> str:
+    return f"the user lacks a permission: {reason}. See docs/security.md, section 'Permissions'"
 
 
 def _usable(link: Link, label: str) -> AMQPConnection:
@@ -178,7 +184,7 @@ class _Replies:
         if reason.code == NOT_FOUND:
             why = f"the exchange {exchange!r} does not exist on this virtual host: no worker has ever served there"
         else:
-            why = f"the user lacks a permission: {reason}. See docs/security.md, section 'Permissions'"
+            why = _forbidden(reason)
         return ServiceUnavailable(f"{label}: {why}", Outcome.REJECTED)
 
     # -- replies

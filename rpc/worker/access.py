@@ -48,7 +48,7 @@ class AccessControl(WorkerInterceptor):
         if rule is _everybody:
             return None
         if call.user_id is None:
-            self._deny(call, "the request names no user (a client's option user_id=True)")
+            self._deny(call, "the request names no user (a client's option user_id=True, a command's --user-id)")
         allowed = rule(call)
         if isinstance(allowed, CoroutineType):
             allowed = run_coroutine(allowed)

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.threads import deferToThread
@@ -21,12 +22,13 @@ from rpc.topology import DeadLetterKind, ServiceTopology
 from rpc.uri import parse
 from tests.integration.serve_case import ROOT, ServeTestCase
 from tests.processes import WorkerProcess
+from tools.nodes.rabbitmq import RabbitMQNode
 from tools.processes import Process
 
 COMMAND = str(Path(sys.executable).with_name("thrift-rpc"))
 
 
-class ControlVerbsTests(ServeTestCase):
+class ControlVerbTestCase(ServeTestCase):
     """Workers of a service of the test's own, in a virtual host of its own."""
 
     def setUp(self) -> None:
@@ -60,6 +62,10 @@ class ControlVerbsTests(ServeTestCase):
             "call", "generated.calculator.Calculator", *arguments, "--name", self.name, "--timeout", "30"
         )
         return status, output
+
+
+class ControlVerbsTests(ControlVerbTestCase):
+    """Workers that run, hang and end."""
 
     @inlineCallbacks
     def test_ping_says_whether_all_workers_answer(self) -> Any:
@@ -239,3 +245,44 @@ class ControlVerbsTests(ServeTestCase):
         self.assertIn("the request names no user", found["bad"][0]["problem"])
         status, found = yield self.json_of("stats", self.name, "--wait", "0.5", "--user-id")
         self.assertEqual((status, found["uncounted"], found["bad"]), (0, found["workers"], []))
+
+
+class BlockedBrokerTests(ControlVerbTestCase):
+    """A broker with a memory alarm."""
+
+    own_broker = True
+
+    @inlineCallbacks
+    def test_each_verb_says_that_the_broker_is_blocked(self) -> Any:
+        """The list asks two questions, so the second one may find the connection blocked."""
+        yield self.serving()
+        yield deferToThread(self.broker.set_memory_alarm, True)
+        for words in (("list", self.name), ("ping", self.name), ("describe", self.name), ("stats", self.name)):
+            status, _, error = yield self.run_verb(*words)
+            self.assertEqual(status, 1, words)
+            self.assertRegex(error, "the broker is blocked: |broker blocked: ")
+            self.assertNotIn("Traceback", error)
+            self.assertNotIn("a handler blocks", error)
+        yield deferToThread(self.broker.set_memory_alarm, False)
+
+
+@pytest.mark.rabbitmq_only("the embedded broker has no permissions")
+class PermissionTests(ControlVerbTestCase):
+    """A user that may not declare a reply queue."""
+
+    broker: ClassVar[RabbitMQNode]
+
+    @inlineCallbacks
+    def test_each_verb_names_the_permission(self) -> Any:
+        """As a call does."""
+        user = self.unique("operator")
+        yield deferToThread(self.broker.ctl, "add_user", user, "secret")
+        host = parse(self.home).vhost
+        yield deferToThread(self.broker.ctl, "set_permissions", "--vhost", host, user, "^$", ".*", ".*")
+        self.home = self.home.replace("guest:guest", f"{user}:secret")
+        for verb in ("list", "ping", "describe", "stats"):
+            status, output, error = yield self.run_verb(verb, self.name)
+            self.assertEqual((status, output), (1, ""), verb)
+            self.assertRegex(
+                error, r"^Error: service unavailable: .*: the user lacks a permission: 403 .*'Permissions'"
+            )
