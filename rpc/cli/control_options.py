@@ -55,11 +55,16 @@ class Asking:
             return run_connected(self.broker, None, connected)
 
 
+user_id_option: Final = click.option(
+    "--user-id", is_flag=True, help="Name the URL's user, for workers that answer some users only (--control-allow)."
+)
+
+
 def asks_workers(command: Command) -> Command:
     """Add the options of :class:`Asking`, by their names."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object."),
-        click.option("--user-id", is_flag=True, help="Name the URL's user, for workers that answer some users only."),
+        user_id_option,
         click.option(
             "--wait",
             type=SOME_SECONDS,

@@ -11,6 +11,7 @@ import click
 from twisted.internet.defer import Deferred
 
 from rpc import log
+from rpc.cli.control_options import user_id_option
 from rpc.cli.running import WrongCommandLine, broker_option, run
 from rpc.cli.standard_output import say
 from rpc.cli.worker_options import PORT
@@ -19,7 +20,6 @@ from rpc.dashboard.server import DEFAULT_PORT, LOOPBACK, Dashboard
 from rpc.errors import ConfigurationError
 from rpc.serving.pages import CannotListen
 from rpc.small_files import read_text
-from rpc.uri import BrokerURI
 
 TOKEN_VARIABLE: Final = "RPC_DASHBOARD_TOKEN"  # noqa: S105  # the name of a variable
 
@@ -50,9 +50,8 @@ ALL_ADDRESSES: Final = ("0.0.0.0", "::")  # noqa: S104  # compared with
     multiple=True,
     help="Show this service also when no worker has served it since the page was opened; can be repeated.",
 )
-def dashboard_command(
-    broker: BrokerURI, port: int, interface: str, token_file: str | None, services: tuple[str, ...]
-) -> None:
+@user_id_option
+def dashboard_command(interface: str, **options: Any) -> None:
     """Show services and workers on a page.
 
     The page updates itself: rates, times, errors, dead letters, requests that wait. Open the address that is logged.
@@ -61,14 +60,12 @@ def dashboard_command(
     """
     with suppress(click.Abort):  # a signal is the usual end
         run(
-            lambda reactor: _serve(_dashboard_of(reactor, broker, port, interface, token_file, services), interface),
+            lambda reactor: _serve(_dashboard_of(reactor, interface, **options), interface),
             sys.stdout,
         )
 
 
-def _dashboard_of(
-    reactor: Any, broker: BrokerURI, port: int, interface: str, token_file: str | None, services: tuple[str, ...]
-) -> Dashboard:
+def _dashboard_of(reactor: Any, interface: str, *, token_file: str | None, **options: Any) -> Dashboard:
     """Return the dashboard of a command line.
 
     :raises WrongCommandLine: an option has a wrong value.
@@ -78,7 +75,7 @@ def _dashboard_of(
         if token is None and not is_loopback(interface):
             token = new_token()
             say(f"the token of this page, until it ends: {token}")
-        return Dashboard(broker, interface=interface, port=port, token=token, services=services, reactor=reactor)
+        return Dashboard(interface=interface, token=token, reactor=reactor, **options)
     except ConfigurationError as error:
         raise WrongCommandLine(str(error)) from error
 

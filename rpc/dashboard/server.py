@@ -38,6 +38,7 @@ class Dashboard(Service):
         port: int = DEFAULT_PORT,
         token: str | None = None,
         services: Iterable[str] = (),
+        user_id: bool = False,
         reactor: Any,
     ) -> None:
         """
@@ -45,6 +46,7 @@ class Dashboard(Service):
         :param port: 0 for a free one.
         :param token: what a browser must show; ``None``: nothing, which is for loopback only.
         :param services: are shown even if no worker has served them while the page was open.
+        :param user_id: names the URL's user, for workers that answer some users only.
         :raises ConfigurationError: a wrong argument.
         """
         if token is None and not is_loopback(interface):
@@ -58,7 +60,7 @@ class Dashboard(Service):
         self._reactor = reactor
         self._interface, self._port = interface, port
         self._connection = Connection(broker, interceptors=[watch], reactor=reactor)
-        source = BrokerSource(clock, self._connection, watch, str(broker), services)
+        source = BrokerSource(clock, self._connection, watch, str(broker), services, user_id=user_id)
         self._audience = Audience(clock, source)
         self._wrong_tokens = LogLimit(clock)
         self._root = guarded(Access(token), self._audience.admit, self._note_wrong_token)

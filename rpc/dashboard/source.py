@@ -63,16 +63,24 @@ class BrokerSource:
     """Asks by one connection."""
 
     def __init__(
-        self, clock: Any, connection: Connection, watch: BrokerWatch, url: str, services: Iterable[str]
+        self,
+        clock: Any,
+        connection: Connection,
+        watch: BrokerWatch,
+        url: str,
+        services: Iterable[str],
+        *,
+        user_id: bool = False,
     ) -> None:
         """
         :param watch: an interceptor of the connection.
         :param url: of the broker, without the password.
         :param services: are looked at, even if no worker serves them.
+        :param user_id: as for :class:`~rpc.control.Control`.
         """
         self._clock = clock
         self._connection = connection
-        self._control = Control(connection)
+        self._control = Control(connection, user_id=user_id)
         self._watch = watch
         self._url = url
         self._roster = Roster(services)

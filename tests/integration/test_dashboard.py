@@ -22,7 +22,8 @@ from twisted.trial.unittest import TestCase
 import rpc
 from generated.calculator import Calculator
 from rpc.dashboard.viewer import LONGEST_PAUSE, State
-from tests.integration.dashboard_case import DashboardCase
+from tests.integration.dashboard_case import ROOT, DashboardCase
+from tests.processes import ServeProcess
 from tests.unit.dashboard.readings import counts, reading, service, worker
 from tests.unit.dashboard.site import Browser
 
@@ -98,6 +99,20 @@ class EventsTests(DashboardCase):
         problems = self.until(address, "events", lambda name, data: data.get("problems"))
         self.assertIn("no worker has ever served there", problems[0])
         self.fleet(self.name, url=self.host)
+        self.row(address, lambda row: row["workers"] == 1)
+
+    def test_names_its_user_for_workers_that_answer_some_users_only(self) -> None:
+        """Without the option, the page says what is missing."""
+        environment = {"PYTHONPATH": str(ROOT), "RPC_BROKER": self.host}
+        words = ("--control-allow", "guest", "services.calculator:service")
+        worker = self._program(ServeProcess(*words, folder=ROOT, environment=environment))
+        worker.wait_for("serving Calculator from")
+        refused = self.until(
+            self.address(self.dashboard(url=self.host)), "events", lambda name, data: data.get("problems")
+        )
+        self.assertIn("names no user (a client's option user_id=True, a command's --user-id)", refused[0])
+        address = self.address(self.dashboard("--user-id", url=self.host))
+        self.name = "Calculator"
         self.row(address, lambda row: row["workers"] == 1)
 
     async def test_requests_that_wait_and_dead_letters(self) -> None:
