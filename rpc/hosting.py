@@ -180,7 +180,7 @@ class Worker(Service):
         """Whether the worker takes requests just now, or why not: a value of :class:`rpc.Readiness`."""
         connection = self._link.connection
         blocked = connection is not None and connection.blocked is not None
-        return readiness_of(self._state, self.is_serving, blocked)
+        return readiness_of(self._state, connection is not None, self.is_serving, blocked)
 
     @property
     def loads(self) -> dict[str, Load]:

@@ -15,7 +15,7 @@ from rpc.worker.readiness import Readiness
 INTERVAL: Final = 1.0
 """Seconds at most between two looks."""
 
-OUTSIDE: Final = (Readiness.CONNECTING,)
+OUTSIDE: Final = (Readiness.DISCONNECTED, Readiness.CONNECTING)
 """The readiness that counts for the connect timeout: the broker has not let the worker in."""
 
 

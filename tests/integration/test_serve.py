@@ -164,6 +164,14 @@ class ServeTests(ServeTestCase):
             self.assertIn("the worker ends: for 1 s, not all services could be consumed: ", program.output())
             self.assertIn(reason, program.output())
 
+    @inlineCallbacks
+    def test_says_that_there_is_no_connection(self) -> Any:
+        """Not only that services are not consumed: the operator looks at the broker then, not at queues."""
+        program = self.serve("--health-port", "0", "slow:service", url=f"amqp://127.0.0.1:{free_ports(1)[0]}")
+        url = yield deferToThread(program.health_url)
+        answer = yield self.get(f"{url}/ready")
+        self.assertEqual(answer, (503, "not ready: no connection to the broker; the log has the reason"))
+
     def test_ends_when_a_queue_has_other_arguments(self) -> None:
         """The queue of an earlier version stays, and is waited for as long as the timeout says."""
         program = self.serve("slow:service")

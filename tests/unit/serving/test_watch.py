@@ -92,6 +92,15 @@ class WatchTests(SynchronousTestCase):
         self.clock.pump([1] * 4)
         self.assertEqual(self.gave_up, 1)
 
+    def test_gives_up_without_a_connection(self) -> None:
+        """The time before, with a connection and not all services, counts as well."""
+        self.start(connect_timeout=5)
+        self.clock.pump([1] * 3)
+        self.become(Readiness.DISCONNECTED)
+        self.assertEqual(self.gave_up, 0)
+        self.clock.pump([1] * 3)
+        self.assertEqual(self.gave_up, 1)
+
     def test_a_blocked_broker_has_let_the_worker_in(self) -> None:
         """It is no reason to give up, and neither is a stop."""
         self.readiness = Readiness.BLOCKED
