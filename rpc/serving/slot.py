@@ -23,8 +23,11 @@ Launch: TypeAlias = Callable[[int, Callable[[WorkerProcess, int], None]], Worker
 class Slot:
     """Keeps one worker process running."""
 
-    def __init__(self, reactor: Any, number: int, launch: Launch, on_refused: Callable[[], None]) -> None:
-        """:param on_refused: called when a process was :attr:`refused`."""
+    def __init__(self, reactor: Any, number: int, launch: Launch, on_refused: Callable[[], bool]) -> None:
+        """
+        :param on_refused: called when a process was :attr:`refused`. Returns whether the program ends: then the slot
+            starts no other process.
+        """
         self._reactor = reactor
         self._number = number
         self._launch = launch
@@ -87,10 +90,13 @@ class Slot:
         self._process = None
         lasted = 0.0 if process.ready_at is None else self._reactor.seconds() - process.ready_at
         self._refused = status if process.ready_at is None and status in FINAL else None
-        delay = self._start_again(lasted)
-        log.warn(f"{process} has ended {in_words(status)}; another one is started in {delay:.1f} s")
-        if self._refused is not None:
-            self._on_refused()
+        if self._refused is None:
+            delay = self._start_again(lasted)
+            log.warn(f"{process} has ended {in_words(status)}; another one is started in {delay:.1f} s")
+            return
+        log.warn(f"{process} has ended {in_words(status)}")
+        if not self._on_refused():
+            log.warn(f"another worker {self._number} is started in {self._start_again(lasted):.1f} s")
 
     async def replace(self) -> bool:
         """Start another process. When it serves, it takes the place of the present one, which finishes its calls.

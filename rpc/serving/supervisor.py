@@ -75,15 +75,16 @@ class Supervisor(Service):
         for slot in self._slots:
             slot.kill_silent(since)
 
-    def _refused(self) -> None:
-        """A process has ended for a reason that the next one will have, too."""
+    def _refused(self) -> bool:
+        """A process has ended for a reason that the next one will have, too. Return whether the program ends."""
         statuses = [slot.refused for slot in self._slots]
         if self._keep_trying or not self.running or None in statuses:
-            return
+            return False
         log.critical(
             f"no worker process can serve: the program ends with status {statuses[0]}; the lines above say why"
         )
         end_program(self._reactor, statuses[0] or 1)
+        return True
 
     def restart(self) -> None:
         """Replace the processes one after the other: a new one serves before an old one finishes its calls.

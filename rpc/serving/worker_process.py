@@ -66,6 +66,7 @@ class WorkerProcess(ProcessProtocol):
         self.heard = reactor.seconds()
         self.ready_at: float | None = None
         self.metrics_port: int | None = None
+        self._known_pid: int | None = None
         self._buffer = b""
         self._killer: IDelayedCall | None = None
         self._when_decided: list[Deferred[bool]] = []
@@ -88,6 +89,10 @@ class WorkerProcess(ProcessProtocol):
     def pid(self) -> int | None:
         """The process id, or ``None`` when it has ended."""
         return None if self.transport is None else self.transport.pid
+
+    def connectionMade(self) -> None:
+        """Note the process id for the log: Twisted forgets it at the end, and the kernel's log names no other."""
+        self._known_pid = self.pid
 
     # -- messages of the process
 
@@ -189,7 +194,7 @@ class WorkerProcess(ProcessProtocol):
                 self.transport.signalProcess(int(number))  # Twisted has no name for SIGQUIT
 
     def __str__(self) -> str:
-        return self.name if self.pid is None else f"{self.name} (process {self.pid})"
+        return self.name if self._known_pid is None else f"{self.name} (process {self._known_pid})"
 
 
 def _status(ended: Any) -> int:

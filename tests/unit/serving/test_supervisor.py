@@ -60,7 +60,7 @@ class SupervisorTests(SynchronousTestCase):
             raise self.spawn_error
         process = WorkerProcess(self.clock, f"worker {number}", DRAIN_TIMEOUT, on_end)
         transport: Any = Transport(100 + len(self.processes))
-        process.transport = transport
+        process.makeConnection(transport)
         self.processes.append(process)
         return process
 
@@ -74,6 +74,8 @@ class SupervisorTests(SynchronousTestCase):
             why: Exception = ProcessTerminated(signal=-status)
         else:
             why = ProcessTerminated(exitCode=status) if status else ProcessDone(0)
+        transport: Any = process.transport
+        transport.pid = None  # as Twisted's
         process.processExited(Failure(why))
 
     def signals(self, processes: Iterable[WorkerProcess]) -> list[list[str]]:
@@ -126,7 +128,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertLess(pauses[0], 2)
         self.assertGreater(pauses[-1], 5)
         self.assertLess(max(pauses), 60)
-        self.assertIn("has ended by SIGSEGV; another one is started in", lines[0])
+        self.assertIn("worker 1 (process 100) has ended by SIGSEGV; another one is started in", lines[0])
         self.serves(self.processes[-1])
         self.clock.advance(11)
         self.end(self.processes[-1], 0)
@@ -145,8 +147,13 @@ class SupervisorTests(SynchronousTestCase):
             self.clock.advance(3)
             self.assertEqual(len(self.processes), 3)  # it is started again, and has not ended yet
             self.assertEqual(self.statuses, [])
+            lines = log_lines(self)
             self.end(second, status)
             self.assertEqual(self.statuses, [status])
+            self.assertEqual(lines[0], f"worker 2 (process 101) has ended with status {status}")
+            self.assertEqual([line for line in lines if "is started" in line], [])  # the program ends
+            self.clock.advance(60)
+            self.assertEqual(len(self.processes), 3)
             supervisor.stopService()
 
     def test_a_refusal_counts_until_another_process_serves(self) -> None:
