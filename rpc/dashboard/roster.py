@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from rpc.control import Answers, ServiceState, ServiceStats, Status, WorkerDescription, WorkerStats
+from rpc.control import Answers, End, ServiceState, ServiceStats, Status, WorkerDescription, WorkerStats
 from rpc.control.totals import MethodTotal, add_up
 from rpc.dashboard.readings import WorkerReading, WorkerService
 from rpc.dashboard.snapshot import MOST_SERVICES
@@ -25,6 +25,8 @@ GONE: Final = 10.0
 """Seconds without an answer after which a worker is not shown any more."""
 
 SILENT: Final = "NO ANSWER"
+
+ALL_SILENT: Final = "at least one worker runs, and none answers: most often, a handler blocks its reactor"
 
 
 def _names(enum: type) -> dict[object, str]:
@@ -77,6 +79,8 @@ class Roster:
         problems = [f"{each.instance or 'a worker'}: {each.problem}" for each in answers.bad]
         if answers.problem is not None:
             problems.append(answers.problem)
+        if self._is_all_silent(answers, now):
+            problems.append(ALL_SILENT)
         for stats in answers:
             services = tuple(_service(each, stats) for each in stats.services)
             if stats.kept and any(each.methods is None for each in services):
@@ -93,6 +97,14 @@ class Roster:
             if now - known.heard > GONE:
                 del self._workers[instance]
         return problems
+
+    def _is_all_silent(self, answers: Answers[WorkerStats], now: float) -> bool:
+        """Return whether a worker has got the question, and none has answered for a while. Such workers are not shown
+        after :data:`GONE` seconds, so the page would look as if there were none.
+        """
+        if answers.good or answers.bad or answers.end is not End.WAITED:
+            return False
+        return all(now - known.heard > LATE for known in self._workers.values())
 
     def take_descriptions(self, answers: Iterable[WorkerDescription]) -> None:
         """Take what workers say of themselves."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -100,6 +101,16 @@ class EventsTests(DashboardCase):
         self.assertIn("no worker has ever served there", problems[0])
         self.fleet(self.name, url=self.host)
         self.row(address, lambda row: row["workers"] == 1)
+
+    def test_says_that_a_worker_runs_and_none_answers(self) -> None:
+        """Its rows disappear after a while. The page would look as if no worker ran."""
+        fleet = self.fleet(self.name, url=self.host)
+        address = self.address(self.dashboard(url=self.host))
+        self.row(address, lambda row: row["workers"] == 1)
+        fleet.send(signal.SIGSTOP)
+        self.addCleanup(fleet.send, signal.SIGCONT)
+        problems = self.until(address, "events", lambda name, data: data.get("problems"))
+        self.assertTrue(problems[0].startswith("at least one worker runs, and none answers: "), problems)
 
     def test_names_its_user_for_workers_that_answer_some_users_only(self) -> None:
         """Without the option, the page says what is missing."""

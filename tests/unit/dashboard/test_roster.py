@@ -8,6 +8,7 @@ from rpc.control import (
     Answer,
     Answers,
     BadAnswer,
+    End,
     Latency,
     MethodStats,
     ServiceDescription,
@@ -19,7 +20,7 @@ from rpc.control import (
 )
 from rpc.control.call_stats import BOUNDS
 from rpc.dashboard.readings import WorkerReading
-from rpc.dashboard.roster import GONE, LATE, SILENT, Roster
+from rpc.dashboard.roster import ALL_SILENT, GONE, LATE, SILENT, Roster
 from rpc.dashboard.snapshot import MOST_SERVICES
 from tests.unit.dashboard.readings import EPOCH
 
@@ -62,6 +63,15 @@ class RosterTests(SynchronousTestCase):
         total = (service.methods or {})["add"]
         self.assertEqual((total.calls, total.failures), (11, 6))
         self.assertEqual(total.errors, {"NoSuchKey": 2, "ValueError": 3, "CancelledError": 1})
+
+    def test_workers_of_which_none_answers(self) -> None:
+        """A worker that was busy for one look is no problem; without a worker, there is none to answer."""
+        silent, none = Answers[WorkerStats]((), end=End.WAITED), Answers[WorkerStats]((), end=End.UNROUTABLE)
+        self.assertEqual(self.roster.take_stats(silent, 0, EPOCH), [ALL_SILENT])
+        self.take(1, stats("a", "Adder"))
+        for now, expected in ((2.0, []), (1 + LATE + 1, [ALL_SILENT]), (1 + GONE + 1, [ALL_SILENT])):
+            self.assertEqual(self.roster.take_stats(silent, now, EPOCH + now), expected)
+        self.assertEqual(self.roster.take_stats(none, 30, EPOCH), [])
 
     def test_a_worker_that_counts_nothing(self) -> None:
         """Has no methods, not methods without calls."""
