@@ -1,4 +1,4 @@
-"""What workers have answered to one question, and who did not answer."""
+"""The answers of workers to one question, and the number of workers that gave none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The workers that have answered lately, and the services that were seen. No I/O.
 
 A worker that is busy may miss a question, so its last answer stays for some seconds. A service stays without workers
-as long as it has a request queue: that nobody serves it any more is what an operator must see.
+as long as it has a request queue: an operator must see that it is not served.
 """
 
 from __future__ import annotations
