@@ -120,7 +120,7 @@ class ServeTests(ServeTestCase):
                     lines += manager.recv(4096).decode().splitlines()
                 return lines
 
-            self.assertIn("X_READINESS=CONNECTING", lines_until("READY=1"))
+            self.assertIn("X_READINESS=DISCONNECTED", lines_until("READY=1"))
             program.wait_for(f"serving {self.name} from")
             lines_until("WATCHDOG=1")
             lines_until("WATCHDOG=1")
