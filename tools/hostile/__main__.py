@@ -1,4 +1,4 @@
-"""Measures what hostile messages cost others: ``python -m tools.hostile [--calls N] [--rate N] [--rounds N]``.
+"""Measures what hostile messages cost others: ``python -m tools.hostile [OPTION…]``.
 
 A private RabbitMQ, one worker process, and this process, which makes the good calls and publishes one hostile message
 before each of them. Rounds without hostile messages come in turn with those that have them.
@@ -23,7 +23,7 @@ from tools.nodes.rabbitmq import RabbitMQNode
 from tools.processes import PROJECT, Process, cpu_seconds, twistd
 
 
-async def measure(url: str, worker: Process, calls: int, rate: float, rounds: int) -> None:
+async def measure(url: str, worker: Process, calls: int, rate: float, rounds: int, with_arrays: bool) -> None:
     """Print a row for each round, and the medians of their 99th percentiles.
 
     :raises RPCError, WrongAnswer: a good call was not answered with its sum.
@@ -35,7 +35,7 @@ async def measure(url: str, worker: Process, calls: int, rate: float, rounds: in
     alone, among = [], []
     for number in range(rounds):
         alone.append(await _round("good calls alone", worker, client, calls, rate, lambda: None))
-        publish = publisher(peer, "Calculator", number, calls)
+        publish = publisher(peer, "Calculator", number, calls, with_arrays=with_arrays)
         among.append(await _round("hostile messages among them", worker, client, calls, rate, publish))
     usual, longer = median(alone), median(among)
     print(f"p99, medians: {usual:.2f} and {longer:.2f} ms, {longer / usual:.2f} times as long")
@@ -65,7 +65,7 @@ async def main(_: object, options: argparse.Namespace) -> None:
         environment = {"PYTHONPATH": str(PROJECT), "RPC_BROKER": node.url}
         with Process("worker", twistd("rpc-worker", "services.calculator:service"), environment=environment) as worker:
             worker.wait_for("serving Calculator")
-            await measure(node.url, worker, options.calls, options.rate, options.rounds)
+            await measure(node.url, worker, options.calls, options.rate, options.rounds, options.with_arrays)
 
 
 if __name__ == "__main__":
@@ -73,5 +73,11 @@ if __name__ == "__main__":
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--rate", type=float, default=500.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--without-arrays",
+        dest="with_arrays",
+        action="store_false",
+        help="without headers that fill a frame with values, which take RabbitMQ itself milliseconds",
+    )
     chosen = parser.parse_args()
     react(lambda reactor: Deferred.fromCoroutine(main(reactor, chosen)))

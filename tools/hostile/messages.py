@@ -67,8 +67,11 @@ class MalformedBodies:
         body[place:place] = self._chance.randbytes(self._chance.randrange(1, 9))
 
 
-def odd_properties(service: str, reply_queue: str) -> list[Properties | bytes]:
-    """Return unusual properties that RabbitMQ accepts."""
+def odd_properties(service: str, reply_queue: str, *, with_arrays: bool = True) -> list[Properties | bytes]:
+    """Return unusual properties that RabbitMQ accepts.
+
+    :param with_arrays: also headers with an array that fills a frame. RabbitMQ decodes and encodes its values, too.
+    """
     answered = Properties(reply_to=reply_queue)
     json = CODECS["json"].content_type
     odd: list[Properties | bytes] = [
@@ -88,7 +91,8 @@ def odd_properties(service: str, reply_queue: str) -> list[Properties | bytes]:
         deep = b"\x01tF" + len(deep).to_bytes(4, "big") + deep
     odd.append(b"\x20\x00" + len(deep).to_bytes(4, "big") + deep)
     odd.append(b"\x20\x00\x00\x00\x00\x03\x01aV")
-    odd += map(_many_values, (b"V", b"A\x00\x00\x00\x00", b"D\x01\x00\x00\x00\x01"))
+    if with_arrays:
+        odd += map(_many_values, (b"V", b"A\x00\x00\x00\x00", b"D\x01\x00\x00\x00\x01"))
     odd.append(b"\x00\x00")
     return odd
 
@@ -155,12 +159,16 @@ def costly_bodies() -> list[bytes]:
     ]
 
 
-def hostile_messages(seed: int, service: str, reply_queue: str) -> Iterator[Hostile]:
-    """Yield hostile requests without end, all kinds in turn: malformed bodies, costly ones, unusual properties."""
+def hostile_messages(seed: int, service: str, reply_queue: str, *, with_arrays: bool) -> Iterator[Hostile]:
+    """Yield hostile requests without end, all kinds in turn: malformed bodies, costly ones, unusual properties.
+
+    :param with_arrays: see :func:`odd_properties`.
+    """
     chance = random.Random(seed)
     malformed = MalformedBodies(seed)
     content_types = [codec.content_type for codec in CODECS.values()]
-    odd = itertools.cycle([encoded(properties) for properties in odd_properties(service, reply_queue)])
+    unusual = odd_properties(service, reply_queue, with_arrays=with_arrays)
+    odd = itertools.cycle([encoded(properties) for properties in unusual])
     costly = itertools.cycle(costly_bodies())
     answered = encoded(Properties(content_type=BINARY.content_type, reply_to=reply_queue))
     good = BINARY.encode("add", TMessageType.CALL, 1, Calculator.add_args(1, 2))

@@ -52,12 +52,14 @@ async def call_many(client: Any, calls: int, rate: float, before: Callable[[], N
     return seconds
 
 
-def publisher(peer: HostilePeer, service: str, seed: int, count: int) -> Callable[[], None]:
+def publisher(
+    peer: HostilePeer, service: str, seed: int, count: int, *, with_arrays: bool = True
+) -> Callable[[], None]:
     """Return a function that publishes the next of `count` hostile messages to a service at each call.
 
     They are made before, so that their making costs the calls no time.
     """
-    messages = iter([*islice(hostile_messages(seed, service, peer.reply_queue), count)])
+    messages = iter([*islice(hostile_messages(seed, service, peer.reply_queue, with_arrays=with_arrays), count)])
 
     def publish() -> None:
         body, properties = next(messages)
