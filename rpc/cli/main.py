@@ -81,6 +81,6 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, name="thrift-rpc", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="thrift-rpc")
 def main() -> None:
-    """Thrift RPC over AMQP: compile IDL into stubs, serve and call services, see what runs, serve stock Thrift
+    """Thrift RPC over AMQP: compile IDL into stubs, serve and call services, list workers, serve stock Thrift
     clients, inspect or replay dead letters, and migrate queues.
     """
