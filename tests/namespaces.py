@@ -1,4 +1,4 @@
-"""Namespaces of Linux, which stand in for containers: who may make them here."""
+"""Namespaces of Linux, which stand in for containers, and whether this user may make them here."""
 
 from __future__ import annotations
 

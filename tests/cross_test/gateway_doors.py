@@ -58,7 +58,7 @@ class _GatewayDoor:
 
 
 class _StockDoor(_GatewayDoor):
-    """What ``thrift --gen py`` writes, on a transport of Thrift's, in a thread."""
+    """The stubs of ``thrift --gen py``, on one of Thrift's transports, in a thread."""
 
     async def open(self, services: Iterable[str]) -> None:
         await super().open(services)

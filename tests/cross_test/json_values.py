@@ -39,7 +39,7 @@ class Types:
         return tuple(self.from_json(value, field.type) for value, field in zip(values, fields, strict=True))
 
     def answer_to_json(self, method: str, answer: Answer) -> tuple[str, Any]:
-        """Return what a handler returns or raises."""
+        """Return the result of a handler, or its exception."""
         if isinstance(answer, Returns):
             known = self.service.methods.get(method)
             returns = None if known is None else known.returns
@@ -52,7 +52,7 @@ class Types:
         return "raises", self._struct_to_json(error)
 
     def outcome_from_json(self, method: str, said: dict[str, Any]) -> tuple[str, Any]:
-        """Return the outcome of a call: what it returned, or the error that it raised."""
+        """Return the outcome of a call: its result, or the error that it raised."""
         if "returns" in said:
             returns = self.service.methods[method].returns
             return "returns", None if returns is None else self.from_json(said["returns"], returns)

@@ -1,4 +1,4 @@
-"""The example in plain Python as a client and as a worker: pika, and what ``thrift --gen py`` writes."""
+"""The example in plain Python as a client and as a worker: pika, and the stubs of ``thrift --gen py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``thrift --gen py`` writes for the cases' IDL, as a program without this project has it."""
+"""The stubs that ``thrift --gen py`` writes for the cases' IDL, as a program without this project has them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Call:
 
 @attrs.define
 class Played:
-    """A case as it was played, beside what had to come.
+    """A case as it was played, beside the expected outcome.
 
     :ivar ours: the call of our client.
     :ivar thrifts: the call of Thrift's client; ``None`` for a case that it cannot play.
@@ -63,7 +63,7 @@ class Played:
 
 
 async def outcome_of(call: Awaitable[Any]) -> Outcome:
-    """Return what a call of ours ends with."""
+    """Return the outcome of one of our calls."""
     try:
         return "returns", await call
     except rpc.RPCError as error:
@@ -162,7 +162,7 @@ class Player:
         return await self._noted(case, outcome, self._call_of_ours)
 
     async def _noted(self, case: Case, outcome: Outcome, caller: Caller) -> Call:
-        """Return a call that has ended, with what its handler saw.
+        """Return a call that has ended, with the arguments that its handler got.
 
         A oneway call ends before its handler runs. The caller's next call to the service is run after it.
         """
@@ -176,7 +176,7 @@ class Player:
         return Call(seen, outcome)
 
     def add_thrifts_bytes(self, played: Played, request: bytes) -> None:
-        """Add what Thrift's generated code writes in the same case, with the seqid of our client's `request`."""
+        """Add the bytes of Thrift's generated code in the same case, with the seqid of our client's `request`."""
         case, factory = played.case, FACTORIES[self._protocol][0]
         try:
             _, _, seqid = factory.getProtocol(TMemoryBuffer(request)).readMessageBegin()

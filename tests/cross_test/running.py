@@ -46,12 +46,12 @@ def cases_in(protocol: str) -> list[Case]:
 
 @cache
 def run(url: str, protocol: str) -> tuple[dict[str, Played], str]:
-    """Play all cases of a protocol on a broker, once; return them by name, and what went wrong with all of them."""
+    """Play all cases of a protocol on a broker, once; return them by name, and an error that concerns all of them."""
     return _run(lambda: play(url, protocol, stubs(), cases_in(protocol)))
 
 
 def run_through(name: str, url: str, protocol: str, cases: list[Case]) -> tuple[dict[str, Pair], str]:
-    """Have another client play cases; return the calls by case, and what went wrong with all of them."""
+    """Have another client play cases; return the calls by case, and an error that concerns all of them."""
 
     async def begin() -> dict[str, Pair]:
         player, door = Player(url, protocol, stubs()), DOORS[name](url, protocol)

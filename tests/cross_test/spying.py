@@ -35,7 +35,7 @@ class Spy:
             self._requests[name] = body
 
     def read(self) -> None:
-        """Take what has come."""
+        """Take the messages that have arrived."""
         self._connection.process_data_events(time_limit=0)
 
     def requests(self, names: set[str]) -> dict[str, bytes]:

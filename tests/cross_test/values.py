@@ -39,7 +39,7 @@ class ApplicationError:
 
 
 class Undeclared(Exception):
-    """What a handler raises that its IDL does not declare."""
+    """An exception of a handler that its IDL does not declare."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""What is promised of a Thrift message in each protocol."""
+"""The promises about a Thrift message in each protocol."""
 
 from __future__ import annotations
 

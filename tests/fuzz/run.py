@@ -46,7 +46,7 @@ _END: Final = re.compile(r"=== Uncaught Python exception: ===|ERROR: libFuzzer:"
 
 @attrs.frozen
 class Bounds:
-    """When the search of one harness ends: at what comes first.
+    """The search of one harness ends at the first of these bounds.
 
     :ivar executions: inputs.
     """

@@ -56,7 +56,7 @@ class BrowserCase(DashboardCase):
 
     @contextmanager
     def page(self, address: str | None = None, *, errors_allowed: bool = False, **context: Any) -> Iterator[Page]:
-        """Open a page. At its end no error was in the browser's console: of scripts, and of what the CSP forbids.
+        """Open a page. At its end the browser's console has no error of a script and no violation of the CSP.
 
         :param context: options of Playwright's ``new_context``.
         """

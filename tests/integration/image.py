@@ -1,6 +1,6 @@
 """Follows a Dockerfile without Docker: for root, with mount namespaces and chroot.
 
-An image is a folder with what the instructions have written. The system of this machine stands in for the base image:
+An image is a folder with the files of the instructions. The system of this machine stands in for the base image:
 its programs and this Python are mounted into the folder, where they are read only for a user that is not root.
 """
 

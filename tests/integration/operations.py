@@ -56,7 +56,7 @@ class Instruction:
     """An instruction of a Dockerfile.
 
     :ivar name: in capitals.
-    :ivar text: what follows it, on one line.
+    :ivar text: the rest of the instruction, on one line.
     """
 
     name: str

@@ -41,7 +41,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 @attrs.frozen
 class Names:
-    """What an expression asks for.
+    """The metrics and labels of an expression.
 
     :ivar selected: each metric with the labels of its matchers.
     :ivar grouped: labels in ``by``, ``without``, ``on`` and ``ignoring``.

@@ -2,7 +2,7 @@
 
 ``python stock_client.py STUBS DOOR PROTOCOL ADDRESS [SERVICE]``: a folder of stubs that ``thrift --gen py`` has made, a
 way in (``framed``, ``tls``, ``header``, ``http``), a protocol, ``host:port`` or a URL, and a name for
-``TMultiplexedProtocol``. It prints what it got as a line of JSON.
+``TMultiplexedProtocol``. It prints the answers as a line of JSON.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def open_protocol(door: str, protocol: str, address: str) -> tuple[Any, Any]:
 
 
 def outcome(call: Any, *arguments: Any) -> Any:
-    """Return what a call gives, or the error that it raises."""
+    """Return the result of a call, or the error that it raises."""
     try:
         return call(*arguments)
     except TApplicationException as error:

@@ -90,7 +90,7 @@ class AsyncioTests(AsyncioWorkerTestCase):
                     await asyncio.sleep(0.01)
 
     def test_a_timeout_of_asyncio_cancels_the_call(self) -> None:
-        """The worker is told, and cancels what its handler awaits: a future of asyncio, or a Deferred."""
+        """The worker is told, and cancels the future of asyncio or the Deferred that its handler awaits."""
         asyncio.run(self.cancel_calls())
 
     def test_handlers_await_futures_and_deferreds(self) -> None:

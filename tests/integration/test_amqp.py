@@ -66,7 +66,7 @@ class BodyTests(AMQPTestCase):
         channel = await self.channel(f"{self.url}?frame_max={SMALL}")
         queue = await self.queue(channel)
         arrived = await self.consume(channel, queue)
-        whole = SMALL - 8  # what fits into one frame
+        whole = SMALL - 8  # the most that fits into one frame
         for body in (b"t" * whole + b"\xff" * whole, b"\xff" * whole + b"t" * whole, "é".encode() * 20_001):
             channel.publish("", queue, NO_PROPERTIES, body)
             self.assertTrue((await arrived.get()).body == body)

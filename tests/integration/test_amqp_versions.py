@@ -66,7 +66,7 @@ class VersionCase(ServiceTestCase):
 
 
 class CallsOfAVersion(VersionCase):
-    """What every version can do. The classes below play it."""
+    """The abilities of every version. The classes below play it."""
 
     __test__ = False
 
@@ -167,7 +167,7 @@ class Version08Tests(CallsOfAVersion):
         await maybeDeferred(super().setUp)
 
     async def test_says_at_connect_what_is_missing(self) -> None:
-        """Once, with what follows for callers."""
+        """Once, with the consequences for callers."""
         lines = log_lines(self)
         connection = await rpc.connect(self.url, spec="0-8")
         await connection.close()
@@ -239,7 +239,7 @@ class DroppedVersionTests(BrokerTestCase):
     """A broker that does not speak 0-8 any more: the embedded one, or RabbitMQ from 4.0 on."""
 
     async def test_names_the_version(self) -> None:
-        """The error says which version was asked for, and what to do."""
+        """The error names the requested version and a remedy."""
         try:
             connection = await rpc.connect(self.url, spec="0-8")
         except VersionRefused as error:

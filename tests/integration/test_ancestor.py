@@ -95,7 +95,7 @@ class ProtocolTests(AncestorTestCase):
             self.assertEqual(await self.called_by_its_client(protocol), CALLS, protocol)
 
     async def test_its_server_serves_our_client(self) -> None:
-        """By the exchange of its replies, which have no correlation id. Nobody else has declared the exchange."""
+        """By the exchange of its replies, which have no correlation id. Our client alone has declared the exchange."""
         await self.use_own_virtual_host()
         for protocol in CODECS:
             server = await self.start_its_server(protocol)
@@ -177,12 +177,12 @@ class SharingTests(AncestorTestCase):
 
 @pytest.mark.rabbitmq_only("the embedded broker has no permissions")
 class PermissionTests(AncestorTestCase):
-    """What a client with ``reply_exchange`` needs."""
+    """The permissions that a client with ``reply_exchange`` needs."""
 
     broker: ClassVar[RabbitMQNode]
 
     async def answer(self, reply_exchange: str, read: str) -> Any:
-        """Call as a user who may declare no exchange; return the answer, or why the call failed."""
+        """Call as a user without permission to declare an exchange; return the answer, or the reason of the failure."""
         user = self.unique("client")
         await deferToThread(self.broker.ctl, "add_user", user, "secret")
         rights = (r"^amq\.gen.*$", rf"^(amq\.gen.*|{self.exchange})$", read)

@@ -131,7 +131,7 @@ class BlockingTests(AsyncioWorkerTestCase):
             time.sleep(0.01)
 
     def in_child(self, function: Callable[[], Any]) -> Any:
-        """Return what `function` returns in a forked process, or the text of its error."""
+        """Return the result of `function` in a forked process, or the text of its error."""
         receiver, sender = multiprocessing.Pipe(duplex=False)
         with warnings.catch_warnings():
             # Python 3.12 and later warn: the child could wait for locks of other threads. Here, it must not.
@@ -362,7 +362,7 @@ class LoopThreadTests(SynchronousTestCase):
         self.assertEqual(counted, [])
 
     def test_errors_leave_no_cycles(self) -> None:
-        """So their frames, and what these refer to, are given back at once."""
+        """So their frames, and the objects that these refer to, are given back at once."""
 
         def fail() -> None:
             raise ValueError

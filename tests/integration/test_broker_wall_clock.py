@@ -1,6 +1,6 @@
 """The wall clock is set an hour forward or back while ``twistd rpc-broker`` runs.
 
-What must not end early is looked at after the jump. What must end by itself would otherwise take an hour.
+Time limits that must not end early are looked at after the jump. Those that must end would otherwise take an hour.
 """
 
 from __future__ import annotations

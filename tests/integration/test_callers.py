@@ -1,4 +1,4 @@
-"""Who calls: users of the broker, what they may call, and interceptors at both ends of real calls."""
+"""Callers: users of the broker, the calls that they may make, and interceptors at both ends of real calls."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class AccessTests(UserTestCase):
         self.assertEqual((asked, len(handler.callers)), ([{"tenant": "a"}] * 2, 1))
 
     async def test_a_redelivered_request_keeps_its_user(self) -> None:
-        """Its worker has ended. The copy that another worker makes says who has sent the request."""
+        """Its worker has ended. The copy that another worker makes names the sender of the request."""
         first = await self.serve_to_users(allow=self.ada)
         lost = self.worker
         ada = await self.client_of(self.ada, timeout=30.0)
@@ -186,7 +186,7 @@ class CommandTests(UserTestCase):
         return str(output.decode())
 
     async def letters(self) -> str:
-        """Return what the command lists."""
+        """Return the output of the command."""
         words = ["dead", "list", "--json", "--broker", self.url, self.name]
         return str((await getProcessOutputAndValue(str(COMMAND), words, os.environ, str(PROJECT)))[0].decode())
 
@@ -281,7 +281,7 @@ class WorkerNoting(Noting, rpc.WorkerInterceptor):
 
 
 class InterceptorTests(CallTestCase):
-    """Every call passes the interceptors, whichever way it is made."""
+    """Calls of every kind pass the interceptors."""
 
     async def test_calls_of_all_kinds_are_seen_at_both_ends(self) -> None:
         """Plain, oneway, broadcast, to an instance, without a stub, nested, and failed ones."""

@@ -255,7 +255,7 @@ class CallTests(ServiceTestCase):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     async def interrupt(self, url: str, name: str, when: Deferred[Any]) -> str:
-        """Press Ctrl-C in a call of ``ping`` when a Deferred fires. Return what the command says."""
+        """Press Ctrl-C in a call of ``ping`` when a Deferred fires. Return the output of the command."""
         process = subprocess.Popen(
             [str(COMMAND), "call", "--broker", url, "--name", name, STUB, "ping"],
             cwd=PROJECT,

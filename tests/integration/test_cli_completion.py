@@ -41,7 +41,7 @@ def run(command: list[str], **environment: str) -> list[str]:
 
 
 def complete(*words: str, broker: str = "") -> list[str]:
-    """Return what the function in bash gets from the command, for the last word.
+    """Return the words that the function in bash gets from the command, for the last word.
 
     :param broker: the environment's.
     """
@@ -88,7 +88,7 @@ class CompletionTests(CallTestCase):
 
 
 class HostileNamesTests(FalseControlTestCase):
-    """What a worker answers is written into the command line, and obeyed at the next return key."""
+    """A shell writes a worker's answer into the command line, and obeys it at the next return key."""
 
     async def test_offers_no_name_that_a_shell_would_obey(self) -> None:
         """Nor one of two lines, or one that would be an option."""

@@ -1,4 +1,4 @@
-"""Verbs that ask workers, as processes, against a worker that tells what it likes."""
+"""Verbs that ask workers, as processes, against a worker with false answers."""
 
 from __future__ import annotations
 

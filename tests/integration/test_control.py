@@ -15,10 +15,10 @@ WAIT = 20.0
 
 
 class ControlTests(CallTestCase):
-    """A worker, and what it tells of itself."""
+    """A worker, and its answers about itself."""
 
     async def control(self, **options: Any) -> Control:
-        """Serve, and return what asks the worker."""
+        """Serve; return a ``Control`` that asks the worker."""
         self.served = await self.serve_and_call(**options)
         return Control(await self.connect())
 

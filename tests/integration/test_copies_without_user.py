@@ -26,7 +26,7 @@ reactor: Any = global_reactor
 
 
 def rename(case: Any) -> list[str]:
-    """Have the connections to publish on believe in another name. Return what is told."""
+    """Give the publishing connections another user name. Return the messages of the command."""
     told = list[str]()
 
     async def open_renamed(*arguments: Any) -> AMQPConnection:

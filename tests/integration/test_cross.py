@@ -1,4 +1,4 @@
-"""What Apache Thrift's cross-language test covers, on a broker: every case, in each protocol.
+"""The cases of Apache Thrift's cross-language test, on a broker, in each protocol.
 
 All cases of a protocol are played at once, by one worker. Then each one is a test.
 """

@@ -57,7 +57,7 @@ class EventsTests(DashboardCase):
         self.host = self.virtual_host()
 
     def until(self, address: str, path: str, look: Callable[[str, Any], Any]) -> Any:
-        """Return what `look` finds in an event."""
+        """Return the first result of `look` on an event."""
         with closing(events(f"{address}{path}")) as stream:
             for (name, data), _ in zip(stream, range(LOOKS), strict=False):
                 found = look(name, data)
@@ -113,7 +113,7 @@ class EventsTests(DashboardCase):
         self.assertTrue(problems[0].startswith("at least one worker runs, and none answers: "), problems)
 
     def test_names_its_user_for_workers_that_answer_some_users_only(self) -> None:
-        """Without the option, the page says what is missing."""
+        """Without the option, the page names the missing user name."""
         environment = {"PYTHONPATH": str(ROOT), "RPC_BROKER": self.host}
         words = ("--control-allow", "guest", "services.calculator:service")
         worker = self._program(ServeProcess(*words, folder=ROOT, environment=environment))
@@ -212,7 +212,7 @@ class CommandLineTests(DashboardCase):
 
     def test_beyond_loopback_there_is_always_a_token(self) -> None:
         """One that is made is printed once, before the address."""
-        program = self.dashboard("--interface", "0.0.0.0")  # noqa: S104  # what is tested
+        program = self.dashboard("--interface", "0.0.0.0")  # noqa: S104  # this test needs it
         address = self.address(program).replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         with self.assertRaises(urllib.error.HTTPError) as caught:
             next(events(f"{address}events"))

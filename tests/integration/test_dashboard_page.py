@@ -90,7 +90,7 @@ class PageTests(BrowserCase):
             self.assertEqual(page.title(), "Thrift RPC dashboard")
 
     def test_nothing_secret_is_on_the_page(self) -> None:
-        """No password, no argument, also not in the text of an error; and not in what the browser gets."""
+        """No password, no argument, also not in the text of an error; and not in the events that the browser gets."""
         received: list[str] = []
         with self.page() as page:
             page.add_init_script(
@@ -122,7 +122,7 @@ class PageTests(BrowserCase):
             expect(page.locator("#status")).to_have_text("live")
 
     def test_a_service_without_workers_stays(self) -> None:
-        """It is marked, with what waits for it."""
+        """It is marked, with the number of waiting requests."""
         with self.page(self.address_of_page) as page:
             expect(cell(page, self.adder, 8)).to_have_text("2")
             self.fleets[0].end()
@@ -310,7 +310,7 @@ class BrokerAwayTests(BrowserCase):
             expect(page.locator("#status")).to_have_text("live")
 
     def test_begins_without_a_broker(self) -> None:
-        """The page opens, and says what is wrong."""
+        """The page opens, and names the problem."""
         self.broker.stop()
         try:
             with self.page(self.address(self.dashboard())) as page:
@@ -324,7 +324,7 @@ class TokenTests(BrowserCase):
 
     def test_the_form_lets_in_who_has_the_token(self) -> None:
         """The address does not keep it. A token that was not given is printed once."""
-        program = self.dashboard("--interface", "0.0.0.0")  # noqa: S104  # what is tested
+        program = self.dashboard("--interface", "0.0.0.0")  # noqa: S104  # this test needs it
         token = program.wait_for_line("the token of this page").split()[-1]
         address = self.address(program).replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         self.assertEqual(program.output().count(token), 1)

@@ -213,7 +213,7 @@ class UnservedTests(FloodTestCase):
     handler: type[CalculatorHandler] = Slow
 
     async def test_confirmed_requests_that_a_worker_rejects_have_a_queue_of_their_own(self) -> None:
-        """Malformed ones do not push them out, and they do not push out what a crash has left."""
+        """Malformed ones do not push them out, and they do not push out requests that a crash has left."""
         key = f"{self.name}@{self.worker._link.instance}"
         for _ in range(62):
             self.hostile.publish("rpc", key, encode_properties(Properties()), ZIP)

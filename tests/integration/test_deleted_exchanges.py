@@ -60,7 +60,7 @@ class DeletedExchangesTests(AMQPTestCase):
                 return result
 
     async def test_a_worker_declares_deleted_exchanges_again(self) -> None:
-        """And binds its queues to them. Nobody has to restart anything."""
+        """And binds its queues to them. No program has to be restarted."""
         client = await self.serve_calculator()
         self.assertEqual(await client.add(2, 3), 5)
         operator = await self.operator()

@@ -214,7 +214,7 @@ class KubernetesTests(SynchronousTestCase):
         self.assertGreater(probe["periodSeconds"] * probe["failureThreshold"], 48)
 
     def test_calls_in_progress_finish_before_the_pod_is_killed(self) -> None:
-        """After the preStop hook, within the drain timeout, and with what a worker needs after it."""
+        """After the preStop hook, within the drain timeout, and with the time that a worker needs after it."""
         gateway = context_of("gateway", [*self.gateway.container["command"][2:], "--broker", "amqp://localhost"])
         (sleep, pause) = self.gateway.container["lifecycle"]["preStop"]["exec"]["command"]
         self.assertEqual(sleep, "sleep")

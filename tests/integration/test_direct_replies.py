@@ -69,7 +69,7 @@ class DirectReplyTests(AMQPTestCase):
         return str((letter.properties.headers or {})[DEAD_REASON])
 
     async def test_a_call_is_answered_where_that_is_safe(self) -> None:
-        """Else it is a dead letter, which says what the caller can do."""
+        """Else it is a dead letter, whose reason tells the caller a remedy."""
         self.ask(ADD)
         if self.is_answered:
             reply = await self.replies.get()

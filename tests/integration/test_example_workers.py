@@ -43,7 +43,7 @@ class Answered:
 
 
 class Sender:
-    """A program on pika that sends what it likes."""
+    """A program on pika that sends any message."""
 
     def __init__(self, url: str) -> None:
         self._connection = pika.BlockingConnection(pika.URLParameters(f"{url}/%2F"))

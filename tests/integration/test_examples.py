@@ -45,7 +45,7 @@ class ExampleTests(BrokerTestCase):
         (self.folder / "node" / "node_modules").symlink_to(EXAMPLES / "node" / "node_modules")
 
     def run_in(self, example: str, command: str) -> str:
-        """Run a command in the folder of an example, and return what it prints; it must succeed silently."""
+        """Run a command in the folder of an example, and return its output; it must succeed silently."""
         ended = subprocess.run(
             ["sh", "-euc", command.replace(BROKER_URL, self.virtual)],
             cwd=self.folder / example,
@@ -60,7 +60,7 @@ class ExampleTests(BrokerTestCase):
         return ended.stdout
 
     def follow(self, example: str) -> str:
-        """Run the command of a README, and return what it must print."""
+        """Run the command of a README, and return the output that the README shows."""
         command, printed = blocks(EXAMPLES / example / "README.md")
         self.assertEqual(command.text.count("\n"), 1)
         self.assertEqual(self.run_in(example, command.text.replace(INSTALL, "")), printed.text)
@@ -88,7 +88,7 @@ class ExampleTests(BrokerTestCase):
         self.follow("python-plain")
 
     def test_each_calls_the_other(self) -> None:
-        """Neither knows what the other one is written in."""
+        """Neither knows the language of the other one."""
         self.needs_node()
         node, plain = self.follow("node"), self.follow("python-plain")  # this compiles the stubs, too
         worker = self.worker("python-plain", sys.executable, "worker.py")

@@ -36,7 +36,7 @@ for outcome in search(chosen, Bounds(20, 5000), 2, Path(sys.argv[1])):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a search of three harnesses prints: two break their promises, one does not."""
+    """The output of a search of three harnesses: two break their promises, one does not."""
     pytest.importorskip("atheris", reason="the fuzzer has no wheels for this Python or machine")
     command = (sys.executable, "-c", SEARCH, str(tmp_path_factory.mktemp("fuzz")))
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True).stdout

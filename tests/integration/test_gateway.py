@@ -86,7 +86,7 @@ class GatewayTestCase(CallTestCase):
         return {"framed": address, "header": address, "http": f"http://127.0.0.1:{http_port}"}
 
     async def run_client(self, *words: str) -> Any:
-        """Return what the stock client prints."""
+        """Return the output of the stock client."""
         program = str(Path(__file__).with_name("stock_client.py"))
         output, errors, status = await getProcessOutputAndValue(
             sys.executable, [program, self.stubs, *words], {"LANG": "C.UTF-8"}, str(ROOT)
@@ -151,7 +151,7 @@ class StockClientTests(GatewayTestCase):
 
 
 class Client:
-    """A client that may do what it likes. Its functions block."""
+    """A client that can send any bytes. Its functions block."""
 
     def __init__(self, case: GatewayTestCase, gateway: Gateway, http: bool = False) -> None:
         port = gateway.ports[int(http)].getHost().port  # type: ignore[attr-defined]
@@ -163,7 +163,7 @@ class Client:
         return deferToThread(self.socket.sendall, data)
 
     def receive(self, end: bytes | None = None) -> Deferred[bytes]:
-        """Return what comes until the connection ends, or until `end`."""
+        """Return the bytes that come until the connection ends, or until `end`."""
         return deferToThread(self._receive, end)
 
     def _receive(self, end: bytes | None) -> bytes:

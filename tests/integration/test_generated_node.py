@@ -21,7 +21,7 @@ from tests.cross_test.programs import FOLDER, stubs
 
 @pytest.fixture(scope="module")
 def facts() -> Mapping[str, Any]:
-    """Return what the program prints."""
+    """Return the output of the program."""
     if node_peer.missing():
         pytest.skip(f"no peer in Node.js: {node_peer.missing()}")
     command = ["node", str(FOLDER / "node" / "generated_code.js"), node_peer.stubs_folder()]

@@ -131,7 +131,7 @@ class MetricsPortTests(ServeTestCase):
             with socket.create_connection((host, int(port)), timeout=30) as client:
                 client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
                 answer = b""
-                with contextlib.suppress(ConnectionResetError):  # what it has not read
+                with contextlib.suppress(ConnectionResetError):  # the server has not read all requests
                     while data := client.recv(65536):
                         answer += data
                 return answer

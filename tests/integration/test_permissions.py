@@ -1,4 +1,4 @@
-"""The permissions of docs/security.md on a real RabbitMQ: what they allow, and what they do not."""
+"""The permissions of docs/security.md on a real RabbitMQ: the methods that they allow and refuse."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class PermissionsTests(AMQPTestCase):
         given = {"name": "Orders", "exchange": "rpc-Orders", "timeout": 20.0, **options}
         return connection.client(Calculator, **given)
 
-    # -- what must work
+    # -- methods that must work
 
     async def test_a_client_calls_a_service_whose_handler_calls_another(self) -> None:
         """Call, serve, nested call, and a oneway call."""
@@ -254,7 +254,7 @@ class PermissionsTests(AMQPTestCase):
             else:
                 break
 
-    # -- what must fail
+    # -- methods that must fail
 
     async def assert_refused(self, user: str, method: str, code: int = 403, **arguments: Any) -> None:
         """The broker refuses a method to a user of the page."""
@@ -349,7 +349,7 @@ class PermissionsTests(AMQPTestCase):
         while "Of the exchanges 'rpc-Missing', which do not exist" not in (worker._link.problem or ""):
             await pause(0.05)
 
-    # -- what the page says is possible all the same
+    # -- methods that the page calls possible all the same
 
     async def test_a_worker_writes_into_every_queue(self) -> None:
         """By the default exchange, which replies need."""

@@ -172,7 +172,7 @@ class MigrateTests(MigrateTestCase):
             self.assertTrue(await self.is_refused(there))
 
     async def test_shows_what_changes_and_asks(self) -> None:
-        """What is not given becomes the default, also the type. After another answer than yes, nothing is changed."""
+        """Arguments that are not given become the defaults, also the type. Without a yes, nothing is changed."""
         given: dict[str, Any] = {
             "queue_type": "quorum",
             "backlog": 3,
@@ -278,7 +278,7 @@ class PolicyTests(MigrateTestCase):
         self.addCleanup(deferToThread, self.broker.ctl, "clear_policy", name)
 
     async def test_says_that_the_new_queue_has_dropped_requests(self) -> None:
-        """The old queue has a backlog, so it rejected what was over the bound."""
+        """The old queue has a backlog, so it rejected the messages over the bound."""
         await self.declared(backlog=100)
         await self.sent("a", "b", "c", "d", "e")
         await self.bound(self.requests, 3)

@@ -124,7 +124,7 @@ class RefusedQueueTests(MigrateTestCase):
         self.assertEqual(await harness.client(Calculator, name=self.name).add(1, 2), 3)
 
     async def test_a_queue_of_an_operator_is_used_as_it_is(self) -> None:
-        """Whatever its arguments are; it must exist."""
+        """With any arguments; it must exist."""
         harness = await self.harness()
         with self.assertRaisesRegex(DeclarationRefused, "404 NOT_FOUND"):
             await harness.serve(self.service(declare_queue=False)).when_serving()
@@ -155,7 +155,7 @@ class RefusedQueueTests(MigrateTestCase):
         self.assertEqual(handler.ran, [2, 4, 5, 1, 0, 3])
 
     async def test_bytes_are_bounded_by_a_further_argument(self) -> None:
-        """The queue rejects what is over the bound, and drops nothing."""
+        """The queue rejects messages over the bound, and drops nothing."""
         harness = await self.harness()
         service = self.service(queue_arguments={"x-max-length-bytes": 1000})
         worker = harness.serve(service)

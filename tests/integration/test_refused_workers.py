@@ -150,7 +150,7 @@ class PermissionTests(RefusedWorkerTestCase):
     broker: ClassVar[RabbitMQNode]
 
     def user(self, configure: str) -> str:
-        """Add a user with the permission to configure what the pattern matches. Return a URL."""
+        """Add a user with the permission to configure the names that match the pattern. Return a URL."""
         name = self.unique("user")
         self.broker.ctl("add_user", name, "secret")
         self.broker.ctl("set_permissions", name, configure, ".*", ".*")

@@ -268,7 +268,7 @@ class ContainerTests(ServeTestCase):
 
     @inlineCallbacks
     def live_once(self, program: Process, client: Any, *files: str) -> Any:
-        """Wait until a program serves, and has finished what the killed one before it had begun; begin a call, and kill
+        """Wait until a program serves, and has finished the calls of the killed one before it; begin a call, and kill
         the program, and with it the namespace.
         """
         yield deferToThread(program.wait_for, f"serving {self.name} from")

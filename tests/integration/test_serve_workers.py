@@ -133,7 +133,7 @@ class WorkersTests(ServeTestCase):
 
     def test_a_hanging_worker_is_killed_by_the_watchdog(self) -> None:
         """When the service manager has a watchdog: the supervisor alone would satisfy it."""
-        manager = str(self.folder / "notify")  # nobody listens there
+        manager = str(self.folder / "notify")  # no program listens there
         program = self.serve("--workers", "1", "slow:service", NOTIFY_SOCKET=manager, WATCHDOG_USEC="2000000")
         pid = program.worker_pid()
         os.kill(pid, signal.SIGSTOP)

@@ -127,7 +127,7 @@ class SetupTests(SynchronousTestCase):
         self.assertEqual(self.run_script("scripts/setup", "--run"), ["."])
 
     def python3(self, modules: str) -> None:
-        """Put a python3 first on the path that has only some of the modules; it notes what is run as a module."""
+        """Put a python3 first on the path that has only some of the modules; it notes the modules that are run."""
         self.program("bin/python3", PYTHON3.replace("MODULES", modules))
         shutil.move(self.folder / ".venv/bin/python", self.folder / "made-python")
 

@@ -27,7 +27,7 @@ UNSERVED, INVALID = DeadLetterKind.UNSERVED, DeadLetterKind.INVALID
 
 
 class SigningHandler(Handler):
-    """Notes who has signed a call."""
+    """Notes the signers of calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -294,7 +294,7 @@ class AgainTests(SignedTestCase):
         self.assertEqual(await call, 7)
 
     async def test_requests_of_a_worker_that_stops_run_elsewhere(self) -> None:
-        """It republishes what it has not begun."""
+        """It republishes the requests that it has not begun."""
         slow = self.worker
         await slow.stopService()
         slow = await self.serve(concurrency=1)

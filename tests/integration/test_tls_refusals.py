@@ -70,7 +70,7 @@ class Noting(Protocol):
 class TLSRefusalTestCase(TestCase):
     """A server on the loopback interface, whose authority the client trusts.
 
-    :ivar received: what came after handshakes.
+    :ivar received: the bytes that came after handshakes.
     :ivar shaken: version and cipher of the handshakes that were completed at the server.
     """
 

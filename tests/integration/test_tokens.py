@@ -76,7 +76,7 @@ class TokenTests(TestCase):
         await channel.close()
 
     async def test_a_new_token_keeps_the_connection_in_use(self) -> None:
-        """With an expired one, RabbitMQ refuses what the connection does; with the new one it goes on."""
+        """With an expired one, RabbitMQ refuses the connection's methods; with the new one it goes on."""
         await deferToThread(self.node.start)
         self.file.write_text(self.token(5))
         url = f"amqp://service@127.0.0.1:{self.node.port}?password_file={quote(str(self.file))}"

@@ -82,7 +82,7 @@ class TypingTests(SynchronousTestCase):
         self.folder.mkdir()
 
     def run_program(self, *command: str) -> str:
-        """Run a program of this environment in the folder; return what it prints."""
+        """Run a program of this environment in the folder; return its output."""
         program, *arguments = command
         done = subprocess.run(
             [str(Path(sys.executable).with_name(program)), *arguments],

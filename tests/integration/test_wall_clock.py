@@ -1,7 +1,7 @@
 """The wall clock is set an hour forward or back while clients, workers and commands run.
 
-Time limits are asserted without measuring: what must not end early is answered after the jump, and what must end by
-itself would otherwise take an hour.
+Time limits are asserted without measuring: calls that must not end early are answered after the jump. Those that must
+end by themselves would otherwise take an hour.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class ClientTests(WallClockCase):
     """A program that calls a service of the test's process."""
 
     async def start(self, first_line: str, install: str = "") -> Handler:
-        """Start the program, and serve what it calls."""
+        """Start the program, and serve the service that it calls."""
         handler = Holding()
         self.serve(rpc.ThriftService(Calculator, handler, name=self.name))
         await self.client(Calculator, "ping", name=self.name)

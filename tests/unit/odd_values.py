@@ -1,4 +1,4 @@
-"""Values of other Python types than the IDL's, for tests of what Thrift takes."""
+"""Values of other Python types than the IDL's, for tests of the values that Thrift takes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.cross_test.values import NOT_RUN
 
 
 def test_every_method_is_called() -> None:
-    """And run. What a service inherits is called at its own service."""
+    """And run. An inherited method is called at its own service."""
     run = {(case.service, case.method) for case in CASES if case.expected_arguments is not NOT_RUN}
     known = {(service, method) for service, stub in stubs().items() for method in Stub.of(stub).methods}
     run |= {("LaterHarbour", method) for service, method in run if service == "Harbour"}

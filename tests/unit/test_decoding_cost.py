@@ -99,7 +99,7 @@ class ShapeTests(SynchronousTestCase):
 
 
 class CountTests(SynchronousTestCase):
-    """What is counted for a message."""
+    """The elements that are counted for a message."""
 
     stub = compile_stub(IDL, "Counted")
 
@@ -210,7 +210,7 @@ class CountTests(SynchronousTestCase):
     @settings(deadline=None, max_examples=300)
     @given(messages, st.integers(0, 500), st.integers(0, 255))
     def test_what_is_decoded_can_be_counted(self, message: tuple[str, int, int, Any], place: int, byte: int) -> None:
-        """Whatever a decoder takes, the count takes: also what our encoders never write."""
+        """The count takes every message that a decoder takes: also one that our encoders never write."""
         struct_class: Any = type(message[3])
         for protocol, skim in SKIMS.items():
             codec = CODECS[protocol]
@@ -239,7 +239,7 @@ class CountTests(SynchronousTestCase):
 
 
 class NameTests(SynchronousTestCase):
-    """The head of a message is read at once, whatever its size."""
+    """The head of a message of any size is read at once."""
 
     def test_takes_a_name_at_the_limit_and_refuses_a_longer_one(self) -> None:
         """In each protocol; in JSON also when each character is an escape."""

@@ -80,7 +80,7 @@ class BytesTests(SynchronousTestCase):
         self.assertEqual(len(getattr(binary, "_prefixes", ())), kept)
 
     def test_refuses_application_exceptions_that_do_not_fit(self) -> None:
-        """With an error, whatever a handler has put into them."""
+        """With an error, for all types and values of their fields."""
         wrong: list[tuple[Any, Any]] = [(6, 5), (2**31, ""), ("6", ""), (6, b"\xff")]
         for kind, text in wrong:
             for codec in CODECS.values():
@@ -151,7 +151,7 @@ class BytesTests(SynchronousTestCase):
     def test_a_value_that_does_not_encode_has_no_effect_on_the_next_message(self) -> None:
         """Thrift's generated client would keep the half-written message in its transport."""
         for protocol, codec in CODECS.items():
-            with self.assertRaises(Exception):  # noqa: B017  # Thrift raises what it likes
+            with self.assertRaises(Exception):  # noqa: B017  # Thrift raises various classes
                 codec.encode("add", 1, 1, Calculator.add_args(1, object()))
             self.assertEqual(codec.encode("add", 1, 7, ADD), GOLDEN[protocol])
 

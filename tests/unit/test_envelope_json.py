@@ -240,7 +240,7 @@ class ReadingTests(SynchronousTestCase):
             for depth, fits in ((NESTING_LIMIT - 2, True), (NESTING_LIMIT - 1, False), (20_000, False)):
                 self.check_nesting(deep, close, depth, fits)
         self.check_nesting('{"9":{"rec":', "}}", NESTING_LIMIT, True)
-        self.check_nesting('{"9":{"rec":', "}}", 100_000, False)  # Python 3.14 takes what fits on its stack
+        self.check_nesting('{"9":{"rec":', "}}", 100_000, False)  # Python 3.14 takes as much as fits on its stack
 
     def check_nesting(self, deep: str, close: str, depth: int, fits: bool) -> None:
         """Read a message with so many structs in one another, beside those of the arguments and the value."""

@@ -1,4 +1,4 @@
-"""The status of a program that ends itself, and what it does before."""
+"""The status of a program that ends itself, and its last steps."""
 
 from __future__ import annotations
 

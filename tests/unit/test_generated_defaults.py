@@ -55,7 +55,7 @@ class WithoutRepairTests(SynchronousTestCase):
 
 
 class FreshDefaultTests(SynchronousTestCase):
-    """Handlers and callers that change what they got, with a stub as Thrift's compiler writes it."""
+    """Handlers and callers that change the values they got, with a stub as Thrift's compiler writes it."""
 
     compile_stub = staticmethod(compile_plain_stub)
 
@@ -64,7 +64,7 @@ class FreshDefaultTests(SynchronousTestCase):
         self.types: Any = self.stub.ttypes
 
     def test_every_call_has_fresh_default_arguments(self) -> None:
-        """A list, a map, a set and structs, in each protocol, whatever earlier handlers did to theirs."""
+        """A list, a map, a set and structs, in each protocol, after earlier handlers have changed theirs."""
         for protocol in CODECS:
             ours = OurEnds(self.stub, protocol)
             for _ in range(3):

@@ -102,7 +102,7 @@ class ParseTests(SynchronousTestCase):
         return document
 
     def test_refuses_values_of_other_types(self) -> None:
-        """Wherever a value stands: what a description holds is what its attributes say."""
+        """In every place of a value: the objects of a description have the types of their attributes."""
         changes: list[tuple[tuple[str | int, ...], Any]] = [
             (("structs", "calculator.Work", "kind"), 1),
             (("structs", "calculator.Work", "kind"), "class"),

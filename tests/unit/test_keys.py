@@ -109,7 +109,7 @@ class KeysTests(SynchronousTestCase):
         self.assertNotIn(repr(keys.signing.secret)[2:12], repr(keys) + repr(keys.signing))
 
     def test_wrong_arguments_are_refused(self) -> None:
-        """The error names the option and what is allowed."""
+        """The error names the option and the allowed values."""
         for options in ({"skew": -1}, {"skew": True}, {"skew": "60"}, {"skew": float("nan")}, {"sign_with": "other"}):
             self.assertRaises(ConfigurationError, self.keys, **options)
 

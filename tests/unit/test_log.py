@@ -1,4 +1,4 @@
-"""What peers write is shown without characters that a terminal obeys, in every log line and by every verb."""
+"""Peers' texts are shown without characters that a terminal obeys, in every log line and by every verb."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ WRITING = re.compile(
 
 
 def writers_in(text: str) -> set[str]:
-    """Return what a module uses that writes to the log or to a terminal, by full names."""
+    """Return the functions of a module that write to the log or to a terminal, by full names."""
     tree = ast.parse(text)
     names: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -107,7 +107,7 @@ class WritersTests(SynchronousTestCase):
 
 
 class ShownTests(SynchronousTestCase):
-    """Whatever a peer writes."""
+    """Any text of a peer."""
 
     def assert_shown(self, text: str) -> None:
         self.assertTrue(text)
@@ -139,7 +139,7 @@ class ShownTests(SynchronousTestCase):
         self.assertIn("Traceback", lines[2])
 
     def test_each_verb_shows_errors_and_results_printable(self) -> None:
-        """Every kind of error that click shows, with what came before it."""
+        """Every kind of error that click shows, with the output before it."""
 
         def raises(error: click.ClickException) -> NoReturn:
             say(f"result {HOSTILE}")

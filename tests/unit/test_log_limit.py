@@ -80,7 +80,7 @@ class LogLimitTests(SynchronousTestCase):
         self.assertEqual(made, [0, 99])
 
     def test_tells_the_rest_when_it_stops_and_leaves_no_timer(self) -> None:
-        """What comes after that is written at once, until it begins again."""
+        """Events after that are written at once, until it begins again."""
         self.note(*range(10))
         self.limit.stop()
         self.limit.stop()

@@ -12,7 +12,7 @@ from tests.unit.value_rule_case import ValueRuleCase
 
 
 class PathTests(ValueRuleCase):
-    """What a client raises, and what a worker logs."""
+    """The errors that a client raises, and a worker logs."""
 
     def cases(self) -> list[tuple[str, Any, str, str]]:
         """Methods of one argument, a value for it, the path behind the argument's name, and the reason."""
@@ -75,7 +75,7 @@ class PathTests(ValueRuleCase):
         self.assertIn(told, "\n".join(lines))
 
     def test_every_refusal_of_an_odd_value_names_the_argument(self) -> None:
-        """Whatever the encoders refuse. Values that fit are not refused."""
+        """Every value that the encoders refuse. Values that fit are not refused."""
         refusals = 0
         for name, values in ODD_VALUES.items():
             for value in values:

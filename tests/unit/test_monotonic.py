@@ -45,7 +45,7 @@ class WallReactor(Clock):
         self.rightNow += by
 
     def advance(self, amount: float) -> None:
-        """Time passes; then the reactor runs what is due."""
+        """Time passes; then the reactor runs the calls that are due."""
         self.now += amount
         super().advance(amount)
 
@@ -221,7 +221,7 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual(beside.getReaders, self.global_reactor.getReaders)
 
     def test_stamps_have_the_wall_clock(self) -> None:
-        """Whatever the reactor; a test's clock is its own wall clock."""
+        """With every reactor; a test's clock is its own wall clock."""
         self.ahead = HOUR
         for reactor in (self.global_reactor, monotonic_reactor(self.global_reactor)):
             self.assertLess(abs(wall_seconds(reactor) - HOUR - time.time()), 60.0)

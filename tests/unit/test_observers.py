@@ -21,7 +21,7 @@ from tests.unit.test_link import LinkTestCase
 
 @implementer(IObserver)
 class Observer(ClientInterceptor, WorkerInterceptor):
-    """Notes what it is told.
+    """Notes the events of calls.
 
     :ivar fails: whether it then fails, with ``error``.
     """

@@ -16,7 +16,7 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class SignalReactor(MemoryReactorClock):
-    """A reactor in memory with the handlers of Twisted's. What its thread is to call, the test calls."""
+    """A reactor in memory with the handlers of Twisted's. The test runs the functions that its thread is to call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class SignalReactor(MemoryReactorClock):
         self.done.append("stop")
 
     def turn(self) -> list[str]:
-        """Run a turn; return what was done in it."""
+        """Run a turn; return the functions that were run in it."""
         self.advance(0)
         later, self._later = self._later, []
         for function, *arguments in later:

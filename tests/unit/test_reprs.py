@@ -1,4 +1,4 @@
-"""What logs, errors and a prompt show of objects: names, never an address in memory."""
+"""The text of objects in logs, errors and at a prompt: names, never an address in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures of messages: the documented vector, what they cover, and what may change on the way."""
+"""Signatures of messages: the documented vector, the covered fields, and the fields that may change on the way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROPERTIES = Properties(
 
 @attrs.frozen
 class Message:
-    """A message as it comes, and what its reader knows of it."""
+    """A message as it comes, and the facts that its reader knows of it."""
 
     properties: Properties
     body: bytes = REQUEST
@@ -96,7 +96,7 @@ class VectorTests(SynchronousTestCase):
 
 
 class CoveredTests(SynchronousTestCase):
-    """What a signature covers."""
+    """The fields that a signature covers."""
 
     def setUp(self) -> None:
         self.keys = keys_of(self.mktemp(), mobile=MOBILE, batch=BATCH)
@@ -145,7 +145,7 @@ class CoveredTests(SynchronousTestCase):
             self.assert_refused(message.with_headers(rpc_signature=" ".join(words)))
 
     def test_holds_for_what_changes_on_the_way(self) -> None:
-        """Copies of workers and letters, and what brokers do to a table."""
+        """The headers of workers' copies and of letters, and brokers' changes to a table."""
         message = self.message.with_headers(
             rpc_deliveries=2, rpc_renewals=1, rpc_dead_reason="x", rpc_caller="guest", x_delivery_count=3, x_death=[]
         ).with_properties(expiration="1", delivery_mode=2, priority=3, user_id="guest", type=None, timestamp=1)
@@ -253,7 +253,7 @@ messages = st.builds(
 
 
 def meaning(message: Message) -> Any:
-    """What two messages must have in common to have one MAC. Python takes 1 for True, AMQP does not."""
+    """The fields that two messages with one MAC must have in common. Python takes 1 for True, AMQP does not."""
     properties = message.properties
     fields = [properties.content_type, properties.correlation_id, properties.message_id, properties.reply_to]
     headers = {name: (type(value), value) for name, value in message.headers.items()}

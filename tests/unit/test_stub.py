@@ -97,7 +97,7 @@ class StubTests(SynchronousTestCase):
             self.assertIn(repr(written), str(error))
 
     def test_takes_the_class_of_clients_for_its_module(self) -> None:
-        """It is what type checkers know."""
+        """Type checkers know this class."""
         self.assertIs(Stub.of(Calculator.Client), Stub.of(Calculator))
 
     def test_refuses_a_module_that_is_no_stub(self) -> None:

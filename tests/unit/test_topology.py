@@ -56,7 +56,7 @@ class TopologyTests(SynchronousTestCase):
         self.assertEqual(bindings, [("rpc.S", "rpc", "S"), *dead])
 
     def test_a_service_that_is_not_durable_declares_as_txamqp_does(self) -> None:
-        """Exchange and request queue only: what a worker alone uses stays durable."""
+        """Exchange and request queue only: queues that a worker alone uses stay durable."""
         declared = ServiceTopology("S", "services", "pool", durable=False).requests()
         self.assertEqual(named(declared, "exchange_declare")[0]["durable"], False)
         queue = {"queue": "pool", "durable": False, "auto_delete": True, "arguments": {}}

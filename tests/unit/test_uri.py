@@ -214,7 +214,7 @@ class PrintTests(SynchronousTestCase):
     """A URI as text."""
 
     def test_reads_the_same_when_printed(self) -> None:
-        """Whatever characters a host has: nothing of a peer's or a user's is printed as it is."""
+        """With any characters in the host: no character of a peer's or a user's is printed as it is."""
         for host in ("h%25", "%7Fh", "b%C3%BCcher.example", "h%E2%80%AEx", "[fe80::1%25eth0]", "[::1]"):
             uri = parse(f"amqp://u%25:p@{host}:7/v%25")
             self.assertEqual(parse(str(uri)), attrs.evolve(uri, password="***"))

@@ -25,7 +25,7 @@ INJECTED = ['x"},"9":{"i32":5},"1":{"str":"']
 
 
 class WritingTests(ValueRuleCase):
-    """What a client sends, and a worker answers."""
+    """Values that a client sends, and a worker answers."""
 
     odd_values: ClassVar = ODD_VALUES
 

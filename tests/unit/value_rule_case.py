@@ -39,14 +39,14 @@ class ValueRuleCase(SynchronousTestCase):
         return self._ends[invalid_utf8]
 
     def sent(self, ours: OurEnds, name: str, value: Any) -> Any:
-        """Call a method of one argument; return what its handler got, or the error's class."""
+        """Call a method of one argument; return the value that its handler got, or the error's class."""
         request = ours.call(name, (value,))
         if not request:
             return type(ours.settle(b"")[1])
         return self.served(ours, request)
 
     def served(self, ours: OurEnds, request: bytes) -> Any:
-        """Serve a request; return what its handler got, or the number of the worker's exception."""
+        """Serve a request; return the value that its handler got, or the number of the worker's exception."""
         ours.notes.taken, ours.notes.answer = [], ("returns", None)
         reply = ours.serve(request)
         if ours.notes.taken:

@@ -20,7 +20,7 @@ SPEC = load_spec()
 
 
 class Channel:
-    """Notes what the reader hands on, and decodes the methods."""
+    """Notes the events of the reader, and decodes the methods."""
 
     def __init__(self, number: int, events: list[Any]) -> None:
         self.number = number
@@ -41,7 +41,7 @@ class Channel:
 
 
 def read(chunks: list[bytes]) -> tuple[list[Any], int | None, int]:
-    """Return what a reader of three channels hands on, the code of its error, and the bytes that it holds."""
+    """Return the events of a reader of three channels, the code of its error, and the bytes that it holds."""
     events: list[Any] = []
     reader = FrameReader({number: Channel(number, events) for number in (0, 1, 2)})
     reader.max_payload, reader.max_content = MAX_PAYLOAD, MAX_CONTENT

@@ -1,4 +1,4 @@
-"""What a broker tells of itself."""
+"""The properties by which a broker describes itself."""
 
 from __future__ import annotations
 

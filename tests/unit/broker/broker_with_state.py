@@ -1,6 +1,6 @@
 """A broker with a state file in the test's control, and a client of it.
 
-A plain walk over the broker says what its file must have (:mod:`tests.unit.broker.durable_state`). It is taken when a
+A plain walk over the broker gives its durable state (:mod:`tests.unit.broker.durable_state`). It is taken when a
 transaction begins to wait. From its commit on, a broker that is killed must have exactly that when it starts again.
 """
 
@@ -21,7 +21,7 @@ from tests.unit.broker.peer import Client
 from tests.unit.broker.stepped_store import BrokerLife, Moment, Outcome
 
 EXCHANGES = ["x", "y"]
-MEMORY = Path("/dev/shm")  # noqa: S108  # folders in it have names that nobody can guess
+MEMORY = Path("/dev/shm")  # noqa: S108  # folders in it have names that cannot be guessed
 """A file system without a disk, on Linux: SQLite waits for the disk at every start and end."""
 
 
@@ -101,7 +101,7 @@ class BrokerWithState:
             tag, multiple = event.args[:2]
             covered = [number for number in self.after if (number <= tag if multiple else number == tag)]
             if covered:
-                # The state after the last one has all changes before it: what came and went until then is not in it.
+                # The state after the last one has all changes before it, and no message that has come and gone.
                 last = [self.after.pop(each) for each in covered][-1]
                 undone = self.written.state in (last.state, durable_state(self.life.broker))
                 assert self.written.step >= last.step or undone, "confirmed too early"
@@ -120,7 +120,7 @@ class BrokerWithState:
         return [*channel.unacked]
 
     def run(self, outcome: Outcome) -> None:
-        """The transaction that waits is run. What happened since it began to wait comes into the next one."""
+        """The transaction that waits is run. Changes since it began to wait come into the next one."""
         if outcome in (Outcome.WRITTEN, Outcome.UNKNOWN):
             self.written = self.taken
         self.failed = outcome is not Outcome.WRITTEN

@@ -1,4 +1,4 @@
-"""What a client of the embedded broker has received: its frames, put together to methods with their messages."""
+"""The events of a client of the embedded broker: its frames, as methods with their messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Event:
 
 
 def events(client: Client) -> list[Event]:
-    """What the client has received since the last call."""
+    """The events that the client has received since the last call."""
     found: list[Event] = []
     for frame in client.written():
         if frame.kind == METHOD:

@@ -19,7 +19,7 @@ class Reference:
 
     :ivar gone: messages that are not there any more, with the reason.
     :ivar dying: dead letters that are not published yet, the first one first.
-    :ivar delivered: what the test has seen in this step and the reference has not explained, by queue and body.
+    :ivar delivered: messages of this step that the reference has not explained, by queue and body.
     """
 
     def __init__(self) -> None:
@@ -240,7 +240,7 @@ class Reference:
     # -- the end of a step
 
     def bury_all(self) -> None:
-        """Publish the dead letters, and let expire what expires meanwhile."""
+        """Publish the dead letters, and let messages expire that are due meanwhile."""
         while True:
             while self.dying:
                 self.bury(*self.dying.popleft())

@@ -75,7 +75,7 @@ class DefinitionCase(HostileCase):
 
 
 class LimitTests(DefinitionCase):
-    """What happens at the limit."""
+    """Refusals and exceptions at the limit."""
 
     def test_refuses_definitions_above_the_limit(self) -> None:
         """406 for each kind. The others go on, and all is given back in the end."""
@@ -116,7 +116,7 @@ class LimitTests(DefinitionCase):
         self.assert_nothing_left(self.hostile)
 
     def test_what_exists_already_is_not_refused(self) -> None:
-        """At the limit, equivalent declarations and bindings, and what a client does without definitions, succeed."""
+        """At the limit, equivalent declarations and bindings succeed, and so do methods that define nothing."""
         self.restart(LIMIT)
         self.hostile.feed(declare_exchange("e"), bind("e", "k"))
         self.broker.memory.define("fill the account", LIMIT - self.broker.memory.definitions)

@@ -1,4 +1,4 @@
-"""Guesses of passwords: how many are checked, and what other users notice of them."""
+"""Guesses of passwords: how many are checked, and how they affect other users."""
 
 from __future__ import annotations
 
@@ -150,10 +150,10 @@ class PauseTests(HostileCase):
 
 
 class MemoryTests(HostileCase):
-    """What invented names and many addresses cost."""
+    """The cost of invented names and many addresses."""
 
     def test_the_number_of_counts_is_limited(self) -> None:
-        """The latest ones are kept; an address has few, whatever names it invents."""
+        """The latest ones are kept; an address has few, however many names it invents."""
         pauses = LoginPauses(TickingClock())
         for number in range(1000):
             pauses.add_failure(f"user {number}", HOST)

@@ -1,4 +1,4 @@
-"""Requeued messages are sorted in, whatever is ready."""
+"""Requeued messages are sorted in among any ready ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The effort of routing: what a peer declares does not make others' publishes slow, or fill the process."""
+"""The effort of routing: a peer's declarations do not make others' publishes slow, or fill the process."""
 
 from __future__ import annotations
 

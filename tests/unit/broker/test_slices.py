@@ -163,7 +163,7 @@ class InputTests(SliceCase):
         self.assertGreater(self.seconds_until_answered(busy), 2.5)
 
     def test_publishes_end_a_slice_too(self) -> None:
-        """And what they publish is all there in the end."""
+        """And their messages are all there in the end."""
         self.hostile.declare(1, "q", exclusive=True)
         self.feed_slowly(publish(1, "", "q") * 20)
         self.assertEqual(self.ready, 1)

@@ -1,4 +1,4 @@
-"""Who can read the state file: its user alone."""
+"""Only the user of the state file can read it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def modes(folder: Path) -> dict[str, str]:
 
 
 class ModeCase(StoreCase):
-    """With a umask that lets everybody read and write."""
+    """With a umask that lets all users read and write."""
 
     def setUp(self) -> None:
         super().setUp()

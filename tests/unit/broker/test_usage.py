@@ -59,7 +59,7 @@ class UsageTests(SynchronousTestCase):
         self.assertAlmostEqual(taken / BUSY, 1.0, 1)
 
     def test_the_time_of_a_read_after_a_long_pause_counts(self) -> None:
-        """What was taken before the pause is forgotten, and not the read."""
+        """The usage before the pause is forgotten, and not the read."""
         usage = Usage(0.0)
         usage.add(60 * HALF_LIFE, 0.01)
         self.assertAlmostEqual(usage.rank(60 * HALF_LIFE), log2(0.01) + 60)

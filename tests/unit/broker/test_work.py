@@ -99,7 +99,7 @@ class WorkTests(WorkCase):
         self.assertEqual(self.done, [*"aaa"])
 
     def test_finish_does_all_that_is_left(self) -> None:
-        """Also what a step adds."""
+        """Also tasks that a step adds."""
 
         def adding() -> Iterator[None]:
             self.work.later(self.task("b", 1))

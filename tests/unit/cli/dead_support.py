@@ -64,7 +64,7 @@ class DeadQueue:
         self.slow = False
 
     def serve(self) -> None:
-        """Answer what the client has sent, until it sends nothing more."""
+        """Answer the client's methods, until it sends nothing more."""
         while frames := self._peer.written():
             for frame in frames:
                 if frame.kind != METHOD:

@@ -1,4 +1,4 @@
-"""What a shell offers for words that need no broker."""
+"""The words that a shell offers without a broker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rpc.cli.main import VERBS, main
 
 
 def complete(*words: str) -> list[str]:
-    """Return what click offers for the last word."""
+    """Return click's offers for the last word."""
     *before, incomplete = words
     found = ShellComplete(main, {}, "thrift-rpc", "_THRIFT_RPC_COMPLETE").get_completions(before, incomplete)
     return [item.value for item in found]

@@ -1,4 +1,4 @@
-"""What the verbs that ask workers have in common: words, lines and tables."""
+"""The common parts of verbs that ask workers: words, lines and tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SplitTests(SynchronousTestCase):
 
 
 class ProblemTests(SynchronousTestCase):
-    """What is missing in answers."""
+    """Missing and bad answers."""
 
     def test_nothing_is_missing_when_all_expected_workers_have_answered(self) -> None:
         """Bad answers are those of workers of other services then."""

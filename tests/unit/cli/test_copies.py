@@ -46,7 +46,7 @@ class RevivedTests(SynchronousTestCase):
 
 
 class SenderTests(SynchronousTestCase):
-    """Whom a copy names as its sender."""
+    """The sender that a copy names."""
 
     def copied(self, own: str | None) -> Properties:
         """Return the properties of a copy of a message of ada's."""
@@ -64,7 +64,7 @@ class SenderTests(SynchronousTestCase):
 
 
 class OwnUserTests(SynchronousTestCase):
-    """The question by what name the broker knows us."""
+    """The question by which name the broker knows us."""
 
     def ask(self, credentials: Credentials) -> Deferred[str | None]:
         """Ask; the broker has opened the channel."""

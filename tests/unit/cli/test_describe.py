@@ -1,4 +1,4 @@
-"""``thrift-rpc describe``: what is shown of the descriptions of workers."""
+"""``thrift-rpc describe``: the output for the descriptions of workers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def service(**changed: object) -> ServiceDescription:
 
 
 def described(*services: ServiceDescription) -> Described:
-    """Return what workers have described, each the service in its way."""
+    """Return the descriptions of workers, each with one of the services."""
     workers = [
         WorkerDescription(instance=f"host.{place}.ab", status=2, version="1", uptime=61, pid=place, services=[each])
         for place, each in enumerate(services)
@@ -84,7 +84,7 @@ def test_an_idl_that_cannot_be_read_is_no_error(capsys: pytest.CaptureFixture[st
     ],
 )
 def test_finds_the_service_in_the_idl(stub: str, known: bool) -> None:
-    """Whatever package the stubs lie in."""
+    """In any package of the stubs."""
     found = idl_of(service(stub=stub, idl_json=idl.text_of(Calculator)))
     assert (found is not None) is known
     assert found is None or "add" in found.methods

@@ -264,7 +264,7 @@ def test_the_option_of_worker_processes_needs_a_supervisor() -> None:
 
 
 def test_the_default_reactor_needs_no_plugins() -> None:
-    """Twisted writes what it finds into its own folder. Where it may not, each start would log this."""
+    """Twisted writes a list of its plugins into its own folder. Without permission, each start would log an error."""
     look = "import sys; import rpc.cli.serve; print('twisted.plugins' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"

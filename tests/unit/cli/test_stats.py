@@ -1,4 +1,4 @@
-"""``thrift-rpc stats``: what is shown of one look at the workers, and of two."""
+"""``thrift-rpc stats``: the output for one look at the workers, and for two."""
 
 from __future__ import annotations
 

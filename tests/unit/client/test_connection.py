@@ -90,7 +90,7 @@ class OptionsTests(SynchronousTestCase):
         """Later changes of the caller's mapping change no client."""
         headers = {"a": 1}
         options = ClientOptions(headers=headers)
-        headers["b"] = object()  # type: ignore[assignment]  # what no option would take
+        headers["b"] = object()  # type: ignore[assignment]  # no option would take it
         self.assertEqual(options.headers, {"a": 1})
 
     def test_an_unknown_option_is_told_with_the_known_ones(self) -> None:
@@ -141,7 +141,7 @@ class ClientTests(SynchronousTestCase):
     def test_rejects_a_mistyped_attribute(self) -> None:
         """A method may be replaced, as tests do."""
         with self.assertRaisesRegex(AttributeError, "<client of Sums> has no method 'ad'; it has add, "):
-            self.client.ad  # noqa: B018  # reading it is what is tested
+            self.client.ad  # noqa: B018  # the test reads it
         with self.assertRaises(AttributeError) as refused:
             self.client.timeout = 5
         self.assertIn("<client of Sums> has no attribute 'timeout'", str(refused.exception))

@@ -1,4 +1,4 @@
-"""Interceptors of a client: what they see, the headers they add, how they refuse, and that each call is told once."""
+"""Interceptors of a client: facts, headers and refusals. Each call is told once."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ REFUSED = TApplicationException(TApplicationException.INTERNAL_ERROR, "no")
 
 
 class Recorder(ClientInterceptor):
-    """Notes what it is told, with the error at that time.
+    """Notes the events of calls, with the error at that time.
 
-    :ivar answer: what ``before`` does; ``retry``: what ``retrying`` does.
+    :ivar answer: the action of ``before``; ``retry``: the action of ``retrying``.
     """
 
     def __init__(self, name: str = "", told: list[str] | None = None) -> None:
@@ -102,7 +102,7 @@ class InterceptorTestCase(AttemptTestCase):
 
 
 class SeeingTests(InterceptorTestCase):
-    """What interceptors see."""
+    """The facts that interceptors see."""
 
     def test_sees_a_call_from_its_beginning_to_its_end(self) -> None:
         """Names, times, sizes and ids; and the reply's metadata."""

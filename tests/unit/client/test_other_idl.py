@@ -139,7 +139,7 @@ class OtherIDLTests(SynchronousTestCase):
             self.assertIsInstance(outcome, TApplicationException, protocol)
 
     def test_many_structs_are_compared_in_little_time(self) -> None:
-        """What is required is found out once a class, and not every element is compared."""
+        """The required fields are found out once a class, and not every element is compared."""
         differences: Any = sys.modules["rpc.envelope.differences"]
         known: list[type] = []
         compared: list[type] = []

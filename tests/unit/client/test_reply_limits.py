@@ -62,7 +62,7 @@ class ReplyLimitTests(RequestTestCase):
         self.assertEqual(self.accepted(max_message_size=2000), [b"a" * 1000])
 
     def accepted(self, **options: Any) -> list[Any]:
-        """Return what a call gives."""
+        """Return the outcome of a call."""
         fired = outcome_of(self.caller.client(**options).blob(b""))
         self.caller.reply(self.request(), Calculator.blob_result(b"a" * 1000))
         return fired

@@ -1,4 +1,4 @@
-"""A client with keys: it signs what it sends, and takes signed replies only."""
+"""A client with keys: it signs its requests, and takes signed replies only."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SignedCallTestCase(AttemptTestCase):
 
 
 class RequestTests(SignedCallTestCase):
-    """What a client sends."""
+    """The signatures of a client's requests."""
 
     def test_signs_a_call_until_its_deadline(self) -> None:
         """With the first key, or the one that is named."""
@@ -85,7 +85,7 @@ class RequestTests(SignedCallTestCase):
         self.verified(self.request())
 
     def test_signs_inherited_metadata(self) -> None:
-        """What handlers trust."""
+        """Handlers trust it."""
         with serving_call(context(user="ada")):
             self.client.add(1, 2)
         request = self.request()
@@ -136,7 +136,7 @@ class RequestTests(SignedCallTestCase):
 
 
 class ReplyTests(SignedCallTestCase):
-    """What a client takes."""
+    """The replies that a client takes."""
 
     def begin(self, client: Any = None) -> tuple[list[Any], Published]:
         """Return the outcome of a call, and its request."""
@@ -179,7 +179,7 @@ class ReplyTests(SignedCallTestCase):
         self.assertIsInstance(fired[0], InvalidReply)
 
     def test_refuses_another_kind_of_message(self) -> None:
-        """Whoever can sign requests cannot pass one off as a reply, without the key."""
+        """A peer without the key cannot pass a signed request off as a reply."""
         fired, request = self.begin()
         self.answer(request, 4, signed_as=Kind.REQUEST)
         self.assert_refused(fired)

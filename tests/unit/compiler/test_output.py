@@ -133,7 +133,7 @@ class OutputTests(OutputTestCase):
         self.assertIn("cannot be written", str(error))
 
     def test_generated_is_the_output_of_idl(self) -> None:
-        """``generated/`` is what ``idl/`` compiles to, with the compiler that has made it."""
+        """``generated/`` equals the output for ``idl/``, with the compiler that has made it."""
         made_by, here = compiled_by(PROJECT / "generated"), find()
         if made_by != here.release:
             raise SkipTest(f"generated/ was made by Thrift {made_by}; here is {here.release}")

@@ -1,4 +1,4 @@
-"""What a worker counts of its calls: each way in which a request ends."""
+"""The counts of a worker's calls: each way in which a request ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CallStatsTests(AgainTestCase):
         self.serve(interceptors=[self.stats])
 
     def counted(self) -> MethodStats:
-        """Return what was counted; one method was called."""
+        """Return the counts of the one method that was called."""
         (stats,) = self.stats.of("Calculator")
         return stats
 

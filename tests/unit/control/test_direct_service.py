@@ -1,4 +1,4 @@
-"""A service without a request queue, on a worker's channel in memory: what hostile requests leave behind."""
+"""A service without a request queue, on a worker's channel in memory. Hostile requests leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The committed stubs of the control service are what its IDL compiles to."""
+"""The committed stubs of the control service equal the compiler's output for its IDL."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def counts(**by_place: int) -> list[int]:
 
 
 def method(name: str = "add", returned: int = 1, **changed: Any) -> MethodStats:
-    """Return what a worker has counted of a method whose calls all returned, in the first bucket."""
+    """Return a worker's counts of a method whose calls all returned, in the first bucket."""
     given = {"outcomes": {"returned": returned}, "latency": Latency(total=0.5, counts=counts(p0=returned))}
     return MethodStats(method=name, **{**given, **changed})
 

@@ -36,5 +36,5 @@ def reading(
     queues: Mapping[str, QueueCounts] | None = None,
     problems: tuple[str, ...] = (),
 ) -> Reading:
-    """What these workers answer."""
+    """The reading of these workers' answers."""
     return Reading(clock, EPOCH + clock, workers, queues or {}, problems)

@@ -50,7 +50,7 @@ class Source:
 
 @attrs.define
 class Answer:
-    """What a browser has received.
+    """An answer that a browser has received.
 
     :ivar headers: by lower-case name.
     """

@@ -1,4 +1,4 @@
-"""Who may see the page."""
+"""The viewers that may see the page."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class FeedTests(SynchronousTestCase):
         self.assertEqual(decoded(self.feed.service("Adder", begin=True))[1]["points"], [])
 
     def test_a_pause_is_a_gap_of_the_lines(self) -> None:
-        """Nobody looked."""
+        """No viewer looked."""
         for second in (0.0, 1.0, 1.0 + GAP + 1):
             self.delta(reading(second, worker("a", service("Adder"))))
         points = self.full()["points"]

@@ -73,7 +73,7 @@ class FilesTests(SynchronousTestCase):
                 self.assertEqual(self.browser.get(path, method=method).status, 405, path)
 
     def test_another_site_opens_no_stream(self) -> None:
-        """In the user's browser, which tells who asks."""
+        """In the user's browser, whose header names the kind of the asking site."""
         for site in ("cross-site", "same-site"):
             self.assertEqual(self.browser.get("/events", f"Sec-Fetch-Site: {site}").status, 403)
         transport, _ = self.browser.open("/events", "Sec-Fetch-Site: same-origin")
@@ -103,7 +103,7 @@ class TokenTests(SynchronousTestCase):
         return cookie
 
     def test_without_the_token_there_is_only_the_form(self) -> None:
-        """Whatever the path."""
+        """On every path."""
         for path in ("/", "/events", "/events?service=x", "/nope/x", "/login", "/?token=wrong"):
             answer = self.browser.get(path)
             self.assertEqual((answer.status, answer.headers["www-authenticate"]), (401, "Bearer"), path)

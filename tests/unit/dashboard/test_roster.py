@@ -38,7 +38,7 @@ def stats(instance: str, *services: str, kept: bool = True, bounds: tuple[float,
 
 
 def answers(*values: WorkerStats, bad: tuple[BadAnswer, ...] = (), problem: str | None = None) -> Answers[WorkerStats]:
-    """Return what was gathered."""
+    """Return these values as the gathered answers."""
     return Answers(tuple(Answer(value.instance, 0.1, value) for value in values), bad, problem=problem)
 
 

@@ -33,7 +33,7 @@ class SnapshotTests(SynchronousTestCase):
     """From a reading to rows."""
 
     def test_a_service_of_several_workers(self) -> None:
-        """Numbers of its workers are added up; its queue is added to what waits in them."""
+        """Numbers of its workers are added up; its queue is added to the requests that wait in them."""
         snapshot = shown(
             reading(
                 1,
@@ -55,7 +55,7 @@ class SnapshotTests(SynchronousTestCase):
         self.assertEqual((totals.running, totals.waiting, totals.dead), (5, 41, 6))
 
     def test_a_service_without_workers_is_shown(self) -> None:
-        """By its queue. That nobody serves it is what an operator must see."""
+        """By its queue. An operator must see that no worker serves it."""
         (row,) = shown(reading(1, queues={"Adder": QueueCounts(3, None)})).services
         self.assertEqual((row.workers, row.waiting, row.dead, row.counted), (0, 3, None, False))
 

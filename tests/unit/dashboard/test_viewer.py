@@ -50,7 +50,7 @@ class ViewerTests(SynchronousTestCase):
         return b"full %d." % self.present
 
     def sent(self) -> bytes:
-        """Return what was sent since the last call."""
+        """Return the bytes that were sent since the last call."""
         sent = b"".join(self.request.written)
         self.request.written.clear()
         return sent
@@ -62,7 +62,7 @@ class ViewerTests(SynchronousTestCase):
         self.assertFalse(self.connection.is_bounded)  # it lasts as long as the page is open
 
     def test_a_slow_viewer_misses_events(self) -> None:
-        """Nothing is kept for it. When it has read what was sent, it gets the present state."""
+        """Nothing is kept for it. When it has read the sent bytes, it gets the present state."""
         self.sent()
         self.viewer.pauseProducing()
         for _ in range(1000):

@@ -58,7 +58,7 @@ class Transport(StringTransport):
         super().abortConnection()
 
     def take(self) -> bytes:
-        """Return what was written since the last time."""
+        """Return the bytes that were written since the last time."""
         written: bytes = self.value()
         self.clear()
         return written

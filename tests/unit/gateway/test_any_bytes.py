@@ -57,7 +57,7 @@ class AnyBytesTests(GatewayTestCase):
     """Broken requests beside whole ones."""
 
     def send(self, chunks: list[bytes], http: bool) -> None:
-        """Send the chunks, answer what arrives, and leave."""
+        """Send the chunks, answer the requests that arrive, and leave."""
         self.set_up(max_message_size=1000, in_flight=2)
         lines = log_lines(self)
         protocol, transport = self.connect(http)

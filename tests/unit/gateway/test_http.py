@@ -13,7 +13,7 @@ from tests.unit.gateway.gateway_in_memory import GatewayTestCase, exception_in, 
 
 
 class _Socket:
-    """What ``http.client`` reads a response from."""
+    """A socket from which ``http.client`` reads a response."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -1,4 +1,4 @@
-"""What a scrape shows, read by prometheus-client's own parser."""
+"""The samples of a scrape, read by prometheus-client's own parser."""
 
 from __future__ import annotations
 

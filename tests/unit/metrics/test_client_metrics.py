@@ -103,7 +103,7 @@ class ClientMetricsTests(AttemptTestCase):
         self.assertEqual(self.metrics._answered, {})
 
     def test_methods_that_peers_make_up_are_counted_together(self) -> None:
-        """A gateway's clients choose the names of its calls. What is kept of them is bounded, and each call counts."""
+        """A gateway's clients choose the names of its calls. The number of names is bounded, and each call counts."""
         self.patch(client_metrics, "MOST_METHODS", 3)
         make_call, observer = intercept(self.caller.subject, (self.metrics,))
         client = RawClient(make_call, ClientOptions(name="Calculator", retry=True, timeout=60.0), observer)

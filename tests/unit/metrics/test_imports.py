@@ -1,4 +1,4 @@
-"""The extras: without them the rest works, and what needs them says so."""
+"""The extras: without them the rest works, and the features that need them name the missing extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of a worker: each way in which a request ends, and what came before it."""
+"""Metrics of a worker: each way in which a request ends, and the steps before it."""
 
 from __future__ import annotations
 

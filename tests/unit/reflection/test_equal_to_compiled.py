@@ -36,7 +36,7 @@ def reflect(text: str) -> tuple[Reflection, idl.Interface]:
 
 @pytest.mark.parametrize("protocol", CODECS)
 def test_the_bytes_of_the_corpus_are_equal(corpus: Compiled, protocol: str) -> None:
-    """Requests, results and exceptions; and each end reads what the other one has written."""
+    """Requests, results and exceptions; and each end reads the other one's bytes."""
     reflection, interface = reflect(corpus.compilation.files[FILE_NAME].decode())
     for key in corpus.interface.services:
         compare(corpus.module(key), reflection.stub(key), corpus.interface, interface, protocol)

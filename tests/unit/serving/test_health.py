@@ -21,7 +21,7 @@ class HealthTests(SynchronousTestCase):
         self.site = site(health_pages(lambda: self.readiness), self.clock)
 
     def answer(self, request: str) -> bytes:
-        """Return what the site sends, and then closes the connection."""
+        """Return the answer of the site, which then closes the connection."""
         protocol = self.site.buildProtocol(None)
         transport = StringTransport()
         protocol.makeConnection(transport)

@@ -1,4 +1,4 @@
-"""Connections to pages, as bytes: what slow, greedy and silent clients can cost."""
+"""Connections to pages, as bytes: the cost of slow, greedy and silent clients."""
 
 from __future__ import annotations
 

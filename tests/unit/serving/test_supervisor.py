@@ -83,7 +83,7 @@ class SupervisorTests(SynchronousTestCase):
         return [process.transport.signals for process in processes]  # type: ignore[union-attr]
 
     def test_is_ready_when_all_processes_are(self) -> None:
-        """Else it is what the first of the others is. Lines may come in parts."""
+        """Else it has the readiness of the first one that is not. Lines may come in parts."""
         supervisor = self.start(2)
         first, second = self.processes
         self.assertIs(supervisor.readiness, Readiness.CONNECTING)
@@ -299,7 +299,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual(len(self.processes), 2)
 
     def test_kills_no_process_after_a_pause_of_its_own(self) -> None:
-        """The machine slept, or the supervisor was stopped: what the processes have told is still to be read."""
+        """The machine slept, or the supervisor was stopped: the processes' signs of life are still to be read."""
         self.start(1, watchdog=2.0)
         (process,) = self.processes
         self.serves(process)

@@ -78,7 +78,7 @@ class HarnessTests(TestCase):
             with self.assertRaises(InvalidOperation):
                 await harness.client(Calculator).calculate(1, Work(1, 0, 4))
             with self.assertRaises(AttributeError):
-                _ = harness.client(Calculator).subtract  # type: ignore[attr-defined]  # this is what is tested
+                _ = harness.client(Calculator).subtract  # type: ignore[attr-defined]  # the test reads it
 
     async def test_serves_services_that_call_each_other(self) -> None:
         """A factory gets a connection, and the calls of both services are recorded in order."""

@@ -122,7 +122,7 @@ class ReplyHeaderTests(TestCase):
             self.assertEqual(reply, rpc.Reply(None, {"cache": "hit"}))
 
     async def test_a_oneway_call_has_no_headers(self) -> None:
-        """Nothing is replied; what the handler sets is dropped, and the worker goes on."""
+        """Nothing is replied; the handler's headers are dropped, and the worker goes on."""
         async with Harness(setting(cache="hit")) as harness:
             client = harness.client(Calculator)
             self.assertEqual(await rpc.with_reply(client.zip), rpc.Reply(None, {}))

@@ -1,4 +1,4 @@
-"""What a report of pip-audit means."""
+"""The meaning of a report of pip-audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call: the option ``allow``, and the users that requests name."""
+"""The users that may call: the option ``allow``, and the users that requests name."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RuleTests(AccessTestCase):
         self.assertEqual(self.allowed([], *users), [])
 
     def test_allows_by_method(self) -> None:
-        """Nobody may call a method that no rule is for."""
+        """No user may call a method without a rule."""
         rules = {"add": "ada", "blob": True}
         self.assertEqual(self.allowed(rules, "ada", "bob", None), ["ada"])
         self.assertEqual(self.allowed(rules, "ada", None, name="ping"), [])
@@ -122,7 +122,7 @@ class RuleTests(AccessTestCase):
         self.assertEqual((self.handler.ran, len(self.flushLoggedErrors(ValueError))), ([], 1))
 
     def test_a_denied_oneway_becomes_a_dead_letter(self) -> None:
-        """Its caller cannot be told. The letter says who has sent it."""
+        """Its caller cannot be told. The letter names the sender."""
         self.serve(allow="ada")
         self.request("zip", reply_to=None, user_id="eve")
         self.wire.settle()
@@ -181,7 +181,7 @@ class AuditTests(AccessTestCase):
 
 
 class CopyTests(AccessTestCase):
-    """Copies of requests keep the users that have sent them; nobody can borrow a name."""
+    """Copies of requests keep the users that have sent them; no peer can borrow a name."""
 
     def test_a_copy_names_its_sender(self) -> None:
         """The worker publishes it with its own user id, which the broker accepts, and believes it."""

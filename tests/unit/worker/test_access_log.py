@@ -175,7 +175,7 @@ class FieldTests(AgainTestCase):
     """Lines of the log about a request have its fields as well."""
 
     def test_an_error_of_a_handler_has_fields(self) -> None:
-        """For programs that read events; what a peer has chosen is printable."""
+        """For programs that read events; the fields that a peer has chosen are printable."""
         events: list[log.EventDict] = []
         log.addObserver(events.append)
         self.addCleanup(log.removeObserver, events.append)

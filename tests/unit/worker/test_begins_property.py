@@ -90,7 +90,7 @@ class WorkerProcess:
 
     @property
     def unacked(self) -> list[Message]:
-        """What the broker has delivered on the channel, and has no ack of."""
+        """The messages that the broker has delivered on the channel, and has no ack of."""
         return [message for _, _, message in self.wire.unacked.values()]
 
     def write_some(self, data: st.DataObject) -> None:
@@ -109,7 +109,7 @@ class WorkerProcess:
             self.wire.open_beside(self.worker.republisher)
 
     def deliver(self, most: int) -> list[Message]:
-        """Take up to `most` messages of each queue, and return what came."""
+        """Take up to `most` messages of each queue, and return those that came."""
         if not self.has_channel:
             self.wire.settle()
             self.worker.open()
@@ -222,7 +222,7 @@ class BeginsMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(worker.unacked for worker in self.workers))
     @rule(data=st.data(), alone=st.booleans(), finishes=st.booleans(), most=st.integers(0, 4))
     def lose_channel(self, data: st.DataObject, alone: bool, finishes: bool, most: int) -> None:
-        """A part of what the worker has written is lost with a connection. It may soon get the requests again."""
+        """A part of the worker's output is lost with a connection. It may soon get the requests again."""
         worker = self.draw(data, lambda each: each.unacked)
         worker.wire.settle() if alone else worker.write_some(data)
         worker.cut(connection=not alone)

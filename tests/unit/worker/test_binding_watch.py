@@ -91,12 +91,12 @@ class WatchTests(SynchronousTestCase):
         self.watch.start("own")
 
     def restore(self) -> Any:
-        """Count, and do what the test says."""
+        """Count, and run the test's function."""
         self.restored += 1
         return self.restoring()
 
     def pass_period(self) -> list[tuple[str, str]]:
-        """Let one period pass; return exchange and routing key of what was published."""
+        """Let one period pass; return exchange and routing key of the messages that were published."""
         self.wire.clock.advance(PERIOD)
         return [(each.exchange, each.routing_key) for each in self.wire.take()]
 

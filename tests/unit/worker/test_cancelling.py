@@ -59,7 +59,7 @@ class CancellingTests(AgainTestCase):
         self.assertEqual(sorted(self.acked()), tags)
 
     def test_runs_a_replayed_letter_of_a_cancelled_call(self) -> None:
-        """It has no reply queue: an operator wants it to run, and not the caller who has given it up."""
+        """It has no reply queue: an operator wants it to run, and not the caller that has cancelled it."""
         self.cancel_calls("m")
         self.request("add", message_id="m", reply_to=None)
         self.assertEqual(self.handler.ran, ["add"])

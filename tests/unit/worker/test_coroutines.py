@@ -31,7 +31,7 @@ class CoroutineTests(SynchronousTestCase):
         return asyncio.run(main(), debug=True)
 
     async def await_both(self) -> list[int]:
-        """Await what has a result already, and what has not."""
+        """Await a Deferred that has a result already, and one that has not."""
         later: Deferred[int] = Deferred()
         asyncio.get_running_loop().call_soon(later.callback, 4)
         current = asyncio.current_task()
@@ -115,7 +115,7 @@ class CoroutineTests(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_loop_that_ends_ends_its_handlers(self) -> None:
-        """``asyncio.run`` cancels its tasks; what a handler holds is given back."""
+        """``asyncio.run`` cancels its tasks; the resources of a handler are given back."""
         given_back = []
 
         async def main() -> None:

@@ -1,4 +1,4 @@
-"""What a rejected request leaves in the dead letters: which queue, and how much of the body."""
+"""The dead letter of a rejected request: its queue, and how much of the body it keeps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DeadLetterTests(SynchronousTestCase):
     """DeadLetter."""
 
     def test_a_kind_for_each_rejection(self) -> None:
-        """A rejection without a kind is for what any caller can send."""
+        """A rejection without a kind is for requests that any caller can send."""
         for rejection, kind in (
             (over_the_limit(6, counted=True), UNFINISHED),
             (over_the_limit(6, counted=False), UNSERVED),
@@ -85,6 +85,6 @@ class DeadLetterTests(SynchronousTestCase):
         self.assertEqual(letter(body, MALFORMED, None)[1:], (b"abc", expected))
 
     def test_a_reason_has_a_largest_length(self) -> None:
-        """It may repeat what the sender wrote."""
+        """It may repeat the sender's text."""
         reason = letter(b"a", overloaded("y" * 5000))[2]["rpc-dead-reason"]
         self.assertEqual(reason, "y" * LONGEST_REASON)

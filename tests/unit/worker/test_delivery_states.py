@@ -224,7 +224,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 class Deciding(WorkerInterceptor):
     """Admits a call, refuses it, or waits for the test; notes how often each call was told of.
 
-    :ivar plan: what it does with the next calls.
+    :ivar plan: its actions on the next calls.
     :ivar open: the calls that were admitted and have not ended.
     """
 
@@ -262,7 +262,7 @@ class InterceptedMachine(DeliveryMachine):
         return [self.deciding]
 
     def _observe(self, event: dict[str, Any]) -> None:
-        """An exception of the IDL that refuses a request without a reply queue reaches nobody: it is logged."""
+        """An exception of the IDL that refuses a request without a reply queue has no receiver: it is logged."""
         if "refused by an error of an interceptor" not in str(event.get("why")):
             super()._observe(event)
 

@@ -1,4 +1,4 @@
-"""Interceptors of a worker: what they see, how they refuse, and that each call ends once whatever they do."""
+"""Interceptors of a worker: facts and refusals. Each call ends once, also when an interceptor fails."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ USER: ContextVar[str] = ContextVar("user", default="nobody")
 
 
 class Recorder(WorkerInterceptor):
-    """Notes what it is told.
+    """Notes the events of calls.
 
-    :ivar answer: what ``before`` does.
+    :ivar answer: the action of ``before``.
     """
 
     def __init__(self, name: str = "", told: list[Any] | None = None) -> None:
@@ -85,7 +85,7 @@ class InterceptorTestCase(AgainTestCase):
 
     @property
     def told(self) -> list[str]:
-        """What the interceptor was told."""
+        """The events that the interceptor was told."""
         return self.recorder.told
 
     @property
@@ -104,7 +104,7 @@ class InterceptorTestCase(AgainTestCase):
 
 
 class SeeingTests(InterceptorTestCase):
-    """What interceptors see."""
+    """The facts that interceptors see."""
 
     def test_sees_a_call_from_its_beginning_to_its_end(self) -> None:
         """Every kind of result: a value, a Deferred and a coroutine."""
@@ -122,7 +122,7 @@ class SeeingTests(InterceptorTestCase):
         self.assert_nothing_left()
 
     def test_sees_the_facts_of_a_request(self) -> None:
-        """Names, headers, times, sizes, and who has sent it."""
+        """Names, headers, times, sizes, and the sender."""
         self.wire.clock.advance(5)
         now = self.wire.clock.seconds()
         headers = {"a": 1, "rpc-attempt": 2, "rpc-deliveries": 1}
@@ -281,7 +281,7 @@ class SeeingTests(InterceptorTestCase):
 
 
 class ChainTests(InterceptorTestCase):
-    """Several interceptors, and what they change."""
+    """Several interceptors, and their changes."""
 
     def test_the_first_is_the_outermost(self) -> None:
         """Those of the worker come before those of the service."""
@@ -421,7 +421,7 @@ class RefusingTests(InterceptorTestCase):
         self.assert_nothing_left()
 
     def test_a_refused_oneway_becomes_a_dead_letter(self) -> None:
-        """Its caller cannot be told, whatever the error is."""
+        """Its caller cannot be told of any error."""
         for number, error in enumerate((AccessDenied("no"), ValueError("x"), TApplicationException(1, "y"))):
             self.recorder.answer = raising(error)
             self.request("zip", reply_to=None)

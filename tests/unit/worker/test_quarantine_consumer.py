@@ -1,4 +1,4 @@
-"""The quarantine of a service is consumed whenever it exists: what is in it has no other way out."""
+"""The quarantine of a service is consumed whenever it exists: its requests have no other way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log says about a queue that exists with other arguments."""
+"""The log lines about a queue that exists with other arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker remembers of the requests that it has replaced by copies."""
+"""A worker's memory of the requests that it has replaced by copies."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ class ReadTests(SynchronousTestCase):
             self.assertEqual(asked.wants_reply, safe, reply_to)
 
     def test_answers_a_direct_reply_to_where_an_invented_one_is_harmless(self) -> None:
-        """The name without an address is nobody's on any broker."""
+        """The name without an address belongs to no client on any broker."""
         asked = request(ADD, Properties(reply_to="amq.rabbitmq.reply-to.abc.def"), broker=RABBITMQ_4_3)
         read(asked)
         self.assertEqual((asked.wants_reply, asked.reply_to), (True, "amq.rabbitmq.reply-to.abc.def"))

@@ -413,7 +413,7 @@ class DrainTests(ServingTestCase):
         self.assertEqual((len(self.wire.take()), self.wire.taken("basic.ack")), (1, [(first, True)]))
 
     def test_rejects_the_last_oneway_requests_for_this_worker_before_it_closes(self) -> None:
-        """Its own queue ends with its connection, with every request in it. So the queue is unbound, and what was
+        """Its own queue ends with its connection, with every request in it. So the queue is unbound, and a request
         routed to it before is taken and becomes a dead letter.
         """
         self.worker.dispatcher.stop_accepting()

@@ -14,7 +14,7 @@ from tests.unit.worker.test_server import Handler
 
 
 class SettingUpTests(SynchronousTestCase):
-    """What the link is told."""
+    """The outcome that the link is told."""
 
     def test_a_refused_declaration_fails_with_the_brokers_reason(self) -> None:
         """The link logs an AMQPError in one line, and everything else as an error of this program."""

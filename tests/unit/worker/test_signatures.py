@@ -1,4 +1,4 @@
-"""A worker whose service has keys: what it runs, refuses and drops, and what it signs."""
+"""A worker whose service has keys: the requests that it runs, refuses and drops, and the replies that it signs."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class RequestTests(SignedTestCase):
         self.assertEqual(seen, ["mobile", None])
 
     def test_refuses_a_request_without_a_signature(self) -> None:
-        """The refusal is not signed: nothing says whom it is for. A oneway request becomes a dead letter."""
+        """The refusal is not signed, because the request has no signer. A oneway request becomes a dead letter."""
         self.deliver(Properties(reply_to="amq.gen-replies"))
         reply = self.reply()
         self.assertIn("takes signed requests only", self.refusal(reply))
@@ -184,7 +184,7 @@ class RequestTests(SignedTestCase):
         self.assertFalse(self.is_signed(self.reply()))
 
     def test_signs_errors_and_rejections(self) -> None:
-        """Whatever answers a signed request."""
+        """Every kind of answer to a signed request."""
         self.serve(keys=self.keys, require_signature=True, max_message_size=20)
         properties = self.signed()
         self.deliver(properties)
@@ -432,7 +432,7 @@ class ReplayTests(SignedTestCase):
         self.assertEqual(["signed requests only" in self.refusal(each) for each in answers], [True, True])
 
     def test_remembers_a_bounded_number(self) -> None:
-        """What cannot be replayed any more is forgotten first, then the oldest."""
+        """A signature that cannot be replayed any more is forgotten first, then the oldest."""
         wire = self.wire
         signatures = Signatures("Calculator", self.keys, True, LogLimit(wire.clock), most=10)
         requests: list[Any] = []

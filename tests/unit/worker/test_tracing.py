@@ -1,4 +1,4 @@
-"""Traces of a worker: what peers and handlers may do to them, and what they must not do to calls."""
+"""Traces of a worker: peers and handlers may change them, and they must not disturb calls."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class WorkerTracingTests(AgainTestCase):
             self.assertNotEqual(found["traceparent"], headers.get("traceparent"))
 
     def test_a_propagator_that_fails_refuses_no_call(self) -> None:
-        """Its error is that of what a peer has written: the call begins a new trace."""
+        """Its error counts as a fault of a peer's header: the call begins a new trace."""
         self.begin(Failing())
         self.metadata(traceparent=PARENT)
         (span,) = self.exporter.get_finished_spans()

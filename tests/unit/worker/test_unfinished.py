@@ -47,7 +47,7 @@ class Future:
 
 
 class Handler:
-    """A handler whose methods return what the test says."""
+    """A handler whose methods return the test's values."""
 
     answer: Any = None
 

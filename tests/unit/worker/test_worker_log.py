@@ -1,4 +1,4 @@
-"""What the log says about a worker: its name, and its end with calls in progress."""
+"""The log lines about a worker: its name, and its end with calls in progress."""
 
 from __future__ import annotations
 

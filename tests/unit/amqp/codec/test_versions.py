@@ -24,7 +24,7 @@ ACCESS = {"access.request", "access.request-ok"}
 
 
 def layouts(definition: Definition) -> dict[str, tuple[Any, ...]]:
-    """What of each method is on the wire, by its name."""
+    """The fields of each method on the wire, by its name."""
     methods: list[Method] = [method for klass in definition.spec.classes for method in klass.methods]
     return {
         f"{each.klass.name}.{each.name}": (
