@@ -16,7 +16,7 @@ class FullDiskTests(DeadTestCase):
     """Standard output is on a full disk."""
 
     async def assert_says_what_was_done(self, done: str, *words: str) -> None:
-        """Run a verb; standard error has its result and the reason, without a traceback."""
+        """Run a verb; standard error has the work done and the reason, without a traceback."""
         shell = 'exec "$0" "$@" > /dev/full'
         _, error, status = await getProcessOutputAndValue(
             "/bin/sh", ["-c", shell, str(COMMAND), *words], env=os.environ, path=str(PROJECT)

@@ -26,7 +26,7 @@ reactor: Any = global_reactor
 
 
 def rename(case: Any) -> list[str]:
-    """Give the publishing connections another user name. Return the messages of the command."""
+    """Give the connections for publishing another user name. Return a list that gets the warnings."""
     told = list[str]()
 
     async def open_renamed(*arguments: Any) -> AMQPConnection:

@@ -122,7 +122,7 @@ class PageTests(BrowserCase):
             expect(page.locator("#status")).to_have_text("live")
 
     def test_a_service_without_workers_stays(self) -> None:
-        """It is marked, with the number of waiting requests."""
+        """Its row stays, and its number of workers is marked."""
         with self.page(self.address_of_page) as page:
             expect(cell(page, self.adder, 8)).to_have_text("2")
             self.fleets[0].end()

@@ -179,7 +179,7 @@ class ClientCertificateTests(TLSTestCase):
 
 
 class ContextTests(TLSTestCase):
-    """Keys and options that OpenSSL does not take, and files that change."""
+    """Keys and ciphers that OpenSSL refuses, and files that change."""
 
     def test_names_a_key_that_openssl_does_not_take(self) -> None:
         """Its security level refuses short keys, which are fine otherwise."""

@@ -1,4 +1,4 @@
-"""Interceptors of a client: facts, headers and refusals. Each call is told once."""
+"""Interceptors of a client: the facts that they see, added headers, and refusals. Each call is told once."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class RequestTests(SignedCallTestCase):
         self.verified(self.request())
 
     def test_signs_inherited_metadata(self) -> None:
-        """Handlers trust it."""
+        """Handlers trust the metadata."""
         with serving_call(context(user="ada")):
             self.client.add(1, 2)
         request = self.request()

@@ -299,7 +299,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual(len(self.processes), 2)
 
     def test_kills_no_process_after_a_pause_of_its_own(self) -> None:
-        """The machine slept, or the supervisor was stopped: the processes' signs of life are still to be read."""
+        """The machine slept, or the supervisor was stopped: the processes' keepalives are still to be read."""
         self.start(1, watchdog=2.0)
         (process,) = self.processes
         self.serves(process)

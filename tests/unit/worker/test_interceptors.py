@@ -1,4 +1,4 @@
-"""Interceptors of a worker: facts and refusals. Each call ends once, also when an interceptor fails."""
+"""Interceptors of a worker: the facts that they see, and refusals. Each call ends once, also when one of them fails."""
 
 from __future__ import annotations
 
