@@ -67,8 +67,10 @@ def gather(link: Link, clock: IClock, question: Question) -> Deferred[Gathered[A
     :return: fires when the answers are complete, no queue takes the question, the channel is lost, or ``wait`` is over.
         A reply that is no answer fails nothing. Fails before the question is sent, with
         :class:`~rpc.errors.ServiceUnavailable` (no exchange, or no permission for it),
-        :class:`~rpc.errors.BrokerBlocked`, :class:`~rpc.errors.ConnectionLost`, or
-        :class:`~rpc.errors.CallTimedOut` when the broker does not answer. Cancelling it closes the channel.
+        :class:`~rpc.errors.BrokerBlocked`, :class:`~rpc.errors.ConnectionLost`,
+        :class:`~rpc.errors.CallTimedOut` when the broker does not answer, or :class:`~rpc.errors.RPCError` when the
+        routing key is over 255 bytes long or the user is not known that ``user_id`` asks for. Cancelling it closes the
+        channel.
     """
     return Deferred.fromCoroutine(_gather(link, clock, question))
 
@@ -87,7 +89,9 @@ async def _gather(link: Link, clock: IClock, question: Question) -> Gathered[Any
             channel.close()
     except SetUpTimedOut as error:
         raise CallTimedOut(f"{label}: not sent: the broker does not answer", NOT_SENT) from error
-    except (AMQPError, CodecError) as error:
+    except CodecError as error:
+        raise RPCError(f"{label}: not sent: {error}", NOT_SENT) from error
+    except AMQPError as error:
         if isinstance(error, ChannelClosed) and error.code == ACCESS_REFUSED:  # of the reply queue
             raise ServiceUnavailable(f"{label}: not sent: {_forbidden(error)}", NOT_SENT) from error
         raise ConnectionLost(f"{label}: not sent: {error}", NOT_SENT) from error

@@ -44,8 +44,10 @@ class Control:
     Each method returns a Deferred. It fires when all expected workers have answered, or after `wait` seconds. A worker
     that answers wrongly, or not at all, is named in the result, and does not fail it. It fails with
     :class:`~rpc.errors.ServiceUnavailable` when no worker has ever served on the virtual host, or the permission is
-    missing; with :class:`~rpc.errors.BrokerBlocked` or :class:`~rpc.errors.ConnectionLost`; and with
-    :class:`~rpc.errors.CallTimedOut` when the broker does not answer. The question was not sent then.
+    missing; with :class:`~rpc.errors.BrokerBlocked` or :class:`~rpc.errors.ConnectionLost`; with
+    :class:`~rpc.errors.CallTimedOut` when the broker does not answer; and with :class:`~rpc.errors.RPCError` when the
+    instance is too long for a routing key, or the user is not known that ``user_id`` asks for. The question was not
+    sent then.
     """
 
     def __init__(self, connection: Connection, *, user_id: bool | str = False, app_id: str | None = None) -> None:

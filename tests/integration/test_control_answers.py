@@ -278,6 +278,13 @@ class AnswersTests(AMQPTestCase):
         self.assertIn("the exchange 'rpc.broadcast' does not exist", str(error))
         self.assertIs(error.outcome, rpc.Outcome.REJECTED)
 
+    async def test_a_question_that_amqp_cannot_carry_is_no_lost_connection(self) -> None:
+        """As for a call: it fails the same way however often it is repeated."""
+        await self.serve()
+        error: Any = await self.assertFailure(self.control.ping(instance="x" * 300, wait=WAIT), rpc.RPCError)
+        self.assertEqual((type(error), error.outcome), (rpc.RPCError, rpc.Outcome.NOT_SENT))
+        self.assertIn("a short string takes 255", str(error))
+
     async def test_says_that_the_connection_is_closed(self) -> None:
         await self.connection.close()
         error: Any = await self.assertFailure(self.control.ping("Calculator", wait=WAIT), rpc.ConnectionLost)
