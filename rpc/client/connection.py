@@ -204,7 +204,7 @@ class Connection(Service):
         pending = [call for caller in list(self._callers.values()) for call in list(caller.pending.calls.values())]
         return Counter((call.operation.service, call.operation.name) for call in pending)
 
-    def gather(self, question: Question) -> Deferred[Gathered[Any]]:
+    def gather(self, question: Question) -> Deferred[Gathered]:
         """Ask many workers one question; see :func:`rpc.client.gathering.gather`. It is no call, so interceptors do not
         see it. :class:`rpc.control.Control` asks all that workers can answer.
         """

@@ -51,22 +51,17 @@ class BadAnswer:
 
 
 @attrs.frozen
-class Gathered(Generic[T]):
-    """All replies to one question.
+class Gathered:
+    """The end of a question. The answers were given to :attr:`Question.take`.
 
-    :ivar answers: in the order in which they came.
+    :ivar bad: in the order in which they came.
     :ivar end: why the wait ended.
     :ivar problem: with :attr:`End.LOST`, :attr:`End.BLOCKED` and :attr:`End.TOO_MANY`: what happened, in words.
     """
 
-    answers: tuple[Answer[T], ...]
     bad: tuple[BadAnswer, ...]
     end: End
     problem: str | None = None
-
-
-IsComplete = Callable[[Answer[Any]], bool]
-"""Takes each answer as it comes, and returns whether no further ones are expected."""
 
 
 @attrs.frozen
@@ -74,13 +69,13 @@ class Question:
     """What is asked, and for how long.
 
     :ivar operation: of a method with a reply. Its options have the exchange, and the limits for replies.
-    :ivar routing_key: of the request; default: the operation's service.
+    :ivar routing_key: of the request.
     :ivar wait: seconds.
-    :ivar is_complete: takes the answers, and ends the wait.
+    :ivar take: takes each answer as it comes, and returns whether it was the last that is expected.
     """
 
     operation: Operation
     arguments: tuple[Any, ...]
     routing_key: str
     wait: float
-    is_complete: IsComplete
+    take: Callable[[Answer[Any]], bool]

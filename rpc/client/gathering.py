@@ -61,7 +61,7 @@ INSTANCE = "instance"
 NOT_SENT = Outcome.NOT_SENT
 
 
-def gather(link: Link, clock: IClock, question: Question) -> Deferred[Gathered[Any]]:
+def gather(link: Link, clock: IClock, question: Question) -> Deferred[Gathered]:
     """Ask, and gather the replies.
 
     :return: fires when the answers are complete, no queue takes the question, the channel is lost, or ``wait`` is over.
@@ -75,7 +75,7 @@ def gather(link: Link, clock: IClock, question: Question) -> Deferred[Gathered[A
     return Deferred.fromCoroutine(_gather(link, clock, question))
 
 
-async def _gather(link: Link, clock: IClock, question: Question) -> Gathered[Any]:
+async def _gather(link: Link, clock: IClock, question: Question) -> Gathered:
     label = question.operation.label
     body = question.operation.encode(SEQID, question.arguments, {})
     try:
@@ -139,14 +139,14 @@ class _Replies:
         self._question = question
         self._operation = question.operation
         self._id = random_ids()[0]
-        self._answers: list[Answer[Any]] = []
+        self._taken = 0
         self._bad: list[BadAnswer] = []
         self._bytes = 0
         self._seconds = 0.0
         self._sent_at = 0.0
         self._ended: Deferred[tuple[End, str | None]] = Deferred()
 
-    async def ask(self, queue: str, body: bytes) -> Gathered[Any]:
+    async def ask(self, queue: str, body: bytes) -> Gathered:
         """Publish the question, and wait for the end."""
         question, channel = self._question, self._channel
         milliseconds = b"%d" % max(1, int(question.wait * 1000))
@@ -165,7 +165,7 @@ class _Replies:
         blocked = channel.client.blocked
         if end is End.WAITED and blocked is not None:  # RabbitMQ tells it only after a message was published
             end, problem = End.BLOCKED, f"the broker is blocked: {blocked}"
-        return Gathered(tuple(self._answers), tuple(self._bad), end, problem)
+        return Gathered(tuple(self._bad), end, problem)
 
     def stop(self) -> None:
         """Take no more replies."""
@@ -211,20 +211,20 @@ class _Replies:
         else:
             answer = self._read(delivery, headers)
         self._bytes += delivery.size
-        is_complete = answer is not None and self._question.is_complete(answer)
+        is_complete = answer is not None and self._question.take(answer)
         self._seconds += thread_time() - began
         if self._is_over_a_limit():
-            taken = f"{len(self._answers)} and {len(self._bad)} bad ones were taken, of {self._bytes} bytes"
+            taken = f"{self._taken} and {len(self._bad)} bad ones were taken, of {self._bytes} bytes"
             self._end(End.TOO_MANY, f"there are too many answers: {taken}, read in {self._seconds:.1f} s")
         elif is_complete:
             self._end(End.COMPLETE)
 
     def _is_over_a_limit(self) -> bool:
-        taken = len(self._answers) + len(self._bad)
-        return taken >= MOST_ANSWERS or self._bytes >= MOST_BYTES or self._seconds >= MOST_SECONDS
+        replies = self._taken + len(self._bad)
+        return replies >= MOST_ANSWERS or self._bytes >= MOST_BYTES or self._seconds >= MOST_SECONDS
 
     def _read(self, delivery: Delivery, headers: Mapping[str, Any]) -> Answer[Any] | None:
-        """Note a reply; return it if it is an answer."""
+        """Return a reply if it is an answer, else note it as a bad one."""
         operation = self._operation
         try:
             if delivery.size > operation.options.max_message_size:
@@ -239,9 +239,8 @@ class _Replies:
         if error is not None:
             self._note_bad(headers, f"{type(error).__name__}: {error}")
             return None
-        answer = Answer(_instance(headers), self._passed(), value)
-        self._answers.append(answer)
-        return answer
+        self._taken += 1
+        return Answer(_instance(headers), self._passed(), value)
 
     def _note_bad(self, headers: Mapping[str, Any], problem: str) -> None:
         self._bad.append(BadAnswer(_instance(headers), self._passed(), problem))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from rpc.client.connection import Connection
@@ -15,9 +16,10 @@ from rpc.control.answers import Answers
 from rpc.control.names import NAME
 from rpc.control.stubs.control import Control as ControlStub
 from rpc.control.stubs.control.ttypes import Pong, WorkerDescription, WorkerStats
-from rpc.errors import AMQPError, ConfigurationError
+from rpc.errors import AMQPError
 from rpc.stub import Stub
 from rpc.topology import BROADCAST, ServiceTopology, instance_key
+from rpc.validators import number
 
 WAIT = 1.0
 """Seconds that workers have to answer."""
@@ -78,7 +80,7 @@ class Control:
         :param wait: seconds.
         :raises ConfigurationError: `wait` is no number of seconds.
         """
-        return self._ask("ping", (), _pong_serves, service, instance, queue, wait)
+        return self._ask("ping", (), _pong_serves, _Asked(service, instance, queue, wait))
 
     def workers(
         self, service: str | None = None, *, instance: str | None = None, queue: str | None = None, wait: float = WAIT
@@ -86,7 +88,7 @@ class Control:
         """Ask workers what they are and serve, without the text of ``idl.json``. The arguments are those of
         :meth:`ping`.
         """
-        return self._ask("describe", ("",), _description_serves, service, instance, queue, wait)
+        return self._ask("describe", ("",), _has_service, _Asked(service, instance, queue, wait))
 
     def describe(
         self, service: str, *, instance: str | None = None, queue: str | None = None, wait: float = WAIT
@@ -94,35 +96,26 @@ class Control:
         """Ask workers to describe one service, with ``idl.json``, which may be long: give an `instance` of
         :meth:`ping`, unless all are to answer. The arguments are those of :meth:`ping`.
         """
-        return self._ask("describe", (service,), _description_serves, service, instance, queue, wait)
+        return self._ask("describe", (service,), _has_service, _Asked(service, instance, queue, wait))
 
     def stats(
         self, service: str | None = None, *, instance: str | None = None, queue: str | None = None, wait: float = WAIT
     ) -> Deferred[Answers[WorkerStats]]:
         """Ask workers what they have counted. The arguments are those of :meth:`ping`."""
-        return self._ask("stats", (service or "",), _stats_serve, service, instance, queue, wait)
+        return self._ask("stats", (service or "",), _has_service, _Asked(service, instance, queue, wait))
 
     def _ask(
-        self, method: str, arguments: tuple[Any, ...], serves: Callable[[Any, str], bool], *who: Any
+        self, method: str, arguments: tuple[Any, ...], serves: Callable[[Any, str], bool], asked: _Asked
     ) -> Deferred[Answers[Any]]:
-        _check_wait(who[-1])
-        return Deferred.fromCoroutine(self._gather(method, arguments, serves, *who))
+        return Deferred.fromCoroutine(self._gather(method, arguments, serves, asked))
 
     async def _gather(
-        self,
-        method: str,
-        arguments: tuple[Any, ...],
-        serves: Callable[[Any, str], bool],
-        service: str | None,
-        instance: str | None,
-        queue: str | None,
-        wait: float,
+        self, method: str, arguments: tuple[Any, ...], serves: Callable[[Any, str], bool], asked: _Asked
     ) -> Answers[Any]:
-        expected = 1 if instance is not None else await self._consumers(service, queue)
+        expected = await self._expected(asked)
+        chosen = _Chosen(serves, asked.service)
 
-        chosen = _Chosen(serves, service)
-
-        def is_complete(answer: Answer[Any]) -> bool:
+        def take(answer: Answer[Any]) -> bool:
             chosen.take(answer)
             return bool(expected) and len(chosen.good) >= (expected or 0)
 
@@ -132,22 +125,38 @@ class Control:
             oneway=False,
             options=self._options,
             service=NAME,
-            timeout=wait,
+            timeout=asked.wait,
         )
-        key = NAME if instance is None else instance_key(NAME, instance)
-        gathered = await self.connection.gather(Question(operation, arguments, key, wait, is_complete))
+        gathered = await self.connection.gather(Question(operation, arguments, asked.routing_key, asked.wait, take))
         good, bad = tuple(chosen.good.values()), (*gathered.bad, *chosen.bad)
         return Answers(good, bad, expected, gathered.end, gathered.problem)
 
-    async def _consumers(self, service: str | None, queue: str | None) -> int | None:
-        """Return how many workers consume the queue of a service; ``None``: it is not known."""
-        if service is None:
+    async def _expected(self, asked: _Asked) -> int | None:
+        """Return how many workers are to answer; ``None``: it is not known."""
+        if asked.instance is not None:
+            return 1
+        if asked.service is None:
             return None
         try:
-            counts = await self.connection.queue_counts(queue or ServiceTopology(service).queue)
-        except AMQPError:  # the question itself says what is wrong with the connection
+            counts = await self.connection.queue_counts(asked.queue or ServiceTopology(asked.service).queue)
+        except AMQPError:  # the broken connection fails the question itself, with its reason
             return None
         return None if counts is None else counts.consumers
+
+
+@attrs.frozen
+class _Asked:
+    """The workers that are asked, and how long they have to answer; see :meth:`Control.ping`."""
+
+    service: str | None
+    instance: str | None
+    queue: str | None
+    wait: float = attrs.field(validator=number(0, LONGEST_WAIT, unit=" of seconds"))
+
+    @property
+    def routing_key(self) -> str:
+        """The key of the question."""
+        return NAME if self.instance is None else instance_key(NAME, self.instance)
 
 
 class _Chosen:
@@ -177,14 +186,5 @@ def _pong_serves(pong: Pong, service: str) -> bool:
     return service in pong.services
 
 
-def _description_serves(worker: WorkerDescription, service: str) -> bool:
+def _has_service(worker: WorkerDescription | WorkerStats, service: str) -> bool:
     return any(each.name == service for each in worker.services)
-
-
-def _stats_serve(worker: WorkerStats, service: str) -> bool:
-    return any(each.name == service for each in worker.services)
-
-
-def _check_wait(wait: Any) -> None:
-    if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 < wait <= LONGEST_WAIT:
-        raise ConfigurationError(f"wait={wait!r}: must be a number of seconds above 0, at most {LONGEST_WAIT:g}")
