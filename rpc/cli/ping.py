@@ -21,7 +21,7 @@ from rpc.cli.control_options import (
     table,
 )
 from rpc.cli.standard_output import warn
-from rpc.control import Answers, Pong
+from rpc.control import Answer, Answers, Pong
 from rpc.control.names import status_name
 
 
@@ -47,7 +47,9 @@ def ping_command(service: str, queue: str | None, **options: Any) -> None:
     if asking.as_json:
         say_json({"service": name, "workers": [_json(each) for each in answers.good], **json_of_problems(answers)})
     elif answers.good:
-        rows = [(_instance(each), status_name(each.value.status), milliseconds(each.seconds)) for each in answers.good]
+        rows = [
+            (each.value.instance, status_name(each.value.status), milliseconds(each.seconds)) for each in answers.good
+        ]
         say_lines(table(("INSTANCE", "STATUS", "TIME"), rows, (2,)))
     for line in missing:
         warn(line)
@@ -55,13 +57,9 @@ def ping_command(service: str, queue: str | None, **options: Any) -> None:
         raise SystemExit(FAILED)
 
 
-def _instance(answer: Any) -> str:
-    return str(answer.value.instance or answer.instance or "?")
-
-
-def _json(answer: Any) -> dict[str, Any]:
+def _json(answer: Answer[Pong]) -> dict[str, Any]:
     return {
-        "instance": _instance(answer),
+        "instance": answer.value.instance,
         "status": status_name(answer.value.status),
         "milliseconds": round(answer.seconds * 1000, 3),
     }

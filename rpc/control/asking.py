@@ -163,7 +163,7 @@ class _Chosen:
     """The answers of workers that serve a service, of each worker the first.
 
     :ivar good: by the name of the worker.
-    :ivar bad: those of peers with a name that no worker can have.
+    :ivar bad: answers without a worker's name, or with a name that no worker can have: no question reaches such a peer.
     """
 
     def __init__(self, serves: Callable[[Any, str], bool], service: str | None) -> None:
@@ -174,8 +174,10 @@ class _Chosen:
 
     def take(self, answer: Answer[Any]) -> None:
         """Take an answer as it comes. Thousands may come to one question."""
-        instance: str = answer.value.instance or answer.instance or ""
-        if len(instance_key(NAME, instance).encode()) > LONGEST_KEY:
+        instance: str = answer.value.instance
+        if not instance:
+            self.bad.append(BadAnswer(answer.instance, answer.seconds, "it does not name its worker"))
+        elif len(instance_key(NAME, instance).encode()) > LONGEST_KEY:
             problem = f"its name has {len(instance)} characters, with which no question reaches it"
             self.bad.append(BadAnswer(None, answer.seconds, problem))
         elif self._service is None or self._serves(answer.value, self._service):

@@ -271,6 +271,16 @@ class AnswersTests(AMQPTestCase):
         self.assertEqual([each.instance for each in answers.bad], [None])
         self.assertIn("its name has 122 characters", answers.bad[0].problem)
 
+    async def test_an_answer_without_a_name_is_no_answer(self) -> None:
+        """The name in the headers is that of the bad answer alone: all others read the one in the answer."""
+        worker = await self.serve()
+        await self.answer(lambda seqid: [(pong(seqid, "", "Calculator"), {"headers": {"instance": "odd"}})])
+        answers = await self.ping()
+        self.assertEqual([each.instance for each in answers], [worker.instance])
+        self.assertEqual(
+            [(each.instance, each.problem) for each in answers.bad], [("odd", "it does not name its worker")]
+        )
+
     # -- no question can be sent
 
     async def test_says_that_no_worker_ever_served(self) -> None:
