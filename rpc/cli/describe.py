@@ -58,11 +58,13 @@ def describe_command(service: str, queue: str | None, **options: Any) -> None:
     """
     name, instance = split(service)
     asking = Asking(**options)
-    workers, described = asking.run(lambda control: _look(control, name, instance, queue, asking.wait))
+    workers, with_idl = asking.run(lambda control: _look(control, name, instance, queue, asking.wait))
     tell_problems(workers, asking.wait, service)
-    if described is None:
+    if with_idl is None:
         raise SystemExit(FAILED)
-    found = Described(workers, described)
+    first = workers.good[0].value
+    tell_problems(with_idl, asking.wait, f"{name}@{first.instance}")
+    found = Described(workers, _of(next(iter(with_idl), first), name))
     if asking.as_json:
         say_json(as_json(found))
     else:
@@ -71,14 +73,16 @@ def describe_command(service: str, queue: str | None, **options: Any) -> None:
 
 async def _look(
     control: Control, name: str, instance: str | None, queue: str | None, wait: float
-) -> tuple[Answers[WorkerDescription], ServiceDescription | None]:
+) -> tuple[Answers[WorkerDescription], Answers[WorkerDescription] | None]:
+    """Ask all workers without the text of ``idl.json``, which may be long, then the first one with it.
+
+    :return: the answers to both questions; ``None``: no worker has answered the first one.
+    """
     workers = await control.workers(name, instance=instance, queue=queue, wait=wait)
     if not workers.good:
         return workers, None
-    first = workers.good[0].value
-    described = await control.describe(name, instance=first.instance, wait=wait)
-    found = next(iter(described), first)  # it may have ended meanwhile
-    return workers, next(each for each in found.services if each.name == name)
+    first = workers.good[0].value.instance
+    return workers, await control.describe(name, instance=first, wait=wait)
 
 
 def lines(found: Described) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +16,15 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
+import rpc
+from generated.calculator import Calculator
 from rpc.amqp.codec.properties import encode_properties
 from rpc.cli.running import open_connection
+from rpc.control.handler import ControlHandler
 from rpc.messages import Properties
 from rpc.topology import DeadLetterKind, ServiceTopology
 from rpc.uri import parse
+from services.calculator import CalculatorHandler
 from tests.integration.serve_case import ROOT, ServeTestCase
 from tests.processes import WorkerProcess
 from tools.nodes.rabbitmq import RabbitMQNode
@@ -245,6 +250,36 @@ class ControlVerbsTests(ControlVerbTestCase):
         self.assertIn("the request names no user", found["bad"][0]["problem"])
         status, found = yield self.json_of("stats", self.name, "--wait", "0.5", "--user-id")
         self.assertEqual((status, found["uncounted"], found["bad"]), (0, found["workers"], []))
+
+
+class HalfAnswerTests(ControlVerbTestCase):
+    """A worker that answers one of a verb's two questions, and fails at the other."""
+
+    @inlineCallbacks
+    def serve_and_fail(self, method: str, fails_for: Callable[[str], bool]) -> Any:
+        """Serve in this process. The control service fails at a method for some names of services."""
+        answer = getattr(ControlHandler, method)
+
+        def failing(handler: ControlHandler, name: str) -> Any:
+            if fails_for(name):
+                raise RuntimeError("of the test")
+            return answer(handler, name)
+
+        self.patch(ControlHandler, method, failing)
+        worker = rpc.Worker(self.home, [rpc.ThriftService(Calculator, CalculatorHandler(), name=self.name)])
+        worker.startService()
+        self.addCleanup(worker.stopService)
+        yield worker.when_serving()
+
+    @inlineCallbacks
+    def test_describe_says_why_there_are_no_types(self) -> Any:
+        """It asks all workers without their IDL, then one with it."""
+        yield self.serve_and_fail("describe", bool)
+        status, output, error = yield self.run_verb("describe", self.name, "--wait", "0.5")
+        self.assertTrue(self.flushLoggedErrors(RuntimeError))
+        self.assertIn("\nadd\n", output)
+        self.assertEqual(status, 0)
+        self.assertIn("a worker: no answer: TApplicationException", error)
 
 
 class BlockedBrokerTests(ControlVerbTestCase):
