@@ -69,7 +69,7 @@ def control_service(worker: WorkerFacts, options: ControlOptions) -> ThriftServi
 
 
 class _NameOfWorker(WorkerInterceptor):
-    """Writes the worker's name into each answer, so that one that cannot be read has a name."""
+    """Writes the worker's name into each answer and error, so that one that cannot be read has a name."""
 
     def __init__(self, worker: WorkerFacts) -> None:
         self._worker = worker
@@ -77,3 +77,7 @@ class _NameOfWorker(WorkerInterceptor):
     def after(self, call: WorkerCall) -> None:
         """See :class:`rpc.IWorkerInterceptor`."""
         call.reply_headers[INSTANCE] = self._worker.instance
+
+    def failed(self, call: WorkerCall) -> None:
+        """See :class:`rpc.IWorkerInterceptor`."""
+        self.after(call)

@@ -270,16 +270,17 @@ class HalfAnswerTests(ControlVerbTestCase):
         worker.startService()
         self.addCleanup(worker.stopService)
         yield worker.when_serving()
+        return worker.instance
 
     @inlineCallbacks
     def test_describe_says_why_there_are_no_types(self) -> Any:
         """It asks all workers without their IDL, then one with it."""
-        yield self.serve_and_fail("describe", bool)
+        instance = yield self.serve_and_fail("describe", bool)
         status, output, error = yield self.run_verb("describe", self.name, "--wait", "0.5")
         self.assertTrue(self.flushLoggedErrors(RuntimeError))
         self.assertIn("\nadd\n", output)
         self.assertEqual(status, 0)
-        self.assertIn("a worker: no answer: TApplicationException", error)
+        self.assertIn(f"{instance}: no answer: TApplicationException", error)
 
 
 class BlockedBrokerTests(ControlVerbTestCase):
