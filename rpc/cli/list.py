@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -46,7 +47,9 @@ class Line:
     :ivar has_queue: whether it has a request queue; ``None``: the broker does not tell.
     :ivar consumers: how many workers consume its queue; ``None``: it has none, or the broker does not tell.
     :ivar answered: how many workers of it have answered.
-    :ivar waiting: requests in its queue, and in its workers without a slot; ``None``: the broker does not tell.
+    :ivar waiting: requests in its queue, and in its workers without a slot; ``None``: the broker or a worker does not
+        tell.
+    :ivar running: calls in progress; ``None``: a worker does not tell.
     :ivar dead: dead letters; ``None``: the broker does not tell.
     :ivar problem: why the broker does not tell.
     """
@@ -56,7 +59,7 @@ class Line:
     consumers: int | None
     answered: int
     waiting: int | None
-    running: int
+    running: int | None
     dead: int | None
     problem: str | None
 
@@ -104,7 +107,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     workers = "-" if line.has_queue is False else _number(line.consumers)
     if line.answered != (line.consumers or 0):
         workers += f"/{line.answered}"
-    return line.service, workers, _number(line.waiting), str(line.running), _number(line.dead)
+    return line.service, workers, _number(line.waiting), _number(line.running), _number(line.dead)
 
 
 def _number(known: int | None) -> str:
@@ -116,29 +119,39 @@ async def _look(
 ) -> tuple[Answers[WorkerDescription], list[Line], int]:
     """Ask all workers, then the broker about the queues of their services.
 
-    :return: the answers, the lines, and how many services were left out.
+    :return: the descriptions with all problems, the lines, and how many services were left out.
     """
     asked = await together([control.workers(wait=wait), control.stats(wait=wait)])
     workers: Answers[WorkerDescription] = asked[0]
     stats: Answers[WorkerStats] = asked[1]
     topologies = {service: ServiceTopology(service) for service in named}
-    answered: dict[str, int] = {}
+    answered: Counter[str] = Counter()
     for worker in workers:
         for service in worker.services:
-            answered[service.name] = answered.get(service.name, 0) + 1
+            answered[service.name] += 1
             topologies[service.name] = ServiceTopology(service.name, service.exchange, queue=service.queue)
     others = sorted(topologies.keys() - set(named))
     listed = sorted({*named, *others[:MOST_SERVICES]})
     turn = DeferredSemaphore(AT_ONCE)
 
+    counted = Counter(service.name for worker in stats for service in worker.services)
+
     async def line(topology: ServiceTopology) -> Line:
         asked = (_asked(control, turn, queue) for queue in _queues(topology))
         counts: list[Counts] = await together(asked)
-        total = add_up(stats, topology.service)
-        return _line(topology.service, answered.get(topology.service, 0), total, counts)
+        service = topology.service
+        total = add_up(stats, service) if counted[service] >= answered[service] else None
+        return _line(service, answered[service], total, counts)
 
     lines = [Deferred.fromCoroutine(line(topologies[service])) for service in listed]
-    return workers, await together(lines), len(topologies) - len(listed)
+    return with_problems_of(workers, stats), await together(lines), len(topologies) - len(listed)
+
+
+def with_problems_of(workers: Answers[WorkerDescription], stats: Answers[WorkerStats]) -> Answers[WorkerDescription]:
+    """Return the descriptions with the problems of both questions. A worker that answers both badly is told once."""
+    told = {each.instance for each in workers.bad if each.instance is not None}
+    bad = (*workers.bad, *(each for each in stats.bad if each.instance not in told))
+    return attrs.evolve(workers, bad=bad, problem=workers.problem or stats.problem)
 
 
 def _queues(topology: ServiceTopology) -> list[str]:
@@ -156,9 +169,10 @@ def _asked(control: Control, turn: DeferredSemaphore, queue: str) -> Deferred[Co
     return turn.run(control.connection.queue_counts, queue).addErrback(refused)
 
 
-def _line(service: str, answered: int, total: ServiceTotal, counts: Sequence[Counts]) -> Line:
+def _line(service: str, answered: int, total: ServiceTotal | None, counts: Sequence[Counts]) -> Line:
     """Return the line of a service.
 
+    :param total: ``None``: a worker that has described the service has not told its load.
     :param counts: of :func:`_queues`.
     """
     requests, *dead = counts
@@ -171,8 +185,8 @@ def _line(service: str, answered: int, total: ServiceTotal, counts: Sequence[Cou
         requests is not None if is_told else None,
         requests.consumers if isinstance(requests, QueueCounts) else None,
         answered,
-        ready + total.waiting if is_told else None,
-        total.running,
+        ready + total.waiting if is_told and total is not None else None,
+        None if total is None else total.running,
         None if any(isinstance(each, BaseException) for each in dead) else sum(letters),
         problems[0] if problems else None,
     )

@@ -282,6 +282,16 @@ class HalfAnswerTests(ControlVerbTestCase):
         self.assertEqual(status, 0)
         self.assertIn(f"{instance}: no answer: TApplicationException", error)
 
+    @inlineCallbacks
+    def test_list_shows_no_load_that_a_worker_did_not_tell(self) -> Any:
+        """It asks what workers are, and for their load. A load of 0 would look as if the worker was idle."""
+        instance = yield self.serve_and_fail("stats", lambda _: True)
+        status, output, error = yield self.run_verb("list", "--wait", "0.5")
+        self.assertTrue(self.flushLoggedErrors(RuntimeError))
+        self.assertEqual([line.split() for line in output.splitlines()][1:], [[self.name, "1", "?", "?", "0"]])
+        self.assertEqual(status, 1)
+        self.assertIn(f"{instance}: no answer: TApplicationException", error)
+
 
 class BlockedBrokerTests(ControlVerbTestCase):
     """A broker with a memory alarm."""
