@@ -24,10 +24,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FAILED: Final = 1
 
 DEAF: Final = "it was started with --no-control, or is older than this command"
-"""Why a worker that runs gives no answer, though it could."""
+"""Why a worker gives no answer although its reactor runs."""
 
 BLOCKED: Final = f"most often, a handler blocks its reactor; else {DEAF}"
-"""The same of a worker that may not be able to."""
+"""Why a worker gives no answer, when its reactor may be blocked."""
 
 
 @attrs.frozen(kw_only=True)
@@ -142,7 +142,7 @@ def tell_problems(answers: Answers[Any], wait: float, service: str | None = None
 
 
 def json_of_problems(answers: Answers[Any]) -> dict[str, Any]:
-    """Return the fields of a JSON object that say what is missing."""
+    """Return the fields of a JSON object about missing answers."""
     return {
         "expected": answers.expected,
         "silent": answers.silent,

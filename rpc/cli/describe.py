@@ -1,4 +1,4 @@
-"""``thrift-rpc describe``: what the workers of a service tell of it."""
+"""``thrift-rpc describe``: a service as its workers describe it."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from rpc.control.names import service_state_name, status_name
 
 @attrs.frozen
 class Described:
-    """What was found out about a service.
+    """The answers of the workers of a service.
 
-    :ivar workers: what its workers are.
+    :ivar workers: all of them, without the text of the IDL.
     :ivar service: as one of them describes it, with the text of its IDL.
     """
 

@@ -37,12 +37,12 @@ MOST_SERVICES: Final = 1000
 """Services that are listed without being named. Workers tell the names, and RabbitMQ logs each missing queue."""
 
 Counts: TypeAlias = QueueCounts | BaseException | None
-"""What the broker says of a queue; ``None``: there is none."""
+"""The broker's answer about a queue; ``None``: there is no such queue."""
 
 
 @attrs.frozen
 class Line:
-    """What is known of one service.
+    """One service in the list.
 
     :ivar has_queue: whether it has a request queue; ``None``: the broker does not tell.
     :ivar consumers: how many workers consume its queue; ``None``: it has none, or the broker does not tell.

@@ -1,4 +1,4 @@
-"""``thrift-rpc stats``: what the workers of a service have counted, added up; once, or again and again."""
+"""``thrift-rpc stats``: the counts of the workers of a service, added up; once, or again and again."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Look:
 
 @attrs.frozen
 class Shown:
-    """What is shown of a look.
+    """The numbers that a look shows.
 
     :ivar total: of all workers.
-    :ivar methods: what was counted since the last look, or since the start of the workers.
+    :ivar methods: the calls since the last look, or since the start of the workers.
     :ivar seconds: between the looks; ``None``: there was one only.
     """
 
@@ -124,7 +124,7 @@ def _show(service: str, look: Look, before: Look | None, asking: Asking, *, clea
 
 
 def compare(name: str, look: Look, before: Look | None) -> Shown:
-    """Return what is shown of a look. Only workers count that answered both times, and were not started in between."""
+    """Return the numbers to show. Only workers count that answered both times, and were not started in between."""
     total = add_up(look.answers, name)
     if before is None:
         return Shown(total, total.methods, None)

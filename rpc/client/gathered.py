@@ -1,4 +1,4 @@
-"""A question to many workers, and what came of it: values."""
+"""Values: a question to many workers, their answers, and the end of the wait."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Gathered:
 
     :ivar bad: in the order in which they came.
     :ivar end: why the wait ended.
-    :ivar problem: with :attr:`End.LOST`, :attr:`End.BLOCKED` and :attr:`End.TOO_MANY`: what happened, in words.
+    :ivar problem: with :attr:`End.LOST`, :attr:`End.BLOCKED` and :attr:`End.TOO_MANY`: the reason, in words.
     """
 
     bad: tuple[BadAnswer, ...]
@@ -66,7 +66,7 @@ class Gathered:
 
 @attrs.frozen
 class Question:
-    """What is asked, and for how long.
+    """A question, and how long its answers are awaited.
 
     :ivar operation: of a method with a reply. Its options have the exchange, and the limits for replies.
     :ivar routing_key: of the request.

@@ -49,8 +49,9 @@ MOST_BYTES = 256 * 1024 * 1024
 """Bytes of these replies."""
 
 MOST_SECONDS = 2.0
-"""Seconds of the processor for reading these replies. The reactor waits meanwhile. And values that are read in a second
-take 100 MB at most (``rpc/envelope/element_costs.py``), while a reply of 25 KB may become 7 MB.
+"""Seconds of the processor for reading these replies: the reactor waits meanwhile. The limit bounds memory, too: a
+reply of 25 KB may become 7 MB, but values that are read in a second take 100 MB at most
+(``rpc/envelope/element_costs.py``).
 """
 
 SEQID = 1

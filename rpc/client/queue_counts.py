@@ -23,7 +23,7 @@ LIMIT = 10.0
 
 @attrs.frozen
 class QueueCounts:
-    """What the broker says of a queue.
+    """The broker's counts of a queue.
 
     :ivar ready: messages that no consumer has. Unacked ones are not told.
     """

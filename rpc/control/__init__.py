@@ -1,4 +1,4 @@
-"""The control service: what every worker tells of itself, and the client that asks.
+"""The control service, by which every worker describes itself, and the client that asks.
 
 :class:`Control` asks workers. The answers are structs of ``rpc/control/idl/control.thrift``, re-exported here. A worker
 answers unless it was made with ``control=False``.

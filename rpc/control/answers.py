@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Answers(Generic[T]):
-    """What workers have answered. Iterating gives the values.
+    """The answers to a question. Iterating gives the values.
 
     :ivar good: the answers of workers that serve the service, if one was named; one of each worker, in the order in
         which they came.
@@ -22,8 +22,8 @@ class Answers(Generic[T]):
     :ivar expected: how many workers were to answer: those that consume the queue of the named service, or the one
         instance that was named; ``None``: it is not known.
     :ivar end: why the wait ended, an :class:`~rpc.client.gathered.End`.
-    :ivar problem: what happened, when the channel was lost, the broker takes no messages, or there were too many
-        answers; else ``None``.
+    :ivar problem: a text when the channel was lost, the broker takes no messages, or there were too many answers; else
+        ``None``.
     """
 
     good: tuple[Answer[T], ...]

@@ -85,7 +85,7 @@ class Control:
     def workers(
         self, service: str | None = None, *, instance: str | None = None, queue: str | None = None, wait: float = WAIT
     ) -> Deferred[Answers[WorkerDescription]]:
-        """Ask workers what they are and serve, without the text of ``idl.json``. The arguments are those of
+        """Ask workers to describe themselves, without the text of ``idl.json``. The arguments are those of
         :meth:`ping`.
         """
         return self._ask("describe", ("",), _has_service, _Asked(service, instance, queue, wait))
@@ -101,7 +101,7 @@ class Control:
     def stats(
         self, service: str | None = None, *, instance: str | None = None, queue: str | None = None, wait: float = WAIT
     ) -> Deferred[Answers[WorkerStats]]:
-        """Ask workers what they have counted. The arguments are those of :meth:`ping`."""
+        """Ask workers for the counts of their calls. The arguments are those of :meth:`ping`."""
         return self._ask("stats", (service or "",), _has_service, _Asked(service, instance, queue, wait))
 
     def _ask(

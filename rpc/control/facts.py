@@ -1,4 +1,4 @@
-"""What the control service asks of the worker that it is a part of."""
+"""The interface of a worker to the control service that is a part of it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ LONGEST_REQUEST: Final = 1000
 class ControlOptions:
     """Options of the control service of a worker.
 
-    :ivar allow: who may ask; see :class:`rpc.ThriftService`. Default: everybody who may publish to the worker.
+    :ivar allow: the users that may ask; see :class:`rpc.ThriftService`. Default: all that may publish to the worker.
     """
 
     allow: Any = None

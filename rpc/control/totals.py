@@ -1,4 +1,4 @@
-"""Pure: what several workers have counted for one service, added up; and percentiles of the sum.
+"""Pure: the sum of the counts of several workers for one service, and percentiles of this sum.
 
 Percentiles of workers cannot be added, so workers send the buckets of histograms. All have the same bounds.
 """
@@ -66,7 +66,7 @@ class MethodTotal:
         return self._with(other, 1)
 
     def minus(self, before: MethodTotal) -> MethodTotal:
-        """Return what was counted since `before`."""
+        """Return the calls since `before`."""
         return self._with(before, -1)
 
     def _with(self, other: MethodTotal, sign: int) -> MethodTotal:
@@ -100,7 +100,7 @@ class ServiceTotal:
     uncounted: tuple[str, ...] = ()
 
     def since(self, before: ServiceTotal) -> dict[str, MethodTotal]:
-        """Return what was counted for each method since `before`, a total of the same workers."""
+        """Return the calls of each method since `before`, a total of the same workers."""
         return {name: total.minus(before.methods.get(name, NOTHING)) for name, total in self.methods.items()}
 
 

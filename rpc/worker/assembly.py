@@ -47,7 +47,7 @@ class Assembly:
         """Serve a service from its queues.
 
         :param nested: whether handlers of this worker may call the service.
-        :raises ConfigurationError: the version of AMQP lacks what the service needs.
+        :raises ConfigurationError: the service needs a feature that the version of AMQP lacks.
         """
         if not self._link.definition.has_confirms:
             _refuse_bounds(service, self._link.definition.name)

@@ -284,7 +284,7 @@ class HalfAnswerTests(ControlVerbTestCase):
 
     @inlineCallbacks
     def test_list_shows_no_load_that_a_worker_did_not_tell(self) -> Any:
-        """It asks what workers are, and for their load. A load of 0 would look as if the worker was idle."""
+        """It asks workers for their descriptions and their load. A load of 0 would look as if the worker was idle."""
         instance = yield self.serve_and_fail("stats", lambda _: True)
         status, output, error = yield self.run_verb("list", "--wait", "0.5")
         self.assertTrue(self.flushLoggedErrors(RuntimeError))
