@@ -15,6 +15,7 @@ from rpc.cli.running import broker_option, errors_in_words, run_connected
 from rpc.cli.standard_output import say, warn
 from rpc.cli.worker_options import SOME_SECONDS
 from rpc.control import Answers, Control, End
+from rpc.control.answers import BLOCKED
 from rpc.control.asking import WAIT
 from rpc.printable import printable
 from rpc.uri import BrokerURI
@@ -26,7 +27,7 @@ FAILED: Final = 1
 DEAF: Final = "it was started with --no-control, or is older than this command"
 """Why a worker gives no answer although its reactor runs."""
 
-BLOCKED: Final = f"most often, a handler blocks its reactor; else {DEAF}"
+SILENT: Final = f"{BLOCKED}; else {DEAF}"
 """Why a worker gives no answer, when its reactor may be blocked."""
 
 
@@ -116,7 +117,7 @@ def problems(answers: Answers[Any], wait: float, service: str | None = None) -> 
     elif answers.silent:
         number = "1 worker" if answers.silent == 1 else f"{answers.silent} workers"
         is_explained = answers.bad or answers.problem is not None
-        lines.append(f"{number} did not answer within {wait:g} s{'' if is_explained else f': {BLOCKED}'}")
+        lines.append(f"{number} did not answer within {wait:g} s{'' if is_explained else f': {SILENT}'}")
     if answers.problem is not None:
         lines.append(f"the answers are incomplete: {answers.problem}")
     if not answers.good and not lines:
@@ -128,7 +129,7 @@ def _no_answer(answers: Answers[Any], wait: float, service: str | None) -> str:
     """Return the line about a question that reached workers, none of which has answered for the service."""
     if service is None:
         return (
-            f"at least one worker runs, and none answered within {wait:g} s: {BLOCKED}. Name a service to see its queue"
+            f"at least one worker runs, and none answered within {wait:g} s: {SILENT}. Name a service to see its queue"
         )
     if answers.expected == 0:
         return f"no worker of {service} answered: none consumes its queue"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 
 from rpc.client.gathered import Answer, BadAnswer, End
 
 T = TypeVar("T")
+
+BLOCKED: Final = "most often, a handler blocks its reactor"
+"""Why a worker that has got a question does not answer it."""
 
 
 @attrs.frozen

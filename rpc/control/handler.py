@@ -13,18 +13,15 @@ from rpc.control.describing import describe_service, service_state_of, status_of
 from rpc.control.facts import WorkerFacts
 from rpc.control.stubs.control import Control as ControlStub
 from rpc.control.stubs.control.ttypes import (
-    MethodStats,
     Pong,
     ServiceStats,
     UnknownKey,
     WorkerDescription,
     WorkerStats,
 )
+from rpc.control.totals import total_of
 from rpc.version import __version__
-from rpc.worker.call import Ending
 from rpc.worker.service import ThriftService
-
-RETURNED = Ending.RETURNED.value
 
 
 @implementer(ControlStub.Iface)
@@ -57,9 +54,9 @@ class ControlHandler:
             counters[f"{name}.waiting"] = load.waiting
             counters[f"{name}.concurrency"] = load.concurrency
             if worker.call_stats is not None:
-                calls, errors = _totals(worker.call_stats.of(name))
-                counters[f"{name}.calls"] = calls
-                counters[f"{name}.errors"] = errors
+                totals = [total_of(each) for each in worker.call_stats.of(name)]
+                counters[f"{name}.calls"] = sum(each.calls for each in totals)
+                counters[f"{name}.errors"] = sum(each.failures for each in totals)
         return counters
 
     def getCounter(self, key: str) -> int:
@@ -129,9 +126,3 @@ class ControlHandler:
             concurrency=load.concurrency,
             methods=[] if counted is None else counted.of(name),
         )
-
-
-def _totals(methods: list[MethodStats]) -> tuple[int, int]:
-    """Return how many calls there were, and how many of them had no result."""
-    calls = sum(number for each in methods for number in each.outcomes.values())
-    return calls, calls - sum(each.outcomes.get(RETURNED, 0) for each in methods)

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from rpc.client.connection import Connection
 from rpc.client.gathered import End
 from rpc.client.stub_source import StubQuestion
-from rpc.control.answers import Answers
+from rpc.control.answers import BLOCKED, Answers
 from rpc.control.asking import Control
 from rpc.control.described_idl import key_of
 from rpc.control.stubs.control.ttypes import WorkerDescription
@@ -19,8 +19,6 @@ from rpc.reflection import Reflection
 
 WAIT: Final = 2.0
 """Seconds that workers have to answer each question."""
-
-BLOCKED: Final = "most often, a handler blocks its reactor"
 
 MOST_ASKED: Final = 3
 """Workers that are asked one after the other, when a description cannot be used."""

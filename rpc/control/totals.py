@@ -11,11 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from rpc.control.call_stats import BOUNDS
+from rpc.control.call_stats import BOUNDS, RETURNED
 from rpc.control.stubs.control.ttypes import MethodStats, ServiceStats, WorkerStats
-from rpc.worker.call import Ending
-
-RETURNED = Ending.RETURNED.value
 
 LONGEST = 1e15
 """Seconds of all calls of a method that can be right: 30 million years. Sums of them are finite, as JSON demands."""
@@ -119,7 +116,7 @@ def add_up(answers: Iterable[WorkerStats], service: str) -> ServiceTotal:
                 uncounted.append(worker.instance)
                 continue
             for each in stats.methods:
-                methods[each.method] = methods.get(each.method, NOTHING).plus(_total(each))
+                methods[each.method] = methods.get(each.method, NOTHING).plus(total_of(each))
     return ServiceTotal(running, waiting, concurrency, dict(sorted(methods.items())), tuple(uncounted))
 
 
@@ -134,7 +131,8 @@ def _is_sound(stats: MethodStats, places: int) -> bool:
     return len(stats.latency.counts) == places and 0 <= stats.latency.total <= LONGEST and min(numbers) >= 0
 
 
-def _total(stats: MethodStats) -> MethodTotal:
+def total_of(stats: MethodStats) -> MethodTotal:
+    """Return the counts of one worker."""
     return MethodTotal(dict(stats.outcomes), dict(stats.errors), tuple(stats.latency.counts), stats.latency.total)
 
 
