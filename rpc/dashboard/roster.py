@@ -12,7 +12,9 @@ from typing import Final
 
 import attrs
 
-from rpc.control import Answers, End, ServiceState, ServiceStats, Status, WorkerDescription, WorkerStats
+from rpc.control import Answers, End, ServiceStats, WorkerDescription, WorkerStats
+from rpc.control.answers import BLOCKED
+from rpc.control.names import service_state_name, status_name
 from rpc.control.totals import MethodTotal, add_up
 from rpc.dashboard.readings import WorkerReading, WorkerService
 from rpc.dashboard.snapshot import MOST_SERVICES
@@ -26,16 +28,7 @@ GONE: Final = 10.0
 
 SILENT: Final = "NO ANSWER"
 
-ALL_SILENT: Final = "at least one worker runs, and none answers: most often, a handler blocks its reactor"
-
-
-def _names(enum: type) -> dict[object, str]:
-    """Return the names of an enum of the IDL, by number."""
-    return {number: name for name, number in vars(enum).items() if isinstance(number, int)}
-
-
-_STATUS: Final = _names(Status)
-_STATES: Final = _names(ServiceState)
+ALL_SILENT: Final = f"at least one worker runs, and none answers: {BLOCKED}"
 
 
 @attrs.define
@@ -133,13 +126,16 @@ class Roster:
 
 def _reading(instance: str, known: _Known, now: float) -> WorkerReading:
     description = known.description or WorkerDescription()
-    status = _STATUS.get(description.status, str(description.status))
     return WorkerReading(
         instance=instance,
         host=description.host,
         pid=description.pid,
         version=description.version,
-        state=SILENT if now - known.heard > LATE else "" if known.description is None else status,
+        state=SILENT
+        if now - known.heard > LATE
+        else ""
+        if known.description is None
+        else status_name(description.status),
         started=known.started,
         services=known.services,
     )
@@ -153,7 +149,7 @@ def _finite(seconds: float) -> float:
 def _service(stats: ServiceStats, worker: WorkerStats) -> WorkerService:
     return WorkerService(
         name=stats.name,
-        state=_STATES.get(stats.state, str(stats.state)),
+        state=service_state_name(stats.state),
         running=stats.running,
         waiting=stats.waiting,
         concurrency=stats.concurrency,

@@ -137,7 +137,7 @@ class RosterTests(SynchronousTestCase):
         odd = stats("a", "Adder")
         odd.uptime, odd.services[0].state = float("nan"), 99
         (worker,) = self.take(1, odd)
-        self.assertEqual((worker.services[0].state, worker.started), ("99", EPOCH + 1))
+        self.assertEqual((worker.services[0].state, worker.started), ("state 99", EPOCH + 1))
 
     def test_a_peer_cannot_make_any_number_of_services(self) -> None:
         """The broker is asked about the queues of so many."""
