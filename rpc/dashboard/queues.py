@@ -7,9 +7,11 @@ after a minute, and a few such questions are asked at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+import attrs
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from rpc.control.together import together
@@ -30,16 +32,41 @@ Ask = Callable[[str], Deferred[Any]]
 """Returns what the broker says of a queue; ``None``: there is none."""
 
 
+@attrs.frozen
+class _Exists:
+    """A queue that the broker has counted."""
+
+    ready: int
+
+
+@attrs.frozen
+class _Missing:
+    """The broker has no such queue.
+
+    :ivar at: when it was asked, by the clock.
+    """
+
+    at: float
+
+
+@attrs.frozen
+class _Refused:
+    """The broker tells nothing of the queue.
+
+    :ivar at: when it was asked, by the clock.
+    """
+
+    at: float
+    why: str
+
+
 class Queues:
     """The queues of all services."""
 
     def __init__(self, clock: Any, ask: Ask) -> None:
         self._clock = clock
         self._ask = ask
-        self._ready: dict[str, int] = {}  # of queues that exist
-        self._asked_in_vain: dict[str, float] = {}  # when, by queue
-        self._missing: set[str] = set()
-        self._refused: dict[str, str] = {}  # why the broker tells nothing of a queue
+        self._known: dict[str, _Exists | _Missing | _Refused] = {}  # the last answers
 
     async def counts(self, services: Mapping[str, str]) -> dict[str, QueueCounts]:
         """Ask the broker.
@@ -58,65 +85,65 @@ class Queues:
 
     def is_missing(self, queue: str) -> bool:
         """Return whether the broker has said that there is no such queue."""
-        return queue in self._missing
+        return isinstance(self._known.get(queue), _Missing)
 
     @property
     def problems(self) -> list[str]:
         """What the broker refuses to tell, in one line: the user may not look at a queue (RabbitMQ 4.3 and later), its
         node is down, or another connection has it alone.
         """
-        if not self._refused:
+        refused = [(queue, known.why) for queue, known in self._known.items() if isinstance(known, _Refused)]
+        if not refused:
             return []
-        queue, why = next(iter(self._refused.items()))
-        more = f", and {len(self._refused) - 1} more" if len(self._refused) > 1 else ""
+        queue, why = refused[0]
+        more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
         return [f"the broker tells nothing of the queue {queue}{more}: {why}"]
 
     def _due(self, wanted: Iterable[str]) -> list[str]:
-        """Return the queues to ask about now: all that exist, and some of the others."""
+        """Return the queues to ask about now: all that exist, and some of the others.
+
+        The others come in the order of their last answers, so that none waits for ever behind many others.
+        """
         now = self._clock.seconds()
-        doubtful = [
-            queue
-            for queue in wanted
-            if queue not in self._ready and now - self._asked_in_vain.get(queue, -MISSING_FOR) >= MISSING_FOR
-        ]
-        return [queue for queue in wanted if queue in self._ready] + doubtful[:DOUBTFUL_AT_ONCE]
+        exist: list[str] = []
+        doubtful: list[tuple[float, str]] = []
+        for queue in wanted:
+            known = self._known.get(queue)
+            if isinstance(known, _Exists):
+                exist.append(queue)
+            elif known is None:
+                doubtful.append((-math.inf, queue))
+            elif now - known.at >= MISSING_FOR:
+                doubtful.append((known.at, queue))
+        doubtful.sort(key=lambda each: each[0])
+        return exist + [queue for _, queue in doubtful[:DOUBTFUL_AT_ONCE]]
 
     async def _look(self, queue: str) -> None:
         try:
             counts = await self._ask(queue)
         except (ChannelClosed, CodecError) as error:  # workers tell the names, so one may be none of AMQP's
-            self._in_vain(queue)
-            self._missing.discard(queue)
-            self._refused[queue] = str(error)
-            return
-        self._refused.pop(queue, None)
-        if counts is None:
-            self._in_vain(queue)
-            self._missing.add(queue)
+            self._known[queue] = _Refused(self._clock.seconds(), str(error))
         else:
-            self._asked_in_vain.pop(queue, None)
-            self._missing.discard(queue)
-            self._ready[queue] = counts.ready
-
-    def _in_vain(self, queue: str) -> None:
-        self._ready.pop(queue, None)
-        self._asked_in_vain[queue] = self._clock.seconds()
+            self._known[queue] = _Missing(self._clock.seconds()) if counts is None else _Exists(counts.ready)
 
     def _counts_of(self, topology: ServiceTopology) -> QueueCounts:
-        dead = _dead_queues(topology)
-        known = all(queue in self._ready or queue in self._missing for queue in dead)
+        dead = [self._ready(queue, missing=0) for queue in _dead_queues(topology)]
+        counted = [ready for ready in dead if ready is not None]
         return QueueCounts(
-            waiting=self._ready.get(topology.queue),
-            dead=sum(self._ready.get(queue, 0) for queue in dead) if known else None,
+            waiting=self._ready(topology.queue, missing=None),
+            dead=sum(counted) if len(counted) == len(dead) else None,
         )
 
+    def _ready(self, queue: str, *, missing: int | None) -> int | None:
+        """Return how many messages a queue holds; `missing` if there is no such queue; ``None``: not known."""
+        known = self._known.get(queue)
+        if isinstance(known, _Exists):
+            return known.ready
+        return missing if isinstance(known, _Missing) else None
+
     def _forget_others(self, wanted: Iterable[str]) -> None:
-        gone = (self._ready.keys() | self._asked_in_vain.keys()) - set(wanted)
-        for queue in gone:
-            self._ready.pop(queue, None)
-            self._asked_in_vain.pop(queue, None)
-            self._missing.discard(queue)
-            self._refused.pop(queue, None)
+        for queue in self._known.keys() - set(wanted):
+            del self._known[queue]
 
 
 def _dead_queues(topology: ServiceTopology) -> list[str]:

@@ -12,6 +12,7 @@ from rpc.client.queue_counts import QueueCounts as Counts
 from rpc.dashboard.queues import AT_ONCE, DOUBTFUL_AT_ONCE, MISSING_FOR, Queues
 from rpc.dashboard.readings import QueueCounts
 from rpc.errors import AMQPError, ChannelClosed
+from rpc.topology import DeadLetterKind
 
 ADDER = {"Adder": "rpc.Adder"}
 
@@ -79,6 +80,15 @@ class QueuesTests(SynchronousTestCase):
             self.assertLessEqual(len(self.asked), 2 * DOUBTFUL_AT_ONCE)
             found = self.counts(services)
         self.assertEqual(set(found.values()), {QueueCounts(0, 0)})
+
+    def test_no_queue_waits_for_ever_behind_many_others(self) -> None:
+        """More queues are missing than can be asked about until the first of them are asked about again."""
+        count = int(MISSING_FOR) * DOUBTFUL_AT_ONCE // len(DeadLetterKind) + 10
+        services = {f"S{number}": f"rpc.S{number}" for number in range(count)}
+        self.ready = dict.fromkeys(services.values(), 0)
+        for _ in range(2 * int(MISSING_FOR)):
+            found = self.counts(services)
+        self.assertEqual([name for name, each in found.items() if each.dead is None], [])
 
     def test_few_questions_are_open_at_a_time(self) -> None:
         """Each has a channel."""
