@@ -129,7 +129,8 @@ class Entrance(Page):
         if token is not None:
             self._wrong(request.getClientAddress().host)
         request.setHeader(b"www-authenticate", b"Bearer")
-        return (self._form if token is None else self._form_again).render_GET(request)
+        form = self._form if token is None else self._form_again
+        return form.render_HEAD(request) if request.method == b"HEAD" else form.render_GET(request)
 
 
 def given_token(request: Request) -> str | None:

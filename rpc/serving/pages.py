@@ -33,6 +33,18 @@ class Page(Resource):
             return errorPage(405, "Method Not Allowed", "Use GET.").render(request)
         return super().render(request)
 
+    def render_GET(self, request: Request) -> Any:
+        """Return that a folder is no page."""
+        return notFound().render(request)
+
+    def render_HEAD(self, request: Request) -> Any:
+        """Write the head of the answer to GET. Twisted would write a line to the log about each body that it drops."""
+        body = self.render_GET(request)
+        if not isinstance(body, bytes) or not body:
+            return body
+        request.setHeader(b"content-length", str(len(body)).encode())
+        return b""
+
 
 def site(pages: Mapping[str, Page], reactor: Any) -> PageSite:
     """Return a site with the pages, by their names."""

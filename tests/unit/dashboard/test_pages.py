@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.dashboard.pages import FILES, FORM_SIZE, HEADERS
 from tests.unit.dashboard.site import Browser
+from tests.unit.logs import log_lines
 
 TOKEN = "a token of more than 16"
 
@@ -32,6 +34,15 @@ class FilesTests(SynchronousTestCase):
             kind = {b"css": "text/css", b"js": "text/javascript", b"svg": "image/svg+xml"}[path.rpartition(b".")[2]]
             self.assertTrue(answer.headers["content-type"].startswith(kind), path)
 
+    def test_head_is_answered_without_a_line_in_the_log(self) -> None:
+        """Of the page, of a file, and of the form that asks for the token."""
+        lines = log_lines(self)
+        for browser, path in product((self.browser, Browser(TOKEN)), ("/", "/static/style.css", "/?token=wrong")):
+            head, whole = browser.get(path, method="HEAD"), browser.get(path)
+            self.assertEqual((head.status, head.body), (whole.status, b""), path)
+            self.assertEqual(head.headers["content-length"], str(len(whole.body)), path)
+        self.assertEqual(lines, [])
+
     def test_scripts_import_only_files_that_are_served(self) -> None:
         """A module that is missing would leave the page empty."""
         folder = resources.files("rpc.dashboard").joinpath("static")
@@ -50,6 +61,11 @@ class FilesTests(SynchronousTestCase):
             self.assertNotRegex(text, "https?:|//[a-z]+\\.", name)
             self.assertNotRegex(text, r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", name)
             self.assertNotRegex(text, r"<style|\sstyle=|\son[a-z]+=|<script>", name)
+
+    def test_the_folder_of_the_files_is_no_page(self) -> None:
+        """No token is needed to ask for it."""
+        for method, name in product(("GET", "HEAD"), ("/static", "/static/")):
+            self.assertEqual(self.browser.get(name, method=method).status, 404, (method, name))
 
     def test_every_answer_has_the_headers(self) -> None:
         """Also errors."""

@@ -49,6 +49,8 @@ class HealthTests(SynchronousTestCase):
         answer = self.answer("HEAD /ready")
         self.assertTrue(answer.startswith(b"HTTP/1.1 503 "), answer)
         self.assertTrue(answer.endswith(b"\r\n\r\n"), answer)
+        length = len(f"{self.readiness.value}\n")
+        self.assertIn(f"\r\ncontent-length: {length}\r\n".encode(), answer.lower())
 
     def test_other_pages_and_methods_are_errors(self) -> None:
         """404 and 405."""
@@ -59,5 +61,6 @@ class HealthTests(SynchronousTestCase):
     def test_logs_no_requests(self) -> None:
         """Probes come every few seconds."""
         lines = log_lines(self)
-        self.answer("GET /live")
+        for method in ("GET", "HEAD"):
+            self.answer(f"{method} /live")
         self.assertEqual(lines, [])
