@@ -68,7 +68,7 @@ class Audience:
         viewer.begin(self._viewers.discard)
         if self._looking is None:
             self._looking = Deferred.fromCoroutine(self._look_on())
-            self._looking.addErrback(self._failed)
+            self._looking.addBoth(self._looked).addErrback(self._failed)
         return True
 
     def close(self) -> None:
@@ -78,8 +78,15 @@ class Audience:
         if self._looking is not None:
             self._looking.cancel()
 
+    def _looked(self, result: Any) -> Any:
+        """Note that the look has ended. An end at once comes before the assignment, so the look cannot do this."""
+        self._looking = None
+        return result
+
     def _failed(self, failure: Failure) -> None:
         """End the streams after an error of our own. The browsers connect again, and so the look begins anew."""
+        if failure.check(CancelledError):
+            return
         log.err(failure, "the dashboard's look has failed")
         for viewer in list(self._viewers):
             viewer.close()
@@ -87,16 +94,11 @@ class Audience:
     async def _look_on(self) -> None:
         """Look once a second, as long as there are viewers."""
         self._meter.restart()
-        try:
-            while self._viewers:
-                began = self._clock.seconds()
-                await self._look()
-                left = INTERVAL - (self._clock.seconds() - began)
-                await deferLater(self._clock, max(left, 0.0))
-        except CancelledError:
-            pass
-        finally:
-            self._looking = None
+        while self._viewers:
+            began = self._clock.seconds()
+            await self._look()
+            left = INTERVAL - (self._clock.seconds() - began)
+            await deferLater(self._clock, max(left, 0.0))
 
     async def _look(self) -> None:
         self._tell_broker()

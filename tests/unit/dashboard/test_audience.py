@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -112,16 +112,21 @@ class AudienceTests(SynchronousTestCase):
         self.assertTrue(transport.value().startswith(b"HTTP/1.1 200 "))
 
     def test_an_error_of_our_own_ends_the_streams(self) -> None:
-        """It is logged. The browsers connect again, and the look begins anew."""
-        self.source.next = Deferred()
-        transport, _ = self.browser.open("/events")
-        self.source.next.errback(ZeroDivisionError())
-        self.assertTrue(transport.value().endswith(b"0\r\n\r\n"))
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.source.next = None
-        again, _ = self.browser.open("/events")
-        self.clock.advance(1)
-        self.assertEqual([name for name, _ in self.events(again)], ["full", "delta", "delta"])
+        """It is logged. The browsers connect again, and the look begins anew. The same applies to an error at once."""
+        late: Deferred[Any] = Deferred()
+        for answer in (late, fail(ZeroDivisionError())):
+            self.source.next = answer
+            transport, _ = self.browser.open("/events")
+            if answer is late:
+                late.errback(ZeroDivisionError())
+            self.assertTrue(transport.value().endswith(b"0\r\n\r\n"))
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.source.next = None
+            again, protocol = self.browser.open("/events")
+            self.clock.advance(1)
+            self.assertEqual([name for name, _ in self.events(again)], ["full", "delta", "delta"])
+            protocol.connectionLost(Failure(ConnectionDone()))
+            self.clock.advance(1)
 
     def test_close_ends_everything(self) -> None:
         """Streams, and the question that has no answer yet."""
