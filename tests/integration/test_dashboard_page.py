@@ -174,6 +174,17 @@ class PageTests(BrowserCase):
             for name in ("filter", "Service", "calls/s", "dead letters", self.adder, "Worker", "version"):
                 self.assertIn(name, reached)
 
+    def test_the_link_to_the_services_leaves_the_page_as_it_is(self) -> None:
+        """It moves the focus. The service that is shown, and a pause, stay."""
+        with self.page(f"{self.address_of_page}#service={self.adder}") as page:
+            expect(page.locator("#methods tbody tr")).to_have_count(2)
+            page.get_by_role("button", name="Pause").click()
+            page.get_by_role("link", name="Skip to the services").focus()
+            page.keyboard.press("Enter")
+            expect(page.locator("#services")).to_be_focused()
+            expect(page.locator("#focus-title")).to_have_text(self.adder)
+            expect(page.locator("#status")).to_have_text("paused")
+
     def test_charts_can_be_read_by_keyboard(self) -> None:
         """The arrow keys show the values of a moment, as the mouse does."""
         with self.page(self.address_of_page) as page:

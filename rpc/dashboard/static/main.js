@@ -205,6 +205,10 @@ const stream = new Stream(
 byId("filter").addEventListener("input", show);
 byId("back").addEventListener("click", () => select(null));
 byId("pause").addEventListener("click", () => setPaused(!paused));
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the part of the address after # is the service that is shown
+  byId("services").focus();
+});
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && selected() !== null) select(null);
 });
