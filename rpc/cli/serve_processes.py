@@ -64,7 +64,7 @@ class Settings(WorkerSettings):
 
 
 def prepare(reactor: Any, settings: Settings) -> Run:
-    """Check what can be checked, and return a function that runs the program until it is stopped.
+    """Check the options, and return a function that runs the program until it is stopped.
 
     :raises ConfigurationError: an option or a module is wrong.
     """
@@ -106,7 +106,7 @@ def _orphaned(reactor: Any) -> None:
 
 
 def _supervisor(reactor: Any, settings: Settings) -> Run:
-    """It imports no service, but checks what it can: each of its processes would say the same again."""
+    """It imports no service, but checks the other options: each of its processes would report the same fault again."""
     for name in settings.services:
         check_name(name)
     load_definition(settings.spec)

@@ -1,4 +1,4 @@
-"""What the plugins of ``twistd`` share: its own options that they have to know, and how their errors end the daemon.
+"""Shared by the plugins of ``twistd``: its own options that concern them, and the end of the daemon after an error.
 
 twistd changes the folder (``--rundir``) and the user (``--uid``) after the plugin has read its command line.
 """
@@ -26,7 +26,7 @@ from rpc.monotonic import use_monotonic_time
 from rpc.printable import printable_lines
 
 CHECK = "import sys, rpc.hosting, twisted.internet.reactor\nfor path in sys.argv[1:]: open(path).close()"
-"""What another user must be able to do: import the package and Twisted, and read some files."""
+"""Another user must be able to do this: import the package and Twisted, and read some files."""
 
 CHECK_LIMIT = 60.0
 """Seconds."""

@@ -41,7 +41,7 @@ class Seconds(SecondsType):
 
 
 class WholeNumber(click.IntRange):
-    """A number of a range. Its error says what is allowed."""
+    """A number of a range. Its error names the range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number.

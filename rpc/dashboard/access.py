@@ -1,4 +1,4 @@
-"""Who may see the page: pure decisions.
+"""The right to see the page: pure decisions.
 
 On loopback, every user of the machine may, and no other site in their browser. A site can have its name resolved to
 127.0.0.1 (DNS rebinding): then the browser takes our page for one of that site, and lets it read ours. Such a request
@@ -30,7 +30,7 @@ _HOST: Final = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]
 
 
 class Verdict(enum.Enum):
-    """What becomes of a request."""
+    """The decision about a request."""
 
     ALLOWED = "allowed"
     FOREIGN_HOST = "foreign host"
@@ -42,7 +42,7 @@ class Verdict(enum.Enum):
 
 @attrs.frozen
 class Credentials:
-    """What a request has to show.
+    """The proofs in a request.
 
     :ivar host: the header ``Host``.
     :ivar authorization: the header ``Authorization``.
@@ -63,7 +63,7 @@ class Access:
         self._session = secrets.token_urlsafe(32)
 
     def verdict(self, shown: Credentials) -> Verdict:
-        """Return what becomes of a request."""
+        """Return the decision about a request."""
         if self._token is None:
             return Verdict.ALLOWED if is_own_host(shown.host) else Verdict.FOREIGN_HOST
         scheme, _, bearer = shown.authorization.partition(" ")

@@ -1,4 +1,7 @@
-"""The open pages, and the look at broker and workers once a second, for all of them together. Nobody looks: no look."""
+"""The open pages, and the look at broker and workers once a second, for all of them together.
+
+While no page is open, there is no look.
+"""
 
 from __future__ import annotations
 

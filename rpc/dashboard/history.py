@@ -14,7 +14,7 @@ POINTS: Final = 300
 """Points of a series: five minutes, at one a second."""
 
 GAP: Final = 5.0
-"""Seconds between two points from which on there is a gap between them: nobody looked."""
+"""Seconds between two points from which on there is a gap between them: no page was open."""
 
 COLUMNS: Final = ("at", "rate", "errors", "p50", "p99", "running", "waiting")
 

@@ -45,7 +45,7 @@ FILES: Final = (
     "uplot/uPlot.iife.min.js",
     "uplot/uPlot.min.css",
 )
-"""What the page loads, from :mod:`rpc.dashboard`'s folder ``static``."""
+"""Files that the page loads, from :mod:`rpc.dashboard`'s folder ``static``."""
 
 FORM_SIZE: Final = 4096
 """Bytes of the form with the token."""
@@ -56,7 +56,7 @@ WRONG_MARK: Final = b"<!-- wrong -->"
 WRONG_TOKEN: Final = (
     b'<p role="alert">That was not the token of this page. A restarted dashboard may have a new one.</p>'
 )
-"""What the form says after a wrong token, in the place of the mark."""
+"""The form has it in the place of the mark, after a wrong token."""
 
 
 class File(Page):
@@ -145,7 +145,7 @@ def cookie_name(request: Request) -> bytes:
 
 
 def credentials(request: Request) -> Credentials:
-    """Return what a request shows."""
+    """Return the proofs in a request."""
 
     def text(value: bytes | None) -> str:
         return (value or b"").decode("latin-1")
@@ -184,7 +184,7 @@ class Guard(Resource):
 
 
 def _only(page: Page, request: Request) -> Page:
-    """Return the page as the answer, whatever the rest of the path is."""
+    """Return the page as the answer for the whole path."""
     request.postpath = []
     return page
 

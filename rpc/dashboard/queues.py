@@ -29,7 +29,7 @@ MISSING_FOR: Final = 60.0
 """Seconds until a missing queue is asked about again."""
 
 Ask = Callable[[str], Deferred[Any]]
-"""Returns what the broker says of a queue; ``None``: there is none."""
+"""Returns the broker's counts of a queue; ``None``: there is none."""
 
 
 @attrs.frozen
@@ -89,8 +89,8 @@ class Queues:
 
     @property
     def problems(self) -> list[str]:
-        """What the broker refuses to tell, in one line: the user may not look at a queue (RabbitMQ 4.3 and later), its
-        node is down, or another connection has it alone.
+        """The refused questions, in one line: the user may not look at a queue (RabbitMQ 4.3 and later), its node is
+        down, or another connection has it alone.
         """
         refused = [(queue, known.why) for queue, known in self._known.items() if isinstance(known, _Refused)]
         if not refused:

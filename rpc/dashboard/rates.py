@@ -98,7 +98,7 @@ class RateMeter:
         return moved
 
     def _enter(self, moved: dict[Key, MethodTotal]) -> None:
-        """Add to the window, and drop what leaves it."""
+        """Add to the window, and drop its oldest reading."""
         self._window.append(moved)
         for key, total in moved.items():
             self._recent[key] = self._recent.get(key, NOTHING).plus(total)

@@ -1,4 +1,4 @@
-"""What the workers and the broker have answered at one time: data, no I/O.
+"""The answers of the workers and the broker at one time: data, no I/O.
 
 Workers count since they have started. :mod:`rpc.dashboard.rates` makes rates of two readings.
 """
@@ -19,7 +19,7 @@ class WorkerService:
     :ivar running: calls in progress.
     :ivar waiting: requests that have arrived in the worker, and wait for a slot.
     :ivar concurrency: its slots.
-    :ivar methods: by name; what the worker has counted since its start; ``None``: nothing.
+    :ivar methods: the counts since the worker's start, by name; ``None``: it counts nothing.
     """
 
     name: str
@@ -49,7 +49,7 @@ class WorkerReading:
 
 @attrs.frozen
 class QueueCounts:
-    """What the queues of a service hold; ``None``: not known.
+    """The messages in the queues of a service; ``None``: not known.
 
     :ivar waiting: requests that were not delivered to a worker yet.
     :ivar dead: dead letters of all kinds.
@@ -68,7 +68,7 @@ class Reading:
 
     :ivar clock: seconds of a clock that does not jump.
     :ivar at: the time of day, in seconds since the epoch.
-    :ivar problems: what is wrong with single answers, in words.
+    :ivar problems: the faults of single answers, in words.
     """
 
     clock: float

@@ -33,7 +33,7 @@ ALL_SILENT: Final = f"at least one worker runs, and none answers: {BLOCKED}"
 
 @attrs.define
 class _Known:
-    """What is known of one worker.
+    """The last answers of one worker.
 
     :ivar heard: when it last answered, by the clock.
     """
@@ -100,7 +100,7 @@ class Roster:
         return all(now - known.heard > LATE for known in self._workers.values())
 
     def take_descriptions(self, answers: Iterable[WorkerDescription]) -> None:
-        """Take what workers say of themselves."""
+        """Take the descriptions of workers."""
         for description in answers:
             known = self._workers.get(description.instance)
             if known is not None:
@@ -158,7 +158,7 @@ def _service(stats: ServiceStats, worker: WorkerStats) -> WorkerService:
 
 
 def _methods(stats: ServiceStats, worker: WorkerStats) -> Mapping[str, MethodTotal] | None:
-    """Return what a worker has counted for a service; ``None``: nothing that can be added to the counts of others."""
+    """Return a worker's counts for a service; ``None``: they cannot be added to those of others."""
     alone = WorkerStats(worker.instance, worker.kept, worker.uptime, worker.bounds, [stats])
     total = add_up([alone], stats.name)
     return None if total.uncounted else total.methods

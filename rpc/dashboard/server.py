@@ -44,7 +44,7 @@ class Dashboard(Service):
         """
         :param interface: the address to listen on.
         :param port: 0 for a free one.
-        :param token: what a browser must show; ``None``: nothing, which is for loopback only.
+        :param token: a browser must show it; ``None``: there is none, which is for loopback only.
         :param services: are shown even if no worker has served them while the page was open.
         :param user_id: names the URL's user, for workers that answer some users only.
         :raises ConfigurationError: a wrong argument.

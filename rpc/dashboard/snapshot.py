@@ -1,4 +1,4 @@
-"""What the page shows at one time: rows for services and workers, made of a reading and its rates. Pure."""
+"""The content of the page at one time: rows for services and workers, made of a reading and its rates. Pure."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Snapshot:
 
 
 def snapshot_of(reading: Reading, rates: Rates) -> Snapshot:
-    """Return what is shown of a reading."""
+    """Return the rows for a reading."""
     served: dict[str, list[WorkerService]] = {name: [] for name in reading.queues}
     for worker in reading.workers:
         for service in worker.services:

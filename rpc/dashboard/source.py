@@ -26,7 +26,7 @@ WAIT: Final = 0.8
 """Seconds that workers have to answer. A reading comes once a second."""
 
 DESCRIBED: Final = 5.0
-"""Seconds after which workers are asked again what they are; a new worker is asked at once."""
+"""Seconds after which workers are asked again for their descriptions; a new worker is asked at once."""
 
 
 @implementer(IObserver)
@@ -118,7 +118,7 @@ class BrokerSource:
         return self._control.stats(wait=WAIT).addErrback(unavailable)
 
     def _ask_descriptions(self) -> Deferred[Iterable[WorkerDescription]]:
-        """Ask what workers are, when it is time, or a new one is there."""
+        """Ask workers for their descriptions, when it is time, or there is a new worker."""
         now = self._clock.seconds()
         if not self._roster.has_strangers and now - self._described_at < DESCRIBED:
             return succeed(())

@@ -1,7 +1,7 @@
 """One open page: its stream of events, and its end when the browser does not read.
 
-A browser that reads slowly misses events. It gets the present state when it has read all that was sent. So what is
-buffered for it is bounded: what the transport takes before it pauses us (64 KiB), and one event.
+A browser that reads slowly misses events. It gets the present state when it has read all that was sent. So its buffer
+is bounded: the bytes that the transport takes before it pauses us (64 KiB), and one event.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LONGEST_PAUSE: Final = 30.0
 
 
 class State(enum.Enum):
-    """What a viewer knows, and whether it can be told more."""
+    """Whether a viewer has every event, and whether its transport takes more."""
 
     CURRENT = "current"
     """It was sent every event."""
@@ -74,7 +74,7 @@ class Viewer:
             self.state = State.BEHIND
 
     def close(self) -> None:
-        """End the stream: in order, unless the browser does not read what was sent before."""
+        """End the stream: in order, unless earlier events are still unread."""
         if self.state in (State.FULL, State.BEHIND):
             self._drop()
         elif self.state is State.CURRENT:
@@ -98,7 +98,7 @@ class Viewer:
         """Do nothing: the end of the connection is told to the request as well."""
 
     def _drop(self) -> None:
-        """Abort the connection: what it has buffered would be sent before an orderly end."""
+        """Abort the connection: an orderly end would send its buffer first."""
         self._connection.abort()
 
     def _leave(self) -> None:

@@ -22,7 +22,7 @@ WATCHDOG_PID_VARIABLE: Final = "WATCHDOG_PID"
 
 
 class Notifier:
-    """Sends states. Without a receiver it does nothing. What the receiver does not take is sent again later.
+    """Sends states. Without a receiver it does nothing. Lines that the receiver does not take are sent again later.
 
     :ivar watchdog: seconds within which the receiver wants a sign of life; ``None``: it wants none.
     """
@@ -66,7 +66,7 @@ class Notifier:
         self._tell("metrics port", f"X_METRICS_PORT={port}\n")
 
     def alive(self) -> None:
-        """Give a sign of life, if one is wanted, and send what the receiver has not taken before."""
+        """Give a sign of life, if one is wanted, and send the unsent lines again."""
         self._transmit("" if self.watchdog is None else "WATCHDOG=1\n")
 
     def _tell(self, kind: str, lines: str) -> None:

@@ -1,4 +1,4 @@
-"""Connections to pages. What a client can cost is bounded: its pages are served by a process that has calls to run.
+"""Connections to pages. The cost of a client is bounded: the process that serves the pages has calls to run.
 
 A connection has one answer. Probes ask so seldom that they gain nothing from a second one, and a client that sends
 thousands of requests at once, and reads no answer, would hold the reactor and fill the memory. An answer that has no
@@ -108,5 +108,5 @@ class PageSite(Site):
         """Do nothing."""
 
     def logPrefix(self) -> str:
-        """Return what listens, for Twisted's line about the port."""
+        """Return the name of the protocol, for Twisted's line about the port."""
         return "HTTP"

@@ -68,7 +68,7 @@ class Supervisor(Service):
             )
 
     def _look(self, looks: int, silence: float) -> None:
-        """Kill silent processes, unless this process has missed a look: what they have told may not be read yet."""
+        """Kill silent processes, unless this process has missed a look: their messages may not be read yet."""
         if looks > 1:
             return
         since = self._reactor.seconds() - silence

@@ -31,7 +31,7 @@ SCREENSHOTS = os.environ.get("RPC_SCREENSHOTS")
 """A folder where the tests leave pictures of the page, to be looked at."""
 
 PATIENCE = 15_000
-"""Milliseconds until the page must show what is expected: it looks once a second."""
+"""Milliseconds until the page must show the expected content: it looks once a second."""
 
 
 class BrowserCase(DashboardCase):

@@ -31,7 +31,7 @@ from tests.unit.dashboard.site import Browser
 reactor: Any = global_reactor
 
 LOOKS = 30
-"""Events at most until what is expected must be in one: they come once a second."""
+"""Events at most until the expected one: they come once a second."""
 
 TOKEN = "a token of more than 16"
 
