@@ -12,10 +12,9 @@ from twisted.python import usage
 from rpc.broker.compatibility import COMPATIBILITY, RABBITMQ_4
 from rpc.broker.limits import MEGABYTE, Limits
 from rpc.broker.server import BrokerServer
-from rpc.cli.twistd_options import check_user, end_unless_listening, one_line
+from rpc.cli.twistd_options import check_user, end_unless_listening, one_line, prepared
 from rpc.default_reactor import default_reactor
 from rpc.errors import ConfigurationError
-from rpc.monotonic import use_monotonic_time
 from rpc.small_files import read_text
 
 LARGEST_PORT = 2**16 - 1
@@ -80,11 +79,7 @@ class Options(usage.Options):
         """File of users as --user has them: one NAME:PASSWORD a line; empty lines are skipped. It is read once, at the
         start; may be given several times.
         """
-        try:
-            text = read_text("--users", path)
-        except ConfigurationError as error:
-            raise usage.UsageError(str(error)) from error
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(read_text("--users", path).splitlines(), 1):
             if line.strip():
                 self._add_user(f"--users={path}, line {number}", line)
 
@@ -105,34 +100,33 @@ class Options(usage.Options):
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read the command line. An unknown or malformed option ends the process with one line, too."""
-        try:
-            super().parseOptions(options)
-        except usage.UsageError as error:
-            raise SystemExit(f"rpc-broker: {error}") from error
+        with prepared(self, "rpc-broker"):
+            try:
+                super().parseOptions(options)
+            except usage.UsageError as error:
+                raise ConfigurationError(str(error)) from error
 
     def postOptions(self) -> None:
         """Build the broker here, where an error can still be reported in one line.
 
         :raises UsageError: an option's value is not allowed.
+        :raises ConfigurationError: the daemon's user cannot run it, or the broker refuses a value.
         """
-        port = self._whole_number("port", 0, LARGEST_PORT)
-        use_monotonic_time()
         memory = self._whole_number("memory-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
         definitions = self._whole_number("definitions-limit", 1, sys.maxsize // MEGABYTE) * MEGABYTE
-        try:
-            check_user(self, [])
-            self["broker"] = BrokerServer(
-                default_reactor(),
-                port=port,
-                interface=self["interface"],
-                users=self._users or None,
-                vhosts=dict.fromkeys(self._vhosts),
-                limits=Limits(memory=memory, definitions=definitions),
-                compatibility=self._whole_number("compatibility", min(COMPATIBILITY), max(COMPATIBILITY)),
-                state=self["state"],
-            )
-        except ConfigurationError as error:
-            raise usage.UsageError(str(error)) from error
+        port = self._whole_number("port", 0, LARGEST_PORT)
+        compatibility = self._whole_number("compatibility", min(COMPATIBILITY), max(COMPATIBILITY))
+        check_user(self, [])
+        self["broker"] = BrokerServer(
+            default_reactor(),
+            port=port,
+            interface=self["interface"],
+            users=self._users or None,
+            vhosts=dict.fromkeys(self._vhosts),
+            limits=Limits(memory=memory, definitions=definitions),
+            compatibility=compatibility,
+            state=self["state"],
+        )
 
     def _whole_number(self, option: str, least: int, most: int) -> int:
         text: str = self[option]

@@ -18,6 +18,7 @@ import rpc
 from generated.calculator import Calculator
 from tests.integration.test_worker_process import TERMINATED, run_twistd
 from tests.processes import BrokerProcess, WorkerProcess
+from tools.processes import Process, twistd
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,6 +110,20 @@ class BrokerProcessTests(BrokerProcessCase):
         with self.assertRaises(pika.exceptions.ChannelClosedByBroker):
             channel.queue_declare("forgotten", passive=True)
         self.stop(again)
+
+    def test_finds_files_in_the_rundir(self) -> None:
+        """The users and the state, as a worker finds its modules. A folder that is missing is named in one line."""
+        inside = self.folder / "inside"
+        inside.mkdir()
+        (inside / "users").write_text("alice:secret\n")
+        words = ("rpc-broker", "--port", "0", "--users", "users", "--state", "state.sqlite3")
+        broker = Process("broker", twistd("--rundir", "inside", *words), folder=self.folder)
+        self.addCleanup(broker.kill)
+        broker.wait_for("the embedded broker listens on ")
+        self.assertTrue((inside / "state.sqlite3").exists())
+        ended = run_twistd("--rundir", "nowhere", *words, folder=self.folder)
+        told = "rpc-broker: --rundir=nowhere: No such file or directory\n"
+        self.assertEqual((ended.returncode, ended.stderr), (1, told))
 
 
 class WorkerOnItTests(BrokerProcessCase, TestCase):
