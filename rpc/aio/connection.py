@@ -97,8 +97,8 @@ class Connection:
     ) -> asyncio.Future[ModuleType]:
         """Make the stub of a service from the description of one of its workers: see :meth:`rpc.Connection.reflect`."""
         opened = self._opened()
-        stub = opened.connection.reflect(service, queue=queue, user_id=user_id, app_id=app_id)
-        return CallFuture(stub, opened.loop)
+        reflect = opened.connection.reflect
+        return begin_call(opened.loop, reflect, service, queue=queue, user_id=user_id, app_id=app_id)
 
     def call_raw(self, service: str, message: bytes, **options: Unpack[RawOptions]) -> asyncio.Future[RawReply]:
         """Send the bytes of a Thrift message, without a stub: see :meth:`rpc.Connection.call_raw`."""

@@ -194,6 +194,7 @@ class AsyncioTests(AsyncioWorkerTestCase):
                 client.ping,
                 lambda: rpc.aio.with_reply(client.ping),
                 lambda: connection.call_raw(self.name, b""),
+                lambda: connection.reflect(self.name),
             ):
                 with self.assertRaisesRegex(RuntimeError, "another event loop, .*: open a connection in each loop"):
                     call()
