@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from difflib import get_close_matches
 from inspect import Parameter, Signature
@@ -68,7 +69,7 @@ class ReflectedClient:
     _clock: IClock
     _options: ClientOptions
     _described: _Described | None
-    _waiting: list[Deferred[_Described]] | None
+    _waiting: OrderedDict[Deferred[_Described], None] | None
 
     def __init__(self, connection: Any, clock: IClock, options: ClientOptions) -> None:
         """
@@ -113,23 +114,30 @@ class ReflectedClient:
     def _description(self) -> Deferred[_Described]:
         """Fires with the description. All calls that wait for it share one question."""
         limit, label = self._options.timeout or DEFAULT_TIMEOUT, self._options.name
-        waiting: Deferred[_Described] = Deferred()
-        waiting.addTimeout(limit, self._clock)
-        waiting.addErrback(_too_late, f"{label}: no worker has described it within {limit:g} s")
-        if self._waiting is None:
-            self.__dict__["_waiting"] = [waiting]
+        described: Deferred[_Described] = Deferred()
+        waiting, is_asked = self._waiting, self._waiting is not None
+        if waiting is None:
+            waiting = self.__dict__["_waiting"] = OrderedDict()
+        waiting[described] = None
+
+        def forget(answer: Any) -> Any:
+            waiting.pop(described, None)  # it is there when the call was cancelled, or its time has passed
+            return answer
+
+        described.addBoth(forget)
+        described.addTimeout(limit, self._clock)
+        described.addErrback(_too_late, f"{label}: no worker has described it within {limit:g} s")
+        if not is_asked:
             Deferred.fromCoroutine(self._ask()).addBoth(self._answer)
-        else:
-            self._waiting.append(waiting)
-        return waiting
+        return described
 
     def _answer(self, answer: Any) -> None:
-        waiting, self.__dict__["_waiting"] = self._waiting or [], None
+        waiting, self.__dict__["_waiting"] = self._waiting or OrderedDict(), None
         if isinstance(answer, _Described):
             self.__dict__["_described"] = answer
-        for each in waiting:
-            if not each.called:  # it was cancelled, or its time has passed
-                each.callback(answer)
+        while waiting:
+            described, _ = waiting.popitem(last=False)
+            described.callback(answer)
 
     async def _ask(self) -> _Described:
         """Ask until there is an answer, or no call waits for it any more."""
@@ -146,7 +154,7 @@ class ReflectedClient:
             except (AuthenticationFailed, VirtualHostRefused) as error:
                 raise ServiceUnavailable(f"{options.name}: {error}", Outcome.NOT_SENT) from error
             except (AMQPError, ConnectionLost) as error:
-                if all(each.called for each in self._waiting or ()):
+                if not self._waiting:
                     raise ConnectionLost(f"{options.name}: {error}", Outcome.NOT_SENT) from error
                 await deferLater(self._clock, PAUSE)
 
