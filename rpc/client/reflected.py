@@ -28,7 +28,7 @@ from rpc.errors import (
 )
 from rpc.interfaces import IClock
 from rpc.reflection.plain_values import from_plain
-from rpc.stub import Stub
+from rpc.stub import Stub, StubMethod
 
 if TYPE_CHECKING:  # Python has it from 3.11 on
     from typing_extensions import Unpack
@@ -191,31 +191,32 @@ class _Described:
                 return fail(CallTimedOut(f"{self.options.name}.{name}: described too late", Outcome.NOT_SENT))
             client = client.__replace__(timeout=left)
         try:
-            values = self._values(method.name, args)
-            named = self._named_values(method.name, kwargs)
+            values, named = self._from_plain(method, args, kwargs)
             bound = getattr(client, name)
             return with_reply(bound, *values, **named) if wants_reply else bound(*values, **named)
         except (InvalidRequest, TypeError):
             return fail()
 
-    def _values(self, method: str, args: tuple[Any, ...]) -> list[Any]:
-        assert self.stub.description is not None
-        fields = self.stub.description.methods[method].arguments
-        interface = self.stub.description.interface
-        plain = [
-            from_plain(interface, field.type, value, field.name) for field, value in zip(fields, args, strict=False)
-        ]
-        return [*plain, *args[len(plain) :]]
-
-    def _named_values(self, method: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-        assert self.stub.description is not None
-        names = self.stub.methods[method].argument_names
-        fields = dict(zip(names, self.stub.description.methods[method].arguments, strict=True))
-        interface = self.stub.description.interface
-        return {
-            name: from_plain(interface, fields[name].type, value, name) if name in fields else value
-            for name, value in kwargs.items()
+    def _from_plain(
+        self, method: StubMethod, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return arguments as the stub takes them. Those that the method does not have stay as they are."""
+        service = self.stub.description
+        assert service is not None
+        types = {
+            name: field.type
+            for name, field in zip(method.argument_names, service.methods[method.name].arguments, strict=True)
         }
+        try:
+            given = zip(types.items(), args, strict=False)
+            values = [from_plain(service.interface, kind, value, name) for (name, kind), value in given]
+            named = {
+                name: from_plain(service.interface, types[name], value, name) if name in types else value
+                for name, value in kwargs.items()
+            }
+        except RecursionError:
+            raise InvalidRequest(f"{service.name}.{method.name}: an argument is nested too deeply") from None
+        return [*values, *args[len(values) :]], named
 
 
 def _too_late(failure: Any, message: str) -> Any:

@@ -123,6 +123,20 @@ class ReflectionTests(FalseControlTestCase):
             self.assertIn("work.op: calculator.Operation has no member 'POWER', but ADD", str(error))
         self.assertEqual(self.handler.ran, [])
 
+    async def test_refuses_arguments_that_are_nested_too_deeply(self) -> None:
+        """As a client with a stub does. The second call is refused as the first one is."""
+        document = json.loads(DESCRIPTION)
+        work = document["structs"]["calculator.Work"]["fields"]
+        work.append({**work[-1], "id": 100, "name": "next", "type": {"struct": "calculator.Work"}})
+        await self.serve_falsely(text=json.dumps(document))
+        client = self.connection.client(self.name)
+        deep: dict[str, Any] = {}
+        for _ in range(10_000):
+            deep = {"next": deep}
+        for call in (lambda: client.echo(deep), lambda: client.echo(work=deep)):
+            error = await self.assert_fails(call(), InvalidRequest, Outcome.NOT_SENT)
+            self.assertEqual(str(error), "Calculator.echo: an argument is nested too deeply")
+
     async def test_options_are_those_of_any_client(self) -> None:
         """Interceptors too; a changed client asks anew."""
         await self.serve_and_call()
