@@ -12,16 +12,17 @@ from rpc import idl
 from rpc.cli.json_text import Object, parse
 from rpc.cli.values import SHOWN, Values, describe, is_text
 from rpc.errors import InvalidRequest
+from rpc.printable import printable
 
 STANDARD_INPUT: Final = "-"
 """The word that stands for all arguments: they are read from standard input."""
 
 
 def signature(method: idl.MethodDescription) -> str:
-    """Return a method as the IDL writes it, without its exceptions."""
+    """Return a method as the IDL writes it, without its exceptions. It is one line, whatever a peer has written."""
     takes = ", ".join(f"{describe(field.type)} {field.name}" for field in method.arguments)
     gives = "oneway" if method.oneway else "void" if method.returns is None else describe(method.returns)
-    return f"{gives} {method.name}({takes})"
+    return printable(f"{gives} {method.name}({takes})")
 
 
 def read_arguments(values: Values, method: idl.MethodDescription, words: Sequence[str]) -> list[Any]:

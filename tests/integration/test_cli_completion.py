@@ -16,7 +16,7 @@ import rpc
 from generated.calculator import Calculator
 from services.calculator import CalculatorHandler
 from tests.integration.call_case import PROJECT, CallTestCase
-from tests.integration.test_reflection import FalseControlTestCase
+from tests.integration.test_reflection import DESCRIPTION, FalseControlTestCase
 from tools.nodes.rabbitmq import free_ports
 
 COMMAND = Path(sys.executable).with_name("thrift-rpc")
@@ -114,3 +114,11 @@ class HostileNamesTests(FalseControlTestCase):
         self.assertEqual(await deferToThread(complete, "call", name, broker=self.url), [name])
         everything = await deferToThread(complete, "ping", "", broker=self.url)
         self.assertEqual([each for each in everything if name in each], [name])
+
+    async def test_the_types_of_a_method_stay_in_one_line(self) -> None:
+        """zsh gets three lines for each word: its kind, the word, and its description."""
+        await self.serve_falsely(text=DESCRIPTION.replace("calculator.Work", r"\nplain\n$(id)\n_\u001b[2J.Work"))
+        asked = {"_THRIFT_RPC_COMPLETE": "zsh_complete", "COMP_WORDS": f"thrift-rpc call {self.name} ec"}
+        offered = await deferToThread(run, [str(COMMAND)], RPC_BROKER=self.url, COMP_CWORD="3", **asked)
+        types = r"\nplain\n$(id)\n_\u001b[2J.Work"
+        self.assertEqual(offered, ["plain", "echo", types, f"echo({types}", "work)"])
