@@ -58,16 +58,17 @@ class Target:
     def in_file(cls, path: Path, service: str) -> Target:
         """Return that of a service in a ``.thrift`` file or in its includes. Nothing is written.
 
+        :param service: its name or, when several files have the name, its key in ``idl.json``.
         :raises CompileError: the file cannot be compiled.
-        :raises ConfigurationError: it has no such service.
+        :raises ConfigurationError: there is no such service, or more than one.
         """
         reflection = _compile(path)
         stub = reflection.named(service)
         if stub is None:
-            known = ", ".join(sorted(reflection.services.values())) or "none"
-            raise ConfigurationError(
-                f"{path} has no service {service!r}; its services: {known}. The name on the broker is --name"
-            )
+            same = [key for key, name in reflection.services.items() if name == service]
+            found = f"several services {service!r}" if same else f"no service {service!r}"
+            known = ", ".join(sorted(same or reflection.services.values())) or "none"
+            raise ConfigurationError(f"{path} has {found}; its services: {known}. The name on the broker is --name")
         return cls.of(stub)
 
     @staticmethod

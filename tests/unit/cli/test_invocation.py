@@ -187,9 +187,14 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual(Target.in_file(self.file, "Base").description.name, "Base")
 
     def test_refuses_an_unknown_service_or_a_broken_file(self) -> None:
-        """It names the services that there are."""
+        """It names the services that there are, those of one name by their keys."""
         error = self.assertRaises(ConfigurationError, Target.in_file, self.file, "Gloss")
         self.assertIn("has no service 'Gloss'; its services: Base, Glossary", str(error))
+        (self.folder / "other.thrift").write_text("service Base {}")
+        self.file.write_text('include "shared.thrift" include "other.thrift" service Glossary extends other.Base {}')
+        error = self.assertRaises(ConfigurationError, Target.in_file, self.file, "Base")
+        self.assertIn("has several services 'Base'; its services: other.Base, shared.Base. ", str(error))
+        self.assertEqual(list(Target.in_file(self.file, "shared.Base").description.methods), ["get"])
         self.file.write_text("service {")
         error = self.assertRaises(ConfigurationError, Target.in_file, self.file, "Glossary")
         self.assertIn("glossary.thrift:1: ", str(error))
