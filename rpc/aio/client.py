@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 import rpc.client.stub_client as twisted_clients
-from rpc.client.doors import DoorClient, DoorMethod
+from rpc.client.adapters import ClientAdapter, MethodAdapter
 from rpc.client.options import Options
 from rpc.client.reply_values import Reply
 
@@ -47,7 +47,7 @@ class CallFuture(Future[T]):
             self.set_exception(error)
 
 
-class Method(DoorMethod):
+class Method(MethodAdapter):
     """A method of a client."""
 
     package = "rpc.aio"
@@ -56,7 +56,7 @@ class Method(DoorMethod):
         return repr(self.args[1])
 
 
-class Client(DoorClient):
+class Client(ClientAdapter):
     """A client of one service: its methods make calls. Made by :meth:`rpc.aio.Connection.client`."""
 
     _client: twisted_clients.Client

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import rpc.client.stub_client as twisted_clients
-from rpc.client.doors import DoorClient, DoorMethod
+from rpc.client.adapters import ClientAdapter, MethodAdapter
 from rpc.client.options import Options
 from rpc.client.reply_values import Reply
 
@@ -28,7 +28,7 @@ class Waiter(Protocol):
     def __call__(self, function: Callable[[], Any], /) -> Any: ...
 
 
-class Method(DoorMethod):
+class Method(MethodAdapter):
     """A method of a client."""
 
     package = "rpc.blocking"
@@ -57,7 +57,7 @@ class Source:
         return waiter, getattr(client, name)
 
 
-class Client(DoorClient):
+class Client(ClientAdapter):
     """A client of one service: its methods make calls. Made by :meth:`rpc.blocking.Connection.client`.
 
     Any number of threads may use it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from rpc.client.doors import DoorClient
+from rpc.client.adapters import ClientAdapter
 from rpc.client.options import Options
 from rpc.client.reflected import ReflectedClient
 from rpc.client.stub_client import Client
@@ -22,6 +22,6 @@ def with_options(client: C, **options: Unpack[Options]) -> C:
     :raises ConfigurationError: an option has a wrong value.
     """
     given: object = client
-    if not isinstance(given, (Client, ReflectedClient, DoorClient)):
+    if not isinstance(given, (Client, ReflectedClient, ClientAdapter)):
         raise TypeError(f"{given!r} is no client; give one made by connection.client(stub)")
     return cast(C, given.__replace__(**options))

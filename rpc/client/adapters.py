@@ -1,4 +1,4 @@
-"""What the clients of ``rpc.aio`` and ``rpc.blocking`` share: each stands on a client of Twisted."""
+"""The base of the clients of ``rpc.aio`` and ``rpc.blocking``: each adapts a client of Twisted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # Python has it from 3.11 on
     from typing_extensions import Unpack
 
 
-class DoorMethod(partial[Any]):
+class MethodAdapter(partial[Any]):
     """A method of a client. A partial adds no Python frame to a call. It has the attributes that help() reads.
 
     :cvar package: has the ``with_reply`` for it.
@@ -25,22 +25,22 @@ class DoorMethod(partial[Any]):
     package: ClassVar[str]
 
 
-class DoorClient:
-    """A client whose methods stand on those of a client of Twisted."""
+class ClientAdapter:
+    """A client whose methods call those of a client of Twisted."""
 
     def _below(self) -> Client | None:
         """Return the client of Twisted; ``None`` while this one is copied."""
         raise NotImplementedError
 
-    def _make_method(self, name: str) -> DoorMethod:
+    def _make_method(self, name: str) -> MethodAdapter:
         """Return a method, which the client of Twisted has."""
         raise NotImplementedError
 
-    def __replace__(self, **options: Unpack[Options]) -> DoorClient:
+    def __replace__(self, **options: Unpack[Options]) -> ClientAdapter:
         """Return a client with other options, as :func:`copy.replace` does (Python 3.13)."""
         raise NotImplementedError
 
-    def __getattr__(self, name: str) -> DoorMethod:
+    def __getattr__(self, name: str) -> MethodAdapter:
         """Make a method when it is first asked for."""
         client = self._below()
         if client is None:
