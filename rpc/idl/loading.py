@@ -20,11 +20,8 @@ def load(stub: ModuleType) -> ServiceDescription | None:
 
     :raises ValueError: the file is damaged, or has another format.
     """
-    for root, interface in _interfaces(stub.__name__):
-        service = interface.services.get(stub.__name__[len(root) + 1 :])
-        if service is not None:
-            return service
-    return None
+    found = _find(stub)
+    return None if found is None else found[1]
 
 
 @lru_cache(maxsize=32)
@@ -35,9 +32,16 @@ def text_of(stub: ModuleType) -> str | None:
 
     :raises ValueError: the file is damaged, or has another format.
     """
+    found = _find(stub)
+    return None if found is None else _read(found[0])
+
+
+def _find(stub: ModuleType) -> tuple[str, ServiceDescription] | None:
+    """Return the package with the ``idl.json`` that describes a stub module, and the description."""
     for root, interface in _interfaces(stub.__name__):
-        if stub.__name__[len(root) + 1 :] in interface.services:
-            return _read(root)
+        service = interface.services.get(stub.__name__[len(root) + 1 :])
+        if service is not None:
+            return root, service
     return None
 
 
