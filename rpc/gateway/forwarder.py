@@ -109,12 +109,18 @@ class Forwarder:
             self._oneway_bytes -= size
             if result is None:
                 return b""
-            if isinstance(result, Failure) and isinstance(result.value, RPCError):
-                text = error_text(result.value)
-                self._refused.note(lambda: f"a oneway call is lost: {text}")
+            if isinstance(result, Failure):
+                self._log_lost(result)
             return result
 
         return sending.addBoth(settled)
+
+    def _log_lost(self, failure: Failure) -> None:
+        if isinstance(failure.value, RPCError):
+            text = error_text(failure.value)
+            self._refused.note(lambda: f"a oneway call is lost: {text}")
+        else:
+            log.err(failure, "in the gateway")
 
     def when_settled(self) -> Deferred[Any]:
         """Fires when the oneway calls of this moment are settled."""

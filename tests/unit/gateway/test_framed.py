@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from thrift.Thrift import TApplicationException, TMessageType
+from twisted.internet.defer import fail
 
+from rpc.client.raw import RawClient
 from rpc.envelope import CODECS
 from rpc.gateway.answers import UNFRAMED
 from rpc.gateway.framed import HELD
@@ -131,6 +133,16 @@ class CallTests(GatewayTestCase):
         protocol.dataReceived(framed(request("Secret:add", kind=TMessageType.ONEWAY)))
         self.assertEqual([line.partition(":")[0] for line in lines], ["a oneway call is lost"] * 2)
         self.assertEqual(transport.take(), b"")
+
+    def test_a_fault_of_the_gateway_is_logged(self) -> None:
+        """With its traceback. The client of a call gets an answer, without the reason."""
+        protocol, transport = self.connect()
+        self.patch(RawClient, "send", lambda *_: fail(KeyError("a fault")))
+        protocol.dataReceived(framed(request(kind=TMessageType.ONEWAY), request()))
+        self.clock.advance(0)
+        found = exception_in(frame_in(transport.take()))
+        self.assertEqual(found, ("add", 7, TApplicationException.INTERNAL_ERROR, "Internal error"))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 2)
 
     def test_a_client_that_leaves_cancels_its_calls_but_no_oneway_call(self) -> None:
         protocol, _ = self.connect()
