@@ -19,7 +19,7 @@ STANDARD_INPUT: Final = "-"
 
 
 def signature(method: idl.MethodDescription) -> str:
-    """Return a method as the IDL writes it, without its exceptions. It is one line, whatever a peer has written."""
+    """Return a method as the IDL writes it, without its exceptions. A peer's line breaks are escaped."""
     takes = ", ".join(f"{describe(field.type)} {field.name}" for field in method.arguments)
     gives = "oneway" if method.oneway else "void" if method.returns is None else describe(method.returns)
     return printable(f"{gives} {method.name}({takes})")

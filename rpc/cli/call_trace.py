@@ -1,5 +1,5 @@
-"""What ``thrift-rpc call --verbose`` tells on standard error: the course of a call, without its arguments, its result,
-passwords, and values of metadata.
+"""The output of ``thrift-rpc call --verbose`` on standard error: the course of a call, without its arguments, its
+result, passwords, and values of metadata.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a shell offers for a word of the command line: services, methods and stub modules.
+"""The words that a shell offers on the command line: services, methods and stub modules.
 
 click has the protocols of the shells (its documentation, "Shell Completion"). A shell waits for the answer, and shows
 all that is written. So nothing is written here, and a broker that is away or slow has no services.
@@ -71,7 +71,7 @@ def _is_plain(word: str) -> bool:
 
 
 def _quietly(find: Callable[[], T], otherwise: T) -> T:
-    """Return what a function finds. A half-written command line may have any error, and the shell shows none."""
+    """Return the result of a function. A half-written command line may have any error, and the shell shows none."""
     try:
         return find()
     except (Exception, SystemExit):

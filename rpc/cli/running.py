@@ -165,7 +165,7 @@ def errors_in_words() -> Iterator[None]:
     try:
         yield
     except KNOWN as error:
-        raise click.ClickException(printable(meaning(error))) from error  # one line, whatever a peer wrote
+        raise click.ClickException(printable(meaning(error))) from error  # one line: a peer may have written more
 
 
 class WrongCommandLine(click.ClickException):
@@ -189,7 +189,7 @@ async def open_connection(reactor: Any, broker: BrokerURI, role: str) -> AMQPCon
     :param role: the start of the connection's name, which the broker's operators see; the process's name follows.
     :raises AMQPError: no host accepted the connection; the error is that of the last host.
     """
-    # A command has a limit of its own for what is unsent. It connects once, so no file of the URL is read anew.
+    # A command has its own limit for unsent bytes. It connects once, so no file of the URL is read anew.
     where = attrs.evolve(broker, send_buffer_max=0, url_file=None)
     endpoint = BrokerEndpoint(reactor, where, lambda: f"{role} {instance_name()}", lambda _: None)
     for hosts_left in reversed(range(len(where.hosts))):

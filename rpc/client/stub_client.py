@@ -144,7 +144,7 @@ def _make_method(
 
 
 def no_method(given: object) -> TypeError:
-    """Return the error for what is no method of a client, or one of another package's clients."""
+    """Return the error for a value that is no method of a client, or a method of another package's client."""
     package = getattr(type(given), "package", None)
     if package is None:
         return TypeError(f"{given!r} is no method of a client; give one such as client.add")

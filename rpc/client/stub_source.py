@@ -43,6 +43,6 @@ def use_source(source: StubSource) -> None:
 
 
 def ask_for_stub(connection: Any, question: StubQuestion) -> Deferred[ModuleType]:
-    """Return what the source returns."""
+    """Ask the source."""
     (source,) = _sources
     return source(connection, question)

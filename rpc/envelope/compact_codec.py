@@ -37,7 +37,7 @@ class CompactCodec(ProtocolCodec):
             end = start + length
             name = body[start:end].decode()
         except (IndexError, ValueError):
-            return super().read_header(body)  # which says what is malformed
+            return super().read_header(body)  # its error names the fault
         kind = body[1]
         is_usual = body[0] == _PROTOCOL_ID and kind & 0x1F == _VERSION
         if not is_usual or end > len(body) or length > NAME_LIMIT or seqid >= 2**32:

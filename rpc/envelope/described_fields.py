@@ -1,4 +1,4 @@
-"""The fields of what a message can have as its struct.
+"""The fields of the structs that a message can have.
 
 :func:`rpc.generated_classes.fields_of` knows generated classes alone, and gives no fields for other ones. A message
 would lose its values then, so here such a class is refused.

@@ -103,7 +103,7 @@ def _read(body: bytes, content_type: str, start: int) -> list[_Field] | None:
             TMemoryBuffer(body), string_length_limit=STRING_LIMIT, container_length_limit=CONTAINER_LIMIT
         )
         protocol.readMessageBegin()
-        protocol.readString = protocol.readBinary  # it is skipped, and what the stub reads as text may be binary
+        protocol.readString = protocol.readBinary  # it is skipped, and a text of the stub may be binary
         return _struct(protocol)
     except Exception:  # Thrift raises errors of nearly any class
         return None

@@ -1,4 +1,4 @@
-"""What decoding a value costs, by its type: the unit is an element, of 40 bytes and 0.4 microseconds at most.
+"""The cost of decoding a value, by its type: the unit is an element, of 40 bytes and 0.4 microseconds at most.
 
 The numbers were measured with ``tools/decoding`` on Python 3.11. They are bounds, so most values cost less.
 """

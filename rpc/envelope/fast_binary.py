@@ -42,7 +42,7 @@ class _Plan:
     :ivar readable: the same, for reading.
     :ivar strings: the names of its fields of type ``string`` and ``binary``.
     :ivar check_bytes: refuses bytes for a ``string`` that are not UTF-8; ``None`` when there is no ``string``.
-    :ivar cost: what decoding it costs.
+    :ivar cost: of decoding it.
     :ivar per_byte: elements of one byte of a message, at most.
     :ivar search: finds U+FFFD; ``None`` when there is no ``string``.
     """

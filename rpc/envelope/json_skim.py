@@ -16,7 +16,7 @@ from rpc.errors import TooManyElements
 from rpc.generated_classes import INNER
 
 _TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-"""A string. What is in it is no JSON."""
+"""A string. Its content is no JSON."""
 
 _TWO_BYTES: Final = re.compile(rb"[\xc4-\xef]")
 """Finds a character that makes Python take two bytes for each of its text (PEP 393)."""
@@ -26,7 +26,7 @@ _LATER_BYTES: Final = bytes(range(128, 192))
 
 
 def parsing_elements(body: bytes, most: int) -> int:
-    """Return what parsing a message costs, in elements; more than `most` when it is not worth a closer look."""
+    """Return the cost of parsing a message, in elements; more than `most` when it is not worth a closer look."""
     texts = _text_elements(body)
     found = _tokens(body)
     if texts + found <= most:
@@ -107,7 +107,7 @@ class JSONSkim:
                     self._count(cost, value, hashed)
 
     def _keys(self, cost: Cost, count: int) -> None:
-        """Count what `count` elements of a set, or keys, may cost when they are compared with one another."""
+        """Count the cost of comparing `count` elements of a set, or keys, with one another."""
         self._take(int(count * count * cost.compared))
 
     def _take(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""What writing and reading Thrift's JSON have in common: the names of its types, and its special doubles."""
+"""Shared by writing and reading Thrift's JSON: the names of its types, and its special doubles."""
 
 from __future__ import annotations
 

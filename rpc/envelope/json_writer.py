@@ -125,7 +125,7 @@ def _bool(value: Any) -> str:
 
 
 def _double(value: Any) -> str:
-    if isfinite(value):  # refuses what is no number
+    if isfinite(value):  # refuses a value that is no number
         return f"{float(value):.17g}"
     return f'"{NAN if isnan(value) else INFINITY if value > 0 else MINUS_INFINITY}"'
 

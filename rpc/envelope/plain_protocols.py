@@ -42,7 +42,7 @@ class _DepthLimited(TProtocolBase):
 
 
 class _ValuesOfTheExtension(TProtocolBase):
-    """Writes what the extension takes for a whole number, a ``string`` and a ``binary``, and refuses all else."""
+    """Takes the values that the extension takes as a whole number, ``string`` or ``binary``, and refuses all else."""
 
     def writeByte(self, byte: Any) -> None:
         super().writeByte(index(byte))

@@ -16,7 +16,7 @@ from rpc.envelope.element_costs import BYTES, Cost, MessageCost
 from rpc.errors import TooManyElements
 
 FOUR_BYTES: Final = re.compile(rb"[\xf0-\xf4]")
-"""Finds what may be a character of four bytes."""
+"""Finds bytes that may begin a character of four bytes."""
 
 SIZES: Final = {
     TType.BOOL: 1,
@@ -97,7 +97,7 @@ class Skim:
         return end
 
     def _keys(self, cost: Cost, count: int) -> None:
-        """Count what `count` elements of a set, or keys, may cost when they are compared with one another."""
+        """Count the cost of comparing `count` elements of a set, or keys, with one another."""
         if cost.compared:
             self._take(int(count * count * cost.compared))
 

@@ -17,7 +17,7 @@ SWEEP: Final = 1.0
 
 
 class Wait(enum.Enum):
-    """What a connection waits for."""
+    """The reason why a connection waits."""
 
     REQUEST = "sent no request"
     """Its client may send one, for ``idle_timeout``."""
@@ -32,7 +32,7 @@ class Wait(enum.Enum):
 class IClientConnection(Protocol):
     """A connection of a client.
 
-    :ivar wait: what it waits for.
+    :ivar wait: the reason why it waits.
     :ivar since: when that began, in seconds of the clock.
     :ivar peer: the client's address.
     """

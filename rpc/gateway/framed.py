@@ -218,7 +218,7 @@ class FramedConnection(Protocol):
         return self._is_congested or len(self._calls) >= self._options.in_flight or self._held > HELD
 
     def _adjust_reading(self) -> None:
-        """Pause reading, or read again; and note what the connection waits for."""
+        """Pause reading, or read again; and note why the connection waits."""
         if self._state is State.GONE:
             return
         enough = self._has_enough()

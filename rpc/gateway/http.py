@@ -68,7 +68,7 @@ class CallRequest(http.Request):
             self.channel.begin(self)
 
     def process(self) -> None:
-        """Begin the call, or answer what is none."""
+        """Begin the call, or answer a request that is no call."""
         body = self.content.getvalue()
         origin = self.getHeader(b"origin")
         if origin is not None and not self._allow(origin):

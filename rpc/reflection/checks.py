@@ -1,4 +1,4 @@
-"""What a description must keep to, so that classes can be made of it: a peer may have written it.
+"""The rules of a description, without which no classes can be made of it: a peer may have written it.
 
 ``thrift-rpc compile`` refuses an IDL that would break these rules.
 """

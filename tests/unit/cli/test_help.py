@@ -11,7 +11,7 @@ from rpc.cli.main import main
 from rpc.cli.worker import Options as WorkerOptions
 
 COLUMN = 26
-"""Where twistd writes what an option means."""
+"""The column of the meanings of options in the help of twistd."""
 
 
 @pytest.mark.parametrize("words", [(), ("dead",), ("queue",)])
