@@ -44,17 +44,26 @@ class Source:
     :ivar made: the one that was used last.
     """
 
-    def __init__(self, make: Callable[..., Made], stub: Any, options: Options) -> None:
-        """:param make: returns a client of the connection that is open now; the given one, if it is of that one."""
+    def __init__(self, make: Callable[..., Made], stub: Any, options: Options, made: Made | None = None) -> None:
+        """
+        :param make: returns a client of the connection that is open now; the given one, if it is of that one.
+        :param made: a client with the options, if there is one.
+        """
         self.make = make
         self.stub = stub
         self.options = options
-        self.made: Made = make(stub, options, None)
+        self.made: Made = make(stub, options, made)
 
     def method(self, name: str) -> Made:
         """Return the waiter and the method."""
         self.made = waiter, client = self.make(self.stub, self.options, self.made)
         return waiter, getattr(client, name)
+
+    def changed(self, options: Options) -> Source:
+        """Return that of a client with other options. One without a stub keeps the description of its service."""
+        waiter, client = self.make(self.stub, self.options, self.made)
+        made = waiter, waiter(partial(client.__replace__, **options))
+        return Source(self.make, self.stub, {**self.options, **options}, made)
 
 
 class Client(ClientAdapter):
@@ -76,8 +85,7 @@ class Client(ClientAdapter):
         return Method(_call, self._source, name)
 
     def __replace__(self, **options: Unpack[Options]) -> Client:
-        source = self._source
-        return Client(Source(source.make, source.stub, {**source.options, **options}))
+        return Client(self._source.changed(options))
 
 
 def _call(source: Source, name: str, /, *args: Any, **kwargs: Any) -> Any:

@@ -71,12 +71,16 @@ class ReflectedClient:
     _described: _Described | None
     _waiting: OrderedDict[Deferred[_Described], None] | None
 
-    def __init__(self, connection: Any, clock: IClock, options: ClientOptions) -> None:
+    def __init__(self, connection: Any, clock: IClock, options: ClientOptions, stub: ModuleType | None = None) -> None:
         """
         :param connection: the :class:`rpc.Connection` that makes the client.
         :param options: with the service's name.
+        :param stub: of the service, when a worker has described it.
         """
-        self.__dict__.update(_connection=connection, _clock=clock, _options=options, _described=None, _waiting=None)
+        described = None if stub is None else _Described.of(connection, stub, options)
+        self.__dict__.update(
+            _connection=connection, _clock=clock, _options=options, _described=described, _waiting=None
+        )
 
     def __getattr__(self, name: str) -> ReflectedMethod:
         """Make a method when it is first asked for."""
@@ -97,7 +101,10 @@ class ReflectedClient:
 
     def __replace__(self, **options: Unpack[Options]) -> ReflectedClient:
         """Return a client with other options, as :func:`copy.replace` does (Python 3.13)."""
-        return ReflectedClient(self._connection, self._clock, self._options.changed(options))
+        changed = self._options.changed(options)
+        described = self._described if changed.name == self._options.name else None
+        stub = None if described is None else described.module
+        return ReflectedClient(self._connection, self._clock, changed, stub)
 
     def _call(self, name: str, wants_reply: bool, /, *args: Any, **kwargs: Any) -> Deferred[Any]:
         described = self._described
@@ -164,16 +171,18 @@ class _Described:
     """A service whose stub is known.
 
     :ivar client: a client of the stub.
+    :ivar module: the stub's.
     """
 
     client: Client
+    module: ModuleType
     stub: Stub
     options: ClientOptions
 
     @classmethod
     def of(cls, connection: Any, module: ModuleType, options: ClientOptions) -> _Described:
         client = connection.client(module, **attrs.asdict(options, recurse=False))
-        return cls(client, Stub.of(module), options)
+        return cls(client, module, Stub.of(module), options)
 
     def call(self, name: str, wants_reply: bool, args: Any, kwargs: Any, passed: float = 0.0) -> Deferred[Any]:
         """Make a call.

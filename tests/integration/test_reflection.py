@@ -137,8 +137,22 @@ class ReflectionTests(FalseControlTestCase):
             error = await self.assert_fails(call(), InvalidRequest, Outcome.NOT_SENT)
             self.assertEqual(str(error), "Calculator.echo: an argument is nested too deeply")
 
+    async def test_a_client_with_other_options_has_the_description(self) -> None:
+        """It asks when it is made before the first call, or has the name of another service."""
+        control = await self.serve_falsely(text=DESCRIPTION)
+        client = self.connection.client(self.name, timeout=20.0)
+        before = rpc.with_options(client, protocol="json")
+        for number, each in enumerate((client, before), 1):
+            self.assertEqual(await each.add(1, 2), 3)
+            self.assertEqual(await rpc.with_options(each, protocol="compact").add(1, 2), 3)
+            self.assertEqual(control.asked, number)
+        instance = rpc.with_options(client, name=f"{self.name}@{control.pong.instance}")
+        self.assertEqual(await instance.add(1, 2), 3)
+        self.assertEqual(control.asked, 3)
+        self.assertRaises(rpc.ConfigurationError, rpc.with_options, client, idempotent=["ad"])
+
     async def test_options_are_those_of_any_client(self) -> None:
-        """Interceptors too; a changed client asks anew."""
+        """Interceptors too."""
         await self.serve_and_call()
         seen: list[str] = []
 
@@ -243,7 +257,9 @@ class DoorTests(AsyncioWorkerTestCase):
                 self.assertEqual(await asyncio.gather(client.add(1, 2), client.add(3, 4)), [3, 7])
                 reply = await rpc.aio.with_reply(client.echo, {"num1": 5})
                 self.assertEqual(reply.value.num1, 5)
-                self.assertEqual(await rpc.aio.with_options(client, protocol="json").add(1, 2), 3)
+                changed = rpc.aio.with_options(client, protocol="json")
+                self.assertIn("add", dir(changed), "it has the description")
+                self.assertEqual(await changed.add(1, 2), 3)
                 stub: Any = await connection.reflect(self.name)
                 client = connection.client(stub, name=self.name)
                 self.assertEqual(await client.echo(stub.Work(7)), stub.Work(7))
@@ -257,7 +273,9 @@ class DoorTests(AsyncioWorkerTestCase):
             client = connection.client(self.name)
             self.assertEqual(client.add(1, 2), 3)
             self.assertEqual(rpc.blocking.with_reply(client.echo, {"num1": 5}).value.num1, 5)
-            self.assertEqual(rpc.blocking.with_options(client, protocol="json").add(1, 2), 3)
+            changed = rpc.blocking.with_options(client, protocol="json")
+            self.assertIn("add", dir(changed), "it has the description")
+            self.assertEqual(changed.add(1, 2), 3)
             stub: Any = connection.reflect(self.name)
             client = connection.client(stub, name=self.name)
             self.assertEqual(client.echo(stub.Work(7)), stub.Work(7))
