@@ -10,6 +10,7 @@ from rpc.cli.standard_output import warn
 from rpc.client.client_call import ClientCall
 from rpc.client.connection import Connection
 from rpc.interceptors import ClientInterceptor
+from rpc.printable import printable
 from rpc.uri import BrokerURI
 
 LIVENESS: Final = 86400.0
@@ -23,23 +24,23 @@ class CallTrace(ClientInterceptor):
     """
 
     def __init__(self, broker: BrokerURI) -> None:
-        warn(f"broker: {broker}")
+        _tell(f"broker: {broker}")
 
     def connected(self, connection: Connection) -> None:
         """There is a connection."""
-        warn(f"connected: {connection!r}")
+        _tell(f"connected: {connection!r}")
 
     def before(self, call: ClientCall) -> None:
         """Tell where the request is published."""
         metadata = f", metadata {', '.join(sorted(call.headers))}" if call.headers else ""
-        warn(
+        _tell(
             f"request: {call.label} to exchange {call.exchange!r}, routing key {call.service!r}, {call.protocol}, "
             f"deadline in {call.deadline - call.began:g} s{metadata}"
         )
 
     def retrying(self, call: ClientCall) -> None:
         """Tell why."""
-        warn(f"attempt {call.attempt} failed: {call.error}; another one follows")
+        _tell(f"attempt {call.attempt} failed: {call.error}; another one follows")
 
     def after(self, call: ClientCall) -> None:
         """Tell when, and from which worker, the reply came."""
@@ -54,8 +55,13 @@ class CallTrace(ClientInterceptor):
         took = 0.0 if call.ended is None else (call.ended - call.began) * 1000
         workers = ", ".join(sorted(call.workers))
         if call.message_id is not None:
-            warn(f"message: id {call.message_id}, {call.request_size} bytes, sent in {_attempts(call.attempt)}")
-        warn(f"end: after {took:.1f} ms, {how}{f', worker {workers}' if workers else ''}")
+            _tell(f"message: id {call.message_id}, {call.request_size} bytes, sent in {_attempts(call.attempt)}")
+        _tell(f"end: after {took:.1f} ms, {how}{f', worker {workers}' if workers else ''}")
+
+
+def _tell(text: str) -> None:
+    """Write one line. Peers wrote parts of it."""
+    warn(printable(text))
 
 
 def _attempts(attempts: int) -> str:
