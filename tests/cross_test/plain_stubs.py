@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tests.cross_test.programs import FOLDER, SERVICES, stubs, types_of
-from tools.processes import PROJECT
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def plain_stubs() -> dict[str, ModuleType]:
     with tempfile.TemporaryDirectory(prefix="plain-stubs-") as folder, searching(folder):
         for program in SERVICES:
             text = (FOLDER / f"{program}.thrift").read_text("utf-8")
-            source = PROJECT.joinpath(folder, f"{program}.thrift")
+            source = Path(folder, f"{program}.thrift")
             source.write_text(f"namespace py {package}.{program}\n{text}", "utf-8")
             subprocess.run(["thrift", "--gen", "py", "-out", folder, str(source)], check=True, capture_output=True)
         return {
