@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
+from threading import Lock
 from types import ModuleType
 from typing import Any, Final
 
@@ -18,6 +20,14 @@ from rpc.stub import Stub, StubMethod, make_method
 
 KEPT: Final = 32
 """Descriptions whose classes are kept. Codecs keep every class that they have seen, so equal texts share theirs."""
+
+
+_MAKING: Final = Lock()
+"""Held while a description is read, and while classes are made: connections of ``rpc.blocking`` have a thread each. A
+fork waits for it, so no child has a class that is half made.
+"""
+
+os.register_at_fork(before=_MAKING.acquire, after_in_parent=_MAKING.release, after_in_child=_MAKING.release)
 
 
 class Reflection:
@@ -41,7 +51,8 @@ class Reflection:
 
         :raises ValueError: the text is not JSON, not a description, or none of which classes can be made.
         """
-        return _read(text)
+        with _MAKING:
+            return _read(text)
 
     @property
     def services(self) -> dict[str, str]:
@@ -56,12 +67,13 @@ class Reflection:
             or nested too deeply.
         :raises ConfigurationError: a method's annotation ``timeout_ms`` is wrong.
         """
-        if key not in self._modules:
-            try:
-                self._modules[key] = self._make_module(self._interface.services[key])
-            except RecursionError:
-                raise ValueError("its types are nested too deeply") from None
-        return self._modules[key]
+        with _MAKING:
+            if key not in self._modules:
+                try:
+                    self._modules[key] = self._make_module(self._interface.services[key])
+                except RecursionError:
+                    raise ValueError("its types are nested too deeply") from None
+            return self._modules[key]
 
     def named(self, name: str) -> ModuleType | None:
         """Return the module of the service of a name, or key; ``None`` when there is none, or more than one."""

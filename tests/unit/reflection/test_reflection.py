@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -71,6 +74,21 @@ class ReflectionTests(SynchronousTestCase):
         """So structs of two connections are equal, and caches of classes do not grow."""
         self.assertIs(Reflection.read(OWN), self.reflection)
         self.assertIs(self.reflection.stub("calculator.Calculator"), self.stub)
+
+    def test_threads_share_classes_that_are_made_in_one_of_them(self) -> None:
+        """Connections of ``rpc.blocking`` that begin together ask for one service."""
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(1e-6)
+        with ThreadPoolExecutor(4) as threads:
+            for number in range(20):
+                text = f"{OWN}{' ' * number}\n\n"
+                barrier = Barrier(4)
+
+                def reflect(text: str = text, barrier: Barrier = barrier) -> Any:
+                    barrier.wait(10.0)
+                    return Reflection.read(text).stub("calculator.Calculator")
+
+                self.assertEqual(len({id(made.result()) for made in [threads.submit(reflect) for _ in range(4)]}), 1)
 
     def test_a_service_is_found_by_its_name(self) -> None:
         """Or by its key. An unknown one is not found."""
