@@ -6,14 +6,13 @@ An attempt that fails is followed by another one when the client's options, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from rpc.amqp.channel import Channel
 from rpc.client.call import Call
 from rpc.client.call_state import IN_PROGRESS, SENT, SETTLED, CallState
 from rpc.client.cancellation import Cancellations
-from rpc.client.operation import Operation
+from rpc.client.operation import NO_HEADERS, Operation
 from rpc.client.pending_calls import PendingCalls
 from rpc.client.retry import LOSSES, RetryBudget, may_repeat, pause_before
 from rpc.client.signed_calls import cancellation_properties, signed_request
@@ -30,8 +29,6 @@ LONGEST_EXPIRATION = 2**32 - 1
 """Milliseconds: RabbitMQ closes the channel for a larger expiration. The client keeps longer deadlines by its timer."""
 
 MAX_I64 = 2**63 - 1
-
-NO_METADATA: Mapping[str, object] = MappingProxyType({})
 
 NOT_SENT = Outcome.NOT_SENT
 
@@ -96,7 +93,7 @@ class Attempts:
             return
         left = int((call.deadline - now) * 1000)
         milliseconds = b"%d" % (left if 0 < left <= LONGEST_EXPIRATION else 1 if left < 1 else LONGEST_EXPIRATION)
-        inherited = NO_METADATA if context is None and not call.attempts else call.inherited
+        inherited = NO_HEADERS if context is None and not call.attempts else call.inherited
         try:
             if call.seen is None or call.seen.changed_headers is None:
                 properties = operation.properties(self._reply_queue, call.id, milliseconds, inherited, self._user)

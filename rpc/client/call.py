@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from rpc.client.call_state import IN_PROGRESS, NEW, CallState
-from rpc.client.client_call import NO_HEADERS, ClientCall
-from rpc.client.operation import Operation
+from rpc.client.client_call import ClientCall
+from rpc.client.operation import NO_HEADERS, Operation
 from rpc.context import CallContext, ContextDeferred
 from rpc.errors import BrokerBlocked, MessageTooLarge, Outcome, RPCError, ServiceUnavailable
 from rpc.headers import ATTEMPT

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from rpc.client.operation import Operation
+from rpc.client.operation import NO_HEADERS, Operation
 from rpc.context import CallContext
 from rpc.errors import Outcome, RPCError
-
-NO_HEADERS: Mapping[str, Any] = {}
 
 
 class Sent(Protocol):

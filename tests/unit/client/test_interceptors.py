@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from typing import Any, cast
 
 from thrift.Thrift import TApplicationException, TMessageType
 from twisted.internet.defer import CancelledError
@@ -120,6 +121,14 @@ class SeeingTests(InterceptorTestCase):
         self.assertEqual((call.ended, call.error, call.outcome), (now + 1.5, None, None))
         self.assertEqual((dict(call.reply_headers), self.caller.leftovers()), ({"cache": "hit"}, []))
         self.assertGreater(call.reply_size, 10)
+
+    def test_the_headers_of_a_reply_without_any_cannot_be_changed(self) -> None:
+        """All calls without reply headers share them."""
+        outcome_of(self.client.add(1, 2))
+        self.caller.reply(self.request(), Calculator.add_result(3))
+        with self.assertRaises(TypeError):
+            operator.setitem(cast(dict[str, Any], self.call.reply_headers), "a", 1)
+        self.assertEqual(self.call.reply_headers, {})
 
     def test_methods_of_the_base_class_are_not_called(self) -> None:
         """Neither at a failed attempt nor at a failed call."""
