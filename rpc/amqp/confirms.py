@@ -60,7 +60,7 @@ class ConfirmLedger(Generic[Entry]):
             entry = entries.pop(delivery_tag, None)
             return [] if entry is None else [entry]
         last = delivery_tag or self._next
-        return [entries.pop(number) for number in list(takewhile(last.__ge__, entries))]
+        return [*map(entries.pop, list(takewhile(last.__ge__, entries)))]
 
     def outstanding(self) -> Iterator[tuple[int, Entry]]:
         """The numbers and their entries, in the order of publishing. The ledger must not change meanwhile."""

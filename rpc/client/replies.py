@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from rpc.amqp.codec.headers import decode_headers
@@ -57,8 +58,7 @@ def find_call(pending: PendingCalls, delivery: Delivery, unreadable: LogLimit) -
         codec = codec_for(None if content_type is None else decode_text(content_type), delivery.body)
         return pending.by_seqid.get(codec.read_header(delivery.body)[2]), parts[HEADERS]
     except (CodecError, MalformedMessage, UnknownProtocol) as error:
-        problem = str(error)
-        unreadable.note(lambda: f"a reply that cannot be read: {problem}")
+        unreadable.note(partial("a reply that cannot be read: {}".format, str(error)))
         return None, None
 
 
