@@ -19,6 +19,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.logger import globalLogBeginner
+from twisted.python.failure import Failure
 
 import rpc
 from generated.calculator import Calculator
@@ -121,7 +122,7 @@ async def _round(call: Callable[[int, int], Deferred[int]], calls: int, in_fligh
         nonlocal left, pending
         left -= 1
         pending += 1
-        call(2, 3).addCallbacks(ended, done.errback)
+        call(2, 3).addCallback(ended).addErrback(failed)
 
     def ended(answer: int) -> None:
         nonlocal pending
@@ -131,6 +132,10 @@ async def _round(call: Callable[[int, int], Deferred[int]], calls: int, in_fligh
             begin()
         elif not pending:
             done.callback(None)
+
+    def failed(failure: Failure) -> None:
+        if not done.called:
+            done.errback(failure)
 
     began = time.perf_counter()
     for _ in range(min(in_flight, calls)):
