@@ -132,8 +132,8 @@ class Worker(Service):
         """Tell the observers among the interceptors of the events of this worker."""
         of_services = [each for service in services for each in service.interceptors]
         observers = observers_among([*self._interceptors, *of_services], self)
-        self._link.observers += observers
-        self._watch.observers += observers
+        self._link.observers.extend(observers)
+        self._watch.observers.extend(observers)
 
     def _serve_all(self, services: list[ThriftService], control: ControlOptions | None) -> dict[str, Served]:
         """Serve the services by name. The control service has slots of its own, and the drain leaves it alone: it

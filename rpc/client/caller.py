@@ -72,7 +72,7 @@ class Caller:
         :param reply_exchange: where replies are published, if not to the default exchange.
         """
         self._link = link
-        self._clock = self.clock = clock
+        self.clock = clock
         self.pending = PendingCalls(clock, self._due, self._timer_fired)
         self._exchange = exchange
         self._reply_exchange = reply_exchange
@@ -117,7 +117,7 @@ class Caller:
             if operation.observer is not None:
                 operation.observer.not_sent(operation, error)
             raise
-        now = self._clock.seconds()
+        now = self.clock.seconds()
         deadline = now + operation.timeout if context is None else deadline_of(operation.timeout, now, context)
         if deadline <= now:
             late = f"{operation.label}: not sent: {passed(operation.timeout, now, context)}"
@@ -171,7 +171,7 @@ class Caller:
 
     def _due(self, calls: list[Call]) -> None:
         """Fail the calls whose deadline has passed. For the others, ask the broker about their services' queues."""
-        now = self._clock.seconds()
+        now = self.clock.seconds()
         expired = [call for call in calls if call.deadline <= now]
         for call in calls:
             if call.deadline > now:

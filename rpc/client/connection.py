@@ -83,7 +83,7 @@ class Connection(Service):
         self._attached: set[Caller] = set()
         self._waiting_for_stop: list[Deferred[None]] = []
         self._callers: dict[tuple[str, str | None], Caller] = {}
-        link.observers += observers_among(self._interceptors, self)
+        link.observers.extend(observers_among(self._interceptors, self))
 
     def __repr__(self) -> str:
         return f"<connection to {self._owned}>" if self._owned is not None else "<connection of a worker>"
