@@ -51,7 +51,7 @@ def err(failure: Failure | BaseException | None, why: str, **fields: Any) -> Non
     """Write an error to the log, with its traceback.
 
     :param failure: the error; ``None`` for the one that is being handled.
-    :param why: what was done when it happened.
+    :param why: the work during which it happened.
     :param fields: as for :func:`msg`.
     """
     if not isinstance(failure, Failure):

@@ -52,7 +52,7 @@ class LogLimit:
             self._timer = self._clock.callLater(PERIOD, self._timer_fired)
 
     def _timer_fired(self) -> None:
-        """Tell what was left out, as the first line of the next period."""
+        """Tell the number of lines left out, as the first line of the next period."""
         self._timer = None
         self._began, self._written = self._clock.seconds(), 1
         self._tell()
@@ -65,7 +65,7 @@ class LogLimit:
             log.warn(f"{last()} ({more} more within {PERIOD:g} s are not in the log)" if more else last())
 
     def stop(self) -> None:
-        """Tell what was left out, and leave no timer. From now on every line is written: of calls that end late."""
+        """Tell the number of lines left out, and leave no timer. All lines of calls that end later are written."""
         self._stopped = True
         timer, self._timer = self._timer, None
         if timer is not None:

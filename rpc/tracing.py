@@ -53,7 +53,7 @@ class _Tracing:
     def _extract(self, headers: Mapping[str, Any]) -> Context:
         """Return the context in the headers of a request. A peer may send values of any type: texts are read.
 
-        What the propagator cannot read is no context. It must not refuse the call.
+        Headers that the propagator cannot read are no context. They must not refuse the call.
         """
         texts = {name: value for name, value in headers.items() if isinstance(value, str)}
         try:

@@ -1,4 +1,4 @@
-"""What is known of a broker by its product and version (AMQP 0-9-1, connection.start, ``server-properties``). Pure."""
+"""Facts about a broker by its product and version (AMQP 0-9-1, connection.start, ``server-properties``). Pure."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def connection_closed(phase: Phase, code: int, text: str, username: str, vhost: 
 def cut_in_handshake(phase: Phase, frame_max: int, what: str) -> str:
     """Return why a connection has ended in the handshake without a ``connection.close``.
 
-    :param frame_max: what this side has asked for.
+    :param frame_max: the bytes that this side has asked for.
     :param what: the end of the socket, in the system's words.
     """
     text = f"the connection ended before the handshake was over: {what}"

@@ -71,7 +71,7 @@ class ServerName:
             if not names:
                 return "the subjectAltName of the server's certificate names neither a host nor an address"
             return self._problem_with_names(certificate, names)
-        except Exception as error:  # a peer chose the certificate's bytes: whatever the error is, it is a refusal
+        except Exception as error:  # a peer chose the certificate's bytes: every error is a refusal
             shown = ascii(str(error))[: 2 * _SHOWN_CHARACTERS]
             return f"the names in the server's certificate cannot be used: {shown}"
 

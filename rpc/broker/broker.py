@@ -46,7 +46,7 @@ class Broker(Factory):
     :ivar vhosts: virtual hosts by name.
     :ivar connections: those that are open.
     :ivar compatibility: the version of RabbitMQ whose answers it gives.
-    :ivar memory: the account of what peers make.
+    :ivar memory: the account of the things that peers make.
     :ivar work: long work, which is done in slices.
     :ivar losses: writes the messages that are lost to the log.
     :ivar tamper: for tests: called with each message that is published and where it goes; returns whether it counts as

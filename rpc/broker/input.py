@@ -106,7 +106,7 @@ class Input:
         self._work.wait(self._usage.rank(self._seconds()), self.resume)
 
     def resume(self) -> None:
-        """Read what was postponed, if anything was."""
+        """Read the postponed input, if there is any."""
         if self._pressure.has_postponed:
             self._reader.stopped = False
             self._connection.read(self._pressure.take_postponed())
@@ -117,7 +117,7 @@ class Input:
         self._pressure.drop_postponed()
 
     def clear(self) -> None:
-        """Drop what was not read: the socket is closed."""
+        """Drop the unread input: the socket is closed."""
         self.stop()
         self._reader.clear()
         self._unfinished.update()

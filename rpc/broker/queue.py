@@ -97,7 +97,7 @@ class Queue:
         self.ready.append(entry)
         if self.arguments.bounded:
             self._drop_overflow()
-        if entry.expires is not None:  # without time to live it is gone before anybody counts it (RabbitMQ: "TTL")
+        if entry.expires is not None:  # without time to live it is gone before it is counted (RabbitMQ: "TTL")
             self._expire_head()
         self._watch_head()
         return True

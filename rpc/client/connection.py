@@ -174,7 +174,7 @@ class Connection(Service):
         return RawClient(*self._raw(raw_options(service, options)))
 
     def _raw(self, options: ClientOptions) -> tuple[MakeCall, ClientOptions, CallObserver | None]:
-        """Return what calls without a stub need."""
+        """Return the things that calls without a stub need."""
         make_call, observer = intercept(self._caller_for(options), self._interceptors + options.interceptors)
         return make_call, options, observer
 

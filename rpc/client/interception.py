@@ -72,7 +72,7 @@ class InterceptedCaller:
     # -- the observer of the operation
 
     def begun(self, sent: Call) -> None:
-        """Keep with a call what interceptors have seen of it already."""
+        """Keep the interceptors' view of a call with it, if they have one already."""
         call, self._beginning = self._beginning, None
         if call is not None:
             call.sent = sent

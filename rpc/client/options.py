@@ -116,7 +116,7 @@ class ClientOptions:
     :ivar liveness: seconds. A worker that has begun a call sends keepalives. If none comes for this time, the call
         fails (``WorkerLost``). Default: no keepalives are requested.
     :ivar protocol: ``"binary"``, ``"compact"`` or ``"json"``.
-    :ivar invalid_utf8: what happens to bytes of a ``string`` in a reply that are not UTF-8: ``"refuse"`` the reply
+    :ivar invalid_utf8: how bytes of a ``string`` in a reply that are not UTF-8 are treated: ``"refuse"`` the reply
         (``InvalidReply``), or ``"replace"`` them by U+FFFD.
     :ivar priority: 0 to 255, for queues with ``x-max-priority``.
     :ivar headers: metadata of every call, AMQP field-table values by name; at most 500 values, those in tables and
@@ -130,8 +130,8 @@ class ClientOptions:
         is declared when it does not exist: direct and not durable.
     :ivar max_message_size: bytes of a body. A larger request is not sent (``MessageTooLarge``), and a larger reply is
         refused (``InvalidReply``).
-    :ivar max_elements: what decoding a reply may cost: a reply with more is refused (``InvalidReply``). A number counts
-        as one element; ``docs/security.md`` has the others.
+    :ivar max_elements: the cost of decoding a reply, at most: a reply with more is refused (``InvalidReply``). A number
+        counts as one element; ``docs/security.md`` has the others.
     :ivar uncorrelated_replies: whether replies without a correlation id are accepted, as servers of
         ``txamqp.contrib.thrift`` send them. Only the seqid tells their calls. Every worker that this connection calls
         can guess it, and so answer in the place of another.

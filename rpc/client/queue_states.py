@@ -1,4 +1,4 @@
-"""What the broker says about the queue of a service whose calls get no reply, for the text of their errors.
+"""The state of the queue of a service whose calls get no reply, for the text of their errors.
 
 Until its deadline, a call without a consumer looks like a slow call. At the deadline its error must come at once, so
 there is no time left to ask the broker. So it is asked shortly before, and only about calls that are still without a

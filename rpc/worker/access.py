@@ -41,7 +41,7 @@ class AccessControl(WorkerInterceptor):
     def before(self, call: WorkerCall) -> Deferred[None] | None:
         """Refuse the call, with a line in the log, or admit it.
 
-        :return: what admits it later, if the rule has to wait.
+        :return: fires when the call is admitted, if the rule has to wait.
         :raises AccessDenied: the call is not allowed.
         """
         rule = self._rules.get(call.method, self._rules.get(OTHERS, _nobody))
@@ -66,7 +66,7 @@ class AccessControl(WorkerInterceptor):
         raise AccessDenied(f"{call.label}: {reason}")
 
     def _line(self, call: WorkerCall, reason: str) -> str:
-        """Return what the log says about a refusal. Names are cut: a peer may choose them."""
+        """Return the log line of a refusal. Names are cut: a peer may choose them."""
         return (
             f"{self._service}: access denied: method {call.method}, user {_cut(call.user_id)}, program "
             f"{_cut(call.app_id)}, message id {_cut(call.message_id)}, reply queue {_cut(call.reply_to)}: {reason}"

@@ -28,7 +28,7 @@ class ArgumentsReader:
     def read(self, request: Request, method: StubMethod, start: int) -> Any:
         """Return the struct of the arguments of a request whose head has been read.
 
-        :param method, start: what :meth:`~rpc.worker.request.Request.read_head` has returned.
+        :param method, start: as :meth:`~rpc.worker.request.Request.read_head` has returned them.
         :raises Rejection: the request is malformed, or has too many elements.
         """
         try:

@@ -2,7 +2,7 @@
 
 The worker's own queue is bound to each exchange once more, by the queue's name: the sentinel. Every two seconds a
 message with this routing key goes to each exchange. When it comes back, the exchange has lost its bindings, even if
-somebody has declared it again since. The cost does not depend on the number of services: one message to each exchange.
+a peer has declared it again since. The cost does not depend on the number of services: one message to each exchange.
 
 A single binding that an operator deletes is not noticed, unless it is the sentinel. A deleted queue is noticed in
 another way: the broker cancels its consumer.
@@ -35,7 +35,7 @@ PROBE = encode_properties(Properties(expiration="1000"))
 
 
 class WatchState(enum.Enum):
-    """What the watch does."""
+    """The state of the watch."""
 
     STOPPED = "nothing: the worker has no channel, or is stopping"
     PAUSING = "waits for the next check"

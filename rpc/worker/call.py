@@ -107,7 +107,7 @@ class WorkerCall:
 
     @property
     def user_id(self) -> str | None:
-        """The user who sent the request, as the broker has verified it; ``None`` when the request names none.
+        """The user that sent the request, as the broker has verified it; ``None`` when the request names none.
 
         RabbitMQ verifies it unless the user that logged in has the tag ``impersonator``.
         """

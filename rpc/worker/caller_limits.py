@@ -24,7 +24,7 @@ MOST_CALLERS = 10_000
 
 @attrs.frozen
 class CallerLimits:
-    """What one caller of a service may have, in each worker.
+    """The limits of each caller of a service, in each worker.
 
     :ivar concurrency: calls in progress at once.
     :ivar rate: calls a second, on average.

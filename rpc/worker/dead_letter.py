@@ -1,4 +1,4 @@
-"""What a rejected request leaves in the dead letters. Pure; ``rejector.py`` publishes it."""
+"""The dead letter of a rejected request. Pure; ``rejector.py`` publishes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DeadLetter:
 
         It is the only copy of a request whose sender could not be told, and then has the whole body, if the worker
         gathered it. The caller of another one has the error and the request. Of an invalid one only the head is kept:
-        it shows what is wrong.
+        it shows the fault.
         """
         body, size = request.delivery.body, request.delivery.size
         headers: dict[str, Any] = {DEAD_REASON: str(rejection)[:LONGEST_REASON]}
@@ -50,7 +50,7 @@ class DeadLetter:
     def properties(self, keeps_caller: bool = False, *, with_headers: bool = True) -> bytes:
         """Return the encoded properties: those of the request, with the headers of a dead letter.
 
-        :param keeps_caller: whether the letter says who has sent the request.
+        :param keeps_caller: whether the letter names the sender of the request.
         :param with_headers: whether the request's own headers stay.
         :raises CodecError: a header cannot be encoded.
         """

@@ -369,7 +369,7 @@ class Dispatcher:
 
 
 def _execution_for(interceptors: tuple[Any, ...]) -> Callable[..., Execution]:
-    """Return what makes the execution. Each kind costs a call no more than its interceptors need."""
+    """Return the factory of the execution. Each kind costs a call no more than its interceptors need."""
     if not interceptors:
         return Execution
     if any(does(each.before) for each in interceptors):

@@ -68,7 +68,7 @@ class Drain:
         return sum(each.dispatcher.limiter.running for each in self._served)
 
     def _tell_end(self, told: bool) -> None:
-        """Log what has become of the calls in progress.
+        """Log the end of the calls in progress.
 
         :param told: whether the log says that there were some.
         """

@@ -18,7 +18,7 @@ NESTED = Source.NESTED
 
 
 class Action(enum.Enum):
-    """What to do with a delivery, and why."""
+    """An action on a delivery, and its reason."""
 
     RUN = "a slot is free"
     ACK_AND_RUN = "a slot is free; the ack comes first, since it must run at most once"

@@ -65,7 +65,7 @@ class InterceptedExecution(ObservedExecution):
     def _admit(self, seen: Seen, interceptors: Iterator[Any]) -> Deferred[object] | None:
         """Ask interceptors until one of them has to wait.
 
-        :return: what it waits for; ``None`` when all have admitted the call.
+        :return: fires when the one that has to wait has decided; ``None`` when all have admitted the call.
         """
         for interceptor in interceptors:
             answer = interceptor.before(seen.call)

@@ -55,7 +55,7 @@ def keepalive_properties(request: Request, instance: str) -> bytes | None:
 def copy_properties(request: Request, headers: Mapping[str, Any], now: float, keeps_caller: bool = False) -> bytes:
     """Return the encoded properties of a copy for another queue, with further `headers` and the time that is left.
 
-    :param keeps_caller: whether the copy says who sent the original.
+    :param keeps_caller: whether the copy names the sender of the original.
     :raises CodecError: a header cannot be encoded.
     """
     parts = _copied(request, {**request.headers, **headers}, keeps_caller)
@@ -71,7 +71,7 @@ def dead_letter_properties(
 
     :param headers: those of a dead letter, which its sender cannot write.
     :param with_headers: whether the request's own headers stay.
-    :param keeps_caller: whether the letter says who has sent the request.
+    :param keeps_caller: whether the letter names the sender of the request.
     :raises CodecError: a header cannot be encoded.
     """
     came = request.headers if with_headers else NO_HEADERS

@@ -47,7 +47,7 @@ def _check_timeout(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
 
 
 def _check_arguments(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Check that the broker can read the table. The broker checks what its entries mean."""
+    """Check that the broker can read the table. The broker checks its entries."""
     given = f"{attribute.name}={value!r}"
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{given}: must be a dict of arguments by name, such as x-max-length-bytes")

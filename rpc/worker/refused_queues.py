@@ -1,4 +1,4 @@
-"""What an operator can do about a queue that the broker refuses as a service declares it. Pure."""
+"""The remedy when the broker refuses a queue as a service declares it. Pure."""
 
 from __future__ import annotations
 

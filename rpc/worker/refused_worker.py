@@ -1,4 +1,4 @@
-"""What a worker does when the broker refuses it for good, and when a refusal of its queues is for good."""
+"""The end of a worker that the broker refuses for good, and when a refusal of its queues is for good."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RefusedSince:
 
 
 def log_line(on_refusal: str, error: Exception) -> str:
-    """Return what the log says when the broker refuses a worker for good."""
+    """Return the log line for a worker that the broker refuses for good."""
     if on_refusal == EXIT:
         return (
             f"the worker ends: the broker refuses it: {error}. Correct this, or use --on-refusal wait "

@@ -15,7 +15,7 @@ class Rejection(Exception):
     :ivar answer: the exception for its caller.
     :ivar poison: whether every worker would reject it, so that it belongs to the dead letters.
     :ivar outcome: the outcome word of the reply (``rpc/headers.py``); ``None``: the reply has none.
-    :ivar kind: that of the dead letter, if it becomes one. The default is for what any caller can send at will.
+    :ivar kind: that of the dead letter, if it becomes one. The default: any caller can send such requests at will.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ There is no safe way to answer on them: one request would end worker after worke
 
 DIRECT_REPLY_ADDRESS: Final = DIRECT_REPLY_TO + b"."
 """How the names begin that the broker gives to requests. RabbitMQ puts one in place of :data:`DIRECT_REPLY_TO`, so
-this alone is nobody's; a copy of the request that has it would be refused (406).
+this alone belongs to no client; a copy of the request that has it would be refused (406).
 """
 
 EMPTY: Final = encode_short_string("")

@@ -26,7 +26,7 @@ def sender_of(user_id: str | None, headers: Mapping[str, Any], own: str | None) 
 
 
 def name_sender(headers: Mapping[str, Any], sender: str | None, own: str | None) -> tuple[dict[str, Any], str | None]:
-    """Return the headers and the user id of a copy that says who has sent the original, if that is known.
+    """Return the headers and the user id of a copy that names the sender of the original, if it is known.
 
     :param headers: those of the original.
     :param own: our own user, as the broker knows it: RabbitMQ closes the channel for another name (406).
@@ -38,11 +38,11 @@ def name_sender(headers: Mapping[str, Any], sender: str | None, own: str | None)
 
 
 def with_sender(copy: Properties, sender: str | None, own: str | None) -> Properties:
-    """Return the properties of a copy that says who has sent the original; see :func:`name_sender`."""
+    """Return the properties of a copy that names the sender of the original; see :func:`name_sender`."""
     headers, user = name_sender(copy.headers or {}, sender, own)
     return attrs.evolve(copy, headers=headers or None, user_id=user)
 
 
 def without_sender(encoded: bytes) -> bytes:
-    """Return the encoded properties of a copy that does not say who has sent the original."""
+    """Return the encoded properties of a copy that does not name the sender of the original."""
     return encode_properties(with_sender(decode_properties(encoded), None, None))

@@ -99,16 +99,16 @@ class ThriftService(QueueOptions):
     :ivar deduplicate: whether to remember recent replies, so that a repeated request gets the same reply and is not run
         again; ``True``, or a :class:`Deduplicate` with other bounds.
     :ivar max_message_size: bytes of a request's body; a larger one is rejected.
-    :ivar max_elements: what decoding a request may cost: a request with more is rejected. A number counts as one
+    :ivar max_elements: the cost of decoding a request, at most: a request with more is rejected. A number counts as one
         element; ``docs/security.md`` has the others.
-    :ivar invalid_utf8: what happens to bytes of a ``string`` in a request that are not UTF-8: ``"refuse"`` the request
+    :ivar invalid_utf8: how bytes of a ``string`` in a request that are not UTF-8 are treated: ``"refuse"`` the request
         (PROTOCOL_ERROR and a dead letter), or ``"replace"`` them by U+FFFD.
-    :ivar allow: the users that may call. ``True``: everybody. A user's name, or a pattern of names such as
+    :ivar allow: the users that may call. ``True``: all. A user's name, or a pattern of names such as
         ``"billing-*"`` (:mod:`fnmatch`), or a list of them. Or a function that is called with the
         :class:`rpc.WorkerCall` of a request with a ``user_id``, and returns ``True``, also by a Deferred or coroutine.
-        Or a mapping of methods to such rules, with ``"*"`` for the methods that it does not name; without it, nobody
-        may call these. All others get ``AccessDenied``, as does a request without a ``user_id``. Default: everybody.
-    :ivar limits: what one caller may have, a :class:`rpc.CallerLimits`. A call that is over it gets ``Overloaded``.
+        Or a mapping of methods to such rules, with ``"*"`` for the methods that it does not name; without it, these
+        may not be called. All others get ``AccessDenied``, as does a request without a ``user_id``. Default: all.
+    :ivar limits: of each caller, a :class:`rpc.CallerLimits`. A call that is over it gets ``Overloaded``.
     :ivar interceptors: objects that provide :class:`rpc.IWorkerInterceptor`; those of the worker come before them, and
         ``limits`` and ``allow`` after them.
     :ivar exchange: where requests are published, for peers that use another exchange.

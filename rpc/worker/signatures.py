@@ -111,7 +111,7 @@ class Signatures:
         return None
 
     def _make_space(self) -> None:
-        """Forget what cannot be replayed any more, and then the oldest tenth."""
+        """Forget the signatures that cannot be replayed any more, and then the oldest tenth."""
         wall = self._keys.now()
         self._begun = {mac: until for mac, until in self._begun.items() if until >= wall}
         for mac in list(self._begun)[: max(0, len(self._begun) - self._most * 9 // 10)]:

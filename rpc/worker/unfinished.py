@@ -21,7 +21,7 @@ def is_unfinished(value: Any) -> bool:
 
 
 def failure_of(value: Any) -> Failure:
-    """Return what the call fails with when a handler returns `value`."""
+    """Return the error of a call whose handler returns `value`."""
     if isinstance(value, Failure):  # as twisted.internet.defer.maybeDeferred takes it
         return value
     kind = type(value).__name__

@@ -41,7 +41,7 @@ SKIPPED: Final = 3
 """The exit status without a fuzzer."""
 
 _END: Final = re.compile(r"=== Uncaught Python exception: ===|ERROR: libFuzzer:")
-"""The beginning of what the fuzzer prints about a finding."""
+"""The beginning of the fuzzer's line about a finding."""
 
 
 @attrs.frozen

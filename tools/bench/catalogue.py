@@ -151,7 +151,7 @@ CALLERS = (
 """The ways to call: from Twisted, asyncio, threads, and with a stock Thrift client."""
 
 BY_NAME = {peer.name: peer for peer in (*PEERS, *CALLERS)} | {peer.name: peer for peer in PEERS}
-"""All of them. What is in both lists has the title of a library."""
+"""All of them. A peer of both lists has the title of a library."""
 
 
 def needed(parts: Collection[str], only: Collection[str] = ()) -> dict[str, Peer]:

@@ -1,1 +1,1 @@
-"""Hostile messages among good calls: what a worker's other callers notice of them."""
+"""Hostile messages among good calls: their effect on a worker's other callers."""

@@ -1,4 +1,4 @@
-"""Measures what hostile messages cost others: ``python -m tools.hostile [OPTION…]``.
+"""Measures the cost of hostile messages for other callers: ``python -m tools.hostile [OPTION…]``.
 
 A private RabbitMQ, one worker process, and this process, which makes the good calls and publishes one hostile message
 before each of them. Rounds without hostile messages come in turn with those that have them.

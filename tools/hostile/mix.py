@@ -22,9 +22,10 @@ class WrongAnswer(Exception):
 
 
 async def call_many(client: Any, calls: int, rate: float, before: Callable[[], None]) -> list[float]:
-    """Call ``Calculator.add`` so many times a second, whatever the answers; return the seconds that each call took.
+    """Call ``Calculator.add`` so many times a second, also when answers are late.
 
     :param before: called before each call.
+    :return: the seconds that each call took.
     :raises RPCError: a call has failed.
     :raises WrongAnswer: see there.
     """

@@ -18,9 +18,9 @@ from tools.hostile.messages import encoded
 
 
 class HostilePeer:
-    """May do what any client of the service may do.
+    """Has the permissions of any client of the service.
 
-    :ivar replies: what workers have sent to it.
+    :ivar replies: messages that workers have sent to it.
     """
 
     def __init__(self, connection: AMQPConnection, channel: Channel, reply_queue: str) -> None:

@@ -3,7 +3,7 @@
 One broker, one client process, and a worker process for each kind. The kinds take turns, round by round, so that other
 work on the machine meets all of them. A ratio is that of a round to the rounds without interceptors before and after
 it; the medians are printed: of calls a second, and of calls a second of processor time (of client, worker and broker
-together). The second is what the first is on a machine that does nothing else, and whose processors are all in use.
+together). On a machine that does nothing else, and whose processors are all in use, both are the same.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class LongLong(int):
 class LateTimestamp(int):
     """A timestamp past the year 9999, in seconds since 1970; ``datetime`` cannot represent it. It stays one (T).
 
-    Nested calls send the metadata of the call on, so whatever is decoded must be encoded again.
+    Nested calls send the metadata of the call on, so every decoded value must be encoded again.
     """
 
 

@@ -42,7 +42,7 @@ class Receiver(Protocol):
 
 
 HEAD_KEPT = 16384
-"""Bytes that are kept of a body that is too large: its beginning tells what it was, and whom to answer."""
+"""Bytes that are kept of a body that is too large: its beginning has the name and the seqid, for the answer."""
 
 
 class CutBody(bytes):

@@ -1,4 +1,4 @@
-"""The headers of messages that peers write: a number of values bounds what they cost.
+"""The headers of messages that peers write: the number of their values is bounded, and so is their cost.
 
 A header frame of 128 KiB holds up to 130,000 values, whose decoding takes up to 30 ms (measured with Python 3.11): more
 than 1,000 calls. RabbitMQ has no limit of its own.
