@@ -89,6 +89,7 @@ async def _gather(link: Link, clock: IClock, question: Question) -> Gathered:
             replies.stop()
             channel.close()
     except SetUpTimedOut as error:
+        _usable(link, label)  # raises if it is blocked by now: RabbitMQ reads nothing from a blocked connection
         raise CallTimedOut(f"{label}: not sent: the broker does not answer", NOT_SENT) from error
     except CodecError as error:
         raise RPCError(f"{label}: not sent: {error}", NOT_SENT) from error

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as AnswerTimedOut
 from twisted.python.failure import Failure
 
+from rpc.amqp.protocol import AMQPConnection
 from rpc.errors import AMQPError, DeclarationRefused
 from rpc.interfaces import IClock
 from rpc.link import Link
@@ -42,22 +43,31 @@ def queue_counts(link: Link, clock: IClock, queue: str) -> Deferred[QueueCounts 
         is lost or blocked, or the broker does not answer.
     """
     asked = Deferred.fromCoroutine(_queue_counts(link, queue)).addTimeout(LIMIT, clock)
-    return asked.addErrback(_not_answered, queue)
+    return asked.addErrback(_not_answered, link, queue)
 
 
-def _not_answered(failure: Failure, queue: str) -> Failure:
+def _not_answered(failure: Failure, link: Link, queue: str) -> Failure:
     if failure.check(AnswerTimedOut):
+        _usable(link)  # raises if it is blocked by now
         raise AMQPError(f"the broker does not answer about the queue {queue}")
     return failure
 
 
-async def _queue_counts(link: Link, queue: str) -> QueueCounts | None:
+def _usable(link: Link) -> AMQPConnection:
+    """Return the open connection.
+
+    :raises AMQPError: there is none, or it is blocked: then RabbitMQ reads nothing from it.
+    """
     connection = link.connection
     if connection is None:
         raise AMQPError(f"not connected: {link.problem}")
-    if connection.blocked is not None:  # RabbitMQ reads nothing from it
+    if connection.blocked is not None:
         raise AMQPError(f"the broker is blocked: {connection.blocked}")
-    channel = await connection.open_channel()
+    return connection
+
+
+async def _queue_counts(link: Link, queue: str) -> QueueCounts | None:
+    channel = await _usable(link).open_channel()
     try:
         declared = await channel.declare(existing_queue(queue))
     except DeclarationRefused:
