@@ -34,7 +34,7 @@ from rpc.default_reactor import default_reactor
 
 INTERVAL: Final = 2.0
 
-HEAD: Final = ("METHOD", "CALLS", "ERRORS", "CALLS/S", "MEAN", "P50", "P99")
+HEAD: Final = ("METHOD", "CALLS", "EXCEPTIONS", "ERRORS", "CALLS/S", "MEAN", "P50", "P99")
 
 
 @attrs.frozen
@@ -75,8 +75,8 @@ def stats_command(service: str, watch: bool, interval: float, queue: str | None,
 
     Counts are those since the start of each worker; with --watch those between two looks, and their rate. Durations
     count from the beginning of a call to its reply: mean, median, and the 99th percentile, interpolated in buckets.
-    Errors are calls without a result: the IDL's exceptions, too. Workers count calls when they run by "thrift-rpc
-    serve" or "twistd rpc-worker", or have the option stats=True.
+    Exceptions are those of the IDL, which callers expect; errors are all other calls without a result. Workers count
+    calls when they run by "thrift-rpc serve" or "twistd rpc-worker", or have the option stats=True.
 
     Exit status: 0 when a worker has answered; 1 when none has, or the command failed; 2 when the command line is wrong.
     """
@@ -148,7 +148,9 @@ def lines(name: str, workers: int, shown: Shown) -> Iterator[str]:
     if total.uncounted:
         yield f"these count no calls (--no-stats or stats=False), or in another way: {', '.join(total.uncounted)}"
     yield ""
-    yield from table(HEAD, [_cells(method, each, shown.seconds) for method, each in shown.methods.items()], range(1, 7))
+    yield from table(
+        HEAD, [_cells(method, each, shown.seconds) for method, each in shown.methods.items()], range(1, len(HEAD))
+    )
     errors = [
         (method, error, str(number))
         for method, each in shown.methods.items()
@@ -156,13 +158,14 @@ def lines(name: str, workers: int, shown: Shown) -> Iterator[str]:
     ]
     if errors:
         yield ""
-        yield from table(("METHOD", "ERROR", "CALLS"), errors, (2,))
+        yield from table(("METHOD", "EXCEPTION OR ERROR", "CALLS"), errors, (2,))
 
 
 def _cells(method: str, total: MethodTotal, seconds: float | None) -> tuple[str, ...]:
     return (
         method,
         str(total.calls),
+        str(total.exceptions),
         str(total.failures),
         "-" if seconds is None else f"{total.calls / seconds:.1f}",
         *(_duration(value) for value in (total.mean, total.percentile(50), total.percentile(99))),
@@ -196,6 +199,7 @@ def _json(total: MethodTotal, seconds: float | None) -> dict[str, Any]:
     percentiles = {f"p{percent}": total.percentile(percent) for percent in (50, 90, 99)}
     return {
         "calls": total.calls,
+        "exceptions": total.exceptions,
         "errors": total.failures,
         "rate": None if seconds is None else total.calls / seconds,
         "outcomes": dict(total.outcomes),

@@ -15,6 +15,7 @@ BOUNDS = (0.0001, 0.00025, 0.0005, *BUCKETS, 60.0, 300.0)
 """Upper bounds of the buckets, in seconds. Workers of all versions need the same ones, so that counts can be added."""
 
 RETURNED = Ending.RETURNED.value
+RAISED = Ending.RAISED.value
 
 
 class _Method(Histogram):

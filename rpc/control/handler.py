@@ -56,6 +56,7 @@ class ControlHandler:
             if worker.call_stats is not None:
                 totals = [total_of(each) for each in worker.call_stats.of(name)]
                 counters[f"{name}.calls"] = sum(each.calls for each in totals)
+                counters[f"{name}.exceptions"] = sum(each.exceptions for each in totals)
                 counters[f"{name}.errors"] = sum(each.failures for each in totals)
         return counters
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from rpc.control.call_stats import BOUNDS, RETURNED
+from rpc.control.call_stats import BOUNDS, RAISED, RETURNED
 from rpc.control.stubs.control.ttypes import MethodStats, ServiceStats, WorkerStats
 
 LONGEST = 1e15
@@ -41,9 +41,14 @@ class MethodTotal:
         return sum(self.outcomes.values())
 
     @property
+    def exceptions(self) -> int:
+        """The calls that ended with an exception of the IDL, or with a ``TApplicationException`` of the handler."""
+        return self.outcomes.get(RAISED, 0)
+
+    @property
     def failures(self) -> int:
-        """The calls without a result."""
-        return self.calls - self.outcomes.get(RETURNED, 0)
+        """The calls without an answer of the handler. An exception of the IDL is an answer: the caller expects it."""
+        return self.calls - self.outcomes.get(RETURNED, 0) - self.exceptions
 
     @property
     def mean(self) -> float | None:

@@ -29,7 +29,7 @@ class Figures:
     """How calls go.
 
     :ivar rate: calls that end in a second, between the last two readings.
-    :ivar errors: those without a result.
+    :ivar errors: those without a result, and without an exception of the IDL.
     :ivar p50: seconds that half of the calls of the last readings took at most; ``None``: there were none.
     :ivar p99: the same for 99 of 100.
     """

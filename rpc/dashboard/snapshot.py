@@ -60,7 +60,7 @@ class MethodRow:
     """One method of a service, of all workers together.
 
     :ivar calls: since the workers have started.
-    :ivar errors: of these calls, by name.
+    :ivar errors: exceptions and errors of these calls, by name.
     """
 
     name: str

@@ -220,7 +220,7 @@ class ControlVerbsTests(ControlVerbTestCase):
         self.assertGreater(add["p99"], 0)
         status, output, _ = yield self.run_verb("stats", self.name, "--wait", "30")
         self.assertIn("0 of 128 slots in use", output)
-        self.assertRegex(output, r"\nadd +3 +0 +- ")
+        self.assertRegex(output, r"\nadd +3 +0 +0 +- ")
 
     @inlineCallbacks
     def test_watch_shows_rates_until_ctrl_c(self) -> Any:

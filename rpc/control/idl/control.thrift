@@ -101,7 +101,7 @@ struct MethodStats {
   1: string method = ""
   /** Calls by how they ended: returned, raised, failed, cancelled, refused, rejected or dropped. */
   2: map<string, i64> outcomes = {}
-  /** Calls without a result by the name of their error. */
+  /** Calls without a result by the name of their exception or error. */
   3: map<string, i64> errors = {}
   /** Of those that began, from the beginning of the call to its reply. */
   4: Latency latency = {}
@@ -152,7 +152,10 @@ service Control {
   /** The status in words, with the reason. */
   string getStatusDetails() (idempotent = "true")
 
-  /** Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls and .errors. */
+  /**
+   * Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls, .exceptions
+   * (of the IDL) and .errors (all other ends without a result).
+   */
   map<string, i64> getCounters() (idempotent = "true")
 
   i64 getCounter(1: string key) throws (1: UnknownKey unknown) (idempotent = "true")

@@ -31,8 +31,8 @@ export const methodColumns = [
   ...figureColumns,
   plain("calls", "calls"),
   {
-    key: "failures",
-    title: "errors by name",
+    key: "exceptions",
+    title: "exceptions and errors",
     wide: true,
     value: (row) => Object.values(row.errors).reduce((sum, count) => sum + count, 0),
     text: (row) => pairs(row.errors) || "none",

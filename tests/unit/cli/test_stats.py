@@ -26,14 +26,14 @@ class StatsTests(SynchronousTestCase):
         self.assertIn("Calculator: 2 workers, 2 of 8 slots in use, 4 waiting in them", text)
         self.assertIn("count no calls (--no-stats or stats=False), or in another way: b", text)
         row = next(line for line in text.splitlines() if line.startswith("add"))
-        self.assertEqual(row.split(), ["add", "3", "0", "-", "166.7", "ms", "0.1", "ms", "0.1", "ms"])
+        self.assertEqual(row.split(), ["add", "3", "0", "0", "-", "166.7", "ms", "0.1", "ms", "0.1", "ms"])
 
     def test_two_looks_show_the_rate_between_them(self) -> None:
         before = look(5.0, worker(method(returned=3), uptime=10.0))
         shown = compare("Calculator", look(7.0, worker(method(returned=8), uptime=12.0)), before)
         self.assertEqual((shown.seconds, shown.methods["add"].calls), (2.0, 5))
         row = next(line for line in lines("Calculator", 1, shown) if line.startswith("add"))
-        self.assertEqual(row.split()[:4], ["add", "5", "0", "2.5"])
+        self.assertEqual(row.split()[:5], ["add", "5", "0", "0", "2.5"])
 
     def test_a_worker_that_was_started_or_is_new_does_not_count(self) -> None:
         """Its counts are those of another time."""
@@ -53,7 +53,16 @@ class StatsTests(SynchronousTestCase):
             "sum", outcomes={"failed": 2}, errors={"ZeroDivisionError": 2}, latency=Latency(1.0, counts(p3=2))
         )
         text = "\n".join(lines("Calculator", 1, compare("Calculator", look(1.0, worker(failed)), None)))
-        self.assertIn("METHOD  ERROR              CALLS\nsum     ZeroDivisionError      2", text)
+        self.assertIn("METHOD  EXCEPTION OR ERROR  CALLS\nsum     ZeroDivisionError       2", text)
+
+    def test_exceptions_of_the_idl_have_their_own_column(self) -> None:
+        mixed = method(returned=5, outcomes={"returned": 5, "raised": 3, "rejected": 1}, errors={"UnknownTerm": 3})
+        seen = look(1.0, worker(mixed))
+        shown = compare("Calculator", seen, None)
+        row = next(line for line in lines("Calculator", 1, shown) if line.startswith("add"))
+        self.assertEqual(row.split()[:4], ["add", "9", "3", "1"])
+        found = as_json("Calculator", seen, shown)["methods"]["add"]
+        self.assertEqual((found["exceptions"], found["errors"], found["errors_by_type"]), (3, 1, {"UnknownTerm": 3}))
 
     def test_json_has_null_for_what_is_not_known(self) -> None:
         slow = method("slow", latency=Latency(1000.0, [0] * (PLACES - 1) + [1]))

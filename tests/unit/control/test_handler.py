@@ -27,10 +27,10 @@ CONSUMING = ConsumerState.CONSUMING
 
 
 class Counted(CallStats):
-    """Has counted two calls of one method, one of them without a result."""
+    """Has counted three calls of one method: a result, an exception of the IDL, and an error."""
 
     def of(self, service: str) -> list[MethodStats]:
-        return [MethodStats(method="add", outcomes={"returned": 1, "failed": 1})]
+        return [MethodStats(method="add", outcomes={"returned": 1, "raised": 1, "failed": 1})]
 
 
 @attrs.define
@@ -124,7 +124,8 @@ class ControlHandlerTests(SynchronousTestCase):
 
     def test_has_counters_of_calls_when_they_are_counted(self) -> None:
         self.facts.call_stats = Counted()
-        self.assertEqual(self.handler.getCounter("Calculator.calls"), 2)
+        self.assertEqual(self.handler.getCounter("Calculator.calls"), 3)
+        self.assertEqual(self.handler.getCounter("Calculator.exceptions"), 1)
         self.assertEqual(self.handler.getCounter("Calculator.errors"), 1)
 
     def test_says_whether_calls_are_counted(self) -> None:

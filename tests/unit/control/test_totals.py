@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.control import Latency, MethodStats, ServiceStats, WorkerStats
 from rpc.control.call_stats import BOUNDS
-from rpc.control.totals import NOTHING, MethodTotal, ServiceTotal, add_up, percentile
+from rpc.control.totals import NOTHING, MethodTotal, ServiceTotal, add_up, percentile, total_of
 
 PLACES = len(BOUNDS) + 1
 
@@ -48,6 +48,12 @@ class TotalTests(SynchronousTestCase):
         self.assertEqual((add.calls, add.failures, add.counts[0], add.seconds), (7, 0, 7, 1.0))
         self.assertEqual((other.calls, other.failures, other.errors), (3, 3, {"ValueError": 2}))
         self.assertEqual(total.uncounted, ())
+
+    def test_exceptions_of_the_idl_are_no_failures(self) -> None:
+        """The caller expects them: they are answers."""
+        mixed = method(returned=5, outcomes={"returned": 5, "raised": 3, "failed": 1, "dropped": 1})
+        total = total_of(mixed)
+        self.assertEqual((total.calls, total.exceptions, total.failures), (10, 3, 2))
 
     def test_names_the_workers_whose_counts_cannot_be_added(self) -> None:
         strange = {

@@ -54,14 +54,14 @@ class RosterTests(SynchronousTestCase):
         return self.roster.readings(now)
 
     def test_a_worker_and_its_services(self) -> None:
-        """Calls that did not return are errors, as for the verb ``stats``."""
+        """Exceptions of the IDL are no errors, as for the verb ``stats``."""
         (worker,) = self.take(100, stats("a", "Adder"))
         self.assertEqual((worker.instance, worker.state, worker.started), ("a", "", EPOCH + 90))
         (service,) = worker.services
         self.assertEqual((service.name, service.state), ("Adder", "CONSUMING"))
         self.assertEqual((service.running, service.waiting, service.concurrency), (1, 2, 64))
         total = (service.methods or {})["add"]
-        self.assertEqual((total.calls, total.failures), (11, 6))
+        self.assertEqual((total.calls, total.exceptions, total.failures), (11, 2, 4))
         self.assertEqual(total.errors, {"NoSuchKey": 2, "ValueError": 3, "CancelledError": 1})
 
     def test_workers_of_which_none_answers(self) -> None:

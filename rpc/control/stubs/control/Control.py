@@ -52,7 +52,8 @@ class Iface(Interface):
 
     def getCounters():
         """
-        Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls and .errors.
+        Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls, .exceptions
+        (of the IDL) and .errors (all other ends without a result).
 
         """
         pass
@@ -306,7 +307,8 @@ class Client(object):
 
     def getCounters(self):
         """
-        Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls and .errors.
+        Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls, .exceptions
+        (of the IDL) and .errors (all other ends without a result).
 
         """
         seqid = self._seqid = self._seqid + 1

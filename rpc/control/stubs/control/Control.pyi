@@ -23,7 +23,9 @@ class Iface(_Interface):
         """The status in words, with the reason."""
         ...
     def getCounters() -> dict[str, int] | _Deferred[dict[str, int]] | _Coroutine[_Any, _Any, dict[str, int]]:
-        """Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls and .errors."""
+        """Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls, .exceptions
+        (of the IDL) and .errors (all other ends without a result).
+        """
         ...
     def getCounter(key: str) -> int | _Deferred[int] | _Coroutine[_Any, _Any, int]:
         """:raises UnknownKey: as ``unknown`` of the IDL."""
@@ -62,7 +64,9 @@ class Client:
         """The status in words, with the reason."""
         ...
     def getCounters(self) -> _Deferred[dict[str, int]]:
-        """Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls and .errors."""
+        """Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls, .exceptions
+        (of the IDL) and .errors (all other ends without a result).
+        """
         ...
     def getCounter(self, key: str) -> _Deferred[int]:
         """:raises UnknownKey: as ``unknown`` of the IDL."""
@@ -100,7 +104,9 @@ class AsyncioClient:
         """The status in words, with the reason."""
         ...
     def getCounters(self) -> _Future[dict[str, int]]:
-        """Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls and .errors."""
+        """Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls, .exceptions
+        (of the IDL) and .errors (all other ends without a result).
+        """
         ...
     def getCounter(self, key: str) -> _Future[int]:
         """:raises UnknownKey: as ``unknown`` of the IDL."""
@@ -138,7 +144,9 @@ class BlockingClient:
         """The status in words, with the reason."""
         ...
     def getCounters(self) -> dict[str, int]:
-        """Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls and .errors."""
+        """Numbers by name: <service>.running, .waiting, .concurrency, and, if the worker counts calls, .calls, .exceptions
+        (of the IDL) and .errors (all other ends without a result).
+        """
         ...
     def getCounter(self, key: str) -> int:
         """:raises UnknownKey: as ``unknown`` of the IDL."""

@@ -700,7 +700,7 @@ class MethodStats(object):
     Attributes:
      - method: The name in the IDL; _OTHER stands for all names that are no method.
      - outcomes: Calls by how they ended: returned, raised, failed, cancelled, refused, rejected or dropped.
-     - errors: Calls without a result by the name of their error.
+     - errors: Calls without a result by the name of their exception or error.
      - latency: Of those that began, from the beginning of the call to its reply.
 
     """

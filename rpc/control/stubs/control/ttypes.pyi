@@ -124,7 +124,7 @@ class MethodStats:
     outcomes: dict[str, int]
     """Calls by how they ended: returned, raised, failed, cancelled, refused, rejected or dropped."""
     errors: dict[str, int]
-    """Calls without a result by the name of their error."""
+    """Calls without a result by the name of their exception or error."""
     latency: _idl_control_ttypes.Latency
     """Of those that began, from the beginning of the call to its reply."""
     thrift_spec: _ClassVar[_Any]
