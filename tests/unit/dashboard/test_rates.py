@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.control.call_stats import BOUNDS
@@ -48,6 +49,12 @@ class RateMeterTests(SynchronousTestCase):
         self.take(1, a=counts(10))
         self.assertEqual(self.take(2, a=counts(3)), (0.0, 0.0))
         self.assertEqual(self.take(3, a=counts(4)), (1.0, 0.0))
+
+    def test_counts_that_change_without_a_call_are_no_calls(self) -> None:
+        """A peer may tell any numbers. Readings go on, also when these leave the window."""
+        for second in range(WINDOW + 4):
+            self.assertEqual(self.take(second, a=evolve(counts(5), seconds=float(min(second, 2)))), (0.0, 0.0))
+        self.assertEqual(self.take(WINDOW + 4, a=counts(7)), (2.0, 0.0))
 
     def test_figures_of_services_and_methods(self) -> None:
         """Each has its own."""
