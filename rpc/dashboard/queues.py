@@ -15,7 +15,7 @@ import attrs
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from rpc.control.together import together
-from rpc.dashboard.readings import QueueCounts
+from rpc.dashboard.readings import QueuedMessages
 from rpc.errors import ChannelClosed, CodecError
 from rpc.topology import DeadLetterKind, ServiceTopology
 
@@ -68,7 +68,7 @@ class Queues:
         self._ask = ask
         self._known: dict[str, _Exists | _Missing | _Refused] = {}  # the last answers
 
-    async def counts(self, services: Mapping[str, str]) -> dict[str, QueueCounts]:
+    async def counts(self, services: Mapping[str, str]) -> dict[str, QueuedMessages]:
         """Ask the broker.
 
         :param services: their request queues, by their names.
@@ -126,10 +126,10 @@ class Queues:
         else:
             self._known[queue] = _Missing(self._clock.seconds()) if counts is None else _Exists(counts.ready)
 
-    def _counts_of(self, topology: ServiceTopology) -> QueueCounts:
+    def _counts_of(self, topology: ServiceTopology) -> QueuedMessages:
         dead = [self._ready(queue, missing=0) for queue in _dead_queues(topology)]
         counted = [ready for ready in dead if ready is not None]
-        return QueueCounts(
+        return QueuedMessages(
             waiting=self._ready(topology.queue, missing=None),
             dead=sum(counted) if len(counted) == len(dead) else None,
         )

@@ -48,7 +48,7 @@ class WorkerReading:
 
 
 @attrs.frozen
-class QueueCounts:
+class QueuedMessages:
     """The messages in the queues of a service; ``None``: not known.
 
     :ivar waiting: requests that were not delivered to a worker yet.
@@ -59,7 +59,7 @@ class QueueCounts:
     dead: int | None
 
 
-NO_COUNTS = QueueCounts(None, None)
+NOT_COUNTED = QueuedMessages(None, None)
 
 
 @attrs.frozen
@@ -74,5 +74,5 @@ class Reading:
     clock: float
     at: float
     workers: tuple[WorkerReading, ...]
-    queues: Mapping[str, QueueCounts]
+    queues: Mapping[str, QueuedMessages]
     problems: tuple[str, ...] = ()

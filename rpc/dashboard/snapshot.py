@@ -10,7 +10,7 @@ import attrs
 
 from rpc.control.totals import NOTHING, MethodTotal
 from rpc.dashboard.rates import IDLE, Figures, Rates
-from rpc.dashboard.readings import NO_COUNTS, Reading, WorkerReading, WorkerService
+from rpc.dashboard.readings import NOT_COUNTED, Reading, WorkerReading, WorkerService
 from rpc.printable import printable
 
 MOST_SERVICES: Final = 1000
@@ -163,7 +163,7 @@ def snapshot_of(reading: Reading, rates: Rates) -> Snapshot:
 
 
 def _service_row(name: str, parts: list[WorkerService], reading: Reading, rates: Rates) -> ServiceRow:
-    counts = reading.queues.get(name, NO_COUNTS)
+    counts = reading.queues.get(name, NOT_COUNTED)
     return ServiceRow(
         name=_shown(name),
         workers=len(parts),

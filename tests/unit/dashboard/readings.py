@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rpc.control.call_stats import BOUNDS
 from rpc.control.totals import MethodTotal
-from rpc.dashboard.readings import QueueCounts, Reading, WorkerReading, WorkerService
+from rpc.dashboard.readings import QueuedMessages, Reading, WorkerReading, WorkerService
 
 EPOCH = 1_700_000_000.0
 
@@ -33,7 +33,7 @@ def worker(instance: str, *services: WorkerService) -> WorkerReading:
 def reading(
     clock: float,
     *workers: WorkerReading,
-    queues: Mapping[str, QueueCounts] | None = None,
+    queues: Mapping[str, QueuedMessages] | None = None,
     problems: tuple[str, ...] = (),
 ) -> Reading:
     """The reading of these workers' answers."""

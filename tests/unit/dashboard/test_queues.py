@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rpc.client.queue_counts import QueueCounts as Counts
+from rpc.client.queue_counts import QueueCounts
 from rpc.dashboard.queues import AT_ONCE, DOUBTFUL_AT_ONCE, MISSING_FOR, Queues
-from rpc.dashboard.readings import QueueCounts
+from rpc.dashboard.readings import QueuedMessages
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.topology import DeadLetterKind
 
@@ -32,9 +32,9 @@ class QueuesTests(SynchronousTestCase):
         ready = self.ready.get(queue)
         if isinstance(ready, Exception):
             return fail(ready)
-        return succeed(None if ready is None else Counts(queue, ready, 1))
+        return succeed(None if ready is None else QueueCounts(queue, ready, 1))
 
-    def counts(self, services: dict[str, str]) -> dict[str, QueueCounts]:
+    def counts(self, services: dict[str, str]) -> dict[str, QueuedMessages]:
         """Look once; a second passes."""
         self.asked.clear()
         found = self.successResultOf(Deferred.fromCoroutine(self.queues.counts(services)))
@@ -44,12 +44,12 @@ class QueuesTests(SynchronousTestCase):
     def test_counts_requests_and_dead_letters_of_all_kinds(self) -> None:
         """A missing queue of dead letters has none."""
         self.ready = {"rpc.Adder": 5, "rpc.Adder.dead": 2, "rpc.Adder.dead.invalid": 3}
-        self.assertEqual(self.counts(ADDER), {"Adder": QueueCounts(5, 5)})
+        self.assertEqual(self.counts(ADDER), {"Adder": QueuedMessages(5, 5)})
 
     def test_a_service_may_have_another_queue(self) -> None:
         """The names of its dead letters follow."""
         self.ready = {"jobs": 1, "jobs.dead": 2}
-        self.assertEqual(self.counts({"Adder": "jobs"}), {"Adder": QueueCounts(1, 2)})
+        self.assertEqual(self.counts({"Adder": "jobs"}), {"Adder": QueuedMessages(1, 2)})
 
     def test_a_missing_queue_is_not_asked_about_each_second(self) -> None:
         """It costs a channel, and a line in the broker's log."""
@@ -57,10 +57,10 @@ class QueuesTests(SynchronousTestCase):
         self.counts(ADDER)
         self.assertEqual(len(self.asked), 4)
         while self.clock.seconds() < MISSING_FOR:
-            self.assertEqual(self.counts(ADDER), {"Adder": QueueCounts(5, 0)})
+            self.assertEqual(self.counts(ADDER), {"Adder": QueuedMessages(5, 0)})
             self.assertEqual(self.asked, ["rpc.Adder"])
         self.ready["rpc.Adder.dead"] = 1
-        self.assertEqual(self.counts(ADDER), {"Adder": QueueCounts(5, 1)})
+        self.assertEqual(self.counts(ADDER), {"Adder": QueuedMessages(5, 1)})
 
     def test_a_queue_that_is_deleted_is_missing(self) -> None:
         """A service without a request queue has no number."""
@@ -68,18 +68,18 @@ class QueuesTests(SynchronousTestCase):
         self.counts(ADDER)
         self.assertFalse(self.queues.is_missing("rpc.Adder"))
         self.ready.clear()
-        self.assertEqual(self.counts(ADDER), {"Adder": QueueCounts(None, 0)})
+        self.assertEqual(self.counts(ADDER), {"Adder": QueuedMessages(None, 0)})
         self.assertTrue(self.queues.is_missing("rpc.Adder"))
 
     def test_many_queues_are_asked_about_in_turns(self) -> None:
         """Until then the number of dead letters is not known."""
         services = {f"S{number}": f"rpc.S{number}" for number in range(DOUBTFUL_AT_ONCE)}
         self.ready = dict.fromkeys(services.values(), 0)
-        self.assertEqual(set(self.counts(services).values()), {QueueCounts(0, None)})
+        self.assertEqual(set(self.counts(services).values()), {QueuedMessages(0, None)})
         for _ in range(4):
             self.assertLessEqual(len(self.asked), 2 * DOUBTFUL_AT_ONCE)
             found = self.counts(services)
-        self.assertEqual(set(found.values()), {QueueCounts(0, 0)})
+        self.assertEqual(set(found.values()), {QueuedMessages(0, 0)})
 
     def test_no_queue_waits_for_ever_behind_many_others(self) -> None:
         """More queues are missing than can be asked about until the first of them are asked about again."""
@@ -110,7 +110,7 @@ class QueuesTests(SynchronousTestCase):
     def test_a_queue_that_cannot_be_looked_at_is_not_missing(self) -> None:
         """Its node is down, or another connection has it alone. The others are told."""
         self.ready = {"rpc.Adder": ChannelClosed(404, "down"), "rpc.Adder.dead": ChannelClosed(405, "locked")}
-        self.assertEqual(self.counts(ADDER), {"Adder": QueueCounts(None, None)})
+        self.assertEqual(self.counts(ADDER), {"Adder": QueuedMessages(None, None)})
         self.assertFalse(self.queues.is_missing("rpc.Adder"))
         self.assertTrue(self.queues.is_missing("rpc.Adder.dead.invalid"))
         (problem,) = self.queues.problems

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.control.call_stats import BOUNDS
 from rpc.dashboard.rates import RateMeter
-from rpc.dashboard.readings import QueueCounts, Reading
+from rpc.dashboard.readings import QueuedMessages, Reading
 from rpc.dashboard.snapshot import (
     LONGEST_NAME,
     MOST_METHODS,
@@ -39,7 +39,7 @@ class SnapshotTests(SynchronousTestCase):
                 1,
                 worker("b", service("Adder", {"add": counts(5, failed=1)}, running=2, waiting=1)),
                 worker("a", service("Adder", {"add": counts(7), "sub": counts(1)}, running=3)),
-                queues={"Adder": QueueCounts(40, 6)},
+                queues={"Adder": QueuedMessages(40, 6)},
             )
         )
         (row,) = snapshot.services
@@ -56,7 +56,7 @@ class SnapshotTests(SynchronousTestCase):
 
     def test_a_service_without_workers_is_shown(self) -> None:
         """By its queue. An operator must see that no worker serves it."""
-        (row,) = shown(reading(1, queues={"Adder": QueueCounts(3, None)})).services
+        (row,) = shown(reading(1, queues={"Adder": QueuedMessages(3, None)})).services
         self.assertEqual((row.workers, row.waiting, row.dead, row.counted), (0, 3, None, False))
 
     def test_a_worker_that_counts_nothing(self) -> None:
