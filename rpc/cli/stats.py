@@ -19,6 +19,7 @@ from rpc.cli.control_options import (
     asks_workers,
     finite,
     json_of_problems,
+    milliseconds,
     queue_option,
     say_json,
     say_lines,
@@ -177,7 +178,7 @@ def _duration(seconds: float | None) -> str:
         return "-"
     if seconds == math.inf:
         return f"> {BOUNDS[-1]:g} s"
-    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+    return milliseconds(seconds) if seconds < 1 else f"{seconds:.2f} s"
 
 
 def as_json(name: str, look: Look, shown: Shown) -> dict[str, Any]:

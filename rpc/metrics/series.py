@@ -14,9 +14,9 @@ from rpc.histogram import Histogram
 
 
 class CallSeries(Histogram):
-    """The durations of calls of one method that ended alike.
+    """The durations of a client's calls of one method that ended alike.
 
-    :ivar attempts: of these calls.
+    :ivar attempts: of these calls, together.
     """
 
     __slots__ = ("attempts",)

@@ -16,7 +16,6 @@ from rpc.histogram import BUCKETS, Histogram
 from rpc.interceptors import WorkerInterceptor
 from rpc.metrics import families
 from rpc.metrics.connections import ObserverMetrics
-from rpc.metrics.series import CallSeries
 from rpc.worker.call import Ending, WorkerCall
 
 NOT_BEGUN = (Ending.REJECTED.value, Ending.DROPPED.value)
@@ -46,8 +45,8 @@ class WorkerMetrics(ObserverMetrics, WorkerInterceptor):
         """
         super().__init__(families.SERVER_CONNECTION, seconds)
         self._bounds = tuple(buckets)
-        self._returned: dict[tuple[str, str], CallSeries] = {}
-        self._series: dict[tuple[str, str, str, str], CallSeries] = {}
+        self._returned: dict[tuple[str, str], Histogram] = {}
+        self._series: dict[tuple[str, str, str, str], Histogram] = {}
         self._waits: dict[str, Histogram] = {}
         self._repeated: Counter[str] = Counter()
         self._redelivered: Counter[str] = Counter()
@@ -80,13 +79,13 @@ class WorkerMetrics(ObserverMetrics, WorkerInterceptor):
         """See :class:`rpc.IWorkerInterceptor`."""
         self._note_end(call, call.method if call.is_known else OTHER)
 
-    def _new_returned(self, key: tuple[str, str]) -> CallSeries:
+    def _new_returned(self, key: tuple[str, str]) -> Histogram:
         series = self._returned[key] = self._find(*qualified(*key), "", Ending.RETURNED.value)
         return series
 
-    def _find(self, *labels: str) -> CallSeries:
+    def _find(self, *labels: str) -> Histogram:
         service, method, error, outcome = labels
-        return self._series.setdefault((service, method, error, outcome), CallSeries(self._bounds))
+        return self._series.setdefault((service, method, error, outcome), Histogram(self._bounds))
 
     def _note_end(self, call: WorkerCall, method: str) -> None:
         assert call.ended is not None and call.ending is not None
