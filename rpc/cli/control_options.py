@@ -15,7 +15,7 @@ from rpc.cli.running import broker_option, errors_in_words, run_connected
 from rpc.cli.standard_output import say, warn
 from rpc.cli.worker_options import SOME_SECONDS
 from rpc.control import Answers, Control, End
-from rpc.control.answers import BLOCKED
+from rpc.control.answers import BLOCKED, DEAF, why_unroutable
 from rpc.control.asking import WAIT
 from rpc.printable import printable
 from rpc.uri import BrokerURI
@@ -23,9 +23,6 @@ from rpc.uri import BrokerURI
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FAILED: Final = 1
-
-DEAF: Final = "it was started with --no-control, or is older than this command"
-"""Why a worker gives no answer although its reactor runs."""
 
 SILENT: Final = f"{BLOCKED}; else {DEAF}"
 """Why a worker gives no answer, when its reactor may be blocked."""
@@ -112,8 +109,7 @@ def problems(answers: Answers[Any], wait: float, service: str | None = None) -> 
     if answers.expected is None or answers.silent:  # otherwise they are of workers of other services
         lines = [f"{each.instance or 'a worker'}: no answer: {each.problem}" for each in answers.bad]
     if answers.end is End.UNROUTABLE:
-        none = "this worker has ended" if service is not None and "@" in service else "none runs"
-        lines.append(f"the question reached no worker: {none}, or {DEAF}")
+        lines.append(why_unroutable(is_instance=service is not None and "@" in service))
     elif answers.silent:
         number = "1 worker" if answers.silent == 1 else f"{answers.silent} workers"
         is_explained = answers.bad or answers.problem is not None

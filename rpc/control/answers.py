@@ -14,6 +14,9 @@ T = TypeVar("T")
 BLOCKED: Final = "most often, a handler blocks its reactor"
 """Why a worker that has got a question does not answer it."""
 
+DEAF: Final = "it was started with --no-control, or is older than the control service"
+"""Why a worker gets no question although its reactor runs."""
+
 
 @attrs.frozen
 class Answers(Generic[T]):
@@ -52,3 +55,12 @@ class Answers(Generic[T]):
     def is_complete(self) -> bool:
         """Whether at least one worker has answered, and no expected one is missing."""
         return bool(self.good) and not self.silent
+
+
+def why_unroutable(*, is_instance: bool) -> str:
+    """Return why a question reached no worker (:attr:`End.UNROUTABLE`).
+
+    :param is_instance: whether one worker was asked, by its name.
+    """
+    none = "this worker has ended" if is_instance else "none runs"
+    return f"the question reached no worker: {none}, or {DEAF}"

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from rpc.client.connection import Connection
 from rpc.client.gathered import End
 from rpc.client.stub_source import StubQuestion
-from rpc.control.answers import BLOCKED, Answers
+from rpc.control.answers import BLOCKED, Answers, why_unroutable
 from rpc.control.asking import Control
 from rpc.control.described_idl import key_of
 from rpc.control.stubs.control.ttypes import WorkerDescription
@@ -72,8 +72,7 @@ def _why_none(answers: Answers[Any], *, is_instance: bool) -> str:
     if answers.bad:
         return answers.bad[0].problem
     if answers.end is End.UNROUTABLE:
-        gone = "it has ended" if is_instance else "none runs"
-        return f"the question reached no worker: {gone}, or was started with --no-control, or is too old for it"
+        return why_unroutable(is_instance=is_instance)
     if answers.problem is not None:
         return answers.problem
     if is_instance:
