@@ -8,7 +8,6 @@ Both end with this process, even when it is killed (``tools/processes.py``). No 
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import shutil
 import signal
@@ -23,14 +22,16 @@ from types import TracebackType
 
 import attrs
 
+from tools.nodes.ports import own_ports
 from tools.processes import launch
 
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = b"\x01"
 
-# Below the range from which the kernel takes ports for outgoing connections, so that a port stays ours while its node
-# is down between kill() and start().
-_PORTS = range(20000, 32000)
+_OWN_PORTS = own_ports()
+
+STOP_TIMEOUT = 60.0
+"""Seconds that a node has to shut down in order, before it is killed. It needs two on an idle machine."""
 
 
 class NodeFailed(Exception):
@@ -63,9 +64,12 @@ def find_programs() -> Programs:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different TCP ports of the loopback interface on which nothing listens."""
+    """TCP ports of the loopback interface on which nothing listens.
+
+    They stay this process's own while nothing listens: a node may be down between ``kill()`` and ``start()``.
+    """
     ports: list[int] = []
-    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+    for port in _OWN_PORTS:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -343,11 +347,11 @@ def answers(port: int, question: bytes, answer: bytes) -> bool:
 
 
 def _end_process(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """End a child and reap it; one that ignores a polite signal for ten seconds is killed."""
+    """End a child and reap it; one that ignores a polite signal is killed in the end."""
     if process.poll() is None:
         process.send_signal(how)
     try:
-        process.wait(10)
+        process.wait(STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
