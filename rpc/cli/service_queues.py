@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from rpc.amqp.protocol import AMQPConnection
-from rpc.errors import ChannelClosed, DeclarationRefused
+from rpc.client.queue_counts import counts_of
+from rpc.errors import ChannelClosed
 from rpc.reply_codes import RESOURCE_LOCKED
-from rpc.topology import exclusive_queue, existing_queue
+from rpc.topology import exclusive_queue
 
 
 async def ready_messages(connection: AMQPConnection, queue: str) -> int | None:
@@ -16,14 +17,8 @@ async def ready_messages(connection: AMQPConnection, queue: str) -> int | None:
     :raises ChannelClosed: the node of the queue is down (404, too), or another connection has the queue alone (405).
     :raises AMQPError: the connection was lost.
     """
-    channel = await connection.open_channel()
-    try:
-        declared = await channel.declare(existing_queue(queue))
-    except DeclarationRefused:
-        return None
-    await channel.close()
-    count: int = declared.message_count
-    return count
+    counts = await counts_of(connection, queue)
+    return None if counts is None else counts.ready
 
 
 def no_such_queue(queue: str) -> click.ClickException:

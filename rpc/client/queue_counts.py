@@ -1,8 +1,8 @@
 """How many messages a queue has, and how many consumers.
 
 The question is a passive ``queue.declare`` (AMQP 0-9-1, queue.declare). RabbitMQ demands no permission for it, and from
-version 4.3 on any of the three (https://github.com/rabbitmq/rabbitmq-server/pull/16272). An error closes its channel,
-so each question has one of its own.
+version 4.3 on any of the three (https://github.com/rabbitmq/rabbitmq-server/pull/16272). An error closes its channel
+(404 for a queue of another name), so each question has one of its own.
 """
 
 from __future__ import annotations
@@ -67,7 +67,17 @@ def _usable(link: Link) -> AMQPConnection:
 
 
 async def _queue_counts(link: Link, queue: str) -> QueueCounts | None:
-    channel = await _usable(link).open_channel()
+    return await counts_of(_usable(link), queue)
+
+
+async def counts_of(connection: AMQPConnection, queue: str) -> QueueCounts | None:
+    """Ask on a connection, without a limit of time.
+
+    :return: the counts; ``None``: there is no such queue.
+    :raises ChannelClosed: see :func:`queue_counts`.
+    :raises AMQPError: the connection was lost, or has no free channel.
+    """
+    channel = await connection.open_channel()
     try:
         declared = await channel.declare(existing_queue(queue))
     except DeclarationRefused:

@@ -3,10 +3,6 @@
 Until its deadline, a call without a consumer looks like a slow call. At the deadline its error must come at once, so
 there is no time left to ask the broker. So it is asked shortly before, and only about calls that are still without a
 reply.
-
-The question is a passive ``queue.declare`` (AMQP 0-9-1, queue.declare). RabbitMQ demands no permission for it, and from
-version 4.3 on any of the three (https://github.com/rabbitmq/rabbitmq-server/pull/16272). An error closes its channel
-(404 for a queue of another name), so each question has a channel of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +13,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from rpc.amqp.channel import Channel
+from rpc.client.queue_counts import QueueCounts, counts_of
 from rpc.errors import AMQPError, ChannelClosed
 from rpc.interfaces import IClock
 from rpc.link import Link
@@ -53,16 +49,15 @@ class QueueState:
     """
 
     at: float
-    queue: str
-    consumers: int
-    ready: int
+    counts: QueueCounts
 
     def __str__(self) -> str:
-        waiting = f"{self.ready} {'request waits' if self.ready == 1 else 'requests wait'} in it"
-        if not self.consumers:
-            return f"no worker consumes the queue {self.queue}; {waiting}"
-        workers = "1 worker consumes" if self.consumers == 1 else f"{self.consumers} workers consume"
-        return f"{workers} the queue {self.queue}; {waiting}"
+        queue, ready, consumers = self.counts.queue, self.counts.ready, self.counts.consumers
+        waiting = f"{ready} {'request waits' if ready == 1 else 'requests wait'} in it"
+        if not consumers:
+            return f"no worker consumes the queue {queue}; {waiting}"
+        workers = "1 worker consumes" if consumers == 1 else f"{consumers} workers consume"
+        return f"{workers} the queue {queue}; {waiting}"
 
 
 class QueueStates:
@@ -86,25 +81,15 @@ class QueueStates:
             self.forget()
         self._asked_again_at[queue] = NEVER  # until it has answered
         self._unanswered += 1
-        asked: Deferred[Any] = connection.open_channel()
-        asked.addCallback(self._declare, queue)
-        asked.addErrback(self._not_answered, queue)
-        asked.addBoth(self._end_question)
+        asked = Deferred.fromCoroutine(counts_of(connection, queue))
+        asked.addCallback(self._answered, queue).addErrback(self._not_answered, queue).addBoth(self._end_question)
 
-    def _declare(self, channel: Channel, queue: str) -> Deferred[Any]:
-        answered: Deferred[Any] = channel.queue_declare(queue=queue, passive=True)
-
-        def settled(result: Any) -> Any:
-            if not channel.closed:
-                channel.close()
-            return result
-
-        return answered.addBoth(settled).addCallback(self._answered, queue)
-
-    def _answered(self, answer: Any, queue: str) -> None:
-        now = self._clock.seconds()
-        self._asked_again_at[queue] = now + INTERVAL
-        self._states[queue] = QueueState(now, answer.queue, answer.consumer_count, answer.message_count)
+    def _answered(self, counts: QueueCounts | None, queue: str) -> None:
+        """Keep the answer. A queue that does not exist is not asked about again on this connection."""
+        if counts is not None:
+            now = self._clock.seconds()
+            self._asked_again_at[queue] = now + INTERVAL
+            self._states[queue] = QueueState(now, counts)
 
     def _not_answered(self, failure: Failure, queue: str) -> None:
         """There was no channel, or it was lost. Only a refusal would come again."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail
 
+from rpc.client.queue_counts import QueueCounts
 from rpc.client.queue_states import INTERVAL, LONGEST_LEAD, MOST_AT_ONCE, QueueState, QueueStates, lead_of
 from rpc.errors import AMQPError, CallTimedOut, ChannelClosed
 from tests.unit.amqp.peer import method, outcome_of
@@ -157,4 +158,4 @@ class QueueStatesTests(RequestTestCase):
             (3, 2): "3 workers consume the queue q; 2 requests wait in it",
         }
         for (consumers, ready), text in words.items():
-            self.assertEqual(str(QueueState(0.0, "q", consumers, ready)), text)
+            self.assertEqual(str(QueueState(0.0, QueueCounts("q", ready, consumers))), text)
