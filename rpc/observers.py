@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from zope.interface import Interface
+from zope.interface import Interface, implementer
 
 from rpc import log
 
@@ -14,7 +14,7 @@ class IObserver(Interface):
     """An interceptor that provides this, too, sees events of the connections and workers that it is given to.
 
     An interceptor of :meth:`rpc.Connection.client` sees none: the connection exists already. An error of a method is
-    logged, and changes nothing.
+    logged, and changes nothing. :class:`Observer` does nothing in each method.
     """
 
     def observe(source: Any) -> None:
@@ -31,6 +31,26 @@ class IObserver(Interface):
 
     def reactor_late(seconds: float) -> None:
         """A timer of a worker fired so many seconds late. Measured every few seconds, by the watch on the reactor."""
+
+
+@implementer(IObserver)
+class Observer:
+    """An observer that does nothing. An interceptor that is to observe subclasses it as well."""
+
+    def observe(self, source: Any) -> None:
+        """See :class:`IObserver`."""
+
+    def connected(self) -> None:
+        """See :class:`IObserver`."""
+
+    def disconnected(self) -> None:
+        """See :class:`IObserver`."""
+
+    def blocked(self, reason: str | None) -> None:
+        """See :class:`IObserver`."""
+
+    def reactor_late(self, seconds: float) -> None:
+        """See :class:`IObserver`."""
 
 
 def observers_among(interceptors: Iterable[Any], source: Any) -> list[Any]:

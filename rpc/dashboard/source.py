@@ -20,7 +20,7 @@ from rpc.dashboard.roster import Roster
 from rpc.dashboard.snapshot import Broker, BrokerState
 from rpc.errors import ServiceUnavailable
 from rpc.interceptors import ClientInterceptor
-from rpc.observers import IObserver
+from rpc.observers import Observer
 
 WAIT: Final = 0.8
 """Seconds that workers have to answer. A reading comes once a second."""
@@ -29,16 +29,12 @@ DESCRIBED: Final = 5.0
 """Seconds after which workers are asked again for their descriptions; a new worker is asked at once."""
 
 
-@implementer(IObserver)
-class BrokerWatch(ClientInterceptor):
+class BrokerWatch(Observer, ClientInterceptor):
     """Notes since when there is a connection to the broker, or none."""
 
     def __init__(self) -> None:
         self.state = BrokerState.CONNECTING
         self.since = time.time()
-
-    def observe(self, source: Any) -> None:
-        """See :class:`~rpc.observers.IObserver`."""
 
     def connected(self) -> None:
         """See :class:`~rpc.observers.IObserver`."""
@@ -47,12 +43,6 @@ class BrokerWatch(ClientInterceptor):
     def disconnected(self) -> None:
         """See :class:`~rpc.observers.IObserver`."""
         self._enter(BrokerState.AWAY)
-
-    def blocked(self, reason: str | None) -> None:
-        """See :class:`~rpc.observers.IObserver`."""
-
-    def reactor_late(self, seconds: float) -> None:
-        """See :class:`~rpc.observers.IObserver`."""
 
     def _enter(self, state: BrokerState) -> None:
         self.state, self.since = state, time.time()

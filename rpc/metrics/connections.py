@@ -6,23 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client.registry import Collector
-from zope.interface import implementer
 
 from rpc.metrics.families import Metric
 from rpc.metrics.series import ConnectionCounts
-from rpc.observers import IObserver
+from rpc.observers import Observer
 
 
-@implementer(IObserver)
-class ObserverMetrics(Collector):
+class ObserverMetrics(Observer, Collector):
     """Counts connections, and the time in which the broker blocks them."""
 
     def __init__(self, metrics: Mapping[str, Metric], seconds: Callable[[], float]) -> None:
         self._connection_metrics = metrics
         self._counts = ConnectionCounts(seconds)
-
-    def observe(self, source: Any) -> None:
-        """See :class:`rpc.observers.IObserver`."""
 
     def connected(self) -> None:
         """See :class:`rpc.observers.IObserver`."""
@@ -35,9 +30,6 @@ class ObserverMetrics(Collector):
     def blocked(self, reason: str | None) -> None:
         """See :class:`rpc.observers.IObserver`."""
         self._counts.change_blocked(-1 if reason is None else 1)
-
-    def reactor_late(self, seconds: float) -> None:
-        """See :class:`rpc.observers.IObserver`."""
 
     def connection_families(self) -> Iterator[Any]:
         """Return the families, for a scrape."""

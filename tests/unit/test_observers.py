@@ -12,7 +12,8 @@ from zope.interface.verify import verifyObject
 import rpc
 from generated.calculator import Calculator
 from rpc.interceptors import ClientInterceptor, WorkerInterceptor
-from rpc.observers import IObserver, observers_among
+from rpc.observers import IObserver, observers_among, tell_all
+from rpc.observers import Observer as SilentObserver
 from rpc.worker.reactor_watch import ReactorWatch
 from services.calculator import CalculatorHandler
 from tests.unit.amqp.peer import method
@@ -109,6 +110,13 @@ class SourceTests(SynchronousTestCase):
     def test_other_interceptors_are_told_nothing(self) -> None:
         """They need none of the methods."""
         self.assertEqual(observers_among([ClientInterceptor()], None), [])
+
+    def test_an_observer_writes_the_methods_that_it_needs(self) -> None:
+        """The base class has all of them, and they do nothing."""
+        self.assertTrue(verifyObject(IObserver, SilentObserver()))
+        (silent,) = observers_among([SilentObserver()], None)
+        for event, *arguments in (("connected",), ("blocked", None), ("disconnected",), ("reactor_late", 0.1)):
+            tell_all([silent], event, *arguments)
 
     def test_the_watch_tells_how_late_the_reactor_is(self) -> None:
         """At each look, also when it is not late."""
