@@ -160,9 +160,14 @@ class ServiceTopology:
         return [_durable_queue(self.quarantine_queue, self._queue_arguments())]
 
     @property
+    def dead_letter_queues(self) -> list[str]:
+        """The queues of the dead letters, one for each kind."""
+        return [self.queue_of_kind(kind) for kind in DeadLetterKind]
+
+    @property
     def queues(self) -> list[str]:
         """The names of all durable queues of the service."""
-        return [self.queue, self.quarantine_queue, *map(self.queue_of_kind, DeadLetterKind)]
+        return [self.queue, self.quarantine_queue, *self.dead_letter_queues]
 
     def dead_letters(self, kind: DeadLetterKind = DeadLetterKind.UNFINISHED) -> list[Declaration]:
         """The exchange and the queue of the dead letters of one kind."""

@@ -28,7 +28,7 @@ from rpc.control import Answers, Control, End, WorkerDescription, WorkerStats
 from rpc.control.together import together
 from rpc.control.totals import ServiceTotal, add_up
 from rpc.errors import ChannelClosed, CodecError
-from rpc.topology import DeadLetterKind, ServiceTopology
+from rpc.topology import ServiceTopology
 
 AT_ONCE: Final = 20
 """Questions about queues: each has a channel."""
@@ -156,7 +156,7 @@ def with_problems_of(workers: Answers[WorkerDescription], stats: Answers[WorkerS
 
 def _queues(topology: ServiceTopology) -> list[str]:
     """Return the request queue, and the queues of dead letters."""
-    return [topology.queue, *map(topology.queue_of_kind, DeadLetterKind)]
+    return [topology.queue, *topology.dead_letter_queues]
 
 
 def _asked(control: Control, turn: DeferredSemaphore, queue: str) -> Deferred[Counts]:

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from rpc.control.together import together
 from rpc.dashboard.readings import QueuedMessages
 from rpc.errors import ChannelClosed, CodecError
-from rpc.topology import DeadLetterKind, ServiceTopology
+from rpc.topology import ServiceTopology
 
 AT_ONCE: Final = 10
 """Questions without an answer: each has a channel of its own."""
@@ -77,7 +77,7 @@ class Queues:
         topologies = {name: ServiceTopology(name, queue=queue) for name, queue in services.items()}
         wanted = {topology.queue: None for topology in topologies.values()}
         for topology in topologies.values():
-            wanted.update(dict.fromkeys(_dead_queues(topology)))
+            wanted.update(dict.fromkeys(topology.dead_letter_queues))
         self._forget_others(wanted)
         turns = DeferredSemaphore(AT_ONCE)
         await together([turns.run(self._look, queue) for queue in self._due(wanted)])
@@ -127,7 +127,7 @@ class Queues:
             self._known[queue] = _Missing(self._clock.seconds()) if counts is None else _Exists(counts.ready)
 
     def _counts_of(self, topology: ServiceTopology) -> QueuedMessages:
-        dead = [self._ready(queue, missing=0) for queue in _dead_queues(topology)]
+        dead = [self._ready(queue, missing=0) for queue in topology.dead_letter_queues]
         counted = [ready for ready in dead if ready is not None]
         return QueuedMessages(
             waiting=self._ready(topology.queue, missing=None),
@@ -144,7 +144,3 @@ class Queues:
     def _forget_others(self, wanted: Iterable[str]) -> None:
         for queue in self._known.keys() - set(wanted):
             del self._known[queue]
-
-
-def _dead_queues(topology: ServiceTopology) -> list[str]:
-    return [topology.queue_of_kind(kind) for kind in DeadLetterKind]
