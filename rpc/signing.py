@@ -82,8 +82,8 @@ class Signed:
 
     :ivar text: the header; another message that answers it is bound to it.
     :ivar mac: distinguishes it from all others that were signed.
-    :ivar until: milliseconds since the epoch. After this, the message is too old.
     :ivar time: milliseconds since the epoch at which it was signed, by the clock of the signer.
+    :ivar lifetime: milliseconds for which the signature holds.
     """
 
     keys: Keys = attrs.field(repr=False)
