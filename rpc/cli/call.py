@@ -23,6 +23,7 @@ from rpc.cli.named_values import named_values
 from rpc.cli.running import OUTCOMES, broker_option, command_line_errors, errors_in_words, keys_option, run_connected
 from rpc.cli.standard_output import say
 from rpc.cli.targets import Target, is_module_name
+from rpc.cli.worker_options import SOME_SECONDS
 from rpc.client.client_call import ClientCall
 from rpc.client.connection import Connection
 from rpc.client.options import DEFAULT_TIMEOUT, ClientOptions
@@ -73,8 +74,7 @@ the IDL, with the reason on standard error; 2 when the command line is wrong; 14
 @broker_option
 @click.option(
     "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SOME_SECONDS,
     help=f"How long to wait. Default: the method's timeout_ms in the IDL, or {DEFAULT_TIMEOUT:g} s.",
 )
 @click.option(

@@ -14,17 +14,17 @@ from twisted.internet.error import CannotListenError
 from rpc.cli.completion import complete_service
 from rpc.cli.named_values import named_values
 from rpc.cli.running import WrongCommandLine, broker_option, keys_option, run
+from rpc.cli.worker_options import SOME_SECONDS, WholeNumber
 from rpc.errors import ConfigurationError
 from rpc.gateway import Gateway, GatewayOptions
 from rpc.gateway.server import DEFAULT_OPTIONS
 from rpc.topology import REQUESTS
 
-SECONDS: Final = click.FloatRange(min=0, min_open=True)
-COUNT: Final = click.IntRange(min=1)
+COUNT: Final = WholeNumber(1)
 
 
 def _seconds(name: str, purpose: str) -> Callable[[Any], Any]:
-    return _option(name, SECONDS, purpose)
+    return _option(name, SOME_SECONDS, purpose)
 
 
 def _count(name: str, purpose: str) -> Callable[[Any], Any]:

@@ -15,8 +15,9 @@ import click
 from twisted.application.service import IService
 from twisted.python import usage
 
-from rpc.broker_address import DEFAULT_BROKER, Origin, resolve
+from rpc.broker_address import Origin, resolve
 from rpc.cli.modules import search_current_directory, why_missing
+from rpc.cli.running import BROKER_HELP
 from rpc.cli.twistd_options import check_user, prepared
 from rpc.cli.worker_options import ACCESS_LOG, ON_REFUSAL, PORT, SECONDS, SOME_SECONDS
 from rpc.default_reactor import default_reactor
@@ -58,12 +59,7 @@ class Options(usage.Options):
             "broker",
             "b",
             None,
-            (
-                "URL of the broker: amqp://user:password@host:5672/vhost, or amqps://; several hosts with commas. "
-                "Every user of the machine can read a password here: write password_file=PATH as a parameter of the "
-                "URL instead. Default: the URL of the environment variable RPC_BROKER, or of the file that the "
-                f"variable RPC_BROKER_FILE names, or {DEFAULT_BROKER}."
-            ),
+            f"URL of the broker: {BROKER_HELP}",
         ],
         [
             "drain-timeout",

@@ -51,7 +51,7 @@ class WholeNumber(click.IntRange):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            allowed = f"{self.min} or more" if self.max is None else f"from {self.min} to {self.max}"
+            allowed = f"of {self.min} or more" if self.max is None else f"from {self.min} to {self.max}"
             self.fail(f"{value!r} is no whole number {allowed}", param, ctx)
 
 
