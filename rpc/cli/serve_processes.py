@@ -110,6 +110,7 @@ def _supervisor(reactor: Any, settings: Settings) -> Run:
     for name in settings.services:
         check_name(name)
     load_definition(settings.spec)
+    settings.control()
     notifier = service_manager(os.environ)
     launch = _launcher(reactor, settings)
     supervisor = Supervisor(reactor, settings.workers or 1, launch, notifier, keep_trying=settings.reload)

@@ -13,6 +13,8 @@ from rpc.control.names import NAME
 from rpc.control.stubs.control import Control as ControlStub
 from rpc.errors import ConfigurationError
 from rpc.interceptors import WorkerInterceptor
+from rpc.stub import Stub
+from rpc.worker.access import read_rules
 from rpc.worker.call import WorkerCall
 from rpc.worker.caller_limits import CallerLimits
 from rpc.worker.service import ThriftService
@@ -29,14 +31,20 @@ LONGEST_REQUEST: Final = 1000
 """Elements of a request: the longest has a name."""
 
 
+def _check_rules(_: object, __: object, value: Any) -> None:
+    if value is not None:
+        read_rules(value, NAME, Stub.of(ControlStub).methods)
+
+
 @attrs.frozen
 class ControlOptions:
     """Options of the control service of a worker.
 
     :ivar allow: the users that may ask; see :class:`rpc.ThriftService`. Default: all that may publish to the worker.
+    :raises ConfigurationError: an option has a wrong value.
     """
 
-    allow: Any = None
+    allow: Any = attrs.field(default=None, validator=_check_rules)
 
 
 def control_options(value: Any) -> ControlOptions | None:
@@ -52,10 +60,7 @@ def control_options(value: Any) -> ControlOptions | None:
 
 
 def control_service(worker: WorkerFacts, options: ControlOptions) -> ThriftService:
-    """Return the control service of `worker`.
-
-    :raises ConfigurationError: an option is wrong.
-    """
+    """Return the control service of `worker`."""
     return ThriftService(
         ControlStub,
         ControlHandler(worker),

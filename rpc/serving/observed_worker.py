@@ -63,15 +63,15 @@ class WorkerSettings:
             spec=self.spec,
             interceptors=interceptors,
             client_interceptors=client_interceptors,
-            control=self._control(),
+            control=self.control(),
             stats=not self.no_stats,
             reactor=reactor,
         )
 
-    def _control(self) -> bool | ControlOptions:
+    def control(self) -> bool | ControlOptions:
         """Return the worker's option ``control``.
 
-        :raises ConfigurationError: users are given, and no control service.
+        :raises ConfigurationError: users are given, and no control service; or one of them is no name and no pattern.
         """
         if self.control_allow is None:
             return not self.no_control

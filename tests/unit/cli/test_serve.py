@@ -16,7 +16,7 @@ import rpc
 from rpc.cli import serve as serve_module
 from rpc.cli.main import main
 from rpc.cli.serve import serve_command
-from rpc.cli.serve_processes import Settings
+from rpc.cli.serve_processes import Settings, prepare
 from rpc.errors import ConfigurationError
 from services import calculator
 
@@ -121,6 +121,14 @@ def test_a_worker_answers_everybody_and_counts_calls_unless_told_otherwise(prepa
     for words in (("--control-allow", "ada", "--no-control"), ("--control-allow", "")):
         with pytest.raises(ConfigurationError, match="allow"):
             worker(*words)
+
+
+def test_a_supervisor_refuses_the_users_that_its_workers_would_refuse(prepared: list[Settings]) -> None:
+    """Each of them would end with the same error."""
+    for words in (("--control-allow", "ada", "--no-control"), ("--control-allow", ",")):
+        settings = settings_of(prepared, "--workers", "2", *words, "m:s")
+        with pytest.raises(ConfigurationError, match="allow"):
+            prepare(Clock(), settings)
 
 
 @pytest.mark.parametrize(

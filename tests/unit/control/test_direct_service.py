@@ -121,6 +121,7 @@ class OptionTests(SynchronousTestCase):
             with self.assertRaisesRegex(ConfigurationError, "control="):
                 control_options(wrong)
 
-    def test_a_wrong_rule_is_refused_when_the_worker_is_made(self) -> None:
-        with self.assertRaisesRegex(ConfigurationError, "allow="):
-            control_service(Facts([]), ControlOptions(allow=3))
+    def test_a_wrong_rule_is_refused_where_it_is_given(self) -> None:
+        for wrong, words in ((3, "allow=3: must be "), ({"pong": "ada"}, "rpc.control has no method pong; it has ")):
+            with self.assertRaisesRegex(ConfigurationError, words):
+                ControlOptions(allow=wrong)
