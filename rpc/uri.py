@@ -85,9 +85,13 @@ class BrokerURI:
 
     def __str__(self) -> str:
         scheme = "amqps" if self.tls else "amqp"
-        named = ((f"[{quote(host, safe=':')}]" if ":" in host else quote(host), port) for host, port in self.hosts)
-        hosts = ",".join(f"{host}:{port}" for host, port in named)
+        hosts = ",".join(host_and_port(quote(host, safe=":"), port) for host, port in self.hosts)
         return f"{scheme}://{quote(self.username, safe='')}:***@{hosts}/{quote(self.vhost, safe='')}"
+
+
+def host_and_port(host: str, port: int | str) -> str:
+    """Return ``host:port``. An IPv6 address has brackets, which tell it from the port (RFC 3986, 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse(uri: str) -> BrokerURI:

@@ -27,7 +27,7 @@ from rpc.amqp.tls import ClientTLS
 from rpc.broker_address import current
 from rpc.errors import AMQPError, BrokerUnreachable, ClosedByBroker, ConfigurationError, FrameError
 from rpc.interfaces import IClock
-from rpc.uri import BrokerURI
+from rpc.uri import BrokerURI, host_and_port
 
 
 class _Quiet(Factory):
@@ -87,7 +87,7 @@ class BrokerEndpoint:
         except ConfigurationError as error:
             return fail(self._told(BrokerUnreachable(str(error))))
         host, port = next(self._hosts)
-        where = f"{host}:{port} (TLS)" if self._tls else f"{host}:{port}"
+        where = f"{host_and_port(host, port)}{' (TLS)' if self._tls else ''}"
         try:
             handshake = self._tls.handshake_with(host) if self._tls else None
         except BrokerUnreachable as error:

@@ -37,6 +37,7 @@ from rpc.broker.sizes import CHANNEL
 from rpc.broker.work import Steps
 from rpc.errors import FrameError
 from rpc.reply_codes import CHANNEL_ERROR, INTERNAL_ERROR, NOT_ALLOWED, RESOURCE_ERROR
+from rpc.uri import host_and_port
 
 if TYPE_CHECKING:
     from rpc.broker.broker import Broker
@@ -96,7 +97,7 @@ class BrokerConnection(Protocol):
         self._output = Output(self.transport)
         peer = self.transport.getPeer()
         self.host = getattr(peer, "host", "?")
-        self.name = self.peer = f"{self.host}:{getattr(peer, 'port', '?')}"
+        self.name = self.peer = host_and_port(self.host, getattr(peer, "port", "?"))
         if not self.broker.admit(self):
             self.transport.abortConnection()
             return

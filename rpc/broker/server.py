@@ -17,6 +17,7 @@ from rpc.broker.limits import Limits
 from rpc.broker.store import Store
 from rpc.errors import ConfigurationError
 from rpc.monotonic import monotonic_reactor
+from rpc.uri import host_and_port
 
 DEFAULT_PORT: Final = 5672
 LOOPBACK: Final = "127.0.0.1"
@@ -91,8 +92,8 @@ class BrokerServer(Service):
         self._listening = self._reactor.listenTCP(self.port, self.broker, interface=self._interface)
         self.port = self._listening.getHost().port
         log.msg(
-            f"the embedded broker listens on {self._interface}:{self.port}; it is for trying, developing and testing "
-            "on one machine, not for production"
+            f"the embedded broker listens on {host_and_port(self._interface, self.port)}; it is for trying, developing "
+            "and testing on one machine, not for production"
         )
         self._notify()
 

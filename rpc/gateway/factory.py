@@ -12,6 +12,7 @@ from rpc.gateway.connections import Connections
 from rpc.gateway.forwarder import Forwarder
 from rpc.gateway.options import GatewayOptions
 from rpc.interfaces import IClock
+from rpc.uri import host_and_port
 
 
 class ClientFactory(ServerFactory):
@@ -47,5 +48,5 @@ class ClientFactory(ServerFactory):
 
 def peer_name(address: Any) -> str:
     """Return an address for the log. Sockets of the file system have none."""
-    host, port = getattr(address, "host", None), getattr(address, "port", None)
-    return f"{host}:{port}" if host is not None else "a local socket"
+    host = getattr(address, "host", None)
+    return "a local socket" if host is None else host_and_port(host, address.port)

@@ -15,6 +15,7 @@ from twisted.web.server import Request
 
 from rpc import log
 from rpc.serving.page_connections import PageSite
+from rpc.uri import host_and_port
 
 METHODS: Final = "GET, HEAD"
 
@@ -77,7 +78,7 @@ def listen(reactor: Any, factory: Any, interface: str, port: int, options: str =
 def address(listener: Any) -> str:
     """Return the URL of a port."""
     host = listener.getHost()
-    return f"http://{f'[{host.host}]' if ':' in host.host else host.host}:{host.port}"
+    return f"http://{host_and_port(host.host, host.port)}"
 
 
 @attrs.frozen

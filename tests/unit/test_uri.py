@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rpc.errors import ConfigurationError, InvalidURI
-from rpc.uri import BrokerURI, hide_logins, parse
+from rpc.uri import BrokerURI, hide_logins, host_and_port, parse
 
 any_characters = st.characters(codec=None, exclude_categories=())  # lone surrogates too
 
@@ -27,6 +27,12 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual((uri.username, uri.password, uri.vhost, uri.tls), ("guest", "guest", "/", False))
         self.assertEqual((uri.heartbeat, uri.connection_timeout, uri.auth_mechanism), (20, 10.0, "PLAIN"))
         self.assertEqual((uri.channel_max, uri.frame_max, uri.verify), (2047, 131072, True))
+
+    def test_an_ipv6_address_is_told_from_its_port(self) -> None:
+        """In the texts of logs and errors, as in a URI."""
+        for host, text in (("h", "h:5672"), ("192.0.2.1", "192.0.2.1:5672"), ("2001:db8::1", "[2001:db8::1]:5672")):
+            self.assertEqual(host_and_port(host, 5672), text)
+            self.assertEqual(parse(f"amqp://{text}").hosts, ((host, 5672),))
 
     def test_means_tls_by_amqps(self) -> None:
         """amqps, in any case, means TLS and port 5671."""

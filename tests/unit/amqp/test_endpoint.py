@@ -102,6 +102,7 @@ class BrokerEndpointTests(SynchronousTestCase):
             tried.append(socket.where)
             socket.refuse()
             self.assertIsInstance(failed[0], BrokerUnreachable)
+            self.assertEqual("[2001:db8::1]:5672" in str(failed[0]), ":" in socket.where[0], failed)
         hosts = [("192.0.2.1", 5672), ("192.0.2.2", 5673), ("2001:db8::1", 5672), ("192.0.2.1", 5672)]
         self.assertEqual(tried, hosts)
         self.assertEqual(len(self.failures), 4)
