@@ -24,8 +24,11 @@ class Step:
 
 DEMO = Step("demo", "demo", ("python", "-m", "tools.demo.demo"))
 DEMO_ON_RABBITMQ = attrs.evolve(DEMO, command=(*DEMO.command, "--rabbitmq"))
-UNIT = Step("unit", "unit tests", ("pytest", "--quiet", "tests/unit"))
-EMBEDDED = Step("embedded", "on the embedded broker", ("pytest", "--quiet", "--broker", "embedded"))
+SIDE_BY_SIDE = ("--numprocesses", "2", "--dist", "loadfile")
+"""As in ``scripts/test``. Faults have bounds in seconds, so the steps with RabbitMQ run one test at a time."""
+
+UNIT = Step("unit", "unit tests", ("pytest", "--quiet", *SIDE_BY_SIDE, "tests/unit"))
+EMBEDDED = Step("embedded", "on the embedded broker", ("pytest", "--quiet", *SIDE_BY_SIDE, "--broker", "embedded"))
 RABBITMQ = Step("rabbitmq", "on RabbitMQ", ("pytest", "--quiet", "tests/integration", "tests/faults"))
 
 STEPS = (DEMO, UNIT, EMBEDDED, RABBITMQ)
