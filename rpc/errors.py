@@ -23,6 +23,11 @@ class Outcome(enum.Enum):
     UNKNOWN = "unknown"
     """The request was sent and no reply came: maybe executed, once or (after a redelivery) more often."""
 
+    @property
+    def in_words(self) -> str:
+        """Whether the call was executed, in the words of messages about it."""
+        return "may have been executed" if self is Outcome.UNKNOWN else "not executed"
+
 
 class RPCError(TTransportException):
     """A call failed outside its service: base of all errors of calls that are not exceptions of the IDL.

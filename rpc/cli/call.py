@@ -20,7 +20,7 @@ from rpc.cli.completion import complete_method, complete_target
 from rpc.cli.described_target import described
 from rpc.cli.invocation import Invocation, methods
 from rpc.cli.named_values import named_values
-from rpc.cli.running import OUTCOMES, broker_option, command_line_errors, errors_in_words, keys_option, run_connected
+from rpc.cli.running import broker_option, command_line_errors, errors_in_words, keys_option, run_connected
 from rpc.cli.standard_output import say
 from rpc.cli.targets import Target, is_module_name
 from rpc.cli.worker_options import SOME_SECONDS
@@ -179,8 +179,8 @@ class _Call:
         try:
             result = run_connected(broker, self.options.timeout, self._perform, interceptors)
         except click.Abort:
-            known = OUTCOMES[Outcome.UNKNOWN if sent else Outcome.NOT_SENT]
-            raise click.ClickException(f"interrupted: {self.label} ({known})") from None
+            outcome = Outcome.UNKNOWN if sent else Outcome.NOT_SENT
+            raise click.ClickException(f"interrupted: {self.label} ({outcome.in_words})") from None
         except TApplicationException as error:
             log = "; see the worker's log" if error.type == TApplicationException.INTERNAL_ERROR else ""
             raise click.ClickException(f"service failed: {self.label}: {printable(str(error))}{log}") from error

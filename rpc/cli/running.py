@@ -52,12 +52,6 @@ MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
 
 KNOWN: Final = tuple(kind for kind, _ in MEANINGS)
 
-OUTCOMES: Final = {
-    errors.Outcome.NOT_SENT: "not executed",
-    errors.Outcome.REJECTED: "not executed",
-    errors.Outcome.UNKNOWN: "may have been executed",
-}
-
 
 def checked_broker(_: click.Context, __: click.Parameter, value: str | None) -> BrokerURI:
     """Return the broker's address, which is printed without its password. Its files can be read."""
@@ -210,5 +204,5 @@ def meaning(error: Exception) -> str:
     words = next(words for kind, words in MEANINGS if isinstance(error, kind))
     if isinstance(error, errors.ClosedByBroker) and not error.code:  # the connection ended without a reply code
         return f"{words}: {error.text}"
-    outcome = f" ({OUTCOMES[error.outcome]})" if isinstance(error, errors.RPCError) else ""
+    outcome = f" ({error.outcome.in_words})" if isinstance(error, errors.RPCError) else ""
     return f"{words}: {error}{outcome}"

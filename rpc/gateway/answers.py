@@ -10,7 +10,7 @@ from typing import Final
 from thrift.Thrift import TApplicationException, TMessageType
 
 from rpc.envelope import CODECS, Codec
-from rpc.errors import InvalidRequest, MessageTooLarge, Outcome, RPCError
+from rpc.errors import InvalidRequest, MessageTooLarge, RPCError
 
 _FIRST_BYTES: Final = {
     0x80: "binary",  # the version of TBinaryProtocol
@@ -24,12 +24,6 @@ _TYPES: Final[dict[type[RPCError], int]] = {
     MessageTooLarge: TApplicationException.PROTOCOL_ERROR,
 }
 """Types of Thrift by error; that of other errors is ``INTERNAL_ERROR``. ``docs/gateway.md`` has the table."""
-
-_OUTCOMES: Final = {
-    Outcome.NOT_SENT: "not executed",
-    Outcome.REJECTED: "not executed",
-    Outcome.UNKNOWN: "may have been executed",
-}
 
 
 def protocol_of(message: bytes) -> str | None:
@@ -61,7 +55,7 @@ def type_of(error: RPCError) -> int:
 
 def error_text(error: RPCError) -> str:
     """Return the text of the answer that stands for an error."""
-    return f"{type(error).__name__}: {error} ({_OUTCOMES[error.outcome]})"
+    return f"{type(error).__name__}: {error} ({error.outcome.in_words})"
 
 
 UNFRAMED: Final = "this port takes framed messages: use TFramedTransport or THeader"
