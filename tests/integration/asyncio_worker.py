@@ -25,6 +25,9 @@ NAME = os.environ.get("CALCULATOR", "Calculator")
 ASYNCIO, TWISTED = 1, 2
 """Keys of ``getStruct`` for which it waits without end, for what is in the name."""
 
+WAITING, CANCELLED = Numbers([1]), Numbers([2])
+"""Questions to ``sum``: how many calls have begun to wait so, and how many of them were cancelled."""
+
 
 @implementer(CalculatorStub.Iface)
 class Handler:
@@ -35,6 +38,7 @@ class Handler:
         self.ping, self.echo, self.blob = self._calculator.ping, self._calculator.echo, self._calculator.blob
         self.calculate, self.zip = self._calculator.calculate, self._calculator.zip
         self._own = own
+        self._waiting = 0
         self._cancelled = 0
 
     async def add(self, num1: int, num2: int) -> int:
@@ -48,7 +52,8 @@ class Handler:
         return self._calculator.add(*numbers)
 
     async def getStruct(self, key: int) -> SharedStruct:
-        """Wait, and count the cancellation; or fail as the nested call does."""
+        """Wait, and count the call and its cancellation; or fail as the nested call does."""
+        self._waiting += key in (ASYNCIO, TWISTED)
         try:
             if key == ASYNCIO:
                 await asyncio.sleep(60)
@@ -63,8 +68,8 @@ class Handler:
         raise AssertionError
 
     def sum(self, numbers: Numbers) -> int:
-        """Return how many calls were cancelled."""
-        return self._cancelled
+        """Return one of the counts."""
+        return self._waiting if numbers == WAITING else self._cancelled
 
 
 service = rpc.ThriftService(

@@ -18,11 +18,11 @@ import rpc
 import rpc.aio
 import rpc.blocking
 from generated.calculator import Calculator as CalculatorStub
-from generated.calculator.ttypes import InvalidOperation, Numbers, Operation, Work
+from generated.calculator.ttypes import InvalidOperation, Operation, Work
 from rpc.aio.client import CallFuture
 from rpc.errors import BrokerUnreachable, ConfigurationError, ConnectionLost, InvalidURI
 from rpc.loop_reactor import LoopReactor
-from tests.integration.asyncio_worker import ASYNCIO, TWISTED, AsyncioWorkerTestCase
+from tests.integration.asyncio_worker import ASYNCIO, CANCELLED, TWISTED, WAITING, AsyncioWorkerTestCase
 from tests.integration.documents import ROOT
 from tests.support import BrokerTestCase
 from tools.nodes.rabbitmq import RabbitMQNode
@@ -80,13 +80,15 @@ class AsyncioTests(AsyncioWorkerTestCase):
         """Cancel calls whose handlers await a future of asyncio, and a Deferred, until the handlers are cancelled."""
         async with rpc.aio.connect(self.url) as connection:
             client = connection.client(Calculator, name=self.name)
-            before = await client.sum(Numbers([]))
+            waiting, cancelled = await client.sum(WAITING), await client.sum(CANCELLED)
             for number, key in enumerate((ASYNCIO, TWISTED), 1):
                 call = client.getStruct(key)
+                while await client.sum(WAITING) < waiting + number:
+                    await asyncio.sleep(0.01)
                 with self.assertRaises(asyncio.TimeoutError):
-                    await asyncio.wait_for(call, 0.3)
+                    await asyncio.wait_for(call, 0.05)
                 self.assertTrue(call.cancelled())
-                while await client.sum(Numbers([])) < before + number:
+                while await client.sum(CANCELLED) < cancelled + number:
                     await asyncio.sleep(0.01)
 
     def test_a_timeout_of_asyncio_cancels_the_call(self) -> None:
@@ -129,6 +131,7 @@ class AsyncioTests(AsyncioWorkerTestCase):
             connection = await rpc.aio.connect(self.url)
             opened = connection._open
             assert opened is not None
+            gc.collect()  # the garbage of earlier tests, which may warn as well
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
                 del connection
