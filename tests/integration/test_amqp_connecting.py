@@ -318,7 +318,9 @@ class AlarmTests(ConnectingTestCase):
         channel = await connection.open_channel()
         await deferToThread(self.broker.set_memory_alarm, True)
         try:
-            channel.publish("", "nowhere", b"\x00\x00", b"x")
+            while connection.blocked is None:  # RabbitMQ tells each connection of the alarm, perhaps after a publish
+                channel.publish("", "nowhere", b"\x00\x00", b"x")
+                await later(0.1)
             await changed[0]
             self.assertEqual(connection.blocked, told[0])
             self.assertIn("memory", told[0] or "")

@@ -26,11 +26,14 @@ class BacklogTests(CallTestCase):
         overloading = client._caller.channel
         connection = await self.connect()
         filling = connection.client(Calculator, name=full)
-        for number in range(2):
-            filling.calculate(number, Work()).addErrback(lambda _: None)
-            await pause(0.1)
+        filling.calculate(0, Work()).addErrback(lambda _: None)
+        await stuck.holding(1)  # it has left the queue
+        filling.calculate(1, Work()).addErrback(lambda _: None)
+        while not (await connection.queue_counts(f"rpc.{full}")).ready:  # type: ignore[union-attr]  # it is there
+            await pause(0.02)
         other = rpc.with_options(client, name=full)
         waiting = client.calculate(1, Work())
+        await self.handler.holding(1)
         for _ in range(15):
             await self.assert_fails(other.ping(), rpc.Overloaded, rpc.Outcome.REJECTED)
             await pause(0.1)
@@ -38,7 +41,7 @@ class BacklogTests(CallTestCase):
         self.handler.release()
         self.assertEqual(await waiting, 7)
         stuck.release()
-        await pause(0.1)
+        await stuck.holding(1)
         stuck.release()
 
 
@@ -50,14 +53,10 @@ class RoutingTests(CallTestCase):
         client = await self.serve_and_call()
         second = Handler()
         worker = self.serve(rpc.ThriftService(Calculator, second, name=self.name))
+        await worker.when_serving()
         to_second = rpc.with_options(client, name=f"{self.name}@{worker.instance}")
         for _ in range(5):
-            while True:
-                try:
-                    await to_second.ping()
-                except rpc.ServiceUnavailable:
-                    continue
-                break
+            await to_second.ping()
         self.assertEqual((self.handler.ran, second.ran), ([], ["ping"] * 5))
         second.ran.clear()
         everybody = rpc.with_options(client, exchange=BROADCAST)

@@ -325,7 +325,8 @@ class InterceptorTests(CallTestCase):
             await pause(0.01)
         self.assertEqual(sorted(told), ["outer zip", "sent zip"])
         told.clear()
-        await self.assert_fails(rpc.with_options(outer, timeout=0.2).calculate(1, Work()), rpc.CallTimedOut)
+        # Enough for the request to reach the handler: it expires in the queue otherwise, and is not seen.
+        await self.assert_fails(rpc.with_options(outer, timeout=2.0).calculate(1, Work()), rpc.CallTimedOut)
         while len(told) < 3:
             await pause(0.01)
         self.assertEqual(

@@ -196,7 +196,7 @@ class FailureTests(CallTestCase):
         await self.handler.holding(1)
         impatient = rpc.with_options(client, timeout=0.1)
         await DeferredList([impatient.calculate(number, Work()) for number in range(2, 5)], consumeErrors=True)
-        channel: Any = self.worker._server._channel
+        channel = client._caller.channel  # the broker counts after the requests of this channel
         while (await channel.queue_declare(queue=f"rpc.{self.name}", passive=True)).message_count:
             await pause(0.02)  # the broker had the requests later than the callers began to wait
         self.handler.release()
