@@ -7,6 +7,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest import SkipTest
 
@@ -50,6 +52,13 @@ def complete(*words: str, broker: str = "") -> list[str]:
     return [each.removeprefix("plain,") for each in found]
 
 
+async def offered(ask: Callable[[], list[str]]) -> list[str]:
+    """Return the words that a program offers, once there are some: a worker or broker that is slow offers none."""
+    while not (found := await deferToThread(ask)):
+        pass
+    return found
+
+
 class CompletionTests(CallTestCase):
     """Services and methods of a worker."""
 
@@ -68,16 +77,15 @@ class CompletionTests(CallTestCase):
         name = await self.serve_completed()
         script = IN_BASH.format(words=shlex.join(("thrift-rpc", "call", name[:-3])))
         command = [bash, "--norc", "--noprofile", "-c", script]
-        self.assertEqual(await deferToThread(run, command, RPC_BROKER=self.url), [name])
+        self.assertEqual(await offered(partial(run, command, RPC_BROKER=self.url)), [name])
 
     async def test_offers_services_and_methods(self) -> None:
         """Of verbs that take a service; with the broker of the environment, or of the words."""
         name = await self.serve_completed()
         for verb in (("ping",), ("dead", "list"), ("gateway",)):
-            offered = await deferToThread(complete, *verb, name[:-3], broker=self.url)
-            self.assertEqual(offered, [name], verb)
-        offered = await deferToThread(complete, "call", "--broker", self.url, name, "ca")
-        self.assertEqual(offered, ["calculate"])
+            self.assertEqual(await offered(partial(complete, *verb, name[:-3], broker=self.url)), [name], verb)
+        methods = await offered(partial(complete, "call", "--broker", self.url, name, "ca"))
+        self.assertEqual(methods, ["calculate"])
 
     async def test_is_silent_when_the_broker_is_away(self) -> None:
         """Or its URL is wrong."""
@@ -111,14 +119,17 @@ class HostileNamesTests(FalseControlTestCase):
             "\\",
         )
         control.pong.services = [name, f"--{name}", f"~{name}", *(f"{name}{command}" for command in commands)]
-        self.assertEqual(await deferToThread(complete, "call", name, broker=self.url), [name])
-        everything = await deferToThread(complete, "ping", "", broker=self.url)
-        self.assertEqual([each for each in everything if name in each], [name])
+        self.assertEqual(await offered(partial(complete, "call", name, broker=self.url)), [name])
+
+        def ours() -> list[str]:
+            return [each for each in complete("ping", "", broker=self.url) if name in each]
+
+        self.assertEqual(await offered(ours), [name])
 
     async def test_the_types_of_a_method_stay_in_one_line(self) -> None:
         """zsh gets three lines for each word: its kind, the word, and its description."""
         await self.serve_falsely(text=DESCRIPTION.replace("calculator.Work", r"\nplain\n$(id)\n_\u001b[2J.Work"))
         asked = {"_THRIFT_RPC_COMPLETE": "zsh_complete", "COMP_WORDS": f"thrift-rpc call {self.name} ec"}
-        offered = await deferToThread(run, [str(COMMAND)], RPC_BROKER=self.url, COMP_CWORD="3", **asked)
+        found = await offered(partial(run, [str(COMMAND)], RPC_BROKER=self.url, COMP_CWORD="3", **asked))
         types = r"\nplain\n$(id)\n_\u001b[2J.Work"
-        self.assertEqual(offered, ["plain", "echo", types, f"echo({types}", "work)"])
+        self.assertEqual(found, ["plain", "echo", types, f"echo({types}", "work)"])
