@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
+from rpc.cli.service_queues import lock_of, ready_messages
+from rpc.errors import ChannelClosed
 from rpc.messages import Properties
+from rpc.reply_codes import RESOURCE_LOCKED
 from rpc.topology import EXCHANGES, DeadLetterKind, ServiceTopology
 from tests.integration.amqp_case import AMQPTestCase, later
 
@@ -68,6 +73,11 @@ class Command(ProcessProtocol):
         seen: Deferred[None] = Deferred()
         self._awaited = text, seen
         return seen
+
+    def signal(self, name: str) -> None:
+        """Send a signal, unless the command has ended before: the test cannot know."""
+        with suppress(ProcessExitedAlready):
+            self.process.signalProcess(name)
 
     def answer(self, line: str) -> None:
         """Type a line."""
@@ -125,6 +135,33 @@ class DeadTestCase(AMQPTestCase):
         while await self.waiting(self.topology.queue_of_kind(kind)) != count:
             await later(0.02)
 
+    async def released(self) -> None:
+        """Wait until the broker has noticed the end of a command that was killed: its lock on the letters is gone, and
+        so are its consumers. The next command would be refused before.
+        """
+        connection = self.broker_channel.client
+        lock = lock_of(self.topology.dead_queue)
+        while await self.is_locked(lock):
+            await later(0.02)
+        for kind in DeadLetterKind:
+            queue = self.topology.queue_of_kind(kind)
+            while await ready_messages(connection, queue) is not None and await self.consumers(queue):
+                await later(0.02)
+
+    async def is_locked(self, lock: str) -> bool:
+        """Return whether another connection has an exclusive queue."""
+        try:
+            return await ready_messages(self.broker_channel.client, lock) is not None
+        except ChannelClosed as error:
+            self.assertEqual(error.code, RESOURCE_LOCKED)
+            return True
+
+    async def consumers(self, queue: str) -> int:
+        """Return the number of consumers of a queue."""
+        declared = await self.broker_channel.queue_declare(queue=queue, passive=True)
+        count: int = declared.consumer_count
+        return count
+
     async def taken(self, queue: str) -> list[Delivery]:
         """Consume all messages of a queue."""
         count = await self.waiting(queue)
@@ -150,7 +187,7 @@ class DeadTestCase(AMQPTestCase):
     def start(self, verb: str, *arguments: str) -> Command:
         """Start a command for the test's service."""
         command = Command(verb, "--broker", self.url_used, self.name, *arguments)
-        self.addCleanup(lambda: command.ended.called or command.process.signalProcess("KILL"))
+        self.addCleanup(command.signal, "KILL")
         return command
 
     async def run_dead(self, verb: str, *arguments: str, answer: str | None = None) -> Ended:

@@ -76,9 +76,9 @@ class KindsTests(DeadTestCase):
         command = self.start("replay", "--all")
         while await self.waiting(self.topology.queue) < 750:
             await later(0.005)
-        command.process.signalProcess("KILL")
+        command.signal("KILL")
         await command.ended
-        await later(0.5)
+        await self.released()
         while (await self.listed_count()) + await self.waiting(self.topology.queue) < len(ids):
             await later(0.05)
         replayed, left = await self.ids(self.topology.queue), await self.left()

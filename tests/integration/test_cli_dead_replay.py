@@ -66,7 +66,7 @@ class ReplayTests(DeadTestCase):
         command = self.start("replay", "--all")
         while not await self.waiting(self.topology.queue):
             await later()
-        command.process.signalProcess("INT")
+        command.signal("INT")
         status = await command.ended
         replayed = await self.ids(self.topology.queue)
         await self.has_dead(total - len(replayed))
