@@ -106,4 +106,5 @@ class PurgeTests(DeadTestCase):
         self.assertEqual(await command.ended, 1)
         self.assertTrue(command.error.startswith("Error: connection lost: "), command.error)
         self.broker_channel = await self.channel(self.url_used)
+        await self.has_dead(2)
         self.assertEqual(await self.ids(self.topology.dead_queue), ["a", "b"])
