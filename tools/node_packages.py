@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +16,8 @@ class NodeMissing(Exception):
 
 
 def install(folder: Path) -> None:
-    """Install the packages that the lock file of a folder lists. Does nothing the next time.
+    """Install the packages that the lock file of a folder lists. Does nothing the next time. One process installs while
+    others wait: ``npm ci`` begins with the deletion of the packages that another one has just installed.
 
     :raises NodeMissing: see there.
     """
@@ -23,9 +25,11 @@ def install(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise NodeMissing("npm is not installed; scripts/setup does it")
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
     command = [npm, "ci", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONGEST, check=False)
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+            return
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONGEST, check=False)
     if done.returncode:
         raise NodeMissing(f"{' '.join(command)}: {done.stdout}{done.stderr}")
