@@ -81,14 +81,21 @@ class HostileClientTests(TestCase):
         each.sendall(data)
         return each
 
-    def flood(self, each: socket.socket, data: bytes, times: int) -> int:
-        """Send `data` this many times, or until the broker stops reading; return the number of bytes sent."""
-        each.settimeout(0.5)
+    def flood(self, each: socket.socket, data: bytes, times: int, *, patience: float = 20.0) -> int:
+        """Send `data` this many times, or until the broker stops reading; return the number of bytes sent.
+
+        :param patience: seconds in which the broker takes nothing, after which it has stopped. ``socket.sendall`` would
+            bound the whole time instead, which a slow machine needs for a large `data`.
+        """
+        each.settimeout(patience)
         sent = 0
         with contextlib.suppress(OSError):
             for _ in range(times):
-                each.sendall(data)
-                sent += len(data)
+                rest = memoryview(data)
+                while rest:
+                    taken = each.send(rest)
+                    rest = rest[taken:]
+                    sent += taken
         return sent
 
     async def assert_unharmed(self, most: int) -> None:
@@ -135,7 +142,7 @@ class HostileClientTests(TestCase):
         declare = method(1, "queue.declare", 0, "asked", False, False, True, False, False, {})
         each = self.hostile(LOGIN + declare, reads=False)
         question = method(1, "queue.declare", 0, "asked", True, False, False, False, False, {}) * 1000
-        sent = await deferToThread(self.flood, each, question, 2000)
+        sent = await deferToThread(self.flood, each, question, 2000, patience=0.5)
         self.assertLess(sent, 64 * MEGABYTE)
         await self.assert_unharmed(64 * MEGABYTE)
 
