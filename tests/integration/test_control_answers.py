@@ -23,17 +23,12 @@ from rpc.envelope import CODECS
 from rpc.errors import ConfigurationError
 from rpc.messages import Properties
 from rpc.topology import BROADCAST, EXCHANGES, ServiceTopology
-from tests.integration.amqp_case import AMQPTestCase, later
+from tests.integration.amqp_case import later
 from tests.integration.call_case import Handler
+from tests.integration.question_case import WAIT, QuestionTestCase
 
 BINARY = CODECS["binary"]
 STUB: Any = ControlStub
-
-WAIT = 20.0
-"""Seconds, for questions whose answers are all expected: they end before."""
-
-SHORT = 0.5
-"""Seconds, for questions with too few answers: all of them pass."""
 
 Reply = tuple[bytes, dict[str, Any]]
 Answer = Callable[[int], list[Reply]]
@@ -65,12 +60,13 @@ def of_a_later_version(seqid: int, service: str) -> bytes:
     return bytes(memory.getvalue())
 
 
-class AnswersTests(AMQPTestCase):
+class AnswersTests(QuestionTestCase):
     """A good worker beside odd ones, in a virtual host of their own."""
 
     timeout = 60.0
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        super().setUp()
         self.home = self.virtual_host()
         self.connection = await rpc.connect(self.home)
         self.addCleanup(self.connection.close)
@@ -106,9 +102,16 @@ class AnswersTests(AMQPTestCase):
         if consumes:
             await channel.consume("rpc.Calculator", lambda _: None, lambda: None)
 
-    async def ping(self, wait: float = SHORT) -> Answers[Pong]:
-        """Ping Calculator."""
-        return await self.control.ping("Calculator", wait=wait)
+    async def ping(self, service: str | None = "Calculator", *, replies: int | None = None) -> Answers[Pong]:
+        """Ping the workers of a service.
+
+        :param replies: after so many of them, the wait is over. They do not end it by themselves.
+        """
+        self.questions.clear()
+        asked = self.control.ping(service, wait=WAIT)
+        if replies is not None:
+            (await self.question_with(replies)).end_wait()
+        return await asked
 
     # -- one bad worker does not lose the others
 
@@ -135,7 +138,7 @@ class AnswersTests(AMQPTestCase):
 
         self.control._options = self.control._options.changed({"max_message_size": 100_000})
         await self.answer(bad)
-        answers = await self.ping(2.0)
+        answers = await self.ping(replies=10)
         self.assertEqual([each.instance for each in answers], [worker.instance])
         self.assertEqual((answers.expected, answers.silent, answers.end), (2, 1, End.WAITED))
         self.assertFalse(answers.is_complete)
@@ -161,7 +164,7 @@ class AnswersTests(AMQPTestCase):
 
     async def test_reads_what_it_knows_of_a_later_version(self) -> None:
         await self.answer(lambda seqid: [(of_a_later_version(seqid, "Calculator"), {})])
-        answers = await self.ping(WAIT)
+        answers = await self.ping()
         (later,) = answers
         self.assertEqual((later.instance, later.status, later.services), ("later", 0, ["Calculator"]))
         self.assertEqual(answers.end, End.COMPLETE)
@@ -169,15 +172,15 @@ class AnswersTests(AMQPTestCase):
     async def test_counts_each_worker_once(self) -> None:
         await self.serve()
         await self.answer(lambda seqid: [(pong(seqid, "odd", "Calculator"), {})] * 3)
-        answers = await self.ping(WAIT)
+        answers = await self.ping()
         self.assertEqual((answers.expected, len(answers), answers.silent), (2, 2, 0))
 
     async def test_leaves_out_workers_of_other_services(self) -> None:
         await self.serve("Other")
         await self.serve()
-        answers = await self.ping(WAIT)
+        answers = await self.ping()
         self.assertEqual([each.services for each in answers], [["Calculator"]])
-        everywhere = await self.control.ping(wait=SHORT)
+        everywhere = await self.ping(None, replies=2)
         self.assertEqual((len(everywhere), everywhere.expected), (2, None))
 
     async def test_drops_replies_without_the_id_of_the_question(self) -> None:
@@ -189,7 +192,7 @@ class AnswersTests(AMQPTestCase):
                 (pong(seqid, "true", "Calculator"), {}),
             ]
         )
-        answers = await self.ping(WAIT)
+        answers = await self.ping()
         self.assertEqual(([each.instance for each in answers], answers.bad), (["true"], ()))
 
     # -- a worker that says nothing
@@ -197,12 +200,17 @@ class AnswersTests(AMQPTestCase):
     async def test_a_silent_worker_is_counted(self) -> None:
         await self.serve()
         await self.answer(lambda _: [])
-        answers = await self.ping()
+        answers = await self.ping(replies=1)
         self.assertEqual((answers.expected, len(answers), answers.silent), (2, 1, 1))
+
+    async def test_the_wait_for_a_silent_worker_ends(self) -> None:
+        await self.answer(lambda _: [])
+        answers = await self.control.ping("Calculator", wait=0.2)
+        self.assertEqual((answers.expected, len(answers), answers.silent, answers.end), (1, 0, 1, End.WAITED))
 
     async def test_workers_without_control_are_silent(self) -> None:
         await self.serve(control=False)
-        answers = await self.ping(WAIT)
+        answers = await self.ping()
         self.assertEqual((answers.expected, answers.silent, answers.end), (1, 1, End.UNROUTABLE))
 
     async def test_a_named_worker_that_is_gone_ends_the_wait_at_once(self) -> None:
@@ -212,7 +220,7 @@ class AnswersTests(AMQPTestCase):
 
     async def test_a_worker_answers_the_users_that_it_allows(self) -> None:
         await self.serve(control=rpc.ControlOptions(allow="guest"))
-        refused = await self.ping()
+        refused = await self.ping(replies=1)
         self.assertEqual(len(refused), 0)
         self.assertIn("the request names no user", refused.bad[0].problem)
         allowed = await Control(self.connection, user_id=True).ping("Calculator", wait=WAIT)
@@ -223,19 +231,19 @@ class AnswersTests(AMQPTestCase):
     async def test_a_flood_of_answers_is_bounded(self) -> None:
         self.patch(gathering, "MOST_ANSWERS", 50)
         await self.answer(lambda seqid: [(b"garbage", {})] * 60)
-        answers = await self.ping(WAIT)
+        answers = await self.ping()
         self.assertEqual((len(answers.bad), answers.end), (50, End.TOO_MANY))
         self.assertIn("too many answers: 0 and 50 bad ones", answers.problem or "")
 
     async def test_the_bytes_of_answers_are_bounded(self) -> None:
         self.patch(gathering, "MOST_BYTES", 1000)
         await self.answer(lambda seqid: [(b"x" * 400, {})] * 60)
-        answers = await self.ping(WAIT)
+        answers = await self.ping()
         self.assertEqual((len(answers.bad), answers.end), (3, End.TOO_MANY))
 
     async def test_the_time_for_reading_answers_is_bounded(self) -> None:
         """A byte may become an object of hundreds, so neither number nor bytes of replies bound time and memory."""
-        self.patch(gathering, "MOST_SECONDS", 0.01)
+        self.patch(gathering, "MOST_SECONDS", 0.001)  # each answer takes more
         empty = struct.pack(">i", 20_000) + b"\0" * 20_000
 
         def swollen(seqid: int) -> list[Reply]:
@@ -259,14 +267,14 @@ class AnswersTests(AMQPTestCase):
 
         self.patch(asking, "_pong_serves", serves)
         await self.answer(lambda seqid: [(pong(seqid, "odd", "Other"), {})] * 300)
-        self.assertEqual(len(await self.ping(2.0)), 0)
+        self.assertEqual(len(await self.ping(replies=300)), 0)
         self.assertEqual(len(looked_at), 300)
 
     async def test_a_name_that_no_worker_can_have_is_no_answer(self) -> None:
         """No question could be sent to it: that would fail as if the connection was lost."""
         worker = await self.serve()
         await self.answer(lambda seqid: [(pong(seqid, "é" * 122, "Calculator"), {})])
-        answers = await self.ping()
+        answers = await self.ping(replies=2)
         self.assertEqual([each.instance for each in answers], [worker.instance])
         self.assertEqual([each.instance for each in answers.bad], [None])
         self.assertIn("its name has 122 characters", answers.bad[0].problem)
@@ -275,7 +283,7 @@ class AnswersTests(AMQPTestCase):
         """The name in the headers is that of the bad answer alone: all others read the one in the answer."""
         worker = await self.serve()
         await self.answer(lambda seqid: [(pong(seqid, "", "Calculator"), {"headers": {"instance": "odd"}})])
-        answers = await self.ping()
+        answers = await self.ping(replies=2)
         self.assertEqual([each.instance for each in answers], [worker.instance])
         self.assertEqual(
             [(each.instance, each.problem) for each in answers.bad], [("odd", "it does not name its worker")]
@@ -303,18 +311,9 @@ class AnswersTests(AMQPTestCase):
     async def test_a_lost_channel_keeps_the_answers_so_far(self) -> None:
         await self.serve()
         await self.serve("Other")
-
-        def closing(seqid: int) -> list[Reply]:
-            (channel,) = (
-                each
-                for each in self.connection._link.connection.channels.values()  # type: ignore[union-attr]
-                if each.on_closed is not None and each.consumers
-            )
-            self.connection._reactor.callLater(0.2, channel.abandon, rpc.AMQPError("lost by the test"))
-            return []
-
-        await self.answer(closing)
-        answers = await self.control.ping(wait=WAIT)
+        asked = self.control.ping(wait=WAIT)
+        (await self.question_with(2)).lose_channel(rpc.AMQPError("lost by the test"))
+        answers = await asked
         self.assertEqual((len(answers), answers.end, answers.problem), (2, End.LOST, "lost by the test"))
 
     async def test_leaves_no_channel_behind(self) -> None:
@@ -325,8 +324,8 @@ class AnswersTests(AMQPTestCase):
         await self.assertFailure(asked, Exception)
         await self.control.ping("Calculator", wait=WAIT)
         connection: Any = self.connection._link.connection
-        channel = await connection.open_channel()
-        self.assertLessEqual(channel.id, 4)
+        while [*connection.channels] != [0]:  # the broker has yet to agree to their ends
+            await later(0.01)
 
     def test_refuses_a_wait_that_is_none(self) -> None:
         for wait in (0, -1, float("nan"), True, "1", 1e6):
@@ -334,7 +333,7 @@ class AnswersTests(AMQPTestCase):
                 self.control.ping("Calculator", wait=wait)  # type: ignore[arg-type]
 
 
-class AlarmTests(AMQPTestCase):
+class AlarmTests(QuestionTestCase):
     """A broker that takes no messages."""
 
     timeout = 120.0
@@ -351,14 +350,19 @@ class AlarmTests(AMQPTestCase):
         await deferToThread(self.broker.set_memory_alarm, True)
         while worker.readiness is not rpc.Readiness.BLOCKED:  # its watch on bindings publishes, too
             await later(0.05)
-        answers = await Control(connection).ping("Calculator", wait=1.0)
+        asked = Control(connection).ping("Calculator", wait=WAIT)
+        question = await self.question_with(0)
+        while question.blocked is None:
+            await later(0.05)
+        question.end_wait()
+        answers = await asked
         self.assertEqual((len(answers), answers.end), (0, End.BLOCKED))
         self.assertIn("the broker is blocked: ", answers.problem or "")
         await self.assertFailure(Control(connection).ping("Calculator"), rpc.BrokerBlocked)
         await deferToThread(self.broker.set_memory_alarm, False)
         while True:
             try:
-                answers = await Control(connection).ping("Calculator", wait=20.0)
+                answers = await Control(connection).ping("Calculator", wait=WAIT)
             except rpc.BrokerBlocked:
                 await later(0.05)
             else:
