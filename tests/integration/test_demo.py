@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.test_rabbitmq_node import processes_of, wait_until_gone
+from tests.integration.test_rabbitmq_node import wait_until_gone
 
 PROJECT = Path(__file__).parents[2]
 
@@ -49,8 +49,8 @@ class DemoTests(SynchronousTestCase):
         raise AssertionError(f"the demo never said {text!r}: {process.communicate()}")
 
     def assert_nothing_left(self) -> None:
-        """No process and no file."""
-        self.assertEqual(processes_of(self.folder), [])
+        """No process and no file. Erlang's helpers end when they notice the end of their VM."""
+        self.assertEqual(wait_until_gone(self.folder), [])
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_every_call_is_answered(self) -> None:
