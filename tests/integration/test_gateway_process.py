@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def exchange(port: int, message: bytes, size: int) -> bytes:
 
 class GatewayProcessTests(CallTestCase):
     """Both commands are the same gateway."""
+
+    timeout = 200.0  # a test starts up to 14 processes, one after the other
 
     def start(self, command: list[str], *words: str, **options: Any) -> Process:
         """Start a gateway.
@@ -129,11 +132,13 @@ class GatewayProcessTests(CallTestCase):
             self.assertNotIn("Traceback", process.output())
 
     def _wait_until_closed(self, port: int) -> None:
-        """Block until a gateway listens no more."""
+        """Block until a gateway listens no more: until its port can be taken. A connection would count as a client."""
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                socket.create_server(("127.0.0.1", port)).close()
             except OSError:
+                time.sleep(0.02)
+            else:
                 return
 
     async def test_says_in_one_line_why_it_does_not_start(self) -> None:
