@@ -34,7 +34,7 @@ class Handler(CalculatorHandler):
 class RequestTests(BrokerTestCase):
     """Requests in a quorum queue, of a service without a limit of its own."""
 
-    timeout = 120.0
+    timeout = 270.0
 
     async def test_a_request_outlives_many_workers(self) -> None:
         """Each worker ends while it runs the request. One more request waits beside it, and never begins."""
@@ -50,7 +50,7 @@ class RequestTests(BrokerTestCase):
         worker = await self.serving(service)
         connection = await rpc.connect(self.url)
         self.addCleanup(connection.close)
-        client = connection.client(Calculator, name=service.name, timeout=110.0)
+        client = connection.client(Calculator, name=service.name, timeout=260.0)
         calls = gatherResults([client.add(1, 2), client.add(3, 4)])
         for _ in range(TIMES):
             await handler.began.get()
@@ -72,7 +72,7 @@ class RequestTests(BrokerTestCase):
 class DeadLetterTests(DeadTestCase):
     """Dead letters in a quorum queue."""
 
-    timeout = 120.0
+    timeout = 270.0
     queue_type = "quorum"
 
     async def test_a_letter_outlives_many_lists(self) -> None:

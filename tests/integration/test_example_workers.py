@@ -21,7 +21,7 @@ from tests.cross_test.programs import stubs
 from tests.cross_test.values import Case, Returns
 from tests.services.support import ServiceTestCase
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 BINARY = "application/vnd.apache.thrift.binary"
 
 

@@ -100,7 +100,7 @@ class LateBrokerTests(CallTestCase):
     """A broker that comes after its callers."""
 
     own_broker = True
-    timeout = 90.0
+    timeout = 240.0
 
     async def test_calls_wait_for_the_broker(self) -> None:
         """Calls that are out of time were not sent."""
@@ -108,7 +108,7 @@ class LateBrokerTests(CallTestCase):
         connection = rpc.Connection(self.url)
         connection.startService()
         self.addCleanup(connection.stopService)
-        client = connection.client(Calculator, timeout=60.0)
+        client = connection.client(Calculator, timeout=200.0)
         self.serve(rpc.ThriftService(Calculator, Handler()))
         waiting: Any = DeferredList([client.zip(), client.zip()], consumeErrors=True)
         impatient = rpc.with_options(client, timeout=0.3)

@@ -65,7 +65,7 @@ class Consumer:
 class LinkTestCase(BrokerTestCase):
     """Links that are stopped when the test ends; trial fails a test that leaves a timer or a socket."""
 
-    timeout = 60.0
+    timeout = 180.0
 
     def link(self, uri: str | None = None) -> Link:
         """A link that is started."""
