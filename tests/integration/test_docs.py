@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ PORTS = ("9090", "8080")
 """Of the documents, which may be in use."""
 
 LIMIT = 60.0
-"""Seconds that one command of a document may take."""
+"""Seconds that one command of a document may take; and for the start of a worker, and for its end."""
 
 ECHO = "```sh\necho a\n```\n"
 
@@ -63,7 +65,7 @@ class Reader:
         self.folder = folder
         self._url = url
         self._ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-        self._workers: list[tuple[subprocess.Popen[str], threading.Timer]] = []
+        self._workers: list[subprocess.Popen[str]] = []
         commands = Path(sys.executable).parent
         self._environment = {
             "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
@@ -139,26 +141,36 @@ class Reader:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        killer = threading.Timer(LIMIT, worker.kill)
-        killer.start()
-        self._workers.append((worker, killer))
+        self._workers.append(worker)
         assert worker.stdout is not None
         seen = []
-        for line in worker.stdout:
-            seen.append(line)
-            if sign in line:
-                return
+        with _killed_when_late(worker):
+            for line in worker.stdout:
+                seen.append(line)
+                if sign in line:
+                    return
         raise AssertionError(f"{where}: it never said {sign!r}:\n{''.join(seen)}")
 
     def leave(self) -> list[str]:
         """Press Ctrl-C in every worker's terminal; return their output."""
         outputs = []
         while self._workers:
-            worker, killer = self._workers.pop()
+            worker = self._workers.pop()
             worker.send_signal(signal.SIGINT)
-            outputs.append(worker.communicate()[0])
-            killer.cancel()
+            with _killed_when_late(worker):
+                outputs.append(worker.communicate()[0])
         return outputs
+
+
+@contextmanager
+def _killed_when_late(worker: subprocess.Popen[str]) -> Iterator[None]:
+    """End the output of a worker that hangs. In between it serves as many commands as a page has."""
+    killer = threading.Timer(LIMIT, worker.kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        killer.cancel()
 
 
 def _uses(text: str, file_name: str) -> bool:
