@@ -19,7 +19,7 @@ from generated.calculator import Calculator
 from tests.integration.documents import ROOT
 from tests.integration.image import Image, build
 from tests.integration.operations import FOLDER, documents_of
-from tests.integration.serve_case import SERVICE, get
+from tests.integration.serve_case import get
 from tests.integration.test_packaging import build_wheel
 from tests.namespaces import may_mount
 from tests.support import BrokerTestCase
@@ -29,10 +29,28 @@ from tools.processes import Process
 NAME = "Glossary"
 SECRET = "/run/secrets/broker"
 
+SERVICE = f"""
+import os
+from twisted.internet import reactor, task
+import rpc
+from generated.calculator import Calculator
+from services.calculator import CalculatorHandler
+
+class Held(CalculatorHandler):
+    async def add(self, num1, num2):
+        print(f"adding {{num1}}", flush=True)
+        while not os.path.exists("{SECRET}/go"):
+            await task.deferLater(reactor, 0.05)
+        return num1 + num2
+
+service = rpc.ThriftService(Calculator, Held(), name="{NAME}")
+"""
+"""Its calls end when the test has put a file into the folder of the secret."""
+
 
 @unittest.skipUnless(may_mount(), "no file system can be mounted here: only root may, with CAP_SYS_ADMIN")
 class ImageTests(BrokerTestCase):
-    """The image has the handler of the tests of ``thrift-rpc serve`` as its service ``services.glossary``."""
+    """The image has a service of these tests as its ``services.glossary``."""
 
     timeout = 200.0
     image: ClassVar[Image]
@@ -45,7 +63,7 @@ class ImageTests(BrokerTestCase):
             context = self.folder / "context"
             shutil.copytree(ROOT / "generated", context / "generated")
             shutil.copytree(ROOT / "services", context / "services")
-            (context / "services/glossary.py").write_text(SERVICE.replace("NAME", repr(NAME)))
+            (context / "services/glossary.py").write_text(SERVICE)
             (context / "wheels").mkdir()
             shutil.move(build_wheel(self.folder), context / "wheels")
             ImageTests.image = build(FOLDER / "Dockerfile", context, self.folder / "images")
@@ -92,6 +110,7 @@ class ImageTests(BrokerTestCase):
             os.kill(first_process(container), how)
         await deferToThread(container.wait_for, "finishing ")
         self.assertEqual((await deferToThread(get, f"{url}/ready"))[0], 503)
+        (self.secret / "go").touch()
         self.assertEqual([await call for call in calls], [27, 27])
         self.assertEqual(await deferToThread(container.wait), 0, container.output())
         for wrong in ("Traceback", "read only", "Unable"):
