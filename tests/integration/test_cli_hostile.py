@@ -23,7 +23,7 @@ class ListTests(FalseControlTestCase):
         description = WorkerDescription(instance="a", services=[*told, ServiceDescription(name="last", queue="none")])
         self.patch(test_reflection.FalseControl, "describe", lambda *_: description)
         await self.serve_falsely()
-        words = ("list", "--broker", self.url, "--json", "last")
+        words = ("list", "--broker", self.url, "--wait", "5", "--json", "last")  # its answer is large
         output, error, status = await getProcessOutputAndValue(str(COMMAND), words, env=os.environ)
         found = json.loads(output)
         self.assertEqual(status, 1)

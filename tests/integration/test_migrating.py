@@ -28,7 +28,7 @@ import json, signal, sys
 from twisted.internet import defer, task
 from twisted.internet.task import react
 
-LANES, LIMIT = 5, 10.0
+LANES, LIMIT, LEAST = 5, 20.0, 51
 asked = right = 0
 stopping = False
 
@@ -39,7 +39,7 @@ def stop(*_):
 @defer.inlineCallbacks
 def lane(reactor, sums):
     global asked, right
-    while not stopping:
+    while not stopping or asked < LEAST:
         asked += 1
         number = asked
         try:
