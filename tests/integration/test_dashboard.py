@@ -272,7 +272,7 @@ def has_more(reader: _Reader, seen: int) -> bool:
 class SlowClientTests(TestCase):
     """A client that never reads, over TCP: the site and its readings are in memory."""
 
-    timeout = 60.0
+    timeout = 240.0
     SERVICES = 500
     TICKS = 150
 
