@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,6 +18,9 @@ from tests.support import BrokerTestCase
 
 ROOT = Path(__file__).parents[2]
 
+HELD = 1_000_000
+"""The second number of a sum that takes until :meth:`ServeTestCase.release`."""
+
 SERVICE = """
 import os
 from twisted.internet import reactor, task
@@ -27,9 +31,14 @@ from services.calculator import CalculatorHandler
 EXTRA = 0
 
 class Slow(CalculatorHandler):
-    def add(self, num1, num2):
+    async def add(self, num1, num2):
         print(f"adding {num1}", flush=True)
-        return task.deferLater(reactor, num2 / 10, lambda: num1 + num2 + EXTRA)
+        if num2 == HELD:
+            while not os.path.exists(RELEASED):
+                await task.deferLater(reactor, 0.02)
+        else:
+            await task.deferLater(reactor, num2 / 10)
+        return num1 + num2 + EXTRA
 
 service = rpc.ThriftService(Calculator, Slow(), name=NAME)
 """
@@ -46,7 +55,7 @@ def get(url: str) -> tuple[int, str]:
 
 
 class ServeTestCase(BrokerTestCase):
-    """A folder with a module ``slow`` and its service. ``add(a, b)`` takes b tenths of a second."""
+    """A folder with a module ``slow`` and its service. ``add(a, b)`` takes b tenths of a second, or is :data:`HELD`."""
 
     timeout = 120.0
 
@@ -54,11 +63,22 @@ class ServeTestCase(BrokerTestCase):
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
         self.name = self.unique("Slow")
+        self._released = Path(self.mktemp()).absolute()
         self.write_module(SERVICE)
 
     def write_module(self, text: str) -> None:
         """Replace the module."""
-        (self.folder / "slow.py").write_text(text.replace("NAME", repr(self.name)))
+        values = {"NAME": self.name, "HELD": HELD, "RELEASED": str(self._released)}
+        text = re.sub(rf"\b({'|'.join(values)})\b", lambda found: repr(values[found[0]]), text)
+        (self.folder / "slow.py").write_text(text)
+
+    def release(self) -> None:
+        """Let the calls go on that are held, and those that follow until :meth:`hold`."""
+        self._released.touch()
+
+    def hold(self) -> None:
+        """Hold calls again, after :meth:`release`."""
+        self._released.unlink()
 
     def serve(self, *arguments: str, url: str | None = None, **environment: str) -> ServeProcess:
         """Start the program in the test's folder, with the project importable."""

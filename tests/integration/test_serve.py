@@ -15,7 +15,7 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from tests.integration.serve_case import ROOT, SERVICE, ServeTestCase
+from tests.integration.serve_case import HELD, ROOT, SERVICE, ServeTestCase
 from tests.namespaces import container
 from tools.nodes.rabbitmq import free_ports
 from tools.processes import Process
@@ -51,14 +51,15 @@ class ServeTests(ServeTestCase):
         self.assertEqual((yield self.get(f"{url}/live")), (200, "live"))
         self.assertEqual(ready.read_text(), f"{program.pid}\n")
         client = yield self.client()
-        call = client.add(7, 30)
+        call = client.add(7, HELD)
         yield deferToThread(program.wait_for_line, "adding 7")
         program.send(signal.SIGTERM)
         yield deferToThread(program.wait_for_line, "finishing 1 call")
         self.assertEqual((yield self.get(f"{url}/ready")), (503, "not ready: stopping, or stopped"))
         self.assertEqual((yield self.get(f"{url}/live")), (200, "live"))
         self.assertFalse(ready.exists())
-        self.assertEqual((yield call), 37)
+        self.release()
+        self.assertEqual((yield call), 7 + HELD)
         self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
         self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["slow.py"])
 
@@ -97,7 +98,7 @@ class ServeTests(ServeTestCase):
         program = self.serve("slow:service")
         program.wait_for(f"serving {self.name} from")
         client = yield self.client()
-        client.add(7, 300).addErrback(lambda _: None)
+        client.add(7, HELD).addErrback(lambda _: None)
         yield deferToThread(program.wait_for_line, "adding 7")
         program.send(signal.SIGINT)
         yield deferToThread(program.wait_for_line, "finishing 1 call")
@@ -140,28 +141,31 @@ class ServeTests(ServeTestCase):
         program.wait_for(f"serving {self.name} from")
         client = yield self.client()
         self.assertEqual((yield client.add(1, 2)), 3)
-        call = client.add(7, 10)
+        call = client.add(7, HELD)
         yield deferToThread(program.wait_for_line, "adding 7")
         program.send(signal.SIGTERM)
-        self.assertEqual((yield call), 17)
+        yield deferToThread(program.wait_for_line, "finishing 1 call")
+        self.release()
+        self.assertEqual((yield call), 7 + HELD)
         self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
         events = [json.loads(line) for line in program.output().splitlines()]
         messages = [event["message"] for event in events]
-        (slow, _) = [message for message in messages if message.startswith("slow call: ")]
-        self.assertRegex(slow, rf"slow call: {self.name}\.add took 0\.\d\d s, and returned; message id .+")
+        slow = next(message for message in messages if message.startswith("slow call: "))
+        self.assertRegex(slow, rf"slow call: {self.name}\.add took \d+\.\d\d s, and returned; message id .+")
         self.assertIn(f"{self.name}: finishing 1 call, at most 20 s", messages)
         self.assertEqual({event["process"] for event in events}, {program.pid})
 
     def test_ends_when_the_broker_lets_nobody_in(self) -> None:
         """With status 1 and the reason: a wrong password that it would wait for, and a port without a broker."""
-        arguments = ("--connect-timeout", "1", "--on-refusal", "wait", "slow:service")
+        # Long enough for the broker to answer: the message then has its reason.
+        arguments = ("--connect-timeout", "5", "--on-refusal", "wait", "slow:service")
         for url, reason in (
             (self.wrong_password, "ACCESS_REFUSED"),
             (f"amqp://127.0.0.1:{free_ports(1)[0]}", "refused"),
         ):
             program = self.serve(*arguments, url=url)
             self.assertEqual(program.wait(60), 1, program.output())
-            self.assertIn("the worker ends: for 1 s, not all services could be consumed: ", program.output())
+            self.assertIn("the worker ends: for 5 s, not all services could be consumed: ", program.output())
             self.assertIn(reason, program.output())
 
     @inlineCallbacks
@@ -178,9 +182,9 @@ class ServeTests(ServeTestCase):
         program.wait_for(f"serving {self.name} from")
         program.end()
         self.write_module(SERVICE.replace("name=NAME", "name=NAME, backlog=5"))
-        program = self.serve("--connect-timeout", "1", "--on-refusal", "wait", "slow:service")
+        program = self.serve("--connect-timeout", "5", "--on-refusal", "wait", "slow:service")
         self.assertEqual(program.wait(60), 1, program.output())
-        self.assertRegex(program.output(), "the worker ends: for 1 s, not all services .*x-max-length")
+        self.assertRegex(program.output(), "the worker ends: for 5 s, not all services .*x-max-length")
 
     def test_ends_when_the_broker_refuses_it(self) -> None:
         """At once, with status 1."""
@@ -198,12 +202,15 @@ class ServeTests(ServeTestCase):
         for words in ((), ("--workers", "1")):
             program = self.serve(*words, "slow:service")
             yield deferToThread(program.wait_for, f"serving {self.name} from")
-            adding = client.add(2, 10)
+            adding = client.add(2, HELD)
             yield deferToThread(program.wait_for, "adding 2")
             program.send(signal.SIGTERM)
-            self.assertEqual((yield adding), 12)
+            yield deferToThread(program.wait_for, "finishing 1 call")
+            self.release()
+            self.assertEqual((yield adding), 2 + HELD)
             self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
             self.assertRegex(program.output(), "(?s)all calls in progress have finished.*: closed")
+            self.hold()
 
     def test_the_least_log_says_why_the_program_ends(self) -> None:
         """A refused login, a broker that is not there, a port in use: with ``--log-level critical``, no other line."""
@@ -274,8 +281,10 @@ class ContainerTests(ServeTestCase):
         yield deferToThread(program.wait_for, f"serving {self.name} from")
         if self.unfinished is not None:
             yield deferToThread(program.wait_for_line, "adding 7")
-            self.assertEqual((yield self.unfinished), 37)
-        self.unfinished = client.add(7, 30).addErrback(lambda _: None)
+            self.release()
+            self.assertEqual((yield self.unfinished), 7 + HELD)
+            self.hold()
+        self.unfinished = client.add(7, HELD).addErrback(lambda _: None)
         yield deferToThread(program.wait_for_line, "adding 7")
         for name in files:
             path = self.folder / name

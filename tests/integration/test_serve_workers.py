@@ -12,7 +12,7 @@ from twisted.internet.defer import gatherResults, inlineCallbacks
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from tests.integration.serve_case import SERVICE, ServeTestCase
+from tests.integration.serve_case import HELD, SERVICE, ServeTestCase
 from tests.processes import ServeProcess
 
 
@@ -91,13 +91,14 @@ class WorkersTests(ServeTestCase):
         """A service manager and a terminal send signals to all processes, beside the supervisor."""
         program, (pid,) = yield deferToThread(self.serve_by, 1)
         client = yield self.client()
-        call = client.add(7, 30)
+        call = client.add(7, HELD)
         yield deferToThread(program.wait_for_line, "adding 7")
         program.send(signal.SIGTERM)
         yield deferToThread(program.wait_for_line, "finishing 1 call")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(pid, number)
-        self.assertEqual((yield call), 37)
+        self.release()
+        self.assertEqual((yield call), 7 + HELD)
         self.assertEqual((yield deferToThread(program.wait)), 0, program.output())
         self.assertIn("all calls in progress have finished", program.output())
 
@@ -106,7 +107,7 @@ class WorkersTests(ServeTestCase):
         """Calls in progress are given up."""
         program, (pid,) = yield deferToThread(self.serve_by, 1)
         client = yield self.client()
-        client.add(7, 300).addErrback(lambda _: None)
+        client.add(7, HELD).addErrback(lambda _: None)
         yield deferToThread(program.wait_for_line, "adding 7")
         program.send(signal.SIGTERM)
         yield deferToThread(program.wait_for_line, "finishing 1 call")
