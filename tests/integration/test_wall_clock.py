@@ -48,6 +48,9 @@ rpc.connect(sys.argv[1]).addCallback(connected).addErrback(print)
 reactor.run()
 """
 
+REACHED = 3.0
+"""Seconds of a call that is to time out, but not before the handler has begun."""
+
 PLAIN = ""
 MONOTONIC = "rpc.use_monotonic_time()"
 
@@ -143,7 +146,7 @@ class ClientTests(WallClockCase):
     async def a_call_ends_by_itself(self, install: str = "") -> None:
         """By the wall clock, its deadline would be in an hour."""
         handler = await self.start(MONOTONIC, install)
-        self.call(1.0)
+        self.call(REACHED)
         await handler.holding(1)
         self.wall_clock.set(-HOUR)
         await self.printed("call 1: CallTimedOut")
@@ -175,7 +178,7 @@ class ClientTests(WallClockCase):
     async def test_the_next_call_mends_the_timers_of_a_foreign_reactor(self) -> None:
         """The clock is set back. The program's reactor follows it, and sleeps until there is something to do."""
         handler = await self.start(PLAIN)
-        self.call(1.0)
+        self.call(REACHED)
         await handler.holding(1)
         self.wall_clock.set(-HOUR)
         self.call(0.5)
@@ -228,8 +231,8 @@ class WorkerTests(WallClockCase):
 
     async def test_sends_keepalives(self) -> None:
         """The clock is set back. Keepalives, and the handler's own pauses, go on."""
-        client = await self.start(liveness=1.0)
-        call = client.add(9, 4)
+        client = await self.start(liveness=3.0)
+        call = client.add(9, 5)
         await self.added()
         self.wall_clock.set(-HOUR)
         self.assertEqual(await call, 9)
@@ -247,7 +250,7 @@ class CommandTests(WallClockCase):
         stub = "generated.calculator.Calculator"
         arguments = [
             "--broker",
-            f"{self.url}?heartbeat=1",
+            f"{self.url}?heartbeat=3",
             "--name",
             self.name,
             "--timeout",

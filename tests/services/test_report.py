@@ -202,8 +202,9 @@ class ReportServiceTests(ServiceTestCase):
         store = SlowStore()
         patient = await self.serve_slow(store)
         store.answers = False
-        with self.assertRaises(rpc.CallTimedOut):
-            await rpc.with_options(patient, timeout=1.0).summarize("", 2)
+        while not store.left:  # a slow machine may take all of the time for the outer call
+            with self.assertRaises(rpc.CallTimedOut):
+                await rpc.with_options(patient, timeout=1.0).summarize("", 2)
         (left,) = store.left
         self.assertLessEqual(left, 1.0)
         await store.given_up
