@@ -125,12 +125,12 @@ class MigrateTests(MigrateTestCase):
         await self.declared()
         names = [f"r.{number}" for number in range(20)]
         await self.sent(*names)
-        error = await self.not_migrated("--backlog", "5", "--patience", "0.5")
+        error = await self.not_migrated("--backlog", "5", "--patience", "3")
         self.assertIn("Is it full? Then start workers", error)
         self.assertIn(f"some may wait in {self.requests}.migrating. Run the same command again", error)
         first = [message.properties.message_id for message in await self.taken(self.requests)]
         self.assertEqual(len(first), 5)
-        await self.not_migrated("--backlog", "5", "--patience", "0.5")
+        await self.not_migrated("--backlog", "5", "--patience", "3")
         second = [message.properties.message_id for message in await self.taken(self.requests)]
         await self.migrated("--backlog", "50")
         third = [message.properties.message_id for message in await self.taken(self.requests)]

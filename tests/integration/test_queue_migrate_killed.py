@@ -77,7 +77,29 @@ class _Counted:
         return getattr(self._transport, name)
 
 
-class KilledTests(MigrateTestCase):
+class BrokenOffTestCase(MigrateTestCase):
+    """Migrations that die, and those that complete them."""
+
+    async def until_free(self, topology: ServiceTopology) -> None:
+        """Wait until the broker has noticed the end of a dead command: until then, the next one is refused."""
+        while await self.is_locked(topology):
+            await later(0.02)
+
+    async def is_locked(self, topology: ServiceTopology) -> bool:
+        """Whether a lock of a dead command is left."""
+        locked = Names(topology.queue).store, topology.dead_queue
+        return any([await self.is_exclusive(lock_of(queue)) for queue in locked])
+
+    async def is_exclusive(self, queue: str) -> bool:
+        """Whether another connection has a queue alone (AMQP 0-9-1, queue.declare: 405)."""
+        try:
+            await self.ready(queue)
+        except ChannelClosed as error:
+            return error.code == RESOURCE_LOCKED
+        return False
+
+
+class KilledTests(BrokenOffTestCase):
     """The bytes after which the command dies are drawn."""
 
     timeout = 280.0
@@ -107,22 +129,8 @@ class KilledTests(MigrateTestCase):
 
     async def complete(self, topology: ServiceTopology) -> int:
         """Migrate without a limit, after the broker has noticed the end of the last attempt."""
-        while await self.is_locked(topology):
-            await later(0.02)
+        await self.until_free(topology)
         return await self.attempt(topology, float("inf"))
-
-    async def is_locked(self, topology: ServiceTopology) -> bool:
-        """Whether a lock of a dead command is left."""
-        locked = Names(topology.queue).store, topology.dead_queue
-        return any([await self.is_exclusive(lock_of(queue)) for queue in locked])
-
-    async def is_exclusive(self, queue: str) -> bool:
-        """Whether another connection has a queue alone (AMQP 0-9-1, queue.declare: 405)."""
-        try:
-            await self.ready(queue)
-        except ChannelClosed as error:
-            return error.code == RESOURCE_LOCKED
-        return False
 
     async def test_sees_the_locks_of_a_command(self) -> None:
         """Otherwise the next attempt would be refused while the broker has not noticed the end of the last."""
@@ -150,8 +158,7 @@ class KilledTests(MigrateTestCase):
             topology = self.options(**changed)
             ends = [draw.randrange(whole * 5 // 4) for _ in range(draw.randint(1, KILLS))]
             for most in ends:
-                while await self.is_locked(topology):
-                    await later(0.02)
+                await self.until_free(topology)
                 await self.attempt(topology, most)
             await self.complete(topology)
             await stream.stop()
@@ -164,7 +171,7 @@ class KilledTests(MigrateTestCase):
             await self.broker_channel.queue_delete(queue=self.requests)
 
 
-class KilledProcessTests(MigrateTestCase):
+class KilledProcessTests(BrokenOffTestCase):
     """The command as a process, with many requests."""
 
     timeout = 280.0
@@ -203,6 +210,7 @@ class KilledProcessTests(MigrateTestCase):
             await later(draw.uniform(0.0, 2.0))
             process.send_signal(signal.SIGKILL)
             await deferToThread(process.wait)
+            await self.until_free(self.topology)
         await self.migrated("--max-priority", "4")
         await self.check_all(names, {"max_priority": 4}, f"seed {SEED}")
 

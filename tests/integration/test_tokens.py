@@ -78,7 +78,7 @@ class TokenTests(TestCase):
     async def test_a_new_token_keeps_the_connection_in_use(self) -> None:
         """With an expired one, RabbitMQ refuses the connection's methods; with the new one it goes on."""
         await deferToThread(self.node.start)
-        self.file.write_text(self.token(5))
+        self.file.write_text(self.token(10))  # longer than a slow machine takes to connect
         url = f"amqp://service@127.0.0.1:{self.node.port}?password_file={quote(str(self.file))}"
         link = Link(reactor, parse(url), "client")
         self.addCleanup(link.stopService)
