@@ -13,7 +13,7 @@ from tools.nodes.rabbitmq import RabbitMQNode
 class FaultTestCase(BrokerTestCase):
     """Plays scenarios on a node of its own."""
 
-    timeout = 90.0
+    timeout = 240.0
     own_broker = True
     broker: ClassVar[RabbitMQNode]
     cluster: ClassVar[Any] = None

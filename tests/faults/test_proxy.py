@@ -48,7 +48,7 @@ class Server(Factory):
 class ProxyTests(TestCase):
     """Two ends, and the proxy between them."""
 
-    timeout = 10.0
+    timeout = 60.0
 
     def setUp(self) -> None:
         self.server = Server()
@@ -70,7 +70,7 @@ class ProxyTests(TestCase):
 
     async def arrives(self, peer: Peer, data: bytes) -> None:
         """Wait until `peer` has received exactly `data`."""
-        await until("it arrives", lambda: len(peer.received) >= len(data), 5)
+        await until("it arrives", lambda: len(peer.received) >= len(data), 30)
         self.assertEqual(peer.received, data)
 
     async def test_forwards_bytes_in_both_directions(self) -> None:
@@ -82,7 +82,7 @@ class ProxyTests(TestCase):
         await self.arrives(client, b"answer")
         server.transport.loseConnection()
         self.assertEqual(await client.ended, "ConnectionDone")
-        await until("the proxy forgets it", lambda: not self.proxy.connections, 5)
+        await until("the proxy forgets it", lambda: not self.proxy.connections, 30)
 
     async def test_cuts_a_connection_with_a_reset(self) -> None:
         """Exactly so many bytes arrive, and then both ends see a reset."""
