@@ -50,7 +50,7 @@ class BrokerTestCase(TestCase):
     :cvar url: its ``amqp://`` URI, as user guest in virtual host ``/``.
     """
 
-    timeout = 30.0
+    timeout = 120.0
     own_broker: ClassVar[bool] = False
     broker: ClassVar[BrokerNode]
     url: ClassVar[str]

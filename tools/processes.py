@@ -19,8 +19,8 @@ from typing import IO, TypeAlias, TypeVar
 PROJECT = Path(__file__).resolve().parents[1]
 
 POLL = 0.02
-START_TIMEOUT = 30.0
-STOP_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 60.0
 LAST_LINES = 12
 
 Self = TypeVar("Self", bound="Process")

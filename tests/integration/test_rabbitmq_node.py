@@ -51,7 +51,7 @@ def processes_of(folder: Path) -> list[int]:
 
 def wait_until_gone(folder: Path) -> list[int]:
     """The node's processes that still live when those that the VM's end takes with it had time to notice."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (left := processes_of(folder)) and time.monotonic() < deadline:
         time.sleep(0.02)
     return left

@@ -69,7 +69,7 @@ class SetupTests(SynchronousTestCase):
         """
         path = path or f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
-            command, cwd=self.folder, env={"PATH": path}, capture_output=True, text=True, timeout=30, check=False
+            command, cwd=self.folder, env={"PATH": path}, capture_output=True, text=True, timeout=120, check=False
         )
 
     def test_run_installs_the_project_without_its_tools(self) -> None:

@@ -74,7 +74,7 @@ class TLSRefusalTestCase(TestCase):
     :ivar shaken: version and cipher of the handshakes that were completed at the server.
     """
 
-    timeout = 20.0
+    timeout = 60.0
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())

@@ -91,7 +91,7 @@ class TypingTests(SynchronousTestCase):
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=200,
         )
         return done.stdout + done.stderr
 
