@@ -47,6 +47,14 @@ def message(name: str, arguments: Any, seqid: int = 1, kind: int = TMessageType.
     return CODECS["binary"].encode(name, kind, seqid, arguments)
 
 
+def receive(connection: socket.socket, size: int) -> bytes:
+    """Return so many bytes, or those until the end. ``MSG_WAITALL`` waits for nothing on a socket with a timeout."""
+    received = b""
+    while len(received) < size and (data := connection.recv(size - len(received))):
+        received += data
+    return received
+
+
 class GatewayTestCase(CallTestCase):
     """A gateway in this process, with clients in others."""
 
@@ -183,8 +191,8 @@ class Client:
         return deferToThread(self._frame)
 
     def _frame(self) -> bytes:
-        (length,) = struct.unpack("!I", self.socket.recv(4, socket.MSG_WAITALL))
-        return self.socket.recv(length, socket.MSG_WAITALL)
+        (length,) = struct.unpack("!I", receive(self.socket, 4))
+        return receive(self.socket, length)
 
 
 class HostileClientTests(GatewayTestCase):

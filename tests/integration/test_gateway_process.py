@@ -18,6 +18,7 @@ from generated.calculator import Calculator as CalculatorStub
 from rpc.envelope import CODECS
 from services.calculator import CalculatorHandler
 from tests.integration.call_case import CallTestCase
+from tests.integration.test_gateway import receive
 from tests.unit.gateway.gateway_in_memory import framed
 from tools.processes import Process, twistd
 
@@ -41,7 +42,7 @@ def exchange(port: int, message: bytes, size: int) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(framed(message))
         try:
-            return connection.recv(size, socket.MSG_WAITALL)
+            return receive(connection, size)
         except ConnectionResetError:  # the gateway has aborted it
             return b""
 
