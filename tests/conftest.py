@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ):  # a shell starts its background jobs so, and theirs inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "rabbitmq_only(reason): cannot be had on the embedded broker")
+    config.addinivalue_line("markers", "slow: a unit test of more than a second, which scripts/test --quick leaves out")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ from tests.cross_test.programs import FOLDER, stubs
 from tests.cross_test.values import NOT_RUN
 
 
+@pytest.mark.slow
 def test_every_method_is_called() -> None:
     """And run. An inherited method is called at its own service."""
     run = {(case.service, case.method) for case in CASES if case.expected_arguments is not NOT_RUN}

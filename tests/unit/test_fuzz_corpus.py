@@ -7,6 +7,8 @@ import pytest
 from tests.fuzz.harnesses import LARGEST_INPUT, NAMES, Harness
 from tests.fuzz.run import CORPUS
 
+pytestmark = pytest.mark.slow
+
 TABLE = (CORPUS.parents[2] / "CONTRIBUTING.md").read_text("utf-8")
 """The page that lists the promises."""
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thrift.Thrift import TApplicationException, TMessageType
@@ -34,6 +35,8 @@ from tests.unit.odd_values import ODD_VALUES
 from tests.unit.test_required_fields import NESTED
 from tests.unit.test_stub import ODD
 from tests.values import generated_modules, structs
+
+pytestmark = pytest.mark.slow
 
 WORK = PROJECT / "tools" / "bench" / "peers" / "common" / "work.thrift"
 

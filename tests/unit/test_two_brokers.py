@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import BrokerTestCase
@@ -52,6 +53,7 @@ class TwoBrokersTests(SynchronousTestCase):
         self.assertIn("test_amqp_connecting.TLSTests", "".join(listed))
         self.assertEqual(sorted(rows), listed)
 
+    @pytest.mark.slow
     def test_skips_marked_tests_and_deselects_those_without_a_broker(self) -> None:
         """A marked test is skipped with its reason. A test that does not depend on the broker is not selected."""
         files = ("tests/integration/test_rabbitmq_node.py", "tests/unit/test_topology.py")

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
+
+pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[2]
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+import pytest
+
 from rpc.broker.limits import Limits
 from tests.unit.amqp.peer import method
 from tests.unit.broker.definition_walk import size_of_definitions
@@ -156,6 +158,7 @@ class LimitTests(DefinitionCase):
 class EstimateTests(DefinitionCase):
     """The estimates, compared with the memory that Python allocates."""
 
+    @pytest.mark.slow
     def test_no_definition_takes_more_than_its_estimate(self) -> None:
         for name, make in MAKING.items():
             self.restart(100_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,8 @@ from tests.unit.amqp.peer import method
 from tests.unit.broker.hostile_case import HostileCase
 from tests.unit.broker.hostile_methods import Step, steps, wrong_frames
 from tests.unit.broker.peer import Client
+
+pytestmark = pytest.mark.slow
 
 CHANNELS = (1, 2)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 PROJECT = Path(__file__).parents[3]
@@ -78,6 +79,7 @@ class StandardOutputTests(SynchronousTestCase):
         expected = "Error: standard output cannot be written: Bad file descriptor\n"
         self.assertEqual((done.returncode, done.stderr), (1, expected))
 
+    @pytest.mark.slow
     def test_help_fails_like_any_output(self) -> None:
         """The help of the group, and that of a verb."""
         for arguments in (["--help"], ["call", "--help"], ["dead", "list", "-h"]):
@@ -86,6 +88,7 @@ class StandardOutputTests(SynchronousTestCase):
             self.assertEqual(run_python(program, self.full_disk()), (1, expected))
             self.assertEqual(run_python(program, self.closed_pipe()), (BROKEN_PIPE, ""))
 
+    @pytest.mark.slow
     def test_compile_reports_that_the_files_were_written(self) -> None:
         """The output is complete."""
         out = str(Path(self.mktemp()).absolute())

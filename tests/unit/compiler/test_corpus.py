@@ -30,6 +30,8 @@ from tests.idl_corpus.compilers import RENAMES_KEYWORDS, compilers
 from tests.idl_corpus.samples import Samples
 from tests.unit.generated_ends import FACTORIES, OurEnds, exactly
 
+pytestmark = pytest.mark.slow
+
 CORPUS = Path(idl_corpus.__file__).parent
 COMPILERS = compilers()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rpc.compiler import compile_idl, driver, sources
 from rpc.compiler.includes import DEEPEST, LONGEST_CHAIN
 from rpc.errors import CompileError
@@ -18,6 +20,7 @@ class DeepTests(IDLTestCase):
         self.patch(driver.ThriftCompiler, "parse", lambda *_: self.fail("the Thrift compiler was run"))
         return str(self.assertRaises(CompileError, compile_idl, [self.idl / name]))
 
+    @pytest.mark.slow
     def test_refuses_what_is_nested_too_deeply(self) -> None:
         """Before the compiler reads it, where it would crash or not end."""
         many = range(10_000)

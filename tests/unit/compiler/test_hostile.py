@@ -72,6 +72,7 @@ def _comments() -> list[str]:
     return [*indented, *in_class, '/** " */', '/** """ */', "/** \\ */", '/** \\""" */', '/** "" */', "/** \0 \x1b */"]
 
 
+@pytest.mark.slow
 class HostileTextTests(IDLTestCase):
     """Text of the IDL is in strings only, with all compilers of this machine."""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
+import pytest
+
 from rpc.compiler import Difference, compare, compile_idl, compiled_by, install
 from rpc.compiler.driver import find
 from rpc.errors import CompileError
@@ -181,6 +183,7 @@ class AllOrNoneTests(OutputTestCase):
         self.assertEqual(files_in(self.out), files)
         self.assertGreater(failures, 20)
 
+    @pytest.mark.slow
     def test_a_run_that_was_killed_is_undone_by_the_next(self) -> None:
         """At each step. The next run finds only files that it owns."""
         old, files = files_in(self.out), self.change()

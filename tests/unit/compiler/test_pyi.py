@@ -7,8 +7,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from rpc.compiler import install
 from tests.unit.compiler.idl_files import IDLTestCase
+
+pytestmark = pytest.mark.slow
 
 _IDL = r"""
 namespace py acme.shop

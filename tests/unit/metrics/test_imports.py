@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
+
+pytestmark = pytest.mark.slow
 
 WITHOUT = """
 import sys

@@ -19,6 +19,8 @@ from tests.idl_corpus.samples import Samples
 from tests.unit.compiler.test_corpus import COMPILERS, Compiled, compiled
 from tests.unit.generated_ends import OurEnds, exactly
 
+pytestmark = pytest.mark.slow
+
 OWN = Path(__file__).parents[3] / "generated" / FILE_NAME
 
 

@@ -9,11 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tools.decoding.__main__ import _largest
 from tools.decoding.ends import Ends
 from tools.processes import PROJECT
+
+pytestmark = pytest.mark.slow
 
 TWO_MADE = """
 from rpc.compiler import driver
