@@ -25,12 +25,12 @@ from rpc.control import Answer, Answers, Pong
 from rpc.control.names import status_name
 
 
-@click.command("ping", short_help="Ask the workers of a service for a sign of life.")
+@click.command("ping", short_help="Ask the workers of a service whether they answer.")
 @click.argument("service", metavar="SERVICE[@INSTANCE]", shell_complete=complete_service)
 @queue_option
 @asks_workers
 def ping_command(service: str, queue: str | None, **options: Any) -> None:
-    """Ask the workers of SERVICE, or the one of this INSTANCE, for a sign of life.
+    """Ask the workers of SERVICE, or the one of this INSTANCE, whether they answer.
 
     A line for each worker: its instance, its status, the time to its answer. A worker answers while all its slots are
     taken, and while it stops; not while a handler blocks it.

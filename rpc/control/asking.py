@@ -70,7 +70,7 @@ class Control:
     def ping(
         self, service: str | None = None, *, instance: str | None = None, queue: str | None = None, wait: float = WAIT
     ) -> Deferred[Answers[Pong]]:
-        """Ask for a sign of life. ``seconds`` of each answer is the round trip.
+        """Ask workers whether they answer. ``seconds`` of each answer is the round trip.
 
         :param service: only the workers of this service; default: all workers of the virtual host.
         :param instance: only the worker of this name.

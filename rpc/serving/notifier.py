@@ -24,7 +24,7 @@ WATCHDOG_PID_VARIABLE: Final = "WATCHDOG_PID"
 class Notifier:
     """Sends states. Without a receiver it does nothing. Lines that the receiver does not take are sent again later.
 
-    :ivar watchdog: seconds within which the receiver wants a sign of life; ``None``: it wants none.
+    :ivar watchdog: seconds within which the receiver wants a keepalive; ``None``: it wants none.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Notifier:
         self._tell("metrics port", f"X_METRICS_PORT={port}\n")
 
     def alive(self) -> None:
-        """Give a sign of life, if one is wanted, and send the unsent lines again."""
+        """Send a keepalive, if one is wanted, and send the unsent lines again."""
         self._transmit("" if self.watchdog is None else "WATCHDOG=1\n")
 
     def _tell(self, kind: str, lines: str) -> None:

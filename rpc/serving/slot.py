@@ -126,7 +126,7 @@ class Slot:
         """Kill each process that serves and was last heard before `since`. Another one is started."""
         for process in list(self._alive):
             if process.state is ProcessState.READY and process.heard < since:
-                process.kill("it has given no sign of life; most often, a handler blocks its reactor")
+                process.kill("it has sent no keepalive; most often, a handler blocks its reactor")
 
     def stop(self) -> Deferred[Any]:
         """Stop all processes. Fires when they have ended."""

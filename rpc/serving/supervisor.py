@@ -15,7 +15,7 @@ from rpc.serving.slot import Launch, Slot
 from rpc.worker.readiness import Readiness
 
 LEAST_SILENCE = 5.0
-"""Seconds at least that a worker process may be silent. It gives a sign of life each second."""
+"""Seconds at least that a worker process may be silent. It sends a keepalive each second."""
 
 
 class Supervisor(Service):

@@ -45,7 +45,7 @@ class WorkerProcess(ProcessProtocol):
 
     :ivar state: see :class:`ProcessState`.
     :ivar readiness: as the process has told last.
-    :ivar heard: when it gave its last sign of life, by the reactor's clock.
+    :ivar heard: when it sent its last keepalive, by the reactor's clock.
     :ivar metrics_port: where it has its metrics, on 127.0.0.1; ``None``: it has not told, or has none.
     :ivar ready_at: when it was ready first; ``None``: it never was.
     """

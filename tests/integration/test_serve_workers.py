@@ -138,12 +138,12 @@ class WorkersTests(ServeTestCase):
         program = self.serve("--workers", "1", "slow:service", NOTIFY_SOCKET=manager, WATCHDOG_USEC="2000000")
         pid = program.worker_pid()
         os.kill(pid, signal.SIGSTOP)
-        program.wait_for("is killed: it has given no sign of life", timeout=60)
+        program.wait_for("is killed: it has sent no keepalive", timeout=60)
         self.assertNotEqual(program.worker_pid(), pid)
 
     @inlineCallbacks
     def test_a_worker_that_an_operator_stops_finishes_its_call(self) -> Any:
-        """It gives no sign of life meanwhile, which the watchdog must not take for a hang. Another one is started."""
+        """It sends no keepalive meanwhile, which the watchdog must not take for a hang. Another one is started."""
         manager = {"NOTIFY_SOCKET": str(self.folder / "notify"), "WATCHDOG_USEC": "2000000"}
         program = yield deferToThread(lambda: self.serve("--workers", "1", "slow:service", **manager))
         pid = yield deferToThread(program.worker_pid)

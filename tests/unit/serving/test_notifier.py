@@ -76,7 +76,7 @@ def test_does_nothing_without_a_socket(address: str) -> None:
 
 
 def test_a_receiver_that_does_not_read_hears_the_state_later(manager: tuple[str, socket.socket]) -> None:
-    """With the next sign of life, also without a watchdog. Of several states it is the last one."""
+    """With the next keepalive, also without a watchdog. Of several states it is the last one."""
     name, receiver = manager
     notifier = service_manager({"NOTIFY_SOCKET": name})
     full = 0
