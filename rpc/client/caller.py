@@ -184,11 +184,15 @@ class Caller:
 
     def _expired(self, calls: list[Call]) -> None:
         self._attempts.cancellations.add(calls, broadcast=False)
+        connection = self._link.connection
+        alarm = None if connection is None else connection.blocked
         for call in calls:
             if call.state in IN_PROGRESS:
                 queue = call.operation.queue
-                state = self._queue_states.known(queue) if queue is not None and call.operation.lead else None
-                text = f"no reply before the deadline{f': {state}' if state else ''}"
+                known: object = self._queue_states.known(queue) if queue is not None and call.operation.lead else None
+                if alarm is not None:  # RabbitMQ tells it after a message was published
+                    known = f"the broker is blocked: {alarm}"
+                text = f"no reply before the deadline{f': {known}' if known else ''}"
             else:
                 problem = self._link.problem or "the channel is not open yet"
                 text = f"not sent before the deadline: {call.problem or problem}"

@@ -522,6 +522,15 @@ class SettlingTests(RequestTestCase):
         self.client.ping()
         self.request()
 
+    def test_the_error_at_the_deadline_says_that_the_broker_is_blocked(self) -> None:
+        """RabbitMQ tells it after a message was published, so calls are in progress by then."""
+        fired = outcome_of(self.caller.client(timeout=2.0).ping())
+        self.request()
+        self.wire.peer.feed(method(0, "connection.blocked", "low on memory"))
+        self.wire.clock.advance(2.0)
+        text = self.assert_fails(fired, CallTimedOut, Outcome.UNKNOWN)
+        self.assertTrue(text.endswith("no reply before the deadline: the broker is blocked: low on memory"), text)
+
     def test_closing_settles_every_call(self) -> None:
         """Waiting calls too; later calls fail at once."""
         sent = outcome_of(self.client.ping())
