@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 from rpc.amqp.channel import Channel
 from rpc.amqp.codec.properties import encode_properties
 from rpc.amqp.content import Delivery
-from rpc.cli.service_queues import lock_of, ready_messages
+from rpc.cli.service_queues import lock_of
+from rpc.client.queue_counts import counts_of
 from rpc.errors import ChannelClosed
 from rpc.messages import Properties
 from rpc.reply_codes import RESOURCE_LOCKED
@@ -139,28 +140,24 @@ class DeadTestCase(AMQPTestCase):
         """Wait until the broker has noticed the end of a command that was killed: its lock on the letters is gone, and
         so are its consumers. The next command would be refused before.
         """
-        connection = self.broker_channel.client
-        lock = lock_of(self.topology.dead_queue)
-        while await self.is_locked(lock):
+        while await self.is_locked():
             await later(0.02)
         for kind in DeadLetterKind:
-            queue = self.topology.queue_of_kind(kind)
-            while await ready_messages(connection, queue) is not None and await self.consumers(queue):
+            while await self.consumers(self.topology.queue_of_kind(kind)):
                 await later(0.02)
 
-    async def is_locked(self, lock: str) -> bool:
-        """Return whether another connection has an exclusive queue."""
+    async def is_locked(self) -> bool:
+        """Return whether a command has the lock on the letters."""
         try:
-            return await ready_messages(self.broker_channel.client, lock) is not None
+            return await counts_of(self.broker_channel.client, lock_of(self.topology.dead_queue)) is not None
         except ChannelClosed as error:
             self.assertEqual(error.code, RESOURCE_LOCKED)
             return True
 
     async def consumers(self, queue: str) -> int:
-        """Return the number of consumers of a queue."""
-        declared = await self.broker_channel.queue_declare(queue=queue, passive=True)
-        count: int = declared.consumer_count
-        return count
+        """Return the number of consumers of a queue; 0 if there is no such queue."""
+        counts = await counts_of(self.broker_channel.client, queue)
+        return 0 if counts is None else counts.consumers
 
     async def taken(self, queue: str) -> list[Delivery]:
         """Consume all messages of a queue."""
