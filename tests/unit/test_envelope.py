@@ -130,10 +130,10 @@ class BytesTests(SynchronousTestCase):
         struct = Calculator.blob_args(b"x" * 16_777_216)
         for codec in CODECS.values():
             body = codec.encode("blob", TMessageType.CALL, 1, struct)
-            began = time.perf_counter()
+            began = time.thread_time()
             start = codec.read_header(body)[3]
             self.assertEqual(codec.read_struct(body, start, Calculator.blob_args, most=2 * MAX_ELEMENTS), struct)
-            self.assertLess(time.perf_counter() - began, 2)
+            self.assertLess(time.thread_time() - began, 2)
 
     def test_keeps_no_reference_to_a_body(self) -> None:
         """Neither after success nor after an error: a body may have 16 MiB, and a worker may then be idle."""

@@ -97,11 +97,11 @@ class MalformedTests(SynchronousTestCase):
                 self.assertNotRegex(str(caught.exception), r": $")
 
     def assert_refused_at_once(self, protocol: str, body: bytes, struct: type = Calculator.add_args) -> None:
-        """Check that `body` is malformed, with a short error, within a second."""
-        began = time.perf_counter()
+        """Check that `body` is malformed, with a short error, within a second of the processor."""
+        began = time.thread_time()
         with self.assertRaises(MalformedMessage) as caught:
             read(CODECS[protocol], body, struct)
-        self.assertLess(time.perf_counter() - began, 1)
+        self.assertLess(time.thread_time() - began, 1)
         self.assertLess(len(str(caught.exception)), 400)
 
     def test_refuses_json_that_ends_in_a_number(self) -> None:
