@@ -27,7 +27,8 @@ _MAKING: Final = Lock()
 fork waits for it, so no child has a class that is half made.
 """
 
-os.register_at_fork(before=_MAKING.acquire, after_in_parent=_MAKING.release, after_in_child=_MAKING.release)
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(before=_MAKING.acquire, after_in_parent=_MAKING.release, after_in_child=_MAKING.release)
 
 
 class Reflection:
