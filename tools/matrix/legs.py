@@ -24,7 +24,7 @@ class Step:
 
 DEMO = Step("demo", "demo", ("python", "-m", "tools.demo.demo"))
 DEMO_ON_RABBITMQ = attrs.evolve(DEMO, command=(*DEMO.command, "--rabbitmq"))
-SIDE_BY_SIDE = ("--numprocesses", "2", "--dist", "loadfile")
+SIDE_BY_SIDE = ("--numprocesses", "3", "--dist", "loadfile")
 """As in ``scripts/test``. Faults have bounds in seconds, so the steps with RabbitMQ run one test at a time."""
 
 UNIT = Step("unit", "unit tests", ("pytest", "--quiet", *SIDE_BY_SIDE, "tests/unit"))
