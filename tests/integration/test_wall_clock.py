@@ -231,7 +231,7 @@ class WorkerTests(WallClockCase):
 
     async def test_sends_keepalives(self) -> None:
         """The clock is set back. Keepalives, and the handler's own pauses, go on."""
-        client = await self.start(liveness=3.0)
+        client = await self.start(liveness=3.0, timeout=60.0)  # the default of "add" is 5 s
         call = client.add(9, 5)
         await self.added()
         self.wall_clock.set(-HOUR)
