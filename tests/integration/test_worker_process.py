@@ -85,7 +85,7 @@ class WorkerProcessTests(BrokerTestCase):
 
         def connected(connection: rpc.Connection) -> Any:
             self.addCleanup(connection.close)
-            return connection.client(Calculator, name=self.name)
+            return rpc.with_options(connection.client(Calculator, name=self.name), timeout=60.0)
 
         return rpc.connect(self.url).addCallback(connected)
 
