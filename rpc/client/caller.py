@@ -184,19 +184,23 @@ class Caller:
 
     def _expired(self, calls: list[Call]) -> None:
         self._attempts.cancellations.add(calls, broadcast=False)
-        connection = self._link.connection
-        alarm = None if connection is None else connection.blocked
         for call in calls:
             if call.state in IN_PROGRESS:
-                queue = call.operation.queue
-                known: object = self._queue_states.known(queue) if queue is not None and call.operation.lead else None
-                if alarm is not None:  # RabbitMQ tells it after a message was published
-                    known = f"the broker is blocked: {alarm}"
-                text = f"no reply before the deadline{f': {known}' if known else ''}"
+                reason = self._why_no_reply(call.operation)
+                text = f"no reply before the deadline{f': {reason}' if reason else ''}"
             else:
                 problem = self._link.problem or "the channel is not open yet"
                 text = f"not sent before the deadline: {call.problem or problem}"
             self._attempts.give_up(call, CallTimedOut(f"{call.operation.label}: {text}", call.outcome))
+
+    def _why_no_reply(self, operation: Operation) -> str:
+        """Return why calls may get no reply; empty when nothing is known."""
+        connection = self._link.connection
+        if connection is not None and connection.blocked is not None:  # RabbitMQ tells it only after a publish
+            return f"the broker is blocked: {connection.blocked}"
+        queue = operation.queue
+        state = self._queue_states.known(queue) if queue is not None and operation.lead else None
+        return "" if state is None else str(state)
 
     # -- the channel
 

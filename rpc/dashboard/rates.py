@@ -92,7 +92,7 @@ class RateMeter:
                     worker_key, key = (worker.instance, service.name, method), (service.name, method)
                     present[worker_key] = total
                     before = self._last.get(worker_key)
-                    if before is not None and total.calls > before.calls:  # a peer may change the rest alone
+                    if before is not None and total.calls > before.calls:  # counts that change without a call are wrong
                         moved[key] = moved.get(key, NOTHING).plus(total.minus(before))
         self._last = present
         return moved

@@ -124,6 +124,13 @@ class Roster:
         return tuple(_reading(instance, known, now) for instance, known in self._workers.items())
 
 
+def _state(known: _Known, now: float) -> str:
+    """Return a worker's state in words; empty until it has described itself."""
+    if now - known.heard > LATE:
+        return SILENT
+    return "" if known.description is None else status_name(known.description.status)
+
+
 def _reading(instance: str, known: _Known, now: float) -> WorkerReading:
     description = known.description or WorkerDescription()
     return WorkerReading(
@@ -131,11 +138,7 @@ def _reading(instance: str, known: _Known, now: float) -> WorkerReading:
         host=description.host,
         pid=description.pid,
         version=description.version,
-        state=SILENT
-        if now - known.heard > LATE
-        else ""
-        if known.description is None
-        else status_name(description.status),
+        state=_state(known, now),
         started=known.started,
         services=known.services,
     )

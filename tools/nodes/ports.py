@@ -23,11 +23,11 @@ def own_ports() -> Iterator[int]:
     blocks = [*range(PORTS.start, PORTS.stop, BLOCK)]
     random.SystemRandom().shuffle(blocks)
     for first in blocks:
-        if _is_claimed(first):
+        if _claim(first):
             yield from range(first, first + BLOCK)
 
 
-def _is_claimed(first: int) -> bool:
+def _claim(first: int) -> bool:
     """Claim a block, and return whether no other process has it.
 
     The claim is a socket with an abstract address (unix(7)), which the kernel removes when the process ends. Such an
